@@ -1,0 +1,121 @@
+"""Settings from the environment (LOOKSTREAM_*): one small group for each part."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.envelope import describe
+
+
+class SettingsError(Exception):
+    """A setting that makes no sense; the message names the variable and the remedy."""
+
+
+class Kafka(BaseModel):
+    """How to reach Kafka; without `bootstrap`, the local broker of `lookstream up`."""
+
+    bootstrap: str | None = Field(None, description="host:port[,host:port] of the brokers; empty: the local broker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How connections are secured"
+    )
+    sasl_mechanism: str | None = Field(None, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+    sasl_username: str | None = Field(None, description="SASL user")
+    sasl_password: SecretStr | None = Field(None, description="SASL password")
+    ssl_ca: Path | None = Field(None, description="File with the certificate authorities to trust")
+    ssl_certificate: Path | None = Field(None, description="Client certificate file, for mutual TLS")
+    ssl_key: Path | None = Field(None, description="Client key file, for mutual TLS")
+    ssl_key_password: SecretStr | None = Field(None, description="Password of the client key file")
+    session_timeout_ms: int = Field(
+        45_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
+    )
+    fetch_wait_ms: int = Field(
+        50, ge=1, le=10_000, description="Milliseconds that a broker may hold an empty fetch"
+    )
+    static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
+    assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
+    replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that `up` or `topics create` makes")
+
+
+class Qdrant(BaseModel):
+    """How to reach Qdrant; without `url`, the embedded engine of `lookstream up`."""
+
+    url: str | None = Field(None, description="http(s)://host:port of a Qdrant server; empty: the embedded engine")
+    api_key: SecretStr | None = Field(None, description="API key of the server")
+    grpc_port: int = Field(6334, ge=1, le=65_535, description="gRPC port of the server")
+    collection: str = Field("lookstream", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Collection name")
+    timeout_s: float = Field(10, gt=0, le=600, description="Seconds that a call may take")
+    shards: int = Field(1, ge=1, le=1_000, description="Shards of a new collection")
+    replicas: int = Field(1, ge=1, le=10, description="Replicas of a new collection")
+
+
+class Images(BaseModel):
+    """Where pictures may come from, and how large they may be."""
+
+    roots: dict[str, Path] = Field(default_factory=dict, description='Named folders, as {"shop": "/data/shop"}')
+    max_bytes: int = Field(10_000_000, ge=1_000, description="Largest encoded picture, in bytes")
+    max_pixels: int = Field(20_000_000, ge=256, description="Largest picture, width times height")
+    fetch_seconds: float = Field(8, gt=0, le=60, description="Seconds that one download may take in all")
+    allow_http: bool = Field(False, description="Whether plain http:// pictures are fetched")
+    allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')
+    thumbnails: int = Field(
+        96, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
+    )
+
+
+class Torch(BaseModel):
+    """How the encoder computes."""
+
+    threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor computes it natively"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+
+
+class Worker(BaseModel):
+    """How workers take their records."""
+
+    batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
+    batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
+    search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
+    search_ms: int = Field(5, ge=1, le=10_000, description="Milliseconds to wait for more search requests")
+
+
+class Logs(BaseModel):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level shown")
+    format: Literal["console", "json"] = Field("console", description="console for people, json for machines")
+
+
+class Settings(BaseSettings):
+    """All settings; each group is read from LOOKSTREAM_<GROUP>_<FIELD>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKSTREAM_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        extra="ignore",
+    )
+
+    data: Path = Field(Path(".lookstream"), description="Folder of the local mode: index, logs, dead letters")
+    encoder: str = Field(
+        "efficientnet-lite2", description="efficientnet-lite2, any Hugging Face image model, or a folder with one"
+    )
+    kafka: Kafka = Field(default_factory=Kafka)
+    qdrant: Qdrant = Field(default_factory=Qdrant)
+    images: Images = Field(default_factory=Images)
+    torch: Torch = Field(default_factory=Torch)
+    worker: Worker = Field(default_factory=Worker)
+    logs: Logs = Field(default_factory=Logs)
+
+
+def read_settings() -> Settings:
+    """The settings in the environment; raises SettingsError with one sentence when one makes no sense."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(f"settings: {describe(error)}") from None

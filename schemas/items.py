@@ -1,0 +1,175 @@
+"""Item events: what merchants' catalogs and social platforms say about their items."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from schemas.model import Model
+
+MAX_INLINE_BYTES = 700_000
+"""Raw picture bytes that fit into a Kafka record of 1 MB after base64 (research/reliability.md, 3.1)."""
+
+MAX_IMAGES = 8
+MAX_REVISION = 2**53
+"""The largest integer that a float64 comparison in the index still tells from its neighbours."""
+
+Tenant = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="Owner of the item; searches never cross it. 1 to 64 letters, digits, _ . or -",
+    ),
+]
+ItemId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="The item's own identifier, unique within its tenant; 1 to 200 characters",
+    ),
+]
+Revision = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MAX_REVISION,
+        description="Orders the events of one item: the newest wins. By default the event's time in microseconds",
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Source = Literal["catalog", "social"]
+
+
+class InlineImage(Model):
+    """A picture that travels inside the event."""
+
+    kind: Literal["inline"] = "inline"
+    data: bytes = Field(
+        min_length=1,
+        max_length=MAX_INLINE_BYTES,
+        description="Encoded picture (JPEG, PNG, WebP, ...), base64 in JSON; at most 700,000 bytes raw",
+    )
+
+
+class UrlImage(Model):
+    """A picture that the worker fetches over HTTP."""
+
+    kind: Literal["url"] = "url"
+    url: str = Field(
+        pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https address"
+    )
+
+
+class S3Image(Model):
+    """A picture in an object store."""
+
+    kind: Literal["s3"] = "s3"
+    bucket: str = Field(pattern=r"^[a-z0-9.-]{3,63}$", description="Bucket name")
+    key: str = Field(min_length=1, max_length=1024, description="Object key in the bucket")
+
+
+class FileImage(Model):
+    """A picture in a folder that workers know by name (LOOKSTREAM_IMAGES_ROOTS)."""
+
+    kind: Literal["file"] = "file"
+    root: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings")
+    path: str = Field(min_length=1, max_length=1024, description="Path below that folder, with / between parts")
+
+
+ImageRef = Annotated[InlineImage | UrlImage | S3Image | FileImage, Field(discriminator="kind")]
+
+
+class ItemFacts(Model):
+    """What is known of an item besides its pictures; every field may be left out."""
+
+    title: str | None = Field(None, max_length=500, description="Title for people, plain text")
+    category: str | None = Field(None, max_length=200, description="Kind of thing, as the source calls it")
+    brand: str | None = Field(None, max_length=200, description="Brand or merchant of a catalog item")
+    creator: str | None = Field(None, max_length=200, description="Author of a social post")
+    price: Decimal | None = Field(
+        None, ge=0, le=10**12, decimal_places=4, description="Price in units of `currency`"
+    )
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of `price`")
+    in_stock: bool | None = Field(None, description="Whether it can be bought now")
+    tags: tuple[Name, ...] = Field((), max_length=50, description="Free words; up to 50, 200 characters each")
+    created_at: AwareDatetime | None = Field(
+        None, description="When the item was made or published; RFC 3339 with an offset"
+    )
+    url: str | None = Field(
+        None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item"
+    )
+    attributes: dict[Name, Annotated[str, Field(max_length=500)]] = Field(
+        default_factory=dict, max_length=50, description="Further facts, text to text; up to 50"
+    )
+
+    @model_validator(mode="after")
+    def _price_has_a_currency(self) -> Self:
+        if self.price is not None and self.currency is None:
+            raise ValueError("`price` needs `currency`: give its ISO 4217 code, as in EUR")
+        return self
+
+
+class ItemUpserted(ItemFacts):
+    """An item is new or changed: this event says everything there is to know of it."""
+
+    schema_: Literal["item.upserted/1"] = Field(
+        "item.upserted/1", alias="schema", description="Name and version of this event"
+    )
+    tenant: Tenant = "default"
+    item_id: ItemId
+    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    revision: Revision
+    images: tuple[ImageRef, ...] = Field(
+        min_length=1, max_length=MAX_IMAGES, description="1 to 8 pictures; the first is the main one"
+    )
+
+
+class ItemPatched(Model):
+    """Some facts of an item changed, its pictures did not: nothing is embedded again."""
+
+    schema_: Literal["item.patched/1"] = Field(
+        "item.patched/1", alias="schema", description="Name and version of this event"
+    )
+    tenant: Tenant = "default"
+    item_id: ItemId
+    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    revision: Revision
+    facts: ItemFacts = Field(description="The facts that changed; those left out stay as they are")
+
+
+class ItemDeleted(Model):
+    """An item is gone."""
+
+    schema_: Literal["item.deleted/1"] = Field(
+        "item.deleted/1", alias="schema", description="Name and version of this event"
+    )
+    tenant: Tenant = "default"
+    item_id: ItemId
+    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    revision: Revision
+
+
+ItemEvent = ItemUpserted | ItemPatched | ItemDeleted
+
+
+def item_key(tenant: str, item_id: str) -> str:
+    """The Kafka key of an item: all its events land in one partition, in order."""
+    return f"{tenant}:{item_id}"
+
+
+def split_item_key(key: str) -> tuple[str, str]:
+    """Tenant and item id of a key; raises ValueError when it is not `tenant:item_id`."""
+    tenant, colon, item_id = key.partition(":")
+    if not colon or not item_id or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", tenant):
+        raise ValueError(f"an item's key is `tenant:item_id`, not {key[:80]!r}")
+    return tenant, item_id
+
+
+def revision_at(moment: datetime) -> int:
+    """The default revision of an event: its time in microseconds since 1970."""
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

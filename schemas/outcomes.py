@@ -1,0 +1,67 @@
+"""Outcomes: what became of each item event."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from schemas.failures import Code
+from schemas.items import ItemId, Revision, Source, Tenant
+from schemas.model import Model
+
+
+class SkippedImage(Model):
+    """A further picture of an item that could not be used; the item was indexed without it."""
+
+    image: int = Field(ge=1, description="Which of the item's pictures, from 0; never the main one")
+    code: Code
+    message: str = Field(max_length=500, description="One sentence with the remedy")
+
+
+class StepTimes(Model):
+    """When an event passed each step, and how long its batch took, in milliseconds."""
+
+    event_time: AwareDatetime | None = Field(None, description="When the producer made the event")
+    searchable_at: AwareDatetime | None = Field(None, description="When the index had it")
+    fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
+    looked: float = Field(0, ge=0, description="Decoding, colours and embedding of the batch")
+    written: float = Field(0, ge=0, description="Writing the batch to the index")
+
+
+class ItemIndexed(Model):
+    """The item can be found now."""
+
+    schema_: Literal["item.indexed/1"] = Field("item.indexed/1", alias="schema", description="Name and version")
+    tenant: Tenant
+    item_id: ItemId
+    source: Source
+    revision: Revision
+    images: int = Field(ge=0, le=8, description="Pictures that were embedded; 0 for a patch")
+    skipped: tuple[SkippedImage, ...] = Field((), max_length=7, description="Pictures left out, with reasons")
+    times: StepTimes = Field(default_factory=StepTimes)
+
+
+class ItemRemoved(Model):
+    """The item can no longer be found."""
+
+    schema_: Literal["item.removed/1"] = Field("item.removed/1", alias="schema", description="Name and version")
+    tenant: Tenant
+    item_id: ItemId
+    source: Source
+    revision: Revision
+    times: StepTimes = Field(default_factory=StepTimes)
+
+
+class ItemRejected(Model):
+    """The event was refused; its record lies in the dead-letter topic."""
+
+    schema_: Literal["item.rejected/1"] = Field("item.rejected/1", alias="schema", description="Name and version")
+    tenant: Annotated[str, Field(max_length=64)] | None = Field(None, description="None when the event was unreadable")
+    item_id: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="None when the event was unreadable"
+    )
+    revision: int | None = Field(None, description="None when the event was unreadable")
+    code: Code
+    message: str = Field(max_length=500, description="One sentence with the remedy")
+
+
+ItemOutcome = ItemIndexed | ItemRemoved | ItemRejected
