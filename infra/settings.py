@@ -1,9 +1,11 @@
 """Settings from the environment (LOOKSTREAM_*): one small group for each part."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.envelope import describe
@@ -35,7 +37,7 @@ class Kafka(BaseModel):
     )
     static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
     assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
-    replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that `up` or `topics create` makes")
+    replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that is created")
 
 
 class Qdrant(BaseModel):
@@ -57,7 +59,7 @@ class Images(BaseModel):
     max_bytes: int = Field(10_000_000, ge=1_000, description="Largest encoded picture, in bytes")
     max_pixels: int = Field(20_000_000, ge=256, description="Largest picture, width times height")
     fetch_seconds: float = Field(8, gt=0, le=60, description="Seconds that one download may take in all")
-    allow_http: bool = Field(False, description="Whether plain http:// pictures are fetched")
+    allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")
     allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')
     thumbnails: int = Field(
         96, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
@@ -105,6 +107,9 @@ class Settings(BaseSettings):
     encoder: str = Field(
         "efficientnet-lite2", description="efficientnet-lite2, any Hugging Face image model, or a folder with one"
     )
+    drain_s: float = Field(
+        120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"
+    )
     kafka: Kafka = Field(default_factory=Kafka)
     qdrant: Qdrant = Field(default_factory=Qdrant)
     images: Images = Field(default_factory=Images)
@@ -119,3 +124,35 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(f"settings: {describe(error)}") from None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as people see it."""
+
+    variable: str
+    value: str
+    default: str
+    meaning: str
+
+
+def describe_settings(settings: Settings) -> list[Setting]:
+    """Every setting with its variable, its value (secrets masked) and its meaning."""
+    described = []
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            fields = type(value).model_fields
+            described += [_setting(f"{name}_{inner}", getattr(value, inner), fields[inner]) for inner in fields]
+        else:
+            described.append(_setting(name, value, info))
+    return described
+
+
+def _setting(name: str, value: object, info: FieldInfo) -> Setting:
+    default = info.get_default(call_default_factory=True, validated_data={})
+    return Setting(f"LOOKSTREAM_{name.upper()}", _shown(value), _shown(default), info.description or "")
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)

@@ -12,12 +12,20 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ValidationError
 
 from schemas.failures import Code, Rejected
-from schemas.items import ItemDeleted, ItemPatched, ItemUpserted
+from schemas.items import MAX_REVISION, ItemDeleted, ItemPatched, ItemUpserted, Source, split_item_key
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved
 from schemas.searches import SearchRequest, SearchResult
+from schemas.topics import SOCIAL_POSTS
 
 Body = (
-    ItemUpserted | ItemPatched | ItemDeleted | SearchRequest | SearchResult | ItemIndexed | ItemRemoved | ItemRejected
+    ItemUpserted
+    | ItemPatched
+    | ItemDeleted
+    | SearchRequest
+    | SearchResult
+    | ItemIndexed
+    | ItemRemoved
+    | ItemRejected
 )
 
 BODIES: dict[str, type[Body]] = {
@@ -37,6 +45,8 @@ CORRELATION_ID = "correlation-id"
 REPLY_TO = "reply-to"
 REPLY_PARTITION = "reply-partition"
 TRACEPARENT = "traceparent"
+CARRIED = (CORRELATION_ID, REPLY_TO, REPLY_PARTITION, TRACEPARENT)
+"""Headers that an event keeps besides those of CloudEvents."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,32 @@ def from_bytes(value: bytes) -> Body:
         return body.model_validate_json(value)
     except ValidationError as error:
         raise Rejected(Code.EVENT_INVALID, describe(error)) from None
+
+
+def from_record(
+    position: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None], timestamp_ms: int
+) -> Event:
+    """The event that a record carries; raises Rejected.
+
+    `position` is topic/partition/offset: it names an event that brings no id. A null value on an item topic
+    deletes the item of the key, at the time of the record.
+    """
+    texts = {name: text.decode("utf-8", "replace") for name, text in headers.items() if text is not None}
+    time = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    body = _deletion(position, key, timestamp_ms) if value is None else from_bytes(value)
+    extra = {name: texts[name] for name in CARRIED if name in texts}
+    return Event(body, texts.get("ce_source", "unknown"), texts.get("ce_id") or position, time, extra)
+
+
+def _deletion(position: str, key: bytes | None, timestamp_ms: int) -> ItemDeleted:
+    topic = position.split("/", 1)[0]
+    source: Source = "social" if topic == SOCIAL_POSTS else "catalog"
+    try:
+        tenant, item_id = split_item_key((key or b"").decode())
+        revision = min(max(timestamp_ms, 1) * 1000, MAX_REVISION)
+        return ItemDeleted(tenant=tenant, item_id=item_id, source=source, revision=revision)
+    except ValueError as error:
+        raise Rejected(Code.KEY_INVALID, f"a null value deletes the item of its key: {error}"[:500]) from None
 
 
 def _schema_of(value: bytes) -> str:

@@ -41,7 +41,9 @@ Revision = Annotated[
     ),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Source = Literal["catalog", "social"]
+Source = Annotated[
+    Literal["catalog", "social"], Field(description="Where it came from: a merchant's catalog or social posts")
+]
 
 
 class InlineImage(Model):
@@ -59,9 +61,7 @@ class UrlImage(Model):
     """A picture that the worker fetches over HTTP."""
 
     kind: Literal["url"] = "url"
-    url: str = Field(
-        pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https address"
-    )
+    url: str = Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https address")
 
 
 class S3Image(Model):
@@ -99,9 +99,7 @@ class ItemFacts(Model):
     created_at: AwareDatetime | None = Field(
         None, description="When the item was made or published; RFC 3339 with an offset"
     )
-    url: str | None = Field(
-        None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item"
-    )
+    url: str | None = Field(None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item")
     attributes: dict[Name, Annotated[str, Field(max_length=500)]] = Field(
         default_factory=dict, max_length=50, description="Further facts, text to text; up to 50"
     )
@@ -121,7 +119,7 @@ class ItemUpserted(ItemFacts):
     )
     tenant: Tenant = "default"
     item_id: ItemId
-    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    source: Source = "catalog"
     revision: Revision
     images: tuple[ImageRef, ...] = Field(
         min_length=1, max_length=MAX_IMAGES, description="1 to 8 pictures; the first is the main one"
@@ -136,7 +134,7 @@ class ItemPatched(Model):
     )
     tenant: Tenant = "default"
     item_id: ItemId
-    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    source: Source = "catalog"
     revision: Revision
     facts: ItemFacts = Field(description="The facts that changed; those left out stay as they are")
 
@@ -149,7 +147,7 @@ class ItemDeleted(Model):
     )
     tenant: Tenant = "default"
     item_id: ItemId
-    source: Source = Field("catalog", description="Where it came from: a merchant's catalog or social posts")
+    source: Source = "catalog"
     revision: Revision
 
 

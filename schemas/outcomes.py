@@ -13,7 +13,7 @@ class SkippedImage(Model):
     """A further picture of an item that could not be used; the item was indexed without it."""
 
     image: int = Field(ge=1, description="Which of the item's pictures, from 0; never the main one")
-    code: Code
+    code: Code = Field(description="Why, in a word for programs")
     message: str = Field(max_length=500, description="One sentence with the remedy")
 
 
@@ -37,7 +37,7 @@ class ItemIndexed(Model):
     revision: Revision
     images: int = Field(ge=0, le=8, description="Pictures that were embedded; 0 for a patch")
     skipped: tuple[SkippedImage, ...] = Field((), max_length=7, description="Pictures left out, with reasons")
-    times: StepTimes = Field(default_factory=StepTimes)
+    times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
 
 
 class ItemRemoved(Model):
@@ -48,19 +48,21 @@ class ItemRemoved(Model):
     item_id: ItemId
     source: Source
     revision: Revision
-    times: StepTimes = Field(default_factory=StepTimes)
+    times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
 
 
 class ItemRejected(Model):
     """The event was refused; its record lies in the dead-letter topic."""
 
     schema_: Literal["item.rejected/1"] = Field("item.rejected/1", alias="schema", description="Name and version")
-    tenant: Annotated[str, Field(max_length=64)] | None = Field(None, description="None when the event was unreadable")
+    tenant: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="None when the event was unreadable"
+    )
     item_id: Annotated[str, Field(max_length=200)] | None = Field(
         None, description="None when the event was unreadable"
     )
     revision: int | None = Field(None, description="None when the event was unreadable")
-    code: Code
+    code: Code = Field(description="Why, in a word for programs")
     message: str = Field(max_length=500, description="One sentence with the remedy")
 
 

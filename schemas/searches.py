@@ -14,7 +14,6 @@ ColourName = Literal[
 ]  # fmt: skip
 Intent = Literal["exact", "similar", "style", "colour"]
 Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 RequestId = Annotated[
     str,
     Field(
@@ -105,7 +104,7 @@ class SearchRequest(Model):
     filters: Filters = Field(default_factory=Filters, description="What every hit must satisfy")
     top_k: int = Field(10, ge=1, le=100, description="How many items to return at most")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
-    thumbnails: bool = Field(False, description="Whether hits carry a small JPEG of the matched picture")
+    thumbnails: bool = Field(default=False, description="Whether hits carry a small JPEG of the matched picture")
     deadline_ms: int = Field(
         5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"
     )
@@ -128,7 +127,7 @@ class Swatch(Model):
 
     hex: str = Field(pattern=r"^#[0-9a-f]{6}$", description="sRGB colour")
     name: ColourName = Field(description="The named colour nearest to it")
-    share: Fraction = Field(description="Share of the picture's foreground, 0 to 1")
+    share: float = Field(ge=0, le=1, description="Share of the picture's foreground, 0 to 1")
 
 
 class Hit(Model):
@@ -140,16 +139,16 @@ class Hit(Model):
     image: int = Field(ge=0, description="Which of the item's pictures matched best, from 0")
     source: Source
     revision: int = Field(ge=1, description="Revision of the item that the index holds")
-    title: str | None = None
-    category: str | None = None
-    brand: str | None = None
-    creator: str | None = None
+    title: str | None = Field(None, description="Title for people, plain text")
+    category: str | None = Field(None, description="Kind of thing, as the source calls it")
+    brand: str | None = Field(None, description="Brand or merchant of a catalog item")
+    creator: str | None = Field(None, description="Author of a social post")
     price: float | None = Field(None, description="In units of `currency`")
-    currency: str | None = None
-    in_stock: bool | None = None
-    tags: tuple[str, ...] = ()
-    created_at: AwareDatetime | None = None
-    url: str | None = None
+    currency: str | None = Field(None, description="ISO 4217 code of `price`")
+    in_stock: bool | None = Field(None, description="Whether it could be bought when last heard of")
+    tags: tuple[str, ...] = Field((), description="Free words")
+    created_at: AwareDatetime | None = Field(None, description="When it was made or published, RFC 3339")
+    url: str | None = Field(None, description="Page of the item")
     colours: tuple[ColourName, ...] = Field((), description="Named colours of the matched picture")
     palette: tuple[Swatch, ...] = Field((), description="Up to 5 swatches of the matched picture, largest first")
     thumbnail: bytes | None = Field(None, description="Small JPEG of the matched picture, base64, when asked for")

@@ -1,0 +1,63 @@
+# Every target sets up what it needs: a virtual environment in this folder, from the lock file.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo up test check bench evaluate chaos lock schemas clean
+
+help:
+	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
+	@echo "make up         run the whole system here until Ctrl-C"
+	@echo "make test       all tests"
+	@echo "make check      ruff, mypy --strict, and the house rules"
+	@echo "make bench      how fast it is here; writes bench.json"
+	@echo "make evaluate   how good it is on your pictures: make evaluate DATA=folder"
+	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
+	@echo "make setup | schemas | lock | clean"
+
+setup: $(READY)
+
+# torch first and alone: other packages would pull a build for a GPU that is not here.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'lookstream needs Python 3.11 or newer: make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/lookstream demo
+
+up: $(READY)
+	$(BIN)/lookstream up
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/bench.py --json bench.json
+
+evaluate: $(READY)
+	@test -n "$(DATA)" || { echo "name a folder with pictures and labels.csv: make evaluate DATA=folder"; exit 2; }
+	$(BIN)/python tests/evaluation/evaluate.py "$(DATA)" --json evaluation.json
+
+chaos: $(READY)
+	$(BIN)/python tests/chaos/chaos.py --json chaos.json
+
+schemas: $(READY)
+	$(BIN)/lookstream schemas export
+
+lock: $(READY)
+	$(BIN)/pip-compile --quiet --extra local --extra dev --strip-extras --allow-unsafe --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --no-annotate --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json chaos.json evaluation.json

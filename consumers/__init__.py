@@ -1,0 +1,1 @@
+"""Whoever takes events out of Kafka: the index worker and the query worker."""

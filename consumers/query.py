@@ -1,0 +1,163 @@
+"""AnswerSearches: each search request gets exactly one result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from consumers.answers import Answers
+from consumers.clock import Clock
+from consumers.index import Fetch
+from consumers.points import hit, point_id
+from consumers.vision.look import Look
+from infra.qdrant.plan import Index, SearchPlan
+from schemas.envelope import Event
+from schemas.failures import Code, Failure, Rejected, Unavailable
+from schemas.searches import Crop, SearchRequest, SearchTimes, Weights
+
+Answer = Callable[[], None]
+"""One result, ready to be sent."""
+
+LAST_CHANCE_SECONDS = 1.0
+"""A request with less time left than this is answered `unavailable`, not held."""
+SMALL_PART_EFFORT, EFFORT = 512, 128
+"""hnsw_ef: when the weight sits on one small part the graph needs more (research/qdrant.md, 2.4)."""
+
+
+class LookAtParts(Protocol):
+    """Looks at encoded pictures, or the crop of each, all in one batch."""
+
+    def __call__(self, pictures: Sequence[bytes], crops: Sequence[Crop | None], /) -> Sequence[Look | Failure]: ...
+
+
+class Weigh(Protocol):
+    """Multiplies each part of a look by its weight."""
+
+    def __call__(self, vector: NDArray[np.float32], weights: Weights, /) -> NDArray[np.float32]: ...
+
+
+@dataclass
+class Search:
+    """One request on its way to its result."""
+
+    event: Event
+    request: SearchRequest
+    look: NDArray[np.float32] | None = None
+    failure: Failure | None = None
+
+    def seconds_left(self, now: datetime) -> float:
+        """Until the deadline; negative when it has passed."""
+        return self.request.deadline_ms / 1000 - (now - self.event.time).total_seconds()
+
+
+class AnswerSearches:
+    """A job: `handle` answers search requests."""
+
+    def __init__(self, index: Index, fetch: Fetch, look_at: LookAtParts, weigh: Weigh, answers: Answers) -> None:
+        self._index = index
+        self._fetch = fetch
+        self._look_at = look_at
+        self._weigh = weigh
+        self._answers = answers
+        self._log = structlog.get_logger()
+
+    def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
+        """Answer each request; those that came too late are answered before any work is done for them."""
+        started = datetime.now(UTC)
+        searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
+        late, in_time = _split(searches, started)
+        try:
+            answers = self._found(in_time, started)
+        except Unavailable as away:
+            if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
+                raise
+            answers = [partial(self._answers.unavailable, s.event, s.request, away) for s in in_time]
+        # Nothing is sent before all is known: a batch that is held must not have been answered in part.
+        for search in late:
+            self._answers.expired(search.event, search.request)
+        for answer in answers:
+            answer()
+        return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
+
+    def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
+        clock = Clock()
+        self._find_looks(searches, clock)
+        answers = self._search([s for s in searches if s.failure is None], clock, started)
+        for s in searches:
+            if s.failure is not None:
+                answers.append(partial(self._answers.rejected, s.event.extra, s.request.request_id, s.failure))
+        return answers
+
+    def _find_looks(self, searches: Sequence[Search], clock: Clock) -> None:
+        """Give every search the vector that it searches by, or its failure."""
+        self._look_up([s for s in searches if s.request.item_id is not None])
+        asked = [(s, s.request.image) for s in searches if s.request.image is not None]
+        fetched = self._fetch([image for _, image in asked])
+        clock.fetched = clock.lap()
+        seen: list[Search] = []
+        pictures: list[bytes] = []
+        for (search, _), picture in zip(asked, fetched, strict=True):
+            if isinstance(picture, bytes):
+                seen.append(search)
+                pictures.append(picture)
+            else:
+                search.failure = picture
+        for search, look in zip(seen, self._look_at(pictures, [s.request.crop for s in seen]), strict=True):
+            if isinstance(look, Failure):
+                search.failure = look
+            else:
+                search.look = look.vector
+        clock.looked = clock.lap()
+
+    def _look_up(self, searches: Sequence[Search]) -> None:
+        ids = {s.event.id: point_id(s.request.tenant, str(s.request.item_id), 0) for s in searches}
+        found = self._index.vectors(list(ids.values())) if ids else {}
+        for search in searches:
+            search.look = found.get(ids[search.event.id])
+            if search.look is None:
+                text = f"item {search.request.item_id} is not indexed: search by a picture, or index it first"
+                search.failure = Rejected(Code.ITEM_UNKNOWN, text)
+
+    def _search(self, searches: Sequence[Search], clock: Clock, started: datetime) -> list[Answer]:
+        found = self._index.search([self._plan(s) for s in searches]) if searches else []
+        searched = clock.lap()
+        steps = {"fetched": clock.fetched, "looked": clock.looked, "searched": searched}
+        answers: list[Answer] = []
+        for search, points in zip(searches, found, strict=True):
+            queued = max(0.0, (started - search.event.time).total_seconds() * 1000)
+            hits = tuple(hit(point, thumbnail=search.request.thumbnails) for point in points)
+            times = SearchTimes(queued=queued, **steps)
+            answers.append(partial(self._answers.found, search.event, search.request, hits, times))
+        self._log.info("answered", searches=len(searches), **{f"{k}_ms": round(v, 1) for k, v in steps.items()})
+        return answers
+
+    def _plan(self, search: Search) -> SearchPlan:
+        if search.look is None:
+            raise ValueError("a search without a look cannot be planned")
+        request, weights = search.request, search.request.weighting()
+        itself = () if request.item_id is None else (request.item_id,)
+        filters = request.filters.model_copy(update={"exclude_items": request.filters.exclude_items + itself})
+        total = weights.object + weights.style + weights.colour
+        return SearchPlan(
+            vector=self._weigh(search.look, weights),
+            tenant=request.tenant,
+            filters=filters,
+            limit=request.top_k,
+            min_score=request.min_score,
+            effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
+        )
+
+
+def _split(searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:
+    """Those that came too late, and those in time."""
+    late = [search for search in searches if search.seconds_left(now) <= 0]
+    return late, [search for search in searches if search.seconds_left(now) > 0]
+
+
+def _not_a_search() -> Rejected:
+    return Rejected(Code.EVENT_UNKNOWN, "the topic of search requests takes search.request/1")

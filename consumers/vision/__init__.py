@@ -1,0 +1,1 @@
+"""Pixels in, facts out: imports numpy, PIL and schemas alone."""

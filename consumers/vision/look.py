@@ -1,0 +1,121 @@
+"""The look of a picture: what it is a picture of, its texture and its colours, as one vector.
+
+look = [object | style | colour]      each part of unit length
+query = the same, each part times its weight, so that a dot product is the weighted sum of cosines
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
+from consumers.vision.decode import Limits, decode, thumbnail
+from schemas.failures import Code, Failure, Rejected
+from schemas.searches import ColourName, Crop, Swatch, Weights
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Vector = NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """What turns pictures into vectors; tests/contracts/test_encoder_contract.py holds every one to it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Model and hash of all that shapes its vectors; vectors of two fingerprints do not compare."""
+
+    @property
+    def object_size(self) -> int:
+        """Dimensions of the object part, the first of a vector."""
+
+    @property
+    def style_size(self) -> int:
+        """Dimensions of the style part, which follows."""
+
+    @property
+    def prepare(self) -> Callable[[Image], Pixels]:
+        """One upright RGB picture to the network's pixels, all of one shape; callable from many threads."""
+
+    def run(self, batch: Sequence[Pixels], /) -> Vector:
+        """float32 [N, object_size + style_size] of N prepared pictures; both parts of unit length."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one picture looks like. `width` and `height` are those of the upright picture, or of its crop."""
+
+    vector: Vector
+    colours: tuple[ColourName, ...]
+    palette: tuple[Swatch, ...]
+    thumbnail: bytes | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A picture before its vector is known."""
+
+    pixels: Pixels
+    facts: ColourFacts
+    thumbnail: bytes | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """All that it takes to look at pictures; `pool` decodes them side by side, for PIL lets go of the GIL."""
+
+    encoder: Encoder
+    colours: Colours
+    limits: Limits
+    pool: Executor
+
+    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        """A look, or why there is none, for each picture; one bad picture never fails the others.
+
+        `crops` is empty or has one entry for each picture. The encoder runs once for all of them.
+        """
+        parts = zip(pictures, crops or [None] * len(pictures), strict=True)
+        seen = list(self.pool.map(lambda part: self._see(*part), parts))
+        good = [one for one in seen if isinstance(one, _Seen)]
+        vectors = iter(self.encoder.run([one.pixels for one in good]) if good else ())
+        return [one if isinstance(one, Failure) else self._finish(one, next(vectors)) for one in seen]
+
+    def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
+        try:
+            picture = decode(data, self.limits, crop)
+        except Rejected as failure:
+            return failure
+        image, side = picture.image, self.limits.thumbnail
+        small = thumbnail(image, side) if side else None
+        facts = self.colours.of(image)
+        return _Seen(self.encoder.prepare(image), facts, small, picture.width, picture.height)
+
+    def _finish(self, seen: _Seen, encoded: Vector) -> Look | Failure:
+        vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
+        if not np.isfinite(vector).all():
+            return Rejected(
+                Code.VECTOR_INVALID, "the encoder gave no finite vector for the picture: send another one"
+            )
+        return Look(vector, seen.facts.names, seen.facts.palette, seen.thumbnail, seen.width, seen.height)
+
+
+def look_size(encoder: Encoder) -> int:
+    """Dimensions of a look: object, style and colour."""
+    return encoder.object_size + encoder.style_size + COLOUR_SIZE
+
+
+def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int) -> Vector:
+    """`vector` with each part multiplied by its share of the weights; its dot product with a look is the score."""
+    shares = np.array([weights.object, weights.style, weights.colour]) / (
+        weights.object + weights.style + weights.colour
+    )
+    sizes = [object_size, style_size, len(vector) - object_size - style_size]
+    return (vector * np.repeat(shares, sizes)).astype(np.float32)

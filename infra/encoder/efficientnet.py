@@ -1,0 +1,225 @@
+"""EfficientNet-Lite2 as a small transformers model, with the weights that the package carries.
+
+Sources: Tan and Le, EfficientNet, 2019 (arXiv 1905.11946); the Lite variant of TensorFlow's TPU models (no squeeze
+and excitation, ReLU6, stem and head of fixed width). The module names follow the picture below; `from_package`
+translates the names in the checkpoint.
+
+    260 px -> stem /2 -> blocks 0..20 /32 -> head: `last`, 1280 channels of 9 x 9, things
+                            `-> block 8: `middle`, 88 channels of 17 x 17, textures and patterns
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+SIDE = 260
+"""Pixels of the square input that Lite2 was trained for."""
+
+MIDDLE = 8
+"""The block that told drawn patterns apart best, whatever shape carried them (.94 right; block 20: .64)."""
+
+
+class Stage(NamedTuple):
+    """A row of blocks: the first one changes stride and width."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    width: int
+
+
+STEM, HEAD = 32, 1280
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(3, 3, 2, 6, 24),
+    Stage(3, 5, 2, 6, 48),
+    Stage(4, 3, 2, 6, 88),
+    Stage(4, 5, 1, 6, 120),
+    Stage(5, 5, 2, 6, 208),
+    Stage(1, 3, 1, 6, 352),
+)
+"""Table 1 of the paper at width 1.1 and depth 1.2, widths rounded to multiples of 8."""
+
+
+class Maps(NamedTuple):
+    """What the network sees: `middle` [N, 88, h/16, w/16] and `last` [N, 1280, h/32, w/32], float."""
+
+    middle: Tensor
+    last: Tensor
+
+
+class EfficientNetLiteConfig(PreTrainedConfig):
+    """The one setting that a saved model keeps: how many classes its classifier has."""
+
+    model_type = "efficientnet-lite2"
+    classes: int = 1000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape of one convolution."""
+
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+
+
+class SameConv(nn.Conv2d):
+    """A convolution that pads as TensorFlow does: the output is ceil(input / stride), the odd pixel goes after."""
+
+    def __init__(self, shape: Shape) -> None:
+        even = shape.kernel // 2 if shape.stride == 1 else 0
+        super().__init__(
+            shape.inputs, shape.outputs, shape.kernel, shape.stride, even, groups=shape.groups, bias=False
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if stride == 1:
+            return super().forward(input)
+        rows, columns = (_padding(size, kernel, stride) for size in input.shape[-2:])
+        return super().forward(pad(input, (*columns, *rows)))
+
+
+def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    # (size + stride - 1) // stride and not -(-size // stride), which tracing gets wrong (research, 1b).
+    total = max(((size + stride - 1) // stride - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class Unit(nn.Module):
+    """Convolution, batch norm and perhaps ReLU6."""
+
+    def __init__(self, shape: Shape, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv: nn.Conv2d = SameConv(shape)
+        self.norm: nn.Module = nn.BatchNorm2d(shape.outputs, eps=1e-3)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [N, inputs, h, w] to [N, outputs, ceil(h / stride), ceil(w / stride)]."""
+        out: Tensor = self.activation(self.norm(self.conv(x)))
+        return out
+
+    def fold(self) -> None:
+        """Put the batch norm into the convolution's weights; the same function, one pass over memory less."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
+
+
+class Block(nn.Module):
+    """The inverted bottleneck: widen, filter each channel, narrow; added to its input where shapes agree."""
+
+    def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        wide = inputs * stage.expand
+        self.adds = stride == 1 and inputs == stage.width
+        self.expand = Unit(Shape(inputs, wide), nn.ReLU6(inplace=True)) if stage.expand > 1 else nn.Identity()
+        self.depthwise = Unit(Shape(wide, wide, stage.kernel, stride, groups=wide), nn.ReLU6(inplace=True))
+        self.project = Unit(Shape(wide, stage.width), nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [N, inputs, h, w] to [N, width, ceil(h / stride), ceil(w / stride)]."""
+        out: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + out if self.adds else out
+
+
+def _blocks() -> nn.ModuleList:
+    blocks, inputs = nn.ModuleList(), STEM
+    for stage in STAGES:
+        for n in range(stage.repeats):
+            blocks.append(Block(inputs, stage, stage.stride if n == 0 else 1))
+            inputs = stage.width
+    return blocks
+
+
+class EfficientNetLite(PreTrainedModel):
+    """The network; pixels are normalised as (value - 127) / 128 from 0..255."""
+
+    config_class = EfficientNetLiteConfig
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: EfficientNetLiteConfig) -> None:
+        super().__init__(config)
+        self.stem = Unit(Shape(3, STEM, 3, 2), nn.ReLU6(inplace=True))
+        self.blocks = _blocks()
+        self.head = Unit(Shape(STAGES[-1].width, HEAD), nn.ReLU6(inplace=True))
+        self.classifier = nn.Linear(HEAD, config.classes)
+        self.post_init()
+
+    def maps(self, pixels: Tensor) -> Maps:
+        """The two feature maps of normalised pixels, float [N, 3, h, w]."""
+        x = self.stem(pixels)
+        for block in self.blocks[: MIDDLE + 1]:
+            x = block(x)
+        middle = x
+        for block in self.blocks[MIDDLE + 1 :]:
+            x = block(x)
+        return Maps(middle, self.head(x))
+
+    def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
+        """The maps in transformers' own shape, so that AutoModel's users find what they expect."""
+        maps = self.maps(pixel_values)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=maps.last, pooler_output=maps.last.mean((2, 3)), hidden_states=tuple(maps)
+        )
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Scores of the ImageNet classes, [N, 1000]; for checking that weights and preprocessing are right."""
+        scores: Tensor = self.classifier(self.maps(pixels).last.mean((2, 3)))
+        return scores
+
+    def fold(self) -> None:
+        """Fold every batch norm; for inference alone."""
+        for module in self.modules():
+            if isinstance(module, Unit):
+                module.fold()
+
+
+def register() -> None:
+    """Make AutoModel open folders with this model in them."""
+    AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig, exist_ok=True)
+    AutoModel.register(EfficientNetLiteConfig, EfficientNetLite, exist_ok=True)
+
+
+_OUTER = {
+    "_conv_stem": "stem.conv",
+    "_bn0": "stem.norm",
+    "_conv_head": "head.conv",
+    "_bn1": "head.norm",
+    "_fc": "classifier",
+}
+_INNER = {
+    "_expand_conv": "expand.conv",
+    "_bn0": "expand.norm",
+    "_depthwise_conv": "depthwise.conv",
+    "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv",
+    "_bn2": "project.norm",
+}
+
+
+def _our_name(theirs: str) -> str:
+    first, *rest = theirs.split(".")
+    if first != "_blocks":
+        return ".".join([_OUTER[first], *rest])
+    number, unit, what = rest
+    return f"blocks.{number}.{_INNER[unit]}.{what}"
+
+
+def from_checkpoint(path: Path) -> EfficientNetLite:
+    """The network with the weights in `path`, every one of them used, ready for inference."""
+    model = EfficientNetLite(EfficientNetLiteConfig())
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict({_our_name(name): value for name, value in weights.items()}, strict=True)
+    return model.eval()

@@ -1,0 +1,250 @@
+"""The index on a Qdrant server (1.17 or newer), over gRPC."""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import grpc
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from infra.qdrant import stored
+from infra.qdrant.plan import (
+    FIELDS,
+    OVERSAMPLING,
+    VECTOR,
+    AnyOf,
+    Between,
+    Condition,
+    EncoderDiffers,
+    Field,
+    Found,
+    NotAnyOf,
+    Payload,
+    Point,
+    SearchPlan,
+    Vector,
+    conditions,
+)
+from infra.settings import Qdrant
+from schemas.failures import Unavailable
+
+OLDEST = [1, 17]
+"""The first version with insert-only writes; older servers silently ignore the conditions of writes."""
+SEARCHES_AT_ONCE = 8
+"""Grouped searches have no batch call, so this many of a batch are under way at a time."""
+
+REFUSED = (grpc.RpcError, ResponseHandlingException, UnexpectedResponse, ResourceExhaustedResponse)
+
+
+def open_server(settings: Qdrant) -> "ServerIndex":
+    """The index on the server of the settings; nothing is sent before the first call."""
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    client = QdrantClient(
+        url=settings.url,
+        grpc_port=settings.grpc_port,
+        prefer_grpc=True,
+        api_key=key,
+        timeout=math.ceil(settings.timeout_s),
+        check_compatibility=False,
+    )
+    return ServerIndex(client, settings)
+
+
+class ServerIndex:
+    """An Index on a Qdrant server. Safe for several threads."""
+
+    def __init__(self, client: QdrantClient, settings: Qdrant) -> None:
+        self._client = client
+        self._settings = settings
+        self._name = settings.collection
+        self._size = 0
+        self._searchers = ThreadPoolExecutor(SEARCHES_AT_ONCE, "search")
+
+    def open(self, fingerprint: str, size: int) -> None:
+        """Make the collection for vectors of `size`, or check it; raises EncoderDiffers. Safe to race."""
+        mine = stored.Maker(fingerprint, size)
+        with self._asking():
+            self._check_version()
+            if not self._client.collection_exists(self._name):
+                self._create(size)
+            self._check_collection(size)
+            stored.check_maker(self._claim(mine), mine)
+        self._size = size
+
+    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
+        """The revision of each point that exists, tombstones included."""
+        with self._asking():
+            return stored.revisions_in(self._client.retrieve(self._name, list(ids), with_payload=["revision"]))
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
+        groups = stored.rows_by_revision(points, self._size)
+        self._write([_upsert(revision, rows) for revision, rows in groups.items()])
+
+    def patch(self, ids: Sequence[str], payload: Payload) -> None:
+        """Set payload keys (None removes one) of live points whose revision is below the payload's."""
+        patch = stored.split_patch(payload)
+        where = _filter(patch.where, ids)
+        change = models.SetPayload(payload=patch.sets, filter=where)
+        operations: list[models.UpdateOperation] = [models.SetPayloadOperation(set_payload=change)]
+        if patch.removes:
+            gone = models.DeletePayload(keys=patch.removes, filter=where)
+            operations.insert(0, models.DeletePayloadOperation(delete_payload=gone))
+        self._write(operations)
+
+    def remove(self, ids: Sequence[str], before_revision: int) -> None:
+        """Remove points whose revision is below `before_revision`."""
+        where = _filter([stored.older_than(before_revision)], ids)
+        self._write([models.DeleteOperation(delete=models.FilterSelector(filter=where))])
+
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+        """Best first for each plan, live points alone, one for each item."""
+        with self._asking():
+            return list(self._searchers.map(self._search, plans))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """The vector of each live point that exists."""
+        with self._asking():
+            records = self._client.retrieve(self._name, list(ids), with_payload=False, with_vectors=[VECTOR])
+        return stored.vectors_in(records)
+
+    def count(self) -> int:
+        """How many live points there are."""
+        with self._asking():
+            return self._client.count(self._name, _filter([stored.LIVE_ALONE]), exact=True).count
+
+    def flush(self) -> None:
+        """Nothing to do: each write waits until the server has applied and logged it."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._searchers.shutdown(cancel_futures=True)
+        self._client.close()
+
+    def _check_version(self) -> None:
+        version = self._client.info().version
+        if [int(part) for part in version.split(".")[:2]] < OLDEST:
+            raise Unavailable(f"Qdrant at {self._place()} is version {version}: upgrade it to 1.17 or newer")
+
+    def _create(self, size: int) -> None:
+        codes = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+        try:
+            self._client.create_collection(
+                self._name,
+                vectors_config={VECTOR: models.VectorParams(size=size, distance=models.Distance.DOT)},
+                quantization_config=models.ScalarQuantization(scalar=codes),
+                shard_number=self._settings.shards,
+                replication_factor=self._settings.replicas,
+            )
+        except (*REFUSED, ValueError):
+            if not self._client.collection_exists(self._name):  # else another worker was faster
+                raise
+
+    def _check_collection(self, size: int) -> None:
+        """Checks its vectors, and makes the payload indexes that it lacks."""
+        collection = self._client.get_collection(self._name)
+        vectors = collection.config.params.vectors
+        look = vectors.get(VECTOR) if isinstance(vectors, dict) else None
+        if look is None or look.size != size or look.distance != models.Distance.DOT:
+            raise EncoderDiffers(
+                f"collection {self._name} at {self._place()} has no vector `{VECTOR}` of {size} numbers (Dot), "
+                "which this encoder needs: use the old encoder or another LOOKSTREAM_QDRANT_COLLECTION"
+            )
+        for field in FIELDS:
+            if field.name not in collection.payload_schema:
+                self._client.create_payload_index(self._name, field.name, _index(field))
+
+    def _claim(self, mine: stored.Maker) -> stored.Maker:
+        """Writes the meta point unless there is one; returns what it says then."""
+        meta = models.PointStruct(id=stored.META_ID, vector={}, payload=stored.meta_payload(mine))
+        self._client.upsert(self._name, [meta], update_mode=models.UpdateMode.INSERT_ONLY)
+        [record] = self._client.retrieve(self._name, [stored.META_ID])
+        return stored.maker_of(record.payload or {})
+
+    def _write(self, operations: Sequence[models.UpdateOperation]) -> None:
+        # Strong ordering: each replica evaluates the condition, so all must see the writes in one order.
+        if operations:
+            with self._asking():
+                done = self._client.batch_update_points(
+                    self._name, operations, ordering=models.WriteOrdering.STRONG
+                )
+            if any(result.status != models.UpdateStatus.COMPLETED for result in done):
+                raise Unavailable(
+                    f"Qdrant at {self._place()} took the writes but has not applied them: it is overloaded"
+                )
+
+    def _search(self, plan: SearchPlan) -> list[Found]:
+        rescored = models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+        answer = self._client.query_points_groups(
+            self._name,
+            group_by="item",
+            query=plan.vector.tolist(),
+            using=VECTOR,
+            query_filter=_filter(conditions(plan)),
+            search_params=models.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
+            score_threshold=plan.min_score,
+            limit=plan.limit,
+            group_size=1,
+        )
+        best = [group.hits[0] for group in answer.groups]
+        return [Found(str(hit.id), hit.score, hit.payload or {}) for hit in best]
+
+    def _place(self) -> str:
+        """Where the server is, for sentences: never a password or key."""
+        url = urlsplit(self._settings.url or "memory:")
+        return f"{url.scheme}://{url.hostname}:{self._settings.grpc_port}"
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except REFUSED as error:
+            if isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                raise ValueError(f"Qdrant at {self._place()} refuses the request: {error.details()}") from None
+            reason = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.RpcError) else error
+            raise Unavailable(
+                f"Qdrant at {self._place()} is away ({reason}): start it, or check LOOKSTREAM_QDRANT_URL, "
+                "LOOKSTREAM_QDRANT_GRPC_PORT and LOOKSTREAM_QDRANT_API_KEY"
+            ) from None
+
+
+def _index(field: Field) -> models.PayloadSchemaParams:
+    match field.kind:
+        case "tenant" | "keyword":
+            keyword = models.KeywordIndexType.KEYWORD
+            return models.KeywordIndexParams(type=keyword, is_tenant=field.kind == "tenant")
+        case "float":
+            return models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
+        case "integer":
+            integer = models.IntegerIndexType.INTEGER
+            return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
+
+
+def _upsert(revision: int, rows: Sequence[stored.Row]) -> models.UpsertOperation:
+    points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in rows]
+    where = _filter([stored.older_than(revision)])
+    return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=where))
+
+
+def _named(row: stored.Row) -> models.VectorStruct:
+    return {VECTOR: row.vector} if row.vector else {}
+
+
+def _filter(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.Filter:
+    must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
+    must_not: list[models.Condition] = []
+    for condition in wanted:
+        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
+    return models.Filter(must=must, must_not=must_not)
+
+
+def _lower(condition: Condition) -> models.FieldCondition:
+    match condition:
+        case AnyOf(field, values) | NotAnyOf(field, values):
+            return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
+        case Between(field, at_least, at_most, below):
+            return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))

@@ -1,0 +1,225 @@
+"""The embedded engine: a qdrant-edge shard in a folder, for one process alone.
+
+The shard is never optimised here (that belongs into a child on a copied directory, since it holds the GIL for its
+whole X
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import qdrant_edge as edge
+
+from infra.qdrant import stored
+from infra.qdrant.plan import (
+    FIELDS,
+    OVERSAMPLING,
+    VECTOR,
+    AnyOf,
+    Between,
+    Condition,
+    Field,
+    Found,
+    NotAnyOf,
+    Payload,
+    Point,
+    SearchPlan,
+    Vector,
+    conditions,
+)
+from schemas.failures import Unavailable
+from schemas.items import MAX_IMAGES
+
+OVERFETCH = 2
+ROUNDS = MAX_IMAGES // OVERFETCH
+"""qdrant-edge has no group-by in Python: each round fetches OVERFETCH * limit points of items not seen yet.
+An item has at most MAX_IMAGES points, so this many rounds always fill the answer."""
+
+Best = dict[str, Found]
+"""The best point of each item, by item_id (a plan stays within one tenant), best first."""
+
+
+class Shard:
+    """An Index in this process; every call holds the GIL. Not for two threads at once.
+
+    `min_free` is how many bytes of disk must be free for a write: on a full disk the engine dies by SIGBUS.
+    """
+
+    def __init__(self, folder: Path, min_free: int) -> None:
+        self._folder = folder
+        self._min_free = min_free
+        self._shard: edge.EdgeShard | None = None
+        self._size = 0
+        if (folder / "shard").exists():
+            self._load()
+
+    def open(self, fingerprint: str, size: int) -> None:
+        """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
+        mine = stored.Maker(fingerprint, size)
+        if self._shard is None:
+            self._check_space()
+            _make(self._folder / "shard", mine)
+            self._load()
+        stored.check_maker(_maker(self._made()), mine)
+
+    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
+        """The revision of each point that exists, tombstones included."""
+        records = self._made().retrieve(list(ids), with_payload=["revision"], with_vector=False)
+        return stored.revisions_in(records)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
+        shard = self._writable()
+        for revision, rows in stored.rows_by_revision(points, self._size).items():
+            made = [_point(row) for row in rows]
+            shard.update(edge.UpdateOperation.upsert_points(made, _filter([stored.older_than(revision)])))
+
+    def patch(self, ids: Sequence[str], payload: Payload) -> None:
+        """Set payload keys (None removes one) of live points whose revision is below the payload's."""
+        patch = stored.split_patch(payload)
+        where = _filter(patch.where, ids)
+        shard = self._writable()
+        if patch.removes:
+            shard.update(edge.UpdateOperation.delete_payload_by_filter(where, patch.removes))
+        shard.update(edge.UpdateOperation.set_payload_by_filter(where, patch.sets))
+
+    def remove(self, ids: Sequence[str], before_revision: int) -> None:
+        """Remove points whose revision is below `before_revision`."""
+        where = _filter([stored.older_than(before_revision)], ids)
+        self._writable().update(edge.UpdateOperation.delete_points_by_filter(where))
+
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+        """Best first for each plan, live points alone, one for each item."""
+        shard = self._made()
+        best: list[Best] = [{} for _ in plans]
+        waiting = list(range(len(plans)))
+        for _ in range(ROUNDS):
+            if not waiting:
+                break
+            requests = [_request(plans[at], best[at]) for at in waiting]
+            answers = shard.query_batch(edge.QueryBatchRequest(requests))
+            waiting = [at for at, hits in zip(waiting, answers, strict=True) if _take(hits, plans[at], best[at])]
+        return [list(items.values())[: plan.limit] for items, plan in zip(best, plans, strict=True)]
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """The vector of each live point that exists."""
+        records = self._made().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
+        return stored.vectors_in(records)
+
+    def count(self) -> int:
+        """How many live points there are."""
+        return self._made().count(edge.CountRequest(exact=True, filter=_filter([stored.LIVE_ALONE])))
+
+    def flush(self) -> None:
+        """Make what was written survive a power loss; a killed process loses nothing even without it."""
+        if self._shard is not None:
+            self._shard.flush()
+
+    def close(self) -> None:
+        """Flush and let go of the folder."""
+        if self._shard is not None:
+            self._shard.flush()
+            self._shard.close()
+            self._shard = None
+
+    def _load(self) -> None:
+        self._shard = edge.EdgeShard.load(str(self._folder / "shard"))
+        self._size = _maker(self._shard).size
+        known = self._shard.info().payload_schema
+        for field in FIELDS:
+            if field.name not in known:
+                self._shard.update(edge.UpdateOperation.create_field_index(field.name, _index(field)))
+
+    def _made(self) -> edge.EdgeShard:
+        if self._shard is None:
+            raise Unavailable("the embedded index is not made yet: start an index worker, which makes it")
+        return self._shard
+
+    def _writable(self) -> edge.EdgeShard:
+        self._check_space()
+        return self._made()
+
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < self._min_free:
+            raise Unavailable(
+                f"the disk of {self._folder} has {free >> 20} MB free and the index must leave "
+                f"{self._min_free >> 20} MB: make space, or move LOOKSTREAM_DATA to another disk"
+            )
+
+
+def _make(path: Path, maker: stored.Maker) -> None:
+    """Makes the shard beside its place and renames it, so that a kill never leaves half of one."""
+    fresh = path.with_suffix(".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shard = edge.EdgeShard.create(str(fresh), _config(maker.size))
+    shard.update(edge.UpdateOperation.upsert_points([edge.Point(stored.META_ID, {}, stored.meta_payload(maker))]))
+    shard.flush()
+    shard.close()
+    fresh.rename(path)
+
+
+def _config(size: int) -> edge.EdgeConfig:
+    codes = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=edge.Memory.Pinned)
+    look = edge.EdgeVectorParams(size, edge.Distance.Dot, quantization_config=codes)
+    return edge.EdgeConfig(vectors={VECTOR: look})
+
+
+def _maker(shard: edge.EdgeShard) -> stored.Maker:
+    [record] = shard.retrieve([stored.META_ID], with_payload=True, with_vector=False)
+    return stored.maker_of(record.payload or {})
+
+
+def _index(
+    field: Field,
+) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
+    match field.kind:
+        case "tenant":
+            return edge.KeywordIndexParams(is_tenant=True)
+        case "keyword":
+            return edge.KeywordIndexParams()
+        case "float":
+            return edge.FloatIndexParams(enable_hnsw=False)
+        case "integer":
+            return edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False)
+
+
+def _point(row: stored.Row) -> edge.Point:
+    return edge.Point(row.id, {VECTOR: row.vector} if row.vector else {}, row.payload)
+
+
+def _request(plan: SearchPlan, seen: Best) -> edge.QueryRequest:
+    unseen: list[Condition] = [NotAnyOf("item_id", tuple(seen))] if seen else []
+    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+    return edge.QueryRequest(
+        limit=plan.limit * OVERFETCH,
+        query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
+        filter=_filter([*conditions(plan), *unseen]),
+        score_threshold=plan.min_score,
+        params=edge.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
+        with_payload=True,
+    )
+
+
+def _take(hits: Sequence[edge.ScoredPoint], plan: SearchPlan, best: Best) -> bool:
+    """Keeps the best point of each new item; returns whether another round can find more."""
+    for hit in hits:
+        payload = hit.payload or {}
+        best.setdefault(str(payload["item_id"]), Found(str(hit.id), hit.score, payload))
+    return len(best) < plan.limit and len(hits) == plan.limit * OVERFETCH
+
+
+def _filter(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
+    must: list[edge.ConditionType] = [] if ids is None else [edge.HasIdCondition(set(ids))]
+    must_not: list[edge.ConditionType] = []
+    for condition in wanted:
+        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
+    return edge.Filter(must=must, must_not=must_not)
+
+
+def _lower(condition: Condition) -> edge.FieldCondition:
+    match condition:
+        case AnyOf(field, values) | NotAnyOf(field, values):
+            return edge.FieldCondition(field, edge.MatchAny(list(values)))
+        case Between(field, at_least, at_most, below):
+            return edge.FieldCondition(field, range=edge.RangeFloat(gte=at_least, lte=at_most, lt=below))

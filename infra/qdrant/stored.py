@@ -1,0 +1,169 @@
+"""Points as both engines store them: what is checked before a write, and what is read back."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from infra.qdrant.plan import (
+    DEAD,
+    LIVE,
+    META,
+    VECTOR,
+    AnyOf,
+    Between,
+    Condition,
+    EncoderDiffers,
+    Payload,
+    Point,
+    Vector,
+)
+
+META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
+"""The one point that is no picture: it says which encoder made the collection."""
+
+
+LIVE_ALONE = AnyOf("state", (LIVE,))
+
+
+class Record(Protocol):
+    """A point as an engine gives it back; both engines' records have these."""
+
+    @property
+    def id(self) -> object:
+        """Point id."""
+
+    @property
+    def payload(self) -> dict[str, object] | None:
+        """The payload keys that were asked for."""
+
+    @property
+    def vector(self) -> object:
+        """The vectors that were asked for, by name."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The encoder that made a collection: its fingerprint, and how many numbers its vectors hold."""
+
+    fingerprint: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A point that was checked, as plain numbers and ready to be written."""
+
+    id: str
+    payload: dict[str, object]
+    vector: list[float] | None
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A payload patch, taken apart: keys to set, keys to remove, and what a point must satisfy to get it."""
+
+    sets: dict[str, object]
+    removes: list[str]
+    where: list[Condition]
+
+
+def older_than(revision: int) -> Between:
+    """The condition of every write: the stored revision is below the new one."""
+    return Between("revision", below=revision)
+
+
+def split_patch(payload: Payload) -> Patch:
+    """Takes a patch apart; raises ValueError when it has no revision."""
+    sets = {key: value for key, value in payload.items() if value is not None}
+    removes = [key for key, value in payload.items() if value is None]
+    return Patch(sets, removes, [older_than(revision_of(payload)), LIVE_ALONE])
+
+
+def meta_payload(maker: Maker) -> dict[str, object]:
+    """The payload of the one point that says which encoder made the collection."""
+    return {"state": META, "fingerprint": maker.fingerprint, "size": maker.size}
+
+
+def maker_of(stored: Payload) -> Maker:
+    """Which encoder made the collection, read from the payload of its meta point."""
+    size = stored.get("size")
+    return Maker(str(stored.get("fingerprint")), size if isinstance(size, int) else 0)
+
+
+def check_maker(stored: Maker, mine: Maker) -> None:
+    """Raises EncoderDiffers unless the collection was made by this encoder."""
+    if stored != mine:
+        raise EncoderDiffers(
+            f"the index was made by encoder {stored.fingerprint} ({stored.size} numbers a vector), this process "
+            f"runs {mine.fingerprint} ({mine.size} numbers): use the old encoder (LOOKSTREAM_ENCODER), another "
+            "LOOKSTREAM_QDRANT_COLLECTION, or another LOOKSTREAM_DATA folder"
+        )
+
+
+def rows_by_revision(points: Sequence[Point], size: int) -> dict[int, list[Row]]:
+    """The points to write, each id once at its newest revision, and those of one revision together.
+
+    One condition holds for a whole write, hence the grouping. Raises ValueError on a point that must not be
+    written: engines accept vectors with NaN, which then break searches.
+    """
+    newest: dict[str, Point] = {}
+    for point in points:
+        _check(point, size)
+        known = newest.get(point.id)
+        if known is None or revision_of(known.payload) < revision_of(point.payload):
+            newest[point.id] = point
+    vectors = _plain_numbers(list(newest.values()))
+    groups: dict[int, list[Row]] = {}
+    for point in newest.values():
+        row = Row(point.id, dict(point.payload), vectors.get(point.id))
+        groups.setdefault(revision_of(point.payload), []).append(row)
+    return groups
+
+
+def _plain_numbers(points: Sequence[Point]) -> dict[str, list[float]]:
+    """The vectors as lists: one conversion for the whole batch costs half of one for each row."""
+    live = {point.id: point.vector for point in points if point.vector is not None}
+    return dict(zip(live, np.stack(list(live.values())).tolist(), strict=True)) if live else {}
+
+
+def revision_of(payload: Payload) -> int:
+    """The revision in a payload; raises ValueError when there is none."""
+    revision = payload.get("revision")
+    if not isinstance(revision, int) or isinstance(revision, bool):
+        raise ValueError(f"a payload needs `revision`, an integer, not {revision!r}")
+    return revision
+
+
+def _check(point: Point, size: int) -> None:
+    revision_of(point.payload)
+    state = DEAD if point.vector is None else LIVE
+    if point.payload.get("state") != state:
+        raise ValueError(
+            f"point {point.id} is {state} by its vector, but its `state` is {point.payload.get('state')}"
+        )
+    if point.vector is None:
+        return
+    if point.vector.shape != (size,):
+        raise ValueError(f"point {point.id} has a vector of shape {point.vector.shape}, this index holds ({size},)")
+    if not np.isfinite(point.vector).all() or not point.vector.any():
+        raise ValueError(
+            f"point {point.id} has a vector with NaN or infinity, or of zeros alone: it cannot be compared"
+        )
+
+
+def revisions_in(records: Iterable[Record]) -> dict[str, int]:
+    """The revision of each record, by id."""
+    return {str(record.id): revision_of(record.payload or {}) for record in records}
+
+
+def vectors_in(records: Iterable[Record]) -> dict[str, Vector]:
+    """The vector of each record that has one, by id."""
+    named = {str(record.id): record.vector for record in records}
+    return {
+        id_: np.asarray(vector[VECTOR], dtype=np.float32)
+        for id_, vector in named.items()
+        if isinstance(vector, dict) and VECTOR in vector
+    }

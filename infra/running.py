@@ -1,0 +1,130 @@
+"""What runs on a data folder: the note that `lookstream up` leaves for other commands."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from infra.settings import Kafka, Settings
+from schemas.failures import Unavailable
+
+LOCAL_SESSION_MS = 6_000
+LOCAL_FETCH_WAIT_MS = 2
+"""What the local broker wants (research/reliability.md, section 6): it lets a member join after half a
+session timeout, and answers an empty fetch only after the whole wait."""
+
+
+class AlreadyUp(Exception):
+    """Another `lookstream up` runs on the same data folder."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the parts of a running `lookstream up` are reached."""
+
+    pid: int
+    bootstrap: str | None
+    """host:port of the local broker; None when Kafka is the user's own."""
+    index: tuple[str, int] | None
+    """Address of the embedded index; None when Qdrant is the user's own."""
+    ready: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Leave the note, whole or not at all."""
+        draft = folder / "up.json.new"
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(folder / "up.json")
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the data folder; raises AlreadyUp when another `lookstream up` has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyUp(
+                f"`lookstream up` runs on {folder} already: stop it, or name another folder in LOOKSTREAM_DATA"
+            ) from None
+        try:
+            yield
+        finally:
+            (folder / "up.json").unlink(missing_ok=True)
+
+
+def read_running(folder: Path) -> Running | None:
+    """The note of the `lookstream up` that runs on this folder, if one does."""
+    try:
+        found = json.loads((folder / "up.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    index = tuple(found["index"]) if found["index"] else None
+    running = Running(found["pid"], found["bootstrap"], index, found["ready"])
+    return running if _is_alive(running.pid) else None
+
+
+def wait_until_ready(settings: Settings, seconds: float) -> Running:
+    """Wait for `lookstream up` to be ready; raises Unavailable when it is not in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        running = read_running(settings.data)
+        if running is not None and running.ready:
+            return running
+        time.sleep(0.1)
+    raise Unavailable(f"`lookstream up` was not ready within {seconds:.0f} s: see its messages")
+
+
+def reach_kafka(settings: Settings) -> Kafka:
+    """How to reach Kafka: the user's own, else the local broker; raises Unavailable when neither is there."""
+    if settings.kafka.bootstrap:
+        return settings.kafka
+    running = read_running(settings.data)
+    if running is None or running.bootstrap is None:
+        raise Unavailable(
+            f"nothing runs on {settings.data}: start `lookstream up` in another terminal, "
+            "or set LOOKSTREAM_KAFKA_BOOTSTRAP to your brokers"
+        )
+    return local_kafka(settings.kafka, running.bootstrap)
+
+
+def local_kafka(kafka: Kafka, bootstrap: str) -> Kafka:
+    """These settings for the local broker, but for what the user set by hand."""
+    local = {"session_timeout_ms": LOCAL_SESSION_MS, "fetch_wait_ms": LOCAL_FETCH_WAIT_MS}
+    changes = {name: value for name, value in local.items() if name not in kafka.model_fields_set}
+    return kafka.model_copy(update=changes | {"bootstrap": bootstrap})
+
+
+def index_key(folder: Path) -> bytes:
+    """The secret that clients of the embedded index share; made on first use, readable by its owner alone."""
+    path = folder / "index.key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(os.urandom(32).hex())
+    return bytes.fromhex(path.read_text())
+
+
+def reach_index(settings: Settings) -> tuple[str, int]:
+    """Address of the embedded index; raises Unavailable when nothing runs on the data folder."""
+    running = read_running(settings.data)
+    if running is None or running.index is None:
+        raise Unavailable(
+            f"no embedded index runs on {settings.data}: start `lookstream up`, or set LOOKSTREAM_QDRANT_URL"
+        )
+    return running.index
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,176 @@
+"""The supervisor behind `lookstream up`: runs the parts as child processes and starts them again when they die."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from infra.health import last_beat
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
+"""Seconds before a dead child is started again: doubled each time it dies young."""
+YOUNG_SECONDS = 30.0
+STOP_SECONDS = 12.0
+"""A child has so long to end after SIGTERM: its own limit is 10 s."""
+HOPELESS = (2, 3)
+"""Exit codes that a restart does not mend: usage, and the encoder (HOPELESS in consumers/commands.py)."""
+
+LOOPBACK = "127.0.0.1"
+
+
+class ChildFailed(Exception):
+    """A child cannot run at all; the message names it and where it said why."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One child process: how to start it, how to tell that it is ready, which signal drains it."""
+
+    name: str
+    command: Sequence[str]
+    is_ready: Callable[[float], bool]
+    """Takes the time at which it was started, in seconds since 1970."""
+    drains: bool = False
+    """Whether SIGUSR1 tells it to finish what is queued, then end."""
+
+
+@dataclass
+class Child:
+    """A part that was started."""
+
+    part: Part
+    process: "subprocess.Popen[bytes]"
+    started: float = field(default_factory=time.time)
+    deaths: int = 0
+    due: float = 0.0
+    """When to start it again, once it has died."""
+
+
+class Supervisor:
+    """Starts parts in order, keeps them running, and ends them in the opposite order."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._children: dict[str, Child] = {}
+        self._log = structlog.get_logger()
+
+    def start(self, part: Part, seconds: float, give_up: Callable[[], bool]) -> None:
+        """Start a part and wait until it is ready; raises ChildFailed when it ends or is not ready in time."""
+        child = self._children[part.name] = Child(part, self._spawn(part))
+        until = time.monotonic() + seconds
+        while not part.is_ready(child.started) and not give_up():
+            code = child.process.poll()
+            if code is not None:
+                raise ChildFailed(f"the {part.name} ended at once (exit code {code}): see its message above")
+            if time.monotonic() > until:
+                raise ChildFailed(f"the {part.name} was not ready within {seconds:.0f} s: see its messages above")
+            time.sleep(0.05)
+
+    def watch(self) -> list[str]:
+        """Start the dead again when they are due; the names of those that were. Raises ChildFailed if hopeless."""
+        revived = []
+        for child in self._children.values():
+            code = child.process.poll()
+            if code is None:
+                continue
+            if code in HOPELESS:
+                raise ChildFailed(f"the {child.part.name} cannot run (exit code {code}): see its message above")
+            if child.due == 0.0:
+                self._mourn(child, code)
+            elif time.time() >= child.due:
+                child.process, child.started, child.due = self._spawn(child.part), time.time(), 0.0
+                revived.append(child.part.name)
+        return revived
+
+    def restart(self, name: str) -> None:
+        """End a part and start it again."""
+        child = self._children[name]
+        _end(child.process, signal.SIGTERM)
+        child.process, child.started, child.due = self._spawn(child.part), time.time(), 0.0
+
+    def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
+        """Let the parts that drain finish what is queued; whether they did."""
+        waiting = [c.process for c in self._children.values() if c.part.drains and c.process.poll() is None]
+        for process in waiting:
+            process.send_signal(signal.SIGUSR1)
+        until = time.monotonic() + seconds
+        while any(process.poll() is None for process in waiting):
+            if give_up() or time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def stop(self, names: Sequence[str] | None = None) -> None:
+        """End these parts, or all, the last started first."""
+        for name in reversed(list(self._children)):
+            if names is None or name in names:
+                _end(self._children.pop(name).process, signal.SIGTERM)
+
+    def _mourn(self, child: Child, code: int) -> None:
+        child.deaths = child.deaths + 1 if time.time() - child.started < YOUNG_SECONDS else 1
+        wait = min(FIRST_BACKOFF * 2 ** (child.deaths - 1), LONGEST_BACKOFF)
+        child.due = time.time() + wait
+        self._log.warning("child died", name=child.part.name, code=code, again_in_seconds=round(wait, 1))
+
+    def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            list(part.command),
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is the supervisor's alone
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+
+def free_port(wanted: int) -> int:
+    """This port of the loopback interface if it is free, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on the loopback interface")
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    try:
+        with socket.create_connection(address, timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
+def beat_since(path: Path) -> Callable[[float], bool]:
+    """Whether a worker has touched its heartbeat file since it was started."""
+    return lambda started: last_beat(path) >= started
+
+
+def _end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(how)
+        process.send_signal(signal.SIGCONT)  # a frozen process ends only once it is thawed
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _die_with_parent() -> None:
+    """Linux sends SIGTERM to a child whose parent was killed, so that nothing is left running."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() == 1:
+        os._exit(0)

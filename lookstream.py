@@ -1,0 +1,28 @@
+"""The front door: the `lookstream` command, with the commands of each folder mounted."""
+
+import typer
+
+import consumers.commands
+import infra.commands
+import producers.commands
+import producers.demo.commands
+import schemas.commands
+
+app = typer.Typer(
+    name="lookstream",
+    help="Event-driven visual search: find things by their look.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for folder in (infra, producers, producers.demo, consumers, schemas):
+    app.add_typer(folder.commands.app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whoever puts events in: catalogs, social posts, searches."""

@@ -1,0 +1,245 @@
+"""The commands that put events in: `ingest catalog`, `ingest social`, `delete` and `search`."""
+
+import itertools
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from producers.ingest import Publishable
+    from schemas.searches import SearchRequest, SearchResult
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+ingest = typer.Typer(no_args_is_help=True, help="Send a feed of items to Kafka.")
+app.add_typer(ingest, name="ingest")
+
+File = Annotated[Path, typer.Argument(help="The feed to read.", show_default=False)]
+Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
+Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
+ImageRoot = Annotated[
+    str | None,
+    typer.Option(
+        help="Where relative picture paths lead: a folder, whose pictures then travel inside the events, or a "
+        "name of LOOKSTREAM_IMAGES_ROOTS, whose paths alone do.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class CatalogOptions:
+    """What `ingest catalog` is told."""
+
+    file: File
+    map: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=COLUMN", help="Another column than Google's for a field.", show_default=False),
+    ] = None
+    image_root: ImageRoot = None
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 code of prices that name none.", show_default=False)
+    ] = None
+    limit: Limit = None
+    tenant: Tenant = "default"
+
+
+@dataclass(frozen=True)
+class SocialOptions:
+    """What `ingest social` is told."""
+
+    file: File
+    image_root: ImageRoot = None
+    limit: Limit = None
+    tenant: Tenant = "default"
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """What `delete` is told."""
+
+    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
+    tenant: Tenant = "default"
+    source: Annotated[Literal["catalog", "social"], typer.Option(help="Where the items came from.")] = "catalog"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What `search` is told."""
+
+    query: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE|URL|item:ID", help="What to search by: a picture file, its address, or an item."
+        ),
+    ]
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H", help="Search by this part, in fractions of the picture.", show_default=False
+        ),
+    ] = None
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="Return this many items at most.")] = 10
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What hits must satisfy, as category=Shoes, colour=red, price=10..50, in_stock=true or "
+            "created=2026-01-01..; values of one name are alternatives.",
+            show_default=False,
+        ),
+    ] = None
+    intent: Annotated[
+        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
+    ] = "similar"
+    min_score: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
+    ] = None
+    tenant: Tenant = "default"
+    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write query and hits to this PNG file.", show_default=False)
+    ] = None
+
+
+@ingest.command("catalog")
+@takes(CatalogOptions)
+def ingest_catalog(options: CatalogOptions) -> None:
+    """Send a merchant's catalog: CSV, TSV or JSONL in the columns of Google's product data specification."""
+    from infra.settings import read_settings
+    from producers.catalog import Reading, choose_columns, read_catalog
+    from producers.pictures import choose_root
+    from producers.rows import check_defaults
+
+    settings = read_settings()
+    check_defaults(options.tenant, options.currency)
+    locate = choose_root(options.image_root, settings.images.roots)
+    columns = choose_columns(options.file, options.map or [])
+    reading = Reading(columns, locate, options.tenant, options.currency)
+    rows = itertools.islice(read_catalog(options.file, reading), options.limit)
+    _send(settings, rows, _row_count(options.file, options.limit))
+
+
+@ingest.command("social")
+@takes(SocialOptions)
+def ingest_social(options: SocialOptions) -> None:
+    """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
+    from infra.settings import read_settings
+    from producers.pictures import choose_root
+    from producers.rows import check_defaults
+    from producers.social import Reading, read_social
+
+    settings = read_settings()
+    check_defaults(options.tenant)
+    reading = Reading(choose_root(options.image_root, settings.images.roots), options.tenant)
+    rows = itertools.islice(read_social(options.file, reading), options.limit)
+    _send(settings, rows, _row_count(options.file, options.limit))
+
+
+@app.command("delete")
+@takes(DeleteOptions)
+def delete(options: DeleteOptions) -> None:
+    """Take items out of the index."""
+    from infra.settings import read_settings
+    from producers.ingest import deletions
+
+    gone = deletions(options.items, options.tenant, options.source)
+    _send(read_settings(), gone, len(gone))
+
+
+@app.command("search")
+@takes(SearchOptions)
+def search(options: SearchOptions) -> None:
+    """Find items that look like a picture, or like an item that is indexed already."""
+    from infra.settings import read_settings
+    from schemas.envelope import to_bytes
+
+    request, settings = _request(options), read_settings()
+    result, seconds = _ask(settings, request)
+    if options.json:
+        sys.stdout.write(to_bytes(result).decode() + "\n")
+    else:
+        _show(result, seconds)
+    if options.sheet is not None:
+        _write_sheet(options, request, result, settings)
+    sys.exit(0 if result.status in ("ok", "no_match") else FAILED)
+
+
+def _row_count(file: Path, limit: int | None) -> int:
+    from producers.rows import count_lines
+
+    lines = count_lines(file)
+    return lines if limit is None else min(lines, limit)
+
+
+def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
+    """Publish rows under the eyes of the user, and end with the exit code that they deserve."""
+    from infra.kafka import EventSink, check_broker
+    from infra.running import reach_kafka
+    from producers.ingest import publish_watched
+
+    kafka = reach_kafka(settings)
+    check_broker(kafka)
+    sink = EventSink(kafka)
+    tally = publish_watched(rows, sink, total, error_console())
+    sink.close()
+    if tally.interrupted:
+        sys.exit(INTERRUPTED)
+    if tally.bad:
+        sys.exit(FAILED)
+
+
+def _request(options: SearchOptions) -> "SearchRequest":
+    from producers.answer import make_request, query_of
+    from producers.filters import parse_crop, parse_filters
+
+    return make_request(
+        **query_of(options.query),
+        tenant=options.tenant,
+        crop=None if options.crop is None else parse_crop(options.crop),
+        intent=options.intent,
+        filters=parse_filters(options.filter or []),
+        top_k=options.top_k,
+        min_score=options.min_score,
+        thumbnails=options.sheet is not None,
+        deadline_ms=round(options.deadline * 1000),
+    )
+
+
+def _ask(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
+    """The answer, and the seconds from the request to it."""
+    from infra.running import reach_kafka
+    from producers.search import SearchClient
+
+    with SearchClient(reach_kafka(settings)) as client:
+        started = time.monotonic()
+        return client.search(request), time.monotonic() - started
+
+
+def _show(result: "SearchResult", seconds: float) -> None:
+    from rich.console import Console
+
+    from producers.answer import show
+
+    show(result, seconds, Console(highlight=False))
+
+
+def _write_sheet(
+    options: SearchOptions, request: "SearchRequest", result: "SearchResult", settings: "Settings"
+) -> None:
+    from producers.answer import picture_of
+    from producers.sheet import Row, draw_sheet
+
+    row = Row(options.query, picture_of(request, settings.images), result.hits, request.crop)
+    try:
+        draw_sheet([row]).save(options.sheet, "PNG")
+    except OSError as error:
+        raise BadInput(f"--sheet {options.sheet} cannot be written: {error.strerror}") from None

@@ -1,0 +1,188 @@
+"""The demo's shop: products, casual photos of them and social posts, drawn and written as files."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from producers.demo.backdrops import make_scenery
+from producers.demo.drawing import WHITE, Colour, Finish, Pen
+from producers.demo.kinds import COLOURS, KINDS, Kind
+from producers.demo.patterns import PATTERNS, Pattern
+from producers.demo.photo import Shot, casual_photo, studio_shot
+from schemas.searches import ColourName
+
+PRODUCTS_FILE, POSTS_FILE = "products.csv", "posts.jsonl"
+IMAGES, PHOTOS, POSTS = "images", "photos", "posts"
+MAX_PRODUCTS = len(KINDS) * len(COLOURS) * len(PATTERNS)
+PRODUCTS_PER_POST = 8
+STUDIO_QUALITY = 88
+
+BRANDS = ("Norvelle", "Brindlewood", "Quillow", "Oskander", "Pelindra", "Varrowby", "Tamsett", "Ilvermoor")
+CREATORS = ("mara_lind", "jonas.k", "tea_and_oak", "weekend_wren", "bo_in_town", "sunny_attic")
+ADJECTIVES: dict[Pattern, str] = {
+    "plain": "plain",
+    "stripes": "striped",
+    "dots": "dotted",
+    "checks": "checked",
+    "chevrons": "chevron",
+}
+REMARKS = ("My new {}!", "Found this {} at the market.", "Monday needs a {}.", "Can't stop looking at this {}.")
+COLUMNS = ("id", "title", "image_link", "price", "availability", "product_type", "brand", "color", "link")
+FIRST_POST = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+Ticker = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is true of a drawn product; the pictures' paths are relative to the catalogue's folder."""
+
+    id: str
+    kind: str
+    colour: ColourName
+    pattern: Pattern
+    image: str
+    photo: str
+
+
+@dataclass(frozen=True)
+class Post:
+    """A social post that shows one of the products."""
+
+    creator: str
+    product: Product
+    image: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A drawn catalogue: its folder, and what is true of everything in it."""
+
+    folder: Path
+    products: tuple[Product, ...]
+    posts: tuple[Post, ...]
+
+    @property
+    def products_file(self) -> Path:
+        """The products, with the columns of the Google Merchant product data specification."""
+        return self.folder / PRODUCTS_FILE
+
+    @property
+    def posts_file(self) -> Path:
+        """The posts, one ActivityStreams 2.0 activity a line."""
+        return self.folder / POSTS_FILE
+
+
+def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambda: None) -> Catalogue:
+    """Draw this many products and write their files into `folder`; the same seed gives the same files.
+
+    `drawn` is called after each product. Raises ValueError unless 1 <= products <= MAX_PRODUCTS.
+    """
+    if not 1 <= products <= MAX_PRODUCTS:
+        raise ValueError(f"the demo draws 1 to {MAX_PRODUCTS} products, not {products}")
+    for name in (IMAGES, PHOTOS, POSTS):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    scenery = make_scenery(np.random.default_rng(seed))
+    goods = [_describe(number) for number in range(products)]
+    posts: list[Post] = []
+    for number, (kind, product) in enumerate(goods):
+        rng = np.random.default_rng([seed, number])
+        cutout = _draw(kind, product, rng)
+        studio_shot(cutout, rng).save(folder / product.image, quality=STUDIO_QUALITY)
+        _save(casual_photo(cutout, kind.place, scenery, rng), folder / product.photo, rng)
+        if number % PRODUCTS_PER_POST == 0:
+            posts.append(_post(product, len(posts)))
+            _save(casual_photo(cutout, kind.place, scenery, rng), folder / posts[-1].image, rng)
+        drawn()
+    catalogue = Catalogue(folder, tuple(product for _, product in goods), tuple(posts))
+    _write_products(catalogue, goods, np.random.default_rng([seed, products]))
+    _write_posts(catalogue)
+    return catalogue
+
+
+def describe_product(id: str) -> Product | None:
+    """What is true of the product with this id, in whatever catalogue it was drawn; None for other ids."""
+    digits = id.removeprefix("p")
+    if not digits.isdecimal() or not 1 <= int(digits) <= MAX_PRODUCTS:
+        return None
+    return _describe(int(digits) - 1)[1]
+
+
+def _describe(number: int) -> tuple[Kind, Product]:
+    """The product of this number: kinds in turn, and of each kind all colours before a colour comes again."""
+    turn, place = divmod(number, len(KINDS))
+    kind = KINDS[place]
+    # A step of 5 visits all twelve colours, and neighbours in the list do not share one.
+    colour = tuple(COLOURS)[(5 * turn + 7 * place) % len(COLOURS)]
+    pattern = PATTERNS[(turn + place + turn // len(COLOURS)) % len(PATTERNS)]
+    name = f"p{number + 1:04}"
+    return kind, Product(name, kind.name, colour, pattern, f"{IMAGES}/{name}.jpg", f"{PHOTOS}/{name}.jpg")
+
+
+def _draw(kind: Kind, product: Product, rng: np.random.Generator) -> Image.Image:
+    red, green, blue = (channel * rng.uniform(0.95, 1.05) for channel in COLOURS[product.colour])
+    own: Colour = (red, green, blue)
+    pen = Pen(Finish(own, WHITE, product.pattern), rng)
+    kind.draw(pen)
+    return pen.cutout()
+
+
+def _save(shot: Shot, path: Path, rng: np.random.Generator) -> None:
+    shot.picture.save(path, quality=int(rng.integers(64, 79)), exif=shot.exif())
+
+
+def _post(product: Product, number: int) -> Post:
+    return Post(CREATORS[number % len(CREATORS)], product, f"{POSTS}/s{number + 1:04}.jpg")
+
+
+def _write_products(catalogue: Catalogue, goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> None:
+    with catalogue.products_file.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(_rows(goods, rng))
+
+
+def _rows(goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+    for kind, product in goods:
+        brand = BRANDS[int(rng.integers(len(BRANDS)))]
+        title = f"{brand} {ADJECTIVES[product.pattern]} {product.kind} in {product.colour}"
+        price = f"{int(rng.integers(*kind.prices))}.99 EUR"
+        stock = "in_stock" if rng.random() < 0.85 else "out_of_stock"
+        link = f"https://shop.example/products/{product.id}"
+        yield product.id, title, product.image, price, stock, product.kind, brand, product.colour, link
+
+
+def _write_posts(catalogue: Catalogue) -> None:
+    lines = (json.dumps(_activity(number, post)) for number, post in enumerate(catalogue.posts))
+    catalogue.posts_file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _activity(number: int, post: Post) -> dict[str, object]:
+    """A post as ActivityStreams 2.0: somebody creates a note with a picture and hashtags."""
+    actor = f"https://social.example/@{post.creator}"
+    thing = f"{post.product.colour} {post.product.kind}"
+    published = (FIRST_POST + timedelta(hours=7 * number)).isoformat()
+    words = (post.product.kind.replace("-", ""), post.product.colour, "mystyle")
+    return {
+        "@context": "https://www.w3.org/ns/activitystreams",
+        "id": f"{actor}/posts/{number + 1}/activity",
+        "type": "Create",
+        "actor": actor,
+        "published": published,
+        "object": {
+            "id": f"{actor}/posts/{number + 1}",
+            "type": "Note",
+            "attributedTo": {"type": "Person", "id": actor, "preferredUsername": post.creator},
+            "published": published,
+            "url": f"{actor}/posts/{number + 1}",
+            "content": f"<p>{REMARKS[number % len(REMARKS)].format(thing)}</p>",
+            "tag": [{"type": "Hashtag", "name": f"#{word}"} for word in words],
+            "attachment": [{"type": "Image", "mediaType": "image/jpeg", "url": post.image, "name": f"a {thing}"}],
+        },
+    }

@@ -1,0 +1,39 @@
+"""The demo's command: the whole system, shown on a small shop that is drawn in code."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.console import FAILED, takes
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What `demo` is told."""
+
+    products: Annotated[int, typer.Option(help="How many products to draw.")] = 288
+    queries: Annotated[int, typer.Option(help="How many casual photos to search with.")] = 90
+    keep_up: Annotated[bool, typer.Option("--keep-up", help="Leave the system running at the end.")] = False
+    out: Annotated[Path, typer.Option(help="Folder for demo.png and demo.json.")] = Path()
+
+
+@app.command()
+@takes(DemoOptions)
+def demo(options: DemoOptions) -> None:
+    """Draw a shop, index it, search it with casual photos; writes demo.png and demo.json."""
+    import signal
+
+    from rich.console import Console
+
+    from infra.settings import read_settings
+    from producers.demo.tour import Plan, run_tour
+
+    # SIGTERM unwinds like Ctrl-C, so that what was started is stopped again.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan = Plan(options.products, options.queries, options.keep_up, options.out)
+    if not run_tour(read_settings(), plan, Console(highlight=False)):
+        raise typer.Exit(FAILED)

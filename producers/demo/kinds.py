@@ -1,0 +1,60 @@
+"""The kinds of things that the demo's shop sells, and the colours they come in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from producers.demo import clothes, household
+from producers.demo.drawing import Colour, Pen
+from schemas.searches import ColourName
+
+Place = Literal["laid", "table", "room"]
+"""Where people photograph a thing: laid flat and seen from above, on a table, or standing in a room."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing: its name, how it is drawn, where it is photographed, its prices in euros."""
+
+    name: str
+    draw: Callable[[Pen], None]
+    place: Place
+    prices: tuple[int, int]
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("t-shirt", clothes.t_shirt, "laid", (12, 35)),
+    Kind("dress", clothes.dress, "laid", (35, 120)),
+    Kind("trousers", clothes.trousers, "laid", (30, 90)),
+    Kind("sneaker", clothes.sneaker, "room", (45, 140)),
+    Kind("boot", clothes.boot, "room", (60, 190)),
+    Kind("cap", clothes.cap, "table", (12, 30)),
+    Kind("sunglasses", clothes.sunglasses, "laid", (20, 130)),
+    Kind("watch", clothes.watch, "laid", (50, 250)),
+    Kind("glove", clothes.glove, "laid", (10, 40)),
+    Kind("handbag", household.handbag, "table", (40, 220)),
+    Kind("backpack", household.backpack, "room", (35, 120)),
+    Kind("mug", household.mug, "table", (8, 22)),
+    Kind("teapot", household.teapot, "table", (25, 70)),
+    Kind("chair", household.chair, "room", (60, 240)),
+    Kind("lamp", household.lamp, "table", (30, 150)),
+    Kind("sofa", household.sofa, "room", (300, 990)),
+    Kind("bottle", household.bottle, "table", (12, 38)),
+    Kind("umbrella", household.umbrella, "room", (15, 45)),
+)
+
+COLOURS: Mapping[ColourName, Colour] = {
+    "red": (206, 36, 42),
+    "orange": (240, 128, 30),
+    "yellow": (246, 206, 44),
+    "green": (52, 142, 62),
+    "teal": (16, 136, 138),
+    "blue": (46, 104, 214),
+    "navy": (28, 38, 92),
+    "purple": (122, 58, 160),
+    "pink": (244, 132, 176),
+    "brown": (120, 74, 42),
+    "black": (38, 37, 40),
+    "grey": (132, 134, 138),
+}
+"""A typical sRGB value of each colour."""

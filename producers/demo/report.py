@@ -1,0 +1,102 @@
+"""What the tour shows at its end: tables for people, demo.json for programs, demo.png for the eye."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from producers.demo.catalogue import Catalogue
+from producers.demo.figures import Figures, Spread, complaints
+from producers.demo.questions import Answer
+from producers.sheet import Row, draw_sheet
+from schemas.searches import Hit
+
+SHEET_ROWS = 7
+"""Searches on the sheet at most."""
+
+
+def print_report(console: Console, figures: Figures) -> None:
+    """The figures as tables, and whether all went well."""
+    console.print(_ingest_table(figures), _search_table(figures), _promise_table(figures))
+    found = complaints(figures)
+    for complaint in found:
+        console.print(f"[bold red]✗[/] {complaint}")
+    if not found:
+        console.print("[bold green]✓[/] everything was found as it should be")
+
+
+def _table(title: str, figures: Sequence[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, min_width=72)
+    for name, value in figures:
+        table.add_row(name, value)
+    return table
+
+
+def _ingest_table(figures: Figures) -> Table:
+    done = figures.ingested
+    return _table(
+        "From event to searchable",
+        [
+            ("items", f"{done.products} products and {done.posts} posts, {len(done.missing)} of them missing"),
+            ("bulk", f"{done.images_per_second:.1f} images/s, all searchable after {done.seconds:.1f} s"),
+            ("one event, until it is searchable", _spread(done.event_to_searchable)),
+        ],
+    )
+
+
+def _search_table(figures: Figures) -> Table:
+    first, times = figures.first_hits, figures.searched
+    return _table(
+        f"{first.queries} searches with casual photos",
+        [
+            ("first hit is the right kind", _share(first.kind, first.queries)),
+            ("... the right colour", _share(first.colour, first.queries)),
+            ("... the right kind and colour", f"[bold]{_share(first.both, first.queries)}[/]"),
+            ("... the very product", _share(first.product, first.queries)),
+            ("from request to answer", _spread(times.client)),
+            ("   waiting in Kafka", _spread(times.queued)),
+            ("   getting the picture", _spread(times.fetched)),
+            ("   looking at it", _spread(times.looked)),
+            ("   searching the index", _spread(times.searched)),
+        ],
+    )
+
+
+def _promise_table(figures: Figures) -> Table:
+    marks = {True: "[green]✓[/]", False: "[red]✗[/]"}
+    return _table("What must hold", [(f"{marks[p.kept]} {p.what}", p.detail) for p in figures.promises])
+
+
+def _spread(times: Spread) -> str:
+    return f"p50 {times.p50:.0f} ms, p95 {times.p95:.0f} ms" if times.count else "not measured"
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of} ({count / of:.1%})" if of else "none asked"
+
+
+def write_json(path: Path, figures: Figures) -> None:
+    """The figures with machine and versions, for comparing runs."""
+    path.write_text(json.dumps(figures.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def write_sheet(path: Path, catalogue: Catalogue, photos: Sequence[Answer], filtered: Sequence[Row]) -> None:
+    """Queries and hits side by side: photos of as many kinds as fit, then the searches with filters."""
+    room = max(1, SHEET_ROWS - len(filtered))
+    step = max(1, len(photos) // room)
+    rows = [photo_row(catalogue, answer, "a photo of a") for answer in photos[::step][:room]]
+    draw_sheet([*rows, *filtered]).save(path)
+
+
+def photo_row(catalogue: Catalogue, answer: Answer, words: str) -> Row:
+    """One search as a row of the sheet."""
+    caption = f"{words} {answer.product.colour} {answer.product.kind}"
+    return Row(caption, answer.picture, [_with_picture(catalogue, hit) for hit in answer.result.hits])
+
+
+def _with_picture(catalogue: Catalogue, hit: Hit) -> Hit:
+    """The hit with its picture in full size, where it is one of ours; the index keeps but a small one."""
+    image = next((product.image for product in catalogue.products if product.id == hit.item_id), None)
+    return hit if image is None else hit.model_copy(update={"thumbnail": (catalogue.folder / image).read_bytes()})

@@ -1,0 +1,126 @@
+"""Filters and crops as people type them: `category=Shoes`, `price=10..50`, `0.1,0.2,0.5,0.5`."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
+
+from pydantic import ValidationError
+
+from infra.console import BadInput
+from producers.rows import moment
+from schemas.envelope import describe
+from schemas.searches import ColourName, Crop, Filters
+
+LISTS = {
+    "category": "category",
+    "brand": "brand",
+    "creator": "creator",
+    "source": "source",
+    "colour": "colours",
+    "color": "colours",
+    "tag": "tags",
+    "not-item": "exclude_items",
+}
+"""Names whose values are alternatives, and the field of Filters that takes them."""
+
+TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def parse_filters(texts: Sequence[str]) -> Filters:
+    """The filters in texts of the form NAME=VALUE; raises BadInput with what exists when one makes no sense.
+
+    Values of one list name are alternatives. A range is LOW..HIGH, where either end may be left out; the prices
+    are both inclusive, of the times the second is not.
+    """
+    lists: dict[str, list[str]] = defaultdict(list)
+    single: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise BadInput(f"--filter {text}: write NAME=VALUE, where NAME is {_names()}")
+        if name in LISTS:
+            lists[LISTS[name]].append(value.strip())
+        else:
+            _add(single, _parse_single(name, value.strip()), text)
+    return _checked(single | {name: tuple(values) for name, values in lists.items()})
+
+
+def parse_crop(text: str) -> Crop:
+    """A crop of the form x,y,w,h in fractions of the picture; raises BadInput."""
+    try:
+        x, y, w, h = map(float, text.split(","))
+    except ValueError:
+        raise BadInput(f"--crop {text}: write x,y,w,h in fractions of the picture, as 0.1,0.2,0.5,0.5") from None
+    try:
+        return Crop(x=x, y=y, w=w, h=h)
+    except ValidationError as error:
+        raise BadInput(f"--crop {text}: {describe(error)}") from None
+
+
+def _parse_single(name: str, value: str) -> dict[str, object]:
+    parse = SINGLES.get(name)
+    if parse is None:
+        raise BadInput(f"--filter {name}={value}: there is no `{name}`, there is {_names()}")
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise BadInput(f"--filter {name}={value}: {error}") from None
+
+
+def _add(into: dict[str, object], found: Mapping[str, object], text: str) -> None:
+    if into.keys() & found.keys():
+        raise BadInput(f"--filter {text}: this one takes one value, it was given before")
+    into.update(found)
+
+
+def _stock(value: str) -> dict[str, object]:
+    if value.lower() not in TRUTH:
+        raise ValueError("write true or false")
+    return {"in_stock": TRUTH[value.lower()]}
+
+
+def _price(value: str) -> dict[str, object]:
+    low, high = _range(value, "10..50, 10.. or ..50")
+    try:
+        ends = {"price_min": float(low) if low else None, "price_max": float(high) if high else None}
+    except ValueError:
+        raise ValueError("the prices are not numbers, as 10..50") from None
+    return {name: end for name, end in ends.items() if end is not None}
+
+
+def _created(value: str) -> dict[str, object]:
+    after, before = _range(value, "2026-01-01..2026-02-01, 2026-01-01.. or ..2026-02-01")
+    ends = {"created_after": moment(after) if after else None, "created_before": moment(before) if before else None}
+    return {name: end for name, end in ends.items() if end is not None}
+
+
+def _currency(value: str) -> dict[str, object]:
+    return {"currency": value}
+
+
+def _range(value: str, example: str) -> tuple[str, str]:
+    low, dots, high = value.partition("..")
+    if not dots or not (low.strip() or high.strip()):
+        raise ValueError(f"write a range, as {example}")
+    return low.strip(), high.strip()
+
+
+SINGLES: dict[str, Callable[[str], dict[str, object]]] = {
+    "in_stock": _stock,
+    "price": _price,
+    "currency": _currency,
+    "created": _created,
+}
+"""Names that take one value, and what reads it."""
+
+
+def _checked(fields: Mapping[str, object]) -> Filters:
+    try:
+        return Filters.model_validate(fields)
+    except ValidationError as error:
+        hint = f"; the colours are {', '.join(get_args(ColourName))}" if "colours" in str(error) else ""
+        raise BadInput(f"--filter: {describe(error)}{hint}") from None
+
+
+def _names() -> str:
+    return ", ".join([*LISTS, *SINGLES])

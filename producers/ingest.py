@@ -1,0 +1,119 @@
+"""Publishing: a stream of item events goes out to Kafka, counted, with what was bad on standard error."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from infra.console import BadInput, printable
+from infra.kafka import EventSink
+from producers.rows import BadRow, Skipped, revisions
+from schemas.envelope import Event, describe
+from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
+from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
+
+FLUSH_EVERY = 200
+"""Events after which acknowledgements are waited for: a broker that went away is noticed soon."""
+
+TOPICS = {"catalog": CATALOG_ITEMS, "social": SOCIAL_POSTS}
+
+Publishable = ItemUpserted | ItemDeleted | BadRow | Skipped
+
+
+@dataclass
+class Tally:
+    """What became of the rows of a feed."""
+
+    sent: int = 0
+    bad: int = 0
+    skipped: int = 0
+    interrupted: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Events a second since the start."""
+        return self.sent / max(time.monotonic() - self.started, 1e-6)
+
+    def line(self) -> str:
+        """The figures in one sentence."""
+        parts = [f"sent {self.sent} events at {self.rate:.0f}/s"]
+        parts += [f"{self.bad} bad rows"] if self.bad else []
+        parts += [f"{self.skipped} rows skipped"] if self.skipped else []
+        return ("stopped by Ctrl-C: " if self.interrupted else "") + ", ".join(parts)
+
+
+def publish(rows: Iterable[Publishable], sink: EventSink, watch: Callable[[Publishable, Tally], None]) -> Tally:
+    """Send every event to the topic of its source, and wait until all are acknowledged.
+
+    `watch` is told of each row. Ctrl-C ends it early, with what was sent delivered. Raises Unavailable when
+    Kafka did not take everything.
+    """
+    tally = Tally()
+    try:
+        for row in rows:
+            _publish_one(row, sink, tally)
+            watch(row, tally)
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    sink.flush()
+    return tally
+
+
+def _publish_one(row: Publishable, sink: EventSink, tally: Tally) -> None:
+    if isinstance(row, BadRow):
+        tally.bad += 1
+    elif isinstance(row, Skipped):
+        tally.skipped += 1
+    else:
+        event = Event(row, source=f"lookstream/{row.source}")
+        sink.send(TOPICS[row.source], item_key(row.tenant, row.item_id), event)
+        tally.sent += 1
+        if tally.sent % FLUSH_EVERY == 0:
+            sink.flush()
+
+
+def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDeleted]:
+    """A deletion of each item, as of now; raises BadInput when an id or the tenant makes no sense."""
+    try:
+        return [
+            ItemDeleted(tenant=tenant, item_id=item, source=source, revision=revision)
+            for item, revision in zip(items, revisions(), strict=False)
+        ]
+    except ValidationError as error:
+        raise BadInput(f"this deletion makes no sense: {describe(error)}") from None
+
+
+def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, console: Console) -> Tally:
+    """Like publish, with a progress bar on a terminal, and a line for each bad row."""
+    bar = Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s  {task.fields[bad]} bad"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    task = bar.add_task("", total=total, rate=0.0, bad=0)
+
+    def watch(row: Publishable, tally: Tally) -> None:
+        if isinstance(row, BadRow):
+            console.print(printable(f"line {row.line}: {row.message}"), markup=False, soft_wrap=True)
+        bar.update(task, advance=1, rate=tally.rate, bad=tally.bad)
+
+    with bar:
+        tally = publish(rows, sink, watch)
+    console.print(tally.line(), markup=False, soft_wrap=True)
+    return tally

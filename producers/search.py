@@ -1,0 +1,113 @@
+"""Search requests over Kafka, and their answers: one partition of the results topic, matched by correlation id."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from infra.kafka import EventSink, Record, ReplyReader
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
+from schemas.failures import Unavailable
+from schemas.searches import SearchRequest, SearchResult
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+
+GRACE_SECONDS = 2.0
+"""How long after its deadline an answer may still be on its way: `expired` is an answer too."""
+
+POLL_SECONDS = 0.1
+
+
+class NoAnswer(Unavailable):
+    """Nobody answered a search in time; the message names the remedy."""
+
+
+class SearchClient:
+    """Sends search requests and waits for their answers; for one thread, with any number in flight."""
+
+    def __init__(self, kafka: Kafka, reply_to: str = SEARCH_RESULTS, grace_s: float = GRACE_SECONDS) -> None:
+        # The reader first: its position must be known before the first request leaves.
+        self._reader = ReplyReader(kafka, reply_to)
+        self._sink = EventSink(kafka)
+        self._reply_to = reply_to
+        self._grace_s = grace_s
+        self._until: dict[str, float] = {}
+        self._answers: dict[str, SearchResult] = {}
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away."""
+        self.send([request])
+        return self.wait(request.request_id)
+
+    def search_all(self, requests: Iterable[SearchRequest], in_flight: int = 16) -> list[SearchResult]:
+        """The answers in the order of the requests, of which `in_flight` are on their way at a time."""
+        waiting: deque[str] = deque()
+        answers = []
+        for request in requests:
+            if len(waiting) >= in_flight:
+                answers.append(self.wait(waiting.popleft()))
+            self.send([request])
+            waiting.append(request.request_id)
+        return answers + [self.wait(request_id) for request_id in waiting]
+
+    def send(self, requests: Sequence[SearchRequest]) -> None:
+        """Queue requests, each to be waited for; the first wait sees to it that they all have left."""
+        for request in requests:
+            self._sink.send(SEARCH_REQUESTS, request.request_id, self._event(request))
+            self._until[request.request_id] = time.monotonic() + request.deadline_ms / 1000 + self._grace_s
+
+    def wait(self, request_id: str) -> SearchResult:
+        """The answer to a request that was sent.
+
+        Raises NoAnswer when none came by its deadline and the grace, Unavailable when Kafka did not take it.
+        """
+        self._sink.flush()
+        until = self._until[request_id]
+        try:
+            while request_id not in self._answers:
+                if time.monotonic() >= until:
+                    raise NoAnswer(_no_answer(request_id, self._grace_s))
+                self._take(self._reader.poll(POLL_SECONDS))
+            return self._answers.pop(request_id)
+        finally:
+            del self._until[request_id]
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._reader.close()
+        self._sink.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _event(self, request: SearchRequest) -> Event:
+        headers = {
+            CORRELATION_ID: request.request_id,
+            REPLY_TO: self._reply_to,
+            REPLY_PARTITION: str(self._reader.partition),
+        }
+        return Event(request, source="lookstream/search", extra=headers)
+
+    def _take(self, record: Record | None) -> None:
+        """Keep a record that answers one of ours; the partition carries the answers of others too."""
+        if record is None or record.value is None:
+            return
+        request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")
+        if request_id not in self._until:
+            return
+        body = from_bytes(record.value)
+        if isinstance(body, SearchResult):
+            self._answers[request_id] = body
+
+
+def _no_answer(request_id: str, grace_s: float) -> str:
+    return (
+        f"no answer came to search {request_id} by its deadline and {grace_s:g} s of grace: "
+        "see that a query worker runs (`lookstream up`), or give it longer with --deadline"
+    )

@@ -1,0 +1,103 @@
+"""The contracts for other languages: JSON Schema 2020-12 for every event, AsyncAPI 3.0 for the topics."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from schemas.envelope import BODIES, CORRELATION_ID, REPLY_PARTITION, REPLY_TO, TRACEPARENT, TYPE_PREFIX
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_REQUESTS, SEARCH_RESULTS, SOCIAL_POSTS, all_topics
+
+ITEM_EVENTS = ("item.upserted/1", "item.patched/1", "item.deleted/1")
+OUTCOMES = ("item.indexed/1", "item.removed/1", "item.rejected/1")
+EVENTS_OF = {
+    CATALOG_ITEMS: ITEM_EVENTS,
+    SOCIAL_POSTS: ITEM_EVENTS,
+    SEARCH_REQUESTS: ("search.request/1",),
+    SEARCH_RESULTS: ("search.result/1",),
+    ITEM_OUTCOMES: OUTCOMES,
+}
+"""Which events each topic carries; retry and dead-letter topics carry those of their source."""
+HEADERS = {
+    "ce_specversion": "CloudEvents version, 1.0",
+    "ce_id": "Id of the event; with ce_source it names the event once and for all",
+    "ce_type": f"{TYPE_PREFIX} and the value of the field `schema`",
+    "ce_source": "Who made the event",
+    "ce_time": "When it was made, RFC 3339",
+    "content-type": "application/json",
+    TRACEPARENT: "W3C trace context, optional",
+    CORRELATION_ID: "Searches: the request's id, repeated in its result",
+    REPLY_TO: "Search requests: topic for the result, optional",
+    REPLY_PARTITION: "Search requests: partition for the result, optional",
+}
+CONSUMED = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS)
+
+
+def file_name(schema: str) -> str:
+    """The file of an event's JSON Schema."""
+    return schema.replace("/", ".v") + ".json"
+
+
+def contracts() -> dict[str, str]:
+    """The text of every exported file, by its name."""
+    files = {file_name(name): _pretty(_json_schema(name)) for name in BODIES}
+    return files | {"asyncapi.json": _pretty(asyncapi())}
+
+
+def write_contracts(folder: Path) -> list[Path]:
+    """Write every contract into a folder, which is made when missing; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in contracts().items():
+        path = folder / name
+        path.write_text(text)
+        written.append(path)
+    return written
+
+
+def asyncapi() -> dict[str, Any]:
+    """The AsyncAPI 3.0 document: topics as channels, and what lookstream does with each."""
+    topics = {topic.name: topic for topic in all_topics() if topic.name in EVENTS_OF}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "lookstream", "version": "1", "description": "Event-driven visual search over Kafka."},
+        "defaultContentType": "application/json",
+        "channels": {name: _channel(name, topic.what, topic.partitions) for name, topic in topics.items()},
+        "operations": {f"on-{name}": _operation(name) for name in topics},
+        "components": {"messages": {_message_id(schema): _message(schema) for schema in BODIES}},
+    }
+
+
+def _channel(name: str, what: str, partitions: int) -> dict[str, Any]:
+    messages = {_message_id(s): {"$ref": f"#/components/messages/{_message_id(s)}"} for s in EVENTS_OF[name]}
+    bindings = {"kafka": {"topic": name, "partitions": partitions, "bindingVersion": "0.5.0"}}
+    return {"address": name, "description": what, "messages": messages, "bindings": bindings}
+
+
+def _operation(name: str) -> dict[str, Any]:
+    action = "receive" if name in CONSUMED else "send"
+    return {"action": action, "channel": {"$ref": f"#/channels/{name}"}}
+
+
+def _message(schema: str) -> dict[str, Any]:
+    headers = {name: {"type": "string", "description": text} for name, text in HEADERS.items()}
+    return {
+        "name": schema,
+        "contentType": "application/json",
+        "headers": {"type": "object", "properties": headers},
+        "payload": {"$ref": f"./{file_name(schema)}"},
+    }
+
+
+def _json_schema(name: str) -> dict[str, Any]:
+    schema = BODIES[name].model_json_schema(by_alias=True)
+    # The model has a default for its own name; on the wire the name must be there.
+    schema["required"] = ["schema", *schema["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"lookstream:{name}", **schema}
+
+
+def _message_id(schema: str) -> str:
+    return schema.replace("/", "-v")
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

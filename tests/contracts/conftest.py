@@ -1,0 +1,75 @@
+"""Engines for the contract suites: each one real, and started once."""
+
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from multiprocessing import get_context
+
+import pytest
+from qdrant_client import QdrantClient
+
+from infra.qdrant.embedded import EmbeddedIndex, serve
+from infra.qdrant.plan import Index
+from infra.qdrant.server import ServerIndex
+from infra.qdrant.shard import Shard
+from infra.settings import Qdrant
+from schemas.failures import Unavailable
+
+FINGERPRINT, SIZE = "test-encoder", 8
+MIN_FREE = 1 << 20
+"""Bytes of free disk that the engines under test ask for."""
+
+
+@pytest.fixture(scope="session")
+def index_memory() -> ServerIndex:
+    """The oracle: the class for servers on qdrant-client's own engine in memory."""
+    return ServerIndex(QdrantClient(":memory:"), Qdrant())
+
+
+@pytest.fixture(scope="session")
+def index_shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+    """The embedded engine in this process."""
+    return Shard(tmp_path_factory.mktemp("shard"), MIN_FREE)
+
+
+@pytest.fixture(scope="session")
+def index_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedIndex]:
+    """A client of the embedded engine in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = ("127.0.0.1", int(probe.getsockname()[1]))
+    arguments = (tmp_path_factory.mktemp("engine"), address, secrets.token_bytes(16), MIN_FREE)
+    process = get_context("spawn").Process(target=serve, args=arguments, daemon=True)
+    process.start()
+    client = EmbeddedIndex(address, arguments[2])
+    _wait_for(client)
+    yield client
+    process.terminate()
+    process.join()
+
+
+def _wait_for(client: EmbeddedIndex, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return client.open(FINGERPRINT, SIZE)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="session", params=["memory", "shard", "embedded"])
+def index(request: pytest.FixtureRequest) -> Iterator[Index]:
+    """Each Index, opened once; tests stay apart by their tenants."""
+    index: Index = request.getfixturevalue(f"index_{request.param}")
+    index.open(FINGERPRINT, SIZE)
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def index_tenant() -> str:
+    """A tenant that no other test writes to."""
+    return f"t{uuid.uuid4().hex}"

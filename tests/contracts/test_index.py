@@ -1,0 +1,271 @@
+"""What every Index keeps: one suite for qdrant-client's memory engine, the bare shard and the embedded process."""
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from infra.qdrant.plan import EncoderDiffers, Found, Index, Point, SearchPlan
+from schemas.items import revision_at
+from schemas.searches import Filters
+
+FINGERPRINT, SIZE = "test-encoder", 8
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+MOMENTS = [NOON + timedelta(hours=hour) for hour in range(4)]
+PRICES = [5.0, 9.99, 20.0]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+
+def point(tenant: str, item: str, revision: int = 1, n: int = 0, **facts: object) -> Point:
+    """A live point; its vector is one of its own, or the fact `look`."""
+    id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{item}:{n}"))
+    look = facts.pop("look", None)
+    vector = np.eye(SIZE, dtype=np.float32)[n] if look is None else np.asarray(look, dtype=np.float32)
+    payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "n": n, "state": "live", **facts}
+    return Point(id_, payload | {"revision": revision}, vector)
+
+
+def tombstone(live: Point, revision: int) -> Point:
+    """What a delete writes in place of a point."""
+    return Point(live.id, {**live.payload, "state": "dead", "revision": revision}, None)
+
+
+def plan(tenant: str, look: Sequence[float] | None = None, **filters: Any) -> SearchPlan:
+    """A search for every item of a tenant that passes the filters."""
+    vector = np.ones(SIZE, dtype=np.float32) if look is None else np.asarray(look, dtype=np.float32)
+    return SearchPlan(vector, tenant, Filters(**filters), limit=50)
+
+
+def items(found: Sequence[Found]) -> set[object]:
+    """The items among the hits; fails when one is there twice."""
+    names = [hit.payload["item_id"] for hit in found]
+    assert len(names) == len(set(names))
+    return set(names)
+
+
+def items_for(index: Index, wanted: SearchPlan) -> set[object]:
+    """The items that a plan finds."""
+    [found] = index.search([wanted])
+    return items(found)
+
+
+# --- newest wins ---
+
+
+def test_a_point_is_found_with_its_payload_and_score(index: Index, index_tenant: str) -> None:
+    written = point(index_tenant, "a", title="Lamp", look=[0.5, 0, 0, 0, 0, 0, 0, 0.25])
+    index.upsert([written])
+    [[hit]] = index.search([plan(index_tenant, look=[1, 0, 0, 0, 0, 0, 0, 1])])
+    assert (hit.id, hit.payload) == (written.id, written.payload)
+    assert hit.score == pytest.approx(0.75)
+
+
+def test_a_newer_revision_replaces_and_an_older_or_equal_one_does_not(index: Index, index_tenant: str) -> None:
+    for revision, title in [(5, "five"), (4, "four"), (5, "five again"), (6, "six")]:
+        index.upsert([point(index_tenant, "a", revision, title=title)])
+        [[hit]] = index.search([plan(index_tenant)])
+        assert hit.payload["title"] == {5: "five", 4: "five", 6: "six"}[revision]
+
+
+def test_the_newest_of_one_batch_wins_in_any_order(index: Index, index_tenant: str) -> None:
+    batch = [point(index_tenant, "a", revision, title=str(revision)) for revision in (3, 7, 5)]
+    for _replay in range(2):
+        index.upsert(batch)
+        [[hit]] = index.search([plan(index_tenant)])
+        assert hit.payload["title"] == "7"
+
+
+def test_the_largest_revisions_are_told_apart(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, "a", 2**53 - 1)])
+    index.upsert([point(index_tenant, "a", 2**53)])
+    index.upsert([point(index_tenant, "a", 2**53 - 1)])
+    assert list(index.revisions([point(index_tenant, "a").id]).values()) == [2**53]
+
+
+def test_revisions_and_vectors_tell_of_those_that_exist(index: Index, index_tenant: str) -> None:
+    alive, dead, missing = (point(index_tenant, name) for name in "abc")
+    index.upsert([alive, tombstone(dead, 9)])
+    ids = [alive.id, dead.id, missing.id]
+    assert index.revisions(ids) == {alive.id: 1, dead.id: 9}
+    vectors = index.vectors(ids)
+    assert list(vectors) == [alive.id]
+    np.testing.assert_array_equal(vectors[alive.id], alive.vector)
+    assert vectors[alive.id].dtype == np.float32
+
+
+def test_nothing_to_do_is_done(index: Index) -> None:
+    index.upsert([])
+    index.patch([], {"revision": 1})
+    index.remove([], 1)
+    index.flush()
+    assert (index.search([]), index.revisions([]), index.vectors([])) == ([], {}, {})
+
+
+# --- tombstones, patches, removals ---
+
+
+def test_a_tombstone_hides_an_item_until_a_newer_event_revives_it(index: Index, index_tenant: str) -> None:
+    live = point(index_tenant, "a", 5)
+    before = index.count()
+    index.upsert([live])
+    index.upsert([tombstone(live, 6)])
+    index.upsert([live])
+    assert items_for(index, plan(index_tenant)) == set()
+    assert (index.count(), index.vectors([live.id])) == (before, {})
+    index.upsert([point(index_tenant, "a", 7)])
+    assert items_for(index, plan(index_tenant)) == {"a"}
+    assert index.count() == before + 1
+
+
+def test_a_patch_sets_and_removes_keys_of_every_picture(index: Index, index_tenant: str) -> None:
+    pictures = [point(index_tenant, "a", 1, n, price=5.0, title="Lamp", brand="Acme") for n in range(2)]
+    index.upsert(pictures)
+    index.patch([each.id for each in pictures], {"revision": 2, "price": 9.99, "brand": None})
+    for n in range(2):
+        [[hit]] = index.search([plan(index_tenant, look=np.eye(SIZE)[n].tolist(), price_min=9)])
+        expected = {**pictures[n].payload, "price": 9.99, "revision": 2}
+        del expected["brand"]
+        assert hit.payload == expected
+
+
+def test_a_stale_patch_changes_nothing(index: Index, index_tenant: str) -> None:
+    live = point(index_tenant, "a", 5, title="new")
+    index.upsert([live])
+    index.patch([live.id], {"revision": 5, "title": None, "brand": "Acme"})
+    [[hit]] = index.search([plan(index_tenant)])
+    assert hit.payload == live.payload
+
+
+def test_a_patch_leaves_missing_and_dead_points_as_they_are(index: Index, index_tenant: str) -> None:
+    dead, missing = tombstone(point(index_tenant, "a"), 5), point(index_tenant, "b")
+    index.upsert([dead])
+    index.patch([dead.id, missing.id], {"revision": 6, "title": "ghost"})
+    assert index.revisions([dead.id, missing.id]) == {dead.id: 5}
+
+
+def test_only_points_below_the_revision_are_removed(index: Index, index_tenant: str) -> None:
+    points = [point(index_tenant, str(revision), revision) for revision in (1, 2, 3)]
+    index.upsert(points)
+    index.remove([each.id for each in points] + [point(index_tenant, "missing").id], before_revision=3)
+    assert index.revisions([each.id for each in points]) == {points[2].id: 3}
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_vector_that_is_not_finite_is_refused_and_nothing_is_written(
+    index: Index, index_tenant: str, number: float
+) -> None:
+    good, bad = point(index_tenant, "a"), point(index_tenant, "b", look=[number] + [1] * (SIZE - 1))
+    with pytest.raises(ValueError, match=f"{bad.id} has a vector with NaN or infinity"):
+        index.upsert([good, bad])
+    assert index.revisions([good.id, bad.id]) == {}
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (point("t", "a", look=[1.0, 2.0]), "shape"),
+        (point("t", "a", look=[0.0] * SIZE), "zeros"),
+        (replace(point("t", "a"), vector=None), "dead by its vector"),
+        (replace(point("t", "a"), payload={"state": "live"}), "revision"),
+    ],
+    ids=["size", "zeros", "state", "revision"],
+)
+def test_a_point_that_makes_no_sense_is_refused(index: Index, bad: Point, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        index.upsert([bad])
+
+
+def test_a_patch_without_a_revision_is_refused(index: Index) -> None:
+    with pytest.raises(ValueError, match="revision"):
+        index.patch([str(uuid.uuid4())], {"title": "Lamp"})
+
+
+# --- searches ---
+
+
+def test_an_item_is_one_hit_by_its_best_picture_however_many_it_has(index: Index, index_tenant: str) -> None:
+    looks = np.linspace(1, 0.5, 8)
+    pictures = [
+        point(index_tenant, item, 1, n, look=[scale * look] * SIZE)
+        for item, scale in [("best", 1.0), ("middle", 0.4), ("last", 0.1)]
+        for n, look in enumerate(looks)
+    ]
+    index.upsert(pictures)
+    [found] = index.search([replace(plan(index_tenant), limit=2)])
+    assert [(hit.payload["item_id"], hit.payload["n"]) for hit in found] == [("best", 0), ("middle", 0)]
+
+
+def test_plans_of_one_batch_are_answered_in_their_order(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, name, n=n) for n, name in enumerate("abcd")])
+    looks = [np.eye(SIZE)[n].tolist() for n in (2, 0, 3)]
+    answers = index.search([replace(plan(index_tenant, look), limit=1) for look in looks])
+    assert [hit.payload["item_id"] for [hit] in answers] == ["c", "a", "d"]
+
+
+def test_tenants_never_see_each_other(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, "mine"), point(f"{index_tenant}-other", "theirs")])
+    assert items_for(index, plan(index_tenant)) == {"mine"}
+
+
+def test_excluded_items_are_left_out(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, name, n=n) for n in range(2) for name in "abc"])
+    assert items_for(index, plan(index_tenant, exclude_items=("a", "c"))) == {"b"}
+
+
+def test_a_price_range_holds_its_ends_and_its_currency(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, f"{price:g}", price=price, currency="EUR") for price in PRICES])
+    index.upsert([point(index_tenant, "dollars", price=9.99, currency="USD"), point(index_tenant, "free")])
+    assert items_for(index, plan(index_tenant, price_min=5.0, price_max=9.99, currency="EUR")) == {"5", "9.99"}
+    assert items_for(index, plan(index_tenant, price_min=9.99)) == {"9.99", "20", "dollars"}
+
+
+def test_created_after_holds_its_moment_and_created_before_does_not(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, str(n), created_at=revision_at(when)) for n, when in enumerate(MOMENTS)])
+    within = plan(index_tenant, created_after=MOMENTS[1], created_before=MOMENTS[3])
+    assert items_for(index, within) == {"1", "2"}
+    just_past = MOMENTS[1] + timedelta(microseconds=1)
+    assert items_for(index, plan(index_tenant, created_after=just_past)) == {"2", "3"}
+
+
+def test_in_stock_tells_true_from_false_from_unknown(index: Index, index_tenant: str) -> None:
+    stocked = [point(index_tenant, name, in_stock=keyword) for name, keyword in [("yes", "true"), ("no", "false")]]
+    index.upsert([*stocked, point(index_tenant, "unknown")])
+    assert items_for(index, plan(index_tenant, in_stock=True)) == {"yes"}
+    assert items_for(index, plan(index_tenant, in_stock=False)) == {"no"}
+
+
+def test_nothing_below_the_least_score_is_found(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, name, look=[score] + [0] * 7) for name, score in [("a", 0.9), ("b", 0.5)]])
+    wanted = plan(index_tenant, look=[1] + [0] * 7)
+    assert items_for(index, replace(wanted, min_score=0.7)) == {"a"}
+    assert items_for(index, replace(wanted, min_score=0.95)) == set()
+
+
+# --- whose index it is ---
+
+
+def test_the_encoder_that_made_the_index_opens_it_again(index: Index) -> None:
+    index.open(FINGERPRINT, SIZE)
+
+
+@pytest.mark.parametrize(("fingerprint", "size"), [("another-encoder", SIZE), (FINGERPRINT, SIZE + 1)])
+def test_another_encoder_is_refused_in_one_sentence(index: Index, fingerprint: str, size: int) -> None:
+    with pytest.raises(EncoderDiffers, match="LOOKSTREAM_QDRANT_COLLECTION") as refused:
+        index.open(fingerprint, size)
+    if size == SIZE:
+        assert FINGERPRINT in str(refused.value)
+        assert fingerprint in str(refused.value)
+        assert "LOOKSTREAM_DATA" in str(refused.value)
+    index.open(FINGERPRINT, SIZE)

@@ -1,0 +1,151 @@
+"""Every Index answers as a brute-force model in numpy does: same items, same scores, same order."""
+
+import math
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.qdrant.plan import Index, Point, SearchPlan, Vector
+from infra.qdrant.stored import revision_of
+from schemas.items import revision_at
+from schemas.searches import Filters
+
+SIZE = 8
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+MOMENTS = [NOON + timedelta(hours=hour) for hour in range(4)]
+PRICES = [5.0, 9.99, 20.0]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+
+def point(tenant: str, item: str, revision: int, n: int, vector: Vector | None, facts: dict[str, object]) -> Point:
+    """Picture `n` of an item; a tombstone when there is no vector."""
+    id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{item}:{n}"))
+    state = "dead" if vector is None else "live"
+    payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "revision": revision, "state": state}
+    return Point(id_, facts | payload, vector)
+
+
+def some_facts(rng: np.random.Generator) -> dict[str, object]:
+    """Facts that leave out about a third of the fields, from few values, so that filters meet them."""
+    full: dict[str, object] = {
+        "source": rng.choice(["catalog", "social"]).item(),
+        "category": rng.choice(["shoe", "bag", "lamp"]).item(),
+        "brand": rng.choice(["Acme", "Öko"]).item(),
+        "creator": rng.choice(["ana", "bo"]).item(),
+        "colours": rng.choice(["red", "blue", "green"], 2, replace=False).tolist(),
+        "tags": rng.choice(["new", "sale", "old"], 2, replace=False).tolist(),
+        "in_stock": rng.choice(["true", "false"]).item(),
+        "price": rng.choice(PRICES).item(),
+        "currency": rng.choice(["EUR", "USD"]).item(),
+        "created_at": revision_at(MOMENTS[rng.integers(len(MOMENTS))]),
+    }
+    return {name: value for name, value in full.items() if rng.random() < 0.7}
+
+
+def catalogue(tenant: str, seed: int) -> list[Point]:
+    """Up to 14 items with up to 8 pictures each, some written twice and some deleted, in any order of revisions."""
+    rng = np.random.default_rng(seed)
+    points = []
+    for item in range(rng.integers(1, 15)):
+        facts = some_facts(rng)
+        for n in range(rng.integers(1, 9)):
+            for revision in rng.choice(9, 1 + (rng.random() < 0.2), replace=False) + 1:
+                vector = None if rng.random() < 0.1 else rng.standard_normal(SIZE).astype(np.float32)
+                points.append(point(tenant, str(item), int(revision), n, vector, facts))
+    return points
+
+
+def some(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
+    """None, one or two of the values."""
+    return st.lists(st.sampled_from(values), max_size=2, unique=True).map(tuple)
+
+
+@st.composite
+def some_filters(draw: st.DrawFn) -> Filters:
+    low, high = sorted(draw(st.tuples(st.sampled_from(PRICES), st.sampled_from(PRICES))))
+    start, end = sorted(draw(st.lists(st.sampled_from(MOMENTS), min_size=2, max_size=2, unique=True)))
+    every = {
+        "source": draw(some("catalog", "social")),
+        "category": draw(some("shoe", "bag", "sofa")),
+        "brand": draw(some("Acme", "Öko")),
+        "creator": draw(some("ana", "bo")),
+        "colours": draw(some("red", "blue", "teal")),
+        "tags": draw(some("new", "sale")),
+        "in_stock": draw(st.booleans()),
+        "price_min": low,
+        "price_max": high,
+        "currency": draw(st.sampled_from(["EUR", "USD"])),
+        "created_after": start,
+        "created_before": end,
+        "exclude_items": draw(some("0", "1", "2")),
+    }
+    names = draw(st.sets(st.sampled_from(sorted(every)), max_size=3))
+    return Filters.model_validate({name: every[name] for name in names})
+
+
+def passes(facts: dict[str, Any], wanted: Filters) -> bool:
+    """The filters, said again in plain Python."""
+    any_of = ("source", "category", "brand", "creator", "colours", "tags")
+    for name in any_of:
+        values, held = getattr(wanted, name), facts.get(name, ())
+        if values and not set(values) & set([held] if isinstance(held, str) else held):
+            return False
+    price, created = facts.get("price", math.nan), facts.get("created_at", math.nan)
+    stock = None if wanted.in_stock is None else str(wanted.in_stock).lower()
+    return (
+        facts["item_id"] not in wanted.exclude_items
+        and stock in (None, facts.get("in_stock"))
+        and wanted.currency in (None, facts.get("currency"))
+        and (wanted.price_min is None or price >= wanted.price_min)
+        and (wanted.price_max is None or price <= wanted.price_max)
+        and (wanted.created_after is None or created >= revision_at(wanted.created_after))
+        and (wanted.created_before is None or created < revision_at(wanted.created_before))
+    )
+
+
+def expected(points: Sequence[Point], wanted: SearchPlan) -> list[tuple[str, float]]:
+    """Ids and scores by brute force: newest wins, best picture of each item, best first."""
+    stored = {each.id: each for each in sorted(points, key=lambda each: revision_of(each.payload))}
+    scored = [
+        (str(each.payload["item"]), float(each.vector @ wanted.vector), each.id)
+        for each in stored.values()
+        if each.vector is not None and passes(dict(each.payload), wanted.filters)
+    ]
+    best = [max(group)[1:] for _item, group in groupby(sorted(scored), key=lambda row: row[0])]
+    ranked = [(id_, score) for score, id_ in sorted(best, reverse=True)]
+    return [(id_, score) for id_, score in ranked if wanted.min_score is None or score >= wanted.min_score][
+        : wanted.limit
+    ]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    filters=st.lists(some_filters(), min_size=1, max_size=3),
+    limit=st.integers(1, 12),
+    min_score=st.one_of(st.none(), st.floats(-2, 2)),
+)
+def test_every_engine_answers_as_brute_force_does(
+    index: Index, seed: int, filters: list[Filters], limit: int, min_score: float | None
+) -> None:
+    tenant = f"t{uuid.uuid4().hex}"
+    points = catalogue(tenant, seed)
+    query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
+    plans = [SearchPlan(query, tenant, wanted, limit, min_score) for wanted in filters]
+    index.upsert(points)
+    for wanted, found in zip(plans, index.search(plans), strict=True):
+        model = expected(points, wanted)
+        assert [hit.id for hit in found] == [id_ for id_, _ in model]
+        assert [hit.score for hit in found] == pytest.approx([score for _, score in model], abs=1e-4)
+    index.remove([each.id for each in points], before_revision=2**53)

@@ -1,0 +1,217 @@
+"""What only an engine elsewhere can do: be killed, be owned twice, be full, be away."""
+
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from infra.qdrant.embedded import EmbeddedIndex, IndexBusy, serve
+from infra.qdrant.plan import EncoderDiffers, Point
+from infra.qdrant.server import open_server
+from infra.qdrant.shard import Shard
+from infra.settings import Qdrant
+from schemas.failures import Unavailable
+
+FINGERPRINT, SIZE = "test-encoder", 8
+Answer = TypeVar("Answer")
+
+
+class Engine:
+    """The embedded engine in a process of its own, which tests kill and start again on the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = ("127.0.0.1", free_port())
+        self.authkey = secrets.token_bytes(16)
+        self.process = self.start()
+
+    def start(self) -> SpawnProcess:
+        self.process = get_context("spawn").Process(
+            target=serve, args=(self.folder, self.address, self.authkey, 0), daemon=True
+        )
+        self.process.start()
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+    def client(self) -> EmbeddedIndex:
+        return EmbeddedIndex(self.address, self.authkey)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine whose folder does not exist before it starts."""
+    engine = Engine(tmp_path / "data" / "index")
+    yield engine
+    engine.kill()
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(ask: Callable[[], Answer]) -> Answer:
+    """The first answer that is not Unavailable, within 30 seconds."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return ask()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def opened(engine: Engine) -> EmbeddedIndex:
+    """A client whose index is open."""
+    client = engine.client()
+    eventually(lambda: client.open(FINGERPRINT, SIZE))
+    return client
+
+
+def points(count: int) -> list[Point]:
+    """Points of as many items, each of its own revision."""
+    looks = np.random.default_rng(count).standard_normal((count, SIZE)).astype(np.float32)
+    return [
+        Point(
+            str(uuid.UUID(int=n)),
+            {"item": f"t:{n}", "item_id": str(n), "tenant": "t", "revision": n, "state": "live"},
+            look,
+        )
+        for n, look in enumerate(looks, start=1)
+    ]
+
+
+def test_nothing_acknowledged_is_lost_when_the_engine_is_killed(engine: Engine) -> None:
+    client = opened(engine)
+    written = points(200)
+    for half in (written[:100], written[100:]):
+        before = client.count()
+        for start in range(0, 100, 10):
+            client.upsert(half[start : start + 10])
+        engine.kill()
+        with pytest.raises(Unavailable, match=r"the embedded index at 127\.0\.0\.1:\d+ is away"):
+            client.count()
+        engine.start()
+        assert eventually(client.count) == before + 100
+    stored = client.vectors([point.id for point in written])
+    assert stored.keys() == {point.id for point in written}
+    assert all(np.array_equal(stored[point.id], point.vector) for point in written if point.vector is not None)
+    with pytest.raises(EncoderDiffers):
+        client.open("another-encoder", SIZE)
+
+
+def test_a_client_finds_an_engine_that_was_restarted_while_it_was_idle(engine: Engine) -> None:
+    client, other = opened(engine), engine.client()
+    client.upsert(points(3))
+    engine.kill()
+    engine.start()
+    assert eventually(other.count) == 3
+    assert client.count() == 3
+
+
+def test_sigterm_ends_the_engine_with_code_0_and_keeps_everything(engine: Engine) -> None:
+    opened(engine).upsert(points(10))
+    engine.process.terminate()
+    engine.process.join()
+    assert engine.process.exitcode == 0
+    shard = Shard(engine.folder, 0)
+    assert shard.count() == 10
+    shard.close()
+
+
+def test_many_workers_open_and_write_at_once(engine: Engine) -> None:
+    def work(part: list[Point]) -> None:
+        client = opened(engine)
+        client.upsert(part)
+        client.close()
+
+    written = points(80)
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(work, [written[n::8] for n in range(8)]))
+    assert engine.client().count() == 80
+
+
+def test_a_second_process_on_the_same_folder_is_refused(engine: Engine) -> None:
+    opened(engine)
+    with pytest.raises(IndexBusy, match=r"another process owns the index in .*index: .*LOOKSTREAM_DATA"):
+        serve(engine.folder, ("127.0.0.1", free_port()), b"key")
+
+
+def test_a_port_that_is_taken_is_refused(engine: Engine, tmp_path: Path) -> None:
+    opened(engine)
+    with pytest.raises(IndexBusy, match=rf"cannot listen on 127.0.0.1:{engine.address[1]} .*another port"):
+        serve(tmp_path / "other", engine.address, b"key")
+
+
+def test_a_client_with_another_key_is_refused(engine: Engine) -> None:
+    opened(engine)
+    with pytest.raises(Unavailable, match="rejected"):
+        EmbeddedIndex(engine.address, b"another key").count()
+
+
+def test_an_engine_that_hangs_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = EmbeddedIndex(silent.getsockname(), b"key", timeout_s=0.05)
+        with pytest.raises(Unavailable, match=r"no answer in 0\.05 s"):
+            client.count()
+
+
+def test_an_index_that_nobody_made_is_unavailable(engine: Engine) -> None:
+    eventually(lambda: engine.client().flush())
+    with pytest.raises(Unavailable, match="not made yet"):
+        engine.client().count()
+
+
+def test_nothing_is_written_without_free_space_and_searches_go_on(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, 0)
+    shard.open(FINGERPRINT, SIZE)
+    shard.upsert(points(3))
+    shard.close()
+    full = Shard(tmp_path, 1 << 60)
+    ids = [point.id for point in points(3)]
+    writes: list[Callable[[], None]] = [
+        lambda: full.upsert(points(4)),
+        lambda: full.patch(ids, {"revision": 9}),
+        lambda: full.remove(ids, 9),
+    ]
+    for write in writes:
+        with pytest.raises(Unavailable, match=r"MB free .* make space"):
+            write()
+    assert full.count() == 3
+    full.close()
+
+
+def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "shard.new" / "segments").mkdir(parents=True)
+    shard = Shard(tmp_path, 0)
+    shard.open(FINGERPRINT, SIZE)
+    assert shard.count() == 0
+    shard.close()
+
+
+def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_key() -> None:
+    port = free_port()
+    settings = Qdrant(
+        url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
+    )
+    index = open_server(settings)
+    with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port} is away .*LOOKSTREAM_QDRANT_URL") as away:
+        index.open(FINGERPRINT, SIZE)
+    assert not any(word in str(away.value) for word in ("secret", "password", "\n"))
+    index.close()

