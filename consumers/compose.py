@@ -38,6 +38,8 @@ INDEX_GROUP, QUERY_GROUP = "lookstream-index", "lookstream-query"
 PATIENCE_SECONDS = 30.0
 """How long a starting worker waits for an index that is away."""
 AGAIN_SECONDS = 0.5
+COMMIT_SECONDS = 2.0
+"""How often the index worker commits; what was done since is done again, to no effect, after a crash."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ def index_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         shop = _open_shop(settings, stack)
         encoder = shop.eyes.encoder
         items = IndexItems(shop.index, shop.images.fetch_all, shop.eyes.look_at, shop.sink, encoder.fingerprint)
-        batches = Batches(settings.worker.batch_records, settings.worker.batch_ms / 1000)
+        batches = Batches(settings.worker.batch_records, settings.worker.batch_ms / 1000, COMMIT_SECONDS)
         source = _join(shop.kafka, INDEX_GROUP, ITEM_TOPICS, stack)
-        yield Worker(source, shop.sink, Job(items.handle, items.tell), batches, Heartbeat(heartbeat))
+        yield Worker(
+            source, shop.sink, Job(items.handle, items.tell, shop.index.flush), batches, Heartbeat(heartbeat)
+        )
 
 
 @contextmanager

@@ -64,16 +64,17 @@ def from_record(record: Record) -> DeadLetter:
 
 
 def read_topics(kafka: Kafka) -> Iterator[DeadLetter]:
-    """Every dead letter that Kafka holds now, topic by topic."""
-    for source in (*ITEM_TOPICS, SEARCH_REQUESTS):
-        reader = TopicReader(kafka, dead_letter_topic(source))
+    """Every dead letter that Kafka holds now."""
+    readers = [TopicReader(kafka, dead_letter_topic(source)) for source in (*ITEM_TOPICS, SEARCH_REQUESTS)]
+    for reader in readers:
         reader.rewind()
-        last = time.monotonic()
-        while time.monotonic() - last < QUIET_SECONDS:
-            record = reader.poll(QUIET_SECONDS / 4)
+    last = time.monotonic()
+    while time.monotonic() - last < QUIET_SECONDS:
+        for record in [reader.poll(QUIET_SECONDS / 20) for reader in readers]:
             if record is not None:
                 last = time.monotonic()
                 yield from_record(record)
+    for reader in readers:
         reader.close()
 
 

@@ -63,7 +63,7 @@ class IndexItems:
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Index, patch or remove each item; the points are in the index, for good, when this returns."""
+        """Index, patch or remove each item; the points can be found when this returns."""
         failures: dict[str, Failure] = {e.id: _not_an_item() for e in events if not isinstance(e.body, ItemEvent)}
         newest, known = self._fresh(coalesce(events), len(events))
         clock = Clock()
@@ -76,7 +76,6 @@ class IndexItems:
         now = datetime.now(UTC)
         self._index.upsert([p for w in upserts for p in w.points] + [tombstone(item, now) for _, item in deletes])
         patched = [merged for merged, patch in patches if self._patch(merged, patch, known, failures)]
-        self._index.flush()
         clock.written = clock.lap()
         self._report(upserts, [merged for merged, _ in deletes] + patched, clock)
         return failures

@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def counted(count: int, one: str, more: str) -> str:
+    """A number with its word, as `1 row` or `2 rows`."""
+    return f"{count} {one if count == 1 else more}"
+
+
 def complain(message: str) -> None:
     """One line on standard error."""
     sys.stderr.write(f"error: {printable(message)}\n")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.console import BadInput, printable
+from infra.console import BadInput, counted, printable
 from infra.images import Images
 from infra.settings import Images as ImageSettings
 from producers.pictures import MAX_FILE_BYTES, inline
@@ -74,7 +74,10 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
-    console.print(f"{len(result.hits)} hits in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
+    console.print(
+        f"{counted(len(result.hits), 'hit', 'hits')} in {seconds * 1000:.0f} ms ({_times(result.times)})",
+        soft_wrap=True,
+    )
 
 
 def _times(times: SearchTimes) -> str:

@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 ingest = typer.Typer(no_args_is_help=True, help="Send a feed of items to Kafka.")
 app.add_typer(ingest, name="ingest")
 
-File = Annotated[Path, typer.Argument(help="The feed to read.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
 ImageRoot = Annotated[
@@ -169,7 +169,7 @@ def search(options: SearchOptions) -> None:
     else:
         _show(result, seconds)
     if options.sheet is not None:
-        _write_sheet(options, request, result, settings)
+        _write_sheet(options.sheet, options.query, request, result)
     sys.exit(0 if result.status in ("ok", "no_match") else FAILED)
 
 
@@ -232,14 +232,13 @@ def _show(result: "SearchResult", seconds: float) -> None:
     show(result, seconds, Console(highlight=False))
 
 
-def _write_sheet(
-    options: SearchOptions, request: "SearchRequest", result: "SearchResult", settings: "Settings"
-) -> None:
+def _write_sheet(file: Path, caption: str, request: "SearchRequest", result: "SearchResult") -> None:
+    from infra.settings import read_settings
     from producers.answer import picture_of
     from producers.sheet import Row, draw_sheet
 
-    row = Row(options.query, picture_of(request, settings.images), result.hits, request.crop)
+    row = Row(caption, picture_of(request, read_settings().images), result.hits, request.crop)
     try:
-        draw_sheet([row]).save(options.sheet, "PNG")
+        draw_sheet([row]).save(file, "PNG")
     except OSError as error:
-        raise BadInput(f"--sheet {options.sheet} cannot be written: {error.strerror}") from None
+        raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None

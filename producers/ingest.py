@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from infra.console import BadInput, printable
+from infra.console import BadInput, counted, printable
 from infra.kafka import EventSink
 from producers.rows import BadRow, Skipped, revisions
 from schemas.envelope import Event, describe
@@ -47,9 +47,9 @@ class Tally:
 
     def line(self) -> str:
         """The figures in one sentence."""
-        parts = [f"sent {self.sent} events at {self.rate:.0f}/s"]
-        parts += [f"{self.bad} bad rows"] if self.bad else []
-        parts += [f"{self.skipped} rows skipped"] if self.skipped else []
+        parts = [f"sent {counted(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
+        parts += [counted(self.bad, "bad row", "bad rows")] if self.bad else []
+        parts += [counted(self.skipped, "row skipped", "rows skipped")] if self.skipped else []
         return ("stopped by Ctrl-C: " if self.interrupted else "") + ", ".join(parts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from infra.kafka import EventSink, Record, ReplyReader
+from infra.kafka import SOON, EventSink, Record, ReplyReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.failures import Unavailable
@@ -29,7 +29,7 @@ class SearchClient:
     def __init__(self, kafka: Kafka, reply_to: str = SEARCH_RESULTS, grace_s: float = GRACE_SECONDS) -> None:
         # The reader first: its position must be known before the first request leaves.
         self._reader = ReplyReader(kafka, reply_to)
-        self._sink = EventSink(kafka)
+        self._sink = EventSink(kafka, SOON)
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._until: dict[str, float] = {}

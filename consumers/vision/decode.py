@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF")
-"""MPO is what some phones call their JPEG. A short list: each decoder that is open is one that can be attacked."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+"""A short list: each decoder that is open is one that can be attacked. JPEG covers MPO, the JPEG of some phones."""
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 """What PIL raises on bytes that break off or lie."""

@@ -2,8 +2,8 @@
 
 object = the image tower's own summary of the picture, unit length
 style  = mean and standard deviation over the positions of the middle hidden state, layer-normalised first, through
-         a random orthonormal matrix (seed 0) to 64 dimensions, unit length: cosines survive it (Johnson and
-         Lindenstrauss, 1984), and nothing has to be fitted
+         a random orthonormal matrix (seed 0) to 64 dimensions, unit length: cosines survive it
+         (Johnson and Lindenstrauss, 1984), and nothing has to be fitted
 """
 
 import hashlib

@@ -26,11 +26,11 @@ STUDIO_QUALITY = 88
 BRANDS = ("Norvelle", "Brindlewood", "Quillow", "Oskander", "Pelindra", "Varrowby", "Tamsett", "Ilvermoor")
 CREATORS = ("mara_lind", "jonas.k", "tea_and_oak", "weekend_wren", "bo_in_town", "sunny_attic")
 ADJECTIVES: dict[Pattern, str] = {
-    "plain": "plain",
-    "stripes": "striped",
-    "dots": "dotted",
-    "checks": "checked",
-    "chevrons": "chevron",
+    "plain": "Plain",
+    "stripes": "Striped",
+    "dots": "Dotted",
+    "checks": "Checked",
+    "chevrons": "Chevron",
 }
 REMARKS = ("My new {}!", "Found this {} at the market.", "Monday needs a {}.", "Can't stop looking at this {}.")
 COLUMNS = ("id", "title", "image_link", "price", "availability", "product_type", "brand", "color", "link")
@@ -53,8 +53,9 @@ class Product:
 
 @dataclass(frozen=True)
 class Post:
-    """A social post that shows one of the products."""
+    """A social post that shows one of the products; its id is an address, as ActivityStreams wants."""
 
+    id: str
     creator: str
     product: Product
     image: str
@@ -138,7 +139,12 @@ def _save(shot: Shot, path: Path, rng: np.random.Generator) -> None:
 
 
 def _post(product: Product, number: int) -> Post:
-    return Post(CREATORS[number % len(CREATORS)], product, f"{POSTS}/s{number + 1:04}.jpg")
+    creator = CREATORS[number % len(CREATORS)]
+    return Post(f"{_actor(creator)}/posts/{number + 1}", creator, product, f"{POSTS}/s{number + 1:04}.jpg")
+
+
+def _actor(creator: str) -> str:
+    return f"https://social.example/@{creator}"
 
 
 def _write_products(catalogue: Catalogue, goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> None:
@@ -151,7 +157,7 @@ def _write_products(catalogue: Catalogue, goods: list[tuple[Kind, Product]], rng
 def _rows(goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
     for kind, product in goods:
         brand = BRANDS[int(rng.integers(len(BRANDS)))]
-        title = f"{brand} {ADJECTIVES[product.pattern]} {product.kind} in {product.colour}"
+        title = f"{ADJECTIVES[product.pattern]} {product.colour} {product.kind} by {brand}"
         price = f"{int(rng.integers(*kind.prices))}.99 EUR"
         stock = "in_stock" if rng.random() < 0.85 else "out_of_stock"
         link = f"https://shop.example/products/{product.id}"
@@ -165,22 +171,22 @@ def _write_posts(catalogue: Catalogue) -> None:
 
 def _activity(number: int, post: Post) -> dict[str, object]:
     """A post as ActivityStreams 2.0: somebody creates a note with a picture and hashtags."""
-    actor = f"https://social.example/@{post.creator}"
+    actor = _actor(post.creator)
     thing = f"{post.product.colour} {post.product.kind}"
     published = (FIRST_POST + timedelta(hours=7 * number)).isoformat()
     words = (post.product.kind.replace("-", ""), post.product.colour, "mystyle")
     return {
         "@context": "https://www.w3.org/ns/activitystreams",
-        "id": f"{actor}/posts/{number + 1}/activity",
+        "id": f"{post.id}/activity",
         "type": "Create",
         "actor": actor,
         "published": published,
         "object": {
-            "id": f"{actor}/posts/{number + 1}",
+            "id": post.id,
             "type": "Note",
             "attributedTo": {"type": "Person", "id": actor, "preferredUsername": post.creator},
             "published": published,
-            "url": f"{actor}/posts/{number + 1}",
+            "url": post.id,
             "content": f"<p>{REMARKS[number % len(REMARKS)].format(thing)}</p>",
             "tag": [{"type": "Hashtag", "name": f"#{word}"} for word in words],
             "attachment": [{"type": "Image", "mediaType": "image/jpeg", "url": post.image, "name": f"a {thing}"}],

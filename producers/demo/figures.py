@@ -42,7 +42,7 @@ class Ingested:
     products: int
     posts: int
     seconds: float
-    """From the first bulk event to the last bulk item being searchable."""
+    """From the first product of the bulk to the last one being searchable."""
     images_per_second: float
     missing: tuple[str, ...]
     """Items without an outcome in time, or refused, with the reason."""

@@ -85,36 +85,44 @@ def time_searches(answers: Sequence[Answer]) -> Searched:
     )
 
 
-def try_filters(ask: Ask, catalogue: Catalogue) -> list[tuple[Promise, Answer]]:
+@dataclass(frozen=True)
+class Trial:
+    """A search under a condition: what was wanted, what came back, and whether every hit satisfies it."""
+
+    caption: str
+    answer: Answer
+    promise: Promise
+
+
+def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
     """Searches by look under conditions that fight the picture: every hit must satisfy them."""
     asked = catalogue.products[0]
     other = next(p for p in catalogue.products if p.kind != asked.kind and p.colour != asked.colour)
-    trials: list[tuple[str, Filters, Callable[[Hit], bool]]] = [
+    kind, colour = other.kind, other.colour
+    shop = CATALOG_ONLY.model_copy
+    conditions: list[tuple[str, str, Filters, Callable[[Hit], bool]]] = [
+        ("a colour filter", colour, shop(update={"colours": (colour,)}), lambda hit: colour in hit.colours),
+        ("a category filter", f"a {kind}", shop(update={"category": (kind,)}), lambda hit: hit.category == kind),
         (
-            f"a colour filter ({other.colour})",
-            Filters(source=("catalog",), colours=(other.colour,)),
-            lambda hit: other.colour in hit.colours,
+            "both filters",
+            f"a {colour} {kind}",
+            shop(update={"category": (kind,), "colours": (colour,)}),
+            lambda hit: hit.category == kind and colour in hit.colours,
         ),
-        (
-            f"a category filter ({other.kind})",
-            Filters(source=("catalog",), category=(other.kind,)),
-            lambda hit: hit.category == other.kind,
-        ),
-        (
-            f"both filters ({other.colour} {other.kind})",
-            Filters(source=("catalog",), category=(other.kind,), colours=(other.colour,)),
-            lambda hit: hit.category == other.kind and other.colour in hit.colours,
-        ),
-        ("social posts only", Filters(source=("social",)), lambda hit: hit.source == "social"),
+        ("a source filter", "in posts", Filters(source=("social",)), lambda hit: hit.source == "social"),
     ]
-    return [_try(what, search_by_photo(ask, catalogue, asked, filters), holds) for what, filters, holds in trials]
+    trials = []
+    for what, wanted, filters, holds in conditions:
+        answer = search_by_photo(ask, catalogue, asked, filters)
+        promise = _judge(f"{what} ({wanted})", answer.result, holds)
+        trials.append(Trial(f"{asked.colour} {asked.kind}, but {wanted}", answer, promise))
+    return trials
 
 
-def _try(what: str, answer: Answer, holds: Callable[[Hit], bool]) -> tuple[Promise, Answer]:
-    hits = answer.result.hits
-    wrong = [hit.item_id for hit in hits if not holds(hit)]
-    detail = f"{len(hits)} hits, {len(wrong)} of them wrong" if hits else f"no hits ({answer.result.status})"
-    return Promise(what, bool(hits) and not wrong, detail), answer
+def _judge(what: str, result: SearchResult, holds: Callable[[Hit], bool]) -> Promise:
+    wrong = [hit.item_id for hit in result.hits if not holds(hit)]
+    detail = f"{len(result.hits)} hits, {len(wrong)} of them wrong" if result.hits else f"no hits ({result.status})"
+    return Promise(what, bool(result.hits) and not wrong, detail)
 
 
 def is_found(ask: Ask, catalogue: Catalogue, product: Product) -> bool:

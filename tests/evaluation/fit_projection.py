@@ -23,7 +23,7 @@ from infra.encoder.efficientnet import from_checkpoint
 from infra.encoder.runtime import CPU_BATCH, open_runtime
 from infra.settings import Torch
 
-OBJECT_SIZE, STYLE_SIZE = 256, 64
+SIZES = {"object": 256, "style": 64}
 POWER = 0.25
 
 Floats = NDArray[np.float32]
@@ -50,7 +50,8 @@ def fit(features: Floats, size: int) -> dict[str, Floats]:
     # The variance is the square of the singular value. A sign is arbitrary: the largest entry is made positive.
     axes = vectors[:, largest] * np.maximum(values[largest], 1e-12) ** (-POWER / 2)
     axes *= np.sign(axes[np.abs(axes).argmax(0), np.arange(len(largest))])
-    return {"mean": mean.astype(np.float32), "axes": axes.astype(np.float16)}
+    # safetensors writes the bytes as they lie, whatever the order of the axes.
+    return {"mean": mean.astype(np.float32), "axes": np.ascontiguousarray(axes, np.float16)}
 
 
 def known_vector(features: lite2.Features, tensors: dict[str, Floats]) -> Floats:
@@ -59,7 +60,7 @@ def known_vector(features: lite2.Features, tensors: dict[str, Floats]) -> Floats
         raw = features(torch.from_numpy(lite2.prepare(lite2.probe())[None].copy()))
     maps = [
         lite2.Axes(*(torch.from_numpy(tensors[f"{part}.{name}"]).float() for name in ("mean", "axes")))
-        for part in ("object", "style")
+        for part in SIZES
     ]
     return torch.cat([maps[0](raw[0]), maps[1](raw[1])], 1)[0].numpy()
 
@@ -75,15 +76,14 @@ def main(
     with torch.inference_mode():
         raw = [features(pixels) for pixels in prepared([row for rows in chosen.values() for row in rows])]
     tensors: dict[str, Floats] = {}
-    for part, size, parts in zip(
-        ("object", "style"), (OBJECT_SIZE, STYLE_SIZE), zip(*raw, strict=True), strict=True
-    ):
-        fitted = fit(torch.cat(parts).numpy(), size)
+    for part, parts in zip(SIZES, zip(*raw, strict=True), strict=True):
+        fitted = fit(torch.cat(parts).numpy(), SIZES[part])
         tensors |= {f"{part}.{name}": value for name, value in fitted.items()}
     tensors["known"] = known_vector(features, tensors)
     fitted_on = ", ".join(f"{len(rows)} train pictures of {name}" for name, rows in chosen.items())
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out, {"fitted_on": fitted_on, "method": f"PCA, power {POWER}", "recipe": lite2.RECIPE})
+    out.chmod(0o644)
     print(f"{out}: {out.stat().st_size:,} bytes, fitted on {fitted_on}")
 
 

@@ -115,6 +115,7 @@ def test_the_posts_read_as_items_of_their_creators(catalogue: Catalogue) -> None
     assert len(posts) == len(catalogue.posts) > 0
     for post, true in zip(posts, catalogue.posts, strict=True):
         assert isinstance(post, ItemUpserted)
+        assert post.item_id == true.id
         assert post.creator == true.creator
         assert post.created_at is not None
         assert true.product.colour in post.tags

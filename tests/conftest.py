@@ -1,0 +1,62 @@
+"""What many tests need: a real local broker each, the quick encoder, and pictures drawn in code."""
+
+import io
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from infra.kafka import create_topics
+from infra.settings import Kafka
+from infra.supervisor import accepts, free_port
+from infra.up import broker_part
+from schemas.topics import all_topics
+
+
+@pytest.fixture
+def kafka() -> Iterator[Kafka]:
+    """A broker of this test's own, with all topics; members join in half a second."""
+    port = free_port(0)
+    process = subprocess.Popen(broker_part(port).command)
+    try:
+        until = time.monotonic() + 10
+        while not accepts(("127.0.0.1", port)):
+            assert time.monotonic() < until, "the local broker did not start"
+            time.sleep(0.01)
+        settings = Kafka(bootstrap=f"127.0.0.1:{port}", session_timeout_ms=1_000, fetch_wait_ms=2)
+        create_topics(settings, all_topics())
+        yield settings
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def picture() -> bytes:
+    """A red disc on white, as PNG."""
+    return draw_disc("#cc2222")
+
+
+def draw_disc(colour: str, side: int = 96) -> bytes:
+    """A disc of this colour on white, as PNG."""
+    image = Image.new("RGB", (side, side), "white")
+    ImageDraw.Draw(image).ellipse((side // 6, side // 6, side * 5 // 6, side * 5 // 6), fill=colour)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def discs(tmp_path: Path) -> Iterator[Path]:
+    """A folder with discs: red.png, green.png, blue.png, yellow.png, black.png."""
+    folder = tmp_path / "discs"
+    folder.mkdir()
+    colours = {"red": "#cc2222", "green": "#228833", "blue": "#2255cc", "yellow": "#f0d020", "black": "#181818"}
+    for name, colour in colours.items():
+        (folder / f"{name}.png").write_bytes(draw_disc(colour))
+    yield folder
+    shutil.rmtree(folder)

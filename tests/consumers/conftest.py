@@ -1,0 +1,72 @@
+"""A worker's surroundings: the index in memory, the quick encoder, and an outbox instead of Kafka."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+from qdrant_client import QdrantClient
+
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits
+from consumers.vision.look import Eyes, look_size
+from infra.encoder import open_encoder
+from infra.images import Images
+from infra.qdrant.plan import Index
+from infra.qdrant.server import ServerIndex
+from infra.settings import Images as ImageSettings
+from infra.settings import Qdrant, Torch
+from schemas.envelope import Body, Event
+
+
+@dataclass
+class Outbox:
+    """Keeps what was sent, for tests to look at."""
+
+    sent: list[tuple[str, str, Event, int | None]] = field(default_factory=list)
+
+    def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
+        self.sent.append((topic, key, event, partition))
+
+    def send_raw(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes | None],
+        *,
+        partition: int | None = None,
+    ) -> None:
+        raise AssertionError("a job sends events, only a worker sends raw records")
+
+    def flush(self) -> None:
+        """All that was sent has arrived already."""
+
+    def bodies(self, topic: str) -> list[Body]:
+        return [event.body for sent_to, _, event, _ in self.sent if sent_to == topic]
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture(scope="session")
+def eyes() -> Iterator[Eyes]:
+    with ThreadPoolExecutor(2) as pool:
+        yield Eyes(open_encoder("fake", Torch()), make_colours(), Limits(), pool)
+
+
+@pytest.fixture
+def images() -> Iterator[Images]:
+    fetcher = Images(ImageSettings())
+    yield fetcher
+    fetcher.close()
+
+
+@pytest.fixture
+def index(eyes: Eyes) -> Iterator[Index]:
+    made: Index = ServerIndex(QdrantClient(":memory:"), Qdrant())
+    made.open("fake:1", look_size(eyes.encoder))
+    yield made
+    made.close()

@@ -1,0 +1,164 @@
+"""AnswerSearches on a real index: each request gets exactly one result, whatever happens."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consumers.answers import Answers
+from consumers.index import IndexItems
+from consumers.query import AnswerSearches
+from consumers.vision.look import Eyes, weighted
+from infra.images import Images
+from infra.kafka import Record
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.plan import Index
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
+from schemas.failures import Code, Rejected, Unavailable
+from schemas.items import InlineImage, ItemUpserted
+from schemas.searches import Crop, Filters, SearchRequest, SearchResult
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+COLOURS = ("red", "green", "blue", "yellow", "black")
+
+
+def build(index: Index, images: Images, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+    sizes = {"object_size": eyes.encoder.object_size, "style_size": eyes.encoder.style_size}
+    return AnswerSearches(
+        index, images.fetch_all, eyes.look_at, partial(weighted, **sizes), Answers(outbox, "fake:1")
+    )
+
+
+@pytest.fixture
+def job(index: Index, images: Images, eyes: Eyes, outbox: "Outbox", discs: Path) -> AnswerSearches:
+    """Searches over five discs, each an item named by its colour."""
+    items = [
+        ItemUpserted(
+            item_id=name,
+            revision=1,
+            category="disc",
+            images=(InlineImage(data=(discs / f"{name}.png").read_bytes()),),
+        )
+        for name in COLOURS
+    ]
+    IndexItems(index, images.fetch_all, eyes.look_at, outbox, "fake:1").handle([Event(item) for item in items])
+    outbox.sent.clear()
+    return build(index, images, eyes, outbox)
+
+
+def ask(job: AnswerSearches, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
+    time = datetime.now(UTC) - timedelta(seconds=ago)
+    assert job.handle([Event(request, time=time) for request in requests]) == {}
+    results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
+    assert sorted(r.request_id for r in results) == sorted(r.request_id for r in requests), "one result each"
+    return results
+
+
+def request(discs: Path, name: str, **more: object) -> SearchRequest:
+    image = InlineImage(data=(discs / f"{name}.png").read_bytes())
+    return SearchRequest.model_validate({"request_id": f"q-{name}", "image": image} | more)
+
+
+def test_the_item_itself_comes_first_with_a_full_score(job: AnswerSearches, outbox: "Outbox", discs: Path) -> None:
+    for result, name in zip(ask(job, outbox, *(request(discs, n) for n in COLOURS)), COLOURS, strict=True):
+        assert result.status == "ok"
+        assert result.hits[0].item_id == name
+        assert result.hits[0].score == pytest.approx(1, abs=1e-5)
+        assert result.encoder == "fake:1"
+        assert [h.score for h in result.hits] == sorted((h.score for h in result.hits), reverse=True)
+
+
+def test_a_search_by_item_leaves_the_item_out(job: AnswerSearches, outbox: "Outbox") -> None:
+    [result] = ask(job, outbox, SearchRequest(request_id="q", item_id="red", top_k=2))
+    assert len(result.hits) == 2
+    assert "red" not in {h.item_id for h in result.hits}
+
+
+def test_nothing_that_satisfies_the_filters_is_an_honest_no_match(
+    job: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    [result] = ask(job, outbox, request(discs, "red", filters=Filters(category=("shoe",))))
+    assert (result.status, result.hits) == ("no_match", ())
+
+
+def test_a_floor_under_the_score_leaves_the_rest_out(job: AnswerSearches, outbox: "Outbox", discs: Path) -> None:
+    [result] = ask(job, outbox, request(discs, "red", min_score=0.999))
+    assert [h.item_id for h in result.hits] == ["red"]
+
+
+def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
+    job: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    broken = SearchRequest(request_id="broken", image=InlineImage(data=b"no picture"))
+    tiny = request(discs, "blue", crop=Crop(x=0, y=0, w=0.01, h=0.01))
+    nobody = SearchRequest(request_id="nobody", item_id="nobody")
+    results = {r.request_id: r for r in ask(job, outbox, broken, request(discs, "red"), tiny, nobody)}
+    assert results["q-red"].status == "ok"
+    codes = {name: result.code for name, result in results.items() if result.status == "rejected"}
+    assert codes == {"broken": Code.IMAGE_FORMAT, "q-blue": Code.CROP_IMPOSSIBLE, "nobody": Code.ITEM_UNKNOWN}
+    assert all(result.message for name, result in results.items() if name in codes)
+
+
+def test_a_request_past_its_deadline_is_answered_expired(
+    job: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    [result] = ask(job, outbox, request(discs, "red", deadline_ms=1000), ago=2)
+    assert result.status == "expired"
+
+
+@pytest.fixture
+def away(images: Images, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+    """Searches over an embedded index that is not there."""
+    nobody_listens = ("127.0.0.1", 9)
+    return build(EmbeddedIndex(nobody_listens, b"key"), images, eyes, outbox)
+
+
+def test_while_the_index_is_away_requests_with_time_left_are_held(
+    away: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    with pytest.raises(Unavailable):
+        away.handle([Event(request(discs, "red", deadline_ms=60_000))])
+    assert outbox.sent == []
+
+
+def test_while_the_index_is_away_requests_near_their_deadline_are_told(
+    away: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    [result] = ask(away, outbox, request(discs, "red", deadline_ms=500))
+    assert result.status == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("search.results.mine", "search.results.mine"),
+        ("catalog.items", SEARCH_RESULTS),
+        ("search.results.Bad_Name", SEARCH_RESULTS),
+    ],
+)
+def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
+    job: AnswerSearches, outbox: "Outbox", asked: str, answered: str
+) -> None:
+    body = SearchRequest(request_id="q", item_id="red")
+    job.handle([Event(body, extra={REPLY_TO: asked, REPLY_PARTITION: "1"})])
+    [(topic, key, event, partition)] = outbox.sent
+    assert (topic, key, partition, event.extra[CORRELATION_ID]) == (answered, "q", 1, "q")
+
+
+@pytest.mark.parametrize(("asked", "named"), [(b"mine", "mine"), (b"\xff bad id", "unknown"), (None, "unknown")])
+def test_even_an_unreadable_request_is_answered(outbox: "Outbox", asked: bytes | None, named: str) -> None:
+    headers = {} if asked is None else {CORRELATION_ID: asked}
+    record = Record(SEARCH_REQUESTS, 0, 1, b"k", b"{", headers)
+    Answers(outbox, "fake:1").tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
+    [result] = outbox.bodies(SEARCH_RESULTS)
+    assert isinstance(result, SearchResult)
+    assert (result.request_id, result.status, result.code) == (named, "rejected", Code.EVENT_UNREADABLE)

@@ -1,0 +1,190 @@
+"""Decoding: every way a picture can be encoded, and every way it can be bad."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageDraw
+
+from consumers.vision.decode import Limits, decode, thumbnail
+from schemas.failures import Code, Rejected
+from schemas.searches import Crop
+
+Encode = Callable[..., bytes]
+LIMITS = Limits()
+
+
+def halves(width: int = 60, height: int = 40) -> Image.Image:
+    """Red on the left, blue on the right."""
+    image = Image.new("RGB", (width, height), "red")
+    image.paste("blue", (width // 2, 0, width, height))
+    return image
+
+
+def near(pixel: object, wanted: tuple[int, int, int]) -> bool:
+    return bool(np.abs(np.array(pixel, float) - wanted).max() < 40)
+
+
+def rejected(data: bytes, limits: Limits = LIMITS, crop: Crop | None = None) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        decode(data, limits, crop)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_each_format_gives_the_same_rgb_picture(kind: str, encode: Encode) -> None:
+    picture = decode(encode(halves(), kind), LIMITS)
+    assert (picture.image.mode, picture.image.size) == ("RGB", (60, 40))
+    assert near(picture.image.getpixel((10, 20)), (255, 0, 0))
+    assert near(picture.image.getpixel((50, 20)), (0, 0, 255))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM"])
+def test_other_formats_are_refused(kind: str, encode: Encode) -> None:
+    assert rejected(encode(halves(), kind)).code == Code.IMAGE_FORMAT
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_each_mode_of_png_becomes_rgb(mode: str, encode: Encode) -> None:
+    white = Image.new("L", (20, 20), 255).convert(mode) if mode != "I;16" else Image.new(mode, (20, 20), 65535)
+    assert decode(encode(white), LIMITS).image.getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_sixteen_bit_grey_keeps_its_brightness(encode: Encode) -> None:
+    grey = Image.fromarray(np.full((20, 20), 128 * 257, np.uint16))
+    assert decode(encode(grey), LIMITS).image.getpixel((5, 5)) == (128, 128, 128)
+
+
+def test_cmyk_jpeg_becomes_rgb(encode: Encode) -> None:
+    picture = decode(encode(halves().convert("CMYK"), "JPEG"), LIMITS)
+    assert near(picture.image.getpixel((10, 20)), (255, 0, 0))
+
+
+def test_transparent_parts_become_white(encode: Encode) -> None:
+    image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    ImageDraw.Draw(image).rectangle((10, 10, 30, 30), fill="green")
+    seen = decode(encode(image), LIMITS).image
+    assert (seen.getpixel((0, 0)), seen.getpixel((20, 20))) == ((255, 255, 255), (0, 128, 0))
+
+
+def test_a_palette_with_a_transparent_entry_becomes_white_there(encode: Encode) -> None:
+    image = Image.new("P", (20, 20), 1)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    seen = decode(encode(image, "PNG", transparency=1), LIMITS).image
+    assert seen.getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_the_first_frame_of_a_moving_gif_counts(encode: Encode) -> None:
+    data = encode(
+        Image.new("RGB", (20, 20), "red"), "GIF", save_all=True, append_images=[Image.new("RGB", (20, 20), "blue")]
+    )
+    assert near(decode(data, LIMITS).image.getpixel((5, 5)), (255, 0, 0))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_exif_turn_comes_out_upright(turn: int, encode: Encode) -> None:
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    upright = halves()
+    stored = upright.transpose(undo[turn]) if turn in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    picture = decode(encode(stored, "JPEG", exif=exif, quality=95), LIMITS)
+    assert (picture.width, picture.height, picture.image.size) == (60, 40, (60, 40))
+    assert near(picture.image.getpixel((10, 20)), (255, 0, 0))
+
+
+def test_a_large_jpeg_is_decoded_reduced_and_keeps_its_size_on_record(encode: Encode) -> None:
+    picture = decode(encode(halves(2400, 1600), "JPEG"), LIMITS)
+    assert (picture.width, picture.height) == (2400, 1600)
+    assert picture.image.size == (1200, 800)
+
+
+def test_a_crop_of_a_large_jpeg_keeps_its_detail(encode: Encode) -> None:
+    picture = decode(encode(halves(2400, 1600), "JPEG"), LIMITS, Crop(x=0.5, y=0.25, w=0.5, h=0.5))
+    assert (picture.width, picture.height, picture.image.size) == (1200, 800, (1200, 800))
+    assert near(picture.image.getpixel((10, 10)), (0, 0, 255))
+
+
+def test_a_colour_profile_does_no_harm(encode: Encode) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert near(decode(encode(halves(), "JPEG", icc_profile=profile), LIMITS).image.getpixel((10, 20)), (255, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", Code.IMAGE_MISSING),
+        (b"<html>not found</html>", Code.IMAGE_FORMAT),
+        (b"\xff\xd8\xff", Code.IMAGE_FORMAT),
+    ],
+)
+def test_what_is_no_picture_says_so(data: bytes, code: Code) -> None:
+    assert rejected(data).code == code
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_truncated_picture_is_unreadable(kind: str, encode: Encode) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8))
+    whole = encode(noise, kind)
+    assert rejected(whole[: len(whole) // 2]).code in (Code.IMAGE_UNREADABLE, Code.IMAGE_FORMAT)
+
+
+def test_limits_are_named_in_the_message(encode: Encode) -> None:
+    data = encode(halves(100, 100))
+    many_bytes = rejected(data, Limits(max_bytes=10))
+    many_pixels = rejected(data, Limits(max_pixels=9_999))
+    assert (many_bytes.code, many_pixels.code) == (Code.IMAGE_TOO_LARGE, Code.IMAGE_TOO_LARGE)
+    assert "at most 10" in many_bytes.message
+    assert "100 x 100" in many_pixels.message
+
+
+@pytest.mark.parametrize("side", [20_000, 60_000])
+def test_a_bomb_is_refused_by_its_header(side: int) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    assert rejected(data).code == Code.IMAGE_TOO_LARGE
+
+
+def test_a_tiny_picture_is_refused(encode: Encode) -> None:
+    assert rejected(encode(halves(200, 15))).code == Code.IMAGE_TOO_SMALL
+    assert decode(encode(halves(200, 16)), LIMITS).height == 16
+
+
+def test_a_crop_that_is_too_small_is_refused(encode: Encode) -> None:
+    failure = rejected(encode(halves(100, 100)), LIMITS, Crop(x=0.1, y=0.1, w=0.1, h=0.5))
+    assert (failure.code, "10 x 50" in failure.message) == (Code.CROP_IMPOSSIBLE, True)
+
+
+def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape() -> None:
+    small = decode(thumbnail(halves(400, 200), 96), LIMITS)
+    assert small.image.size == (96, 48)
+    assert near(small.image.getpixel((10, 20)), (255, 0, 0))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "GIF"]),
+    cuts=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6),
+)
+def test_no_damage_does_more_than_reject(kind: str, cuts: list[tuple[float, bytes]], encode: Encode) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(encode(halves(), kind, **({"exif": exif} if kind != "GIF" else {})))
+    for where, bytes_ in cuts:
+        start = int(where * (len(data) - 1))
+        data[start : start + len(bytes_)] = bytes_
+    with suppress(Rejected):
+        assert decode(bytes(data), LIMITS).image.mode == "RGB"

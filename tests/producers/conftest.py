@@ -1,0 +1,88 @@
+"""A real broker for the producers' tests, and pictures to send."""
+
+import io
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from PIL import Image
+
+from infra.kafka import EventSink, TopicReader, create_topics
+from infra.running import local_kafka
+from infra.settings import Kafka
+from infra.supervisor import LOOPBACK, accepts, free_port
+from infra.up import broker_part
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
+from schemas.searches import SearchRequest, SearchResult
+from schemas.topics import SEARCH_REQUESTS, all_topics
+
+Responder = Callable[[SearchRequest], list[SearchResult]]
+Answering = Callable[[Responder], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """Settings of a local broker with all topics."""
+    port = free_port(0)
+    with subprocess.Popen(
+        broker_part(port).command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as broker:
+        try:
+            pause = threading.Event()
+            while not accepts((LOOPBACK, port)):
+                assert broker.poll() is None, "the broker ended at once"
+                pause.wait(0.02)
+            reached = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
+            create_topics(reached, all_topics())
+            yield reached
+        finally:
+            broker.kill()
+
+
+@contextmanager
+def answering(kafka: Kafka, respond: Responder) -> Iterator[None]:
+    """A query worker in a thread: sends what `respond` returns to each request."""
+    reader, sink, stop = TopicReader(kafka, SEARCH_REQUESTS), EventSink(kafka), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            record = reader.poll(0.05)
+            if record is None or record.value is None:
+                continue
+            request = from_bytes(record.value)
+            assert isinstance(request, SearchRequest)
+            headers = {name: (value or b"").decode() for name, value in record.headers.items()}
+            for result in respond(request):
+                event = Event(result, extra={CORRELATION_ID: result.request_id})
+                sink.send(headers[REPLY_TO], result.request_id, event, int(headers[REPLY_PARTITION]))
+            sink.flush()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        reader.close()
+        sink.close()
+
+
+@pytest.fixture
+def answer(kafka: Kafka) -> Answering:
+    """`with answer(respond): ...` runs a query worker that answers with `respond`."""
+    return lambda respond: answering(kafka, respond)
+
+
+def png(width: int = 64, height: int = 48, colour: str = "red") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def picture() -> bytes:
+    """A small red PNG."""
+    return png()
