@@ -62,16 +62,27 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._log = structlog.get_logger()
 
-    def start(self, part: Part, seconds: float, give_up: Callable[[], bool]) -> None:
-        """Start a part and wait until it is ready; raises ChildFailed when it ends or is not ready in time."""
-        child = self._children[part.name] = Child(part, self._spawn(part))
+    def start(self, parts: Sequence[Part], seconds: float, give_up: Callable[[], bool]) -> None:
+        """Start parts side by side and wait until all are ready.
+
+        Raises ChildFailed when one ends, or is not ready in time.
+        """
+        started = [Child(part, self._spawn(part)) for part in parts]
+        self._children.update({child.part.name: child for child in started})
         until = time.monotonic() + seconds
-        while not part.is_ready(child.started) and not give_up():
-            code = child.process.poll()
-            if code is not None:
-                raise ChildFailed(f"the {part.name} ended at once (exit code {code}): see its message above")
-            if time.monotonic() > until:
-                raise ChildFailed(f"the {part.name} was not ready within {seconds:.0f} s: see its messages above")
+        while waiting := [child for child in started if not child.part.is_ready(child.started)]:
+            if give_up():
+                return
+            for child in waiting:
+                code = child.process.poll()
+                if code is not None:
+                    raise ChildFailed(
+                        f"the {child.part.name} ended at once (exit code {code}): see its message above"
+                    )
+                if time.monotonic() > until:
+                    raise ChildFailed(
+                        f"the {child.part.name} was not ready within {seconds:.0f} s: see its messages"
+                    )
             time.sleep(0.05)
 
     def watch(self) -> list[str]:

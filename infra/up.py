@@ -85,16 +85,16 @@ class Up:
             index_key(self._folder)
             self._begin(index_part(self._index))
         self._note(ready=False)
-        for name, job in ((INDEX_WORKER, "index"), (QUERY_WORKER, "query")):
-            self._begin(worker_part(name, job, self._folder, drains=self._local_broker))
+        workers = ((INDEX_WORKER, "index"), (QUERY_WORKER, "query"))
+        self._begin(*(worker_part(name, job, self._folder, drains=self._local_broker) for name, job in workers))
         if not self._asked.times:
             self._note(ready=True)
             self._announce()
 
-    def _begin(self, part: Part) -> None:
+    def _begin(self, *parts: Part) -> None:
         if not self._asked.times:
-            self._say(f"starting the {part.name}")
-            self._supervisor.start(part, READY_SECONDS, lambda: self._asked.times > 0)
+            self._say(f"starting the {' and the '.join(part.name for part in parts)}")
+            self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
 
     def _look_after(self) -> None:
         if BROKER not in self._supervisor.watch():

@@ -1,7 +1,9 @@
 """Publishing: a stream of item events goes out to Kafka, counted, with what was bad on standard error."""
 
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -53,21 +55,45 @@ class Tally:
         return ("stopped by Ctrl-C: " if self.interrupted else "") + ", ".join(parts)
 
 
-def publish(rows: Iterable[Publishable], sink: EventSink, watch: Callable[[Publishable, Tally], None]) -> Tally:
+def publish(
+    rows: Iterable[Publishable],
+    sink: EventSink,
+    watch: Callable[[Publishable, Tally], None],
+    stopped: Callable[[], bool],
+) -> Tally:
     """Send every event to the topic of its source, and wait until all are acknowledged.
 
-    `watch` is told of each row. Ctrl-C ends it early, with what was sent delivered. Raises Unavailable when
-    Kafka did not take everything.
+    `watch` is told of each row. It ends early once `stopped` is true, with what was sent delivered. Raises
+    Unavailable when Kafka did not take everything.
     """
     tally = Tally()
-    try:
-        for row in rows:
-            _publish_one(row, sink, tally)
-            watch(row, tally)
-    except KeyboardInterrupt:
-        tally.interrupted = True
+    for row in rows:
+        if stopped():
+            tally.interrupted = True
+            break
+        _publish_one(row, sink, tally)
+        watch(row, tally)
     sink.flush()
     return tally
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, as a callable; a second Ctrl-C ends the process at once.
+
+    An exception would not do: raised inside a delivery callback it breaks confluent-kafka's flush (SystemError).
+    """
+    pressed: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _publish_one(row: Publishable, sink: EventSink, tally: Tally) -> None:
@@ -113,7 +139,7 @@ def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, co
             console.print(printable(f"line {row.line}: {row.message}"), markup=False, soft_wrap=True)
         bar.update(task, advance=1, rate=tally.rate, bad=tally.bad)
 
-    with bar:
-        tally = publish(rows, sink, watch)
+    with bar, ctrl_c_noted() as stopped:
+        tally = publish(rows, sink, watch, stopped)
     console.print(tally.line(), markup=False, soft_wrap=True)
     return tally

@@ -85,9 +85,9 @@ def read_objects(path: Path) -> Iterator[Row | BadRow]:
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has: the number of its rows, or a little more."""
-    with path.open("rb") as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    """How many lines a file has: the number of its rows, or a little more; raises BadInput."""
+    with open_feed(path) as file:
+        return sum(chunk.count("\n") for chunk in iter(lambda: file.read(1 << 20), ""))
 
 
 def check_defaults(tenant: str, currency: str | None = None) -> None:

@@ -18,7 +18,7 @@ HITS_A_LINE = 6
 LINE = 19
 
 PAGE, WHITE, EDGE, SHADE = "#eef1f5", "#ffffff", "#dde2ea", "#f6f7f9"
-INK, SOFT, ACCENT = "#17202e", "#687386", "#2457d6"
+INK, SOFT, ACCENT, FRAME = "#17202e", "#687386", "#2457d6", "#c3cad6"
 
 Box = tuple[int, int, int, int]
 Place = tuple[int, int]
@@ -113,7 +113,7 @@ class Page:
     def dot(self, place: Place, colour: str) -> None:
         """A disc of 11 pixels, with a fine edge so that white ones show."""
         x, y = place
-        self._draw.ellipse(_scaled((x, y, x + 11, y + 11)), fill=colour, outline=EDGE, width=1)
+        self._draw.ellipse(_scaled((x, y, x + 11, y + 11)), fill=colour, outline=FRAME, width=1)
 
     def picture(self, data: bytes | None, box: Box, crop: Crop | None = None) -> None:
         """An encoded picture, whole and in the middle of the box, its crop framed; else a grey field."""

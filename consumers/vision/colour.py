@@ -104,7 +104,8 @@ def _swatch(name: ColourName, rgb: NDArray[np.float64], share: float) -> Swatch:
 
 def _codes(rgb: NDArray[np.uint8]) -> Codes:
     red, green, blue = np.moveaxis(rgb.astype(np.intp) >> 3, -1, 0)
-    return (red << 10) | (green << 5) | blue
+    codes: Codes = (red << 10) | (green << 5) | blue
+    return codes
 
 
 def _foreground(lab: Floats) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
@@ -62,7 +62,7 @@ def decode(data: bytes, limits: Limits, crop: Crop | None = None) -> Picture:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise _unknown(data) from None
     except BOMBS:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has more than {limits.max_pixels:,} pixels") from None

@@ -46,16 +46,19 @@ def ciede2000(one: Floats, other: Floats) -> Floats:
     around = ((np.degrees(hue) % 360) - 275) / 25
     rotation = -2 * _seventh(mean_c) * np.sin(np.radians(60 * np.exp(-(around**2))))  # (16), (17), (21)
     square = (dl / sl) ** 2 + (dc / sc) ** 2 + (dh / sh) ** 2 + rotation * (dc / sc) * (dh / sh)  # (22)
-    return np.sqrt(np.maximum(square, 0))
+    difference: Floats = np.sqrt(np.maximum(square, 0))
+    return difference
 
 
 def _seventh(chroma: Floats) -> Floats:
     cube = chroma * chroma * chroma
     power = cube * cube * chroma
-    return np.sqrt(power / (power + 25.0**7))
+    root: Floats = np.sqrt(power / (power + 25.0**7))
+    return root
 
 
 def _hue_weight(hue: Floats) -> Floats:
     # (15)
     cosines = 0.24 * np.cos(2 * hue) + 0.32 * np.cos(3 * hue + radians(6))
-    return 1 - 0.17 * np.cos(hue - radians(30)) + cosines - 0.20 * np.cos(4 * hue - radians(63))
+    weight: Floats = 1 - 0.17 * np.cos(hue - radians(30)) + cosines - 0.20 * np.cos(4 * hue - radians(63))
+    return weight

@@ -155,7 +155,7 @@ class EfficientNetLite(PreTrainedModel):
         self.blocks = _blocks()
         self.head = Unit(Shape(STAGES[-1].width, HEAD), nn.ReLU6(inplace=True))
         self.classifier = nn.Linear(HEAD, config.classes)
-        self.post_init()
+        PreTrainedModel.post_init(self)
 
     def maps(self, pixels: Tensor) -> Maps:
         """The two feature maps of normalised pixels, float [N, 3, h, w]."""
@@ -222,4 +222,5 @@ def from_checkpoint(path: Path) -> EfficientNetLite:
     model = EfficientNetLite(EfficientNetLiteConfig())
     weights = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict({_our_name(name): value for name, value in weights.items()}, strict=True)
-    return model.eval()
+    model.train(mode=False)
+    return model

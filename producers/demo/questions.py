@@ -15,6 +15,9 @@ from schemas.searches import Filters, Hit, SearchRequest, SearchResult
 Ask = Callable[[SearchRequest], SearchResult]
 
 PATIENCE_MS = 20_000
+OTHER_COLOUR = "green"
+"""Far from the red of the first product, and a shade of it is still called green."""
+
 CATALOG_ONLY = Filters(source=("catalog",))
 
 
@@ -97,7 +100,7 @@ class Trial:
 def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
     """Searches by look under conditions that fight the picture: every hit must satisfy them."""
     asked = catalogue.products[0]
-    other = next(p for p in catalogue.products if p.kind != asked.kind and p.colour != asked.colour)
+    other = next(p for p in catalogue.products if p.kind != asked.kind and p.colour == OTHER_COLOUR)
     kind, colour = other.kind, other.colour
     shop = CATALOG_ONLY.model_copy
     conditions: list[tuple[str, str, Filters, Callable[[Hit], bool]]] = [

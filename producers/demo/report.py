@@ -93,7 +93,8 @@ def write_sheet(path: Path, catalogue: Catalogue, photos: Sequence[Answer], tria
 
 def _pictures(catalogue: Catalogue) -> dict[str, Path]:
     """The picture of each item in full size: the index keeps but a small one."""
-    return {item.id: catalogue.folder / item.image for item in (*catalogue.products, *catalogue.posts)}
+    products = {product.id: catalogue.folder / product.image for product in catalogue.products}
+    return products | {post.id: catalogue.folder / post.image for post in catalogue.posts}
 
 
 def _row(pictures: Mapping[str, Path], caption: str, answer: Answer) -> Row:

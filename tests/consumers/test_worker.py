@@ -16,7 +16,6 @@ from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS
 
-
 USUAL = Batches(64, 0.05)
 
 

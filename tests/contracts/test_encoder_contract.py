@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,11 @@ from consumers.vision.look import Encoder
 from infra.encoder import open_encoder
 from infra.settings import Torch
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "hidden_size": 40, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
     "image_size": 32, "patch_size": 8,
 }  # fmt: skip
-TEXT = {
+TEXT: dict[str, Any] = {
     "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
     "vocab_size": 9, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
 }  # fmt: skip

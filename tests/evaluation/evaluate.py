@@ -31,7 +31,9 @@ from schemas.searches import INTENTS, Weights
 CHUNK = 64
 
 Vectors = NDArray[np.float32]
-WEIGHTINGS: dict[str, Weights] = {"object alone": Weights(object=1), **INTENTS}
+WEIGHTINGS: dict[str, Weights] = {"object alone": Weights(object=1)} | {
+    str(name): weights for name, weights in INTENTS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,13 @@ def show(found: Sequence[Score], colours: dict[str, dict[str, float]], console: 
     """Print the tables."""
     table = Table("index", "weighting", "queries", "R@1", "R@5", "P@10", "category P@1", "P@10")
     for one in found:
-        name, weighting, queries, *shares = asdict(one).values()
-        table.add_row(name, weighting, str(queries), *(f"{share:.3f}" for share in shares))
+        name, weighting, queries, *values = asdict(one).values()
+        table.add_row(name, weighting, str(queries), *(f"{value:.3f}" for value in values))
     console.print(table)
     if colours:
         table = Table("colour", "pictures", "first", "any")
-        for label, one in colours.items():
-            table.add_row(label, f"{one['pictures']:.0f}", f"{one['first']:.2f}", f"{one['any']:.2f}")
+        for label, shares in colours.items():
+            table.add_row(label, *(f"{value:.2f}".removesuffix(".00") for value in shares.values()))
         console.print(table)
 
 

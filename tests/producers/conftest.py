@@ -22,9 +22,9 @@ Responder = Callable[[SearchRequest], list[SearchResult]]
 Answering = Callable[[Responder], AbstractContextManager[None]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def kafka() -> Iterator[Kafka]:
-    """Settings of a local broker with all topics."""
+    """Settings of a local broker of this test's own, with all topics: it is up in a tenth of a second."""
     port = free_port(0)
     with subprocess.Popen(
         broker_part(port).command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -11,8 +11,9 @@ from schemas.searches import Crop, Filters
 
 def test_every_filter_is_understood() -> None:
     texts = [
-        "category=Shoes", "category=Boots", "brand=Acme", "creator=ann", "source=social", "colour=red", "color=navy",
-        "tag=summer", "not-item=7", "price=10..50.5", "currency=EUR", "in_stock=true", "created=2026-01-01..2026-02-01",
+        "category=Shoes", "category=Boots", "brand=Acme", "creator=ann", "source=social", "colour=red",
+        "color=navy", "tag=summer", "not-item=7", "price=10..50.5", "currency=EUR", "in_stock=true",
+        "created=2026-01-01..2026-02-01",
     ]  # fmt: skip
     assert parse_filters(texts) == Filters(
         category=("Shoes", "Boots"),

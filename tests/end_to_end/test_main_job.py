@@ -1,0 +1,177 @@
+"""The main job: item events in, search answers out, all through Kafka and the embedded index."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.end_to_end.conftest import System
+
+ITEMS = ("red", "green", "blue", "yellow", "black")
+
+
+def hits(result: dict[str, Any]) -> list[str]:
+    return [hit["item_id"] for hit in result["hits"]]
+
+
+def index_shop(system: "System", shop: Path, discs: Path) -> str:
+    """Ingest the feed and wait until it is searchable; what the command said."""
+    done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
+    system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
+    return done.stderr
+
+
+def test_items_go_in_and_answers_come_out(system: "System", shop: Path, discs: Path, tmp_path: Path) -> None:
+    said = index_shop(system, shop, discs)
+    assert "line 7" in said
+    assert "missing.png" in said
+
+    assert hits(system.search(discs / "red.png"))[0] == "red"
+    dear = system.search(discs / "red.png", "--filter", "price=2..4", "--filter", "currency=EUR")
+    assert set(hits(dear)) == {"green", "blue", "yellow"}
+    assert hits(system.search(discs / "red.png", "--filter", "colour=blue", "--filter", "in_stock=true")) == [
+        "blue"
+    ]
+    assert "red" not in hits(system.search("item:red"))
+    assert system.search(discs / "red.png", "--filter", "brand=Nobody")["status"] == "no_match"
+    half = system.search(discs / "red.png", "--crop", "0.2,0.2,0.5,0.5", "--intent", "colour")
+    assert hits(half)[0] == "red"
+
+    table = system.run("search", discs / "blue.png", "--top-k", "2", "--sheet", tmp_path / "sheet.png").stdout
+    assert "A blue disc" in table
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+    system.run("delete", "red")
+    system.wait_for(lambda: "red" not in hits(system.search(discs / "red.png")), "the item to be gone")
+    system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
+    system.wait_for(lambda: "red" in hits(system.search(discs / "red.png")), "the item to be back")
+
+
+def test_social_posts_are_found_beside_the_catalogue(
+    system: "System", shop: Path, discs: Path, tmp_path: Path
+) -> None:
+    post = {
+        "type": "Create",
+        "actor": "https://social.example/@ana",
+        "published": "2026-05-01T10:00:00Z",
+        "object": {
+            "type": "Note",
+            "id": "https://social.example/notes/1",
+            "content": "<p>My <b>green</b> thing</p>",
+            "tag": [{"type": "Hashtag", "name": "#green"}],
+            "attachment": [{"type": "Image", "url": "green.png", "mediaType": "image/png"}],
+        },
+    }
+    feed = tmp_path / "posts.jsonl"
+    feed.write_text(json.dumps(post) + "\n")
+    index_shop(system, shop, discs)
+    system.run("ingest", "social", feed, "--image-root", discs)
+    social = ("--filter", "source=social")
+    system.wait_for(lambda: len(hits(system.search(discs / "green.png", *social))) == 1, "the post to be found")
+    [hit] = system.search(discs / "green.png", *social)["hits"]  # type: ignore[misc]
+    assert (hit["source"], hit["tags"]) == ("social", ["green"])
+
+
+def test_refused_events_are_listed_and_outlive_the_local_broker(system: "System", tmp_path: Path) -> None:
+    (tmp_path / "fake.png").write_text("this is no picture")
+    feed = tmp_path / "feed.jsonl"
+    feed.write_text(json.dumps({"id": "liar", "title": "t", "image_link": "https://127.0.0.1/a.png"}) + "\n")
+    system.run("ingest", "catalog", feed)
+    system.wait_for(lambda: "source_refused" in system.run("dead-letters", "list").stdout, "the dead letter")
+    assert system.stop() == 0
+    kept = [json.loads(line) for line in (system.folder / "dead-letters.jsonl").read_text().splitlines()]
+    assert [letter["code"] for letter in kept] == ["source_refused"]
+    assert "source_refused" in system.run("dead-letters", "list").stdout
+
+
+def test_what_is_queued_is_finished_before_it_stops_and_is_there_after_a_restart(
+    system: "System", shop: Path, discs: Path
+) -> None:
+    system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
+    assert system.stop(signal.SIGTERM) == 0
+    system.start()
+    assert system.indexed(ITEMS) == len(ITEMS)
+    assert hits(system.search(discs / "blue.png"))[0] == "blue"
+
+
+def test_a_second_up_on_the_same_data_is_refused(system: "System") -> None:
+    refused = system.run("up", code=1)
+    assert "runs on" in refused.stderr
+    assert "LOOKSTREAM_DATA" in refused.stderr
+    assert system.is_ready
+
+
+def test_two_systems_run_beside_each_other_on_ports_that_are_free(
+    system: "System", make_system: "Callable[..., System]"
+) -> None:
+    other = make_system("other").start()
+    assert other.is_ready
+    assert system.is_ready
+
+
+def test_an_index_made_by_another_encoder_is_refused(
+    system: "System", make_system: "Callable[..., System]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert system.stop() == 0
+    refused = make_system(LOOKSTREAM_ENCODER="efficientnet-lite2").run("up", code=1)
+    assert "fake:1" in refused.stderr
+    assert "efficientnet-lite2" in refused.stderr
+
+
+def test_when_the_supervisor_is_killed_its_children_end_too(system: "System") -> None:
+    children = system.children().values()
+    assert len(children) == 4
+    assert system.process is not None
+    os.kill(system.process.pid, signal.SIGKILL)
+    system.process.wait()
+    system.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "the children to end", 20)
+    system.start()
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        (("up",), {"LOOKSTREAM_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
+        (("up",), {"LOOKSTREAM_QDRANT_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
+        (("up",), {"LOOKSTREAM_ENCODER": "no/such-model"}, "no/such-model"),
+        (("up",), {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "soon"}, "LOOKSTREAM_KAFKA_FETCH_WAIT_MS"),
+        (("search", "a.png"), {}, "a.png"),
+        (("search", "item:x"), {}, "lookstream up"),
+        (("delete", "x"), {}, "lookstream up"),
+        (("dead-letters", "list"), {}, "lookstream up"),
+        (("ingest", "catalog", "nowhere.csv"), {}, "nowhere.csv"),
+        (("ingest", "social", "nowhere.jsonl"), {}, "nowhere.jsonl"),
+    ],
+)
+def test_what_is_not_there_is_named_in_one_sentence(
+    make_system: "Callable[..., System]", words: tuple[str, ...], settings: dict[str, str], said: str
+) -> None:
+    system = make_system(**settings)
+    code = 2 if said == words[-1] else 1
+    failed = system.run(*words, code=code)
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_secrets_are_masked_in_the_settings(make_system: "Callable[..., System]") -> None:
+    system = make_system(LOOKSTREAM_QDRANT_API_KEY="canary-secret", LOOKSTREAM_KAFKA_SASL_PASSWORD="canary-secret")
+    shown = system.run("config").stdout
+    assert "LOOKSTREAM_QDRANT_API_KEY" in shown
+    assert "canary-secret" not in shown
+
+
+def test_the_default_port_is_left_alone_when_it_is_taken(make_system: "Callable[..., System]") -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 9092))
+            taken.listen()
+        except OSError:
+            pass  # somebody has it: taken is what this test needs
+        assert make_system().start().is_ready
