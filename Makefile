@@ -42,14 +42,14 @@ check: $(READY)
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/bench.py --json bench.json
+	$(BIN)/python -m tests.benchmarks.bench --json bench.json
 
 evaluate: $(READY)
 	@test -n "$(DATA)" || { echo "name a folder with pictures and labels.csv: make evaluate DATA=folder"; exit 2; }
-	$(BIN)/python tests/evaluation/evaluate.py "$(DATA)" --json evaluation.json
+	$(BIN)/python -m tests.evaluation.evaluate "$(DATA)" --json evaluation.json
 
 chaos: $(READY)
-	$(BIN)/python tests/chaos/chaos.py --json chaos.json
+	$(BIN)/python -m tests.chaos.chaos --json chaos.json
 
 schemas: $(READY)
 	$(BIN)/lookstream schemas export

@@ -1,6 +1,7 @@
 """Commands of infra: run everything here, show the settings, create the topics, own the embedded index."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,16 +34,17 @@ def up() -> None:
 def config() -> None:
     """Show every setting with its variable, its value and what it means; secrets are masked."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from infra.console import plain_errors
     from infra.settings import describe_settings, read_settings
 
     with plain_errors():
-        table = Table("variable", "value", "what it means")
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        table = Table(Column("variable", no_wrap=True), Column("value", overflow="fold"), "what it means")
         for setting in describe_settings(read_settings()):
             table.add_row(setting.variable, setting.value, setting.meaning)
-        Console().print(table)
+        console.print(table)
 
 
 @app.command(hidden=True)

@@ -1,13 +1,12 @@
 """Pictures from the web: judged addresses alone, and an end to time and size that no server can move."""
 
+import ssl
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ssl import SSLContext
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
-import httpx
 
 from infra.addresses import is_allowed_host, resolve
 from infra.settings import Images
@@ -36,7 +35,7 @@ class Downloads:
     def __init__(self, settings: Images) -> None:
         self._settings = settings
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=ssl.create_default_context(),
             max_connections=KEPT_CONNECTIONS,
             keepalive_expiry=10,
             network_backend=JudgedNetwork(settings.allow_hosts),
@@ -195,7 +194,7 @@ class EndingStream(httpcore.NetworkStream):
         self.stream.close()
 
     def start_tls(
-        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """The same connection, encrypted."""
         return EndingStream(self.stream.start_tls(ssl_context, server_hostname, seconds_until(timeout)))

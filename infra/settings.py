@@ -1,5 +1,7 @@
 """Settings from the environment (LOOKSTREAM_*): one small group for each part."""
 
+import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,8 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from schemas.envelope import describe
+from pydantic_settings import SettingsError as NotJson
 
 
 class SettingsError(Exception):
@@ -121,9 +122,24 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings in the environment; raises SettingsError with one sentence when one makes no sense."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        raise SettingsError(f"settings: {describe(error)}") from None
+        raise SettingsError(_first_problem(error)) from None
+    except NotJson as error:
+        raise SettingsError(f"a setting is not the JSON that it must be: {error}") from None
+    known = {setting.variable for setting in describe_settings(settings)}
+    for name in sorted(os.environ):
+        if name.startswith("LOOKSTREAM_") and name not in known:
+            nearest = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "`lookstream config` lists those that exist"
+            raise SettingsError(f"there is no setting {name}: {hint}")
+    return settings
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret
+    variable = "LOOKSTREAM_" + "_".join(str(part) for part in problem["loc"]).upper()
+    return f"{variable}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.kafka import check_broker, create_topics
 from infra.running import Running, index_key, local_kafka, only_one
-from infra.settings import Kafka, Settings
+from infra.settings import Kafka, Qdrant, Settings
 from infra.supervisor import LOOPBACK, ChildFailed, Part, Supervisor, accepts, beat_since, free_port
 from schemas.topics import all_topics
 
@@ -80,7 +80,9 @@ class Up:
             self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
             self._begin(broker_part(port))
         create_topics(self._kafka, all_topics())
-        if not self._settings.qdrant.url:
+        if self._settings.qdrant.url:
+            check_qdrant(self._settings.qdrant)
+        else:
             self._index = (LOOPBACK, free_port(INDEX_PORT))
             index_key(self._folder)
             self._begin(index_part(self._index))
@@ -153,6 +155,17 @@ def worker_part(name: str, job: str, folder: Path, *, drains: bool) -> Part:
 def lookstream() -> list[str]:
     """The command line of the front door, in this very environment."""
     return [sys.executable, "-m", "lookstream"]
+
+
+def check_qdrant(qdrant: Qdrant) -> None:
+    """Raise Unavailable with the remedy unless the user's own Qdrant answers."""
+    from infra.qdrant.server import open_server
+
+    server = open_server(qdrant)
+    try:
+        server.check()
+    finally:
+        server.close()
 
 
 def _wait_for_broker(kafka: Kafka) -> None:

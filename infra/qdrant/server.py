@@ -67,8 +67,8 @@ class ServerIndex:
     def open(self, fingerprint: str, size: int) -> None:
         """Make the collection for vectors of `size`, or check it; raises EncoderDiffers. Safe to race."""
         mine = stored.Maker(fingerprint, size)
+        self.check()
         with self._asking():
-            self._check_version()
             if not self._client.collection_exists(self._name):
                 self._create(size)
             self._check_collection(size)
@@ -125,8 +125,10 @@ class ServerIndex:
         self._searchers.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _check_version(self) -> None:
-        version = self._client.info().version
+    def check(self) -> None:
+        """Raise Unavailable unless a server answers that is new enough."""
+        with self._asking():
+            version = self._client.info().version
         if [int(part) for part in version.split(".")[:2]] < OLDEST:
             raise Unavailable(f"Qdrant at {self._place()} is version {version}: upgrade it to 1.17 or newer")
 
@@ -173,9 +175,7 @@ class ServerIndex:
                     self._name, operations, ordering=models.WriteOrdering.STRONG
                 )
             if any(result.status != models.UpdateStatus.COMPLETED for result in done):
-                raise Unavailable(
-                    f"Qdrant at {self._place()} took the writes but has not applied them: it is overloaded"
-                )
+                raise Unavailable(f"Qdrant at {self._place()} has not applied the writes it took: it is overloaded")
 
     def _search(self, plan: SearchPlan) -> list[Found]:
         rescored = models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
@@ -190,8 +190,7 @@ class ServerIndex:
             limit=plan.limit,
             group_size=1,
         )
-        best = [group.hits[0] for group in answer.groups]
-        return [Found(str(hit.id), hit.score, hit.payload or {}) for hit in best]
+        return [Found(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
 
     def _place(self) -> str:
         """Where the server is, for sentences: never a password or key."""

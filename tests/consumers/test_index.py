@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,7 +222,7 @@ def summary(item: ItemEvent) -> tuple[str, str | None, int]:
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_a_batch_in_any_order_comes_to_what_its_revisions_say(
-    history: list[tuple[str, str, int]], random: "st.Random"
+    history: list[tuple[str, str, int]], random: Random
 ) -> None:
     shuffled = history.copy()
     random.shuffle(shuffled)

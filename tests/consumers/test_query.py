@@ -32,10 +32,9 @@ COLOURS = ("red", "green", "blue", "yellow", "black")
 
 
 def build(index: Index, images: Images, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
-    sizes = {"object_size": eyes.encoder.object_size, "style_size": eyes.encoder.style_size}
-    return AnswerSearches(
-        index, images.fetch_all, eyes.look_at, partial(weighted, **sizes), Answers(outbox, "fake:1")
-    )
+    encoder = eyes.encoder
+    weigh = partial(weighted, object_size=encoder.object_size, style_size=encoder.style_size)
+    return AnswerSearches(index, images.fetch_all, eyes.look_at, weigh, Answers(outbox, "fake:1"))
 
 
 @pytest.fixture

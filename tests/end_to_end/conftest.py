@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,9 +68,9 @@ class System:
         assert "Traceback" not in done.stderr
         return done
 
-    def search(self, *words: str | Path) -> dict[str, object]:
+    def search(self, *words: str | Path) -> dict[str, Any]:
         """The result of a search, as JSON."""
-        found: dict[str, object] = json.loads(self.run("search", *words, "--json").stdout)
+        found: dict[str, Any] = json.loads(self.run("search", *words, "--json").stdout)
         return found
 
     def indexed(self, items: Sequence[str], tenant: str = "default") -> int:

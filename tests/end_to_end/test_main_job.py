@@ -74,7 +74,7 @@ def test_social_posts_are_found_beside_the_catalogue(
     system.run("ingest", "social", feed, "--image-root", discs)
     social = ("--filter", "source=social")
     system.wait_for(lambda: len(hits(system.search(discs / "green.png", *social))) == 1, "the post to be found")
-    [hit] = system.search(discs / "green.png", *social)["hits"]  # type: ignore[misc]
+    [hit] = system.search(discs / "green.png", *social)["hits"]
     assert (hit["source"], hit["tags"]) == ("social", ["green"])
 
 

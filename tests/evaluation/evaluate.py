@@ -15,7 +15,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from labelled import QUERY_SPLITS, Row, read_rows
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,6 +26,7 @@ from consumers.vision.look import Encoder, Eyes, Look, weighted
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.settings import Torch
 from schemas.searches import INTENTS, Weights
+from tests.evaluation.labelled import QUERY_SPLITS, Row, read_rows
 
 CHUNK = 64
 

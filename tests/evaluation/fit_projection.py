@@ -12,7 +12,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from labelled import Row, read_rows
 from numpy.typing import NDArray
 from rich.progress import track
 from safetensors.numpy import save_file
@@ -22,6 +21,7 @@ from infra.encoder import lite2
 from infra.encoder.efficientnet import from_checkpoint
 from infra.encoder.runtime import CPU_BATCH, open_runtime
 from infra.settings import Torch
+from tests.evaluation.labelled import Row, read_rows
 
 SIZES = {"object": 256, "style": 64}
 POWER = 0.25

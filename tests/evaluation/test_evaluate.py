@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "tests/evaluation/evaluate.py"]
+COMMAND = [sys.executable, "-m", "tests.evaluation.evaluate"]
 
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess[str]:
