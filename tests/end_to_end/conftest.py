@@ -1,105 +1,13 @@
-"""The whole system as a user runs it: `lookstream up` on a folder of its own, and commands beside it."""
+"""Systems to run end to end, and a feed to put in."""
 
 import csv
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from consumers.points import point_id
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import index_key, read_running
-from schemas.failures import Unavailable
-
-LOOKSTREAM = (sys.executable, "-m", "lookstream")
-ROOT = Path(__file__).parents[2]
-READY_SECONDS = 90
-
-
-@dataclass
-class System:
-    """A `lookstream up` on a data folder; `encoder` fake is quick and needs no model."""
-
-    folder: Path
-    environment: Mapping[str, str]
-    process: "subprocess.Popen[bytes] | None" = None
-    log: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log = self.folder.parent / f"{self.folder.name}.log"
-
-    def start(self) -> "System":
-        """Start it and wait until it is ready."""
-        with self.log.open("ab") as log:
-            command = [*LOOKSTREAM, "up"]
-            self.process = subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log, cwd=ROOT)
-        self.wait_for(lambda: self.is_ready, "the system to be ready", READY_SECONDS)
-        return self
-
-    @property
-    def is_ready(self) -> bool:
-        running = read_running(self.folder)
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
-        return running is not None and running.ready
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        """Ask it to stop; its exit code."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(60)
-
-    def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
-        """Run a lookstream command beside it, which must end with this exit code."""
-        command = [*LOOKSTREAM, *map(str, words)]
-        done = subprocess.run(
-            command, env=dict(self.environment), capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
-        )
-        assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}\n{self.log.read_text()}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def search(self, *words: str | Path) -> dict[str, Any]:
-        """The result of a search, as JSON."""
-        found: dict[str, Any] = json.loads(self.run("search", *words, "--json").stdout)
-        return found
-
-    def indexed(self, items: Sequence[str], tenant: str = "default") -> int:
-        """How many of these items the index holds now; 0 while it is away."""
-        running = read_running(self.folder)
-        if running is None or running.index is None:
-            return 0
-        index = EmbeddedIndex(running.index, index_key(self.folder))
-        try:
-            return len(index.revisions([point_id(tenant, item, 0) for item in items]))
-        except Unavailable:
-            return 0
-        finally:
-            index.close()
-
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        """Wait until something holds; fails with the system's log when it does not."""
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, f"waited {seconds} s for {what}\n{self.log.read_text()}"
-            time.sleep(0.05)
-
-    def children(self) -> dict[str, int]:
-        """Process ids of the parts, by a word of their command lines: broker, embedded-index, index, query."""
-        assert self.process is not None
-        pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
-        words = ("broker", "embedded-index", "index", "query")
-        return {word: pid for pid, line in lines.items() for word in words if word in line}
+from tests.end_to_end.system import System
 
 
 @pytest.fixture
@@ -108,12 +16,8 @@ def make_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     made: list[System] = []
 
     def make(name: str = "data", **settings: str) -> System:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOOKSTREAM_")}
-        own = {"LOOKSTREAM_DATA": str(tmp_path / name), "LOOKSTREAM_ENCODER": "fake"}
-        own |= {
-            "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"
-        }  # the local broker lets members join after half of it
-        made.append(System(tmp_path / name, inherited | own | settings))
+        folder = tmp_path / name
+        made.append(System(folder, make_environment(folder, settings)))
         return made[-1]
 
     yield make

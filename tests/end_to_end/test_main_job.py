@@ -6,12 +6,11 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.end_to_end.conftest import System
+from tests.end_to_end.system import System
 
 ITEMS = ("red", "green", "blue", "yellow", "black")
 
@@ -20,14 +19,14 @@ def hits(result: dict[str, Any]) -> list[str]:
     return [hit["item_id"] for hit in result["hits"]]
 
 
-def index_shop(system: "System", shop: Path, discs: Path) -> str:
+def index_shop(system: System, shop: Path, discs: Path) -> str:
     """Ingest the feed and wait until it is searchable; what the command said."""
     done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
     return done.stderr
 
 
-def test_items_go_in_and_answers_come_out(system: "System", shop: Path, discs: Path, tmp_path: Path) -> None:
+def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
     said = index_shop(system, shop, discs)
     assert "line 7" in said
     assert "missing.png" in said
@@ -54,7 +53,7 @@ def test_items_go_in_and_answers_come_out(system: "System", shop: Path, discs: P
 
 
 def test_social_posts_are_found_beside_the_catalogue(
-    system: "System", shop: Path, discs: Path, tmp_path: Path
+    system: System, shop: Path, discs: Path, tmp_path: Path
 ) -> None:
     post = {
         "type": "Create",
@@ -78,7 +77,7 @@ def test_social_posts_are_found_beside_the_catalogue(
     assert (hit["source"], hit["tags"]) == ("social", ["green"])
 
 
-def test_refused_events_are_listed_and_outlive_the_local_broker(system: "System", tmp_path: Path) -> None:
+def test_refused_events_are_listed_and_outlive_the_local_broker(system: System, tmp_path: Path) -> None:
     (tmp_path / "fake.png").write_text("this is no picture")
     feed = tmp_path / "feed.jsonl"
     feed.write_text(json.dumps({"id": "liar", "title": "t", "image_link": "https://127.0.0.1/a.png"}) + "\n")
@@ -91,7 +90,7 @@ def test_refused_events_are_listed_and_outlive_the_local_broker(system: "System"
 
 
 def test_what_is_queued_is_finished_before_it_stops_and_is_there_after_a_restart(
-    system: "System", shop: Path, discs: Path
+    system: System, shop: Path, discs: Path
 ) -> None:
     system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     assert system.stop(signal.SIGTERM) == 0
@@ -100,7 +99,7 @@ def test_what_is_queued_is_finished_before_it_stops_and_is_there_after_a_restart
     assert hits(system.search(discs / "blue.png"))[0] == "blue"
 
 
-def test_a_second_up_on_the_same_data_is_refused(system: "System") -> None:
+def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:
     refused = system.run("up", code=1)
     assert "runs on" in refused.stderr
     assert "LOOKSTREAM_DATA" in refused.stderr
@@ -108,7 +107,7 @@ def test_a_second_up_on_the_same_data_is_refused(system: "System") -> None:
 
 
 def test_two_systems_run_beside_each_other_on_ports_that_are_free(
-    system: "System", make_system: "Callable[..., System]"
+    system: System, make_system: Callable[..., System]
 ) -> None:
     other = make_system("other").start()
     assert other.is_ready
@@ -116,7 +115,7 @@ def test_two_systems_run_beside_each_other_on_ports_that_are_free(
 
 
 def test_an_index_made_by_another_encoder_is_refused(
-    system: "System", make_system: "Callable[..., System]", monkeypatch: pytest.MonkeyPatch
+    system: System, make_system: Callable[..., System], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert system.stop() == 0
     refused = make_system(LOOKSTREAM_ENCODER="efficientnet-lite2").run("up", code=1)
@@ -124,7 +123,7 @@ def test_an_index_made_by_another_encoder_is_refused(
     assert "efficientnet-lite2" in refused.stderr
 
 
-def test_when_the_supervisor_is_killed_its_children_end_too(system: "System") -> None:
+def test_when_the_supervisor_is_killed_its_children_end_too(system: System) -> None:
     children = system.children().values()
     assert len(children) == 4
     assert system.process is not None
@@ -150,7 +149,7 @@ def test_when_the_supervisor_is_killed_its_children_end_too(system: "System") ->
     ],
 )
 def test_what_is_not_there_is_named_in_one_sentence(
-    make_system: "Callable[..., System]", words: tuple[str, ...], settings: dict[str, str], said: str
+    make_system: Callable[..., System], words: tuple[str, ...], settings: dict[str, str], said: str
 ) -> None:
     system = make_system(**settings)
     code = 2 if said == words[-1] else 1
@@ -159,14 +158,14 @@ def test_what_is_not_there_is_named_in_one_sentence(
     assert "Traceback" not in failed.stderr
 
 
-def test_secrets_are_masked_in_the_settings(make_system: "Callable[..., System]") -> None:
+def test_secrets_are_masked_in_the_settings(make_system: Callable[..., System]) -> None:
     system = make_system(LOOKSTREAM_QDRANT_API_KEY="canary-secret", LOOKSTREAM_KAFKA_SASL_PASSWORD="canary-secret")
     shown = system.run("config").stdout
     assert "LOOKSTREAM_QDRANT_API_KEY" in shown
     assert "canary-secret" not in shown
 
 
-def test_the_default_port_is_left_alone_when_it_is_taken(make_system: "Callable[..., System]") -> None:
+def test_the_default_port_is_left_alone_when_it_is_taken(make_system: Callable[..., System]) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
