@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.system import System
+from tests.end_to_end.system import System, make_environment
 
 
 @pytest.fixture

@@ -104,4 +104,4 @@ def make_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_DATA": str(folder), "LOOKSTREAM_ENCODER": "fake"}
     own |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"}  # the local broker lets members join after half of it
-    return inherited | own | settings
+    return {**inherited, **own, **settings}

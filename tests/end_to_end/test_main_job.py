@@ -137,7 +137,7 @@ def test_when_the_supervisor_is_killed_its_children_end_too(system: System) -> N
     ("words", "settings", "said"),
     [
         (("up",), {"LOOKSTREAM_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
-        (("up",), {"LOOKSTREAM_QDRANT_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
+        (("up",), {"LOOKSTREAM_QDRANT_URL": "http://127.0.0.1:1"}, "check LOOKSTREAM_QDRANT_URL"),
         (("up",), {"LOOKSTREAM_ENCODER": "no/such-model"}, "no/such-model"),
         (("up",), {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "soon"}, "LOOKSTREAM_KAFKA_FETCH_WAIT_MS"),
         (("search", "a.png"), {}, "a.png"),

@@ -1,0 +1,171 @@
+"""Each stage of the walk by itself, and the plain loop that a competent user would write instead of it all."""
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+from PIL import Image
+
+from consumers.points import live_point, point_id
+from consumers.vision.colour import Colours, make_colours
+from consumers.vision.decode import Limits, decode, thumbnail
+from consumers.vision.look import Encoder, Eyes, Look, Pixels, look_size
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.plan import LIVE, Point, SearchPlan, Vector
+from infra.running import index_key
+from infra.supervisor import LOOPBACK, accepts, free_port
+from infra.up import index_part
+from schemas.items import InlineImage, ItemUpserted, item_key
+from tests.benchmarks.rounds import RATE, Measure
+from tests.end_to_end.system import ROOT, make_environment
+
+BATCH = 8
+UPSERT = 64
+UPSERTS, SEARCHES = 4, 32
+"""How often the short ones are done in a round, of which the median counts."""
+START_SECONDS = 30
+
+Shots = Sequence[Path]
+
+
+@contextmanager
+def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedIndex]:
+    """An embedded index in a process of its own, as `lookstream up` starts it, for vectors of `size`."""
+    address = (LOOPBACK, free_port(0))
+    key = index_key(folder)
+    process = subprocess.Popen(index_part(address).command, env=make_environment(folder, {}), cwd=ROOT)
+    index = EmbeddedIndex(address, key)
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not accepts(address):
+            assert process.poll() is None, "the embedded index ended at once"
+            assert time.monotonic() < until, "the embedded index did not start"
+            time.sleep(0.02)
+        index.open(fingerprint, size)
+        yield index
+    finally:
+        index.close()
+        process.terminate()
+        process.wait()
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What the stages work on: encoded pictures, their pixels and looks, and an index that holds them."""
+
+    encoder: Encoder
+    colours: Colours
+    pictures: Sequence[bytes]
+    pixels: Sequence[Pixels]
+    looks: Sequence[Look]
+    index: EmbeddedIndex
+
+    def see(self, _round: int) -> float:
+        """Milliseconds a picture, on one thread, for all that comes before the network."""
+        return _seconds(lambda: [see(one, self.encoder, self.colours) for one in self.pictures]) * 1000 / self.count
+
+    def encode(self, few: int) -> Callable[[int], float]:
+        """Measures pictures a second, `few` of them at once."""
+        batches = [self.pixels[n : n + few] for n in range(0, self.count, few)]
+        return lambda _round: self.count / _seconds(lambda: [self.encoder.run(batch) for batch in batches])
+
+    def upsert(self, number: int) -> float:
+        """Milliseconds for UPSERT new points in one call."""
+        batches = [self.points(f"upsert-{number}-{n}", UPSERT) for n in range(UPSERTS)]
+        return statistics.median(_seconds(partial(self.index.upsert, few)) for few in batches) * 1000
+
+    def search(self, _round: int) -> float:
+        """Milliseconds for one search among all pictures."""
+        plans = [SearchPlan(look.vector, "held") for look in islice(cycle(self.looks), SEARCHES)]
+        return statistics.median(_seconds(partial(self.index.search, [plan])) for plan in plans) * 1000
+
+    def points(self, tenant: str, count: int) -> list[Point]:
+        """So many points of a tenant, with the looks of the pictures in turn."""
+        turns = islice(cycle(zip(self.pictures, self.looks, strict=True)), count)
+        return [
+            live_point(_item(tenant, n, data), 0, data, look, self.encoder.fingerprint)
+            for n, (data, look) in enumerate(turns)
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return len(self.pictures)
+
+
+def see(data: bytes, encoder: Encoder, colours: Colours) -> Pixels:
+    """What Eyes does with one picture before the network gets it."""
+    limits = Limits()
+    image = decode(data, limits).image
+    thumbnail(image, limits.thumbnail)
+    colours.of(image)
+    return encoder.prepare(image)
+
+
+@contextmanager
+def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
+    """The material of the stages, from picture files; the index lies in `folder`."""
+    colours = make_colours()
+    pictures = [shot.read_bytes() for shot in shots]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        looked = Eyes(encoder, colours, Limits(), pool).look_at(pictures)
+    looks = [look for look in looked if isinstance(look, Look)]
+    assert len(looks) == len(pictures), "every drawn picture can be used"
+    pixels = [see(data, encoder, colours) for data in pictures]
+    with own_index(folder, encoder.fingerprint, look_size(encoder)) as index:
+        bench = Bench(encoder, colours, pictures, pixels, looks, index)
+        index.upsert(bench.points("held", bench.count))
+        yield bench
+
+
+def stage_measures(bench: Bench) -> dict[str, Measure]:
+    """The stages of the walk."""
+    return {
+        "see": Measure("decode, colours, prepare; one thread", "ms/picture", bench.see),
+        "encode_1": Measure("encode, 1 at once", RATE, bench.encode(1)),
+        "encode_8": Measure(f"encode, {BATCH} at once", RATE, bench.encode(BATCH)),
+        "upsert_64": Measure(f"write {UPSERT} points", "ms", bench.upsert),
+        "search_1": Measure(f"one search among {bench.count} points", "ms", bench.search),
+    }
+
+
+def plain_loop(shots: Shots, encoder: Encoder, index: EmbeddedIndex) -> Measure:
+    """The baseline: one picture after the other, without colours, thumbnails, checks or Kafka."""
+
+    def take(number: int) -> float:
+        def loop() -> None:
+            for n, shot in enumerate(shots):
+                pixels = encoder.prepare(Image.open(shot).convert("RGB"))
+                index.upsert([_plain_point(number, n, encoder.run([pixels])[0])])
+
+        return len(shots) / _seconds(loop)
+
+    return Measure("plain loop, one picture at a time", RATE, take)
+
+
+def _plain_point(number: int, n: int, vector: Vector) -> Point:
+    tenant, item = f"plain-{number}", f"p{n}"
+    payload = {
+        "item": item_key(tenant, item), "item_id": item, "tenant": tenant, "revision": 1, "state": LIVE
+    }  # fmt: skip
+    return Point(point_id(tenant, item, 0), payload, vector)
+
+
+def _item(tenant: str, n: int, data: bytes) -> ItemUpserted:
+    return ItemUpserted(
+        tenant=tenant, item_id=f"p{n}", revision=1, images=(InlineImage(data=data),), title=f"Product {n}"
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

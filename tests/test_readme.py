@@ -1,0 +1,143 @@
+"""The README tells the truth: every command in it runs, its event is valid, its settings are all of them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from infra.running import read_running
+from infra.settings import Settings, describe_settings
+from schemas.envelope import from_bytes
+from schemas.items import ItemUpserted
+from tests.end_to_end.system import System, make_environment
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line and not line.startswith("#")]
+
+
+SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up"}
+"""Lines with a test of their own, or that the tests stand on."""
+
+
+def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        words, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def all_indexed(system: System) -> bool:
+    items = ["sku-1", "sku-2", "sku-3", "https://social.example/1"]
+    return system.indexed(items) == len(items)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, discs: Path) -> Path:
+    """A folder with the files that the README names."""
+    shutil.copytree(discs, tmp_path / "pictures")
+    shutil.copy(discs / "red.png", tmp_path / "photo.jpg")
+    (tmp_path / "products.csv").write_text(
+        "id,title,image_link,price,availability,product_type\n"
+        "sku-1,A red disc,red.png,9.50 EUR,in_stock,Toys > Discs\n"
+        "sku-2,A blue disc,blue.png,9.50 EUR,in_stock,Toys > Discs\n"
+    )
+    (tmp_path / "stock.csv").write_text("sku,file,kind\nsku-3,green.png,Discs\n")
+    image = {"type": "Image", "url": "black.png", "mediaType": "image/png"}
+    note = {"type": "Note", "id": "https://social.example/1", "attachment": [image], "content": "look"}
+    post = {"type": "Create", "actor": "https://social.example/@ana", "published": "2026-05-01T10:00:00Z"}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post | {"object": note}) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def system(folder: Path) -> Iterator[System]:
+    """What `lookstream up` in a first terminal starts."""
+    data = folder / "data"
+    started = System(data, make_environment(data, {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})).start()
+    yield started
+    started.stop()
+
+
+def test_every_command_for_ones_own_pictures_runs_as_written(system: System, folder: Path) -> None:
+    assert set(commands()) >= SETUP
+    for command in (line for line in commands() if line not in SETUP):
+        if command.startswith("lookstream search"):
+            system.wait_for(partial(all_indexed, system), "the items to be indexed")
+        done = run(["sh", "-c", command], folder, system.environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert (folder / "hits.png").exists()
+
+
+def test_make_demo_ends_well_and_leaves_its_pictures_and_figures(tmp_path: Path) -> None:
+    environment = make_environment(tmp_path / "data", {"LOOKSTREAM_ENCODER": "efficientnet-lite2"})
+    # The recipe as it stands, in a folder of its own, on the environment that runs this test.
+    words = ["make", "--file", str(ROOT / "Makefile"), "READY=", f"BIN={BIN}", "demo"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "demo.json").read_text())
+    assert read_running(tmp_path / "data") is None
+
+
+def test_the_event_for_ones_own_producer_is_valid() -> None:
+    [text] = blocks("json")
+    assert isinstance(from_bytes(text.encode()), ItemUpserted)
+
+
+def test_the_settings_for_ones_own_kafka_and_qdrant_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    [text] = blocks("ini")
+    for line in text.splitlines():
+        name, value = line.split("=", 1)
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.kafka.sasl_username == "lookstream"
+    assert settings.qdrant.url == "https://qdrant:6333"
+
+
+def test_the_table_of_settings_is_complete_and_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("LOOKSTREAM_"):
+            monkeypatch.delenv(name)
+    table = README.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
+    assert table == settings_table(), "paste what `python -m tests.test_readme` prints"
+
+
+def test_every_target_and_every_place_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for place in re.findall(r"`((?:schemas|infra|producers|consumers)/[\w/.]*)`", README):
+        assert (ROOT / place).exists(), place
+
+
+def test_help_answers_without_the_heavy_libraries() -> None:
+    heavy = "torch|transformers|qdrant_client|qdrant_edge|confluent_kafka|PIL|numpy"
+    code = "import lookstream, sys; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not re.search(rf"^({heavy})$", done.stdout, re.MULTILINE)
+
+
+def settings_table() -> str:
+    rows = [f"| `{s.variable}` | {s.default} | {s.meaning} |" for s in describe_settings(Settings())]
+    return "\n".join(["| variable | default | what it means |", "|---|---|---|", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")
