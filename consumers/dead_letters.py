@@ -13,7 +13,7 @@ from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS, dead_letter_topic
 
 QUIET_SECONDS = 1.0
 """A topic has been read to its end when nothing came for so long: the local broker's own idea of the end
-is a little off (research/reliability.md, section 6)."""
+is a little off (DECISIONS.md)."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ Answer = Callable[[], None]
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable`, not held."""
 SMALL_PART_EFFORT, EFFORT = 512, 128
-"""hnsw_ef: when the weight sits on one small part the graph needs more (research/qdrant.md, 2.4)."""
+"""hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
 
 
 class LookAtParts(Protocol):

@@ -23,7 +23,7 @@ NEVER = tuple(
         "ff00::/8",  # multicast
     )
 )
-"""Addresses that `ipaddress.is_global` lets pass, or did in some version (research/reliability.md, 2.6)."""
+"""Addresses that `ipaddress.is_global` lets pass, or did in some version (DECISIONS.md)."""
 
 
 def is_public(address: str) -> bool:

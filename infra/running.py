@@ -14,7 +14,7 @@ from schemas.failures import Unavailable
 
 LOCAL_SESSION_MS = 6_000
 LOCAL_FETCH_WAIT_MS = 2
-"""What the local broker wants (research/reliability.md, section 6): it lets a member join after half a
+"""What the local broker wants (DECISIONS.md): it lets a member join after half a
 session timeout, and answers an empty fetch only after the whole wait."""
 
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from schemas.model import Model
 
 MAX_INLINE_BYTES = 700_000
-"""Raw picture bytes that fit into a Kafka record of 1 MB after base64 (research/reliability.md, 3.1)."""
+"""Raw picture bytes that fit into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
 
 MAX_IMAGES = 8
 MAX_REVISION = 2**53

@@ -31,7 +31,7 @@ PROJECTION = Path(__file__).parent.parent / "weights" / "efficientnet-lite2.safe
 
 RECIPE = "1: centre square, PIL bicubic to 260, (x-127)/128, five regions of the last map, moments of block 8"
 """Everything besides the weights that shapes a vector. Precision is not in it: bfloat16 and float32 agree so well
-(mean cosine .997, the same precision at 1) that they share an index (research/encoder.md, 1b)."""
+(mean cosine .997, the same precision at 1) that they share an index (DECISIONS.md)."""
 
 AGREES = 0.98
 """Lowest cosine to the known vectors; the worst of 32 photos in bfloat16 had .993."""

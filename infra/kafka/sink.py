@@ -11,7 +11,7 @@ from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
 DELIVERY_SECONDS = 30.0
-"""How long a record may wait for its acknowledgement (research/reliability.md, 3.1)."""
+"""How long a record may wait for its acknowledgement (DECISIONS.md)."""
 ANY_PARTITION = -1
 """Lets the key choose the partition."""
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RATE = "pictures/s"
 ROUNDS = 3
@@ -31,6 +31,10 @@ class Figure:
             f"{short(self.median)} {self.unit}",
             f"{short(min(self.rounds))} to {short(max(self.rounds))}",
         )
+
+    def __add__(self, other: "Figure") -> "Figure":
+        """The rounds of both."""
+        return replace(self, rounds=self.rounds + other.rounds)
 
     def as_json(self) -> dict[str, object]:
         """All of it, for programs."""

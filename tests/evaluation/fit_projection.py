@@ -1,7 +1,7 @@
 """Fits the default encoder's projection again: `python tests/evaluation/fit_projection.py FOLDER... --out FILE`.
 
 Takes the `train` pictures of each folder, without their labels. The method is PCA with each axis divided by its
-singular value to the power .25: full whitening is 1, none is 0 (research/encoder.md, 2).
+singular value to the power .25: full whitening is 1, none is 0 (DECISIONS.md).
 """
 
 import random
