@@ -38,6 +38,8 @@ INDEX_GROUP, QUERY_GROUP = "lookstream-index", "lookstream-query"
 PATIENCE_SECONDS = 30.0
 """How long a starting worker waits for an index that is away."""
 AGAIN_SECONDS = 0.5
+ITEM_FETCH_WAIT_MS = 25
+"""Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
 COMMIT_SECONDS = 2.0
 """How often the index worker commits; what was done since is done again, to no effect, after a crash."""
 
@@ -61,7 +63,8 @@ def index_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         encoder = shop.eyes.encoder
         items = IndexItems(shop.index, shop.images.fetch_all, shop.eyes.look_at, shop.sink, encoder.fingerprint)
         batches = Batches(settings.worker.batch_records, settings.worker.batch_ms / 1000, COMMIT_SECONDS)
-        source = _join(shop.kafka, INDEX_GROUP, ITEM_TOPICS, stack)
+        patient = {"fetch_wait_ms": max(shop.kafka.fetch_wait_ms, ITEM_FETCH_WAIT_MS)}
+        source = _join(shop.kafka.model_copy(update=patient), INDEX_GROUP, ITEM_TOPICS, stack)
         yield Worker(
             source, shop.sink, Job(items.handle, items.tell, shop.index.flush), batches, Heartbeat(heartbeat)
         )

@@ -13,7 +13,7 @@ from infra.settings import Kafka, Settings
 from schemas.failures import Unavailable
 
 LOCAL_SESSION_MS = 6_000
-LOCAL_FETCH_WAIT_MS = 2
+LOCAL_FETCH_WAIT_MS = 5
 """What the local broker wants (DECISIONS.md): it lets a member join after half a
 session timeout, and answers an empty fetch only after the whole wait."""
 
