@@ -1,0 +1,153 @@
+"""Kafka, over a real broker: holding, committing, replies, and deliveries that fail."""
+
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from infra.kafka import EventSink, EventSource, Record, ReplyReader, TopicReader, check_broker, create_topics
+from infra.kafka.client import client_config
+from infra.settings import Kafka
+from schemas.envelope import Event
+from schemas.failures import Unavailable
+from schemas.items import ItemDeleted
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS, all_topics
+
+
+def event(item: str) -> Event:
+    return Event(ItemDeleted(item_id=item, revision=1))
+
+
+def keys(records: list[Record]) -> set[str]:
+    return {(record.key or b"").decode() for record in records}
+
+
+def take_all(source: EventSource, wanted: int, seconds: float = 15) -> list[Record]:
+    records: list[Record] = []
+    until = time.monotonic() + seconds
+    while len(records) < wanted and time.monotonic() < until:
+        records += source.take(64, 0.05)
+    return records
+
+
+def test_topics_are_created_once(kafka: Kafka) -> None:
+    assert create_topics(kafka, all_topics()) == []
+
+
+def test_while_held_nothing_is_taken_and_afterwards_nothing_is_missing(kafka: Kafka) -> None:
+    sink, source = EventSink(kafka), EventSource(kafka, "g", [CATALOG_ITEMS])
+    sink.send(CATALOG_ITEMS, "before", event("before"))
+    sink.flush()
+    first = take_all(source, 1)
+    for n in range(20):
+        sink.send(CATALOG_ITEMS, f"while-{n}", event(f"while-{n}"))
+    sink.flush()
+    source.hold(0.5)
+    later = take_all(source, 20)
+    source.close()
+    assert keys(first) == {"before"}
+    assert keys(later) == {f"while-{n}" for n in range(20)}
+    assert len(later) == 20
+
+
+def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
+    sink = EventSink(kafka)
+    for n in range(10):
+        sink.send(CATALOG_ITEMS, "one-key", event(str(n)))
+    sink.flush()
+    first = EventSource(kafka, "g", [CATALOG_ITEMS])
+    taken = take_all(first, 10)
+    first.commit(taken[:4])
+    first.close()
+    second = EventSource(kafka, "g", [CATALOG_ITEMS])
+    assert [r.offset for r in take_all(second, 6)] == [4, 5, 6, 7, 8, 9]
+    second.close()
+
+
+def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything(kafka: Kafka) -> None:
+    sink = EventSink(kafka)
+    sink.send(ITEM_OUTCOMES, "early", event("early"))
+    sink.flush()
+    late, whole = TopicReader(kafka, ITEM_OUTCOMES), TopicReader(kafka, ITEM_OUTCOMES)
+    whole.rewind()
+    sink.send(ITEM_OUTCOMES, "late", event("late"))
+    sink.flush()
+    seen = [record for record in (late.poll(2), late.poll(0.3)) if record is not None]
+    assert "late" in keys(seen)
+    all_seen = [record for record in (whole.poll(2), whole.poll(2)) if record is not None]
+    assert keys(all_seen) == {"early", "late"}
+    late.close()
+    whole.close()
+
+
+def test_a_reply_reader_hears_its_own_partition(kafka: Kafka) -> None:
+    reader, sink = ReplyReader(kafka, SEARCH_RESULTS), EventSink(kafka)
+    sink.send(SEARCH_RESULTS, "other", event("other"), partition=1 - reader.partition)
+    sink.send(SEARCH_RESULTS, "mine", event("mine"), partition=reader.partition)
+    sink.flush()
+    record = reader.poll(3)
+    assert record is not None
+    assert (record.key, reader.poll(0.2)) == (b"mine", None)
+    reader.close()
+
+
+def test_headers_tombstones_and_bytes_arrive_as_they_were_sent(kafka: Kafka) -> None:
+    sink, source = EventSink(kafka), EventSource(kafka, "g", [CATALOG_ITEMS])
+    sink.send_raw(CATALOG_ITEMS, b"\xff\x00", None, {"empty": None, "bytes": b"\xfe"})
+    sink.flush()
+    [record] = take_all(source, 1)
+    source.close()
+    assert (record.key, record.value, dict(record.headers)) == (
+        b"\xff\x00",
+        None,
+        {"empty": None, "bytes": b"\xfe"},
+    )
+
+
+def test_a_delivery_that_fails_is_unavailable_and_not_silent(kafka: Kafka) -> None:
+    sink = EventSink(kafka)
+    sink.send(CATALOG_ITEMS, "k", event("x"), partition=4_000)
+    with pytest.raises(Unavailable, match="were not delivered"):
+        sink.flush()
+    sink.send(CATALOG_ITEMS, "k", event("x"))
+    sink.flush()
+
+
+def test_a_record_that_is_too_large_is_unavailable_at_once(kafka: Kafka) -> None:
+    with pytest.raises(Unavailable, match="was not taken"):
+        EventSink(kafka).send_raw(CATALOG_ITEMS, b"k", b"x" * 1_100_000, {})
+
+
+def test_a_topic_that_does_not_exist_is_named_with_the_remedy(kafka: Kafka) -> None:
+    with pytest.raises(Unavailable, match="lookstream topics create"):
+        TopicReader(kafka, "no.such.topic")
+
+
+def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.kafka.client.ANSWER_SECONDS", 0.3)
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1: start it, or correct LOOKSTREAM_KAFKA_BOOTSTRAP"):
+        check_broker(Kafka(bootstrap="127.0.0.1:1"))
+
+
+def test_security_settings_reach_the_client_in_its_own_words() -> None:
+    config = client_config(
+        Kafka(
+            bootstrap="k:1",
+            security_protocol="SASL_SSL",
+            sasl_mechanism="SCRAM-SHA-512",
+            sasl_username="me",
+            sasl_password=SecretStr("secret"),
+            ssl_ca=Path("/ca.pem"),
+        )
+    )
+    wanted = {
+        "bootstrap.servers": "k:1",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "me",
+        "sasl.password": "secret",
+        "ssl.ca.location": "/ca.pem",
+    }
+    assert wanted.items() <= config.items()
+    assert "ssl.key.location" not in config
