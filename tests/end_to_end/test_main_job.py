@@ -99,6 +99,20 @@ def test_what_is_queued_is_finished_before_it_stops_and_is_there_after_a_restart
     assert hits(system.search(discs / "blue.png"))[0] == "blue"
 
 
+def test_after_the_local_broker_was_killed_the_system_works_again(system: System, shop: Path, discs: Path) -> None:
+    os.kill(system.children()["broker"], signal.SIGKILL)
+    system.wait_for(lambda: "took its topics along" in system.log.read_text(), "the loss to be said")
+
+    def found() -> bool:
+        # Sent again until it arrives: what is sent while the broker comes back may be lost with it.
+        index_command = ("ingest", "catalog", shop, "--image-root", discs)
+        system.run(*index_command, code=1)
+        return system.indexed(ITEMS) == len(ITEMS)
+
+    system.wait_for(found, "the feed to be indexed")
+    assert hits(system.search(discs / "red.png"))[0] == "red"
+
+
 def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:
     refused = system.run("up", code=1)
     assert "runs on" in refused.stderr
