@@ -1,6 +1,7 @@
 """The supervisor behind `lookstream up`: runs the parts as child processes and starts them again when they die."""
 
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -40,6 +41,8 @@ class Part:
     """Takes the time at which it was started, in seconds since 1970."""
     drains: bool = False
     """Whether SIGUSR1 tells it to finish what is queued, then end."""
+    needed_by: Sequence[str] = ()
+    """Parts that are ended when this one dies; whoever watches starts them again with `restart`."""
 
 
 @dataclass
@@ -102,7 +105,7 @@ class Supervisor:
         return revived
 
     def restart(self, name: str) -> None:
-        """End a part and start it again."""
+        """End a part, if it has not ended yet, and start it again."""
         child = self._children[name]
         _end(child.process, signal.SIGTERM)
         child.process, child.started, child.due = self._spawn(child.part), time.time(), 0.0
@@ -130,6 +133,9 @@ class Supervisor:
         wait = min(FIRST_BACKOFF * 2 ** (child.deaths - 1), LONGEST_BACKOFF)
         child.due = time.time() + wait
         self._log.warning("child died", name=child.part.name, code=code, again_in_seconds=round(wait, 1))
+        for name in child.part.needed_by:
+            self._children[name].process.kill()
+            self._children[name].due = math.inf
 
     def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

@@ -53,7 +53,7 @@ class System:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(150)  # longer than it may take to drain
 
     def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run a lookstream command beside it, which must end with this exit code."""

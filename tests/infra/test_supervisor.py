@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_a_child_that_keeps_dying_is_started_ever_more_slowly(supervisor: Superv
     watch_until(supervisor, lambda: len(times()) == 4)
     first, second, third = (after - before for before, after in zip(times(), times()[1:], strict=False))
     assert first < second < third
+
+
+def test_a_child_takes_along_those_that_need_it_until_they_are_restarted(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    broker, worker = tmp_path / "broker", tmp_path / "worker"
+    first = part("broker", writes_pid(broker), lambda _started: bool(pids(broker)))
+    supervisor.start([replace(first, needed_by=("worker",))], 10, never)
+    supervisor.start([part("worker", writes_pid(worker), lambda _started: bool(pids(worker)))], 10, never)
+    os.kill(pids(broker)[0], signal.SIGKILL)
+    assert watch_until(supervisor, lambda: len(pids(broker)) == 2) == ["broker"]
+    assert len(pids(worker)) == 1
+    supervisor.restart("worker")
+    watch_until(supervisor, lambda: len(pids(worker)) == 2)
 
 
 def test_a_child_that_says_it_is_hopeless_ends_the_whole(supervisor: Supervisor) -> None:
