@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
@@ -15,6 +16,10 @@ from infra.settings import Kafka
 from infra.supervisor import accepts, free_port
 from infra.up import broker_part
 from schemas.topics import all_topics
+
+# A busy machine must not fail a test: how long something takes is for benchmarks to say.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture
