@@ -92,7 +92,7 @@ class SameConv(nn.Conv2d):
 
 
 def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    # (size + stride - 1) // stride and not -(-size // stride), which tracing gets wrong (research, 1b).
+    # (size + stride - 1) // stride and not -(-size // stride): tracing an export gets the latter wrong.
     total = max(((size + stride - 1) // stride - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
