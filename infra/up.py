@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.kafka import check_broker, create_topics
@@ -31,16 +31,14 @@ class Asked:
     """How often the user asked to stop: once means drain first, twice means now."""
 
     times: int = 0
-    seen: list[int] = field(default_factory=list)
 
     def listen(self) -> None:
         """Take Ctrl-C and SIGTERM from now on."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
-    def _note(self, number: int, _frame: object) -> None:
+    def _note(self, _number: int, _frame: object) -> None:
         self.times += 1
-        self.seen.append(number)
 
 
 class Up:
