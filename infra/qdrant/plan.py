@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.qdrant.shades import shades_asked
 from schemas.items import revision_at
 from schemas.searches import Filters
 
@@ -45,9 +46,10 @@ FIELDS = (
     Field("item_id", "keyword"),
     Field("source", "keyword"),
     Field("category", "keyword"),
+    Field("category_source", "keyword"),
     Field("brand", "keyword"),
     Field("creator", "keyword"),
-    Field("colours", "keyword"),
+    Field("shades", "keyword"),
     Field("tags", "keyword"),
     Field("in_stock", "keyword"),
     Field("currency", "keyword"),
@@ -111,6 +113,15 @@ class SearchPlan:
     min_score: float | None = None
     effort: int = 128
     """hnsw_ef: how many candidates the graph search keeps."""
+    also: tuple[Condition, ...] = ()
+    """What hits must satisfy besides the filters."""
+    keys: tuple[str, ...] | None = None
+    """Which payload keys the hits come with, besides `item_id`; none: with all."""
+
+    @property
+    def payload_keys(self) -> list[str]:
+        """The payload keys to fetch; empty for all of them."""
+        return [] if self.keys is None else ["item_id", *self.keys]
 
 
 @dataclass(frozen=True)
@@ -148,8 +159,19 @@ class Index(Protocol):
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
 
-    def count(self) -> int:
-        """How many live points there are."""
+    def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
+        """Up to `limit` live points of a tenant, by id: `item_id`, `category` and `category_source` of each.
+
+        Always the same ones while the index does not change: the first by id, which is fair, for ids are hashes."""
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many live points there are, in all or of one tenant."""
+
+    def take_note(self, name: str, note: Payload) -> None:
+        """Keep a note (plain JSON values) in the collection, in place of an older one of that name."""
+
+    def note(self, name: str) -> Payload | None:
+        """The note of that name; none when nobody took it. Searches never find notes, nor are they counted."""
 
     def flush(self) -> None:
         """Make what was written survive a power loss."""
@@ -160,8 +182,13 @@ class Index(Protocol):
 
 def conditions(plan: SearchPlan) -> list[Condition]:
     """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter."""
-    wanted: list[Condition] = [AnyOf("state", (LIVE,)), AnyOf("tenant", (plan.tenant,))]
-    return wanted + _words(plan.filters) + _numbers(plan.filters)
+    return live_of(plan.tenant) + _words(plan.filters) + _numbers(plan.filters) + list(plan.also)
+
+
+def live_of(tenant: str | None) -> list[Condition]:
+    """What holds of the points that can be found, in all or of one tenant."""
+    alive = AnyOf("state", (LIVE,))
+    return [alive] if tenant is None else [alive, AnyOf("tenant", (tenant,))]
 
 
 def _words(filters: Filters) -> list[Condition]:
@@ -171,7 +198,7 @@ def _words(filters: Filters) -> list[Condition]:
         "category": filters.category,
         "brand": filters.brand,
         "creator": filters.creator,
-        "colours": filters.colours,
+        "shades": shades_asked(filters.colours),
         "tags": filters.tags,
         "in_stock": stock,
         "currency": (filters.currency,) if filters.currency else (),

@@ -16,19 +16,16 @@ from infra.qdrant.plan import (
     FIELDS,
     OVERSAMPLING,
     VECTOR,
-    AnyOf,
-    Between,
-    Condition,
     EncoderDiffers,
-    Field,
     Found,
-    NotAnyOf,
     Payload,
     Point,
     SearchPlan,
     Vector,
     conditions,
+    live_of,
 )
+from infra.qdrant.server_words import filter_of, index_of, upsert_of
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
 
@@ -83,12 +80,12 @@ class ServerIndex:
     def upsert(self, points: Sequence[Point]) -> None:
         """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
         groups = stored.rows_by_revision(points, self._size)
-        self._write([_upsert(revision, rows) for revision, rows in groups.items()])
+        self._write([upsert_of(revision, rows) for revision, rows in groups.items()])
 
     def patch(self, ids: Sequence[str], payload: Payload) -> None:
         """Set payload keys (None removes one) of live points whose revision is below the payload's."""
         patch = stored.split_patch(payload)
-        where = _filter(patch.where, ids)
+        where = filter_of(patch.where, ids)
         change = models.SetPayload(payload=patch.sets, filter=where)
         operations: list[models.UpdateOperation] = [models.SetPayloadOperation(set_payload=change)]
         if patch.removes:
@@ -98,7 +95,7 @@ class ServerIndex:
 
     def remove(self, ids: Sequence[str], before_revision: int) -> None:
         """Remove points whose revision is below `before_revision`."""
-        where = _filter([stored.older_than(before_revision)], ids)
+        where = filter_of([stored.older_than(before_revision)], ids)
         self._write([models.DeleteOperation(delete=models.FilterSelector(filter=where))])
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
@@ -112,10 +109,27 @@ class ServerIndex:
             records = self._client.retrieve(self._name, list(ids), with_payload=False, with_vectors=[VECTOR])
         return stored.vectors_in(records)
 
-    def count(self) -> int:
-        """How many live points there are."""
+    def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
+        """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
+        wanted = filter_of(live_of(tenant))
         with self._asking():
-            return self._client.count(self._name, _filter([stored.LIVE_ALONE]), exact=True).count
+            records, _ = self._client.scroll(self._name, wanted, limit=limit, with_payload=stored.SAMPLED)
+        return stored.payloads_in(records)
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many live points there are, in all or of one tenant."""
+        with self._asking():
+            return self._client.count(self._name, filter_of(live_of(tenant)), exact=True).count
+
+    def take_note(self, name: str, note: Payload) -> None:
+        """Keep a note in the collection, in place of an older one of that name."""
+        point = models.PointStruct(id=stored.note_id(name), vector={}, payload=stored.note_payload(note))
+        self._write([models.UpsertOperation(upsert=models.PointsList(points=[point]))])
+
+    def note(self, name: str) -> Payload | None:
+        """The note of that name; none when nobody took it."""
+        with self._asking():
+            return stored.note_in(self._client.retrieve(self._name, [stored.note_id(name)]))
 
     def flush(self) -> None:
         """Nothing to do: each write waits until the server has applied and logged it."""
@@ -158,7 +172,7 @@ class ServerIndex:
             )
         for field in FIELDS:
             if field.name not in collection.payload_schema:
-                self._client.create_payload_index(self._name, field.name, _index(field))
+                self._client.create_payload_index(self._name, field.name, index_of(field))
 
     def _claim(self, mine: stored.Maker) -> stored.Maker:
         """Writes the meta point unless there is one; returns what it says then."""
@@ -184,9 +198,10 @@ class ServerIndex:
             group_by="item",
             query=plan.vector.tolist(),
             using=VECTOR,
-            query_filter=_filter(conditions(plan)),
+            query_filter=filter_of(conditions(plan)),
             search_params=models.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
             score_threshold=plan.min_score,
+            with_payload=plan.payload_keys or True,
             limit=plan.limit,
             group_size=1,
         )
@@ -209,41 +224,3 @@ class ServerIndex:
                 f"Qdrant at {self._place()} is away ({reason}): start it, or check LOOKSTREAM_QDRANT_URL, "
                 "LOOKSTREAM_QDRANT_GRPC_PORT and LOOKSTREAM_QDRANT_API_KEY"
             ) from None
-
-
-def _index(field: Field) -> models.PayloadSchemaParams:
-    match field.kind:
-        case "tenant" | "keyword":
-            keyword = models.KeywordIndexType.KEYWORD
-            return models.KeywordIndexParams(type=keyword, is_tenant=field.kind == "tenant")
-        case "float":
-            return models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
-        case "integer":
-            integer = models.IntegerIndexType.INTEGER
-            return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
-
-
-def _upsert(revision: int, rows: Sequence[stored.Row]) -> models.UpsertOperation:
-    points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in rows]
-    where = _filter([stored.older_than(revision)])
-    return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=where))
-
-
-def _named(row: stored.Row) -> models.VectorStruct:
-    return {VECTOR: row.vector} if row.vector else {}
-
-
-def _filter(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.Filter:
-    must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
-    must_not: list[models.Condition] = []
-    for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
-    return models.Filter(must=must, must_not=must_not)
-
-
-def _lower(condition: Condition) -> models.FieldCondition:
-    match condition:
-        case AnyOf(field, values) | NotAnyOf(field, values):
-            return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
-        case Between(field, at_least, at_most, below):
-            return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))

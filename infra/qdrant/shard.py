@@ -1,7 +1,7 @@
 """The embedded engine: a qdrant-edge shard in a folder, for one process alone.
 
 The shard is never optimised here (that belongs into a child on a copied directory, since it holds the GIL for its
-whole X
+whole length).
 """
 
 import shutil
@@ -26,6 +26,7 @@ from infra.qdrant.plan import (
     SearchPlan,
     Vector,
     conditions,
+    live_of,
 )
 from schemas.failures import Unavailable
 from schemas.items import MAX_IMAGES
@@ -106,9 +107,25 @@ class Shard:
         records = self._made().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
         return stored.vectors_in(records)
 
-    def count(self) -> int:
-        """How many live points there are."""
-        return self._made().count(edge.CountRequest(exact=True, filter=_filter([stored.LIVE_ALONE])))
+    def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
+        """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
+        wanted = edge.ScrollRequest(
+            limit=limit, filter=_filter(live_of(tenant)), with_payload=stored.SAMPLED, with_vector=False
+        )
+        return stored.payloads_in(self._made().scroll(wanted)[0])
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many live points there are, in all or of one tenant."""
+        return self._made().count(edge.CountRequest(exact=True, filter=_filter(live_of(tenant))))
+
+    def take_note(self, name: str, note: Payload) -> None:
+        """Keep a note in the shard, in place of an older one of that name."""
+        point = edge.Point(stored.note_id(name), {}, stored.note_payload(note))
+        self._writable().update(edge.UpdateOperation.upsert_points([point]))
+
+    def note(self, name: str) -> Payload | None:
+        """The note of that name; none when nobody took it."""
+        return stored.note_in(self._made().retrieve([stored.note_id(name)], with_payload=True, with_vector=False))
 
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""
@@ -197,7 +214,7 @@ def _request(plan: SearchPlan, seen: Best) -> edge.QueryRequest:
         filter=_filter([*conditions(plan), *unseen]),
         score_threshold=plan.min_score,
         params=edge.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
-        with_payload=True,
+        with_payload=plan.payload_keys or True,
     )
 
 

@@ -27,6 +27,9 @@ META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
 
 LIVE_ALONE = AnyOf("state", (LIVE,))
 
+SAMPLED = ["item_id", "category", "category_source"]
+"""The payload keys that a sample tells."""
+
 
 class Record(Protocol):
     """A point as an engine gives it back; both engines' records have these."""
@@ -91,6 +94,27 @@ def maker_of(stored: Payload) -> Maker:
     """Which encoder made the collection, read from the payload of its meta point."""
     size = stored.get("size")
     return Maker(str(stored.get("fingerprint")), size if isinstance(size, int) else 0)
+
+
+def note_id(name: str) -> str:
+    """Where the note of that name is kept: a point of its own beside the meta point."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"lookstream:note:{name}"))
+
+
+def note_payload(note: Payload) -> dict[str, object]:
+    """A note as the payload of its point, which no search finds by its state."""
+    return {"state": META, "note": dict(note)}
+
+
+def note_in(records: Sequence[Record]) -> Payload | None:
+    """The note in the records of its id, of which there is one or none."""
+    note = (records[0].payload or {}).get("note") if records else None
+    return note if isinstance(note, dict) else None
+
+
+def payloads_in(records: Iterable[Record]) -> dict[str, Payload]:
+    """The payload of each record, by id."""
+    return {str(record.id): record.payload or {} for record in records}
 
 
 def check_maker(stored: Maker, mine: Maker) -> None:

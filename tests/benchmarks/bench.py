@@ -173,7 +173,7 @@ def _spread(spread: Spread) -> tuple[str, str]:
 def main(
     pictures: Annotated[int, typer.Option(help="Products to draw", min=1, max=MAX_PRODUCTS)] = 128,
     searches: Annotated[int, typer.Option(help="Searches, one after another", min=1)] = 40,
-    encoder_name: Annotated[str, typer.Option("--encoder", help="As LOOKSTREAM_ENCODER")] = "efficientnet-lite2",
+    encoder_name: Annotated[str, typer.Option("--encoder", help="As LOOKSTREAM_ENCODER")] = "best",
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Measure how fast the stages, a plain loop and the whole system are on this machine."""

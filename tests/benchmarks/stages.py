@@ -17,7 +17,8 @@ from PIL import Image
 from consumers.points import live_point, point_id
 from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
-from consumers.vision.look import Encoder, Eyes, Look, Pixels, look_size
+from consumers.vision.focus import focus_on
+from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import LIVE, Point, SearchPlan, Vector
 from infra.running import index_key
@@ -59,12 +60,12 @@ def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedInd
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What the stages work on: encoded pictures, their pixels and looks, and an index that holds them."""
+    """What the stages work on: encoded pictures, what the encoder is shown of them, their looks, and an index."""
 
     encoder: Encoder
     colours: Colours
     pictures: Sequence[bytes]
-    pixels: Sequence[Pixels]
+    shown: Sequence[Shown]
     looks: Sequence[Look]
     index: EmbeddedIndex
 
@@ -74,7 +75,7 @@ class Bench:
 
     def encode(self, few: int) -> Callable[[int], float]:
         """Measures pictures a second, `few` of them at once."""
-        batches = [self.pixels[n : n + few] for n in range(0, self.count, few)]
+        batches = [self.shown[n : n + few] for n in range(0, self.count, few)]
         return lambda _round: self.count / _seconds(lambda: [self.encoder.run(batch) for batch in batches])
 
     def upsert(self, number: int) -> float:
@@ -101,13 +102,14 @@ class Bench:
         return len(self.pictures)
 
 
-def see(data: bytes, encoder: Encoder, colours: Colours) -> Pixels:
+def see(data: bytes, encoder: Encoder, colours: Colours) -> Shown:
     """What Eyes does with one picture before the network gets it."""
     limits = Limits()
     image = decode(data, limits).image
     thumbnail(image, limits.thumbnail)
     colours.of(image)
-    return encoder.prepare(image)
+    focus = focus_on(image)
+    return Shown(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
 
 
 @contextmanager
@@ -119,9 +121,9 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
         looked = Eyes(encoder, colours, Limits(), pool).look_at(pictures)
     looks = [look for look in looked if isinstance(look, Look)]
     assert len(looks) == len(pictures), "every drawn picture can be used"
-    pixels = [see(data, encoder, colours) for data in pictures]
+    shown = [see(data, encoder, colours) for data in pictures]
     with own_index(folder, encoder.fingerprint, look_size(encoder)) as index:
-        bench = Bench(encoder, colours, pictures, pixels, looks, index)
+        bench = Bench(encoder, colours, pictures, shown, looks, index)
         index.upsert(bench.points("held", bench.count))
         yield bench
 
@@ -138,13 +140,14 @@ def stage_measures(bench: Bench) -> dict[str, Measure]:
 
 
 def plain_loop(shots: Shots, encoder: Encoder, index: EmbeddedIndex) -> Measure:
-    """The baseline: one picture after the other, without colours, thumbnails, checks or Kafka."""
+    """The baseline: one picture after the other, looked at once, without colours, thumbnails, checks or Kafka."""
 
     def take(number: int) -> float:
         def loop() -> None:
             for n, shot in enumerate(shots):
-                pixels = encoder.prepare(Image.open(shot).convert("RGB"))
-                index.upsert([_plain_point(number, n, encoder.run([pixels])[0])])
+                image = Image.open(shot).convert("RGB")
+                once = Shown((encoder.prepare(image, (0, 0, *image.size)),), studio=False)
+                index.upsert([_plain_point(number, n, encoder.run([once])[0])])
 
         return len(shots) / _seconds(loop)
 

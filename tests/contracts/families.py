@@ -1,0 +1,101 @@
+"""Small image models with random weights, one of each family, saved as the Hugging Face hub keeps them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    ConvNextConfig,
+    ConvNextModel,
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    DINOv3ConvNextConfig,
+    DINOv3ConvNextModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+    Siglip2Config,
+    Siglip2Model,
+    Siglip2VisionConfig,
+    Siglip2VisionModel,
+    SiglipConfig,
+    SiglipModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+    ViTConfig,
+    ViTModel,
+)
+from transformers.modeling_utils import PreTrainedModel
+
+VOCABULARY = 1013
+"""Words of each text side: no other weight has so many rows."""
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 40, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
+    "image_size": 32, "patch_size": 8,
+}  # fmt: skip
+NAFLEX: dict[str, Any] = {**SMALL, "num_patches": 16}
+TEXT: dict[str, Any] = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+    "vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+}  # fmt: skip
+MAPS: dict[str, Any] = {"hidden_sizes": [8, 16, 24, 40], "depths": [1, 1, 1, 1]}
+
+SQUARE = {"height": 32, "width": 32}
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+CLIP = {"feature_extractor_type": "CLIPFeatureExtractor", "size": 32, "crop_size": 32, "resample": 3, **IMAGENET}
+SIGLIP = {"image_processor_type": "SiglipImageProcessor", "size": SQUARE, "resample": 3, **HALF}
+SIGLIP2 = {"image_processor_type": "Siglip2ImageProcessor", "patch_size": 8, "max_num_patches": 20, **HALF}
+DINOV2 = {
+    "image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 36}, "crop_size": SQUARE, **IMAGENET
+}  # fmt: skip
+DINOV3 = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": SQUARE, "crop_size": None, **IMAGENET}
+VIT = {"image_processor_type": "ViTImageProcessor", "size": SQUARE, **HALF}
+CONVNEXT = {
+    "feature_extractor_type": "ConvNextFeatureExtractor", "size": 32, "crop_pct": 0.875, **IMAGENET
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to make a model of this kind, and the fields of its image processor."""
+
+    model: Callable[[], PreTrainedModel]
+    processor: dict[str, Any]
+
+
+FAMILIES = {
+    "clip": Family(lambda: CLIPModel(CLIPConfig(text_config=TEXT, vision_config=SMALL, projection_dim=24)), CLIP),
+    "clip-vision": Family(lambda: CLIPVisionModel(CLIPVisionConfig(**SMALL)), CLIP),
+    "siglip": Family(lambda: SiglipModel(SiglipConfig(text_config=TEXT, vision_config=SMALL)), SIGLIP),
+    "siglip-without-head": Family(
+        lambda: SiglipVisionModel(SiglipVisionConfig(**SMALL, vision_use_head=False)), SIGLIP
+    ),
+    "siglip2": Family(lambda: Siglip2Model(Siglip2Config(text_config=TEXT, vision_config=NAFLEX)), SIGLIP2),
+    "siglip2-vision": Family(lambda: Siglip2VisionModel(Siglip2VisionConfig(**NAFLEX)), SIGLIP2),
+    "dinov2": Family(lambda: Dinov2Model(Dinov2Config(**SMALL)), DINOV2),
+    "dinov2-registers": Family(lambda: Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL)), DINOV2),
+    "dinov3": Family(lambda: DINOv3ViTModel(DINOv3ViTConfig(**SMALL)), DINOV3),
+    "dinov3-convnext": Family(lambda: DINOv3ConvNextModel(DINOv3ConvNextConfig(**MAPS)), DINOV3),
+    "vit": Family(lambda: ViTModel(ViTConfig(**SMALL)), VIT),
+    "vit-without-pooler": Family(lambda: ViTModel(ViTConfig(**SMALL), add_pooling_layer=False), VIT),
+    "convnext": Family(lambda: ConvNextModel(ConvNextConfig(**MAPS)), CONVNEXT),
+}
+
+
+def save(kind: str, folder: Path, **fields: Any) -> Path:
+    """A model of this family, the same each time, into a folder; `fields` replace those of its image processor."""
+    torch.manual_seed(0)
+    FAMILIES[kind].model().save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(FAMILIES[kind].processor | fields))
+    return folder

@@ -1,0 +1,72 @@
+"""Fits the projections of the default encoders again: `python -m tests.evaluation.fit_defaults FOLDER...`.
+
+Takes pictures of each folder's `train` split, or of the fashion set those whose id does not end in 0, never their
+labels: no picture that an evaluation asks about, and no studio picture that it looks for.
+"""
+
+import csv
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.progress import track
+
+from consumers.vision.decode import Limits, decode
+from consumers.vision.focus import focus_on
+from infra.encoder import open_backbone
+from infra.encoder.lite import PROFILES, WEIGHTS, probe
+from infra.encoder.projection import write_projection
+from infra.encoder.runtime import CPU_BATCH, Backbone
+from infra.encoder.whitening import POWER, Floats, known_vector, whiten
+from infra.settings import Torch
+
+
+def choose(folder: Path, limit: int) -> list[Path]:
+    """Up to `limit` train pictures of a folder, the same ones each time."""
+    table = next(folder / name for name in ("labels.csv", "products.csv") if (folder / name).is_file())
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [row["image"] for row in csv.DictReader(file) if _is_train(row)]
+    return [folder / image for image in random.Random(0).sample(rows, min(limit, len(rows)))]
+
+
+def _is_train(row: dict[str, str]) -> bool:
+    return row["split"] == "train" if "split" in row else int(row["id"]) % 10 != 0
+
+
+def look_at(paths: list[Path], backbone: Backbone) -> Iterator[tuple[Floats, bool]]:
+    """The features of each picture, and whether it is a studio picture."""
+    for n in track(range(0, len(paths), CPU_BATCH), backbone.name):
+        images = [decode(path.read_bytes(), Limits()).image for path in paths[n : n + CPU_BATCH]]
+        focus = [focus_on(image) for image in images]
+        views = [
+            tuple(backbone.prepare(image, box) for box in where.boxes)
+            for image, where in zip(images, focus, strict=True)
+        ]
+        yield from zip(backbone.features(views).cpu().numpy(), (where.studio for where in focus), strict=True)
+
+
+def main(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of labelled pictures")],
+    profile: Annotated[list[str] | None, typer.Option(help="fast, balanced or best; by default all")] = None,
+    limit: Annotated[int, typer.Option(help="Pictures of one folder at most")] = 1500,
+    out: Annotated[Path, typer.Option(help="Where to write the projections")] = WEIGHTS,
+) -> None:
+    """Fit the projections and write them with a note of what they were fitted on."""
+    chosen = {folder.name: choose(folder, limit) for folder in folders}
+    fitted_on = ", ".join(f"{len(paths)} train pictures of {name}" for name, paths in chosen.items())
+    for name in profile or PROFILES:
+        backbone = open_backbone(name, Torch(precision="float32"))
+        seen = list(look_at([path for paths in chosen.values() for path in paths], backbone))
+        features, studio = (np.stack(part) for part in zip(*seen, strict=True))
+        tensors = whiten(features, studio.astype(bool), backbone)
+        tensors["known"] = known_vector(backbone, tensors, probe())
+        path = out / f"{name}.safetensors"
+        write_projection(path, tensors, {"backbone": name, "fitted_on": fitted_on, "method": f"PCA, power {POWER}"})
+        print(f"{path.name}: {path.stat().st_size:,} bytes, fitted on {fitted_on}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
