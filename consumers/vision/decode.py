@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
@@ -18,6 +19,9 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 """What PIL raises on bytes that break off or lie."""
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+STRETCHED = {"L;2": 255 / 3, "L;4": 255 / 15, "RGB;16B": 1 / 256}
+"""How PIL scales the samples of a PNG to 8 bits, by its raw mode, but not the transparent colour with them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def decode(data: bytes, limits: Limits, crop: Crop | None = None) -> Picture:
     return picture if crop is None else cut(picture, crop, limits.min_side)
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits) -> ImageFile:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -90,17 +94,28 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
         raise Rejected(Code.IMAGE_TOO_SMALL, message)
 
 
-def _load(image: Image.Image, limits: Limits, crop: Crop | None) -> tuple[int, int]:
+def _load(image: ImageFile, limits: Limits, crop: Crop | None) -> tuple[int, int]:
     """Decode the pixels and turn them upright, in place; the upright size before any reduction."""
     full = image.size
     detail = round(limits.detail / min(crop.w, crop.h)) if crop else limits.detail
     try:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8, fourteen times faster for a photo of 12 megapixels.
         image.draft(None, (detail, detail))
+        _stretch_transparency(image)
         image.load()
     except BROKEN as error:
         raise _unreadable(error) from None
     return full[::-1] if _turn(image) else full
+
+
+def _stretch_transparency(image: ImageFile) -> None:
+    """Bring the transparent colour of a PNG to the scale that its pixels will have."""
+    scale = STRETCHED.get(str(image.tile[0].args)) if image.tile else None
+    colour = image.info.get("transparency")
+    if scale and isinstance(colour, int):
+        image.info["transparency"] = int(colour * scale)
+    elif scale and colour:
+        image.info["transparency"] = tuple(int(sample * scale) for sample in colour)
 
 
 def _turn(image: Image.Image) -> bool:
@@ -125,9 +140,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    # PIL's own conversion clips 16-bit values at 255, which turns pictures white.
-    values = np.asarray(image, dtype=np.float64) / 257
-    return Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
+    """A picture of 16-bit greys at 8, transparent where its greys were: PIL clips at 255 and so makes it white."""
+    values = np.asarray(image, np.float32)
+    grey = Image.fromarray(np.clip(np.round(values / 257), 0, 255).astype(np.uint8))
+    if (transparent := image.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def cut(picture: Picture, crop: Crop, min_side: int = 16) -> Picture:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms
 
 from consumers.vision.decode import Limits, decode, thumbnail
 from schemas.failures import Code, Rejected
@@ -47,59 +47,6 @@ def test_each_format_gives_the_same_rgb_picture(kind: str, encode: Encode) -> No
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM"])
 def test_other_formats_are_refused(kind: str, encode: Encode) -> None:
     assert rejected(encode(halves(), kind)).code == Code.IMAGE_FORMAT
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_each_mode_of_png_becomes_rgb(mode: str, encode: Encode) -> None:
-    white = Image.new("L", (20, 20), 255).convert(mode) if mode != "I;16" else Image.new(mode, (20, 20), 65535)
-    assert decode(encode(white), LIMITS).image.getpixel((5, 5)) == (255, 255, 255)
-
-
-def test_sixteen_bit_grey_keeps_its_brightness(encode: Encode) -> None:
-    grey = Image.fromarray(np.full((20, 20), 128 * 257, np.uint16))
-    assert decode(encode(grey), LIMITS).image.getpixel((5, 5)) == (128, 128, 128)
-
-
-def test_cmyk_jpeg_becomes_rgb(encode: Encode) -> None:
-    picture = decode(encode(halves().convert("CMYK"), "JPEG"), LIMITS)
-    assert near(picture.image.getpixel((10, 20)), (255, 0, 0))
-
-
-def test_transparent_parts_become_white(encode: Encode) -> None:
-    image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
-    ImageDraw.Draw(image).rectangle((10, 10, 30, 30), fill="green")
-    seen = decode(encode(image), LIMITS).image
-    assert (seen.getpixel((0, 0)), seen.getpixel((20, 20))) == ((255, 255, 255), (0, 128, 0))
-
-
-def test_a_palette_with_a_transparent_entry_becomes_white_there(encode: Encode) -> None:
-    image = Image.new("P", (20, 20), 1)
-    image.putpalette([0, 0, 0, 255, 0, 0])
-    seen = decode(encode(image, "PNG", transparency=1), LIMITS).image
-    assert seen.getpixel((5, 5)) == (255, 255, 255)
-
-
-def test_the_first_frame_of_a_moving_gif_counts(encode: Encode) -> None:
-    data = encode(
-        Image.new("RGB", (20, 20), "red"), "GIF", save_all=True, append_images=[Image.new("RGB", (20, 20), "blue")]
-    )
-    assert near(decode(data, LIMITS).image.getpixel((5, 5)), (255, 0, 0))
-
-
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_every_exif_turn_comes_out_upright(turn: int, encode: Encode) -> None:
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }  # fmt: skip
-    upright = halves()
-    stored = upright.transpose(undo[turn]) if turn in undo else upright
-    exif = Image.Exif()
-    exif[0x0112] = turn
-    picture = decode(encode(stored, "JPEG", exif=exif, quality=95), LIMITS)
-    assert (picture.width, picture.height, picture.image.size) == (60, 40, (60, 40))
-    assert near(picture.image.getpixel((10, 20)), (255, 0, 0))
 
 
 def test_a_large_jpeg_is_decoded_reduced_and_keeps_its_size_on_record(encode: Encode) -> None:
