@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from consumers.worker import Sink
 from infra.kafka import Record
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.failures import Failure, Unavailable
-from schemas.searches import Hit, SearchRequest, SearchResult, SearchTimes
+from schemas.searches import Hit, Likely, SearchRequest, SearchResult, SearchTimes
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
 
 ANONYMOUS = "unknown"
 """The request id in an answer to a record that could not even be read so far."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that."""
+
+    hits: tuple[Hit, ...] = ()
+    categories: tuple[Likely, ...] = ()
+    threshold: float | None = None
+    nearest: float | None = None
 
 
 class Answers:
@@ -21,14 +32,15 @@ class Answers:
         self._sink = sink
         self._encoder = encoder
 
-    def found(self, event: Event, request: SearchRequest, hits: tuple[Hit, ...], times: SearchTimes) -> None:
+    def found(self, event: Event, request: SearchRequest, findings: Findings, times: SearchTimes) -> None:
         """The search worked, whether or not anything was found."""
-        message = None if hits else "nothing in the index satisfies the search"
         result = SearchResult(
             request_id=request.request_id,
-            status="ok" if hits else "no_match",
-            hits=hits,
-            message=message,
+            status="ok" if findings.hits else "no_match",
+            hits=findings.hits,
+            categories=findings.categories,
+            threshold=findings.threshold,
+            message=None if findings.hits else _nothing(findings),
             weights=request.weighting(),
             encoder=self._encoder,
             times=times,
@@ -66,3 +78,13 @@ class Answers:
         place = int(partition) if re.fullmatch(r"\d{1,4}", partition) else None
         event = Event(result, extra={CORRELATION_ID: result.request_id})
         self._sink.send(topic, result.request_id, event, partition=place)
+
+
+def _nothing(findings: Findings) -> str:
+    """Why there are no hits, and what to do about it."""
+    if findings.nearest is None or findings.threshold is None:
+        return "nothing in the index satisfies the search"
+    return (
+        f"nothing here looks like it: the nearest item scores {findings.nearest:.2f}, and unrelated pictures reach "
+        f"{findings.threshold:.2f}; ask for best effort (strict: false) to see the nearest all the same"
+    )

@@ -9,17 +9,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import structlog
 
 from consumers.answers import Answers
+from consumers.category import Categories
+from consumers.confidence import SOON, WHENEVER, Confidence
+from consumers.curves import Parts
 from consumers.index import IndexItems
 from consumers.query import AnswerSearches
+from consumers.sight import Sight
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, look_size, weighted
+from consumers.vision.look import Eyes, look_size
 from consumers.worker import Batches, Job, Worker
 from infra.encoder import open_encoder
 from infra.health import Heartbeat
@@ -51,7 +54,7 @@ class Shop:
     kafka: Kafka
     index: Index
     eyes: Eyes
-    images: Images
+    sight: Sight
     sink: EventSink
 
 
@@ -60,8 +63,7 @@ def index_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes item events; closes all that it holds at the end."""
     with ExitStack() as stack:
         shop = _open_shop(settings, stack)
-        encoder = shop.eyes.encoder
-        items = IndexItems(shop.index, shop.images.fetch_all, shop.eyes.look_at, shop.sink, encoder.fingerprint)
+        items = IndexItems(shop.sight, shop.index, Categories(shop.index, _confidence(shop, WHENEVER)), shop.sink)
         batches = Batches(settings.worker.batch_records, settings.worker.batch_ms / 1000, COMMIT_SECONDS)
         patient = {"fetch_wait_ms": max(shop.kafka.fetch_wait_ms, ITEM_FETCH_WAIT_MS)}
         source = _join(shop.kafka.model_copy(update=patient), INDEX_GROUP, ITEM_TOPICS, stack)
@@ -75,13 +77,14 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes search requests; closes all that it holds at the end."""
     with ExitStack() as stack:
         shop = _open_shop(settings, stack)
-        encoder = shop.eyes.encoder
-        weigh = partial(weighted, object_size=encoder.object_size, style_size=encoder.style_size)
-        answers = Answers(shop.sink, encoder.fingerprint)
-        searches = AnswerSearches(shop.index, shop.images.fetch_all, shop.eyes.look_at, weigh, answers)
+        answers = Answers(shop.sink, shop.sight.encoder)
+        confidence = _confidence(shop, SOON)
+        searches = AnswerSearches(shop.sight, shop.index, confidence, answers)
         batches = Batches(settings.worker.search_records, settings.worker.search_ms / 1000)
         source = _join(shop.kafka, QUERY_GROUP, [SEARCH_REQUESTS], stack)
-        yield Worker(source, shop.sink, Job(searches.handle, answers.tell), batches, Heartbeat(heartbeat))
+        # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
+        job = Job(searches.handle, answers.tell, idle=confidence.idle)
+        yield Worker(source, shop.sink, job, batches, Heartbeat(heartbeat))
 
 
 def _open_shop(settings: Settings, stack: ExitStack) -> Shop:
@@ -94,7 +97,13 @@ def _open_shop(settings: Settings, stack: ExitStack) -> Shop:
     stack.callback(images.close)
     sink = EventSink(kafka)
     stack.callback(sink.close)
-    return Shop(kafka, index, eyes, images, sink)
+    return Shop(kafka, index, eyes, Sight(images.fetch_all, eyes.look_at, eyes.encoder.fingerprint), sink)
+
+
+def _confidence(shop: Shop, at_once: int) -> Confidence:
+    encoder = shop.eyes.encoder
+    parts = Parts(encoder.object_size, encoder.style_size)
+    return Confidence(shop.index, shop.eyes.look_at, parts, at_once=at_once)
 
 
 def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:

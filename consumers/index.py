@@ -3,13 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 import structlog
 
+from consumers.category import Categories, Unnamed
 from consumers.clock import Clock
 from consumers.coalesce import Merged, coalesce
-from consumers.points import facts_payload, live_point, point_id, point_ids, tombstone
+from consumers.points import (
+    CATEGORY_FIELDS,
+    facts_payload,
+    live_point,
+    point_id,
+    point_ids,
+    tombstone,
+    with_category,
+)
+from consumers.sight import Sight
 from consumers.vision.look import Look
 from consumers.worker import Sink
 from infra.kafka import Record
@@ -17,7 +26,6 @@ from infra.qdrant.plan import Index, Point
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import (
-    ImageRef,
     ItemDeleted,
     ItemEvent,
     ItemPatched,
@@ -26,19 +34,8 @@ from schemas.items import (
     split_item_key,
 )
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, SkippedImage, StepTimes
+from schemas.searches import Likely
 from schemas.topics import ITEM_OUTCOMES
-
-
-class Fetch(Protocol):
-    """Gets pictures; infra.images.Images.fetch_all is one."""
-
-    def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
-
-
-class LookAt(Protocol):
-    """Looks at encoded pictures, all in one batch."""
-
-    def __call__(self, pictures: Sequence[bytes], /) -> Sequence[Look | Failure]: ...
 
 
 @dataclass
@@ -48,18 +45,19 @@ class Written:
     merged: Merged
     item: ItemUpserted
     points: list[Point] = field(default_factory=list)
+    main: Look | None = None
     skipped: list[SkippedImage] = field(default_factory=list)
+    predicted: Likely | None = None
 
 
 class IndexItems:
     """A job: `handle` puts item events into the index, newest revision first served."""
 
-    def __init__(self, index: Index, fetch: Fetch, look_at: LookAt, sink: Sink, encoder: str) -> None:
+    def __init__(self, sight: Sight, index: Index, categories: Categories, sink: Sink) -> None:
+        self._sight = sight
         self._index = index
-        self._fetch = fetch
-        self._look_at = look_at
+        self._categories = categories
         self._sink = sink
-        self._encoder = encoder
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
@@ -70,6 +68,7 @@ class IndexItems:
         upserts = self._look(
             [Written(m, m.item) for m in newest if isinstance(m.item, ItemUpserted)], failures, clock
         )
+        self._name(upserts)
         deletes = [(m, m.item) for m in newest if isinstance(m.item, ItemDeleted)]
         patches = [(m, m.item) for m in newest if isinstance(m.item, ItemPatched)]
         self._remove_old_pictures(upserts, [item for _, item in deletes], known)
@@ -104,17 +103,27 @@ class IndexItems:
         """Fetch and look at every picture of the batch at once; items without a main picture fail."""
         clock.lap()
         places = [(written, n) for written in items for n in range(len(written.item.images))]
-        fetched = self._fetch([written.item.images[n] for written, n in places])
+        fetched = self._sight.fetch([written.item.images[n] for written, n in places])
         clock.fetched = clock.lap()
-        looks = iter(self._look_at([picture for picture in fetched if isinstance(picture, bytes)]))
+        looks = iter(self._sight.look_at([picture for picture in fetched if isinstance(picture, bytes)]))
         clock.looked = clock.lap()
         for (written, n), picture in zip(places, fetched, strict=True):
             look = next(looks) if isinstance(picture, bytes) else picture
             if isinstance(look, Failure):
                 _note(written, n, look, failures)
             elif isinstance(picture, bytes):
-                written.points.append(live_point(written.item, n, picture, look, self._encoder))
+                written.main = look if n == 0 else written.main
+                written.points.append(live_point(written.item, n, picture, look, self._sight.encoder))
         return [written for written in items if written.merged.event.id not in failures]
+
+    def _name(self, upserts: Sequence[Written]) -> None:
+        """Give items without a category the one that their main pictures clearly have."""
+        unnamed = [written for written in upserts if written.item.category is None]
+        looks = [_unnamed(written) for written in unnamed]
+        for written, likely in zip(unnamed, self._categories.of(looks), strict=True):
+            if likely is not None:
+                written.predicted = likely
+                written.points = [with_category(point, likely) for point in written.points]
 
     def _remove_old_pictures(
         self, upserts: Sequence[Written], deletes: Sequence[ItemDeleted], known: Mapping[str, int]
@@ -136,7 +145,9 @@ class IndexItems:
             text = f"item {patch.item_id} is not indexed, so it cannot be patched: send item.upserted/1 first"
             failures.update({id: Rejected(Code.ITEM_UNKNOWN, text) for id in merged.ids})
             return False
-        said = patch.facts.model_fields_set
+        said = set(patch.facts.model_fields_set)
+        if "category" in said:
+            said.update(CATEGORY_FIELDS)
         changes = {name: value for name, value in facts_payload(patch.facts).items() if name in said}
         self._index.patch(point_ids(patch.tenant, patch.item_id), {**changes, "revision": patch.revision})
         return True
@@ -144,7 +155,8 @@ class IndexItems:
     def _report(self, upserts: Sequence[Written], others: Sequence[Merged], clock: Clock) -> None:
         now = datetime.now(UTC)
         for written in upserts:
-            about = {"images": len(written.points), "skipped": tuple(written.skipped)}
+            about: dict[str, object] = {"images": len(written.points), "skipped": tuple(written.skipped)}
+            about["category_predicted"] = written.predicted
             self._publish(ItemIndexed, written.merged, about | {"times": _times(written.merged, now, clock)})
         for merged in others:
             times = {"times": _times(merged, now, clock)}
@@ -174,6 +186,12 @@ class IndexItems:
 
 def _main_point(item: ItemEvent) -> str:
     return point_id(item.tenant, item.item_id, 0)
+
+
+def _unnamed(written: Written) -> Unnamed:
+    if written.main is None:
+        raise ValueError("an item without its main picture has failed before it comes here")
+    return Unnamed(written.item.tenant, written.item.item_id, written.main.vector, written.main.studio)
 
 
 def _note(written: Written, image: int, failure: Failure, failures: dict[str, Failure]) -> None:

@@ -3,11 +3,13 @@
 import base64
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from consumers.vision.look import Look
 from infra.qdrant.plan import DEAD, LIVE, Found, Point
+from infra.qdrant.shades import shades_of
 from schemas.items import (
     MAX_IMAGES,
     ImageRef,
@@ -18,12 +20,16 @@ from schemas.items import (
     item_key,
     revision_at,
 )
-from schemas.searches import Hit
+from schemas.searches import Hit, Likely
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
 """Makes our ids unlike anybody else's; changing it orphans every index."""
 
-HIT_FIELDS = ("title", "category", "brand", "creator", "price", "currency", "url")
+HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
+GIVEN, PREDICTED = "given", "predicted"
+"""Where a category comes from: the event, or the vote of neighbours."""
+CATEGORY_FIELDS = ("category", "category_source", "category_confidence")
+"""The payload keys that a given category changes together."""
 
 
 def point_id(tenant: str, item_id: str, image: int) -> str:
@@ -46,12 +52,19 @@ def live_point(item: ItemUpserted, image: int, data: bytes, look: Look, encoder:
         "sha256": sha256(data).hexdigest(),
         "image": _where(item.images[image]),
         "colours": list(look.colours),
+        "shades": shades_of(look.colours, look.palette),
         "palette": [swatch.model_dump() for swatch in look.palette],
         "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
         **facts_payload(item),
     }
     known = {name: value for name, value in payload.items() if value is not None}
     return Point(point_id(item.tenant, item.item_id, image), known, look.vector)
+
+
+def with_category(point: Point, likely: Likely) -> Point:
+    """The point with a category that was predicted."""
+    told = {"category": likely.name, "category_source": PREDICTED, "category_confidence": likely.confidence}
+    return replace(point, payload={**point.payload, **told})
 
 
 def tombstone(item: ItemDeleted, now: datetime) -> Point:
@@ -65,6 +78,8 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
     return {
         "title": facts.title,
         "category": facts.category,
+        "category_source": None if facts.category is None else GIVEN,
+        "category_confidence": None,
         "brand": facts.brand,
         "creator": facts.creator,
         "price": None if facts.price is None else float(facts.price),
@@ -77,7 +92,7 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
     }
 
 
-def hit(found: Found, *, thumbnail: bool) -> Hit:
+def hit(found: Found, *, thumbnail: bool, confidence: float = 0.0) -> Hit:
     """A found point as one hit of an answer."""
     payload = found.payload
     created, stock, small = payload.get("created_at"), payload.get("in_stock"), payload.get("thumbnail")
@@ -86,6 +101,7 @@ def hit(found: Found, *, thumbnail: bool) -> Hit:
     known |= {name: payload.get(name, []) for name in ("tags", "colours", "palette")}
     known |= {
         "score": found.score,
+        "confidence": confidence,
         "image": payload["n"],
         "in_stock": None if stock is None else stock == "true",
         "created_at": None if created is None else datetime.fromtimestamp(_number(created) / 1e6, UTC),

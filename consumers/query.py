@@ -4,21 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from consumers.answers import Answers
+from consumers.answers import Answers, Findings
+from consumers.category import VOTERS, WEIGHTS, vote, voters_for
 from consumers.clock import Clock
-from consumers.index import Fetch
+from consumers.confidence import Confidence
 from consumers.points import hit, point_id
-from consumers.vision.look import Look
-from infra.qdrant.plan import Index, SearchPlan
+from consumers.sight import Sight
+from infra.qdrant.plan import Found, Index, SearchPlan
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
-from schemas.searches import Crop, SearchRequest, SearchTimes, Weights
+from schemas.searches import Filters, SearchRequest, SearchTimes
 
 Answer = Callable[[], None]
 """One result, ready to be sent."""
@@ -29,18 +29,6 @@ SMALL_PART_EFFORT, EFFORT = 512, 128
 """hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
 
 
-class LookAtParts(Protocol):
-    """Looks at encoded pictures, or the crop of each, all in one batch."""
-
-    def __call__(self, pictures: Sequence[bytes], crops: Sequence[Crop | None], /) -> Sequence[Look | Failure]: ...
-
-
-class Weigh(Protocol):
-    """Multiplies each part of a look by its weight."""
-
-    def __call__(self, vector: NDArray[np.float32], weights: Weights, /) -> NDArray[np.float32]: ...
-
-
 @dataclass
 class Search:
     """One request on its way to its result."""
@@ -48,7 +36,15 @@ class Search:
     event: Event
     request: SearchRequest
     look: NDArray[np.float32] | None = None
+    studio: bool = False
     failure: Failure | None = None
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """The look; only for searches that have not failed."""
+        if self.look is None:
+            raise ValueError("a search without a look cannot be planned")
+        return self.look
 
     def seconds_left(self, now: datetime) -> float:
         """Until the deadline; negative when it has passed."""
@@ -58,11 +54,10 @@ class Search:
 class AnswerSearches:
     """A job: `handle` answers search requests."""
 
-    def __init__(self, index: Index, fetch: Fetch, look_at: LookAtParts, weigh: Weigh, answers: Answers) -> None:
+    def __init__(self, sight: Sight, index: Index, confidence: Confidence, answers: Answers) -> None:
+        self._sight = sight
         self._index = index
-        self._fetch = fetch
-        self._look_at = look_at
-        self._weigh = weigh
+        self._confidence = confidence
         self._answers = answers
         self._log = structlog.get_logger()
 
@@ -97,7 +92,7 @@ class AnswerSearches:
         """Give every search the vector that it searches by, or its failure."""
         self._look_up([s for s in searches if s.request.item_id is not None])
         asked = [(s, s.request.image) for s in searches if s.request.image is not None]
-        fetched = self._fetch([image for _, image in asked])
+        fetched = self._sight.fetch([image for _, image in asked])
         clock.fetched = clock.lap()
         seen: list[Search] = []
         pictures: list[bytes] = []
@@ -107,11 +102,12 @@ class AnswerSearches:
                 pictures.append(picture)
             else:
                 search.failure = picture
-        for search, look in zip(seen, self._look_at(pictures, [s.request.crop for s in seen]), strict=True):
+        looks = self._sight.look_at(pictures, [s.request.crop for s in seen])
+        for search, look in zip(seen, looks, strict=True):
             if isinstance(look, Failure):
                 search.failure = look
             else:
-                search.look = look.vector
+                search.look, search.studio = look.vector, look.studio
         clock.looked = clock.lap()
 
     def _look_up(self, searches: Sequence[Search]) -> None:
@@ -124,33 +120,67 @@ class AnswerSearches:
                 search.failure = Rejected(Code.ITEM_UNKNOWN, text)
 
     def _search(self, searches: Sequence[Search], clock: Clock, started: datetime) -> list[Answer]:
-        found = self._index.search([self._plan(s) for s in searches]) if searches else []
+        findings = self._findings(searches) if searches else []
         searched = clock.lap()
         steps = {"fetched": clock.fetched, "looked": clock.looked, "searched": searched}
         answers: list[Answer] = []
-        for search, points in zip(searches, found, strict=True):
+        for search, found in zip(searches, findings, strict=True):
             queued = max(0.0, (started - search.event.time).total_seconds() * 1000)
-            hits = tuple(hit(point, thumbnail=search.request.thumbnails) for point in points)
             times = SearchTimes(queued=queued, **steps)
-            answers.append(partial(self._answers.found, search.event, search.request, hits, times))
+            answers.append(partial(self._answers.found, search.event, search.request, found, times))
         self._log.info("answered", searches=len(searches), **{f"{k}_ms": round(v, 1) for k, v in steps.items()})
         return answers
 
+    def _findings(self, searches: Sequence[Search]) -> list[Findings]:
+        """What each search comes to; those whose own hits are no fair vote on the category ask for one beside."""
+        ask = [s for s in searches if not _votes(s.request)]
+        found = self._index.search([self._plan(s) for s in searches] + [self._vote_plan(s) for s in ask])
+        votes = dict(zip((s.event.id for s in ask), found[len(searches) :], strict=True))
+        return [
+            self._judged(s, points, votes.get(s.event.id, points))
+            for s, points in zip(searches, found[: len(searches)], strict=True)
+        ]
+
+    def _judged(self, search: Search, points: Sequence[Found], voters: Sequence[Found]) -> Findings:
+        request = search.request
+        curve, common = (
+            self._confidence.curve(request.tenant, weights, studio=search.studio)
+            for weights in (request.weighting(), WEIGHTS)
+        )
+        scores = np.array([point.score for point in points])
+        kept = scores >= curve.threshold if request.strict else np.ones(len(points), bool)
+        hits = tuple(
+            hit(point, thumbnail=request.thumbnails, confidence=float(confidence))
+            for point, confidence, keep in zip(points, curve.of(scores), kept, strict=True)
+            if keep
+        )
+        known = bool(voters) and voters[0].score >= common.threshold
+        threshold = curve.threshold if curve.cuts else None
+        return Findings(hits, vote(voters) if known else (), threshold, max(scores, default=None))
+
+    def _vote_plan(self, search: Search) -> SearchPlan:
+        request = search.request
+        return voters_for(self._confidence.parts.weigh(search.seen, WEIGHTS), request.tenant, request.item_id)
+
     def _plan(self, search: Search) -> SearchPlan:
-        if search.look is None:
-            raise ValueError("a search without a look cannot be planned")
         request, weights = search.request, search.request.weighting()
         itself = () if request.item_id is None else (request.item_id,)
         filters = request.filters.model_copy(update={"exclude_items": request.filters.exclude_items + itself})
         total = weights.object + weights.style + weights.colour
         return SearchPlan(
-            vector=self._weigh(search.look, weights),
+            vector=self._confidence.parts.weigh(search.seen, weights),
             tenant=request.tenant,
             filters=filters,
             limit=request.top_k,
             min_score=request.min_score,
             effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
         )
+
+
+def _votes(request: SearchRequest) -> bool:
+    """Whether the hits are the nearest of all, so that those with a given category can vote on the query's."""
+    plain = request.filters == Filters() and request.min_score is None and request.top_k >= VOTERS
+    return plain and request.weighting() == WEIGHTS
 
 
 def _split(searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:

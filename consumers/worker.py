@@ -49,6 +49,10 @@ def nothing_to_keep() -> None:
     """For jobs whose work is safe as soon as Kafka has it."""
 
 
+def nothing_to_prepare() -> None:
+    """For jobs that have nothing else to do while nothing comes."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker does: `handle` a batch, and `tell` who asked when a record was refused."""
@@ -58,6 +62,8 @@ class Job:
     tell: Callable[[Record, Event | None, Failure], None]
     keep: Callable[[], None] = nothing_to_keep
     """Makes what was done survive a power loss; called before offsets are committed."""
+    idle: Callable[[], None] = nothing_to_prepare
+    """A small step of whatever can wait: called each time that nothing came."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class Worker:
             self._heartbeat.beat()
         if batch:
             self._until_available(lambda: self._do(batch), stop)
+        else:
+            self._job.idle()
         if not batch or time.monotonic() - self._committed >= self._batches.commit_seconds:
             self._until_available(self._commit, stop)
         return bool(batch)

@@ -19,6 +19,8 @@ from schemas.items import InlineImage, S3Image, UrlImage
 from schemas.searches import Hit, SearchRequest, SearchResult, SearchTimes
 
 ITEM = "item:"
+NUMBERS = ("#", "confidence", "score", "price")
+"""Columns of the table that stand on the right."""
 
 
 def query_of(text: str) -> dict[str, object]:
@@ -71,6 +73,8 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     """The answer for people: a table of hits, what was wrong if anything was, and the times."""
     if result.hits:
         console.print(_table(result))
+    if result.categories:
+        console.print(printable(f"looks like {_likely(result)}"), markup=False, soft_wrap=True)
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
@@ -84,10 +88,14 @@ def _times(times: SearchTimes) -> str:
     return ", ".join(f"{name} {getattr(times, name):.0f}" for name in SearchTimes.model_fields)
 
 
+def _likely(result: SearchResult) -> str:
+    return ", ".join(f"{likely.name} ({likely.confidence:.0%})" for likely in result.categories)
+
+
 def _table(result: SearchResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("#", "score", "title", "item", "category", "colours", "price"):
-        table.add_column(name, justify="right" if name in ("#", "score", "price") else "left", overflow="fold")
+    for name in ("#", "confidence", "score", "title", "item", "category", "colours", "price"):
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for rank, hit in enumerate(result.hits, 1):
         table.add_row(*(escape(printable(cell)) for cell in _cells(rank, hit)))
     return table
@@ -96,4 +104,10 @@ def _table(result: SearchResult) -> Table:
 def _cells(rank: int, hit: Hit) -> tuple[str, ...]:
     price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
     colours = ", ".join(hit.colours)
-    return str(rank), f"{hit.score:.3f}", hit.title or "", hit.item_id, hit.category or "", colours, price
+    numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}"
+    return *numbers, hit.title or "", hit.item_id, _category(hit), colours, price
+
+
+def _category(hit: Hit) -> str:
+    """A predicted category has a question mark."""
+    return f"{hit.category or ''}{'' if hit.category_confidence is None else '?'}"

@@ -102,6 +102,7 @@ class SearchOptions:
     min_score: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
     ] = None
+    best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
     tenant: Tenant = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
@@ -209,6 +210,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         filters=parse_filters(options.filter or []),
         top_k=options.top_k,
         min_score=options.min_score,
+        strict=not options.best_effort,
         thumbnails=options.sheet is not None,
         deadline_ms=round(options.deadline * 1000),
     )

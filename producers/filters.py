@@ -1,4 +1,4 @@
-"""Filters and crops as people type them: `category=Shoes`, `price=10..50`, `0.1,0.2,0.5,0.5`."""
+"""Filters and crops as people type them: `category=Shoes`, `colour=#aa2233~15`, `price=10..50`, `0.1,0.2,0.5,0.5`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -118,8 +118,16 @@ def _checked(fields: Mapping[str, object]) -> Filters:
     try:
         return Filters.model_validate(fields)
     except ValidationError as error:
-        hint = f"; the colours are {', '.join(get_args(ColourName))}" if "colours" in str(error) else ""
-        raise BadInput(f"--filter: {describe(error)}{hint}") from None
+        raise BadInput(f"--filter: {_colour_trouble(error) or describe(error)}") from None
+
+
+def _colour_trouble(error: ValidationError) -> str | None:
+    """What is wrong with a colour, if it is one that is wrong: the pattern that it breaks would say little."""
+    wrong = [each["input"] for each in error.errors() if each["loc"][:1] == ("colours",)]
+    if not wrong:
+        return None
+    names = ", ".join(get_args(ColourName))
+    return f"colour={wrong[0]}: write #rrggbb, or #rrggbb~15 with a distance of 1 to 40, or one of {names}"
 
 
 def _names() -> str:

@@ -89,7 +89,7 @@ def _draw_hit(page: "Page", hit: Hit, rank: int, box: Box) -> None:
     page.picture(hit.thumbnail, (left + PAD, top + PAD, right - PAD, bottom - PAD - 3 * LINE))
     y, width = bottom - PAD - 3 * LINE + 5, right - left - 2 * PAD
     page.text((left + PAD, y), f"{rank}", STRONG, width)
-    page.text_ending((right - PAD, y), f"{hit.score:.3f}", QUIET)
+    page.text_ending((right - PAD, y), f"{hit.confidence:.0%} · {hit.score:.2f}", QUIET)
     page.text((left + PAD, y + LINE), hit.title or hit.item_id, PLAIN, width)
     dots = hit.palette[:3]
     page.text(

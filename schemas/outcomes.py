@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from schemas.failures import Code
 from schemas.items import ItemId, Revision, Source, Tenant
 from schemas.model import Model
+from schemas.searches import Likely
 
 
 class SkippedImage(Model):
@@ -37,6 +38,9 @@ class ItemIndexed(Model):
     revision: Revision
     images: int = Field(ge=0, le=8, description="Pictures that were embedded; 0 for a patch")
     skipped: tuple[SkippedImage, ...] = Field((), max_length=7, description="Pictures left out, with reasons")
+    category_predicted: Likely | None = Field(
+        None, description="The category that was written because the event had none, if the vote was clear"
+    )
     times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
 
 

@@ -1,6 +1,6 @@
 """Search requests and their results."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -12,6 +12,16 @@ ColourName = Literal[
     "black", "white", "grey", "red", "orange", "yellow", "green", "teal",
     "blue", "navy", "purple", "pink", "brown", "beige",
 ]  # fmt: skip
+DEFAULT_DISTANCE = 10
+"""How far a colour may lie from one asked for by its hex code, unless the filter says."""
+ColourFilter = Annotated[
+    str,
+    Field(
+        pattern=rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$",
+        description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
+        f"(CIE76; {DEFAULT_DISTANCE} unless given) from a swatch with a tenth of the picture or more",
+    ),
+]
 Intent = Literal["exact", "similar", "style", "colour"]
 Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 RequestId = Annotated[
@@ -68,7 +78,7 @@ class Filters(Model):
     category: tuple[Name, ...] = Field((), max_length=50, description="Any of these categories")
     brand: tuple[Name, ...] = Field((), max_length=50, description="Any of these brands")
     creator: tuple[Name, ...] = Field((), max_length=50, description="Any of these creators")
-    colours: tuple[ColourName, ...] = Field((), max_length=14, description="Any of these named colours")
+    colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Any of these colours")
     tags: tuple[Name, ...] = Field((), max_length=50, description="Any of these tags")
     in_stock: bool | None = Field(None, description="Only items that are (true) or are not (false) in stock")
     price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
@@ -104,6 +114,11 @@ class SearchRequest(Model):
     filters: Filters = Field(default_factory=Filters, description="What every hit must satisfy")
     top_k: int = Field(10, ge=1, le=100, description="How many items to return at most")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
+    strict: bool = Field(
+        default=True,
+        description="Leave out hits that score no better than unrelated pictures do; nothing left is `no_match`. "
+        "False: best effort, whatever is nearest",
+    )
     thumbnails: bool = Field(default=False, description="Whether hits carry a small JPEG of the matched picture")
     deadline_ms: int = Field(
         5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"
@@ -126,8 +141,16 @@ class Swatch(Model):
     """One colour of a picture's palette."""
 
     hex: str = Field(pattern=r"^#[0-9a-f]{6}$", description="sRGB colour")
+    lab: tuple[float, float, float] = Field(description="The same in CIE Lab (D65): L of 0 to 100, a, b")
     name: ColourName = Field(description="The named colour nearest to it")
     share: float = Field(ge=0, le=1, description="Share of the picture's foreground, 0 to 1")
+
+
+class Likely(Model):
+    """A category that a picture probably has, by the vote of its nearest neighbours."""
+
+    name: str = Field(description="The category, as the neighbours' sources call it")
+    confidence: float = Field(ge=0, le=1, description="Its share of the vote, 0 to 1")
 
 
 class Hit(Model):
@@ -136,11 +159,21 @@ class Hit(Model):
     item_id: ItemId
     tenant: Tenant
     score: float = Field(description="Weighted cosine similarity of the best picture, -1 to 1")
+    confidence: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Expected share of right ones among hits that score like this, 0 to 1; "
+        "0 below the result's `threshold`",
+    )
     image: int = Field(ge=0, description="Which of the item's pictures matched best, from 0")
     source: Source
     revision: int = Field(ge=1, description="Revision of the item that the index holds")
     title: str | None = Field(None, description="Title for people, plain text")
-    category: str | None = Field(None, description="Kind of thing, as the source calls it")
+    category: str | None = Field(None, description="Kind of thing, as the source calls it, or as predicted")
+    category_confidence: float | None = Field(
+        None, ge=0, le=1, description="Share of the vote when the category was predicted; none when it was given"
+    )
     brand: str | None = Field(None, description="Brand or merchant of a catalog item")
     creator: str | None = Field(None, description="Author of a social post")
     price: float | None = Field(None, description="In units of `currency`")
@@ -172,6 +205,15 @@ class SearchResult(Model):
     request_id: RequestId
     status: Status = Field(description="ok, no_match, rejected, expired or unavailable")
     hits: tuple[Hit, ...] = Field((), max_length=100, description="Best first, one for each item")
+    categories: tuple[Likely, ...] = Field(
+        (), max_length=3, description="What the picture probably shows, likeliest first"
+    )
+    threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="The score under which strict requests cut; none while the index is not calibrated",
+    )
     code: Code | None = Field(None, description="Why it was rejected")
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
     weights: Weights | None = Field(None, description="The weights that were used")

@@ -1,10 +1,15 @@
 """What the tour asks of the system, and what must hold of the answers."""
 
+import io
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+
+from infra.console import counted
 from producers.demo.arrivals import TENANT
 from producers.demo.catalogue import Catalogue, Product, describe_product
 from producers.demo.figures import FirstHits, Promise, Searched, spread
@@ -15,6 +20,8 @@ from schemas.searches import Filters, Hit, SearchRequest, SearchResult
 Ask = Callable[[SearchRequest], SearchResult]
 
 PATIENCE_MS = 20_000
+CALIBRATED_SECONDS = 60.0
+"""The first query worker of an index looks at some 200 pictures when it has time."""
 OTHER_COLOUR = "green"
 """Far from the red of the first product, and a shade of it is still called green."""
 
@@ -50,7 +57,7 @@ def search_by_photo(ask: Ask, catalogue: Catalogue, product: Product, filters: F
     return _search(ask, product, (catalogue.folder / product.photo).read_bytes(), filters)
 
 
-def _search(ask: Ask, product: Product, picture: bytes, filters: Filters) -> Answer:
+def _search(ask: Ask, product: Product, picture: bytes, filters: Filters, *, strict: bool = True) -> Answer:
     request = SearchRequest(
         request_id=f"demo-{uuid.uuid4()}",
         tenant=TENANT,
@@ -58,6 +65,7 @@ def _search(ask: Ask, product: Product, picture: bytes, filters: Filters) -> Ans
         intent="exact",
         filters=filters,
         top_k=6,
+        strict=strict,
         thumbnails=True,
         deadline_ms=PATIENCE_MS,
     )
@@ -98,7 +106,10 @@ class Trial:
 
 
 def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
-    """Searches by look under conditions that fight the picture: every hit must satisfy them."""
+    """Searches by look under conditions that fight the picture: every hit must satisfy them.
+
+    They are no strict ones: what looks least unlike is wanted, even if it is no more alike than nothing.
+    """
     asked = catalogue.products[0]
     other = next(p for p in catalogue.products if p.kind != asked.kind and p.colour == OTHER_COLOUR)
     kind, colour = other.kind, other.colour
@@ -116,7 +127,7 @@ def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
     ]
     trials = []
     for what, wanted, filters, holds in conditions:
-        answer = search_by_photo(ask, catalogue, asked, filters)
+        answer = _search(ask, asked, (catalogue.folder / asked.photo).read_bytes(), filters, strict=False)
         promise = _judge(f"{what} ({wanted})", answer.result, holds)
         trials.append(Trial(f"{asked.colour} {asked.kind}, but {wanted}", answer, promise))
     return trials
@@ -126,6 +137,31 @@ def _judge(what: str, result: SearchResult, holds: Callable[[Hit], bool]) -> Pro
     wrong = [hit.item_id for hit in result.hits if not holds(hit)]
     detail = f"{len(result.hits)} hits, {len(wrong)} of them wrong" if result.hits else f"no hits ({result.status})"
     return Promise(what, bool(result.hits) and not wrong, detail)
+
+
+def try_nothing(ask: Ask, catalogue: Catalogue) -> Trial:
+    """A search with a picture of nothing, once the index has learned what unrelated pictures score."""
+    picture, until = _static(), time.monotonic() + CALIBRATED_SECONDS
+    answer = _search(ask, catalogue.products[0], picture, CATALOG_ONLY)
+    while answer.result.threshold is None and time.monotonic() < until:
+        time.sleep(1)
+        answer = _search(ask, catalogue.products[0], picture, CATALOG_ONLY)
+    promise = Promise("a picture of nothing", answer.result.status == "no_match", _nothing(answer.result))
+    return Trial("nothing at all", answer, promise)
+
+
+def _static() -> bytes:
+    """What a television shows that has no channel."""
+    grey = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).resize((512, 384), Image.Resampling.NEAREST).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def _nothing(result: SearchResult) -> str:
+    if result.threshold is None:
+        return "the index did not learn in time what unrelated pictures score"
+    return f"{counted(len(result.hits), 'hit', 'hits')} ({result.status})"
 
 
 def is_found(ask: Ask, catalogue: Catalogue, product: Product) -> bool:

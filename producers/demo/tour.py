@@ -25,6 +25,7 @@ from producers.demo.questions import (
     search_by_photo,
     time_searches,
     try_filters,
+    try_nothing,
 )
 from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.system import run_command, running_system
@@ -133,7 +134,7 @@ def _ingest(tour: Tour, kafka: Kafka, catalogue: Catalogue, arrivals: Arrivals) 
 
 def _search(tour: Tour, catalogue: Catalogue, arrivals: Arrivals, ingested: Ingested, ask: Ask) -> Figures:
     photos = _ask_photos(tour, catalogue, ask)
-    trials = try_filters(ask, catalogue)
+    trials = [*try_filters(ask, catalogue), try_nothing(ask, catalogue)]
     deletion = _delete_one(tour, catalogue, arrivals, ask)
     figures = Figures(
         ingested=ingested,

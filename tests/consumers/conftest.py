@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 from qdrant_client import QdrantClient
 
+from consumers.confidence import Confidence
+from consumers.curves import Parts
+from consumers.sight import Sight
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
@@ -62,6 +65,21 @@ def images() -> Iterator[Images]:
     fetcher = Images(ImageSettings())
     yield fetcher
     fetcher.close()
+
+
+@pytest.fixture
+def sight(images: Images, eyes: Eyes) -> Sight:
+    return Sight(images.fetch_all, eyes.look_at, "fake:1")
+
+
+@pytest.fixture
+def confidence(index: Index, eyes: Eyes) -> Confidence:
+    """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
+    return Confidence(index, eyes.look_at, parts_of(eyes), nulls=32)
+
+
+def parts_of(eyes: Eyes) -> Parts:
+    return Parts(eyes.encoder.object_size, eyes.encoder.style_size)
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.category import Categories
 from consumers.coalesce import coalesce
+from consumers.confidence import Confidence
 from consumers.index import IndexItems
 from consumers.points import hit, point_id
+from consumers.sight import Sight
 from consumers.vision.look import Eyes
-from infra.images import Images
 from infra.kafka import Record
 from infra.qdrant.plan import Index, SearchPlan
 from schemas.envelope import Event
@@ -42,8 +44,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def job(index: Index, images: Images, eyes: Eyes, outbox: "Outbox") -> IndexItems:
-    return IndexItems(index, images.fetch_all, eyes.look_at, outbox, "fake:1")
+def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
+    return IndexItems(sight, index, Categories(index, confidence), outbox)
 
 
 def inline(folder: Path, name: str) -> InlineImage:

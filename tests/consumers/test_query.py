@@ -1,17 +1,19 @@
 """AnswerSearches on a real index: each request gets exactly one result, whatever happens."""
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from consumers.answers import Answers
+from consumers.category import Categories
+from consumers.confidence import Confidence
+from consumers.curves import Parts
 from consumers.index import IndexItems
 from consumers.query import AnswerSearches
-from consumers.vision.look import Eyes, weighted
-from infra.images import Images
+from consumers.sight import Sight
+from consumers.vision.look import Eyes
 from infra.kafka import Record
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
@@ -31,14 +33,8 @@ pytestmark = [
 COLOURS = ("red", "green", "blue", "yellow", "black")
 
 
-def build(index: Index, images: Images, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
-    encoder = eyes.encoder
-    weigh = partial(weighted, object_size=encoder.object_size, style_size=encoder.style_size)
-    return AnswerSearches(index, images.fetch_all, eyes.look_at, weigh, Answers(outbox, "fake:1"))
-
-
 @pytest.fixture
-def job(index: Index, images: Images, eyes: Eyes, outbox: "Outbox", discs: Path) -> AnswerSearches:
+def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox", discs: Path) -> AnswerSearches:
     """Searches over five discs, each an item named by its colour."""
     items = [
         ItemUpserted(
@@ -49,9 +45,9 @@ def job(index: Index, images: Images, eyes: Eyes, outbox: "Outbox", discs: Path)
         )
         for name in COLOURS
     ]
-    IndexItems(index, images.fetch_all, eyes.look_at, outbox, "fake:1").handle([Event(item) for item in items])
+    IndexItems(sight, index, Categories(index, confidence), outbox).handle([Event(item) for item in items])
     outbox.sent.clear()
-    return build(index, images, eyes, outbox)
+    return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
 
 
 def ask(job: AnswerSearches, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
@@ -115,10 +111,11 @@ def test_a_request_past_its_deadline_is_answered_expired(
 
 
 @pytest.fixture
-def away(images: Images, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+def away(sight: Sight, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
     """Searches over an embedded index that is not there."""
-    nobody_listens = ("127.0.0.1", 9)
-    return build(EmbeddedIndex(nobody_listens, b"key"), images, eyes, outbox)
+    nobody = EmbeddedIndex(("127.0.0.1", 9), b"key")
+    confidence = Confidence(nobody, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
+    return AnswerSearches(sight, nobody, confidence, Answers(outbox, "fake:1"))
 
 
 def test_while_the_index_is_away_requests_with_time_left_are_held(

@@ -122,6 +122,17 @@ def test_a_tombstone_is_an_event_too(kafka: Kafka, sink: EventSink) -> None:
     assert notes.done == {"gone"}
 
 
+def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: Kafka, sink: EventSink) -> None:
+    send(sink, *"abc")
+    notes, idle = Notes(), list[int]()
+    source = EventSource(kafka, "workers", [CATALOG_ITEMS])
+    job = Job(notes.handle, notes.tell, idle=lambda: idle.append(len(notes.seen)))
+    Worker(source, sink, job, USUAL, Heartbeat(None)).run(Stop(when_idle=True), idle_seconds=0.3)
+    source.close()
+    assert notes.done == set("abc")
+    assert idle[-1] == len(notes.seen)
+
+
 def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, sink: EventSink) -> None:
     send(sink, "a")
     notes = Notes(away=2)

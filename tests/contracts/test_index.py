@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.qdrant.plan import EncoderDiffers, Found, Index, Point, SearchPlan
+from infra.qdrant.plan import AnyOf, EncoderDiffers, Found, Index, Point, SearchPlan
 from schemas.items import revision_at
 from schemas.searches import Filters
 
@@ -224,6 +224,16 @@ def test_excluded_items_are_left_out(index: Index, index_tenant: str) -> None:
     assert items_for(index, plan(index_tenant, exclude_items=("a", "c"))) == {"b"}
 
 
+def test_colours_are_asked_for_by_name_or_by_hex_code_with_a_distance(index: Index, index_tenant: str) -> None:
+    shades = {"scarlet": ["red", "L8.12.4"], "near": ["red", "L7.12.4"], "sky": ["blue", "L14.-3.-5"]}
+    index.upsert([point(index_tenant, name, shades=held) for name, held in shades.items()])
+    index.upsert([point(index_tenant, "unknown")])
+    asked = {"red": {"scarlet", "near"}, "#b4143c~3": {"scarlet"}, "#b4143c~5": {"scarlet", "near"}}
+    for colour, expected in asked.items():
+        assert items_for(index, plan(index_tenant, colours=(colour,))) == expected
+    assert items_for(index, plan(index_tenant, colours=("blue", "#b4143c~3"))) == {"scarlet", "sky"}
+
+
 def test_a_price_range_holds_its_ends_and_its_currency(index: Index, index_tenant: str) -> None:
     index.upsert([point(index_tenant, f"{price:g}", price=price, currency="EUR") for price in PRICES])
     index.upsert([point(index_tenant, "dollars", price=9.99, currency="USD"), point(index_tenant, "free")])
@@ -251,6 +261,54 @@ def test_nothing_below_the_least_score_is_found(index: Index, index_tenant: str)
     wanted = plan(index_tenant, look=[1] + [0] * 7)
     assert items_for(index, replace(wanted, min_score=0.7)) == {"a"}
     assert items_for(index, replace(wanted, min_score=0.95)) == set()
+
+
+def test_what_must_hold_besides_the_filters_holds(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, name, category_source=name) for name in ("given", "predicted")])
+    only_given = replace(plan(index_tenant), also=(AnyOf("category_source", ("given",)),))
+    assert items_for(index, only_given) == {"given"}
+
+
+def test_hits_come_with_no_more_payload_than_asked_for(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, "a", category="Lamps", title="Lamp")])
+    [[hit]] = index.search([replace(plan(index_tenant), keys=("category", "brand"))])
+    assert hit.payload == {"item_id": "a", "category": "Lamps"}
+
+
+# --- samples and notes ---
+
+
+def test_a_sample_holds_live_points_of_one_tenant_and_stays_the_same(index: Index, index_tenant: str) -> None:
+    named = [point(index_tenant, str(n), category=f"c{n}", category_source="given", title="t") for n in range(5)]
+    gone = point(index_tenant, "gone")
+    index.upsert([*named, gone, point(f"{index_tenant}-other", "theirs")])
+    index.upsert([tombstone(gone, 9)])
+    whole = index.sample(index_tenant, 50)
+    keys = ("item_id", "category", "category_source")
+    assert whole == {each.id: {key: each.payload[key] for key in keys} for each in named}
+    some = index.sample(index_tenant, 2)
+    assert len(some) == 2
+    assert some == index.sample(index_tenant, 2)
+    assert some.items() <= whole.items()
+    assert index.sample("nobody", 5) == {}
+
+
+def test_points_are_counted_in_all_and_by_tenant(index: Index, index_tenant: str) -> None:
+    before = index.count()
+    index.upsert([point(index_tenant, name) for name in "ab"])
+    assert (index.count(index_tenant), index.count("nobody"), index.count()) == (2, 0, before + 2)
+
+
+def test_a_note_is_kept_until_the_next_one_and_never_found_or_counted(index: Index, index_tenant: str) -> None:
+    before = index.count()
+    assert index.note(index_tenant) is None
+    index.take_note(index_tenant, {"looks": [0.5, 1], "of": {"points": 3}})
+    index.take_note(f"{index_tenant}-other", {"looks": []})
+    assert index.note(index_tenant) == {"looks": [0.5, 1], "of": {"points": 3}}
+    index.take_note(index_tenant, {"points": 4})
+    assert index.note(index_tenant) == {"points": 4}
+    assert index.count() == before
+    assert items_for(index, plan(index_tenant)) == set()
 
 
 # --- whose index it is ---

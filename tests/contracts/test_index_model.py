@@ -21,6 +21,8 @@ SIZE = 8
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 MOMENTS = [NOON + timedelta(hours=hour) for hour in range(4)]
 PRICES = [5.0, 9.99, 20.0]
+SHADES = {"#b4143c~1": ["L8.12.4"], "#b4143c~5": ["L8.12.4", "L7.12.4", "L8.12.5", "L8.13.4"]}
+"""The Lab cells that these colours stand for; #b4143c is L 38.8, a 60.7, b 21.6."""
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
@@ -43,7 +45,7 @@ def some_facts(rng: np.random.Generator) -> dict[str, object]:
         "category": rng.choice(["shoe", "bag", "lamp"]).item(),
         "brand": rng.choice(["Acme", "Öko"]).item(),
         "creator": rng.choice(["ana", "bo"]).item(),
-        "colours": rng.choice(["red", "blue", "green"], 2, replace=False).tolist(),
+        "shades": rng.choice(["red", "blue", "L8.12.4", "L7.12.4"], 2, replace=False).tolist(),
         "tags": rng.choice(["new", "sale", "old"], 2, replace=False).tolist(),
         "in_stock": rng.choice(["true", "false"]).item(),
         "price": rng.choice(PRICES).item(),
@@ -80,7 +82,7 @@ def some_filters(draw: st.DrawFn) -> Filters:
         "category": draw(some("shoe", "bag", "sofa")),
         "brand": draw(some("Acme", "Öko")),
         "creator": draw(some("ana", "bo")),
-        "colours": draw(some("red", "blue", "teal")),
+        "colours": draw(some("red", "blue", "teal", "#b4143c~1", "#b4143c~5")),
         "tags": draw(some("new", "sale")),
         "in_stock": draw(st.booleans()),
         "price_min": low,
@@ -96,9 +98,10 @@ def some_filters(draw: st.DrawFn) -> Filters:
 
 def passes(facts: dict[str, Any], wanted: Filters) -> bool:
     """The filters, said again in plain Python."""
-    any_of = ("source", "category", "brand", "creator", "colours", "tags")
-    for name in any_of:
-        values, held = getattr(wanted, name), facts.get(name, ())
+    any_of = {name: getattr(wanted, name) for name in ("source", "category", "brand", "creator", "tags")}
+    any_of["shades"] = [shade for colour in wanted.colours for shade in SHADES.get(colour, [colour])]
+    for name, values in any_of.items():
+        held = facts.get(name, ())
         if values and not set(values) & set([held] if isinstance(held, str) else held):
             return False
     price, created = facts.get("price", math.nan), facts.get("created_at", math.nan)

@@ -1,0 +1,33 @@
+"""Sight: how a worker comes from a reference to a picture to its look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.vision.look import Look
+from schemas.failures import Failure
+from schemas.items import ImageRef
+from schemas.searches import Crop
+
+
+class Fetch(Protocol):
+    """Gets pictures; infra.images.Images.fetch_all is one."""
+
+    def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
+
+
+class LookAt(Protocol):
+    """Looks at encoded pictures, or the crop of each, all in one batch; Eyes.look_at is one."""
+
+    def __call__(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /
+    ) -> Sequence[Look | Failure]: ...
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Fetches pictures and looks at them; `encoder` is the fingerprint of whoever makes the looks."""
+
+    fetch: Fetch
+    look_at: LookAt
+    encoder: str

@@ -1,0 +1,49 @@
+"""The words of infra.qdrant.plan in those of qdrant-client."""
+
+from collections.abc import Sequence
+
+from qdrant_client import models
+
+from infra.qdrant import stored
+from infra.qdrant.plan import VECTOR, AnyOf, Between, Condition, Field, NotAnyOf
+
+
+def index_of(field: Field) -> models.PayloadSchemaParams:
+    """How a payload field is indexed."""
+    match field.kind:
+        case "tenant" | "keyword":
+            keyword = models.KeywordIndexType.KEYWORD
+            return models.KeywordIndexParams(type=keyword, is_tenant=field.kind == "tenant")
+        case "float":
+            return models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
+        case "integer":
+            integer = models.IntegerIndexType.INTEGER
+            return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
+
+
+def upsert_of(revision: int, rows: Sequence[stored.Row]) -> models.UpsertOperation:
+    """The write of points of one revision, where the stored one is older."""
+    points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in rows]
+    where = filter_of([stored.older_than(revision)])
+    return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=where))
+
+
+def _named(row: stored.Row) -> models.VectorStruct:
+    return {VECTOR: row.vector} if row.vector else {}
+
+
+def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.Filter:
+    """All of the conditions, and one of the ids if there are any."""
+    must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
+    must_not: list[models.Condition] = []
+    for condition in wanted:
+        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
+    return models.Filter(must=must, must_not=must_not)
+
+
+def _lower(condition: Condition) -> models.FieldCondition:
+    match condition:
+        case AnyOf(field, values) | NotAnyOf(field, values):
+            return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
+        case Between(field, at_least, at_most, below):
+            return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))
