@@ -11,7 +11,7 @@ help:
 	@echo "make test       all tests"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here; writes bench.json"
-	@echo "make evaluate   how good it is on your pictures: make evaluate DATA=folder"
+	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
 	@echo "make setup | schemas | lock | clean"
 
@@ -45,8 +45,8 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench --json bench.json
 
 evaluate: $(READY)
-	@test -n "$(DATA)" || { echo "name a folder with pictures and labels.csv: make evaluate DATA=folder"; exit 2; }
-	$(BIN)/python -m tests.evaluation.evaluate "$(DATA)" --json evaluation.json
+	@test -n "$(DATA)" || { echo "name a folder with grocery, clothing and fashion: make evaluate DATA=folder"; exit 2; }
+	$(BIN)/python -m tests.evaluation.suite "$(DATA)" --json evaluation.json --page docs/evaluation.md
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.chaos --json chaos.json

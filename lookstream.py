@@ -3,6 +3,8 @@
 import typer
 
 import consumers.commands
+import consumers.evaluation.commands
+import consumers.fitting.commands
 import infra.commands
 import producers.commands
 import producers.demo.commands
@@ -15,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for folder in (infra, producers, producers.demo, consumers, schemas):
+for folder in (infra, producers, producers.demo, consumers, consumers.evaluation, consumers.fitting, schemas):
     app.add_typer(folder.commands.app)
 
 

@@ -1,0 +1,23 @@
+"""The baseline that colour names must beat: plain k-means over all pixels, and the name of the largest cluster."""
+
+import numpy as np
+from PIL.Image import Image, Resampling
+
+from consumers.vision.colour import Colours
+from schemas.searches import ColourName
+
+SIDE, CLUSTERS, ROUNDS = 32, 5, 10
+
+
+def dominant_by_kmeans(image: Image, colours: Colours) -> ColourName:
+    """The name of the centre of the largest of 5 clusters of an RGB picture's pixels; the same for each call."""
+    pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float64).reshape(-1, 3)
+    centres = pixels[np.random.default_rng(0).choice(len(pixels), CLUSTERS, replace=False)]
+    for _ in range(ROUNDS):
+        nearest = ((pixels[:, None] - centres) ** 2).sum(-1).argmin(1)
+        centres = np.stack(
+            [pixels[nearest == n].mean(0) if (nearest == n).any() else centres[n] for n in range(CLUSTERS)]
+        )
+    largest = centres[np.bincount(nearest, minlength=CLUSTERS).argmax()]
+    red, green, blue = (round(channel) for channel in largest)
+    return colours.name_of(red, green, blue)

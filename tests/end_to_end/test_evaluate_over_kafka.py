@@ -1,0 +1,52 @@
+"""`lookstream evaluate --through kafka`: a running system is judged from outside, and left as it was."""
+
+import csv
+import json
+from pathlib import Path
+
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.running import index_key, read_running
+from tests.end_to_end.system import System
+
+
+def live_points(system: System) -> int:
+    """How many pictures the index holds, whoever owns them."""
+    running = read_running(system.folder)
+    assert running is not None
+    assert running.index is not None
+    index = EmbeddedIndex(running.index, index_key(system.folder))
+    try:
+        return index.count()
+    finally:
+        index.close()
+
+
+def write_labels(discs: Path) -> Path:
+    """Each disc twice, once as query and once in the catalogue."""
+    path = discs / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "label", "category", "side"))
+        for picture in sorted(discs.glob("*.png")):
+            (discs / f"copy-{picture.name}").write_bytes(picture.read_bytes())
+            writer.writerow((picture.name, picture.stem, "discs", "catalogue"))
+            writer.writerow((f"copy-{picture.name}", picture.stem, "discs", "queries"))
+    return path
+
+
+def test_a_running_system_is_evaluated_and_left_as_it_was(system: System, discs: Path) -> None:
+    labels = write_labels(discs)
+    words = ("--catalog", f"{labels}:side=catalogue", "--queries", f"{labels}:side=queries", "--through", "kafka")
+    figures = json.loads(system.run("evaluate", *words, "--robustness", "2", "--json").stdout)
+    assert figures["through"] == "kafka"
+    assert figures["encoder"] == "fake:1"
+    assert figures["counts"]["queries"] == figures["counts"]["catalogue"] == 5
+    assert figures["weightings"]["similar"]["metrics"]["recall@1"]["value"] == 1
+    assert figures["robustness"]["drops"]["EXIF turn"]["recall@1"]["value"] == 0
+    assert figures["engine_recall"] is None
+    for one in figures["filtered"].values():
+        assert one["hits"] == one["satisfying"] > 0
+    system.wait_for(lambda: live_points(system) == 0, "what was put in to be removed")
+
+    direct = json.loads(system.run("evaluate", *words[:-1], "direct", "--robustness", "0", "--json").stdout)
+    assert direct["queries"] == figures["queries"]
