@@ -56,15 +56,11 @@ def stages(variant: int) -> tuple[Stage, ...]:
     last = len(STAGES) - 1
     return tuple(
         stage._replace(
-            width=_round_to_eight(stage.width * wider),
+            width=int(stage.width * wider + 4) // 8 * 8,  # the nearest multiple of 8
             repeats=stage.repeats if n in (0, last) else ceil(stage.repeats * deeper),
         )
         for n, stage in enumerate(STAGES)
     )
-
-
-def _round_to_eight(width: float) -> int:
-    return int(width + 4) // 8 * 8
 
 
 def middle_block(variant: int) -> int:
