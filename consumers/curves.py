@@ -110,7 +110,7 @@ class Calibration:
     same: Codes
 
     def curve(self, weights: Weights, *, studio: bool = False) -> Curve:
-        """The curve for what a photo, or a studio picture, scores under these weights; UNCALIBRATED for few points."""
+        """For what a photo, or a studio picture, scores under these weights; UNCALIBRATED for few points."""
         alike = self.studio == studio
         best = _scores(self.nulls[alike] if alike.any() else self.nulls, weights).max(1, initial=PAD)
         scores, same = self._neighbours(weights)

@@ -1,4 +1,4 @@
-"""Filters and crops as people type them: `category=Shoes`, `colour=#aa2233~15`, `price=10..50`, `0.1,0.2,0.5,0.5`."""
+"""Filters and crops as people type them: `category=Bags`, `colour=#aa2233~15`, `price=10..50`, `0.1,0.2,0.5,1`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

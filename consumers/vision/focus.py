@@ -20,9 +20,9 @@ LIKE = 3.0
 """CIE76 distance within which a border pixel has the border's own colour."""
 UNIFORM = 0.5
 """Share of such pixels from which a border is a studio's plain ground: all of 81 studio pictures and 99 % of 500
-catalogue pictures have it, none of 796 shop photos and 2 % of 500 photos of clothes (tests/evaluation)."""
+catalogue pictures have it, none of 796 shop photos and 2 % of 500 photos of clothes."""
 MIDDLE = 0.7
-"""Sides of the second view of a photo, as shares of the first's; beat a box drawn round what activates the network."""
+"""Sides of a photo's second view, as shares of the first's; beat a box round what activates the network."""
 
 
 @dataclass(frozen=True)

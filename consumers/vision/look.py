@@ -47,7 +47,7 @@ class Encoder(Protocol):
 
     @property
     def prepare(self) -> Callable[[Image, Box], Pixels]:
-        """A part of an upright RGB picture to the network's pixels, all of one shape; callable from many threads."""
+        """A part of an upright RGB picture to pixels, all of one shape; callable from many threads."""
 
     def run(self, batch: Sequence[Shown], /) -> Vector:
         """float32 [N, object_size + style_size] of N pictures with one view or more; both parts of unit length."""

@@ -12,7 +12,7 @@ import numpy as np
 from schemas.searches import DEFAULT_DISTANCE, ColourName, Swatch
 
 SIDE = 5.0
-"""Units of Lab between the middles of neighbouring cells: a distance is met to within half a cell's diagonal, 4.3."""
+"""Units of Lab from one cell's middle to the next: a distance is met to within half a cell's diagonal, 4.3."""
 COUNTS = 0.1
 """A swatch counts when it covers this share of the foreground; the largest always counts."""
 
@@ -40,7 +40,11 @@ def lab_of(code: str) -> Lab:
     """Lab of `#rrggbb`, white point D65. Source: IEC 61966-2-1 and CIE 15:2004, as in consumers/vision/lab.py."""
     share = np.array(list(bytes.fromhex(code[1:7]))) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    to_xyz = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
     xyz = np.array(to_xyz) @ linear / (0.95047, 1.0, 1.08883)
     x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * 841 / 108 + 4 / 29).tolist()
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)

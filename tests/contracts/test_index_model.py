@@ -145,7 +145,7 @@ def test_every_engine_answers_as_brute_force_does(
     tenant = f"t{uuid.uuid4().hex}"
     points = catalogue(tenant, seed)
     query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
-    plans = [SearchPlan(query, tenant, wanted, limit, min_score) for wanted in filters]
+    plans = [SearchPlan(query, tenant, wanted, limit=limit, min_score=min_score) for wanted in filters]
     index.upsert(points)
     for wanted, found in zip(plans, index.search(plans), strict=True):
         model = expected(points, wanted)

@@ -36,6 +36,11 @@ def test_no_filter_is_no_condition() -> None:
     assert parse_filters([]) == Filters()
 
 
+def test_a_colour_may_be_a_hex_code_with_or_without_a_distance() -> None:
+    texts = ["colour=#aa2233~15", "colour=#AA2233", "colour=red"]
+    assert parse_filters(texts).colours == ("#aa2233~15", "#AA2233", "red")
+
+
 def test_a_value_may_hold_an_equals_sign() -> None:
     assert parse_filters(["brand=a=b"]).brand == ("a=b",)
 
@@ -53,6 +58,10 @@ def test_a_range_may_be_open(text: str, low: float | None, high: float | None) -
         ("category", "NAME=VALUE"),
         ("category=", "NAME=VALUE"),
         ("colour=purpel", "black, white, grey"),
+        ("colour=#12345", "write #rrggbb"),
+        ("colour=#aa2233~0", "distance of 1 to 40"),
+        ("colour=#aa2233~41", "colour=#aa2233~41"),
+        ("colour=red~5", "colour=red~5"),
         ("source=shop", "'catalog' or 'social'"),
         ("price=10", "write a range"),
         ("price=..", "write a range"),

@@ -19,7 +19,7 @@ from infra.settings import Kafka
 from producers.commands import app
 from schemas.envelope import from_bytes
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted
-from schemas.searches import Hit, SearchRequest, SearchResult
+from schemas.searches import Hit, Likely, SearchRequest, SearchResult
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
 
 ROOT = Path(__file__).parents[2]
@@ -132,16 +132,17 @@ def test_items_are_deleted_in_the_topic_of_their_source(
 def hits_of(asked: SearchRequest) -> list[SearchResult]:
     hit = Hit(
         item_id="7", tenant="default", score=0.91, image=0, source="catalog", revision=1, title="Boot [red]\x1b[2J",
-        category="Boots", price=19.9, currency="EUR", colours=("red",),
+        category="Boots", price=19.9, currency="EUR", colours=("red",), confidence=0.83, category_confidence=0.9,
     )  # fmt: skip
-    return [SearchResult(request_id=asked.request_id, status="ok", hits=(hit,))]
+    likely = (Likely(name="Boots", confidence=0.97), Likely(name="Bags\x1b[2J", confidence=0.03))
+    return [SearchResult(request_id=asked.request_id, status="ok", hits=(hit,), categories=likely)]
 
 
 def test_a_search_prints_a_table_that_others_cannot_steer(here: Path, answer: Answering) -> None:
     with answer(hits_of):
         found = run("search", "a.png", "--crop", "0,0,0.5,0.5", "--filter", "category=Boots")
     assert found.exit_code == 0, found.output
-    for part in ("Boot [red]", "0.910", "Boots", "19.90 EUR", "1 hit in"):
+    for part in ("Boot [red]", "0.910", "83%", "Boots?", "19.90 EUR", "1 hit in", "looks like Boots (97%), Bags"):
         assert part in found.stdout
     assert "\x1b[2J" not in found.stdout
 
@@ -163,7 +164,7 @@ def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture:
 
     words = (
         "search a.png --crop 0,0,0.5,0.5 --top-k 3 --filter colour=red --filter price=1..2 --intent style "
-        "--min-score 0.2 --tenant shop --deadline 7 --sheet out.png"
+        "--min-score 0.2 --best-effort --tenant shop --deadline 7 --sheet out.png"
     )
     with answer(note):
         assert run(*words.split()).exit_code == 0
@@ -172,7 +173,7 @@ def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture:
     assert asked.crop is not None
     assert (asked.top_k, asked.intent, asked.min_score, asked.tenant) == (3, "style", 0.2, "shop")
     assert (asked.filters.colours, asked.filters.price_max) == (("red",), 2)
-    assert (asked.deadline_ms, asked.thumbnails) == (7000, True)
+    assert (asked.deadline_ms, asked.thumbnails, asked.strict) == (7000, True, False)
     with Image.open("out.png") as sheet:
         assert sheet.format == "PNG"
 

@@ -24,7 +24,10 @@ def hit(rank: int, thumbnail: bytes | None, title: str = "A blue boot of the fin
         revision=1,
         title=title,
         colours=("blue", "white"),
-        palette=(Swatch(hex="#2040c0", name="blue", share=0.7), Swatch(hex="#ffffff", name="white", share=0.3)),
+        palette=(
+            Swatch(hex="#2040c0", lab=(32.0, 36.0, -70.0), name="blue", share=0.7),
+            Swatch(hex="#ffffff", lab=(100.0, 0.0, 0.0), name="white", share=0.3),
+        ),
         thumbnail=thumbnail,
     )
 

@@ -87,11 +87,31 @@ def test_an_all_black_and_an_all_white_picture_have_their_names(colours: Colours
 
 def test_two_colours_are_named_largest_first(colours: Colours) -> None:
     image = product(PLAIN["red"])
-    ImageDraw.Draw(image).rectangle((70, 200, 170, 240), fill=PLAIN["navy"])
+    ImageDraw.Draw(image).rectangle((70, 150, 170, 190), fill=PLAIN["navy"])
     facts = colours.of(image)
     assert facts.names == ("red", "navy")
     assert [swatch.name for swatch in facts.palette][:2] == ["red", "navy"]
     assert sum(swatch.share for swatch in facts.palette) <= 1.001
+
+
+def test_who_wears_a_thing_does_not_name_it(colours: Colours) -> None:
+    worn = Image.new("RGB", (240, 320), "white")
+    draw = ImageDraw.Draw(worn)
+    draw.ellipse((90, 10, 150, 80), fill="#d8a987")
+    draw.rectangle((40, 110, 200, 310), fill="#c89677")
+    draw.rectangle((70, 90, 170, 220), fill=PLAIN["blue"])
+    assert colours.of(worn).names == ("blue",)
+    assert {"beige", "blue"} <= {swatch.name for swatch in colours.of(worn).palette}
+
+
+def test_a_thing_the_colour_of_skin_still_has_a_name(colours: Colours) -> None:
+    assert colours.of(product("#d8a987")).names == ("beige",)
+
+
+def test_a_thing_all_grey_is_grey_whatever_its_label(colours: Colours) -> None:
+    image = product(PLAIN["grey"])
+    ImageDraw.Draw(image).rectangle((110, 130, 130, 150), fill=PLAIN["blue"])
+    assert colours.of(image).names[0] == "grey"
 
 
 def test_a_busy_border_is_no_background(colours: Colours) -> None:
@@ -103,7 +123,9 @@ def test_a_busy_border_is_no_background(colours: Colours) -> None:
 
 def test_swatches_show_the_colour_that_was_there(colours: Colours) -> None:
     swatch = colours.of(product("#3377dd")).palette[0]
-    assert np.abs(np.array(list(bytes.fromhex(swatch.hex[1:]))) - (0x33, 0x77, 0xDD)).max() <= 8
+    rgb = np.array(list(bytes.fromhex(swatch.hex[1:])), np.uint8)
+    assert np.abs(rgb - np.array((0x33, 0x77, 0xDD), np.int16)).max() <= 8
+    assert swatch.lab == pytest.approx(to_lab(rgb).tolist(), abs=0.06)
 
 
 def test_histograms_tell_colours_apart_and_forgive_shades(colours: Colours) -> None:
