@@ -99,8 +99,8 @@ class Near(NamedTuple):
 class Calibration:
     """What was measured on `points` points: of null pictures and of sampled points, their best candidates.
 
-    `nulls` [n, c, 3] and `near` [m, c, 3] are cosines by part, filled up with PAD; `same` [m, c] goes with `near`,
-    and `studio` [n] tells which of the null pictures look like studio pictures.
+    `nulls` [n, c, 3] and `near` [m, c, 3] are cosines by part, filled up with PAD; `same` [m, c] goes with `near`.
+    `studio` [n] and `kinds` [m] tell which of the null pictures and of the points are studio pictures.
     """
 
     points: int
@@ -108,40 +108,44 @@ class Calibration:
     studio: Codes
     near: Floats
     same: Codes
+    kinds: Codes
 
     def curve(self, weights: Weights, *, studio: bool = False) -> Curve:
         """For what a photo, or a studio picture, scores under these weights; UNCALIBRATED for few points."""
         alike = self.studio == studio
         best = _scores(self.nulls[alike] if alike.any() else self.nulls, weights).max(1, initial=PAD)
-        scores, same = self._neighbours(weights)
+        scores, same, kinds = self._neighbours(weights)
         if len(scores) < ENOUGH or not len(best):
             return UNCALIBRATED
-        threshold = _threshold(best, scores[:, 0])
+        # What studio pictures score with each other says nothing of photos among them: those score far less.
+        mine = kinds == studio if np.sum(kinds == studio) >= ENOUGH else np.zeros(len(kinds), bool)
+        threshold = _threshold(best, scores[:, 0], MARGIN if mine.any() else 0.0)
         scale = max(float(np.median(scores[:, 0])) - threshold, LEAST_SCALE)
-        labelled = (same != UNKNOWN) & (scores >= threshold)
+        labelled = (same != UNKNOWN) & (scores >= threshold) & mine[:, None]
         intercept, slope = _fitted((scores[labelled] - threshold) / scale, same[labelled] == SAME)
         return Curve(threshold, scale, intercept, slope)
 
     def note(self) -> dict[str, object]:
         """As plain JSON values."""
         floats = {"nulls": packed(self.nulls), "near": packed(self.near)}
-        return {"points": self.points, **floats, "studio": packed(self.studio), "same": packed(self.same)}
+        codes = {"studio": packed(self.studio), "same": packed(self.same), "kinds": packed(self.kinds)}
+        return {"points": self.points, **floats, **codes}
 
-    def _neighbours(self, weights: Weights) -> tuple[Floats, Codes]:
-        """Scores of the best neighbours of each sampled point that has any, best first, and whether they agree."""
+    def _neighbours(self, weights: Weights) -> tuple[Floats, Codes, Codes]:
+        """Scores of the best neighbours of each sampled point that has any, whether they agree, and its kind."""
         scores = _scores(self.near, weights)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
         best, same = np.take_along_axis(scores, order, 1), np.take_along_axis(self.same, order, 1)
         has_any = best.max(1, initial=PAD) > -1
-        return best[has_any], np.where(best > -1, same, UNKNOWN)[has_any]
+        return best[has_any], np.where(best > -1, same, UNKNOWN)[has_any], self.kinds[has_any]
 
 
 def calibration_of(note: Mapping[str, object]) -> Calibration:
     """The calibration in a note."""
     nulls, near = (unpacked(note[name]).astype(np.float32) for name in ("nulls", "near"))
-    studio, same = (unpacked(note[name]).astype(np.int8) for name in ("studio", "same"))
+    studio, same, kinds = (unpacked(note[name]).astype(np.int8) for name in ("studio", "same", "kinds"))
     points = note["points"]
-    return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same)
+    return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same, kinds)
 
 
 def stacked(probes: list[Near]) -> tuple[Floats, Codes]:
@@ -178,10 +182,10 @@ def _scores(cosines: Floats, weights: Weights) -> Floats:
     return scores
 
 
-def _threshold(nulls: Floats, near: Floats) -> float:
+def _threshold(nulls: Floats, near: Floats, margin: float) -> float:
     """Where to cut, by the best score of each null picture and of each point among the others."""
     unrelated, related = float(np.quantile(nulls, NULL_QUANTILE)), float(np.quantile(near, NEAR_QUANTILE))
-    return min(unrelated + MARGIN * max(related - unrelated, 0.0), related)
+    return min(unrelated + margin * max(related - unrelated, 0.0), related)
 
 
 def _logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:

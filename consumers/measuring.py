@@ -26,11 +26,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A look whose best candidates are wanted, among the items other than its own, and its given category."""
+    """A look whose best candidates are wanted, among the items other than its own; its given category and kind."""
 
     look: Floats
     item_id: str | None = None
     category: str | None = None
+    studio: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,22 @@ class Measuring:
             among_nulls += self._near(few, NULL_CANDIDATES)
             yield
         among_points: list[Near] = []
+        kinds: list[bool] = []
         for some in _sliced(list(self.index.sample(self.tenant, SAMPLES).items())):
-            among_points += self._near(self._probes(dict(some)), CANDIDATES)
+            probes = self._probes(dict(some))
+            among_points += self._near(probes, CANDIDATES)
+            kinds += [probe.studio for probe in probes]
             yield
-        return Calibration(points, stacked(among_nulls)[0], nulls.studio, *stacked(among_points))
+        near, same = stacked(among_points)
+        return Calibration(points, stacked(among_nulls)[0], nulls.studio, near, same, np.array(kinds, np.int8))
 
     def _probes(self, sampled: Mapping[str, Payload]) -> list[Probe]:
         looks = self.index.vectors(list(sampled))
         known = [(looks[id], payload) for id, payload in sampled.items() if id in looks]
-        return [Probe(look, str(payload["item_id"]), given_category(payload)) for look, payload in known]
+        return [
+            Probe(look, str(payload["item_id"]), given_category(payload), payload.get("studio") == "true")
+            for look, payload in known
+        ]
 
     def _near(self, probes: Sequence[Probe], candidates: int) -> list[Near]:
         found = self.index.search([plan for probe in probes for plan in self._plans(probe, candidates)])

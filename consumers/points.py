@@ -52,6 +52,7 @@ def live_point(item: ItemUpserted, image: int, data: bytes, look: Look, encoder:
         "sha256": sha256(data).hexdigest(),
         "image": _where(item.images[image]),
         "colours": list(look.colours),
+        "studio": str(look.studio).lower(),
         "shades": shades_of(look.colours, look.palette),
         "palette": [swatch.model_dump() for swatch in look.palette],
         "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,

@@ -1,8 +1,9 @@
 """Search requests and their results."""
 
+import re
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from schemas.failures import Code
 from schemas.items import ImageRef, ItemId, Name, Source, Tenant
@@ -14,10 +15,21 @@ ColourName = Literal[
 ]  # fmt: skip
 DEFAULT_DISTANCE = 10
 """How far a colour may lie from one asked for by its hex code, unless the filter says."""
+COLOUR_PATTERN = rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$"
+
+
+def _known_colour(colour: str) -> str:
+    if re.fullmatch(COLOUR_PATTERN, colour) is None:
+        names = ", ".join(get_args(ColourName))
+        raise ValueError(f"a colour is one of {names}, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40")
+    return colour
+
+
 ColourFilter = Annotated[
     str,
+    AfterValidator(_known_colour),
     Field(
-        pattern=rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$",
+        json_schema_extra={"pattern": COLOUR_PATTERN},
         description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
         f"(CIE76; {DEFAULT_DISTANCE} unless given) from a swatch with a tenth of the picture or more",
     ),

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from infra.running import read_running
 from infra.settings import Settings, describe_settings
@@ -61,7 +63,20 @@ def folder(tmp_path: Path, discs: Path) -> Path:
     note = {"type": "Note", "id": "https://social.example/1", "attachment": [image], "content": "look"}
     post = {"type": "Create", "actor": "https://social.example/@ana", "published": "2026-05-01T10:00:00Z"}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post | {"object": note}) + "\n")
+    draw_labelled(tmp_path)
     return tmp_path
+
+
+def draw_labelled(folder: Path) -> None:
+    """labels.csv, as evaluate and fit take it: noise of three colours and three grains."""
+    draw = np.random.default_rng(0)
+    rows = ["image,label,split"]
+    for n in range(36):
+        colour, grain = ((200, 40, 40), (40, 160, 60), (40, 60, 200))[n % 3], (2, 8, 24)[n % 3]
+        coarse = draw.normal(0, 40, (96 // grain, 96 // grain, 1)).repeat(grain, 0).repeat(grain, 1)
+        Image.fromarray(np.clip(coarse + colour, 0, 255).astype(np.uint8)).save(folder / f"noise-{n}.png")
+        rows.append(f"noise-{n}.png,{['red', 'green', 'blue'][n % 3]},{'val' if n < 6 else 'train'}")
+    (folder / "labels.csv").write_text("\n".join(rows))
 
 
 @pytest.fixture
@@ -80,7 +95,8 @@ def test_every_command_for_ones_own_pictures_runs_as_written(system: System, fol
             system.wait_for(partial(all_indexed, system), "the items to be indexed")
         done = run(["sh", "-c", command], folder, system.environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert (folder / "hits.png").exists()
+    for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
+        assert (folder / written).exists(), written
 
 
 def test_make_demo_ends_well_and_leaves_its_pictures_and_figures(tmp_path: Path) -> None:

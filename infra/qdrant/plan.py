@@ -160,7 +160,7 @@ class Index(Protocol):
         """The vector of each live point that exists."""
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
-        """Up to `limit` live points of a tenant, by id: `item_id`, `category` and `category_source` of each.
+        """Up to `limit` live points of a tenant, by id, with their item_id, category, category_source and studio.
 
         Always the same ones while the index does not change: the first by id, which is fair, for ids are hashes."""
 

@@ -27,7 +27,7 @@ META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
 
 LIVE_ALONE = AnyOf("state", (LIVE,))
 
-SAMPLED = ["item_id", "category", "category_source"]
+SAMPLED = ["item_id", "category", "category_source", "studio"]
 """The payload keys that a sample tells."""
 
 

@@ -65,7 +65,7 @@ def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
 
 def payload(index: Index, item: str) -> dict[str, object]:
     told = index.sample("default", 100)[point_id("default", item, 0)]
-    return {name: value for name, value in told.items() if name != "item_id"}
+    return {name: value for name, value in told.items() if name.startswith("category")}
 
 
 def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_have(

@@ -15,6 +15,7 @@ from consumers.curves import (
     SAME,
     UNCALIBRATED,
     UNKNOWN,
+    UNLABELLED,
     Calibration,
     Curve,
     Floats,
@@ -38,7 +39,8 @@ def lone(values: Floats) -> Floats:
 
 def measured(nulls: Floats, near: Floats, same: Floats | None = None) -> Calibration:
     agree = np.full((len(near), 1), UNKNOWN, np.int8) if same is None else same.astype(np.int8)[:, None]
-    return Calibration(len(near), lone(nulls), np.zeros(len(nulls), np.int8), lone(near), agree)
+    photos, points = (np.zeros(len(some), np.int8) for some in (nulls, near))
+    return Calibration(len(near), lone(nulls), photos, lone(near), agree, points)
 
 
 @given(scores, st.floats(-0.5, 0.9), st.floats(0.05, 1), st.floats(0.5, 9))
@@ -83,7 +85,8 @@ def test_photos_and_studio_pictures_have_thresholds_of_their_own() -> None:
     near = np.full(ENOUGH, 0.9, np.float32)
     mixed = replace(measured(np.array([0.2] * 50 + [0.6] * 50, np.float32), near), studio=np.repeat([0, 1], 50))
     assert mixed.curve(OBJECT).threshold == pytest.approx(0.2 + MARGIN * 0.7)
-    assert mixed.curve(OBJECT, studio=True).threshold == pytest.approx(0.6 + MARGIN * 0.3)
+    studio = replace(mixed, kinds=np.ones(ENOUGH, np.int8))
+    assert studio.curve(OBJECT, studio=True).threshold == pytest.approx(0.6 + MARGIN * 0.3)
 
 
 def test_the_curve_tells_the_share_of_right_neighbours() -> None:
@@ -106,12 +109,24 @@ def test_a_few_labels_move_the_curve_but_little() -> None:
     assert without - 0.25 < with_one < without
 
 
+def test_what_studio_pictures_score_with_each_other_says_nothing_of_photos() -> None:
+    near, nulls = np.linspace(0.6, 0.9, 40, dtype=np.float32), np.full(200, 0.2, np.float32)
+    among_photos = measured(nulls, near, np.full(40, OTHER))
+    among_studio = replace(among_photos, kinds=np.ones(40, np.int8))
+    of_photos, of_studio = among_photos.curve(OBJECT), among_studio.curve(OBJECT)
+    assert of_studio.threshold == pytest.approx(0.2)
+    assert of_photos.threshold > 0.25
+    assert (of_studio.intercept, of_studio.slope) == pytest.approx(UNLABELLED)
+    assert of_studio.of(np.array([0.7])) > of_photos.of(np.array([0.7]))
+
+
 def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
     rng = np.random.default_rng(2)
     nulls, near = (rng.uniform(low, high, (200, 8, 3)).astype(np.float32) for low, high in ((-0.2, 0.4), (0.5, 1)))
     weights = Weights(object=0.5, style=0.3, colour=0.4)
     shares = np.array([0.5, 0.3, 0.4], np.float32) / np.float32(1.2)
-    curve = Calibration(1, nulls, np.zeros(200, np.int8), near, np.full((200, 8), UNKNOWN, np.int8)).curve(weights)
+    photos, unknown = np.zeros(200, np.int8), np.full((200, 8), UNKNOWN, np.int8)
+    curve = Calibration(1, nulls, photos, near, unknown, photos).curve(weights)
     unrelated, related = (np.quantile((part @ shares).max(1), q) for part, q in ((nulls, 0.95), (near, 0.05)))
     assert curve.threshold == pytest.approx(unrelated + MARGIN * (related - unrelated), abs=1e-6)
 
@@ -120,10 +135,12 @@ def test_a_calibration_survives_its_note() -> None:
     rng = np.random.default_rng(3)
     probes = [Near(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * ENOUGH]
     near, same = stacked(probes)
-    before = Calibration(7, rng.random((6, 2, 3), np.float32), np.array([0, 1] * 3, np.int8), near, same)
+    kinds = rng.integers(0, 2, len(near)).astype(np.int8)
+    before = Calibration(7, rng.random((6, 2, 3), np.float32), np.array([0, 1] * 3, np.int8), near, same, kinds)
     after = calibration_of(json.loads(json.dumps(before.note())))
     assert after.points == 7
     assert np.array_equal(after.same, before.same)
+    assert np.array_equal(after.kinds, before.kinds)
     for name, weights in INTENTS.items():
         ours, theirs = before.curve(weights), after.curve(weights)
         assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3), name
