@@ -19,23 +19,24 @@ Halves = NDArray[np.float16]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-MOST_LABELS = 32
-"""Labels in a batch, unless it would then hold more than EACH pictures of one."""
-EACH = 8
-EYE = -1e9
-"""The similarity of a picture to itself, which must not count."""
+LABELS = 32
+"""Labels in a batch at most: the more, the fewer pictures of each are left to attract each other."""
+STRENGTH = 0.047
+"""Root mean square of the axes that training starts from. Rows come out at length 1, so that it changes no cosine,
+but how far a step goes."""
+NEVER = -1e9
+"""The likeness of a picture to itself, which must not count."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a head is trained; chosen on the validation splits of two sets of photos (DECISIONS.md)."""
 
-    epochs: int = 30
+    epochs: int = 60
     batch: int = 256
     temperature: float = 0.1
     rate: float = 3e-3
-    dropout: float = 0.3
-    """Share of the features that a picture loses each time: no label can lean on a few of them."""
+    """Of AdamW, for axes of which a number is about STRENGTH."""
     seed: int = 0
 
 
@@ -66,8 +67,9 @@ def train_head(examples: Examples, start: Floats, recipe: Recipe) -> Iterator[Ep
 
     The same seed gives the same axes on the same machine.
     """
-    chance, noise = np.random.default_rng(recipe.seed), torch.Generator().manual_seed(recipe.seed)
-    axes = torch.from_numpy(start.astype(np.float32)).clone().requires_grad_()
+    chance = np.random.default_rng(recipe.seed)
+    strength = float(np.sqrt(np.mean(np.square(start))))
+    axes = torch.from_numpy(start.astype(np.float32) * np.float32(STRENGTH / strength)).requires_grad_()
     steps = max(1, len(examples.labels) // recipe.batch)
     walker = torch.optim.AdamW([axes], lr=recipe.rate, weight_decay=1e-4)
     pace = torch.optim.lr_scheduler.CosineAnnealingLR(walker, steps * recipe.epochs)
@@ -75,9 +77,9 @@ def train_head(examples: Examples, start: Floats, recipe: Recipe) -> Iterator[Ep
         losses = []
         for _ in range(steps):
             chosen = _draw(examples.labels, recipe.batch, chance)
-            mixed = _hide(_mix(examples, chosen, chance), recipe.dropout, noise)
+            rows = normalize(_mix(examples, chosen, chance) @ axes, dim=1)
             labels = torch.from_numpy(examples.labels[chosen])
-            loss = supervised_contrast(normalize(mixed @ axes, dim=1), labels, recipe.temperature)
+            loss = supervised_contrast(rows, labels, recipe.temperature)
             walker.zero_grad()
             torch.autograd.backward(loss)
             walker.step()
@@ -92,7 +94,7 @@ def supervised_contrast(rows: Tensor, labels: Tensor, temperature: float) -> Ten
     Rows whose label no other row has only repel; 0 when no two rows share one.
     """
     itself = torch.eye(len(rows), dtype=torch.bool)
-    likeness = (rows @ rows.T / temperature).masked_fill(itself, EYE)
+    likeness = (rows @ rows.T / temperature).masked_fill(itself, NEVER)
     log_shares = likeness - likeness.logsumexp(1, keepdim=True)
     same = (labels[:, None] == labels[None]) & ~itself
     pulls = -(log_shares * same).sum(1) / same.sum(1).clamp_min(1)
@@ -102,7 +104,7 @@ def supervised_contrast(rows: Tensor, labels: Tensor, temperature: float) -> Ten
 def _draw(labels: Integers, batch: int, chance: np.random.Generator) -> Integers:
     """The places of about `batch` pictures, as many of each of some labels."""
     order = chance.permutation(len(labels))
-    names = chance.permutation(np.unique(labels))[: max(MOST_LABELS, batch // EACH)]
+    names = chance.permutation(np.unique(labels))[:LABELS]
     each = max(2, batch // len(names))
     return np.concatenate([order[labels[order] == name][:each] for name in names])
 
@@ -114,8 +116,3 @@ def _mix(examples: Examples, chosen: Integers, chance: np.random.Generator) -> T
     return torch.from_numpy(
         wide * share + middle * (1 - share) - examples.means[examples.studio[chosen].astype(int)]
     )
-
-
-def _hide(rows: Tensor, share: float, noise: torch.Generator) -> Tensor:
-    """Dropout with a generator of its own, which torch's has not: global random state stays untouched."""
-    return rows * (torch.rand(rows.shape, generator=noise) >= share)

@@ -9,6 +9,7 @@ same thing (recall@1 .451, not .429: DECISIONS.md).
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -192,7 +193,8 @@ def backbone_of(path: Path) -> str:
 def as_stored(tensors: Mapping[str, Floats]) -> dict[str, NDArray[np.float16] | Floats]:
     """The tensors in the precision in which a file holds them."""
     return {
-        name: value.astype(np.float16 if name.endswith(".axes") else np.float32) for name, value in tensors.items()
+        name: value.astype(np.float16) if name.endswith(".axes") else value.astype(np.float32)
+        for name, value in tensors.items()
     }
 
 
@@ -203,5 +205,14 @@ def write_projection(path: Path, tensors: Mapping[str, Floats], said: Mapping[st
     """
     halves = as_stored(tensors)
     # safetensors writes the bytes as they lie, whatever the order of the axes.
-    save_file({name: np.ascontiguousarray(value) for name, value in halves.items()}, path, dict(said))
+    path.write_bytes(
+        _in_order(save({name: np.ascontiguousarray(value) for name, value in halves.items()}, dict(said)))
+    )
     path.chmod(0o644)
+
+
+def _in_order(file: bytes) -> bytes:
+    """The same safetensors file with a sorted header: its notes come in any order, equal files must be equal."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return file[:8] + header.encode().ljust(end - 8) + file[end:]

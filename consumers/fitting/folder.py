@@ -1,0 +1,41 @@
+"""The folder that is written: whole or not at all, and never over something else."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.console import BadInput
+from infra.encoder import FITTED
+
+
+def check_out(out: Path, *, force: bool) -> None:
+    """Raises BadInput when a folder cannot be put there."""
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise BadInput(f"--out {out} is there and no folder: name a new one")
+    if not any(out.iterdir()):
+        return
+    if not (out / FITTED).is_file():
+        raise BadInput(f"--out {out} holds something else than an encoder: name a new or an empty folder")
+    if not force:
+        raise BadInput(f"--out {out} holds an encoder already: name another folder, or --force to replace it")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `out` when all went well, and else is gone."""
+    draft, old = (out.parent / f".{out.name}.{os.getpid()}.{what}" for what in ("new", "old"))
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if out.exists():
+            out.rename(old)
+        draft.rename(out)
+    except OSError as error:
+        raise BadInput(f"--out {out} cannot be written: {error.strerror}") from None
+    finally:
+        for left in (draft, old):
+            shutil.rmtree(left, ignore_errors=True)
