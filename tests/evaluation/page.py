@@ -70,7 +70,11 @@ LINES = (
         "fashion, first named colour agrees with baseColour", FASHION,
         lambda f: f.colours.share["first"] if f.colours else None, "at least .75",
     ),
-    Line("... gain over k-means", FASHION, lambda f: f.colours.gain if f.colours else None, "at least .15"),
+    Line("... any of its names, 1 to 3, agrees", FASHION, lambda f: f.colours.share["any"] if f.colours else None),
+    Line(
+        "... gain of the first over k-means on all pixels", FASHION,
+        lambda f: f.colours.gain if f.colours else None, "at least .15",
+    ),
     Line("fashion, same usage elsewhere, intent `style`", FASHION, _same("usage", "style")),
     Line("... gain over the object part alone", FASHION, _gain("usage", "style")),
     Line("fashion, same season elsewhere, intent `style`", FASHION, _same("season", "style")),
