@@ -20,7 +20,7 @@ ALIKE = 0.998
 """Least cosine of two vectors of one picture: a batch may round otherwise, above all in bfloat16."""
 
 
-@pytest.fixture(scope="module", params=["fast", "best", "fake", *FAMILIES])
+@pytest.fixture(scope="module", params=["fast", "fake", *FAMILIES])
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     name = request.param
     if name in FAMILIES:
