@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from infra.console import takes
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer()
 
