@@ -95,7 +95,7 @@ def moments(middle: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Look:
+class Features:
     """Prepared views, uint8 [N, side, side, 3], to float32 features [N, f], by every eye."""
 
     eyes: tuple[Eye, ...]
@@ -125,10 +125,10 @@ def open_eye(variant: int, side: int, runtime: Runtime) -> Eye:
 def open_profile(name: str, runtime: Runtime) -> Backbone:
     """The backbone called `fast`, `balanced` or `best`; raises EncoderUnavailable without its weights."""
     variants, side = PROFILES[name]
-    look = Look(tuple(open_eye(variant, side, runtime) for variant in variants), runtime.dtype)
+    features = Features(tuple(open_eye(variant, side, runtime) for variant in variants), runtime.dtype)
     width = stages(variants[-1])[3].width
     sizes = HEAD * len(variants), 2 * width
-    return Backbone(name, _digest(name), *sizes, partial(prepare, side=side), look, runtime)
+    return Backbone(name, _digest(name), *sizes, partial(prepare, side=side), features, runtime)
 
 
 def _digest(name: str) -> str:
