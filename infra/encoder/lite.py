@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import HEAD, Maps, from_checkpoint, stages
+from infra.encoder.efficientnet import HEAD, TEXTURES, Maps, from_checkpoint, stages
 from infra.encoder.fused import fuse
 from infra.encoder.runtime import Backbone, Box, Runtime, unit
 
@@ -126,7 +126,7 @@ def open_profile(name: str, runtime: Runtime) -> Backbone:
     """The backbone called `fast`, `balanced` or `best`; raises EncoderUnavailable without its weights."""
     variants, side = PROFILES[name]
     features = Features(tuple(open_eye(variant, side, runtime) for variant in variants), runtime.dtype)
-    width = stages(variants[-1])[3].width
+    width = stages(variants[-1])[TEXTURES].width
     sizes = HEAD * len(variants), 2 * width
     return Backbone(name, _digest(name), *sizes, partial(prepare, side=side), features, runtime)
 
