@@ -5,7 +5,7 @@ object = unit(features - mean of their kind) @ axes       the base: whitened wit
 style  = the same, of the features for style
 
 A kind is studio pictures or photos. Taking away each kind's own mean lets a photo find the studio picture of the
-same thing (recall@1 .451, not .429: DECISIONS.md).
+same thing (DECISIONS.md).
 """
 
 import hashlib
