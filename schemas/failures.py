@@ -32,6 +32,10 @@ class Code(StrEnum):
     ITEM_UNKNOWN = "item_unknown"
     REPLY_REFUSED = "reply_refused"
     VECTOR_INVALID = "vector_invalid"
+    IMAGE_DIFFERS = "image_differs"
+    IMAGE_CRASHED = "image_crashed"
+    REVISION_CONFLICT = "revision_conflict"
+    WORKER_KILLED = "worker_killed"
 
 
 class Failure(Exception):
@@ -48,7 +52,14 @@ class Rejected(Failure):
 
 
 class TryLater(Failure):
-    """May work later, for this event alone: a picture's host that is slow, say."""
+    """May work later, for this event alone: a picture's host that is slow, say.
+
+    `tries` is how many of the retry topics it may go through before it is dead-lettered.
+    """
+
+    def __init__(self, code: Code, message: str, tries: int = 3) -> None:
+        super().__init__(code, message)
+        self.tries = tries
 
 
 class Unavailable(Exception):

@@ -46,6 +46,16 @@ Source = Annotated[
 ]
 
 
+Sha256 = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the encoded picture, in hex: a picture that the index has already is not fetched "
+        "again, and one whose bytes differ is refused",
+    ),
+]
+
+
 class InlineImage(Model):
     """A picture that travels inside the event."""
 
@@ -62,6 +72,7 @@ class UrlImage(Model):
 
     kind: Literal["url"] = "url"
     url: str = Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https address")
+    sha256: Sha256 = None
 
 
 class S3Image(Model):
@@ -70,6 +81,7 @@ class S3Image(Model):
     kind: Literal["s3"] = "s3"
     bucket: str = Field(pattern=r"^[a-z0-9.-]{3,63}$", description="Bucket name")
     key: str = Field(min_length=1, max_length=1024, description="Object key in the bucket")
+    sha256: Sha256 = None
 
 
 class FileImage(Model):
@@ -78,6 +90,7 @@ class FileImage(Model):
     kind: Literal["file"] = "file"
     root: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings")
     path: str = Field(min_length=1, max_length=1024, description="Path below that folder, with / between parts")
+    sha256: Sha256 = None
 
 
 ImageRef = Annotated[InlineImage | UrlImage | S3Image | FileImage, Field(discriminator="kind")]

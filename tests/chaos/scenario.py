@@ -1,0 +1,79 @@
+"""What a chaos test is: a promise, a run that must keep it, and a control without the safeguard that must break it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is: `share` of the figures that the promise names (1: all of them), and its seed."""
+
+    share: float = 1.0
+    seed: int = 1
+
+    def of(self, full: int, least: int = 1) -> int:
+        """This share of a full figure, `least` at the least."""
+        return max(least, round(full * self.share))
+
+
+@dataclass
+class Report:
+    """What a run came to: what was promised with what was seen, and figures for people."""
+
+    broken: list[str] = field(default_factory=list)
+    """A sentence for each promise that was not kept; empty when all were."""
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def expect(self, what: str, seen: object, wanted: object) -> None:
+        """Note a figure, and that it must be exactly this."""
+        self.figures[what] = seen if isinstance(seen, int | float | str) else str(seen)
+        if seen != wanted:
+            self.broken.append(f"{what}: {seen}, not {wanted}")
+
+    def expect_at_most(self, what: str, seen: float, limit: float) -> None:
+        """Note a figure, and that it must not be above this."""
+        self.figures[what] = seen
+        if not seen <= limit:
+            self.broken.append(f"{what}: {seen}, above {limit}")
+
+    def expect_at_least(self, what: str, seen: float, least: float) -> None:
+        """Note a figure, and that it must not be below this."""
+        self.figures[what] = seen
+        if not seen >= least:
+            self.broken.append(f"{what}: {seen}, below {least}")
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.broken
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure how long the run takes, in seconds."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds = round(time.monotonic() - started, 1)
+
+
+Run = Callable[[Path, Size], Report]
+"""A run in an empty folder of its own; it leaves no process behind."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One chaos test."""
+
+    name: str
+    promise: str
+    """What is promised, in one sentence with its figures."""
+    run: Run
+    control: Run
+    """The same without the safeguard: its report must have something broken."""
+    short: float | None = None
+    """The share of the figures with which `make test` runs it; none: only `make chaos` does."""
