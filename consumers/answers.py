@@ -1,7 +1,7 @@
 """Answers: every search request gets one result, on the topic and partition that it asked for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from consumers.worker import Sink
@@ -15,6 +15,11 @@ ANONYMOUS = "unknown"
 """The request id in an answer to a record that could not even be read so far."""
 
 
+def everywhere(_topic: str, _partition: int | None) -> bool:
+    """For sinks that deliver wherever they are told."""
+    return True
+
+
 @dataclass(frozen=True)
 class Findings:
     """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that."""
@@ -26,11 +31,12 @@ class Findings:
 
 
 class Answers:
-    """Sends results back to whoever asked."""
+    """Sends results back to whoever asked. `exists` tells whether a topic has a partition (None: any at all)."""
 
-    def __init__(self, sink: Sink, encoder: str) -> None:
+    def __init__(self, sink: Sink, encoder: str, exists: Callable[[str, int | None], bool] = everywhere) -> None:
         self._sink = sink
         self._encoder = encoder
+        self._exists = exists
 
     def found(self, event: Event, request: SearchRequest, findings: Findings, times: SearchTimes) -> None:
         """The search worked, whether or not anything was found."""
@@ -65,19 +71,40 @@ class Answers:
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         """A request that could not be read is answered too, if it says who asked."""
-        extra = event.extra if event else {n: v.decode("utf-8", "replace") for n, v in record.headers.items() if v}
-        asked = extra.get(CORRELATION_ID, ANONYMOUS)
-        request_id = asked if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", asked) else ANONYMOUS
-        self.rejected(extra, request_id, failure)
+        extra = event.extra if event else texts_of(record)
+        self.rejected(extra, request_id_of(extra), failure)
 
     def _send(self, result: SearchResult, extra: Mapping[str, str]) -> None:
-        """A reply-to that is not allowed is not followed: the answer goes to the common topic."""
-        wanted = extra.get(REPLY_TO, SEARCH_RESULTS)
-        topic = wanted if re.fullmatch(REPLY_TO_PATTERN, wanted) else SEARCH_RESULTS
-        partition = extra.get(REPLY_PARTITION, "")
-        place = int(partition) if re.fullmatch(r"\d{1,4}", partition) else None
+        """A place that is not allowed, or does not exist, is not followed: the answer goes to the common topic."""
+        topic, place = reply_topic(extra), _partition(extra)
+        if not self._exists(topic, None):
+            topic = SEARCH_RESULTS
+        if not self._exists(topic, place):
+            place = None  # a record for a partition that is not there is never delivered, and holds up all others
         event = Event(result, extra={CORRELATION_ID: result.request_id})
         self._sink.send(topic, result.request_id, event, partition=place)
+
+
+def texts_of(record: Record) -> dict[str, str]:
+    """The headers of a record as text."""
+    return {name: value.decode("utf-8", "replace") for name, value in record.headers.items() if value}
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """Whom the answer to a request is for, by its headers."""
+    asked = headers.get(CORRELATION_ID, ANONYMOUS)
+    return asked if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", asked) else ANONYMOUS
+
+
+def reply_topic(headers: Mapping[str, str]) -> str:
+    """Where the answer to a request goes, by its headers: the common topic unless another is allowed."""
+    wanted = headers.get(REPLY_TO, SEARCH_RESULTS)
+    return wanted if re.fullmatch(REPLY_TO_PATTERN, wanted) else SEARCH_RESULTS
+
+
+def _partition(headers: Mapping[str, str]) -> int | None:
+    told = headers.get(REPLY_PARTITION, "")
+    return int(told) if re.fullmatch(r"[0-9]{1,4}", told) else None
 
 
 def _nothing(findings: Findings) -> str:

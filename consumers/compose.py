@@ -5,44 +5,58 @@ It stands apart from commands.py because it imports everything, and `lookstream 
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
+from consumers.answered import Answered
 from consumers.answers import Answers
+from consumers.attempts import Attempts
 from consumers.category import Categories
 from consumers.confidence import SOON, WHENEVER, Confidence
 from consumers.curves import Parts
+from consumers.decoding import Decoders
+from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
+from consumers.hands import Hands, Job
 from consumers.index import IndexItems
+from consumers.lanes import Lanes
 from consumers.query import AnswerSearches
+from consumers.settle import Gate, Settler, due_time
 from consumers.sight import Sight
+from consumers.valve import OpenValve, Valve
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
-from consumers.worker import Batches, Job, Worker
+from consumers.worker import Batches, Sink, Worker
 from infra.encoder import open_encoder
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, check_broker
+from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once, check_broker
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
 from infra.qdrant.server import open_server
 from infra.running import index_key, reach_index, reach_kafka
+from infra.secrets import redaction
 from infra.settings import Kafka, Settings
+from infra.settings import Worker as WorkerSettings
+from infra.slots import slot
 from schemas.failures import Unavailable
-from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS
+from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, SEARCH_REQUESTS, retry_topic
 
-INDEX_GROUP, QUERY_GROUP = "lookstream-index", "lookstream-query"
-"""Consumer groups: workers of one group share the partitions."""
+QUERY_GROUP = "lookstream-query"
+"""The consumer group of the query workers; those of the index workers are called by their lanes."""
+RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for delay in RETRY_DELAYS)
 PATIENCE_SECONDS = 30.0
 """How long a starting worker waits for an index that is away."""
 AGAIN_SECONDS = 0.5
-ITEM_FETCH_WAIT_MS = 25
+ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 25, 250
 """Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
+RETRY_RECORDS = 16
+"""A batch of the lane of retries: small, for the other lane waits for the encoder meanwhile."""
 COMMIT_SECONDS = 2.0
 """How often the index worker commits; what was done since is done again, to no effect, after a crash."""
 
@@ -51,53 +65,137 @@ COMMIT_SECONDS = 2.0
 class Shop:
     """What both workers are made of."""
 
+    settings: Settings
     kafka: Kafka
     index: Index
     eyes: Eyes
-    sight: Sight
-    sink: EventSink
+    slot: str
+
+    @property
+    def encoder(self) -> str:
+        """The fingerprint of the encoder."""
+        return self.eyes.encoder.fingerprint
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where the index worker takes events from, and what is particular to that."""
+
+    name: str
+    topics: tuple[str, ...]
+    fetch_wait_ms: int
+    records: int
+    patience_s: float | None
+    """Seconds that a batch waits for its pictures; none: as long as a download may take."""
+    gate: Gate
+    heartbeat: Path | None = None
 
 
 @contextmanager
-def index_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]:
-    """The worker that takes item events; closes all that it holds at the end."""
+def index_worker(
+    settings: Settings, heartbeat: Path | None, delays: Mapping[str, float] = RETRY_DELAYS
+) -> Iterator[Lanes]:
+    """The worker that takes item events, in two lanes; closes all that it holds at the end.
+
+    `delays` are the seconds that each retry topic waits.
+    """
+    given = settings.worker
+    valve = Valve(given.dead_in_a_row, given.dead_share)
+    live = Lane(
+        "index", ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, given.fetch_patience_s, valve, heartbeat
+    )
+    again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, RETRY_RECORDS, None, OpenValve())
     with ExitStack() as stack:
-        shop = _open_shop(settings, stack)
-        items = IndexItems(shop.sight, shop.index, Categories(shop.index, _confidence(shop, WHENEVER)), shop.sink)
-        batches = Batches(settings.worker.batch_records, settings.worker.batch_ms / 1000, COMMIT_SECONDS)
-        patient = {"fetch_wait_ms": max(shop.kafka.fetch_wait_ms, ITEM_FETCH_WAIT_MS)}
-        source = _join(shop.kafka.model_copy(update=patient), INDEX_GROUP, ITEM_TOPICS, stack)
-        yield Worker(
-            source, shop.sink, Job(items.handle, items.tell, shop.index.flush), batches, Heartbeat(heartbeat)
+        shop = _open_shop(settings, "index", stack)
+        sink = stack.enter_context(closing(EventSink(shop.kafka)))
+        source, source_again = _join(shop, live, stack), _join(shop, again, stack)
+        source_again.due = due_time
+        items, items_again = _items(shop, live, sink, stack), _items(shop, again, sink, stack)
+        redact = redaction(settings)
+        settler = Settler(sink, items.tell, valve, shop.slot, shop.encoder, redact, delays)
+        settler_again = replace(settler, gate=again.gate)
+
+        def last_call() -> None:
+            source_again.due, settler_again.delays = at_once, {}
+
+        yield Lanes(
+            _lane_worker(shop, live, source, settler, Job(items.handle, items.idle)),
+            _lane_worker(shop, again, source_again, settler_again, Job(items_again.handle)),
+            last_call,
         )
 
 
 @contextmanager
 def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]:
     """The worker that takes search requests; closes all that it holds at the end."""
+    given = settings.worker
     with ExitStack() as stack:
-        shop = _open_shop(settings, stack)
-        answers = Answers(shop.sink, shop.sight.encoder)
+        shop = _open_shop(settings, "query", stack)
+        source = EventSource(shop.kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
+        stack.callback(source.close)
+        sink, delivery = _search_delivery(shop, source, stack)
+        answers = Answers(sink, shop.encoder, Places(shop.kafka).exists)
         confidence = _confidence(shop, SOON)
-        searches = AnswerSearches(shop.sight, shop.index, confidence, answers)
-        batches = Batches(settings.worker.search_records, settings.worker.search_ms / 1000)
-        source = _join(shop.kafka, QUERY_GROUP, [SEARCH_REQUESTS], stack)
+        searches = AnswerSearches(_sight(shop, None, stack), shop.index, confidence, answers)
+        settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-        job = Job(searches.handle, answers.tell, idle=confidence.idle)
-        yield Worker(source, shop.sink, job, batches, Heartbeat(heartbeat))
+        job = Job(searches.handle, confidence.idle, Answered(shop.kafka).has)
+        hands = Hands(job, settler, delivery, _attempts(shop, "query"))
+        batches = Batches(given.search_records, given.search_ms / 1000)
+        yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))
 
 
-def _open_shop(settings: Settings, stack: ExitStack) -> Shop:
+def _search_delivery(shop: Shop, source: EventSource, stack: ExitStack) -> tuple[Sink, Delivery]:
+    if shop.settings.worker.search_delivery == "at_least_once":
+        plain = stack.enter_context(closing(EventSink(shop.kafka)))
+        return plain, AtLeastOnce(source, plain, nothing_to_keep, 0)
+    sink = stack.enter_context(closing(TransactionSink(shop.kafka, f"{QUERY_GROUP}-{shop.slot}")))
+    return sink, ExactlyOnce(source, sink)
+
+
+def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, job: Job) -> Worker:
+    delivery = AtLeastOnce(source, settler.sink, shop.index.flush, COMMIT_SECONDS)
+    hands = Hands(job, settler, delivery, _attempts(shop, lane.name))
+    batches = Batches(lane.records, shop.settings.worker.batch_ms / 1000)
+    return Worker(source, hands, delivery, batches, Heartbeat(lane.heartbeat))
+
+
+def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack) -> IndexItems:
+    categories = Categories(shop.index, _confidence(shop, WHENEVER))
+    return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, categories, sink)
+
+
+def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
+    images = stack.enter_context(closing(Images(shop.settings.images, patience_s)))
+    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder)
+
+
+def _join(shop: Shop, lane: Lane, stack: ExitStack) -> EventSource:
+    patient = {"fetch_wait_ms": max(shop.kafka.fetch_wait_ms, lane.fetch_wait_ms)}
+    group = f"lookstream-{lane.name}"
+    source = EventSource(
+        shop.kafka.model_copy(update=patient), group, lane.topics, room=_room(shop.settings.worker)
+    )
+    stack.callback(source.close)
+    return source
+
+
+def _room(given: WorkerSettings) -> Room:
+    return Room(given.queue_records, given.queue_mb << 20)
+
+
+def _attempts(shop: Shop, kind: str) -> Attempts:
+    return Attempts(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")
+
+
+def _open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
     kafka = reach_kafka(settings)
     check_broker(kafka)
+    name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
     eyes = _open_eyes(settings, stack)
     index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
     stack.callback(index.close)
-    images = Images(settings.images)
-    stack.callback(images.close)
-    sink = EventSink(kafka)
-    stack.callback(sink.close)
-    return Shop(kafka, index, eyes, Sight(images.fetch_all, eyes.look_at, eyes.encoder.fingerprint), sink)
+    return Shop(settings, kafka, index, eyes, name)
 
 
 def _confidence(shop: Shop, at_once: int) -> Confidence:
@@ -107,11 +205,13 @@ def _confidence(shop: Shop, at_once: int) -> Confidence:
 
 
 def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:
+    cores = os.cpu_count() or 1
+    decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
     encoder = open_encoder(settings.encoder, settings.torch)
-    pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="eyes"))
+    pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
     given = settings.images
     limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return Eyes(encoder, make_colours(), limits, pool)
+    return Eyes(encoder, make_colours(), limits, pool, decoders.decode)
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, patience: float = PATIENCE_SECONDS) -> Index:
@@ -134,9 +234,3 @@ def _reach(settings: Settings) -> Index:
     if settings.qdrant.url:
         return open_server(settings.qdrant)
     return EmbeddedIndex(reach_index(settings), index_key(settings.data), settings.qdrant.timeout_s)
-
-
-def _join(kafka: Kafka, group: str, topics: Sequence[str], stack: ExitStack) -> EventSource:
-    source = EventSource(kafka, group, topics)
-    stack.callback(source.close)
-    return source

@@ -80,9 +80,12 @@ class AnswerSearches:
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
 
     def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
+        """An answer for each; those whose pictures took until their deadline are not searched any more."""
         clock = Clock()
         self._find_looks(searches, clock)
-        answers = self._search([s for s in searches if s.failure is None], clock, started)
+        late, in_time = _split([s for s in searches if s.failure is None], datetime.now(UTC))
+        answers: list[Answer] = [partial(self._answers.expired, s.event, s.request) for s in late]
+        answers += self._search(in_time, clock, started)
         for s in searches:
             if s.failure is not None:
                 answers.append(partial(self._answers.rejected, s.event.extra, s.request.request_id, s.failure))

@@ -33,6 +33,9 @@ class Kafka(BaseModel):
     session_timeout_ms: int = Field(
         45_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
     )
+    max_poll_ms: int = Field(
+        300_000, ge=1_000, description="Milliseconds after which a worker that does not poll loses its partitions"
+    )
     fetch_wait_ms: int = Field(
         50, ge=1, le=10_000, description="Milliseconds that a broker may hold an empty fetch"
     )
@@ -60,8 +63,21 @@ class Images(BaseModel):
     max_bytes: int = Field(10_000_000, ge=1_000, description="Largest encoded picture, in bytes")
     max_pixels: int = Field(20_000_000, ge=256, description="Largest picture, width times height")
     fetch_seconds: float = Field(8, gt=0, le=60, description="Seconds that one download may take in all")
+    per_host: int = Field(4, ge=1, le=16, description="Pictures that are fetched from one host at a time")
     allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")
     allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')
+    only_hosts: tuple[str, ...] = Field(
+        (), description='The only hosts that are asked, as ["cdn.com", ".shop.com"]; empty: any public host'
+    )
+    cache: Path | None = Field(None, description="Folder that keeps pictures by their ETag; empty: none are kept")
+    cache_mb: int = Field(500, ge=1, le=1_000_000, description="Size of that folder in MB")
+    s3_buckets: tuple[str, ...] = Field((), description='Buckets that may be read, as ["shop-pictures"]')
+    s3_endpoint: str | None = Field(
+        None, pattern=r"^https?://[^\s/@]+$", description="http(s)://host:port of the object store; empty: AWS"
+    )
+    s3_region: str = Field("us-east-1", description="Region of the buckets")
+    s3_key_id: str | None = Field(None, description="Access key id; empty: buckets are read anonymously")
+    s3_secret: SecretStr | None = Field(None, description="Secret access key")
     thumbnails: int = Field(
         96, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
     )
@@ -87,6 +103,25 @@ class Worker(BaseModel):
     batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
     search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
     search_ms: int = Field(5, ge=1, le=10_000, description="Milliseconds to wait for more search requests")
+    search_delivery: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once", description="exactly_once: results and offsets in one transaction; at_least_once: without"
+    )
+    slot: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,100}$",
+        description="Name of this worker among those of its kind, the same after a restart; empty: host and number",
+    )
+    queue_records: int = Field(512, ge=1, le=100_000, description="Records that may be taken ahead of the work")
+    queue_mb: int = Field(64, ge=1, le=10_000, description="The same, in megabytes")
+    dead_in_a_row: int = Field(
+        50, ge=1, description="Dead letters in a row, in one partition, at which the index worker stops itself"
+    )
+    dead_share: float = Field(
+        0.2, gt=0, le=1, description="Share of dead letters among the last 500 events at which it stops itself"
+    )
+    fetch_patience_s: float = Field(
+        2, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"
+    )
 
 
 class Logs(BaseModel):

@@ -7,6 +7,7 @@ SOCIAL_POSTS = "social.posts"
 SEARCH_REQUESTS = "search.requests"
 SEARCH_RESULTS = "search.results"
 ITEM_OUTCOMES = "item.outcomes"
+DEAD_LETTERS_AUDIT = "dead-letters.audit"
 
 ITEM_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS)
 RETRY_DELAYS = {"5s": 5, "60s": 60, "600s": 600}
@@ -16,6 +17,8 @@ REPLY_TO_PATTERN = r"^search\.results(\.[a-z0-9-]{1,40})?$"
 """Topics that a request may name as its reply-to; anything else is refused."""
 
 MINUTE, DAY = 60_000, 86_400_000
+LARGE_RECORD = 2_100_000
+"""Bytes that retry and dead-letter topics take: an event of the brokers' default limit, and what is said of it."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class Topic:
     partitions: int
     retention_ms: int | None
     what: str
+    max_bytes: int | None = None
+    """Largest record; none: the broker's default."""
 
     def config(self) -> dict[str, str]:
         """The topic's settings in Kafka's own words."""
+        size = {} if self.max_bytes is None else {"max.message.bytes": str(self.max_bytes)}
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            return size | {"cleanup.policy": "compact"}
+        return size | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
 
 
 def retry_topic(source: str, delay: str) -> str:
@@ -45,9 +51,10 @@ def dead_letter_topic(source: str) -> str:
 
 
 def _with_failures(topic: Topic) -> list[Topic]:
-    dead = Topic(dead_letter_topic(topic.name), 1, 30 * DAY, f"records of {topic.name} that were refused")
+    name, what = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
+    dead = Topic(name, 1, 30 * DAY, what, LARGE_RECORD)
     retries = [
-        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}")
+        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}", LARGE_RECORD)
         for delay in RETRY_DELAYS
     ]
     return [topic, *retries, dead]
@@ -61,4 +68,5 @@ def all_topics() -> tuple[Topic, ...]:
     results = Topic(SEARCH_RESULTS, 2, 10 * MINUTE, "search results")
     outcomes = Topic(ITEM_OUTCOMES, 2, 7 * DAY, "what became of each item event")
     dead_requests = Topic(dead_letter_topic(SEARCH_REQUESTS), 1, 30 * DAY, "unreadable search requests")
-    return (*_with_failures(items), *_with_failures(posts), requests, dead_requests, results, outcomes)
+    audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "which dead letters were replayed, when and by whom")
+    return (*_with_failures(items), *_with_failures(posts), requests, dead_requests, results, outcomes, audit)

@@ -1,18 +1,26 @@
 """Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
 
-from infra.kafka.client import Record, check_broker
-from infra.kafka.readers import ReplyReader, TopicReader
+from infra.kafka.client import Fenced, Record, check_broker
+from infra.kafka.places import Places
+from infra.kafka.readers import ReplyReader, TopicReader, read_to_end
 from infra.kafka.sink import SOON, EventSink
-from infra.kafka.source import EventSource
+from infra.kafka.source import EventSource, Room, at_once
 from infra.kafka.topics import create_topics
+from infra.kafka.transactions import TransactionSink
 
 __all__ = [
     "SOON",
     "EventSink",
     "EventSource",
+    "Fenced",
+    "Places",
     "Record",
     "ReplyReader",
+    "Room",
     "TopicReader",
+    "TransactionSink",
+    "at_once",
     "check_broker",
     "create_topics",
+    "read_to_end",
 ]

@@ -13,11 +13,20 @@ from schemas.failures import Unavailable
 ANSWER_SECONDS = 5.0
 """How long a broker may take to answer a question about its topics."""
 
+REQUEST_MS = 10_000
+"""How long the client waits for the answer to any request: an owner of a consumer must poll again in time."""
+
 ConfigValue = str | int | float | bool
 Config = dict[str, ConfigValue]
 """Settings in librdkafka's own words."""
+Place = tuple[str, int]
+"""A topic and one of its partitions."""
 
 log = logging.getLogger("librdkafka")
+
+
+class Fenced(Exception):
+    """Another process has this member's or producer's name: this one must end; the message says so."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ def client_config(kafka: Kafka) -> Config:
         "ssl.certificate.location": _text(kafka.ssl_certificate),
         "ssl.key.location": _text(kafka.ssl_key),
         "ssl.key.password": key_password.get_secret_value() if key_password else None,
+        "socket.timeout.ms": REQUEST_MS,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,

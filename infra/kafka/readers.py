@@ -1,13 +1,17 @@
 """Reading topics outside of any consumer group: results, outcomes, dead letters."""
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from infra.kafka.client import ANSWER_SECONDS, Record, client_config, log, no_broker, record_of
+from infra.kafka.client import ANSWER_SECONDS, Config, Record, client_config, log, no_broker, record_of
 from infra.settings import Kafka
 from schemas.failures import Unavailable
+
+SILENT_SECONDS = 15.0
+"""A broker that says nothing for so long in the middle of a topic is away."""
 
 
 class TopicReader:
@@ -26,6 +30,15 @@ class TopicReader:
         """Read from the beginning instead."""
         for place in self._places:
             place.offset = OFFSET_BEGINNING
+        self._consumer.assign(self._places)
+
+    def since(self, timestamp_ms: int) -> None:
+        """Read from the first record of this time instead, in milliseconds since 1970."""
+        wanted = [TopicPartition(place.topic, place.partition, timestamp_ms) for place in self._places]
+        try:
+            self._places = self._consumer.offsets_for_times(wanted, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(f"a topic could not be read: {error.args[0].str()}") from None
         self._consumer.assign(self._places)
 
     def poll(self, seconds: float) -> Record | None:
@@ -55,14 +68,39 @@ class ReplyReader:
         self._reader.close()
 
 
-def _reader(kafka: Kafka) -> Consumer:
+def read_to_end(kafka: Kafka, topics: Sequence[str]) -> Iterator[Record]:
+    """Every record that these topics hold now, each partition in its order; the group offsets stay as they are.
+
+    The end is where the broker says so in its answer to a fetch (its answer about offsets is a little off on the
+    local broker). Raises Unavailable when a topic is missing, or the broker goes away in the middle.
+    """
+    consumer = _reader(kafka, {"enable.partition.eof": True})
+    try:
+        left = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in left])
+        heard = time.monotonic()
+        while left:
+            message = consumer.poll(0.2)
+            if (record := record_of(message)) is not None:
+                yield record
+                heard = time.monotonic()
+            elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:
+                left.discard((message.topic(), message.partition()))
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENT_SECONDS:
+                raise Unavailable(f"{kafka.bootstrap} went away while {', '.join(topics)} were being read")
+    finally:
+        consumer.close()
+
+
+def _reader(kafka: Kafka, more: Config | None = None) -> Consumer:
     config = client_config(kafka) | {
         "group.id": "lookstream-readers",  # never joined: librdkafka wants a name
         "enable.auto.commit": False,
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
         "isolation.level": "read_committed",
     }
-    return Consumer(config, logger=log)
+    return Consumer(config | (more or {}), logger=log)
 
 
 def _partitions(consumer: Consumer, kafka: Kafka, topic: str) -> list[int]:

@@ -1,17 +1,22 @@
 """Where events go: a producer that counts only what was acknowledged."""
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.kafka.client import ConfigValue, client_config, log
+from infra.kafka.client import ConfigValue, Fenced, Record, client_config, log
 from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
 DELIVERY_SECONDS = 30.0
 """How long a record may wait for its acknowledgement (DECISIONS.md)."""
+MAX_RECORD_BYTES = 2_000_000
+"""Above the brokers' default of 1 MB, so that a dead letter of the largest event fits with its headers."""
 ANY_PARTITION = -1
 """Lets the key choose the partition."""
 
@@ -23,20 +28,21 @@ SOON: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
 
 
 class EventSink:
-    """Where events go; what was sent counts only after flush()."""
+    """Where events go; what was sent counts only after flush(). Each thread flushes what it sent itself."""
 
     def __init__(self, kafka: Kafka, delivery: Mapping[str, ConfigValue] = ONCE) -> None:
         config = client_config(kafka) | {
             "acks": "all",
+            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
             **delivery,
             "compression.type": "zstd",
-            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
-            "message.max.bytes": 1_000_000,
+            "message.max.bytes": MAX_RECORD_BYTES,
             "queue.buffering.max.kbytes": 65_536,
             "partitioner": "murmur2_random",
         }
-        self._producer = Producer(config, logger=log)
-        self._problems: list[str] = []
+        self.producer = Producer(config, logger=log)
+        """For infra.kafka.transactions alone."""
+        self._problems: dict[int, list[str]] = defaultdict(list)
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         """Queue an event; raises Unavailable when the queue stays full."""
@@ -53,40 +59,48 @@ class EventSink:
         partition: int | None = None,
     ) -> None:
         """Queue a record as it is."""
+        self.send_record(Record(topic, ANY_PARTITION if partition is None else partition, 0, key, value, headers))
+
+    def send_record(self, record: Record) -> None:
+        """Queue a record for its topic and partition, at its own time; a `timestamp_ms` of 0 is now."""
+        sender, topic = threading.get_ident(), record.topic
         until = time.monotonic() + DELIVERY_SECONDS
         while time.monotonic() < until:
             try:
-                self._producer.produce(
+                self.producer.produce(
                     topic,
-                    value,
-                    key,
-                    partition=ANY_PARTITION if partition is None else partition,
-                    headers=list(headers.items()),
-                    on_delivery=self._delivered,
+                    record.value,
+                    record.key,
+                    partition=record.partition,
+                    headers=list(record.headers.items()),
+                    timestamp=record.timestamp_ms,
+                    on_delivery=partial(self._delivered, sender),
                 )
             except BufferError:
-                self._producer.poll(0.1)
+                self.producer.poll(0.1)
             except KafkaException as error:
+                if error.args[0].fatal():
+                    raise Fenced(f"this producer can send nothing more ({error.args[0].str()})") from None
                 raise Unavailable(f"a record for {topic} was not taken: {error.args[0].str()}") from None
             else:
-                self._producer.poll(0)
+                self.producer.poll(0)
                 return
         raise Unavailable(
             f"the queue for {topic} stayed full for {DELIVERY_SECONDS:.0f} s: the broker takes nothing"
         )
 
     def flush(self) -> None:
-        """Wait until everything sent is acknowledged; raises Unavailable when any of it was not."""
-        left = self._producer.flush(DELIVERY_SECONDS + 1)
-        problems, self._problems = self._problems, []
+        """Wait until everything sent is acknowledged; raises Unavailable when any that this thread sent was not."""
+        left = self.producer.flush(DELIVERY_SECONDS + 1)
+        problems = self._problems.pop(threading.get_ident(), [])
         if problems or left:
             reason = problems[0] if problems else "no acknowledgement came"
             raise Unavailable(f"{len(problems) + left} records were not delivered: {reason}")
 
     def close(self) -> None:
         """Give what is queued a last chance."""
-        self._producer.flush(1)
+        self.producer.flush(1)
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, sender: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._problems.append(f"{message.topic()}: {error.str()}")
+            self._problems[sender].append(f"{message.topic()}: {error.str()}")

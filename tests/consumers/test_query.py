@@ -30,6 +30,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
     pytest.mark.filterwarnings("ignore:Local mode performs exact"),
 ]
+
+
+def everywhere(topic: str, partition: int | None) -> bool:
+    """Every results topic exists, with two partitions."""
+    return topic != "search.results.nowhere" and (partition or 0) < 2
+
+
 COLOURS = ("red", "green", "blue", "yellow", "black")
 
 
@@ -47,7 +54,7 @@ def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox", di
     ]
     IndexItems(sight, index, Categories(index, confidence), outbox).handle([Event(item) for item in items])
     outbox.sent.clear()
-    return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1", everywhere))
 
 
 def ask(job: AnswerSearches, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
@@ -115,7 +122,7 @@ def away(sight: Sight, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
     """Searches over an embedded index that is not there."""
     nobody = EmbeddedIndex(("127.0.0.1", 9), b"key")
     confidence = Confidence(nobody, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
-    return AnswerSearches(sight, nobody, confidence, Answers(outbox, "fake:1"))
+    return AnswerSearches(sight, nobody, confidence, Answers(outbox, "fake:1", everywhere))
 
 
 def test_while_the_index_is_away_requests_with_time_left_are_held(
@@ -139,6 +146,7 @@ def test_while_the_index_is_away_requests_near_their_deadline_are_told(
         ("search.results.mine", "search.results.mine"),
         ("catalog.items", SEARCH_RESULTS),
         ("search.results.Bad_Name", SEARCH_RESULTS),
+        ("search.results.nowhere", SEARCH_RESULTS),
     ],
 )
 def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
@@ -150,11 +158,17 @@ def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
     assert (topic, key, partition, event.extra[CORRELATION_ID]) == (answered, "q", 1, "q")
 
 
+def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: AnswerSearches, outbox: "Outbox") -> None:
+    job.handle([Event(SearchRequest(request_id="q", item_id="red"), extra={REPLY_PARTITION: "4000"})])
+    [(topic, _, _, partition)] = outbox.sent
+    assert (topic, partition) == (SEARCH_RESULTS, None)
+
+
 @pytest.mark.parametrize(("asked", "named"), [(b"mine", "mine"), (b"\xff bad id", "unknown"), (None, "unknown")])
 def test_even_an_unreadable_request_is_answered(outbox: "Outbox", asked: bytes | None, named: str) -> None:
     headers = {} if asked is None else {CORRELATION_ID: asked}
     record = Record(SEARCH_REQUESTS, 0, 1, b"k", b"{", headers)
-    Answers(outbox, "fake:1").tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
+    Answers(outbox, "fake:1", everywhere).tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, SearchResult)
     assert (result.request_id, result.status, result.code) == (named, "rejected", Code.EVENT_UNREADABLE)

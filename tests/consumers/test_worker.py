@@ -3,11 +3,17 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from consumers.dead_letters import read_topics
-from consumers.worker import Batches, Job, Stop, Worker
+from consumers.attempts import Attempts
+from consumers.dead_letters.letters import read_topics
+from consumers.delivery import AtLeastOnce
+from consumers.hands import Hands, Job, Stop
+from consumers.settle import Settler
+from consumers.valve import OpenValve, Valve, ValveClosed
+from consumers.worker import Batches, Worker
 from infra.health import Heartbeat
 from infra.kafka import EventSink, EventSource, Record
 from infra.settings import Kafka
@@ -28,6 +34,7 @@ class Notes:
     seen: list[list[str]] = field(default_factory=list)
     told: list[tuple[str, Code]] = field(default_factory=list)
     kept: int = 0
+    idled: list[int] = field(default_factory=list)
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         self.seen.append([item_of(event) for event in events])
@@ -42,6 +49,9 @@ class Notes:
 
     def keep(self) -> None:
         self.kept += 1
+
+    def idle(self) -> None:
+        self.idled.append(len(self.seen))
 
     @property
     def done(self) -> set[str]:
@@ -66,12 +76,31 @@ def send(sink: EventSink, *items: str) -> None:
     sink.flush()
 
 
-def run_until_idle(kafka: Kafka, sink: EventSink, notes: Notes, *, batches: Batches = USUAL) -> None:
+@dataclass
+class Setting:
+    """What the worker under test is made with."""
+
+    batches: Batches = USUAL
+    commit_seconds: float = 0.0
+    valve: Valve | OpenValve = field(default_factory=OpenValve)
+    ledger: Path | None = None
+
+
+def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> Worker:
+    given = setting or Setting()
+    delivery = AtLeastOnce(source, sink, notes.keep, given.commit_seconds)
+    settler = Settler(sink, notes.tell, given.valve, delays={})
+    hands = Hands(Job(notes.handle, notes.idle), settler, delivery, Attempts(given.ledger))
+    return Worker(source, hands, delivery, given.batches, Heartbeat(None))
+
+
+def run_until_idle(kafka: Kafka, sink: EventSink, notes: Notes, setting: Setting | None = None) -> None:
     """Run a worker until nothing has come for a while."""
     source = EventSource(kafka, "workers", [CATALOG_ITEMS])
-    job = Job(notes.handle, notes.tell, notes.keep)
-    Worker(source, sink, job, batches, Heartbeat(None)).run(Stop(when_idle=True), idle_seconds=0.3)
-    source.close()
+    try:
+        make_worker(source, sink, notes, setting).run(Stop(when_idle=True), idle_seconds=0.3)
+    finally:
+        source.close()
 
 
 def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka, sink: EventSink) -> None:
@@ -95,7 +124,7 @@ def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: Kafk
     assert (letter.code, letter.topic, letter.headers["ce_type"]) == (
         Code.IMAGE_MISSING,
         CATALOG_ITEMS,
-        "lookstream.item.deleted/1",
+        b"lookstream.item.deleted/1",
     )
     assert notes.told == [(letter.position, Code.IMAGE_MISSING)]
 
@@ -110,7 +139,7 @@ def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: Kafka, sink
     assert (letter.value, letter.code, letter.headers) == (
         b"\xff not json",
         Code.EVENT_UNREADABLE,
-        {"mine": "kept"},
+        {"mine": b"kept"},
     )
 
 
@@ -124,13 +153,10 @@ def test_a_tombstone_is_an_event_too(kafka: Kafka, sink: EventSink) -> None:
 
 def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: Kafka, sink: EventSink) -> None:
     send(sink, *"abc")
-    notes, idle = Notes(), list[int]()
-    source = EventSource(kafka, "workers", [CATALOG_ITEMS])
-    job = Job(notes.handle, notes.tell, idle=lambda: idle.append(len(notes.seen)))
-    Worker(source, sink, job, USUAL, Heartbeat(None)).run(Stop(when_idle=True), idle_seconds=0.3)
-    source.close()
+    notes = Notes()
+    run_until_idle(kafka, sink, notes)
     assert notes.done == set("abc")
-    assert idle[-1] == len(notes.seen)
+    assert notes.idled[-1] == len(notes.seen)
 
 
 def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, sink: EventSink) -> None:
@@ -145,30 +171,44 @@ def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: Kafka, si
     send(sink, "a")
     source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), Stop()
 
-    def stop_at_once(events: Sequence[Event]) -> Mapping[str, Failure]:
-        stop.now = True
-        raise Unavailable("away, for the test")
+    @dataclass
+    class Stopping(Notes):
+        def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+            stop.at_once()
+            raise Unavailable("away, for the test")
 
-    job = Job(stop_at_once, Notes().tell)
-    Worker(source, sink, job, Batches(64, 0.05), Heartbeat(None)).run(stop)
+    make_worker(source, sink, Stopping()).run(stop)
     source.close()
     notes = Notes()
     run_until_idle(kafka, sink, notes)
     assert notes.done == {"a"}
 
 
-def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(kafka: Kafka, sink: EventSink) -> None:
+def test_a_worker_keeps_its_partitions_while_a_batch_takes_longer_than_the_poll_interval(
+    kafka: Kafka, sink: EventSink
+) -> None:
+    hasty = kafka.model_copy(update={"max_poll_ms": 1_000})
+    send(sink, "a", "b")
+
+    @dataclass
+    class Slow(Notes):
+        def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+            time.sleep(2)
+            return super().handle(events)
+
+    notes = Slow()
+    run_until_idle(hasty, sink, notes)
+    assert sorted(item for batch in notes.seen for item in batch) == ["a", "b"]
+
+
+def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
+    kafka: Kafka, sink: EventSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     send(sink, "a")
-    source = EventSource(kafka, "workers", [CATALOG_ITEMS])
-    first, stop = Notes(), Stop()
-    worker = Worker(
-        source, sink, Job(first.handle, first.tell), Batches(1, 0.05, commit_seconds=60), Heartbeat(None)
-    )
-    until = time.monotonic() + 10
-    while not first.seen and time.monotonic() < until:
-        worker.step(stop)
-    source.close()  # as if killed: the batch was handled, its commit had not come
-    second = Notes()
+    first, second = Notes(), Notes()
+    with monkeypatch.context() as killed:
+        killed.setattr(AtLeastOnce, "done", lambda *_: None)  # as if killed between the work and its commit
+        run_until_idle(kafka, sink, first)
     run_until_idle(kafka, sink, second)
     assert (first.done, second.done) == ({"a"}, {"a"})
 
@@ -176,7 +216,7 @@ def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(kafka: Kafk
 def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink) -> None:
     send(sink, *(str(n) for n in range(40)))
     notes = Notes()
-    run_until_idle(kafka, sink, notes, batches=Batches(4, 0.05, commit_seconds=60))
+    run_until_idle(kafka, sink, notes, Setting(Batches(4, 0.05), commit_seconds=60))
     assert len(notes.seen) >= 10
     assert notes.kept == 1
 
@@ -184,10 +224,8 @@ def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink
 def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: Kafka, sink: EventSink) -> None:
     sources = [EventSource(kafka, "workers", [CATALOG_ITEMS]) for _ in range(2)]
     notes = [Notes(), Notes()]
-    workers = [
-        Worker(s, sink, Job(n.handle, n.tell), Batches(4, 0.01), Heartbeat(None))
-        for s, n in zip(sources, notes, strict=True)
-    ]
+    small = Setting(Batches(4, 0.01))
+    workers = [make_worker(s, sink, n, small) for s, n in zip(sources, notes, strict=True)]
     items = [str(n) for n in range(60)]
     send(sink, *items)
     until = time.monotonic() + 30
@@ -197,3 +235,47 @@ def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: Kafka, si
     for source in sources:
         source.close()
     assert notes[0].done | notes[1].done == set(items)
+
+
+def test_the_valve_stops_the_worker_and_what_came_after_the_last_dead_letter_is_done_later(
+    kafka: Kafka, sink: EventSink
+) -> None:
+    items = [str(n) for n in range(20)]
+    for item in items:
+        sink.send(CATALOG_ITEMS, "one-key", Event(ItemDeleted(item_id=item, revision=1)))
+    sink.flush()
+    with pytest.raises(ValveClosed, match=r"image_missing: refused, for the test.*LOOKSTREAM_WORKER_DEAD_SHARE"):
+        run_until_idle(kafka, sink, Notes(refuse=set(items)), Setting(valve=Valve(5, 1.0)))
+    assert len(list(read_topics(kafka))) == 5
+    mended = Notes()
+    run_until_idle(kafka, sink, mended)
+    assert mended.done == set(items[5:])
+
+
+def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_are_done(
+    kafka: Kafka, sink: EventSink, tmp_path: Path
+) -> None:
+    send(sink, *"abcd")
+
+    class Killed(BaseException):
+        """Stands for kill -9: nothing after it runs."""
+
+    @dataclass
+    class Mortal(Notes):
+        def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+            if "c" in map(item_of, events):
+                raise Killed
+            return super().handle(events)
+
+    notes, lives = Mortal(), 0
+    while lives < 10:
+        lives += 1
+        try:
+            run_until_idle(kafka, sink, notes, Setting(ledger=tmp_path / "attempts"))
+        except Killed:
+            continue
+        break
+    [letter] = read_topics(kafka)
+    assert notes.done == set("abd")
+    assert (letter.key, letter.code) == (b"default:c", Code.WORKER_KILLED)
+    assert lives == 5  # once among others, three times alone, and once to set it aside

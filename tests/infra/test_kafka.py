@@ -58,7 +58,8 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
     sink.flush()
     first = EventSource(kafka, "g", [CATALOG_ITEMS])
     taken = take_all(first, 10)
-    first.commit(taken[:4])
+    first.mark(taken[:4], first.turn)
+    first.commit_now()
     first.close()
     second = EventSource(kafka, "g", [CATALOG_ITEMS])
     assert [r.offset for r in take_all(second, 6)] == [4, 5, 6, 7, 8, 9]
@@ -116,7 +117,7 @@ def test_a_delivery_that_fails_is_unavailable_and_not_silent(kafka: Kafka) -> No
 
 def test_a_record_that_is_too_large_is_unavailable_at_once(kafka: Kafka) -> None:
     with pytest.raises(Unavailable, match="was not taken"):
-        EventSink(kafka).send_raw(CATALOG_ITEMS, b"k", b"x" * 1_100_000, {})
+        EventSink(kafka).send_raw(CATALOG_ITEMS, b"k", b"x" * 2_100_000, {})
 
 
 def test_a_topic_that_does_not_exist_is_named_with_the_remedy(kafka: Kafka) -> None:

@@ -1,0 +1,74 @@
+"""The attempt ledger: which records a worker had in hand when it died, so that a deadly one is found and set aside.
+
+The file needs no fsync: what was written outlives the process that wrote it, and only the machine's death loses it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.kafka import Record
+
+LIVES = 3
+"""A record that was in hand, alone, when the worker died so often is dead-lettered."""
+
+
+class Attempts:
+    """Notes what is in hand before it is touched; read at the next start. `path` of None notes nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._deaths: dict[str, int] = {}
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._deaths = _read(path)
+            self._write(())
+
+    @property
+    def suspects(self) -> int:
+        """How many records may have killed the worker."""
+        return len(self._deaths)
+
+    def split(self, batch: Sequence[Record]) -> list[list[Record]]:
+        """The batch in parts to handle one after the other: every suspect alone, last."""
+        suspects = [[record] for record in batch if record.position in self._deaths]
+        rest = [record for record in batch if record.position not in self._deaths]
+        return [part for part in (rest, *suspects) if part]
+
+    def is_suspect(self, part: Sequence[Record]) -> bool:
+        """Whether this part is one record that was in hand when a worker died."""
+        return len(part) == 1 and part[0].position in self._deaths
+
+    def is_deadly(self, part: Sequence[Record]) -> bool:
+        """Whether this part is one record that killed the worker too often."""
+        return len(part) == 1 and self._deaths.get(part[0].position, 0) >= LIVES
+
+    @contextmanager
+    def in_hand(self, part: Sequence[Record]) -> Iterator[None]:
+        """Note these records while they are handled; what was a suspect and survives is none any more."""
+        self._write(part)
+        yield
+        for record in part:
+            self._deaths.pop(record.position, None)
+        self._write(())
+
+    def _write(self, part: Sequence[Record]) -> None:
+        if self._path is None:
+            return
+        note = {"deaths": self._deaths, "in_hand": [record.position for record in part]}
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps(note))
+        draft.replace(self._path)
+
+
+def _read(path: Path) -> dict[str, int]:
+    """How often each record was in hand, alone, at a death; 0 for those that were among others at the last one."""
+    try:
+        note = json.loads(path.read_text())
+        deaths: dict[str, int] = {str(name): int(count) for name, count in note["deaths"].items()}
+        in_hand: list[str] = [str(name) for name in note["in_hand"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    alone = len(in_hand) == 1
+    return deaths | {name: deaths.get(name, 0) + (1 if alone else 0) for name in in_hand}

@@ -1,0 +1,168 @@
+"""The hands of a worker: all that happens to one batch between taking and marking."""
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from consumers.attempts import LIVES, Attempts
+from consumers.delivery import Batch, Delivery
+from consumers.settle import Settler, origin_of
+from infra.kafka import Record
+from schemas.envelope import Event, from_record
+from schemas.failures import Code, Failure, Rejected, Unavailable
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between two attempts while something is away: doubled each time, with jitter."""
+
+
+def nothing_to_prepare() -> None:
+    """For jobs that have nothing else to do while nothing comes."""
+
+
+def never(_record: Record) -> bool:
+    """For jobs that may be done again to no effect."""
+    return False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker does: `handle` a batch."""
+
+    handle: Callable[[Sequence[Event]], Mapping[str, Failure]]
+    """Takes events; returns a Failure for each event id that could not be done. The rest is done."""
+    idle: Callable[[], None] = nothing_to_prepare
+    """A small step of whatever can wait: called each time that nothing came."""
+    was_done: Callable[[Record], bool] = never
+    """Whether a record that was in hand when the last worker died has been done all the same."""
+
+
+@dataclass
+class Stop:
+    """What signals ask of a worker; they only set these flags, the loop looks at them."""
+
+    now: bool = False
+    when_idle: bool = False
+    followers: list["Stop"] = field(default_factory=list)
+    """Whoever must stop at once too."""
+
+    def at_once(self) -> None:
+        """Stop after what is in hand."""
+        self.now = True
+        for follower in self.followers:
+            follower.at_once()
+
+
+@dataclass
+class Taken:
+    """A record, its event if it could be read, and why it failed if it did."""
+
+    record: Record
+    event: Event | None = None
+    failure: Failure | None = None
+
+
+class Hands:
+    """Works on batches, one at a time, in a thread of its own."""
+
+    def __init__(self, job: Job, settler: Settler, delivery: Delivery, attempts: Attempts) -> None:
+        self._job = job
+        self._settler = settler
+        self._delivery = delivery
+        self._attempts = attempts
+        self._wake = threading.Event()
+        self._log = structlog.get_logger()
+        self.away: str | None = None
+        """What the batch waits for, while it does."""
+        self.closed: str | None = None
+        """Why the valve has closed, once it has."""
+
+    def work(self, batch: Batch, stop: Stop) -> list[Record]:
+        """Do a batch; the records that are done, which is all of them unless `stop` or the valve came between."""
+        done: list[Record] = []
+        for part in self._attempts.split(batch.records):
+            with self._attempts.in_hand(part):
+                done += self._until_available(replace(batch, records=part), stop)
+            if stop.now or self.closed:
+                break
+        return done
+
+    def idle(self) -> list[Record]:
+        """Do a small step of what can wait; nothing is lost when that does not work now."""
+        try:
+            self._job.idle()
+        except Unavailable as away:
+            self._log.debug("idle", why=str(away))
+        return []
+
+    def wake(self) -> None:
+        """Wait no longer between two attempts: the worker was told to stop."""
+        self._wake.set()
+
+    def _until_available(self, part: Batch, stop: Stop) -> list[Record]:
+        """Do a part, again until it works; gives up, with nothing done, when told to stop."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._do(part)
+            except Unavailable as away:
+                self.away = str(away)
+                self._log.warning("holding", why=self.away, seconds=round(pause, 1))
+            if stop.now or self._wake.wait(pause * random.uniform(0.8, 1.2)):
+                return []
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _do(self, part: Batch) -> list[Record]:
+        self._delivery.begin()
+        taken = self._parse(part.records)
+        events = [one.event for one in taken if one.event is not None]
+        failed: Mapping[str, Failure]
+        if self._attempts.is_suspect(part.records) and self._job.was_done(part.records[0]):
+            taken, failed = [Taken(part.records[0])], {}
+        elif self._attempts.is_deadly(part.records):
+            failed = {event.id: _deadly() for event in events}
+        else:
+            failed = self._job.handle(events)
+        done: list[Record] = []
+        for one in taken:
+            one.failure = one.failure or (failed.get(one.event.id) if one.event else None)
+            done.append(one.record)
+            if self._settler.settle(one.record, one.event, one.failure):
+                self.closed = _too_many(one.failure)
+                break
+        self._delivery.finish(replace(part, records=done))
+        self.away = None
+        return done
+
+    def _parse(self, records: Sequence[Record]) -> list[Taken]:
+        """The event of each record. Two that differ and still have one id are told apart by their positions."""
+        taken: list[Taken] = []
+        seen: dict[str, Event] = {}
+        for record in records:
+            origin = origin_of(record, datetime.now(UTC))
+            try:
+                event = from_record(origin.position, record.key, record.value, record.headers, origin.timestamp_ms)
+            except Rejected as rejected:
+                taken.append(Taken(record, None, rejected))
+                continue
+            if seen.setdefault(event.id, event).body != event.body:
+                event = replace(event, id=f"{event.id}@{origin.position}")
+            taken.append(Taken(record, event))
+        return taken
+
+
+def _deadly() -> Rejected:
+    text = f"the worker died {LIVES} times with this event alone in hand: see its pictures, and the worker's log"
+    return Rejected(Code.WORKER_KILLED, text)
+
+
+def _too_many(failure: Failure | None) -> str:
+    reason = f"{failure.code}: {failure.message}" if failure else "unknown"
+    return (
+        f"too many events are refused, the last one because of {reason}. Something is probably misconfigured: see "
+        "`lookstream dead-letters stats`, mend it, start the worker again, and replay them; or raise "
+        "LOOKSTREAM_WORKER_DEAD_SHARE and LOOKSTREAM_WORKER_DEAD_IN_A_ROW"
+    )

@@ -1,0 +1,115 @@
+"""Transactions: results, and the offsets of the requests they answer, become visible together or not at all."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from infra.kafka.client import Fenced, Record, no_broker
+from infra.kafka.sink import ONCE, EventSink
+from infra.kafka.source import ends_of
+from infra.settings import Kafka
+from schemas.envelope import Event
+from schemas.failures import Unavailable
+
+TRANSACTION_MS = 10_000
+"""A transaction that its worker left open ends after this; until then readers wait behind it."""
+ANSWER_SECONDS = 15.0
+"""How long the broker may take for one step of a transaction."""
+ATTEMPTS = 3
+"""Steps whose outcome is unknown are asked for so often; then the worker must start anew, which settles it."""
+
+
+class TransactionSink:
+    """Where events go, a transaction at a time; of two with one name only the younger can commit.
+
+    Raises Unavailable when the broker is away, and Fenced when this one must end: another has its name, or the
+    outcome of a commit stayed unknown (a new one finds out).
+    """
+
+    def __init__(self, kafka: Kafka, name: str) -> None:
+        timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
+        self._sink = EventSink(kafka, {**ONCE, **timeouts, "linger.ms": 0, "transactional.id": name})
+        self._name = name
+        self._open = False
+        self.is_empty = True
+        """Whether nothing was sent since `begin`."""
+        try:
+            self._sink.producer.init_transactions(ANSWER_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(f"{no_broker(kafka)} ({error.args[0].str()})") from None
+
+    def begin(self) -> None:
+        """Start a transaction, after ending one that was left open."""
+        self.abort()
+        with self._judging():
+            self._sink.producer.begin_transaction()
+        self._open = self.is_empty = True
+
+    def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
+        """Add an event to the transaction."""
+        self.is_empty = False
+        self._sink.send(topic, key, event, partition)
+
+    def send_raw(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes | None],
+        *,
+        partition: int | None = None,
+    ) -> None:
+        """Add a record as it is to the transaction."""
+        self.is_empty = False
+        self._sink.send_raw(topic, key, value, headers, partition=partition)
+
+    def flush(self) -> None:
+        """Nothing to do: `commit` waits until everything has arrived."""
+
+    def arrive(self) -> None:
+        """Wait until what was sent has arrived, which alone makes nothing visible."""
+        self._sink.flush()
+
+    def commit(self, records: Sequence[Record], group: object) -> None:
+        """Make what was sent visible, and these records of `group` done, in one step."""
+        offsets = [TopicPartition(topic, part, end) for (topic, part), end in ends_of(records).items()]
+        self._insist(lambda: self._sink.producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS))
+        self._insist(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
+        self._open = False
+
+    def abort(self) -> None:
+        """Forget what was sent since `begin`; nothing of it becomes visible."""
+        if self._open:
+            self._insist(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS))
+            self._open = False
+
+    def close(self) -> None:
+        """Let go of the broker; a transaction that is open ends without effect."""
+        self._sink.close()
+
+    def _insist(self, step: Callable[[], None]) -> None:
+        """Do a step, again while its outcome is unknown: asking again is safe until it is known."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                with self._judging():
+                    return step()
+            except _Unknown as unknown:
+                if not left:
+                    raise Fenced(f"the outcome of a transaction stayed unknown ({unknown})") from None
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as problem:
+            error = problem.args[0]
+            if error.fatal() or error.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED):
+                raise Fenced(f"another worker took the name {self._name} ({error.str()})") from None
+            if error.retriable():
+                raise _Unknown(error.str()) from None
+            raise Unavailable(f"a transaction was not completed: {error.str()}") from None
+
+
+class _Unknown(Exception):
+    """The broker did not say in time whether a step worked."""

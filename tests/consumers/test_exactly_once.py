@@ -1,0 +1,100 @@
+"""Exactly once, over a real broker: a worker that dies in the middle of a transaction leaves one answer each."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from consumers.answered import Answered
+from consumers.attempts import Attempts
+from consumers.delivery import Batch, ExactlyOnce
+from consumers.hands import Hands, Job, Stop
+from consumers.settle import Settler
+from consumers.valve import OpenValve
+from consumers.worker import Batches, Worker
+from infra.health import Heartbeat
+from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, Event
+from schemas.failures import Failure
+from schemas.searches import SearchRequest, SearchResult
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+
+IDS = [f"q{n}" for n in range(6)]
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+@dataclass
+class Answering:
+    """Answers every request, through a sink."""
+
+    sink: TransactionSink
+    asked: list[str] = field(default_factory=list)
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        for event in events:
+            assert isinstance(event.body, SearchRequest)
+            name = event.body.request_id
+            self.asked.append(name)
+            answer = Event(SearchResult(request_id=name, status="no_match"), extra={CORRELATION_ID: name})
+            self.sink.send(SEARCH_RESULTS, name, answer)
+        return {}
+
+    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
+        raise AssertionError("nothing fails here")
+
+
+class DiesBeforeCommit(ExactlyOnce):
+    """Sends everything, and dies before it can say that it is done."""
+
+    sink: TransactionSink
+
+    def finish(self, batch: Batch) -> None:
+        self.sink.arrive()
+        raise Killed
+
+
+def run(kafka: Kafka, ledger: Path, kind: type[ExactlyOnce] = ExactlyOnce) -> list[str]:
+    """A query worker until it dies or nothing more comes; whom it has answered."""
+    with (
+        closing(EventSource(kafka, "queries", [SEARCH_REQUESTS])) as source,
+        closing(TransactionSink(kafka, "queries-0")) as sink,
+    ):
+        job, delivery = Answering(sink), kind(source, sink)
+        delivery.sink = sink  # type: ignore[attr-defined]
+        settler = Settler(sink, job.tell, OpenValve(), delays={})
+        hands = Hands(Job(job.handle, was_done=Answered(kafka).has), settler, delivery, Attempts(ledger))
+        Worker(source, hands, delivery, Batches(16, 0.05), Heartbeat(None)).run(Stop(when_idle=True), 0.5)
+        return job.asked
+
+
+def answers(kafka: Kafka) -> list[str]:
+    """Whom readers see answers for."""
+    found = []
+    with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
+        reader.rewind()
+        while (record := reader.poll(1.0)) is not None:
+            found.append((record.key or b"").decode())
+    return sorted(found)
+
+
+def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_each(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    with closing(EventSink(kafka)) as sink:
+        for name in IDS:
+            request = SearchRequest(request_id=name, item_id="any")
+            sink.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}))
+        sink.flush()
+    ledger = tmp_path / "attempts"
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run(kafka, ledger, DiesBeforeCommit)
+    run(kafka, ledger)
+    assert answers(kafka) == IDS
+    assert run(kafka, ledger) == []
