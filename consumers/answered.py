@@ -1,41 +1,50 @@
-"""Answered: which requests a worker that died has answered after all.
+"""Answered: which requests a worker that is gone has answered after all.
 
-A broker must undo the transaction that a killed worker left open. The local one makes it visible instead, when
-the next worker takes its name (Tansu 0.6.0, DECISIONS.md); so the requests that were in hand are looked up first.
+A broker must undo the transaction that a killed worker left open, and keep the offsets of those that it completed.
+The local one shows what was left open as soon as the next worker takes its name (Tansu 0.6.0, DECISIONS.md), so
+requests from before a worker's time are looked up among the results before they are answered.
 """
 
-import time
-from contextlib import closing
+from collections.abc import Callable
 
 from consumers.answers import reply_topic, request_id_of, texts_of
-from infra.kafka import Record, TopicReader
+from infra.kafka import Record, read_to_end
 from infra.settings import Kafka
+from schemas.topics import MINUTE
 
-QUIET_SECONDS = 0.3
-"""A topic has been read to its end when nothing came for so long."""
+SKEW_MS = 10_000
+"""Clocks of producers may differ from ours by so much."""
+
+KEPT_MS = 10 * MINUTE
+"""Requests and results are kept for so long."""
+
+ReadResults = Callable[[str, int], set[str]]
+"""Takes a topic and a time in milliseconds since 1970; for whom the results since then are."""
 
 
 class Answered:
-    """Reads each results topic once, when it is first asked about."""
+    """Reads each results topic once, when a request from before `started_ms` comes."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self._kafka = kafka
+    def __init__(self, read: ReadResults, started_ms: int) -> None:
+        self._read = read
+        self._until = started_ms + SKEW_MS
+        self._since: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
 
     def has(self, record: Record) -> bool:
         """Whether the request in this record has a result that readers can see."""
+        if record.timestamp_ms > self._until:
+            return False
         headers = texts_of(record)
         topic = reply_topic(headers)
-        if topic not in self._seen:
-            self._seen[topic] = self._read(topic, record.timestamp_ms)
+        # Whole minutes, and no more of them than there can be: strangers choose the times of their requests.
+        since = max(record.timestamp_ms // MINUTE * MINUTE, self._until // MINUTE * MINUTE - KEPT_MS)
+        if since < self._since.get(topic, self._until + 1):
+            self._since[topic] = since
+            self._seen[topic] = self._read(topic, since)
         return request_id_of(headers) in self._seen[topic]
 
-    def _read(self, topic: str, since_ms: int) -> set[str]:
-        """Whom the results since then are for, up to now."""
-        started = time.time() * 1000
-        seen: set[str] = set()
-        with closing(TopicReader(self._kafka, topic)) as reader:
-            reader.since(since_ms)
-            while (result := reader.poll(QUIET_SECONDS)) is not None and result.timestamp_ms < started:
-                seen.add(request_id_of(texts_of(result)))
-        return seen
+
+def for_whom(kafka: Kafka, topic: str, since_ms: int) -> set[str]:
+    """For whom the results in a topic are."""
+    return {request_id_of(texts_of(result)) for result in read_to_end(kafka, [topic], since_ms)}

@@ -36,10 +36,6 @@ class Attempts:
         rest = [record for record in batch if record.position not in self._deaths]
         return [part for part in (rest, *suspects) if part]
 
-    def is_suspect(self, part: Sequence[Record]) -> bool:
-        """Whether this part is one record that was in hand when a worker died."""
-        return len(part) == 1 and part[0].position in self._deaths
-
     def is_deadly(self, part: Sequence[Record]) -> bool:
         """Whether this part is one record that killed the worker too often."""
         return len(part) == 1 and self._deaths.get(part[0].position, 0) >= LIVES

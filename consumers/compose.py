@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from consumers.answered import Answered
+from consumers.answered import Answered, for_whom
 from consumers.answers import Answers
 from consumers.attempts import Attempts
 from consumers.category import Categories
@@ -139,7 +140,8 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         searches = AnswerSearches(_sight(shop, None, stack), shop.index, confidence, answers)
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-        job = Job(searches.handle, confidence.idle, Answered(shop.kafka).has)
+        answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
+        job = Job(searches.handle, confidence.idle, answered.has)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
         yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))

@@ -37,7 +37,7 @@ class Job:
     idle: Callable[[], None] = nothing_to_prepare
     """A small step of whatever can wait: called each time that nothing came."""
     was_done: Callable[[Record], bool] = never
-    """Whether a record that was in hand when the last worker died has been done all the same."""
+    """Whether a record has been done by a worker that died before it could say so."""
 
 
 @dataclass
@@ -118,11 +118,9 @@ class Hands:
     def _do(self, part: Batch) -> list[Record]:
         self._delivery.begin()
         taken = self._parse(part.records)
-        events = [one.event for one in taken if one.event is not None]
+        events = [one.event for one in taken if one.event is not None and not self._job.was_done(one.record)]
         failed: Mapping[str, Failure]
-        if self._attempts.is_suspect(part.records) and self._job.was_done(part.records[0]):
-            taken, failed = [Taken(part.records[0])], {}
-        elif self._attempts.is_deadly(part.records):
+        if self._attempts.is_deadly(part.records):
             failed = {event.id: _deadly() for event in events}
         else:
             failed = self._job.handle(events)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,8 @@ Answer = Callable[[], None]
 
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable`, not held."""
+USUAL_SHARE = 0.1
+"""Weight of the newest batch in the mean time of a batch."""
 SMALL_PART_EFFORT, EFFORT = 512, 128
 """hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
 
@@ -59,15 +61,18 @@ class AnswerSearches:
         self._index = index
         self._confidence = confidence
         self._answers = answers
+        self._usual = 0.0
+        """Seconds that a batch takes: who has less left would be answered too late, and cost others their turn."""
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer each request; those that came too late are answered before any work is done for them."""
         started = datetime.now(UTC)
         searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
-        late, in_time = _split(searches, started)
+        late, in_time = _split(searches, started + timedelta(seconds=self._usual))
         try:
             answers = self._found(in_time, started)
+            self._note(in_time, started)
         except Unavailable as away:
             if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
                 raise
@@ -83,13 +88,20 @@ class AnswerSearches:
         """An answer for each; those whose pictures took until their deadline are not searched any more."""
         clock = Clock()
         self._find_looks(searches, clock)
-        late, in_time = _split([s for s in searches if s.failure is None], datetime.now(UTC))
+        seen = [s for s in searches if s.failure is None]
+        late, in_time = _split(seen, datetime.now(UTC))
         answers: list[Answer] = [partial(self._answers.expired, s.event, s.request) for s in late]
         answers += self._search(in_time, clock, started)
         for s in searches:
             if s.failure is not None:
                 answers.append(partial(self._answers.rejected, s.event.extra, s.request.request_id, s.failure))
         return answers
+
+    def _note(self, searches: Sequence[Search], started: datetime) -> None:
+        """Remember how long a batch takes, a little less of it each time."""
+        if searches:
+            took = (datetime.now(UTC) - started).total_seconds()
+            self._usual += USUAL_SHARE * (took - self._usual)
 
     def _find_looks(self, searches: Sequence[Search], clock: Clock) -> None:
         """Give every search the vector that it searches by, or its failure."""

@@ -32,15 +32,6 @@ class TopicReader:
             place.offset = OFFSET_BEGINNING
         self._consumer.assign(self._places)
 
-    def since(self, timestamp_ms: int) -> None:
-        """Read from the first record of this time instead, in milliseconds since 1970."""
-        wanted = [TopicPartition(place.topic, place.partition, timestamp_ms) for place in self._places]
-        try:
-            self._places = self._consumer.offsets_for_times(wanted, timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise Unavailable(f"a topic could not be read: {error.args[0].str()}") from None
-        self._consumer.assign(self._places)
-
     def poll(self, seconds: float) -> Record | None:
         """The next record, or None when none came in time."""
         return record_of(self._consumer.poll(seconds))
@@ -68,8 +59,10 @@ class ReplyReader:
         self._reader.close()
 
 
-def read_to_end(kafka: Kafka, topics: Sequence[str]) -> Iterator[Record]:
+def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None) -> Iterator[Record]:
     """Every record that these topics hold now, each partition in its order; the group offsets stay as they are.
+
+    With `since_ms` those alone that are as young as that, in milliseconds since 1970.
 
     The end is where the broker says so in its answer to a fetch (its answer about offsets is a little off on the
     local broker). Raises Unavailable when a topic is missing, or the broker goes away in the middle.
@@ -77,7 +70,10 @@ def read_to_end(kafka: Kafka, topics: Sequence[str]) -> Iterator[Record]:
     consumer = _reader(kafka, {"enable.partition.eof": True})
     try:
         left = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in left])
+        places = [TopicPartition(*place, OFFSET_BEGINNING if since_ms is None else since_ms) for place in left]
+        if since_ms is not None:
+            places = consumer.offsets_for_times(places, timeout=ANSWER_SECONDS)
+        consumer.assign(places)
         heard = time.monotonic()
         while left:
             message = consumer.poll(0.2)

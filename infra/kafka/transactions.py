@@ -73,10 +73,14 @@ class TransactionSink:
 
     def commit(self, records: Sequence[Record], group: object) -> None:
         """Make what was sent visible, and these records of `group` done, in one step."""
-        offsets = [TopicPartition(topic, part, end) for (topic, part), end in ends_of(records).items()]
-        self._insist(lambda: self._sink.producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS))
+        self.promise(records, group)
         self._insist(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
         self._open = False
+
+    def promise(self, records: Sequence[Record], group: object) -> None:
+        """Make these records of `group` a part of the transaction: done if it is committed."""
+        offsets = [TopicPartition(topic, part, end) for (topic, part), end in ends_of(records).items()]
+        self._insist(lambda: self._sink.producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS))
 
     def abort(self) -> None:
         """Forget what was sent since `begin`; nothing of it becomes visible."""

@@ -1,13 +1,15 @@
 """Exactly once, over a real broker: a worker that dies in the middle of a transaction leaves one answer each."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from consumers.answered import Answered
+from consumers.answered import Answered, for_whom
 from consumers.attempts import Attempts
 from consumers.delivery import Batch, ExactlyOnce
 from consumers.hands import Hands, Job, Stop
@@ -68,7 +70,8 @@ def run(kafka: Kafka, ledger: Path, kind: type[ExactlyOnce] = ExactlyOnce) -> li
         job, delivery = Answering(sink), kind(source, sink)
         delivery.sink = sink  # type: ignore[attr-defined]
         settler = Settler(sink, job.tell, OpenValve(), delays={})
-        hands = Hands(Job(job.handle, was_done=Answered(kafka).has), settler, delivery, Attempts(ledger))
+        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000))
+        hands = Hands(Job(job.handle, was_done=answered.has), settler, delivery, Attempts(ledger))
         Worker(source, hands, delivery, Batches(16, 0.05), Heartbeat(None)).run(Stop(when_idle=True), 0.5)
         return job.asked
 
