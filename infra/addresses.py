@@ -1,10 +1,21 @@
-"""Which network addresses pictures may come from: the public internet, never a network of our own."""
+"""Which addresses pictures may come from: the public internet, never a network of our own."""
 
+import re
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
+from urllib.parse import SplitResult, quote, urlsplit
 
+from infra.settings import Images
 from schemas.failures import Code, Rejected, TryLater
+
+LookUp = Callable[[str, int], list[str]]
+"""From host and port to addresses, as text; raises OSError or UnicodeError."""
+
+PORTS = {"https": 443, "http": 80}
+SAFE = "/%:@!$&'()*+,;=~-._?"
+NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?|[0-9a-f:.]+")
+"""A host name in ASCII, or an IPv6 address: no zone, no percent sign, nothing to be read in two ways."""
 
 NEVER = tuple(
     ip_network(network)
@@ -35,25 +46,72 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not any(parsed in network for network in NEVER)
 
 
-def is_allowed_host(host: str, allowed: Collection[str]) -> bool:
+def is_listed(host: str, hosts: Collection[str]) -> bool:
     """Whether `host` is in the list: by its whole name, or below an entry that starts with a dot."""
-    return any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in allowed)
+    entries = [entry.lower() for entry in hosts]
+    return any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in entries)
 
 
-def resolve(host: str, port: int, allowed: Collection[str]) -> list[str]:
-    """The addresses of a host, every one of them judged; raises Rejected, or TryLater when there are none.
+def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host by the system's resolver, which takes its own time (resolv.conf)."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[4][0]) for place in found))
+
+
+def unknown_name(host: str, error: OSError | UnicodeError) -> TryLater:
+    """Why a host has no address. A name that does not exist gets one more try, as a picture that is not there does:
+    it may be new, but not for the quarter of an hour that a resolver which is away may take.
+    """
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` was not resolved: the resolver is away")
+    return TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` is not known", tries=1)
+
+
+def judge_addresses(host: str, addresses: Collection[str], allowed: Collection[str]) -> None:
+    """Raise Rejected unless every address of a host is public, or the host is in the list of those that need not.
 
     One private address among public ones refuses the host: who controls the name controls which is used.
-    The waiting time is the system resolver's own (resolv.conf).
     """
+    if not is_listed(host, allowed) and not all(map(is_public, addresses)):
+        message = f"`{host}` lies on a private network: name it in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant"
+        raise Rejected(Code.SOURCE_REFUSED, message)
+
+
+def judge_url(url: str, settings: Images) -> tuple[str, str]:
+    """The host in ASCII, and the address as it goes on the wire; raises Rejected when it may not be asked."""
+    parts, host, port = _split(url)
+    if parts.scheme == "http" and not settings.allow_http:
+        message = f"{shown(url)} is not encrypted: use https, or set LOOKSTREAM_IMAGES_ALLOW_HTTP=true"
+        raise Rejected(Code.SOURCE_REFUSED, message)
+    if "@" in parts.netloc:
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} holds credentials: leave them out")
+    if settings.only_hosts and not is_listed(host, settings.only_hosts):
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)}: its host is not in LOOKSTREAM_IMAGES_ONLY_HOSTS")
+    if port not in PORTS.values() and not is_listed(host, settings.allow_hosts):
+        message = f"{shown(url)} uses port {port}: name the host in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant"
+        raise Rejected(Code.SOURCE_REFUSED, message)
+    place = f"[{host}]" if ":" in host else host
+    query = f"?{quote(parts.query, SAFE)}" if parts.query else ""
+    return host, f"{parts.scheme}://{place}:{port}{quote(parts.path or '/', SAFE)}{query}"
+
+
+def _split(url: str) -> tuple[SplitResult, str, int]:
+    """The parts of an http(s) address, with its host in ASCII and its port; raises Rejected."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` is not known") from None
-    addresses = list(dict.fromkeys(str(place[4][0]) for place in found))
-    if not is_allowed_host(host, allowed) and not all(map(is_public, addresses)):
-        raise Rejected(
-            Code.SOURCE_REFUSED,
-            f"`{host}` lies on a private network: name it in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant",
-        )
-    return addresses
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode().lower()
+        port = PORTS[parts.scheme] if parts.port is None else parts.port
+    except (ValueError, KeyError):
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address") from None
+    if not NAME.fullmatch(host) or "\\" in url or not url.isprintable():
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address")
+    return parts, host, port
+
+
+def shown(url: str) -> str:
+    """An address as messages may hold it: without query, credentials and control characters."""
+    start, _, rest = url.partition("://")
+    place = rest.split("?", 1)[0].split("#", 1)[0]
+    host, slash, path = place.partition("/")
+    text = f"{start}://{host.rpartition('@')[2]}{slash}{path}"
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]

@@ -1,116 +1,115 @@
-"""Pictures from the web: judged addresses alone, and an end to time and size that no server can move."""
+"""Pictures from the web: what is asked, what the answers mean, and what a picture's bytes must look like."""
 
 import ssl
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from collections.abc import Iterable, Mapping
+from urllib.parse import urljoin
 
 import httpcore
 
-from infra.addresses import is_allowed_host, resolve
+from infra.addresses import judge_url, shown
+from infra.network import Allowance, Internet, JudgedNetwork
+from infra.picture_cache import Kept, PictureCache
 from infra.settings import Images
+from infra.turns import Turns
 from schemas.failures import Code, Rejected, TryLater
 
-CONNECT_SECONDS = 2.0
 MAX_REDIRECTS = 3
-KEPT_CONNECTIONS = 32
-PORTS = {"https": 443, "http": 80}
+CONNECTIONS, KEPT_CONNECTIONS = 64, 32
+RESOLVING, RESOLVING_EACH = 32, 2
+"""Names that are looked up at the same time: in all, and for one host."""
 REDIRECTS = (301, 302, 303, 307, 308)
 LATER = (408, 425, 429)
 """Statuses by which a server asks for another try, besides 5xx."""
 
-SAFE = "/%:@!$&'()*+,;=~-._?"
-HEADERS: Mapping[bytes | str, bytes | str] = {
+HEADERS: Mapping[str, str] = {
     "User-Agent": "lookstream",
     "Accept": "image/*",
     # A compressed body of 49 kB can be 50 MB: pictures are compressed already.
     "Accept-Encoding": "identity",
 }
+MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"GIF8": "image/gif"}
+"""How the formats begin; WebP is RIFF, four bytes of length, WEBP."""
+ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/apng": "image/png",
+}
+SOME_CHUNKS, CRUMB_BYTES = 2_000, 64
+"""A body may have so many chunks, and more only if they are larger than that: 10 MB byte by byte would keep a core
+busy for as long as the download may take."""
+UNTYPED = ("application/octet-stream", "binary/octet-stream")
+"""Content types that say nothing: the bytes alone decide."""
 
 
 class Downloads:
     """Gets pictures over http(s): no proxy, no cookies, no credentials, at most 3 redirects."""
 
-    def __init__(self, settings: Images) -> None:
+    def __init__(self, settings: Images, internet: Internet) -> None:
         self._settings = settings
+        self._resolvers = Turns("resolver", RESOLVING, RESOLVING_EACH)
+        self._cache = PictureCache(settings.cache, settings.cache_mb * 1_000_000) if settings.cache else None
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(),
-            max_connections=KEPT_CONNECTIONS,
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=10,
-            network_backend=JudgedNetwork(settings.allow_hosts),
+            network_backend=JudgedNetwork(settings.allow_hosts, internet, self._resolvers),
         )
 
-    def get(self, url: str) -> bytes:
-        """The body at `url`; raises Rejected or TryLater, whose messages hold neither query nor credentials."""
-        deadline = time.monotonic() + self._settings.fetch_seconds
+    def get(self, url: str, seconds: float) -> bytes:
+        """The body at `url`, in `seconds` at most; raises Rejected or TryLater.
+
+        Their messages hold neither query nor credentials.
+        """
+        allowance = Allowance(shown(url), time.monotonic() + seconds)
         place = url
         try:
             for _ in range(1 + MAX_REDIRECTS):
-                found = self._ask(judge_url(place, self._settings), deadline)
+                _, wire = judge_url(place, self._settings)
+                found = self._ask(wire, allowance)
                 if isinstance(found, bytes):
                     return found
-                place = urljoin(place, found)
+                place = _follow(place, found)
         except httpcore.TimeoutException:
-            seconds = self._settings.fetch_seconds
-            raise TryLater(Code.IMAGE_TIMEOUT, f"{shown(place)} was not there within {seconds:g} s") from None
+            raise TryLater(Code.IMAGE_TIMEOUT, f"{shown(place)} was not there within {seconds:.3g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise TryLater(Code.IMAGE_UNREACHABLE, f"{shown(place)} broke off: {type(error).__name__}") from None
         raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of connections and threads."""
         self._pool.close()
+        self._resolvers.close()
 
-    def _ask(self, url: str, deadline: float) -> bytes | str:
+    def _ask(self, url: str, allowance: Allowance) -> bytes | str:
         """The body, or the address to which the server sends us."""
-        left = max(0.0, deadline - time.monotonic())
-        timeouts = {"pool": left, "connect": deadline, "read": deadline, "write": deadline}
-        with self._pool.stream("GET", url, headers=HEADERS, extensions={"timeout": timeouts}) as response:
+        kept = self._cache.find(url) if self._cache else None
+        asked = {**HEADERS, **(kept.conditions if kept else {})}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in asked.items()]
+        timeouts = {"pool": allowance.seconds(), "connect": allowance, "read": allowance, "write": allowance}
+        with self._pool.stream("GET", url, headers=raw, extensions={"timeout": timeouts}) as response:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             if response.status in REDIRECTS and "location" in headers:
                 return headers["location"]
+            if response.status == 304 and kept:
+                return kept.body
             check_status(response.status, shown(url))
             check_headers(headers, shown(url), self._settings.max_bytes)
-            return read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
+            allowance.bytes_left += self._settings.max_bytes
+            body = read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
+        check_kind(headers.get("content-type", ""), body, shown(url))
+        if self._cache and "no-store" not in headers.get("cache-control", ""):
+            self._cache.keep(url, Kept(headers.get("etag", ""), headers.get("last-modified", ""), body))
+        return body
 
 
-def judge_url(url: str, settings: Images) -> str:
-    """The address in the form that goes on the wire; raises Rejected when it may not be asked."""
-    parts, host, port = _split(url)
-    if parts.scheme == "http" and not settings.allow_http:
-        message = f"{shown(url)} is not encrypted: use https, or set LOOKSTREAM_IMAGES_ALLOW_HTTP=true"
-        raise Rejected(Code.SOURCE_REFUSED, message)
-    if "@" in parts.netloc:
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} holds credentials: leave them out")
-    if port not in PORTS.values() and not is_allowed_host(host, settings.allow_hosts):
-        message = f"{shown(url)} uses port {port}: name the host in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant"
-        raise Rejected(Code.SOURCE_REFUSED, message)
-    place = f"[{host}]" if ":" in host else host
-    query = f"?{quote(parts.query, SAFE)}" if parts.query else ""
-    return f"{parts.scheme}://{place}:{port}{quote(parts.path or '/', SAFE)}{query}"
-
-
-def _split(url: str) -> tuple[SplitResult, str, int]:
-    """The parts of an http(s) address, with its host in ASCII and its port; raises Rejected."""
+def _follow(place: str, location: str) -> str:
     try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port or PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address") from None
-    if not host or "\\" in url or not url.isprintable():
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address")
-    return parts, host, port
-
-
-def shown(url: str) -> str:
-    """An address as messages may hold it: without query, credentials and control characters."""
-    start, _, rest = url.partition("://")
-    place = rest.split("?", 1)[0].split("#", 1)[0]
-    host, slash, path = place.partition("/")
-    text = f"{start}://{host.rpartition('@')[2]}{slash}{path}"
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
+        return urljoin(place, location)
+    except ValueError:
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(place)} redirects to what is no address") from None
 
 
 def check_status(status: int, place: str) -> None:
@@ -120,6 +119,8 @@ def check_status(status: int, place: str) -> None:
     if status in LATER or status >= 500:
         code = Code.IMAGE_TIMEOUT if status in (408, 504) else Code.IMAGE_UNREACHABLE
         raise TryLater(code, f"{place} answered {status}")
+    if status == 404:  # an event can be faster than its picture's way to every server of a CDN
+        raise TryLater(Code.IMAGE_MISSING, f"{place} answered {status}: there is no picture", tries=1)
     if status in (401, 403):
         raise Rejected(
             Code.SOURCE_REFUSED, f"{place} answered {status}: make the picture public, or send it inline"
@@ -129,8 +130,8 @@ def check_status(status: int, place: str) -> None:
 
 def check_headers(headers: Mapping[str, str], place: str, limit: int) -> None:
     """Raise Rejected when the headers promise no picture of at most `limit` bytes."""
-    kind = headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
-    if not kind.startswith("image/") and kind not in ("application/octet-stream", "binary/octet-stream"):
+    kind = _bare(headers.get("content-type", ""))
+    if kind and not kind.startswith("image/") and kind not in UNTYPED:
         raise Rejected(Code.IMAGE_FORMAT, f"{place} is `{kind[:80]}`, not a picture")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Rejected(Code.IMAGE_FORMAT, f"{place} came compressed, although that was declined")
@@ -139,82 +140,30 @@ def check_headers(headers: Mapping[str, str], place: str, limit: int) -> None:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has {length[:20]} bytes, the limit is {limit}")
 
 
+def check_kind(content_type: str, body: bytes, place: str) -> None:
+    """Raise Rejected unless the bytes begin as a picture does, and as the content type says if it says anything."""
+    seen = next((kind for start, kind in MAGIC.items() if body.startswith(start)), None)
+    if body.startswith(b"RIFF") and body[8:12] == b"WEBP":
+        seen = "image/webp"
+    if seen is None:
+        raise Rejected(Code.IMAGE_FORMAT, f"{place} is not a JPEG, PNG, WebP or GIF: it starts {body[:12]!r}")
+    kind = _bare(content_type)
+    if kind and kind not in UNTYPED and ALIASES.get(kind, kind) != seen:
+        message = f"{place} says that it is `{kind[:80]}`, but it is {seen}: correct its content type"
+        raise Rejected(Code.IMAGE_FORMAT, message)
+
+
+def _bare(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
 def read_body(chunks: Iterable[bytes], place: str, limit: int) -> bytes:
-    """The whole body; raises Rejected as soon as it is longer than `limit`."""
+    """The whole body; raises Rejected as soon as it is longer than `limit`, or comes in crumbs."""
     body = bytearray()
-    for chunk in chunks:
+    for count, chunk in enumerate(chunks):
         body += chunk
+        if count > SOME_CHUNKS + len(body) // CRUMB_BYTES:
+            raise Rejected(Code.SOURCE_REFUSED, f"{place} comes in crumbs: chunks of a few bytes each")
         if len(body) > limit:
             raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has more than {limit} bytes")
     return bytes(body)
-
-
-@dataclass(frozen=True)
-class JudgedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that were judged, so that a name cannot point elsewhere a moment later.
-
-    TLS and the Host header still carry the name. A base class of httpcore, because its pool asks for one.
-    """
-
-    allow_hosts: Collection[str]
-
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *_rest: object, **_options: object
-    ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers; `timeout` is a moment (see EndingStream)."""
-        *others, last = resolve(host, port, self.allow_hosts)
-        for address in others:
-            try:
-                return _connect(address, port, timeout)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return _connect(last, port, timeout)
-
-
-@dataclass(frozen=True)
-class EndingStream(httpcore.NetworkStream):
-    """A connection whose every wait ends at the request's deadline, however slowly bytes drip in.
-
-    httpcore's timeouts are for each read alone, headers included. So each `timeout` here is not a length but
-    the moment of time.monotonic() at which the whole request ends.
-    """
-
-    stream: httpcore.NetworkStream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Some bytes, as soon as there are any."""
-        return self.stream.read(max_bytes, seconds_until(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """All of `buffer`."""
-        self.stream.write(buffer, seconds_until(timeout))
-
-    def close(self) -> None:
-        """Hang up."""
-        self.stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """The same connection, encrypted."""
-        return EndingStream(self.stream.start_tls(ssl_context, server_hostname, seconds_until(timeout)))
-
-    def get_extra_info(self, info: str) -> object:
-        """What the pool asks, as whether the server hung up."""
-        return self.stream.get_extra_info(info)
-
-
-def _connect(address: str, port: int, moment: float | None) -> EndingStream:
-    left = seconds_until(moment)
-    seconds = CONNECT_SECONDS if left is None else min(CONNECT_SECONDS, left)
-    return EndingStream(httpcore.SyncBackend().connect_tcp(address, port, seconds))
-
-
-def seconds_until(moment: float | None) -> float | None:
-    """Seconds from now to a moment of time.monotonic(); raises ReadTimeout when it has passed."""
-    if moment is None:
-        return None
-    left = moment - time.monotonic()
-    if left <= 0:
-        raise httpcore.ReadTimeout
-    return left

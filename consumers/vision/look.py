@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
-from consumers.vision.decode import Limits, decode, thumbnail
+from consumers.vision.decode import Limits, Part, Picture, decode, thumbnail
 from consumers.vision.focus import Box, focus_on
 from schemas.failures import Code, Failure, Rejected
 from schemas.searches import ColourName, Crop, Swatch, Weights
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]
+Decode = Callable[[bytes, Limits, Part | None], Picture]
+"""Encoded bytes to a picture, or the part of it; raises Rejected."""
 
 
 class Shown(NamedTuple):
@@ -80,12 +82,16 @@ class _Seen:
 
 @dataclass(frozen=True)
 class Eyes:
-    """All that it takes to look at pictures; `pool` decodes them side by side, for PIL lets go of the GIL."""
+    """All that it takes to look at pictures; `pool` decodes them side by side, for PIL lets go of the GIL.
+
+    Workers hand in a `decode` that pictures cannot harm (consumers/decoding.py).
+    """
 
     encoder: Encoder
     colours: Colours
     limits: Limits
     pool: Executor
+    decode: Decode = decode
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         """A look, or why there is none, for each picture; one bad picture never fails the others.
@@ -100,7 +106,7 @@ class Eyes:
 
     def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
         try:
-            picture = decode(data, self.limits, crop)
+            picture = self.decode(data, self.limits, crop)
         except Rejected as failure:
             return failure
         image, side = picture.image, self.limits.thumbnail

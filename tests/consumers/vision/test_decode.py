@@ -104,6 +104,14 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
     assert rejected(data).code == Code.IMAGE_TOO_LARGE
 
 
+def test_a_jpeg_that_paints_itself_without_end_is_refused(encode: Encode) -> None:
+    data = encode(halves(1000, 1000), "JPEG", progressive=True)
+    assert decode(data, LIMITS).width == 1000
+    last = data.rindex(b"\xff\xda")
+    failure = rejected(data[:-2] + data[last:-2] * 400 + data[-2:])
+    assert (failure.code, "scans" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
+
+
 def test_a_tiny_picture_is_refused(encode: Encode) -> None:
     assert rejected(encode(halves(200, 15))).code == Code.IMAGE_TOO_SMALL
     assert decode(encode(halves(200, 16)), LIMITS).height == 16

@@ -1,0 +1,158 @@
+"""Image attacks: files that crash, bloat or stall decoders, and good pictures that look as ever beside them."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from consumers.decoding import Decoders
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits
+from consumers.vision.look import Eyes, Look
+from infra.encoder import open_encoder
+from infra.settings import Torch
+from schemas.failures import Code, Failure
+from schemas.searches import Crop
+from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest
+from tests.chaos.scenario import Report, Scenario, Size
+
+FLIPS = 5_000
+SECONDS = 5.0
+LATE_SECONDS = 0.5
+"""What a busy machine may take to notice the end."""
+WATCH_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Form:
+    """How large bombs are, and what a process that decodes may have."""
+
+    side: int
+    memory: int
+    pixels: int
+
+
+FULL, SHORT = Form(12_000, 1 << 30, 20_000_000), Form(7_000, 384 << 20, 5_000_000)
+
+
+@dataclass
+class Watch:
+    """Looks at how large processes grow, in bytes; on Linux alone."""
+
+    decoders: Decoders
+    most: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def look(self) -> None:
+        """Until it is over."""
+        while not self.over.wait(WATCH_SECONDS):
+            self.most = max(self.most, *map(peak, self.decoders.pids()))
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look while the caller does something else."""
+        thread = threading.Thread(target=self.look)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            thread.join()
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process ever had resident, in bytes; 0 when it is gone."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+@dataclass
+class Tally:
+    """What the files came to."""
+
+    files: int = 0
+    bad_vectors: int = 0
+    spoilt: int = 0
+    """Good pictures that did not look as ever."""
+    slowest: float = 0
+    passed: set[str] = field(default_factory=set)
+    """Files from which a look was made."""
+    crashed: int = 0
+
+    def note(self, name: str, look: Look | Failure, seconds: float) -> None:
+        """Note one file."""
+        self.files += 1
+        self.slowest = max(self.slowest, round(seconds, 2))
+        if isinstance(look, Look):
+            self.passed.add(name)
+            self.bad_vectors += not np.isfinite(look.vector).all()
+        else:
+            self.crashed += look.code is Code.IMAGE_CRASHED
+
+
+def run(_folder: Path, size: Size) -> Report:
+    """Every file with a good picture beside it, through what a worker looks with."""
+    report = Report()
+    form = FULL if size.share >= 1 else SHORT
+    limits, good, tally = Limits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
+    decoders = Decoders(2, SECONDS, form.memory)
+    watch = Watch(decoders)
+    with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
+        eyes = Eyes(open_encoder("fake", Torch()), make_colours(), limits, pool, decoders.decode)
+        [wanted] = eyes.look_at([good])
+        [whole] = eyes.look_at([largest(form.pixels)])
+        flipped = (("flip", data) for data in flips(size.of(FLIPS), size.seed))
+        for name, data in chain(attacks(form.side), flipped):
+            started = time.monotonic()
+            look, beside = eyes.look_at([data, good])
+            tally.note(name, look, time.monotonic() - started)
+            tally.spoilt += not same(beside, wanted)
+    never = {name for name, _ in chain(bombs(20), disguises())}
+    report.figures["files"] = tally.files
+    report.expect("the largest picture is looked at", isinstance(whole, Look), True)
+    report.expect("bombs and other formats that were let through", len(tally.passed & never), 0)
+    report.expect("vectors that are not finite", tally.bad_vectors, 0)
+    report.expect("good pictures beside them that look otherwise", tally.spoilt, 0)
+    report.expect_at_most("slowest, s", tally.slowest, SECONDS + LATE_SECONDS)
+    report.expect_at_most("largest process, MB", watch.most >> 20, form.memory >> 20)
+    report.figures["processes ended"] = tally.crashed
+    return report
+
+
+def same(look: Look | Failure, wanted: Look | Failure) -> bool:
+    """Whether both are the same look."""
+    return isinstance(look, Look) and isinstance(wanted, Look) and np.array_equal(look.vector, wanted.vector)
+
+
+def control(_folder: Path, size: Size) -> Report:
+    """With the bounds on pixels and memory taken away, one bomb suffices."""
+    report = Report()
+    form = FULL if size.share >= 1 else SHORT
+    decoders = Decoders(1, seconds=120, memory=1 << 40)
+    watch = Watch(decoders)
+    with report.timed(), closing(decoders), watch.looking():
+        part = Crop(x=0, y=0, w=0.01, h=0.01)
+        decoders.decode(bomb(form.side), Limits(max_pixels=1 << 40), part)
+        time.sleep(5 * WATCH_SECONDS)
+    report.expect_at_most("largest process, MB", watch.most >> 20, form.memory >> 20)
+    return report
+
+
+SCENARIO = Scenario(
+    name="image attacks",
+    promise="No file harms a worker: 80 attacks and 5,000 damaged pictures crash nothing, take 5 s and 1 GB at "
+    "most each, give no vector that is not finite, and good pictures beside them look as ever",
+    run=run,
+    control=control,
+    short=0.02,
+)

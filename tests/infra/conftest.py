@@ -1,0 +1,14 @@
+"""One host of pictures for all tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.infra.picture_host import Handler, serving
+
+
+@pytest.fixture(scope="session")
+def port() -> Iterator[int]:
+    """The port of a host of pictures on 127.0.0.1."""
+    with serving(Handler) as port:
+        yield port
