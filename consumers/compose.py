@@ -33,6 +33,7 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from consumers.worker import Batches, Sink, Worker
+from infra.breakers import Breakers
 from infra.encoder import open_encoder
 from infra.health import Heartbeat
 from infra.images import Images
@@ -56,8 +57,10 @@ PATIENCE_SECONDS = 30.0
 AGAIN_SECONDS = 0.5
 ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 25, 250
 """Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
-RETRY_RECORDS = 16
-"""A batch of the lane of retries: small, for the other lane waits for the encoder meanwhile."""
+SEARCH_PATIENCE_SECONDS = 2.0
+"""How long searches wait for the pictures of those that came with them."""
+LIVE_REST_SECONDS, LIVE_FORGIVEN = 30.0, 0.05
+"""New events leave a host alone as soon as it is often slow: the lane of retries has the patience for it."""
 COMMIT_SECONDS = 2.0
 """How often the index worker commits; what was done since is done again, to no effect, after a crash."""
 
@@ -105,7 +108,7 @@ def index_worker(
     live = Lane(
         "index", ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, given.fetch_patience_s, valve, heartbeat
     )
-    again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, RETRY_RECORDS, None, OpenValve())
+    again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
     with ExitStack() as stack:
         shop = _open_shop(settings, "index", stack)
         sink = stack.enter_context(closing(EventSink(shop.kafka)))
@@ -137,7 +140,7 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         sink, delivery = _search_delivery(shop, source, stack)
         answers = Answers(sink, shop.encoder, Places(shop.kafka).exists)
         confidence = _confidence(shop, SOON)
-        searches = AnswerSearches(_sight(shop, None, stack), shop.index, confidence, answers)
+        searches = AnswerSearches(_sight(shop, SEARCH_PATIENCE_SECONDS, stack), shop.index, confidence, answers)
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
         answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
@@ -168,7 +171,8 @@ def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack) -> IndexItems:
 
 
 def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
-    images = stack.enter_context(closing(Images(shop.settings.images, patience_s)))
+    breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
+    images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
     return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder)
 
 

@@ -6,7 +6,7 @@ TryLater    -> <topic>.retry.5s, then .60s, then .600s, then <topic>.dead
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -69,7 +69,7 @@ class Origin:
 
 @dataclass
 class Settler:
-    """Sends failed records on. `worker` and `encoder` are named in dead letters; `redact` masks secrets in them."""
+    """Sends failed records on. Dead letters name `worker` and `encoder`; `redact` masks secrets in what is told."""
 
     sink: RawSink
     tell: Callable[[Record, Event | None, Failure], None]
@@ -79,6 +79,8 @@ class Settler:
     redact: Callable[[str], str] = as_it_is
     delays: Mapping[str, float] = field(default_factory=lambda: RETRY_DELAYS)
     """Seconds that each retry topic waits, by its suffix, shortest first; none: nothing is tried later."""
+    patient_s: float = 900
+    """How long a record may wait for a host that rests without losing attempts."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def settle(self, record: Record, event: Event | None, failure: Failure | None) -> bool:
@@ -86,17 +88,25 @@ class Settler:
         if failure is None:
             return self.gate.count(record, dead=False)
         origin = origin_of(record, self.now())
-        if isinstance(failure, TryLater) and (tier := self._tier(failure, origin)) is not None:
-            self._wait(record, origin, tier, failure)
+        if isinstance(failure, TryLater) and (wait := self._next(failure, origin)) is not None:
+            self._wait(record, *wait, failure)
             return False
-        self._bury(record, origin, failure)
-        self.tell(record, event, failure)
+        told = type(failure)(failure.code, self.redact(failure.message))
+        self._bury(record, origin, told)
+        self.tell(record, event, told)
         return self.gate.count(record, dead=True)
 
-    def _tier(self, failure: TryLater, origin: Origin) -> str | None:
-        """The retry topic that comes next for a record; none when it has been through them."""
+    def _next(self, failure: TryLater, origin: Origin) -> tuple[Origin, str] | None:
+        """Where a record waits next, and what is said of it there; None when it has been through its retry topics.
+
+        One that was not even tried has an attempt as good as new, and waits as long again as it has waited.
+        """
+        age = (self.now() - datetime.fromisoformat(origin.first_failed_at)).total_seconds()
+        if not failure.tried and age < self.patient_s and self.delays:
+            longer = [tier for tier, delay in self.delays.items() if delay >= age]
+            return replace(origin, attempts=origin.attempts - 1), (longer or list(self.delays))[0 if longer else -1]
         tiers = list(self.delays)[: failure.tries]
-        return tiers[origin.attempts - 1] if origin.attempts <= len(tiers) else None
+        return (origin, tiers[origin.attempts - 1]) if origin.attempts <= len(tiers) else None
 
     def _wait(self, record: Record, origin: Origin, tier: str, failure: Failure) -> None:
         wait = self.delays[tier] * random.uniform(1 - JITTER, 1 + JITTER)
@@ -106,9 +116,8 @@ class Settler:
         self.sink.send_raw(retry_topic(origin.topic, tier), record.key, record.value, headers)
 
     def _bury(self, record: Record, origin: Origin, failure: Failure) -> None:
-        message = self.redact(failure.message)
-        structlog.get_logger().warning("refused", at=origin.position, code=failure.code, why=message)
-        said = dead_letter_headers(origin, failure, message) | {
+        structlog.get_logger().warning("refused", at=origin.position, code=failure.code, why=failure.message)
+        said = dead_letter_headers(origin, failure, failure.message) | {
             "dead-worker": self.worker,
             "dead-encoder": self.encoder,
         }
@@ -132,7 +141,7 @@ def origin_of(record: Record, now: datetime) -> Origin:
             int(told["offset"]),
             int(told["timestamp"]),
             int(told["attempts"]) + 1,
-            told["first-failed-at"],
+            datetime.fromisoformat(told["first-failed-at"]).isoformat(),
         )
     except (KeyError, ValueError):
         return here

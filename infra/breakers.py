@@ -10,8 +10,6 @@ from schemas.failures import Code, Failure, TryLater
 
 FAIR_SECONDS = 0.9
 """A host that was given less time than this is not blamed for having needed more; a batch waits for one second."""
-FORGIVEN = 0.05
-"""Share of a timeout that an answer makes good: a host may time out once in twenty pictures without a rest."""
 MOST_HOSTS = 1_000
 """Hosts with a bad record that are remembered: whoever controls a zone can name as many as they like."""
 
@@ -29,13 +27,19 @@ class _Record:
 class Breakers:
     """Refuses for `rest_s` seconds the pictures of hosts that timed out `after` times, or a little more often.
 
-    Each answer pays for a `FORGIVEN` of a timeout, so that a host that keeps timing out now and then rests too: at
-    one timeout in ten after some fifty pictures. Then one picture is let through to see; another timeout, and the
-    host rests again. Safe to call from several threads. `clock` gives seconds that never go back.
+    Each answer pays for the share `forgiven` of a timeout: with 1 only timeouts in a row count; with .05 a host
+    that times out once in ten pictures rests after some fifty. Then one picture is let through to see; another
+    timeout, and the host rests again. Safe to call from several threads. `clock` gives seconds that never go back.
     """
 
-    def __init__(self, after: int = 3, rest_s: float = 30, clock: Callable[[], float] = time.monotonic) -> None:
-        self._after, self._rest_s, self._clock = after, rest_s, clock
+    def __init__(
+        self,
+        after: int = 3,
+        rest_s: float = 10,
+        forgiven: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._after, self._rest_s, self._forgiven, self._clock = after, rest_s, forgiven, clock
         self._records: dict[str, _Record] = {}
         self._lock = threading.Lock()
 
@@ -61,7 +65,7 @@ class Breakers:
                 return
             if now < record.asked_again:
                 message = f"{host} timed out too often of late: it is asked again a little later"
-                raise TryLater(Code.IMAGE_TIMEOUT, message)
+                raise TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
             record.asked_again = now + self._rest_s  # for the others, while this one tries
 
     def _blame(self, host: str) -> None:
@@ -79,6 +83,6 @@ class Breakers:
             if record is None:
                 return
             # A host that answers after a rest is back; one that answers between timeouts earns a little trust.
-            record.blame = 0 if record.blame >= self._after else record.blame - FORGIVEN
+            record.blame = 0 if record.blame >= self._after else record.blame - self._forgiven
             if record.blame <= 0:
                 del self._records[host]

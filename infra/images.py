@@ -24,6 +24,9 @@ threads leave room for others while fifteen hosts hang; they are made only as th
 GRACE_SECONDS = 0.1
 """A download ends by itself when its time is over, and says whose it was; what is stuck after that is given up."""
 
+MOST_PATIENCE = 240.0
+"""Seconds that the most patient wait for all pictures of a batch: less than it takes to be thought stuck."""
+
 Pending = Future[bytes] | bytes | Failure
 """A picture on its way, or what it came to."""
 
@@ -31,9 +34,9 @@ Pending = Future[bytes] | bytes | Failure
 class Images:
     """Gets the bytes of pictures; safe to call from several threads.
 
-    `patience_s` is how long `fetch_all` may take (none: as long as one download may, `fetch_seconds`): what has not
-    come by then is TryLater. A slow host costs no other host's pictures their time: each has at most `per_host` of
-    the threads, and one that only times out is left alone for a while.
+    `patience_s` is how long `fetch_all` may take: what has not come by then is TryLater. None: each picture has all
+    of `fetch_seconds` once it is its host's turn. A slow host costs no other host's pictures their time: each has
+    at most `per_host` of the threads, and one that often times out is left alone for a while.
     """
 
     def __init__(
@@ -44,9 +47,9 @@ class Images:
         breakers: Breakers | None = None,
     ) -> None:
         self._settings = settings
-        self._seconds = min(patience_s or settings.fetch_seconds, settings.fetch_seconds)
+        self._patience = patience_s or MOST_PATIENCE
         self._downloads = Downloads(settings, internet or Internet())
-        self._buckets = ObjectStore(settings, self._seconds)
+        self._buckets = ObjectStore(settings, min(self._patience, settings.fetch_seconds))
         self._turns = Turns("images", AT_ONCE, settings.per_host)
         self._breakers = breakers or Breakers()
 
@@ -56,7 +59,7 @@ class Images:
 
     def fetch_all(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
         """`fetch` for each, side by side; the answers lie in the order of `refs`."""
-        until = time.monotonic() + self._seconds
+        until = time.monotonic() + self._patience
         pending = [self._start(ref, until) for ref in refs]
         return [await_picture(picture, until) for picture in pending]
 
@@ -87,7 +90,7 @@ class Images:
 
     def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, until: float) -> bytes:
         """Runs when it is the host's turn; no download outlives `until`, so that no thread is lost to it."""
-        left = until - time.monotonic()
+        left = min(until - time.monotonic(), self._settings.fetch_seconds)
         if left <= 0:
             raise out_of_time()
         with self._breakers.watching(host, left):
@@ -119,8 +122,9 @@ def await_picture(picture: Pending, until: float) -> bytes | Failure:
 
 
 def out_of_time() -> TryLater:
-    """A picture for which there was no time left."""
-    return TryLater(Code.IMAGE_TIMEOUT, "the picture was not there in time: its host is slow, or has many to give")
+    """A picture that nobody had the patience to wait for."""
+    message = "the picture was not there in time: its host is slow, or has many to give"
+    return TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
 
 
 def check_size(size: int, limit: int) -> None:

@@ -54,12 +54,14 @@ class Rejected(Failure):
 class TryLater(Failure):
     """May work later, for this event alone: a picture's host that is slow, say.
 
-    `tries` is how many of the retry topics it may go through before it is dead-lettered.
+    `tries` is how many of the retry topics it may go through before it is dead-lettered. One that was not even
+    `tried`, because its host rests, has not used up any of them.
     """
 
-    def __init__(self, code: Code, message: str, tries: int = 3) -> None:
+    def __init__(self, code: Code, message: str, tries: int = 3, *, tried: bool = True) -> None:
         super().__init__(code, message)
         self.tries = tries
+        self.tried = tried
 
 
 class Unavailable(Exception):

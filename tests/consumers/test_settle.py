@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -100,6 +100,19 @@ def test_what_is_missing_gets_one_more_try(settler: Settler, sent: Sent) -> None
 def test_what_never_works_goes_to_the_dead_letters_at_once(settler: Settler, sent: Sent) -> None:
     assert through(settler, sent, NEVER) == ["catalog.items.dead"]
     assert sent.records[0].headers["dead-class"] == b"Rejected"
+
+
+def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(sent: Sent) -> None:
+    moment = NOW
+    settler = Settler(sent, sent.tell, OpenValve(), now=lambda: moment)
+    rests = TryLater(Code.IMAGE_TIMEOUT, "its host rests, for the test", tried=False)
+    current = record()
+    for age in (0, 6, 66, 666, 1_266):
+        moment = NOW + timedelta(seconds=age)
+        settler.settle(current, None, rests)
+        current = sent.records[-1]
+    assert [topic.rpartition(".")[2] for topic in sent.topics] == ["5s", "60s", "600s", "600s", "5s"]
+    assert [waiting.headers["retry-attempts"] for waiting in sent.records] == [b"0", b"0", b"0", b"0", b"1"]
 
 
 def test_waits_differ_by_a_fifth_at_most(settler: Settler, sent: Sent) -> None:

@@ -51,7 +51,13 @@ def test_a_host_rests_after_some_timeouts_in_a_row(breakers: Breakers, clock: Cl
 
 
 @pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
-def test_answers_in_between_make_good_for_timeouts_slowly(breakers: Breakers, code: Code | None) -> None:
+def test_answers_in_between_make_good_for_timeouts(breakers: Breakers, code: Code | None) -> None:
+    assert all(ask(breakers, *[LATE, LATE, code, code] * 9))
+
+
+@pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
+def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code: Code | None) -> None:
+    breakers = Breakers(after=3, forgiven=0.05, clock=clock)
     rarely = [LATE, *[code] * 20]
     assert all(ask(breakers, *rarely * 10))
     often = [LATE, *[code] * 9]

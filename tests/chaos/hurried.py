@@ -1,0 +1,22 @@
+"""`lookstream` whose retry topics wait for seconds, not minutes, as do hosts that rest. Takes its words."""
+
+from functools import partial
+from unittest.mock import patch
+
+from consumers import compose
+from infra.breakers import Breakers
+from lookstream import main
+
+DELAYS = {"5s": 2.0, "60s": 6.0, "600s": 12.0}
+REST_SECONDS = 1.0
+
+
+def breakers(rest_s: float = REST_SECONDS, forgiven: float = 1.0) -> Breakers:
+    """Those of the lane of retries, hurried too; for new events as they are."""
+    return Breakers(rest_s=rest_s, forgiven=forgiven)
+
+
+if __name__ == "__main__":
+    hurried = partial(compose.index_worker, delays=DELAYS)
+    with patch.object(compose, "index_worker", hurried), patch.object(compose, "Breakers", breakers):
+        main()

@@ -1,0 +1,22 @@
+"""A control: `lookstream` with an index worker that waits for all pictures of a batch, and tries none again."""
+
+from functools import partial
+from unittest.mock import patch
+
+from consumers import compose
+from infra.breakers import Breakers
+from infra.images import Images
+from infra.settings import Images as ImageSettings
+from lookstream import main
+
+
+def images(settings: ImageSettings, _patience_s: float | None, breakers: Breakers) -> Images:
+    """Fetches pictures as long as that may take, from whatever host."""
+    del breakers
+    return Images(settings, None, breakers=Breakers(after=1_000_000))
+
+
+if __name__ == "__main__":
+    once = partial(compose.index_worker, delays={})
+    with patch.object(compose, "index_worker", once), patch.object(compose, "Images", images):
+        main()
