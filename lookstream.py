@@ -3,6 +3,7 @@
 import typer
 
 import consumers.commands
+import consumers.dead_letters.commands
 import consumers.evaluation.commands
 import consumers.fitting.commands
 import infra.commands
@@ -17,7 +18,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for folder in (infra, producers, producers.demo, consumers, consumers.evaluation, consumers.fitting, schemas):
+for folder in (
+    infra,
+    producers,
+    producers.demo,
+    consumers,
+    consumers.dead_letters,
+    consumers.evaluation,
+    consumers.fitting,
+    schemas,
+):
     app.add_typer(folder.commands.app)
 
 

@@ -2,10 +2,14 @@
 
 import json
 import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from infra.console import FAILED, BadInput, takes
+from infra.health import FRESH_SECONDS
 
 app = typer.Typer()
 topics = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
@@ -20,14 +24,16 @@ def up() -> None:
     from infra.console import plain_errors
     from infra.logs import configure_logs
     from infra.running import AlreadyUp
+    from infra.secrets import redaction
     from infra.settings import read_settings
     from infra.supervisor import ChildFailed
     from infra.up import LocalPartMissing, Up
 
     with plain_errors(AlreadyUp, ChildFailed, LocalPartMissing):
         settings = read_settings()
-        configure_logs(settings.logs, "up")
-        Up(settings, os.environ, lambda text: typer.echo(text, err=True)).run()
+        redact = redaction(settings)
+        configure_logs(settings.logs, "up", redact)
+        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True)).run()
 
 
 @app.command()
@@ -37,13 +43,16 @@ def config() -> None:
     from rich.table import Column, Table
 
     from infra.console import plain_errors
+    from infra.secrets import redaction
     from infra.settings import describe_settings, read_settings
 
     with plain_errors():
         console = Console(width=None if sys.stdout.isatty() else 160)
         table = Table(Column("variable", no_wrap=True), Column("value", overflow="fold"), "what it means")
-        for setting in describe_settings(read_settings()):
-            table.add_row(setting.variable, setting.value, setting.meaning)
+        settings = read_settings()
+        redact = redaction(settings)
+        for setting in describe_settings(settings):
+            table.add_row(setting.variable, redact(setting.value), setting.meaning)
         console.print(table)
 
 
@@ -54,12 +63,13 @@ def embedded_index(port: Annotated[int, typer.Option(help="Port of the loopback 
     from infra.logs import configure_logs
     from infra.qdrant.embedded import IndexBusy, serve
     from infra.running import index_key
+    from infra.secrets import redaction
     from infra.settings import read_settings
     from infra.supervisor import LOOPBACK
 
     with plain_errors(IndexBusy):
         settings = read_settings()
-        configure_logs(settings.logs, "index")
+        configure_logs(settings.logs, "index", redaction(settings))
         serve(settings.data / "index", (LOOPBACK, port), index_key(settings.data))
 
 
@@ -77,14 +87,61 @@ def create() -> None:
         typer.echo(f"created {len(created)} topics: {', '.join(created)}" if created else "all topics exist")
 
 
-@app.command()
-def health(
-    heartbeat: Annotated[Path, typer.Argument(help="Heartbeat file of a worker")],
-    within: Annotated[float, typer.Option(help="Seconds that a beat may be old")] = 30.0,
-) -> None:
-    """Exit 0 when a worker's heartbeat is fresh, 1 when it is not."""
-    from infra.health import is_alive
+@dataclass(frozen=True)
+class HealthOptions:
+    """What `health` is told."""
 
-    alive = is_alive(heartbeat, within)
-    typer.echo(json.dumps({"alive": alive}))
-    raise typer.Exit(0 if alive else 1)
+    heartbeat: Annotated[
+        Path | None, typer.Argument(help="Heartbeat file of a worker; none: all that runs.", show_default=False)
+    ] = None
+    within: Annotated[float, typer.Option(help="Seconds that a worker's last beat may be old.")] = FRESH_SECONDS
+    ready: Annotated[bool, typer.Option("--ready", help="Ask whether that worker is ready, not just alive.")] = (
+        False
+    )
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
+
+
+@app.command("health")
+@takes(HealthOptions)
+def health(options: HealthOptions) -> None:
+    """Exit 0 when all is well, 1 when something is not: Kafka, the index and the workers; or one worker alone."""
+    if options.heartbeat is not None:
+        well = _judge_worker(options.heartbeat, options)
+    elif options.ready:
+        raise BadInput("--ready needs a worker's heartbeat file, as in `lookstream health index.alive --ready`")
+    else:
+        well = _judge_all(options)
+    sys.exit(0 if well else FAILED)
+
+
+def _judge_worker(path: Path, options: HealthOptions) -> bool:
+    """Say what a worker does; whether it is alive, or ready if that was asked."""
+    from infra.health import is_alive, is_ready, read_state
+
+    told, answers = read_state(path), {"alive": is_alive(path, options.within)}
+    answers["ready"] = is_ready(path, options.within)
+    typer.echo(json.dumps(answers | (asdict(told) if told else {})))
+    return answers["ready" if options.ready else "alive"]
+
+
+def _judge_all(options: HealthOptions) -> bool:
+    """Say how every part is; whether all are well."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from infra.checks import check_all
+    from infra.secrets import redaction
+    from infra.settings import read_settings
+
+    settings = read_settings()
+    redact = redaction(settings)
+    checks = [replace(check, says=redact(check.says)) for check in check_all(settings, options.within)]
+    well = all(check.well for check in checks)
+    if options.json:
+        typer.echo(json.dumps({"well": well, "checks": [asdict(check) for check in checks]}))
+        return well
+    table = Table("part", "well", "what it says")
+    for check in checks:
+        table.add_row(check.part, "yes" if check.well else "no", check.says)
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    return well

@@ -38,8 +38,10 @@ def counted(count: int, one: str, more: str) -> str:
 
 
 def complain(message: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"error: {printable(message)}\n")
+    """One line on standard error, without secrets."""
+    from infra.secrets import redact_known
+
+    sys.stderr.write(f"error: {printable(redact_known(message))}\n")
 
 
 @contextmanager
@@ -47,12 +49,14 @@ def plain_errors(*also: type[Exception]) -> Iterator[None]:
     """Turn the errors that people can do something about into one sentence and an exit code, without a trace.
 
     Those are BadInput (exit 2), SettingsError, Failure, Unavailable and the kinds in `also` (exit 1). Anything
-    else is a bug of ours, and keeps its trace. Works as a decorator too.
+    else is a bug of ours, and keeps its trace, without secrets. Works as a decorator too.
     """
+    from infra.secrets import guard_crash, redact_known
     from infra.settings import SettingsError
     from schemas.failures import Failure, Unavailable
 
     expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, *also)
+    guard_crash(redact_known)
     try:
         yield
     except BadInput as error:

@@ -1,17 +1,23 @@
-"""Logging: structlog, as lines for people or JSON for machines, to standard error."""
+"""Logging: structlog, as lines for people or JSON for machines, to standard error; secrets are masked."""
 
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 import structlog
 
+from infra.secrets import Redact, guard_crash, guard_threads, redact_all
 from infra.settings import Logs
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure_logs(logs: Logs, part: str) -> None:
-    """Set up logging for this process; every line names the `part` of the system that wrote it."""
+def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
+    """Set up logging for this process; every line names the `part` of the system that wrote it.
+
+    `redact` (infra.secrets.redaction) masks every line, also of libraries, and the trace of a crash.
+    """
     renderer = (
         structlog.processors.JSONRenderer()
         if logs.format == "json"
@@ -23,6 +29,7 @@ def configure_logs(logs: Logs, part: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _masker(redact),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[logs.level]),
@@ -30,5 +37,31 @@ def configure_logs(logs: Logs, part: str) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(part=part)
+    guard_crash(redact)
+    guard_threads(redact)
     # librdkafka and the like say what a person can do nothing about: their errors alone are shown.
-    logging.basicConfig(level=logging.CRITICAL if logs.level != "debug" else logging.DEBUG, stream=sys.stderr)
+    level = logging.CRITICAL if logs.level != "debug" else logging.DEBUG
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_line_masker(redact))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _masker(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    """A structlog processor that redacts every value of a line."""
+
+    def mask(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {name: redact_all(value, redact) for name, value in line.items()}
+
+    return mask
+
+
+def _line_masker(redact: Redact) -> Callable[[logging.LogRecord], bool]:
+    """A filter of the standard library's logging that redacts what libraries say, traces included."""
+
+    def mask(record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        return True
+
+    return mask

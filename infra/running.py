@@ -65,7 +65,7 @@ def read_running(folder: Path) -> Running | None:
         return None
     index = tuple(found["index"]) if found["index"] else None
     running = Running(found["pid"], found["bootstrap"], index, found["ready"])
-    return running if _is_alive(running.pid) else None
+    return running if process_runs(running.pid) else None
 
 
 def wait_until_ready(settings: Settings, seconds: float) -> Running:
@@ -120,7 +120,8 @@ def reach_index(settings: Settings) -> tuple[str, int]:
     return running.index
 
 
-def _is_alive(pid: int) -> bool:
+def process_runs(pid: int) -> bool:
+    """Whether there is a process of this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from infra.health import last_beat
+from infra.health import STARTING, last_beat, read_state
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 """Seconds before a dead child is started again: doubled each time it dies young."""
@@ -170,8 +170,13 @@ def accepts(address: tuple[str, int]) -> bool:
 
 
 def beat_since(path: Path) -> Callable[[float], bool]:
-    """Whether a worker has touched its heartbeat file since it was started."""
-    return lambda started: last_beat(path) >= started
+    """Whether a worker has said since it was started that it has work."""
+
+    def is_ready(started: float) -> bool:
+        told = read_state(path)
+        return last_beat(path) >= started and (told is None or told.state != STARTING)
+
+    return is_ready
 
 
 def _end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:

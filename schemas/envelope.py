@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.audit import DeadLetterReplayed
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_REVISION, ItemDeleted, ItemPatched, ItemUpserted, Source, split_item_key
-from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved
+from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
 from schemas.searches import SearchRequest, SearchResult
 from schemas.topics import SOCIAL_POSTS
 
@@ -25,7 +26,9 @@ Body = (
     | SearchResult
     | ItemIndexed
     | ItemRemoved
+    | ItemSuperseded
     | ItemRejected
+    | DeadLetterReplayed
 )
 
 BODIES: dict[str, type[Body]] = {
@@ -34,9 +37,11 @@ BODIES: dict[str, type[Body]] = {
     "item.deleted/1": ItemDeleted,
     "item.indexed/1": ItemIndexed,
     "item.removed/1": ItemRemoved,
+    "item.superseded/1": ItemSuperseded,
     "item.rejected/1": ItemRejected,
     "search.request/1": SearchRequest,
     "search.result/1": SearchResult,
+    "dead_letter.replayed/1": DeadLetterReplayed,
 }
 """Every event that this version reads and writes, by the value of its `schema` field."""
 

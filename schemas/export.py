@@ -5,16 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from schemas.envelope import BODIES, CORRELATION_ID, REPLY_PARTITION, REPLY_TO, TRACEPARENT, TYPE_PREFIX
-from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_REQUESTS, SEARCH_RESULTS, SOCIAL_POSTS, all_topics
+from schemas.topics import (
+    CATALOG_ITEMS,
+    DEAD_LETTERS_AUDIT,
+    ITEM_OUTCOMES,
+    SEARCH_REQUESTS,
+    SEARCH_RESULTS,
+    SOCIAL_POSTS,
+    all_topics,
+)
 
 ITEM_EVENTS = ("item.upserted/1", "item.patched/1", "item.deleted/1")
-OUTCOMES = ("item.indexed/1", "item.removed/1", "item.rejected/1")
+OUTCOMES = ("item.indexed/1", "item.removed/1", "item.superseded/1", "item.rejected/1")
 EVENTS_OF = {
     CATALOG_ITEMS: ITEM_EVENTS,
     SOCIAL_POSTS: ITEM_EVENTS,
     SEARCH_REQUESTS: ("search.request/1",),
     SEARCH_RESULTS: ("search.result/1",),
     ITEM_OUTCOMES: OUTCOMES,
+    DEAD_LETTERS_AUDIT: ("dead_letter.replayed/1",),
 }
 """Which events each topic carries; retry and dead-letter topics carry those of their source."""
 HEADERS = {

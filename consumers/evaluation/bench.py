@@ -23,6 +23,7 @@ from consumers.vision.look import Eyes
 from infra.encoder import open_encoder
 from infra.logs import configure_logs
 from infra.running import reach_kafka
+from infra.secrets import redaction
 from infra.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Means:
 def open_bench(settings: Settings, through: str, means: Means) -> Iterator[Bench]:
     """A bench, `direct` or over `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
     # The jobs tell of every batch, which nobody wants to read between progress bars.
-    configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate")
+    configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
     given, colours = settings.images, make_colours()
     limits = Limits(given.max_bytes, given.max_pixels, thumbnail=0)
     namers = Namers(

@@ -80,13 +80,17 @@ def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None
             if (record := record_of(message)) is not None:
                 yield record
                 heard = time.monotonic()
-            elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:
+            elif message is not None and _is_end(message.error()):
                 left.discard((message.topic(), message.partition()))
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENT_SECONDS:
                 raise Unavailable(f"{kafka.bootstrap} went away while {', '.join(topics)} were being read")
     finally:
         consumer.close()
+
+
+def _is_end(error: KafkaError | None) -> bool:
+    return error is not None and bool(error.code() == KafkaError._PARTITION_EOF)
 
 
 def _reader(kafka: Kafka, more: Config | None = None) -> Consumer:

@@ -1,4 +1,4 @@
-"""Logs and heartbeats, as those who read them see them."""
+"""Logs, as those who read them see them: without secrets."""
 
 import json
 import os
@@ -6,45 +6,64 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.health import Heartbeat, is_alive
+import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = """
+SETUP = """
+import logging
 import structlog
 from infra.logs import configure_logs
+from infra.secrets import redaction
 from infra.settings import read_settings
-configure_logs(read_settings().logs, "index")
-structlog.get_logger().debug("quiet")
-structlog.get_logger().info("indexed", items=3)
+settings = read_settings()
+configure_logs(settings.logs, "index", redaction(settings))
+log = structlog.get_logger()
+"""
+USUAL = """
+log.debug("quiet")
+log.info("indexed", items=3)
 """
 
 
-def logged(**settings: str) -> str:
-    environment = {**os.environ, **{f"LOOKSTREAM_LOGS_{name.upper()}": value for name, value in settings.items()}}
+def logged(code: str, **settings: str) -> str:
+    environment = {**os.environ, **{f"LOOKSTREAM_{name.upper()}": value for name, value in settings.items()}}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SETUP + code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == ""
     return done.stderr
 
 
 def test_machines_get_one_json_object_a_line() -> None:
-    [line] = logged(format="json").splitlines()
+    [line] = logged(USUAL, logs_format="json").splitlines()
     entry = json.loads(line)
     assert (entry["event"], entry["items"], entry["part"], entry["level"]) == ("indexed", 3, "index", "info")
     assert entry["timestamp"].endswith("Z")
 
 
 def test_people_get_a_line_to_read_and_choose_how_much() -> None:
-    assert "items=3" in logged(format="console")
-    assert "quiet" in logged(level="debug")
-    assert logged(level="warning") == ""
+    assert "items=3" in logged(USUAL, logs_format="console")
+    assert "quiet" in logged(USUAL, logs_level="debug")
+    assert logged(USUAL, logs_level="warning") == ""
 
 
-def test_a_heartbeat_grows_old(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "index.alive"
-    assert not is_alive(path, 60)
-    Heartbeat(path).beat()
-    assert is_alive(path, 60)
-    os.utime(path, (0, 0))
-    assert not is_alive(path, 60)
+LEAKS = """
+url = "https://ana:canary-1@cdn.example/a.png?sig=canary-2"
+log.warning("no " + url, why=url, also={"in": [url, "canary-secret"]}, odd=KeyError("canary-secret"))
+try:
+    raise RuntimeError("canary-secret at " + url)
+except RuntimeError:
+    log.exception("it broke")
+    logging.getLogger("library").critical("says %s", url, exc_info=True)
+"""
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_secrets_are_masked_in_every_value_trace_and_library(format: str) -> None:
+    said = logged(LEAKS, logs_format=format, logs_level="debug", qdrant_api_key="canary-secret")
+    assert "canary" not in said
+    assert said.count("Traceback") == 2
+    assert said.count("https://***@cdn.example/a.png?***") >= 6
+    if format == "json":
+        lines = [line for line in said.splitlines() if line.startswith("{")]
+        assert [json.loads(line)["event"] for line in lines][1] == "it broke"

@@ -1,0 +1,79 @@
+"""Checks: whether each part that runs for a data folder, or that the settings name, is well."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.health import READY, is_alive, last_beat, read_state
+from infra.kafka import check_broker
+from infra.qdrant.connect import connect
+from infra.running import Running, process_runs, reach_kafka, read_running
+from infra.settings import Settings
+from schemas.failures import Unavailable
+
+JOBS = ("index", "query")
+"""The workers of `lookstream up`; each has a heartbeat file run/<job>.alive in the data folder."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How one part is."""
+
+    part: str
+    says: str
+    """One sentence: what it does, or what is wrong with the remedy."""
+    well: bool
+
+
+def check_all(settings: Settings, within_seconds: float) -> list[Check]:
+    """Every part; a worker's last beat may be `within_seconds` old."""
+    running = read_running(settings.data)
+    checks = [_asked("kafka", lambda: _kafka(settings)), _asked("index", lambda: _index(settings))]
+    return checks + [_worker(path, running, within_seconds) for path in _heartbeats(settings.data, running)]
+
+
+def _asked(part: str, ask: Callable[[], str]) -> Check:
+    try:
+        return Check(part, ask(), well=True)
+    except (Unavailable, ValueError) as away:
+        return Check(part, str(away), well=False)
+
+
+def _kafka(settings: Settings) -> str:
+    kafka = reach_kafka(settings)
+    check_broker(kafka)
+    return f"answers at {kafka.bootstrap}"
+
+
+def _index(settings: Settings) -> str:
+    with closing(connect(settings)) as index:
+        return f"answers, and holds {index.count()} live pictures"
+
+
+def _heartbeats(data: Path, running: Running | None) -> Iterator[Path]:
+    """The heartbeat files that there are, and those that there should be."""
+    expected = {data / "run" / f"{job}.alive" for job in JOBS} if running else set[Path]()
+    yield from sorted(expected | set((data / "run").glob("*.alive")))
+
+
+def _worker(path: Path, running: Running | None, within_seconds: float) -> Check:
+    wrong = _wrong(path, running, within_seconds)
+    told = read_state(path)
+    return Check(f"{path.stem} worker", wrong or f"is ready since {told.since if told else ''}", well=wrong is None)
+
+
+def _wrong(path: Path, running: Running | None, within_seconds: float) -> str | None:
+    """Why a worker is not ready; none when it is."""
+    told = read_state(path)
+    if told is None:
+        return "has said nothing yet: wait, or see its log"
+    if running and not process_runs(told.pid):
+        return f"has died (process {told.pid}): `lookstream up` starts it again, see its log"
+    if not is_alive(path, within_seconds):
+        age = time.time() - last_beat(path)
+        return f"was last heard of {age:.0f} s ago: see its log; if it is gone for good, remove {path}"
+    if told.state != READY:
+        return f"is {told.state} since {told.since}" + (f": {told.why}" if told.why else "")
+    return None
