@@ -37,7 +37,7 @@ def test_every_setting_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "QDRANT_API_KEY"):
+    for name in ("KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "QDRANT_API_KEY", "IMAGES_S3_SECRET"):
         monkeypatch.setenv(f"LOOKSTREAM_{name}", "canary")
     settings = read_settings()
     assert "canary" not in repr(settings)
