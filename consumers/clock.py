@@ -1,4 +1,4 @@
-"""How long each step of a batch took."""
+"""How long each step of a batch took, and how long the next batch may take."""
 
 import time
 from dataclasses import dataclass, field
@@ -18,3 +18,24 @@ class Clock:
         now = time.perf_counter()
         passed, self._since = (now - self._since) * 1000, now
         return passed
+
+
+@dataclass
+class Pace:
+    """What batches take, from what they took: mean and mean deviation, as TCP estimates its round trips.
+
+    Source: V. Jacobson, Congestion Avoidance and Control, SIGCOMM 1988, appendix A (its gains of 1/8 and 1/4).
+    """
+
+    mean: float = 0
+    deviation: float = 0
+
+    def note(self, seconds: float) -> None:
+        """A batch took so long."""
+        error = seconds - self.mean
+        self.mean += error / 8
+        self.deviation += (abs(error) - self.deviation) / 4
+
+    def longest(self) -> float:
+        """Seconds that few batches exceed."""
+        return self.mean + 2 * self.deviation

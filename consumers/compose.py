@@ -140,11 +140,13 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         sink, delivery = _search_delivery(shop, source, stack)
         answers = Answers(sink, shop.encoder, Places(shop.kafka).exists)
         confidence = _confidence(shop, SOON)
-        searches = AnswerSearches(_sight(shop, SEARCH_PATIENCE_SECONDS, stack), shop.index, confidence, answers)
+        searches = AnswerSearches(
+            _sight(shop, SEARCH_PATIENCE_SECONDS, stack), shop.index, confidence, answers, given.search_records
+        )
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
         answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
-        job = Job(searches.handle, confidence.idle, answered.has)
+        job = Job(searches.handle, confidence.idle, searches.is_behind, answered.has)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
         yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))

@@ -28,6 +28,11 @@ def never(_record: Record) -> bool:
     return False
 
 
+def never_behind() -> bool:
+    """For jobs for which nothing comes too late."""
+    return False
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker does: `handle` a batch."""
@@ -36,6 +41,8 @@ class Job:
     """Takes events; returns a Failure for each event id that could not be done. The rest is done."""
     idle: Callable[[], None] = nothing_to_prepare
     """A small step of whatever can wait: called each time that nothing came."""
+    is_behind: Callable[[], bool] = never_behind
+    """Whether the job would rather be given many records at once, to pass over those that came too late."""
     was_done: Callable[[Record], bool] = never
     """Whether a record has been done by a worker that died before it could say so."""
 
@@ -97,6 +104,10 @@ class Hands:
         except Unavailable as away:
             self._log.debug("idle", why=str(away))
         return []
+
+    def is_behind(self) -> bool:
+        """Whether many records should be taken at once."""
+        return self._job.is_behind()
 
     def wake(self) -> None:
         """Wait no longer between two attempts: the worker was told to stop."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from consumers.answers import Answers, Findings
 from consumers.category import VOTERS, WEIGHTS, vote, voters_for
-from consumers.clock import Clock
+from consumers.clock import Clock, Pace
 from consumers.confidence import Confidence
 from consumers.points import hit, point_id
 from consumers.sight import Sight
@@ -25,8 +25,7 @@ Answer = Callable[[], None]
 
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable`, not held."""
-USUAL_SHARE = 0.1
-"""Weight of the newest batch in the mean time of a batch."""
+OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
 SMALL_PART_EFFORT, EFFORT = 512, 128
 """hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
 
@@ -56,23 +55,29 @@ class Search:
 class AnswerSearches:
     """A job: `handle` answers search requests."""
 
-    def __init__(self, sight: Sight, index: Index, confidence: Confidence, answers: Answers) -> None:
+    def __init__(
+        self, sight: Sight, index: Index, confidence: Confidence, answers: Answers, at_once: int = 16
+    ) -> None:
         self._sight = sight
         self._index = index
         self._confidence = confidence
         self._answers = answers
-        self._usual = 0.0
-        """Seconds that a batch takes: who has less left would be answered too late, and cost others their turn."""
+        self._at_once = at_once
+        self._behind = False
+        self._pace = Pace()
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer each request; those that came too late are answered before any work is done for them."""
         started = datetime.now(UTC)
         searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
-        late, in_time = _split(searches, started + timedelta(seconds=self._usual))
+        late, in_time = _split(searches, started + timedelta(seconds=self._pace.longest()))
+        self._behind = len(late) > len(in_time)
+        too_many, in_time = in_time[: -self._at_once], in_time[-self._at_once :]
         try:
             answers = self._found(in_time, started)
-            self._note(in_time, started)
+            if in_time:
+                self._pace.note((datetime.now(UTC) - started).total_seconds())
         except Unavailable as away:
             if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
                 raise
@@ -80,9 +85,18 @@ class AnswerSearches:
         # Nothing is sent before all is known: a batch that is held must not have been answered in part.
         for search in late:
             self._answers.expired(search.event, search.request)
+        for search in too_many:
+            self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
         for answer in answers:
             answer()
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
+
+    def is_behind(self) -> bool:
+        """Whether most of the last batch came too late: it is time to take more at once, to get to those in time.
+
+        Of a larger batch the newest `at_once` are looked at; the others could not be done before their deadlines.
+        """
+        return self._behind
 
     def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
         """An answer for each; those whose pictures took until their deadline are not searched any more."""
@@ -96,12 +110,6 @@ class AnswerSearches:
             if s.failure is not None:
                 answers.append(partial(self._answers.rejected, s.event.extra, s.request.request_id, s.failure))
         return answers
-
-    def _note(self, searches: Sequence[Search], started: datetime) -> None:
-        """Remember how long a batch takes, a little less of it each time."""
-        if searches:
-            took = (datetime.now(UTC) - started).total_seconds()
-            self._usual += USUAL_SHARE * (took - self._usual)
 
     def _find_looks(self, searches: Sequence[Search], clock: Clock) -> None:
         """Give every search the vector that it searches by, or its failure."""

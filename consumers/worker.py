@@ -20,6 +20,8 @@ from infra.health import DRAINING, HOLDING, READY, STARTING, Heartbeat
 from infra.kafka import EventSource, Record
 from schemas.envelope import Event
 
+BEHIND_TIMES = 16
+"""How many times larger batches are while most of what they hold came too late."""
 LOOK_SECONDS = 0.05
 """How often this thread polls while the hands are busy."""
 DRAIN_SECONDS = 10.0
@@ -92,7 +94,8 @@ class Worker:
 
     def step(self, stop: Stop) -> bool:
         """One turn: whether there was anything to do, or is."""
-        records = self._source.take(self._batches.records, self._batches.seconds)
+        limit = self._batches.records * (BEHIND_TIMES if self._hands.is_behind() else 1)
+        records = self._source.take(limit, self._batches.seconds)
         batch = Batch(records, self._source.turn, self._source.group_metadata() if records else None)
         work = self._pool.submit(self._hands.work, batch, stop) if records else self._pool.submit(self._hands.idle)
         self._wait(InHand(batch, work), stop)

@@ -16,7 +16,7 @@ from schemas.searches import SearchRequest, SearchResult
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.doomed_steps import STEPS
 from tests.chaos.feed import draw, write_feed
-from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
+from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for
 from tests.chaos.scenario import Report, Scenario, Size
 
 ITEMS, PICTURED = 40, 5
@@ -38,9 +38,9 @@ def _run(folder: Path, size: Size, **settings: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
     lives, asked = size.of(30, least=len(STEPS)), size.of(5_000)
     requests = [_request(n, FRESH_MS) for n in range(asked)]
-    with report.timed(), _searchable(folder, **settings) as world:
+    with report.timed(), searchable(folder, **settings) as world:
         for life in range(lives):
-            _ask(world.kafka, requests[life::lives])
+            ask_all(world.kafka, requests[life::lives])
             words = (STEPS[life % len(STEPS)], str(chance.randrange(6)))
             worker = start_query(world, "tests.chaos.doomed", *words, ready=False)
             worker.wait(60)
@@ -65,10 +65,10 @@ def control_deadlines(folder: Path, size: Size) -> Report:
 def _run_deadlines(folder: Path, size: Size, program: str) -> Report:
     report, asked = Report(), size.of(2_000, least=40)
     requests = [_request(n, STALE_MS if n % 2 else FRESH_MS, PICTURED) for n in range(asked)]
-    with report.timed(), _searchable(folder) as world:
+    with report.timed(), searchable(folder) as world:
         worker = start_query(world, program)
         worker.freeze()
-        _ask(world.kafka, requests)
+        ask_all(world.kafka, requests)
         time.sleep(max(FROZEN_SECONDS * size.share, STALE_MS / 1000 + 1))
         worker.thaw()
         answers = _answers(world, asked)
@@ -91,7 +91,7 @@ def _judge(report: Report, answers: Sequence[SearchResult], asked: int) -> None:
 
 
 @contextmanager
-def _searchable(folder: Path, **settings: str) -> Iterator[World]:
+def searchable(folder: Path, **settings: str) -> Iterator[World]:
     """A world whose index holds some items."""
     feed = write_feed(ITEMS, ITEMS, seed=1)
     with open_world(folder, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
@@ -114,19 +114,25 @@ def start_query(world: World, program: str = LOOKSTREAM, *words: str, ready: boo
         return told is not None and told.state == READY
 
     if ready:
-        world.wait_for(has_work, "the query worker", worker)
+        wait_for(has_work, "the query worker", worker)
     return worker
 
 
 def _request(number: int, deadline_ms: int, pictured: int = PICTURED) -> SearchRequest:
     name = f"q{number}"
     if number % pictured == 0:
-        image = InlineImage(data=draw(number % 48))
-        return SearchRequest(request_id=name, image=image, deadline_ms=deadline_ms, strict=False, top_k=3)
+        return picture_request(name, number, deadline_ms)
     return SearchRequest(request_id=name, item_id=f"item-{number % ITEMS}", deadline_ms=deadline_ms, top_k=3)
 
 
-def _ask(kafka: Kafka, requests: Sequence[SearchRequest]) -> None:
+def picture_request(name: str, number: int, deadline_ms: int) -> SearchRequest:
+    """A search by a picture."""
+    image = InlineImage(data=draw(number % 48))
+    return SearchRequest(request_id=name, image=image, deadline_ms=deadline_ms, strict=False, top_k=3)
+
+
+def ask_all(kafka: Kafka, requests: Sequence[SearchRequest]) -> None:
+    """Send requests, and wait until the broker has them."""
     sink = EventSink(kafka)
     for request in requests:
         sink.send(SEARCH_REQUESTS, request.request_id, Event(request, extra={CORRELATION_ID: request.request_id}))

@@ -1,0 +1,120 @@
+"""Ten times more searches than the worker can do: each is answered, in time or with the truth."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from infra.kafka import EventSink, TopicReader
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, Event, from_bytes
+from schemas.searches import SearchResult
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.chaos.parts import LOOKSTREAM, World
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.searches import ask_all, picture_request, searchable, start_query
+
+TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000
+MOST_GROWTH_MB = 100
+TRIAL = 300
+"""Searches by which the capacity is measured."""
+SETTLED_SECONDS = 10.0
+"""Memory is measured from here on: the first searches fill caches and queues."""
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Measure what the worker can do, then ask ten times that, with a deadline of a second."""
+    return _run(folder, size, LOOKSTREAM)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same with a worker for which nothing is ever too late."""
+    return _run(folder, size, "tests.chaos.timeless")
+
+
+def _run(folder: Path, size: Size, program: str) -> Report:
+    report = Report()
+    with report.timed(), searchable(folder) as world:
+        worker = start_query(world, program)
+        capacity = _capacity(world)
+        sent, memory = _flood(world.kafka, capacity * TIMES, SECONDS * size.share, worker.pid)
+        answers = _collect(world.kafka, sent)
+        worker.end()
+    statuses = Counter(result.status for result, _ in answers.values())
+    ages = [age for result, age in answers.values() if result.status in ("ok", "no_match")]
+    report.expect("requests without an answer", len(sent) - len(answers), 0)
+    report.expect("answers of another kind", sum(statuses[kind] for kind in ("rejected",)), 0)
+    report.expect_at_least("searches that were done, of what it can do", _share(ages, capacity, size), 0.3)
+    report.expect_at_most("p99 of their age, ms", round(float(np.percentile(ages or [0], 99))), DEADLINE_MS)
+    report.expect_at_most("growth of memory, MB", memory, MOST_GROWTH_MB)
+    report.figures |= {"capacity, searches/s": round(capacity), "requests": len(sent)}
+    report.figures["answers"] = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return report
+
+
+def _share(ages: Sequence[float], capacity: float, size: Size) -> float:
+    return round(len(ages) / (capacity * SECONDS * size.share), 2)
+
+
+def _capacity(world: World) -> float:
+    """Searches a second when there are always some waiting."""
+    requests = [picture_request(f"trial{n}", n, 60_000) for n in range(TRIAL)]
+    with closing(TopicReader(world.kafka, SEARCH_RESULTS)) as reader:
+        ask_all(world.kafka, requests)
+        started, seen = time.monotonic(), 0
+        while seen < TRIAL:
+            seen += reader.poll(1.0) is not None
+    return TRIAL / (time.monotonic() - started)
+
+
+def _flood(kafka: Kafka, rate: float, seconds: float, pid: int) -> tuple[dict[str, float], float]:
+    """Ask at a steady rate; when each request left, and by how many MB the worker grew."""
+    sent: dict[str, float] = {}
+    started, first = time.monotonic(), 0.0
+    with closing(EventSink(kafka)) as sink:
+        while (passed := time.monotonic() - started) < seconds:
+            while len(sent) < rate * passed:
+                name = f"q{len(sent)}"
+                request = picture_request(name, len(sent), DEADLINE_MS)
+                sink.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}))
+                sent[name] = time.time()
+            if not first and passed > min(SETTLED_SECONDS, seconds / 3):
+                first = _memory(pid)
+            time.sleep(0.005)
+        sink.flush()
+    return sent, round(_memory(pid) - first, 1)
+
+
+def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = 10) -> dict[str, tuple[SearchResult, float]]:
+    """The answer to each request, and how old the request was by then, in ms."""
+    found: dict[str, tuple[SearchResult, float]] = {}
+    with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
+        reader.rewind()
+        last = time.monotonic()
+        while len(found) < len(sent) and time.monotonic() - last < quiet_s:
+            record = reader.poll(0.2)
+            if record is None or record.value is None:
+                continue
+            last = time.monotonic()
+            body = from_bytes(record.value)
+            if isinstance(body, SearchResult) and body.request_id in sent:
+                found[body.request_id] = body, record.timestamp_ms - sent[body.request_id] * 1000
+    return found
+
+
+def _memory(pid: int) -> float:
+    """Resident memory of a process, in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+SCENARIO = Scenario(
+    name="overload",
+    promise="ten times the searches that a worker can do, for 60 s: each is answered, those that are done within "
+    "their second, and memory grows by at most 100 MB",
+    run=run,
+    control=control,
+)
