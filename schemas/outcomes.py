@@ -9,6 +9,16 @@ from schemas.items import ItemId, Revision, Source, Tenant
 from schemas.model import Model
 from schemas.searches import Likely
 
+MAX_EVENT_ID = 200
+EventId = Annotated[
+    str,
+    Field(
+        max_length=MAX_EVENT_ID,
+        description="Id of the event that this came of: its `ce_id`, or topic/partition/offset without one; cut at "
+        "200 characters. The outcome's own id comes from it, so that an outcome that is sent twice is recognised",
+    ),
+]
+
 
 class SkippedImage(Model):
     """A further picture of an item that could not be used; the item was indexed without it."""
@@ -22,6 +32,7 @@ class StepTimes(Model):
     """When an event passed each step, and how long its batch took, in milliseconds."""
 
     event_time: AwareDatetime | None = Field(None, description="When the producer made the event")
+    received_at: AwareDatetime | None = Field(None, description="When a worker took the event")
     searchable_at: AwareDatetime | None = Field(None, description="When the index had it")
     fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
     looked: float = Field(0, ge=0, description="Decoding, colours and embedding of the batch")
@@ -32,11 +43,13 @@ class ItemIndexed(Model):
     """The item can be found now."""
 
     schema_: Literal["item.indexed/1"] = Field("item.indexed/1", alias="schema", description="Name and version")
+    event_id: EventId
     tenant: Tenant
     item_id: ItemId
     source: Source
     revision: Revision
     images: int = Field(ge=0, le=8, description="Pictures that were embedded; 0 for a patch")
+    unchanged: int = Field(0, ge=0, le=8, description="Pictures that the index had already, and kept as they were")
     skipped: tuple[SkippedImage, ...] = Field((), max_length=7, description="Pictures left out, with reasons")
     category_predicted: Likely | None = Field(
         None, description="The category that was written because the event had none, if the vote was clear"
@@ -48,6 +61,7 @@ class ItemRemoved(Model):
     """The item can no longer be found."""
 
     schema_: Literal["item.removed/1"] = Field("item.removed/1", alias="schema", description="Name and version")
+    event_id: EventId
     tenant: Tenant
     item_id: ItemId
     source: Source
@@ -55,10 +69,26 @@ class ItemRemoved(Model):
     times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
 
 
+class ItemSuperseded(Model):
+    """The event changed nothing: newer ones had said otherwise already."""
+
+    schema_: Literal["item.superseded/1"] = Field(
+        "item.superseded/1", alias="schema", description="Name and version"
+    )
+    event_id: EventId
+    tenant: Tenant
+    item_id: ItemId
+    source: Source
+    revision: Revision
+    newest: Revision = Field(description="Revision of the newest event that counts of the item")
+    times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
+
+
 class ItemRejected(Model):
     """The event was refused; its record lies in the dead-letter topic."""
 
     schema_: Literal["item.rejected/1"] = Field("item.rejected/1", alias="schema", description="Name and version")
+    event_id: EventId
     tenant: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="None when the event was unreadable"
     )
@@ -70,4 +100,4 @@ class ItemRejected(Model):
     message: str = Field(max_length=500, description="One sentence with the remedy")
 
 
-ItemOutcome = ItemIndexed | ItemRemoved | ItemRejected
+ItemOutcome = ItemIndexed | ItemRemoved | ItemSuperseded | ItemRejected

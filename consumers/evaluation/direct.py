@@ -79,7 +79,7 @@ class Direct:
         for few in chunks(items, ITEMS):
             events = [Event(item) for item in few]
             failures = self.items.handle(events)
-            yield from (_refused(event.body, failures[event.id]) for event in events if event.id in failures)
+            yield from (_refused(event, failures[event.id]) for event in events if event.id in failures)
             yield from (event.body for event in self.outbox.take() if isinstance(event.body, ItemIndexed))
 
     def settle(self, probe: SearchRequest) -> None:
@@ -127,10 +127,12 @@ def chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
         yield few
 
 
-def _refused(body: object, failure: Failure) -> ItemRejected:
+def _refused(event: Event, failure: Failure) -> ItemRejected:
+    body = event.body
     about = (
         {"tenant": body.tenant, "item_id": body.item_id, "revision": body.revision}
         if isinstance(body, ItemUpserted)
         else {}
     )
-    return ItemRejected.model_validate({**about, "code": failure.code, "message": failure.message[:500]})
+    why = {"event_id": event.id, "code": failure.code, "message": failure.message[:500]}
+    return ItemRejected.model_validate({**about, **why})

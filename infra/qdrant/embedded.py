@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
@@ -17,15 +17,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from infra.qdrant.plan import EncoderDiffers, Found, Index, Payload, Point, SearchPlan, Vector
+from infra.qdrant.plan import EncoderDiffers, Found, Index, Patch, Payload, Point, SearchPlan, Vector
 from schemas.failures import Unavailable
 
 MIN_FREE = 256 << 20
 """Bytes of disk that must be free for a write: twice the engine's write-ahead log, with some room."""
 
 METHODS = frozenset(
-    {"open", "revisions", "upsert", "patch", "remove", "search", "vectors", "sample", "count", "take_note", "note"}
-    | {"flush"}
+    {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "vectors", "sample", "count"}
+    | {"take_note", "note", "flush"}
 )
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
@@ -56,22 +56,27 @@ class EmbeddedIndex:
         """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
         self._ask("open", fingerprint, size)
 
-    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
-        """The revision of each point that exists, tombstones included."""
-        revisions: dict[str, int] = self._ask("revisions", list(ids))
-        return revisions
+    def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
+        """These payload keys of each point that exists, tombstones included."""
+        payloads: dict[str, Payload] = self._ask("payloads", list(ids), list(keys))
+        return payloads
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
+        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
         self._ask("upsert", list(points))
 
-    def patch(self, ids: Sequence[str], payload: Payload) -> None:
-        """Set payload keys (None removes one) of live points whose revision is below the payload's."""
-        self._ask("patch", list(ids), dict(payload))
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Change payloads of live points, in their order."""
+        self._ask("patch", list(patches))
 
-    def remove(self, ids: Sequence[str], before_revision: int) -> None:
-        """Remove points whose revision is below `before_revision`."""
-        self._ask("remove", list(ids), before_revision)
+    def remove(self, versions: Mapping[str, int]) -> None:
+        """Remove the points of these ids, each where its stored version is below."""
+        self._ask("remove", dict(versions))
+
+    def collect_tombstones(self, before_us: int) -> int:
+        """Remove tombstones that are older than this moment; how many."""
+        count: int = self._ask("collect_tombstones", before_us)
+        return count
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""

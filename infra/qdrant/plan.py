@@ -55,10 +55,11 @@ FIELDS = (
     Field("currency", "keyword"),
     Field("price", "float"),
     Field("created_at", "integer"),
-    Field("revision", "integer"),
+    Field("version", "integer"),
+    Field("dead_at", "integer"),
 )
 """Every indexed payload field. `in_stock` is the keyword "true" or "false", since qdrant-edge matches nothing
-on booleans; `created_at` is in microseconds since 1970, UTC."""
+on booleans; `created_at` and `dead_at` are in microseconds since 1970, UTC."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +88,38 @@ class Between:
     below: float | None = None
 
 
-Condition = AnyOf | NotAnyOf | Between
+@dataclass(frozen=True)
+class Below:
+    """The field is a number below the limit, or there is none."""
+
+    field: str
+    limit: int
+
+
+Condition = AnyOf | NotAnyOf | Between | Below
 
 
 @dataclass(frozen=True)
 class Point:
     """One picture of an item; without a vector it is a tombstone.
 
-    The payload must hold `item` (tenant:item_id), `item_id`, `tenant`, `revision` (int) and `state` (live or dead).
+    The payload must hold `item` (tenant:item_id), `item_id`, `tenant`, `version` (int) and `state` (live or dead).
     """
 
     id: str
     payload: Payload
     vector: Vector | None
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change to the payload of a point: keys to set, or to remove where the value is None.
+
+    The payload must hold `version` (int).
+    """
+
+    id: str
+    payload: Payload
 
 
 @dataclass(frozen=True)
@@ -134,24 +154,30 @@ class Found:
 
 
 class Index(Protocol):
-    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away."""
+    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away.
+
+    Every write says a `version`, and touches only points that are missing or whose stored version is below it. Who
+    reads version n and writes n + 1 has therefore changed what it read or nothing at all, whoever else is writing;
+    reading it back tells which. Writing the same thing twice is safe.
+    """
 
     def open(self, fingerprint: str, size: int) -> None:
         """Make the collection for vectors of `size`, or check it; raises EncoderDiffers."""
 
-    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
-        """The revision of each point that exists, tombstones included."""
+    def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
+        """These payload keys of each point that exists, tombstones included; keys without a value are left out."""
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
+        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
 
-    def patch(self, ids: Sequence[str], payload: Payload) -> None:
-        """Set these payload keys (None removes one) where the stored revision is below payload["revision"].
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Change payloads, in their order; points that do not exist, or are dead, stay as they are."""
 
-        Points that do not exist, or are dead, stay as they are."""
+    def remove(self, versions: Mapping[str, int]) -> None:
+        """Remove the points of these ids, each where its stored version is below; missing ones are ignored."""
 
-    def remove(self, ids: Sequence[str], before_revision: int) -> None:
-        """Remove points whose revision is below `before_revision`; those that do not exist are ignored."""
+    def collect_tombstones(self, before_us: int) -> int:
+        """Remove tombstones whose `dead_at` is before this moment (microseconds since 1970, UTC); how many."""
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""

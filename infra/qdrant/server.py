@@ -1,7 +1,7 @@
 """The index on a Qdrant server (1.17 or newer), over gRPC."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from infra.qdrant.plan import (
     VECTOR,
     EncoderDiffers,
     Found,
+    Patch,
     Payload,
     Point,
     SearchPlan,
@@ -25,7 +26,7 @@ from infra.qdrant.plan import (
     conditions,
     live_of,
 )
-from infra.qdrant.server_words import filter_of, index_of, upsert_of
+from infra.qdrant.server_words import filter_of, index_of, patch_of, removal_of, upsert_of
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
 
@@ -72,31 +73,33 @@ class ServerIndex:
             stored.check_maker(self._claim(mine), mine)
         self._size = size
 
-    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
-        """The revision of each point that exists, tombstones included."""
+    def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
+        """These payload keys of each point that exists, tombstones included."""
         with self._asking():
-            return stored.revisions_in(self._client.retrieve(self._name, list(ids), with_payload=["revision"]))
+            return stored.payloads_in(self._client.retrieve(self._name, list(ids), with_payload=list(keys)))
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
-        groups = stored.rows_by_revision(points, self._size)
-        self._write([upsert_of(revision, rows) for revision, rows in groups.items()])
+        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
+        runs = stored.rows_by_version(points, self._size)
+        self._write([upsert_of(version, rows) for version, rows in runs])
 
-    def patch(self, ids: Sequence[str], payload: Payload) -> None:
-        """Set payload keys (None removes one) of live points whose revision is below the payload's."""
-        patch = stored.split_patch(payload)
-        where = filter_of(patch.where, ids)
-        change = models.SetPayload(payload=patch.sets, filter=where)
-        operations: list[models.UpdateOperation] = [models.SetPayloadOperation(set_payload=change)]
-        if patch.removes:
-            gone = models.DeletePayload(keys=patch.removes, filter=where)
-            operations.insert(0, models.DeletePayloadOperation(delete_payload=gone))
-        self._write(operations)
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Change payloads of live points, in their order; the server removes keys whose new value is None."""
+        self._write([patch_of(patch) for patch in patches])
 
-    def remove(self, ids: Sequence[str], before_revision: int) -> None:
-        """Remove points whose revision is below `before_revision`."""
-        where = filter_of([stored.older_than(before_revision)], ids)
-        self._write([models.DeleteOperation(delete=models.FilterSelector(filter=where))])
+    def remove(self, versions: Mapping[str, int]) -> None:
+        """Remove the points of these ids, each where its stored version is below."""
+        groups = stored.by_version(versions).items()
+        self._write([removal_of([stored.older_than(version)], ids) for version, ids in groups])
+
+    def collect_tombstones(self, before_us: int) -> int:
+        """Remove tombstones that are older than this moment; how many there were."""
+        old = stored.tombstones(before_us)
+        with self._asking():
+            there = self._client.count(self._name, filter_of(old), exact=True).count
+        if there:
+            self._write([removal_of(old)])
+        return there
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""

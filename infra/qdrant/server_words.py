@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qdrant_client import models
 
 from infra.qdrant import stored
-from infra.qdrant.plan import VECTOR, AnyOf, Between, Condition, Field, NotAnyOf
+from infra.qdrant.plan import VECTOR, AnyOf, Below, Between, Condition, Field, NotAnyOf, Patch
 
 
 def index_of(field: Field) -> models.PayloadSchemaParams:
@@ -21,11 +21,22 @@ def index_of(field: Field) -> models.PayloadSchemaParams:
             return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
 
 
-def upsert_of(revision: int, rows: Sequence[stored.Row]) -> models.UpsertOperation:
-    """The write of points of one revision, where the stored one is older."""
+def upsert_of(version: int, rows: Sequence[stored.Row]) -> models.UpsertOperation:
+    """The write of points of one version, where the stored one is older."""
     points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in rows]
-    where = filter_of([stored.older_than(revision)])
+    where = filter_of([stored.older_than(version)])
     return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=where))
+
+
+def patch_of(patch: Patch) -> models.SetPayloadOperation:
+    """The change of payloads, of live points whose stored version is older."""
+    where = filter_of(stored.patched_by(patch), [patch.id])
+    return models.SetPayloadOperation(set_payload=models.SetPayload(payload=dict(patch.payload), filter=where))
+
+
+def removal_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.DeleteOperation:
+    """The removal of the points that satisfy all of the conditions."""
+    return models.DeleteOperation(delete=models.FilterSelector(filter=filter_of(wanted, ids)))
 
 
 def _named(row: stored.Row) -> models.VectorStruct:
@@ -37,13 +48,16 @@ def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> 
     must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
     must_not: list[models.Condition] = []
     for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
+        (must_not if isinstance(condition, NotAnyOf | Below) else must).append(_lower(condition))
     return models.Filter(must=must, must_not=must_not)
 
 
 def _lower(condition: Condition) -> models.FieldCondition:
+    """A condition in qdrant-client's words; of NotAnyOf and Below what must not hold."""
     match condition:
         case AnyOf(field, values) | NotAnyOf(field, values):
             return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
         case Between(field, at_least, at_most, below):
             return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))
+        case Below(field, limit):
+            return models.FieldCondition(key=field, range=models.Range(gte=limit))

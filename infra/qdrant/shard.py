@@ -5,7 +5,7 @@ whole length).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import qdrant_edge as edge
@@ -15,12 +15,10 @@ from infra.qdrant.plan import (
     FIELDS,
     OVERSAMPLING,
     VECTOR,
-    AnyOf,
-    Between,
     Condition,
-    Field,
     Found,
     NotAnyOf,
+    Patch,
     Payload,
     Point,
     SearchPlan,
@@ -28,6 +26,7 @@ from infra.qdrant.plan import (
     conditions,
     live_of,
 )
+from infra.qdrant.shard_words import filter_of, index_of
 from schemas.failures import Unavailable
 from schemas.items import MAX_IMAGES
 
@@ -63,31 +62,37 @@ class Shard:
             self._load()
         stored.check_maker(_maker(self._made()), mine)
 
-    def revisions(self, ids: Sequence[str]) -> dict[str, int]:
-        """The revision of each point that exists, tombstones included."""
-        records = self._made().retrieve(list(ids), with_payload=["revision"], with_vector=False)
-        return stored.revisions_in(records)
+    def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
+        """These payload keys of each point that exists, tombstones included."""
+        return stored.payloads_in(self._made().retrieve(list(ids), with_payload=list(keys), with_vector=False))
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points whose revision is above the stored one's; raises ValueError on a bad vector."""
+        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
         shard = self._writable()
-        for revision, rows in stored.rows_by_revision(points, self._size).items():
+        for version, rows in stored.rows_by_version(points, self._size):
             made = [_point(row) for row in rows]
-            shard.update(edge.UpdateOperation.upsert_points(made, _filter([stored.older_than(revision)])))
+            shard.update(edge.UpdateOperation.upsert_points(made, filter_of([stored.older_than(version)])))
 
-    def patch(self, ids: Sequence[str], payload: Payload) -> None:
-        """Set payload keys (None removes one) of live points whose revision is below the payload's."""
-        patch = stored.split_patch(payload)
-        where = _filter(patch.where, ids)
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Change payloads of live points, in their order; the engine removes keys whose new value is None."""
         shard = self._writable()
-        if patch.removes:
-            shard.update(edge.UpdateOperation.delete_payload_by_filter(where, patch.removes))
-        shard.update(edge.UpdateOperation.set_payload_by_filter(where, patch.sets))
+        for patch in patches:
+            where = filter_of(stored.patched_by(patch), [patch.id])
+            shard.update(edge.UpdateOperation.set_payload_by_filter(where, dict(patch.payload)))
 
-    def remove(self, ids: Sequence[str], before_revision: int) -> None:
-        """Remove points whose revision is below `before_revision`."""
-        where = _filter([stored.older_than(before_revision)], ids)
-        self._writable().update(edge.UpdateOperation.delete_points_by_filter(where))
+    def remove(self, versions: Mapping[str, int]) -> None:
+        """Remove the points of these ids, each where its stored version is below."""
+        shard = self._writable()
+        for version, ids in stored.by_version(versions).items():
+            where = filter_of([stored.older_than(version)], ids)
+            shard.update(edge.UpdateOperation.delete_points_by_filter(where))
+
+    def collect_tombstones(self, before_us: int) -> int:
+        """Remove tombstones that are older than this moment; how many."""
+        where = filter_of(stored.tombstones(before_us))
+        if there := self._made().count(edge.CountRequest(exact=True, filter=where)):
+            self._writable().update(edge.UpdateOperation.delete_points_by_filter(where))
+        return there
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""
@@ -110,13 +115,13 @@ class Shard:
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
         """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
         wanted = edge.ScrollRequest(
-            limit=limit, filter=_filter(live_of(tenant)), with_payload=stored.SAMPLED, with_vector=False
+            limit=limit, filter=filter_of(live_of(tenant)), with_payload=stored.SAMPLED, with_vector=False
         )
         return stored.payloads_in(self._made().scroll(wanted)[0])
 
     def count(self, tenant: str | None = None) -> int:
         """How many live points there are, in all or of one tenant."""
-        return self._made().count(edge.CountRequest(exact=True, filter=_filter(live_of(tenant))))
+        return self._made().count(edge.CountRequest(exact=True, filter=filter_of(live_of(tenant))))
 
     def take_note(self, name: str, note: Payload) -> None:
         """Keep a note in the shard, in place of an older one of that name."""
@@ -145,7 +150,7 @@ class Shard:
         known = self._shard.info().payload_schema
         for field in FIELDS:
             if field.name not in known:
-                self._shard.update(edge.UpdateOperation.create_field_index(field.name, _index(field)))
+                self._shard.update(edge.UpdateOperation.create_field_index(field.name, index_of(field)))
 
     def _made(self) -> edge.EdgeShard:
         if self._shard is None:
@@ -187,20 +192,6 @@ def _maker(shard: edge.EdgeShard) -> stored.Maker:
     return stored.maker_of(record.payload or {})
 
 
-def _index(
-    field: Field,
-) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
-    match field.kind:
-        case "tenant":
-            return edge.KeywordIndexParams(is_tenant=True)
-        case "keyword":
-            return edge.KeywordIndexParams()
-        case "float":
-            return edge.FloatIndexParams(enable_hnsw=False)
-        case "integer":
-            return edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False)
-
-
 def _point(row: stored.Row) -> edge.Point:
     return edge.Point(row.id, {VECTOR: row.vector} if row.vector else {}, row.payload)
 
@@ -211,7 +202,7 @@ def _request(plan: SearchPlan, seen: Best) -> edge.QueryRequest:
     return edge.QueryRequest(
         limit=plan.limit * OVERFETCH,
         query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
-        filter=_filter([*conditions(plan), *unseen]),
+        filter=filter_of([*conditions(plan), *unseen]),
         score_threshold=plan.min_score,
         params=edge.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
         with_payload=plan.payload_keys or True,
@@ -224,19 +215,3 @@ def _take(hits: Sequence[edge.ScoredPoint], plan: SearchPlan, best: Best) -> boo
         payload = hit.payload or {}
         best.setdefault(str(payload["item_id"]), Found(str(hit.id), hit.score, payload))
     return len(best) < plan.limit and len(hits) == plan.limit * OVERFETCH
-
-
-def _filter(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
-    must: list[edge.ConditionType] = [] if ids is None else [edge.HasIdCondition(set(ids))]
-    must_not: list[edge.ConditionType] = []
-    for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf) else must).append(_lower(condition))
-    return edge.Filter(must=must, must_not=must_not)
-
-
-def _lower(condition: Condition) -> edge.FieldCondition:
-    match condition:
-        case AnyOf(field, values) | NotAnyOf(field, values):
-            return edge.FieldCondition(field, edge.MatchAny(list(values)))
-        case Between(field, at_least, at_most, below):
-            return edge.FieldCondition(field, range=edge.RangeFloat(gte=at_least, lte=at_most, lt=below))

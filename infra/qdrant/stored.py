@@ -1,8 +1,9 @@
 """Points as both engines store them: what is checked before a write, and what is read back."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +14,11 @@ from infra.qdrant.plan import (
     META,
     VECTOR,
     AnyOf,
+    Below,
     Between,
     Condition,
     EncoderDiffers,
+    Patch,
     Payload,
     Point,
     Vector,
@@ -64,25 +67,27 @@ class Row:
     vector: list[float] | None
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A payload patch, taken apart: keys to set, keys to remove, and what a point must satisfy to get it."""
-
-    sets: dict[str, object]
-    removes: list[str]
-    where: list[Condition]
+def older_than(version: int) -> Below:
+    """The condition of every write: the stored version is below the new one."""
+    return Below("version", version)
 
 
-def older_than(revision: int) -> Between:
-    """The condition of every write: the stored revision is below the new one."""
-    return Between("revision", below=revision)
+def patched_by(patch: Patch) -> list[Condition]:
+    """What a point must satisfy to get a patch; raises ValueError when it has no version."""
+    return [older_than(version_of(patch.payload)), LIVE_ALONE]
 
 
-def split_patch(payload: Payload) -> Patch:
-    """Takes a patch apart; raises ValueError when it has no revision."""
-    sets = {key: value for key, value in payload.items() if value is not None}
-    removes = [key for key, value in payload.items() if value is None]
-    return Patch(sets, removes, [older_than(revision_of(payload)), LIVE_ALONE])
+def tombstones(before_us: int) -> list[Condition]:
+    """What holds of the tombstones that are older than this moment."""
+    return [AnyOf("state", (DEAD,)), Between("dead_at", below=before_us)]
+
+
+def by_version(versions: Mapping[str, int]) -> dict[int, list[str]]:
+    """The ids of each version."""
+    groups: dict[int, list[str]] = {}
+    for id_, version in versions.items():
+        groups.setdefault(version, []).append(id_)
+    return groups
 
 
 def meta_payload(maker: Maker) -> dict[str, object]:
@@ -113,8 +118,11 @@ def note_in(records: Sequence[Record]) -> Payload | None:
 
 
 def payloads_in(records: Iterable[Record]) -> dict[str, Payload]:
-    """The payload of each record, by id."""
-    return {str(record.id): record.payload or {} for record in records}
+    """The payload of each record, by id; a key without a value is no key."""
+    return {
+        str(record.id): {key: value for key, value in (record.payload or {}).items() if value is not None}
+        for record in records
+    }
 
 
 def check_maker(stored: Maker, mine: Maker) -> None:
@@ -127,24 +135,22 @@ def check_maker(stored: Maker, mine: Maker) -> None:
         )
 
 
-def rows_by_revision(points: Sequence[Point], size: int) -> dict[int, list[Row]]:
-    """The points to write, each id once at its newest revision, and those of one revision together.
+def rows_by_version(points: Sequence[Point], size: int) -> list[tuple[int, list[Row]]]:
+    """The points to write, each id once at its newest version, in runs of one version.
 
-    One condition holds for a whole write, hence the grouping. Raises ValueError on a point that must not be
-    written: engines accept vectors with NaN, which then break searches.
+    One condition holds for a whole write, hence the runs; points keep their order. Of two points of one id and
+    version the first counts. Raises ValueError on a point that must not be written: engines accept vectors with
+    NaN, which then break searches.
     """
     newest: dict[str, Point] = {}
     for point in points:
         _check(point, size)
         known = newest.get(point.id)
-        if known is None or revision_of(known.payload) < revision_of(point.payload):
+        if known is None or version_of(known.payload) < version_of(point.payload):
             newest[point.id] = point
     vectors = _plain_numbers(list(newest.values()))
-    groups: dict[int, list[Row]] = {}
-    for point in newest.values():
-        row = Row(point.id, dict(point.payload), vectors.get(point.id))
-        groups.setdefault(revision_of(point.payload), []).append(row)
-    return groups
+    rows = [Row(point.id, dict(point.payload), vectors.get(point.id)) for point in newest.values()]
+    return [(version, list(run)) for version, run in groupby(rows, key=lambda row: version_of(row.payload))]
 
 
 def _plain_numbers(points: Sequence[Point]) -> dict[str, list[float]]:
@@ -153,16 +159,16 @@ def _plain_numbers(points: Sequence[Point]) -> dict[str, list[float]]:
     return dict(zip(live, np.stack(list(live.values())).tolist(), strict=True)) if live else {}
 
 
-def revision_of(payload: Payload) -> int:
-    """The revision in a payload; raises ValueError when there is none."""
-    revision = payload.get("revision")
-    if not isinstance(revision, int) or isinstance(revision, bool):
-        raise ValueError(f"a payload needs `revision`, an integer, not {revision!r}")
-    return revision
+def version_of(payload: Payload) -> int:
+    """The version in a payload; raises ValueError when there is none."""
+    version = payload.get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise ValueError(f"a payload needs `version`, an integer, not {version!r}")
+    return version
 
 
 def _check(point: Point, size: int) -> None:
-    revision_of(point.payload)
+    version_of(point.payload)
     state = DEAD if point.vector is None else LIVE
     if point.payload.get("state") != state:
         raise ValueError(
@@ -176,11 +182,6 @@ def _check(point: Point, size: int) -> None:
         raise ValueError(
             f"point {point.id} has a vector with NaN or infinity, or of zeros alone: it cannot be compared"
         )
-
-
-def revisions_in(records: Iterable[Record]) -> dict[str, int]:
-    """The revision of each record, by id."""
-    return {str(record.id): revision_of(record.payload or {}) for record in records}
 
 
 def vectors_in(records: Iterable[Record]) -> dict[str, Vector]:

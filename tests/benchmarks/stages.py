@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from consumers.points import live_point, point_id
+from consumers.points import State, look_payload, point_id
 from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
@@ -24,7 +24,7 @@ from infra.qdrant.plan import LIVE, Point, SearchPlan, Vector
 from infra.running import index_key
 from infra.supervisor import LOOPBACK, accepts, free_port
 from infra.up import index_part
-from schemas.items import InlineImage, ItemUpserted, item_key
+from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
 from tests.end_to_end.system import ROOT, make_environment
 
@@ -91,10 +91,7 @@ class Bench:
     def points(self, tenant: str, count: int) -> list[Point]:
         """So many points of a tenant, with the looks of the pictures in turn."""
         turns = islice(cycle(zip(self.pictures, self.looks, strict=True)), count)
-        return [
-            live_point(_item(tenant, n, data), 0, data, look, self.encoder.fingerprint)
-            for n, (data, look) in enumerate(turns)
-        ]
+        return [_point(tenant, n, look, self.encoder.fingerprint) for n, (_, look) in enumerate(turns)]
 
     @property
     def count(self) -> int:
@@ -157,15 +154,17 @@ def plain_loop(shots: Shots, encoder: Encoder, index: EmbeddedIndex) -> Measure:
 def _plain_point(number: int, n: int, vector: Vector) -> Point:
     tenant, item = f"plain-{number}", f"p{n}"
     payload = {
-        "item": item_key(tenant, item), "item_id": item, "tenant": tenant, "revision": 1, "state": LIVE
+        "item": item_key(tenant, item), "item_id": item, "tenant": tenant, "version": 1, "state": LIVE
     }  # fmt: skip
     return Point(point_id(tenant, item, 0), payload, vector)
 
 
-def _item(tenant: str, n: int, data: bytes) -> ItemUpserted:
-    return ItemUpserted(
-        tenant=tenant, item_id=f"p{n}", revision=1, images=(InlineImage(data=data),), title=f"Product {n}"
-    )
+def _point(tenant: str, n: int, look: Look, encoder: str) -> Point:
+    """A point with as much payload as the index worker gives it."""
+    plain = {"item": item_key(tenant, f"p{n}"), "item_id": f"p{n}", "tenant": tenant, "source": "catalog", "n": 0}
+    state = State(1, True, "0" * 32, {"title": f"Product {n}"})
+    made = {"version": 1, "encoder": encoder, "sha256": "0" * 64, **look_payload(look)}
+    return Point(point_id(tenant, f"p{n}", 0), {**plain, **state.payload(), **made}, look.vector)
 
 
 def _seconds(work: Callable[[], object]) -> float:

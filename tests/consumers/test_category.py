@@ -129,3 +129,15 @@ def test_an_item_does_not_vote_for_itself_once_its_category_is_gone(indexer: Ind
     indexer.handle(items(40, 1, category="banner"))
     indexer.handle(items(40, 1, category=None, revision=2))
     assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
+
+
+def test_what_was_predicted_of_a_picture_stays_with_it(indexer: IndexItems, index: Index, outbox: "Outbox") -> None:
+    indexer.handle(items(40, 1, category=None))
+    indexer.handle(items(0, 24, category="pennant", revision=2))  # a vote would come to this now
+    indexer.handle(items(40, 1, category=None, title="new", revision=2))
+    assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
+    last = outbox.bodies(ITEM_OUTCOMES)[-1]
+    assert isinstance(last, ItemIndexed)
+    assert (last.images, last.unchanged) == (0, 1)
+    assert last.category_predicted is not None
+    assert last.category_predicted.name == "flag"

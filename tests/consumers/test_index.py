@@ -2,15 +2,11 @@
 
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from consumers.category import Categories
-from consumers.coalesce import coalesce
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
 from consumers.points import hit, point_id
@@ -19,18 +15,17 @@ from consumers.vision.look import Eyes
 from infra.kafka import Record
 from infra.qdrant.plan import Index, SearchPlan
 from schemas.envelope import Event
-from schemas.failures import Code
+from schemas.failures import Code, Rejected, TryLater
 from schemas.items import (
     FileImage,
     ImageRef,
     InlineImage,
     ItemDeleted,
-    ItemEvent,
     ItemFacts,
     ItemPatched,
     ItemUpserted,
 )
-from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved
+from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
 from schemas.searches import Filters, Hit
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 
@@ -123,7 +118,8 @@ def test_the_pictures_that_an_item_has_no_more_are_gone(
 def test_an_older_event_changes_nothing(job: IndexItems, index: Index, discs: Path) -> None:
     job.handle([upsert("a", 5, inline(discs, "red"))])
     assert job.handle([upsert("a", 4, inline(discs, "blue")), delete("a", 3)]) == {}
-    assert index.revisions([point_id("shop", "a", 0)]) == {point_id("shop", "a", 0): 5}
+    main = point_id("shop", "a", 0)
+    assert index.payloads([main], ("revision",)) == {main: {"revision": 5}}
     assert index.count() == 1
 
 
@@ -137,7 +133,7 @@ def test_a_late_event_does_not_bring_a_deleted_item_back(
     job.handle([upsert("a", 4, inline(discs, "red"))])
     assert [h.item_id for h in found(index, eyes, inline(discs, "red"))] == ["a"]
     kinds = [type(body) for body in outbox.bodies(ITEM_OUTCOMES)]
-    assert kinds == [ItemIndexed, ItemRemoved, ItemIndexed]
+    assert kinds == [ItemIndexed, ItemRemoved, ItemSuperseded, ItemIndexed]
 
 
 def test_a_patch_changes_the_facts_and_keeps_the_look(
@@ -149,9 +145,15 @@ def test_a_patch_changes_the_facts_and_keeps_the_look(
     assert (best.title, best.price, best.in_stock, best.revision) == ("Old", 4.0, False, 2)
 
 
-def test_a_patch_of_an_unknown_item_is_refused(job: IndexItems) -> None:
-    event = patch("nobody", 1, title="x")
-    assert job.handle([event])[event.id].code == Code.ITEM_UNKNOWN
+def test_a_patch_of_an_unknown_item_waits_for_its_upsert(job: IndexItems, index: Index, discs: Path) -> None:
+    event = patch("a", 2, title="patched")
+    failure = job.handle([event])[event.id]
+    assert isinstance(failure, TryLater)
+    assert failure.code == Code.ITEM_UNKNOWN
+    job.handle([upsert("a", 1, inline(discs, "red"))])
+    assert job.handle([event]) == {}
+    main = point_id("shop", "a", 0)
+    assert index.payloads([main], ("title",)) == {main: {"title": "patched"}}
 
 
 def test_one_bad_picture_never_fails_its_batch(
@@ -172,9 +174,20 @@ def test_one_bad_picture_never_fails_its_batch(
     assert [(s.image, s.code) for s in outcomes["p"].skipped] == [(1, Code.SOURCE_REFUSED)]
 
 
-def test_when_a_folded_item_fails_every_event_that_it_was_folded_from_fails(job: IndexItems) -> None:
-    first, second = upsert("x", 1, InlineImage(data=b"broken")), patch("x", 2, title="t")
-    assert set(job.handle([first, second])) == {first.id, second.id}
+def test_an_upsert_that_fails_takes_nothing_with_it(
+    job: IndexItems, index: Index, outbox: "Outbox", discs: Path
+) -> None:
+    """What a bad event comes together with must not decide what becomes of the others."""
+    good, bad = upsert("a", 1, inline(discs, "red")), upsert("a", 2, InlineImage(data=b"broken"))
+    after, lonely = patch("a", 3, title="after"), patch("b", 2, title="x")
+    failures = job.handle([good, bad, after, upsert("b", 1, InlineImage(data=b"broken")), lonely])
+    assert [failures[event.id].code for event in (bad, lonely)] == [Code.IMAGE_FORMAT, Code.ITEM_UNKNOWN]
+    assert len(failures) == 3
+    main = point_id("shop", "a", 0)
+    assert index.payloads([main], ("base", "title")) == {main: {"base": 1, "title": "after"}}
+    assert [body.event_id for body in outbox.bodies(ITEM_OUTCOMES) if isinstance(body, ItemIndexed)] == [
+        good.id, after.id
+    ]  # fmt: skip
 
 
 def test_whoever_sent_an_event_hears_that_it_was_refused(job: IndexItems, outbox: "Outbox") -> None:
@@ -184,49 +197,27 @@ def test_whoever_sent_an_event_hears_that_it_was_refused(job: IndexItems, outbox
     [outcome] = outbox.bodies(ITEM_OUTCOMES)
     assert isinstance(outcome, ItemRejected)
     assert (outcome.tenant, outcome.item_id, outcome.revision, outcome.code) == ("shop", "x", 7, Code.IMAGE_FORMAT)
+    assert outcome.event_id == event.id
 
 
-PICTURE = InlineImage(data=b"any")
-steps = st.lists(
-    st.tuples(st.sampled_from("ab"), st.sampled_from(["upsert", "patch", "delete"]), st.integers(1, 9)),
-    max_size=12,
-    unique_by=lambda step: (step[0], step[2]),
+@pytest.mark.parametrize(
+    ("key", "headers", "expected"),
+    [
+        (b"shop:x", {"ce_id": b"e1"}, ("shop", "x", "e1")),
+        (b"shop:" + b"y" * 300, {"ce_id": b"e" * 300}, ("shop", "y" * 200, "e" * 200)),
+        (b"\xff:x", {}, (None, None, "catalog.items/0/3")),
+        (None, {"ce_id": None}, (None, None, "catalog.items/0/3")),
+    ],
 )
-
-
-def event_of(item: str, kind: str, revision: int) -> Event:
-    title = f"r{revision}"
-    if kind == "upsert":
-        return upsert(item, revision, PICTURE, title=title)
-    return patch(item, revision, title=title) if kind == "patch" else delete(item, revision)
-
-
-def model(steps_in_order: list[tuple[str, str, int]]) -> dict[str, tuple[str, str | None, int]]:
-    """What each item comes to when its events are applied one by one, oldest revision first."""
-    state: dict[str, tuple[str, str | None, int]] = {}
-    for item, kind, revision in sorted(steps_in_order, key=lambda step: step[2]):
-        before = state.get(item)
-        if kind == "delete":
-            state[item] = ("ItemDeleted", None, revision)
-        elif kind == "upsert":
-            state[item] = ("ItemUpserted", f"r{revision}", revision)
-        elif before is None or before[0] != "ItemDeleted":
-            state[item] = (before[0] if before else "ItemPatched", f"r{revision}", revision)
-    return state
-
-
-def summary(item: ItemEvent) -> tuple[str, str | None, int]:
-    title = item.title if isinstance(item, ItemUpserted) else None
-    title = item.facts.title if isinstance(item, ItemPatched) else title
-    return type(item).__name__, title, item.revision
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(steps, st.randoms(use_true_random=False))
-def test_a_batch_in_any_order_comes_to_what_its_revisions_say(
-    history: list[tuple[str, str, int]], random: Random
+def test_a_record_that_cannot_be_read_is_told_of_as_far_as_it_says(
+    job: IndexItems,
+    outbox: "Outbox",
+    key: bytes | None,
+    headers: dict[str, bytes | None],
+    expected: tuple[str | None, ...],
 ) -> None:
-    shuffled = history.copy()
-    random.shuffle(shuffled)
-    merged = coalesce([event_of(*step) for step in shuffled])
-    assert {m.item.item_id: summary(m.item) for m in merged} == model(history)
+    job.tell(Record(CATALOG_ITEMS, 0, 3, key, b"...", headers), None, Rejected(Code.EVENT_UNREADABLE, "no" * 999))
+    [outcome] = outbox.bodies(ITEM_OUTCOMES)
+    assert isinstance(outcome, ItemRejected)
+    assert (outcome.tenant, outcome.item_id, outcome.event_id) == expected
+    assert len(outcome.message) == 500

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.qdrant.plan import AnyOf, EncoderDiffers, Found, Index, Point, SearchPlan
+from infra.qdrant.plan import AnyOf, EncoderDiffers, Found, Index, Patch, Point, SearchPlan
 from schemas.items import revision_at
 from schemas.searches import Filters
 
@@ -25,18 +25,24 @@ pytestmark = [
 ]
 
 
-def point(tenant: str, item: str, revision: int = 1, n: int = 0, **facts: object) -> Point:
+def point(tenant: str, item: str, version: int = 1, n: int = 0, **facts: object) -> Point:
     """A live point; its vector is one of its own, or the fact `look`."""
     id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{item}:{n}"))
     look = facts.pop("look", None)
     vector = np.eye(SIZE, dtype=np.float32)[n] if look is None else np.asarray(look, dtype=np.float32)
     payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "n": n, "state": "live", **facts}
-    return Point(id_, payload | {"revision": revision}, vector)
+    return Point(id_, payload | {"version": version}, vector)
 
 
-def tombstone(live: Point, revision: int) -> Point:
+def tombstone(live: Point, version: int, dead_at: int = 0) -> Point:
     """What a delete writes in place of a point."""
-    return Point(live.id, {**live.payload, "state": "dead", "revision": revision}, None)
+    return Point(live.id, {**live.payload, "state": "dead", "version": version, "dead_at": dead_at}, None)
+
+
+def versions(index: Index, *points: Point) -> list[object]:
+    """The version of each of these points, None where there is none."""
+    stored = index.payloads([each.id for each in points], ("version",))
+    return [stored.get(each.id, {}).get("version") for each in points]
 
 
 def plan(tenant: str, look: Sequence[float] | None = None, **filters: Any) -> SearchPlan:
@@ -58,7 +64,7 @@ def items_for(index: Index, wanted: SearchPlan) -> set[object]:
     return items(found)
 
 
-# --- newest wins ---
+# --- the newest version stays ---
 
 
 def test_a_point_is_found_with_its_payload_and_score(index: Index, index_tenant: str) -> None:
@@ -69,45 +75,58 @@ def test_a_point_is_found_with_its_payload_and_score(index: Index, index_tenant:
     assert hit.score == pytest.approx(0.75)
 
 
-def test_a_newer_revision_replaces_and_an_older_or_equal_one_does_not(index: Index, index_tenant: str) -> None:
-    for revision, title in [(5, "five"), (4, "four"), (5, "five again"), (6, "six")]:
-        index.upsert([point(index_tenant, "a", revision, title=title)])
+def test_a_newer_version_replaces_and_an_older_or_equal_one_does_not(index: Index, index_tenant: str) -> None:
+    for version, title in [(5, "five"), (4, "four"), (5, "five again"), (6, "six")]:
+        index.upsert([point(index_tenant, "a", version, title=title)])
         [[hit]] = index.search([plan(index_tenant)])
-        assert hit.payload["title"] == {5: "five", 4: "five", 6: "six"}[revision]
+        assert hit.payload["title"] == {5: "five", 4: "five", 6: "six"}[version]
 
 
 def test_the_newest_of_one_batch_wins_in_any_order(index: Index, index_tenant: str) -> None:
-    batch = [point(index_tenant, "a", revision, title=str(revision)) for revision in (3, 7, 5)]
+    batch = [point(index_tenant, "a", version, title=str(version)) for version in (3, 7, 5)]
     for _replay in range(2):
         index.upsert(batch)
         [[hit]] = index.search([plan(index_tenant)])
         assert hit.payload["title"] == "7"
 
 
-def test_the_largest_revisions_are_told_apart(index: Index, index_tenant: str) -> None:
-    index.upsert([point(index_tenant, "a", 2**53 - 1)])
-    index.upsert([point(index_tenant, "a", 2**53)])
-    index.upsert([point(index_tenant, "a", 2**53 - 1)])
-    assert list(index.revisions([point(index_tenant, "a").id]).values()) == [2**53]
+def test_large_versions_are_told_apart(index: Index, index_tenant: str) -> None:
+    for version in (2**53 - 1, 2**53, 2**53 - 1):
+        index.upsert([point(index_tenant, "a", version)])
+    assert versions(index, point(index_tenant, "a")) == [2**53]
 
 
-def test_revisions_and_vectors_tell_of_those_that_exist(index: Index, index_tenant: str) -> None:
-    alive, dead, missing = (point(index_tenant, name) for name in "abc")
+def test_payloads_and_vectors_tell_of_those_that_exist(index: Index, index_tenant: str) -> None:
+    alive, dead, missing = (point(index_tenant, name, title=name) for name in "abc")
     index.upsert([alive, tombstone(dead, 9)])
     ids = [alive.id, dead.id, missing.id]
-    assert index.revisions(ids) == {alive.id: 1, dead.id: 9}
+    expected = {alive.id: {"version": 1, "title": "a"}, dead.id: {"version": 9, "title": "b"}}
+    assert index.payloads(ids, ("version", "title", "brand")) == expected
     vectors = index.vectors(ids)
     assert list(vectors) == [alive.id]
     np.testing.assert_array_equal(vectors[alive.id], alive.vector)
     assert vectors[alive.id].dtype == np.float32
 
 
+def test_a_payload_comes_back_as_it_was_written(index: Index, index_tenant: str) -> None:
+    facts: dict[str, Any] = {
+        "price": 5.0,
+        "created_at": 2**53,
+        "tags": ["b", "a"],
+        "attributes": {"z": "1", "a": "ö"},
+        "base": 1,
+    }
+    written = point(index_tenant, "a", 1, **facts)
+    index.upsert([written])
+    assert index.payloads([written.id], tuple(facts)) == {written.id: facts}
+
+
 def test_nothing_to_do_is_done(index: Index) -> None:
     index.upsert([])
-    index.patch([], {"revision": 1})
-    index.remove([], 1)
+    index.patch([])
+    index.remove({})
     index.flush()
-    assert (index.search([]), index.revisions([]), index.vectors([])) == ([], {}, {})
+    assert (index.search([]), index.payloads([], ("version",)), index.vectors([])) == ([], {}, {})
 
 
 # --- tombstones, patches, removals ---
@@ -126,21 +145,29 @@ def test_a_tombstone_hides_an_item_until_a_newer_event_revives_it(index: Index, 
     assert index.count() == before + 1
 
 
-def test_a_patch_sets_and_removes_keys_of_every_picture(index: Index, index_tenant: str) -> None:
+def test_a_patch_sets_and_removes_keys_of_one_picture(index: Index, index_tenant: str) -> None:
     pictures = [point(index_tenant, "a", 1, n, price=5.0, title="Lamp", brand="Acme") for n in range(2)]
     index.upsert(pictures)
-    index.patch([each.id for each in pictures], {"revision": 2, "price": 9.99, "brand": None})
+    index.patch([Patch(each.id, {"version": 2, "price": 9.99, "brand": None}) for each in pictures])
     for n in range(2):
         [[hit]] = index.search([plan(index_tenant, look=np.eye(SIZE)[n].tolist(), price_min=9)])
-        expected = {**pictures[n].payload, "price": 9.99, "revision": 2}
+        expected = {**pictures[n].payload, "price": 9.99, "version": 2}
         del expected["brand"]
         assert hit.payload == expected
+    assert items_for(index, plan(index_tenant, brand=("Acme",))) == set()
+
+
+def test_patches_of_one_batch_are_made_in_their_order(index: Index, index_tenant: str) -> None:
+    live = point(index_tenant, "a")
+    index.upsert([live])
+    index.patch([Patch(live.id, {"version": version, "title": str(version)}) for version in (3, 2, 4)])
+    assert index.payloads([live.id], ("title",)) == {live.id: {"title": "4"}}
 
 
 def test_a_stale_patch_changes_nothing(index: Index, index_tenant: str) -> None:
     live = point(index_tenant, "a", 5, title="new")
     index.upsert([live])
-    index.patch([live.id], {"revision": 5, "title": None, "brand": "Acme"})
+    index.patch([Patch(live.id, {"version": 5, "title": None, "brand": "Acme"})])
     [[hit]] = index.search([plan(index_tenant)])
     assert hit.payload == live.payload
 
@@ -148,15 +175,27 @@ def test_a_stale_patch_changes_nothing(index: Index, index_tenant: str) -> None:
 def test_a_patch_leaves_missing_and_dead_points_as_they_are(index: Index, index_tenant: str) -> None:
     dead, missing = tombstone(point(index_tenant, "a"), 5), point(index_tenant, "b")
     index.upsert([dead])
-    index.patch([dead.id, missing.id], {"revision": 6, "title": "ghost"})
-    assert index.revisions([dead.id, missing.id]) == {dead.id: 5}
+    index.patch([Patch(each.id, {"version": 6, "title": "ghost"}) for each in (dead, missing)])
+    assert versions(index, dead, missing) == [5, None]
 
 
-def test_only_points_below_the_revision_are_removed(index: Index, index_tenant: str) -> None:
-    points = [point(index_tenant, str(revision), revision) for revision in (1, 2, 3)]
+def test_only_points_below_the_version_are_removed(index: Index, index_tenant: str) -> None:
+    points = [point(index_tenant, str(version), version) for version in (1, 2, 3)]
     index.upsert(points)
-    index.remove([each.id for each in points] + [point(index_tenant, "missing").id], before_revision=3)
-    assert index.revisions([each.id for each in points]) == {points[2].id: 3}
+    index.remove({points[0].id: 2, points[1].id: 2, points[2].id: 4, point(index_tenant, "missing").id: 9})
+    assert versions(index, *points) == [None, 2, None]
+
+
+def test_tombstones_are_collected_when_they_are_old(index: Index, index_tenant: str) -> None:
+    index.collect_tombstones(2**53)
+    old, young, alive = (point(index_tenant, name) for name in "abc")
+    index.upsert([tombstone(old, 5, dead_at=999), tombstone(young, 5, dead_at=1_000), alive])
+    assert index.collect_tombstones(before_us=1_000) == 1
+    assert versions(index, old, young, alive) == [None, 5, 1]
+    assert index.collect_tombstones(before_us=1_000) == 0
+    index.upsert([point(index_tenant, "b", 6)])
+    assert index.collect_tombstones(before_us=2**53) == 0
+    assert items_for(index, plan(index_tenant)) == {"b", "c"}
 
 
 # --- bad input ---
@@ -169,7 +208,7 @@ def test_a_vector_that_is_not_finite_is_refused_and_nothing_is_written(
     good, bad = point(index_tenant, "a"), point(index_tenant, "b", look=[number] + [1] * (SIZE - 1))
     with pytest.raises(ValueError, match=f"{bad.id} has a vector with NaN or infinity"):
         index.upsert([good, bad])
-    assert index.revisions([good.id, bad.id]) == {}
+    assert versions(index, good, bad) == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -178,18 +217,18 @@ def test_a_vector_that_is_not_finite_is_refused_and_nothing_is_written(
         (point("t", "a", look=[1.0, 2.0]), "shape"),
         (point("t", "a", look=[0.0] * SIZE), "zeros"),
         (replace(point("t", "a"), vector=None), "dead by its vector"),
-        (replace(point("t", "a"), payload={"state": "live"}), "revision"),
+        (replace(point("t", "a"), payload={"state": "live"}), "version"),
     ],
-    ids=["size", "zeros", "state", "revision"],
+    ids=["size", "zeros", "state", "version"],
 )
 def test_a_point_that_makes_no_sense_is_refused(index: Index, bad: Point, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         index.upsert([bad])
 
 
-def test_a_patch_without_a_revision_is_refused(index: Index) -> None:
-    with pytest.raises(ValueError, match="revision"):
-        index.patch([str(uuid.uuid4())], {"title": "Lamp"})
+def test_a_patch_without_a_version_is_refused(index: Index) -> None:
+    with pytest.raises(ValueError, match="version"):
+        index.patch([Patch(str(uuid.uuid4()), {"title": "Lamp"})])
 
 
 # --- searches ---

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.qdrant.plan import Index, Point, SearchPlan, Vector
-from infra.qdrant.stored import revision_of
+from infra.qdrant.stored import version_of
 from schemas.items import revision_at
 from schemas.searches import Filters
 
@@ -30,11 +30,11 @@ pytestmark = [
 ]
 
 
-def point(tenant: str, item: str, revision: int, n: int, vector: Vector | None, facts: dict[str, object]) -> Point:
+def point(tenant: str, item: str, version: int, n: int, vector: Vector | None, facts: dict[str, object]) -> Point:
     """Picture `n` of an item; a tombstone when there is no vector."""
     id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{item}:{n}"))
     state = "dead" if vector is None else "live"
-    payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "revision": revision, "state": state}
+    payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "version": version, "state": state}
     return Point(id_, facts | payload, vector)
 
 
@@ -56,15 +56,15 @@ def some_facts(rng: np.random.Generator) -> dict[str, object]:
 
 
 def catalogue(tenant: str, seed: int) -> list[Point]:
-    """Up to 14 items with up to 8 pictures each, some written twice and some deleted, in any order of revisions."""
+    """Up to 14 items with up to 8 pictures each, some written twice and some deleted, in any order of versions."""
     rng = np.random.default_rng(seed)
     points = []
     for item in range(rng.integers(1, 15)):
         facts = some_facts(rng)
         for n in range(rng.integers(1, 9)):
-            for revision in rng.choice(9, 1 + (rng.random() < 0.2), replace=False) + 1:
+            for version in rng.choice(9, 1 + (rng.random() < 0.2), replace=False) + 1:
                 vector = None if rng.random() < 0.1 else rng.standard_normal(SIZE).astype(np.float32)
-                points.append(point(tenant, str(item), int(revision), n, vector, facts))
+                points.append(point(tenant, str(item), int(version), n, vector, facts))
     return points
 
 
@@ -119,7 +119,7 @@ def passes(facts: dict[str, Any], wanted: Filters) -> bool:
 
 def expected(points: Sequence[Point], wanted: SearchPlan) -> list[tuple[str, float]]:
     """Ids and scores by brute force: newest wins, best picture of each item, best first."""
-    stored = {each.id: each for each in sorted(points, key=lambda each: revision_of(each.payload))}
+    stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
     scored = [
         (str(each.payload["item"]), float(each.vector @ wanted.vector), each.id)
         for each in stored.values()
@@ -151,4 +151,4 @@ def test_every_engine_answers_as_brute_force_does(
         model = expected(points, wanted)
         assert [hit.id for hit in found] == [id_ for id_, _ in model]
         assert [hit.score for hit in found] == pytest.approx([score for _, score in model], abs=1e-4)
-    index.remove([each.id for each in points], before_revision=2**53)
+    index.remove({each.id: 2**53 for each in points})

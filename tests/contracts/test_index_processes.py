@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.qdrant.embedded import EmbeddedIndex, IndexBusy, serve
-from infra.qdrant.plan import EncoderDiffers, Point
+from infra.qdrant.plan import EncoderDiffers, Patch, Point
 from infra.qdrant.server import open_server
 from infra.qdrant.shard import Shard
 from infra.settings import Qdrant
@@ -85,12 +85,12 @@ def opened(engine: Engine) -> EmbeddedIndex:
 
 
 def points(count: int) -> list[Point]:
-    """Points of as many items, each of its own revision."""
+    """Points of as many items, each of its own version."""
     looks = np.random.default_rng(count).standard_normal((count, SIZE)).astype(np.float32)
     return [
         Point(
             str(uuid.UUID(int=n)),
-            {"item": f"t:{n}", "item_id": str(n), "tenant": "t", "revision": n, "state": "live"},
+            {"item": f"t:{n}", "item_id": str(n), "tenant": "t", "version": n, "state": "live"},
             look,
         )
         for n, look in enumerate(looks, start=1)
@@ -187,8 +187,8 @@ def test_nothing_is_written_without_free_space_and_searches_go_on(tmp_path: Path
     ids = [point.id for point in points(3)]
     writes: list[Callable[[], None]] = [
         lambda: full.upsert(points(4)),
-        lambda: full.patch(ids, {"revision": 9}),
-        lambda: full.remove(ids, 9),
+        lambda: full.patch([Patch(ids[0], {"version": 9})]),
+        lambda: full.remove({ids[0]: 9}),
     ]
     for write in writes:
         with pytest.raises(Unavailable, match=r"MB free .* make space"):

@@ -77,7 +77,7 @@ class System:
             return 0
         index = EmbeddedIndex(running.index, index_key(self.folder))
         try:
-            return len(index.revisions([point_id(tenant, item, 0) for item in items]))
+            return len(index.payloads([point_id(tenant, item, 0) for item in items], ("state",)))
         except Unavailable:
             return 0
         finally:

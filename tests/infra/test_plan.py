@@ -5,8 +5,19 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from infra.qdrant.plan import FIELDS, AnyOf, Between, Condition, NotAnyOf, Point, SearchPlan, conditions
-from infra.qdrant.stored import rows_by_revision, split_patch
+from infra.qdrant.plan import (
+    FIELDS,
+    AnyOf,
+    Below,
+    Between,
+    Condition,
+    NotAnyOf,
+    Patch,
+    Point,
+    SearchPlan,
+    conditions,
+)
+from infra.qdrant.stored import by_version, patched_by, rows_by_version, tombstones
 from schemas.searches import Filters
 
 ALWAYS: list[Condition] = [AnyOf("state", ("live",)), AnyOf("tenant", ("acme",))]
@@ -52,27 +63,29 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
         in_stock=True, price_min=1, currency="EUR", created_after=NOON, exclude_items=("a",),
     )  # fmt: skip
     asked = {condition.field for condition in conditions(plan(everything))}
-    assert asked | {"revision", "category_source"} == {field.name for field in FIELDS}
+    written = {condition.field for condition in [*patched_by(Patch("a", {"version": 1})), *tombstones(1)]}
+    assert asked | written | {"category_source"} == {field.name for field in FIELDS}
 
 
-def test_rows_hold_each_id_once_at_its_newest_revision() -> None:
-    batch = [_point("a", 2), _point("b", 7), _point("a", 7), _point("c", 7), _point("a", 3)]
-    groups = rows_by_revision(batch, 4)
-    assert {revision: sorted(row.id for row in rows) for revision, rows in groups.items()} == {7: ["a", "b", "c"]}
+def test_rows_hold_each_id_once_at_its_newest_version_in_runs_of_one_version() -> None:
+    batch = [_point("a", 2), _point("b", 7), _point("a", 7), _point("c", 7), _point("a", 3), _point("d", 1)]
+    runs = [(version, [row.id for row in rows]) for version, rows in rows_by_version(batch, 4)]
+    assert runs == [(7, ["a", "b", "c"]), (1, ["d"])]
 
 
-def test_of_equal_revisions_in_one_batch_the_first_stays() -> None:
+def test_of_equal_versions_in_one_batch_the_first_stays() -> None:
     batch = [_point("a", 2, "first"), _point("a", 2, "second")]
-    [[row]] = rows_by_revision(batch, 4).values()
+    [(_, [row])] = rows_by_version(batch, 4)
     assert row.payload["title"] == "first"
 
 
-def test_a_patch_is_taken_apart_into_keys_to_set_and_keys_to_remove() -> None:
-    patch = split_patch({"revision": 3, "price": 1.0, "brand": None})
-    assert patch.sets == {"revision": 3, "price": 1.0}
-    assert patch.removes == ["brand"]
-    assert patch.where == [Between("revision", below=3), AnyOf("state", ("live",))]
+def test_a_patch_is_for_live_points_whose_version_is_older() -> None:
+    assert patched_by(Patch("a", {"version": 3, "price": 1.0})) == [Below("version", 3), AnyOf("state", ("live",))]
 
 
-def _point(id_: str, revision: int, title: str = "") -> Point:
-    return Point(id_, {"state": "live", "revision": revision, "title": title}, np.ones(4, dtype=np.float32))
+def test_ids_are_removed_together_with_those_of_their_version() -> None:
+    assert by_version({"a": 2, "b": 3, "c": 2}) == {2: ["a", "c"], 3: ["b"]}
+
+
+def _point(id_: str, version: int, title: str = "") -> Point:
+    return Point(id_, {"state": "live", "version": version, "title": title}, np.ones(4, dtype=np.float32))

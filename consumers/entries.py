@@ -1,0 +1,110 @@
+"""Entries: what a batch says of one item, folded onto what the index knows of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from consumers.coalesce import Folded, Told, Verdict, fold
+from consumers.pictures import Looked, Picture, Pictures, Points, Standing
+from consumers.points import State, point_ids, predicted, state_of, whole
+from infra.qdrant.plan import Payload
+from schemas.failures import Failure, TryLater
+from schemas.searches import Likely
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the index holds of an item. The main point decides; the others follow it."""
+
+    points: Points = field(default_factory=dict)
+
+    @property
+    def state(self) -> State:
+        """What counts of the item."""
+        return state_of(self.points.get(0, {}))
+
+    @property
+    def version(self) -> int:
+        """The newest version of any of its points; 0 when there are none."""
+        return max((whole(point.get("version", 0)) for point in self.points.values()), default=0)
+
+
+@dataclass(eq=False)
+class Entry:
+    """One item of a batch, on its way into the index."""
+
+    tenant: str
+    item_id: str
+    events: Sequence[Told]
+    ids: Sequence[str]
+    """The ids that its points can have, the main one's first."""
+    known: Known = field(default_factory=Known)
+    folded: Folded = field(default_factory=lambda: Folded(State(), None, {}))
+    pictures: Sequence[Picture] = ()
+    """Those of the upsert that the state rests on, if it is among the events."""
+    failed: dict[str, Failure] = field(default_factory=dict)
+    """Events whose pictures have failed: the others count as if these had never come."""
+    lost: int = 0
+    """How often somebody else wrote the item between reading and writing."""
+
+    @property
+    def state(self) -> State:
+        """What the item comes to."""
+        return self.folded.state
+
+    @property
+    def verdicts(self) -> dict[str, Verdict | Failure]:
+        """What becomes of each event."""
+        return {**self.folded.verdicts, **self.failed}
+
+    def learn(self, stored: Mapping[str, Payload]) -> None:
+        """Fold the events onto what the index holds, by point id."""
+        self.known = Known({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
+        self._fold()
+
+    def is_ready(self, pictures: Pictures) -> bool:
+        """Whether all is there to write it; upserts that cannot be indexed leave it here."""
+        while (base := self.folded.base) is not None:
+            self.pictures = pictures.of(base, self.known.points)
+            failure = self._failure()
+            if failure is None:
+                return Standing.UNSEEN not in self.pictures
+            self.failed[base.id] = failure
+            self._fold()
+        return True
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether a new upsert counts that names no category, nor does a patch."""
+        new = self.state.live and self.state.base != self.known.state.base
+        return new and "category" not in self.state.patched and "category" not in self.state.facts
+
+    @property
+    def looked_main(self) -> Looked | None:
+        """The main picture, if it was looked at."""
+        main = self.pictures[0] if self.pictures else None
+        return main if isinstance(main, Looked) else None
+
+    def name(self, likely: Likely | None) -> None:
+        """Give it the category that was predicted, if any."""
+        if likely is not None:
+            facts = {**self.state.facts, **predicted(likely)}
+            self.folded = replace(self.folded, state=replace(self.state, facts=facts))
+
+    def _fold(self) -> None:
+        told = [told for told in self.events if told.id not in self.failed]
+        self.folded, self.pictures = fold(self.known.state, told), ()
+
+    def _failure(self) -> Failure | None:
+        """Why the upsert cannot be indexed: for its main picture, or for one that may come later."""
+        bad = (
+            picture
+            for n, picture in enumerate(self.pictures)
+            if isinstance(picture, TryLater) or (n == 0 and isinstance(picture, Failure))
+        )
+        return next(bad, None)
+
+
+def entries_of(items: Mapping[str, list[Told]]) -> list[Entry]:
+    """An entry for each item that events tell of."""
+    bodies = [(told[0].body, told) for told in items.values()]
+    return [Entry(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id)) for body, told in bodies]

@@ -1,0 +1,107 @@
+"""The pictures of a batch: which of them the index has as they are, and the looks of the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from consumers.clock import Clock
+from consumers.coalesce import Told
+from consumers.sight import Sight
+from consumers.vision.look import Look
+from infra.qdrant.plan import LIVE, Payload
+from schemas.failures import Failure
+from schemas.items import ImageRef, InlineImage, ItemUpserted
+
+
+class Standing(Enum):
+    """Where a picture stands that has no look of its own in this batch."""
+
+    KEPT = "kept"
+    """The index has a look at the same bytes by the same encoder: its point stays, with new facts."""
+    LEFT_OUT = "left out"
+    """The very event was indexed before, without this picture."""
+    UNSEEN = "unseen"
+    """It has yet to be fetched."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture that was fetched and looked at."""
+
+    sha256: str
+    look: Look
+
+
+Picture = Looked | Failure | Standing
+Points = Mapping[int, Payload]
+"""What the index knows of an item's points, by picture."""
+Asked = tuple[Told, Points]
+"""An upsert, and the points of its item."""
+Place = tuple[str, int]
+"""An event's id, and which of its pictures."""
+
+
+class Pictures:
+    """Fetches the pictures of one batch and looks at them, each once, and only if the index lacks it."""
+
+    def __init__(self, sight: Sight) -> None:
+        self.clock = Clock()
+        self._sight = sight
+        self._sums: dict[Place, str] = {}
+        self._seen: dict[Place, Look | Failure] = {}
+
+    def of(self, told: Told, points: Points) -> list[Picture]:
+        """Where each picture of an upsert stands."""
+        return [self._standing(told, n, ref, points) for n, ref in enumerate(_images(told))]
+
+    def see(self, asked: Sequence[Asked]) -> bool:
+        """Fetch the pictures that are unseen, and look at those that the index lacks; whether there were any."""
+        unseen = [
+            (told, n, points)
+            for told, points in asked
+            for n, picture in enumerate(self.of(told, points))
+            if picture is Standing.UNSEEN
+        ]
+        if not unseen:
+            return False
+        self.clock.lap()
+        fetched = self._sight.fetch([_images(told)[n] for told, n, _ in unseen])
+        self.clock.fetched += self.clock.lap()
+        new: dict[Place, bytes] = {}
+        for (told, n, points), picture in zip(unseen, fetched, strict=True):
+            place = told.id, n
+            if isinstance(picture, Failure):
+                self._seen[place] = picture
+                continue
+            self._sums[place] = sha256(picture).hexdigest()
+            if self._standing(told, n, _images(told)[n], points) is not Standing.KEPT:
+                new[place] = picture
+        if new:
+            self._seen |= zip(new, self._sight.look_at(list(new.values())), strict=True)
+        self.clock.looked += self.clock.lap()
+        return True
+
+    def _standing(self, told: Told, n: int, ref: ImageRef, points: Points) -> Picture:
+        place, point = (told.id, n), points.get(n)
+        if point is not None and self._has(point, told, self._sum(place, ref)):
+            return Standing.KEPT
+        if point is None and points.get(0, {}).get("digest") == told.digest:
+            return Standing.LEFT_OUT
+        seen = self._seen.get(place, Standing.UNSEEN)
+        return Looked(self._sums[place], seen) if isinstance(seen, Look) else seen
+
+    def _has(self, point: Payload, told: Told, checksum: str | None) -> bool:
+        """Whether a point is of the very event, or of the same bytes."""
+        usable = point.get("state") == LIVE and point.get("encoder") == self._sight.encoder
+        return usable and (point.get("digest") == told.digest or point.get("sha256") == checksum)
+
+    def _sum(self, place: Place, ref: ImageRef) -> str | None:
+        """The checksum of a picture as far as it is known without fetching it."""
+        if place not in self._sums and isinstance(ref, InlineImage):
+            self._sums[place] = sha256(ref.data).hexdigest()
+        return self._sums.get(place) or (None if isinstance(ref, InlineImage) else ref.sha256)
+
+
+def _images(told: Told) -> tuple[ImageRef, ...]:
+    return told.body.images if isinstance(told.body, ItemUpserted) else ()

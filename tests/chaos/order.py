@@ -1,0 +1,185 @@
+"""Order: events in any order, cut into batches anywhere, repeated, and late by as much as a week."""
+
+import logging
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count, zip_longest
+from pathlib import Path
+
+import structlog
+
+from consumers.index import COLLECT_HOURS, TOMBSTONE_DAYS
+from consumers.points import KNOWN_KEYS
+from infra.qdrant.plan import Patch, Payload, Point
+from infra.qdrant.shard import Shard
+from schemas.envelope import Event
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.consumers.histories import KINDS, PICKS, SIZE, delete, delivered, event_of, expected, held, upsert
+from tests.consumers.shop import ENCODER, Worker, open_shop
+
+EVENTS, ITEMS = 20, 2
+"""Of one history."""
+TOGETHER = 50
+"""Histories that are played side by side, so that batches are of a usual size."""
+BATCH = 64
+HOUR, WEEK = timedelta(hours=COLLECT_HOURS), timedelta(days=TOMBSTONE_DAYS)
+
+
+class Unguarded(Shard):
+    """The embedded engine without the condition on versions, and as if nothing had been in it before."""
+
+    _versions = count(1)
+
+    def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
+        """Nothing when it is asked in order to decide; what there is to whoever looks afterwards."""
+        return {} if tuple(keys) == KNOWN_KEYS else super().payloads(ids, keys)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write the points whatever is there."""
+        super().upsert(
+            [replace(point, payload={**point.payload, "version": next(self._versions)}) for point in points]
+        )
+
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Change payloads whatever is there."""
+        super().patch(
+            [replace(each, payload={**each.payload, "version": next(self._versions)}) for each in patches]
+        )
+
+    def remove(self, versions: Mapping[str, int]) -> None:
+        """Remove points whatever is there."""
+        super().remove(dict.fromkeys(versions, next(self._versions)))
+
+    def _newest(self, payload: Payload) -> Payload:
+        return {**payload, "version": next(self._versions)}
+
+
+@dataclass
+class Bench:
+    """A worker on a shard of its own, and a clock that can be moved."""
+
+    shard: Shard
+    chance: random.Random
+    moved: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        self.worker = Worker(open_shop(self.shard, now=lambda: datetime.now(UTC) + self.moved))
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Handle events, so many at a time as a worker would."""
+        for start in range(0, len(events), BATCH):
+            self.worker.take(events[start : start + BATCH])
+
+    def wrong(self, events: Sequence[Event], items: Sequence[str]) -> int:
+        """How many of these items are not what the events say."""
+        wanted, found = expected(events), held(self.shard, items)
+        return sum(found.get(item) != wanted.get(item) for item in items)
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Histories, batches that tell of one item again and again, and events that come after a delete."""
+    return _run(Shard(folder, 0), size)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same on an index that takes every write."""
+    return _run(Unguarded(folder, 0), replace(size, share=size.share / 10))
+
+
+def _run(shard: Shard, size: Size) -> Report:
+    report = Report()
+    shard.open(ENCODER, SIZE)
+    bench = Bench(shard, random.Random(size.seed))
+    with report.timed(), _quiet():
+        _histories(bench, report, size.of(2_000))
+        _one_item_again_and_again(bench, report, size.of(10_000))
+        _after_deletes(bench, report, size.of(5_000))
+    shard.close()
+    return report
+
+
+def _histories(bench: Bench, report: Report, histories: int) -> None:
+    wrong = events = 0
+    for first in range(0, histories, TOGETHER):
+        told = [_history(f"h{n}", bench.chance) for n in range(first, min(first + TOGETHER, histories))]
+        for batches in zip_longest(*(delivered(one, bench.chance) for one in told), fillvalue=[]):
+            bench.worker.take([event for batch in batches for event in batch])
+        bench.worker.try_later()
+        bench.worker.later.clear()
+        for n, one in enumerate(told, start=first):
+            wrong += bench.wrong(one, [f"h{n}-{item}" for item in range(ITEMS)]) > 0
+            events += len(one)
+    report.figures |= {"histories": histories, "events in them": events}
+    report.expect("histories that came to something else", wrong, 0)
+
+
+def _history(name: str, chance: random.Random) -> list[Event]:
+    revisions = chance.sample(range(1, 200), EVENTS)
+    picks = [(chance.randrange(ITEMS), chance.choice(KINDS), chance.randrange(PICKS)) for _ in revisions]
+    return [
+        event_of((f"{name}-{item}", kind, r, pick)) for r, (item, kind, pick) in zip(revisions, picks, strict=True)
+    ]
+
+
+def _one_item_again_and_again(bench: Bench, report: Report, batches: int) -> None:
+    wrong = 0
+    for n in range(batches):
+        item, revisions = f"b{n}", bench.chance.sample(range(1, 100), 3)
+        batch = [
+            upsert(item, revisions[0], b"red"),
+            delete(item, revisions[1]),
+            upsert(item, revisions[2], b"blue"),
+        ]
+        bench.chance.shuffle(batch)
+        bench.worker.take(batch)
+        wrong += bench.wrong(batch, [item])
+    report.figures["batches with one item three times"] = batches
+    report.expect("of these items wrong", wrong, 0)
+
+
+def _after_deletes(bench: Bench, report: Report, items: int) -> None:
+    """Upserts that are late by less than a week, by a week, and by more than that."""
+    names = [f"d{n}" for n in range(items)]
+    back = [upsert(name, 9, b"blue") for name in names[::3]]
+    told = [*(upsert(name, 1, b"red") for name in names), *(delete(name, 5) for name in names), *back]
+    late = [upsert(name, 3, b"green") for name in names]
+    bench.take(told)
+    resurrected = 0
+    for moment in (timedelta(), WEEK - HOUR):
+        bench.moved = moment
+        bench.worker.shop.job.idle()
+        bench.take(late)
+        resurrected += bench.wrong(told, names)
+    report.figures |= {"items deleted": items, "items that had come back by a newer event": len(back)}
+    report.expect("items that late upserts brought back, or changed", resurrected, 0)
+    bench.moved = WEEK + HOUR
+    bench.worker.shop.job.idle()
+    forgotten = len(names) - len(held(bench.shard, names))
+    report.expect("tombstones forgotten after a week", forgotten, len(names) - len(back))
+    report.expect("items alive that were forgotten", bench.wrong(back, names[::3]), 0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A line for each batch would be too much."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+SCENARIO = Scenario(
+    name="order",
+    promise=(
+        "2,000 histories of 20 events in any order, repeated and cut into batches anywhere, come to what their "
+        "revisions say; so do 10,000 batches that tell of one item three times; of 5,000 deleted items none comes "
+        "back by an upsert that is late by less than a week"
+    ),
+    run=run,
+    control=control,
+    short=0.02,
+)
