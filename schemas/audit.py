@@ -16,7 +16,7 @@ class DeadLetterReplayed(Model):
     position: str = Field(max_length=300, description="Where the record first lay, as topic/partition/offset")
     digest: str = Field(
         pattern=r"^[0-9a-f]{8}$",
-        description="Of the record's position, time, key and value: tells records apart whose topic began again at 0",
+        description="Of the record's position, time, key and value: tells records apart when a topic began again",
     )
     topic: str = Field(max_length=250, description="The topic that it was sent to")
     code: str = Field(max_length=64, description="Why it had been refused, in a word for programs")

@@ -1,4 +1,4 @@
-"""What a chaos test is: a promise, a run that must keep it, and a control without the safeguard that must break it."""
+"""What a chaos test is: a promise, a run that keeps it, and a control without the safeguard, which breaks it."""
 
 import time
 from collections.abc import Callable, Iterator
