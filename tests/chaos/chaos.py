@@ -1,171 +1,118 @@
-"""Chaos: every part is killed or frozen while items come in, and all of them must be searchable at the end.
+"""`make chaos`: every promise is put to the test, and its safeguard taken away to see that the test can fail."""
 
-`make chaos` runs it long, `make test` short. Each fault strikes while a part of the feed is on its way. The broker
-is frozen and thawed, never killed: its topics are in memory. The negative control kills it, and must lose items.
-"""
-
-import colorsys
-import csv
 import json
-import os
-import random
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image, ImageDraw
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.end_to_end.system import System, make_environment
-
-FROZEN_SECONDS = 1.5
-SEARCHED = 8
-"""Items that are searched for by their own picture at the end."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to."""
-
-    name: str
-    seed: int
-    items: int
-    faults: int
-    searchable: int
-    first: int
-    searched: int
-    seconds: float
-
-    @property
-    def nothing_lost(self) -> bool:
-        """Whether every item is there, and those searched for came first."""
-        return self.searchable == self.items and self.first == self.searched
-
-
-@dataclass(frozen=True)
-class Feed:
-    """Items that all look different, in files to be sent one after the other."""
-
-    folder: Path
-    items: Sequence[str]
-    parts: Sequence[Path]
-
-
-def draw_feed(folder: Path, count: int, parts: int, seed: int) -> Feed:
-    """Draw `count` pictures, and spread them over `parts` files in Google's columns."""
-    chance = random.Random(seed)
-    items = [f"item-{n}" for n in range(count)]
-    for item in items:
-        _draw(chance).save(folder / f"{item}.png")
-    paths = [folder / f"part-{n}.csv" for n in range(parts)]
-    for n, path in enumerate(paths):
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "title", "image_link"])
-            writer.writerows([item, item, f"{item}.png"] for item in items[n::parts])
-    return Feed(folder, items, paths)
-
-
-def run_chaos(
-    name: str, system: System, feed: Feed, faults: Sequence[str], seed: int, patience: float = 120
-) -> Outcome:
-    """Send each part of the feed, with a fault at once; then wait until all is searchable, or long enough."""
-    started = time.monotonic()
-    for part, fault in zip(feed.parts, faults, strict=True):
-        system.run("ingest", "catalog", part, "--image-root", feed.folder)
-        strike(system, fault)
-    until = time.monotonic() + patience
-    while (there := system.indexed(feed.items)) < len(feed.items) and time.monotonic() < until:
-        time.sleep(0.2)
-    asked = random.Random(seed).sample(list(feed.items), min(SEARCHED, len(feed.items)))
-    first = sum(_comes_first(system, feed, item) for item in asked)
-    seconds = round(time.monotonic() - started, 1)
-    return Outcome(name, seed, len(feed.items), len(faults), there, first, len(asked), seconds)
-
-
-def strike(system: System, part: str) -> None:
-    """Freeze the broker for a while, or kill another part and wait until the supervisor has replaced it."""
-    if part == "freeze broker":
-        pid = system.children()["broker"]
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(FROZEN_SECONDS)
-        os.kill(pid, signal.SIGCONT)
-        return
-    pid = system.children()[part]
-    os.kill(pid, signal.SIGKILL)
-    system.wait_for(lambda: system.children().get(part, pid) != pid, f"another {part}", 30)
-
-
-FAULTS = ("index", "embedded-index", "query", "freeze broker")
-"""Parts by the word of their command lines: index worker, embedded index, query worker; and the broker, frozen."""
-
-
-def _comes_first(system: System, feed: Feed, item: str) -> bool:
-    found: dict[str, Any] = system.search(feed.folder / f"{item}.png", "--top-k", "1", "--deadline", "30")
-    return [hit["item_id"] for hit in found["hits"]] == [item]
-
-
-def _draw(chance: random.Random) -> Image.Image:
-    """Coloured shapes at random places: no two pictures alike."""
-    image = Image.new("RGB", (96, 96), "white")
-    pen = ImageDraw.Draw(image)
-    for _ in range(6):
-        x, y, size = chance.randrange(72), chance.randrange(72), chance.randrange(12, 40)
-        red, green, blue = colorsys.hsv_to_rgb(chance.random(), chance.uniform(0.4, 1), chance.uniform(0.2, 1))
-        shape = pen.ellipse if chance.random() < 0.5 else pen.rectangle
-        shape((x, y, x + size, y + size), fill=(round(red * 255), round(green * 255), round(blue * 255)))
-    return image
-
-
-def run_in(
-    folder: Path, name: str, faults: Sequence[str], items: int, settings: dict[str, str], seed: int
-) -> Outcome:
-    """One run on a system of its own, which is stopped at the end."""
-    pictures = folder / f"{name}-feed"
-    pictures.mkdir()
-    feed = draw_feed(pictures, items, len(faults), seed)
-    data = folder / name
-    system = System(data, make_environment(data, settings)).start()
-    try:
-        patience = 15 if "broker" in faults else 300
-        return run_chaos(name, system, feed, faults, seed, patience)
-    finally:
-        system.stop()
+from infra.machine import describe_machine, installed_versions
+from tests.chaos.scenario import Report, Size
+from tests.chaos.suite import Entry, Result, find_scenarios, run_entry
 
 
 def main(
-    items: Annotated[int, typer.Option(help="Items to send in each run")] = 1000,
-    rounds: Annotated[int, typer.Option(help="How often each part is struck")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the pictures and of the order of faults")] = 1,
-    encoder: Annotated[str, typer.Option(help="LOOKSTREAM_ENCODER of the system")] = "fast",
+    only: Annotated[list[str] | None, typer.Option(help="Module or name of a scenario; may be repeated")] = None,
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the figures promised")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn")] = 1,
+    controls: Annotated[bool, typer.Option(help="Whether to run the controls too")] = True,
+    keep: Annotated[Path | None, typer.Option(help="New folder to keep logs and data in")] = None,
     report: Annotated[Path, typer.Option("--json", help="Where to write the figures")] = Path("chaos.json"),
 ) -> None:
-    """Kill and freeze every part under load; exits 1 when an item is lost, or when the control loses none."""
-    faults = list(FAULTS) * rounds
-    random.Random(seed).shuffle(faults)
-    settings = {"LOOKSTREAM_ENCODER": encoder}
-    with tempfile.TemporaryDirectory() as folder:
-        chaos = run_in(Path(folder), "chaos", faults, items, settings, seed)
-        control = run_in(Path(folder), "control", ["index", "broker"], items, settings, seed)
-    _show([chaos, control])
-    report.write_text(json.dumps({"chaos": asdict(chaos), "control": asdict(control)}, indent=2) + "\n")
-    sys.exit(0 if chaos.nothing_lost and not control.nothing_lost else 1)
+    """Kill, freeze, flood and poison everything; exits 1 when a promise is broken, or a control keeps one."""
+    entries = _chosen(only or [])
+    started, size = time.monotonic(), Size(share, seed)
+    with nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
+        results = _run(entries, Path(folder), size, controls)
+    table = _table(results)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    _write(report, size, results, time.monotonic() - started)
+    sys.exit(0 if all(result.right for result in results) else 1)
 
 
-def _show(outcomes: Sequence[Outcome]) -> None:
-    columns = ("run", "faults", "items", "searchable", "found first", "seconds", "nothing lost")
-    table = Table(*columns, caption="the control kills the broker, whose topics are in memory: it must lose items")
-    for o in outcomes:
-        row: tuple[object, ...] = (o.name, o.faults, o.items, o.searchable, f"{o.first}/{o.searched}", o.seconds)
-        table.add_row(*map(str, row), "yes" if o.nothing_lost else "no")
-    Console().print(table)
+def _chosen(only: Sequence[str]) -> list[Entry]:
+    entries = find_scenarios()
+    for name in only:
+        if not any(entry.is_called(name) for entry in entries):
+            known = ", ".join(sorted({entry.module for entry in entries}))
+            raise typer.BadParameter(f"there is no scenario `{name}`: choose of {known}")
+    return [entry for entry in entries if not only or any(entry.is_called(name) for name in only)]
+
+
+def _run(entries: Sequence[Entry], folder: Path, size: Size, controls: bool) -> list[Result]:
+    columns = (SpinnerColumn(), TextColumn("{task.completed} of {task.total}"), TextColumn("{task.description}"))
+    results = []
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(entries))
+        for entry in entries:
+            result = run_entry(
+                entry, folder, size, controls, lambda doing: progress.update(task, description=doing)
+            )
+            progress.console.print(_line(result), highlight=False)
+            progress.advance(task)
+            results.append(result)
+    return results
+
+
+def _line(result: Result) -> str:
+    """One line about a scenario, for those who wait."""
+    words = f"{'kept' if result.report.kept else 'BROKEN'}, {result.report.seconds:.0f} s"
+    if result.control is not None:
+        words += f"; control {'NOT BROKEN' if result.control.kept else 'broken, as it must be'}"
+    return f"{result.entry.scenario.name}: {words}"
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table("scenario", "promise", "figures", "without the safeguard", "seconds", show_lines=True)
+    for result in results:
+        report, control = result.report, result.control
+        kept = "[green]kept[/green]" if report.kept else "[red]BROKEN[/red]: " + "; ".join(report.broken)
+        table.add_row(
+            result.entry.scenario.name,
+            kept,
+            _figures(report),
+            "not run" if control is None else _control(control),
+            f"{report.seconds:.0f}" + (f" + {control.seconds:.0f}" if control else ""),
+        )
+    return table
+
+
+def _control(control: Report) -> str:
+    broken = "; ".join(control.broken[:2])
+    return "[red]NOT BROKEN[/red]" if control.kept else f"[green]broken[/green]: {broken}"
+
+
+def _figures(report: Report) -> str:
+    """The figures in few words: those that are zero in one line."""
+    counted = [f"{name}: {value}" for name, value in report.figures.items() if value != 0]
+    zeros = [name for name, value in report.figures.items() if value == 0]
+    return "\n".join([*counted, *([f"0: {', '.join(zeros)}"] if zeros else [])])
+
+
+def _write(path: Path, size: Size, results: Sequence[Result], seconds: float) -> None:
+    said: dict[str, Any] = {
+        **asdict(size),
+        "seconds": round(seconds),
+        "machine": describe_machine(),
+        "versions": installed_versions(),
+        "scenarios": {result.entry.scenario.name: _as_json(result) for result in results},
+    }
+    path.write_text(json.dumps(said, indent=2) + "\n")
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    control = None if result.control is None else asdict(result.control)
+    about = {"module": result.entry.module, "promise": result.entry.scenario.promise}
+    return {**about, "right": result.right, **asdict(result.report), "control": control}
 
 
 if __name__ == "__main__":

@@ -1,19 +1,25 @@
-"""The short form of `make chaos`, with the quick encoder."""
+"""The short form of `make chaos`: the most telling scenarios, small, each beside its control."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.chaos import FAULTS, run_in
+from tests.chaos.scenario import Size
+from tests.chaos.suite import CONTROL_SHARE, Entry, find_scenarios
 
-pytestmark = pytest.mark.chaos
+SHORT = [entry for entry in find_scenarios() if entry.scenario.short is not None]
+
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.parametrize("entry", SHORT, ids=lambda entry: entry.scenario.name.replace(" ", "-")),
+]
 
 
-def test_nothing_is_lost_when_every_part_is_killed_or_frozen_in_turn(tmp_path: Path) -> None:
-    outcome = run_in(tmp_path, "chaos", FAULTS, items=200, settings={}, seed=1)
-    assert outcome.nothing_lost, outcome
+def test_the_promise_is_kept(entry: Entry, tmp_path: Path) -> None:
+    report = entry.scenario.run(tmp_path, Size(entry.scenario.short or 1.0))
+    assert report.kept, report
 
 
-def test_the_control_loses_items_when_the_local_broker_is_killed(tmp_path: Path) -> None:
-    outcome = run_in(tmp_path, "control", ["index", "broker"], items=200, settings={}, seed=1)
-    assert not outcome.nothing_lost, outcome
+def test_the_promise_is_broken_without_its_safeguard(entry: Entry, tmp_path: Path) -> None:
+    report = entry.scenario.control(tmp_path, Size(min(entry.scenario.short or 1.0, CONTROL_SHARE)))
+    assert not report.kept, report

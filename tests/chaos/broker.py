@@ -1,0 +1,10 @@
+"""The local broker as a program: `python -m tests.chaos.broker PORT`."""
+
+import os
+import sys
+
+from infra.up import broker_part
+
+if __name__ == "__main__":
+    command = list(broker_part(int(sys.argv[1])).command)
+    os.execv(command[0], command)

@@ -1,0 +1,179 @@
+"""Feeds for chaos tests: seeded events of items, late, duplicated, deleted and bad, and the model of their end."""
+
+import io
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from hashlib import sha256
+from itertools import pairwise
+
+from PIL import Image, ImageDraw
+
+from infra.kafka import Record
+from schemas.envelope import Event, to_bytes, to_headers
+from schemas.items import InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
+from schemas.topics import CATALOG_ITEMS
+
+TENANT = "default"
+ANY_PARTITION = -1
+PICTURES = 48
+"""Different pictures in all feeds together."""
+SIDE = 24
+LEAST_SPREAD = 500
+"""Late events and duplicates come up to so many events later, at least: in another batch, that is."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a feed misbehaves, as shares of its events."""
+
+    late: float = 0.0
+    """Come after the next event of their item."""
+    duplicated: float = 0.0
+    """Come a second time, later."""
+    deleted: float = 0.0
+    """Are deletions."""
+    new_picture: float = 0.1
+    """Of the upserts: show another picture than the one before."""
+
+
+@dataclass(frozen=True)
+class Final:
+    """What the index must hold of an item at the end; no pictures: it is deleted."""
+
+    revision: int
+    title: str = ""
+    price: float = 0.0
+    pictures: tuple[str, ...] = ()
+    """SHA-256 of each."""
+
+
+@dataclass
+class Feed:
+    """Records in the order in which they are sent, and what they must come to."""
+
+    records: list[Record] = field(default_factory=list)
+    items: dict[str, Final] = field(default_factory=dict)
+    """By item id."""
+    events: set[str] = field(default_factory=set)
+    """Ids of the events that are good."""
+    bad: dict[str, str] = field(default_factory=dict)
+    """Ids of the events that must be refused, and the code of each."""
+
+    def joined(self, other: "Feed") -> "Feed":
+        """This feed and, after it, another one of other items."""
+        items, events, bad = self.items | other.items, self.events | other.events, self.bad | other.bad
+        return Feed([*self.records, *other.records], items, events, bad)
+
+    def parts(self, count: int) -> Iterator[Sequence[Record]]:
+        """The records in `count` parts of about one length."""
+        ends = [round(len(self.records) * n / count) for n in range(count + 1)]
+        return (self.records[start:end] for start, end in pairwise(ends))
+
+
+class Author:
+    """Writes events of items one after the other, each newer than all before it."""
+
+    def __init__(self, seed: int, mix: Mix | None = None) -> None:
+        self._chance = random.Random(seed)
+        self._mix = mix or Mix()
+        self._revision = 0
+        self._shown: dict[str, int] = {}
+        self.feed = Feed()
+
+    def event(self, item: str) -> Record:
+        """The next event of an item, as a record; the model knows it from now on."""
+        self._revision += 1
+        deleted = self._chance.random() < self._mix.deleted
+        return self._deletion(item) if deleted else self._upsert(item)
+
+    def _upsert(self, item: str) -> Record:
+        if item not in self._shown or self._chance.random() < self._mix.new_picture:
+            self._shown[item] = self._chance.randrange(PICTURES)
+        first = self._shown[item]
+        shown = [draw(n % PICTURES) for n in range(first, first + 1 + (first % 4 == 0))]
+        price = self._revision % 10_000 + 0.5
+        body = ItemUpserted(
+            tenant=TENANT,
+            item_id=item,
+            revision=self._revision,
+            images=tuple(InlineImage(data=data) for data in shown),
+            title=f"{item} as of {self._revision}",
+            category="thing",
+            price=Decimal(str(price)),
+            currency="EUR",
+        )
+        sums = tuple(sha256(data).hexdigest() for data in shown)
+        self.feed.items[item] = Final(self._revision, str(body.title), price, sums)
+        return self._said(body)
+
+    def _deletion(self, item: str) -> Record:
+        self.feed.items[item] = Final(self._revision)
+        return self._said(ItemDeleted(tenant=TENANT, item_id=item, revision=self._revision))
+
+    def _said(self, body: ItemEvent) -> Record:
+        event = Event(body, source="chaos", id=f"{body.item_id}@{body.revision}")
+        self.feed.events.add(event.id)
+        headers = {name: value.encode() for name, value in to_headers(event).items()}
+        key = item_key(body.tenant, body.item_id).encode()
+        return Record(CATALOG_ITEMS, ANY_PARTITION, 0, key, to_bytes(body), headers)
+
+
+def write_feed(events: int, items: int, seed: int, mix: Mix | None = None, name: str = "item") -> Feed:
+    """`events` events of `items` items, each of which has at least one; duplicates come on top.
+
+    The items are called by `name` and a number.
+    """
+    mix = mix or Mix()
+    chance = random.Random(seed)
+    author = Author(seed, mix)
+    names = [f"{name}-{n}" for n in range(items)]
+    order = names + [chance.choice(names) for _ in range(events - items)]
+    chance.shuffle(order)
+    sent = [(float(time), author.event(item)) for time, item in enumerate(order)]
+    author.feed.records = [record for _, record in sorted(_disturbed(sent, mix, chance), key=lambda one: one[0])]
+    return author.feed
+
+
+def _disturbed(
+    sent: Sequence[tuple[float, Record]], mix: Mix, chance: random.Random
+) -> Iterator[tuple[float, Record]]:
+    """The records with the time at which each comes: some after the next of their item, some twice."""
+    after: dict[bytes | None, float] = {}
+    spread = max(len(sent) / 20, LEAST_SPREAD)
+    for time, record in reversed(sent):
+        late = record.key in after and chance.random() < mix.late
+        comes = after[record.key] + chance.uniform(0, spread) if late else time
+        yield comes, record
+        if chance.random() < mix.duplicated:
+            yield comes + chance.uniform(0, spread), record
+        after[record.key] = time
+
+
+def add_bad(feed: Feed, bad: Sequence[tuple[Record, str]], seed: int) -> None:
+    """Spread records that must be refused over a feed; each comes with the code that it must get."""
+    chance = random.Random(seed)
+    places = sorted(chance.randrange(len(feed.records) + 1) for _ in bad)
+    mixed, start = list[Record](), 0
+    for n, (place, (record, code)) in enumerate(zip(places, bad, strict=True)):
+        identity = f"bad-{n}"
+        headers = {**record.headers, "ce_id": identity.encode()}
+        mixed += feed.records[start:place]
+        mixed.append(Record(record.topic, ANY_PARTITION, 0, record.key, record.value, headers))
+        feed.bad[identity] = code
+        start = place
+    feed.records = mixed + feed.records[start:]
+
+
+@cache
+def draw(number: int) -> bytes:
+    """A picture like no other of another number, as PNG: a disc on a ground."""
+    chance = random.Random(number)
+    image = Image.new("RGB", (SIDE, SIDE), tuple(chance.randrange(256) for _ in range(3)))
+    x, y = chance.randrange(SIDE // 2), chance.randrange(SIDE // 2)
+    ImageDraw.Draw(image).ellipse((x, y, x + 9, y + 9), fill=tuple(chance.randrange(256) for _ in range(3)))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,146 @@
+"""The judge of chaos tests: compares what is there in the end with what a feed must come to."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consumers.points import point_id
+from infra.kafka import Record, read_to_end
+from infra.qdrant.plan import LIVE
+from infra.settings import Kafka
+from schemas.failures import Unavailable
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
+from tests.chaos.feed import TENANT, Feed, Final
+from tests.chaos.parts import World
+from tests.chaos.scenario import Report
+
+MOST_PICTURES = 2
+"""An item of a feed has at most so many."""
+KEYS = ("state", "revision", "title", "price", "sha256")
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that was refused: where it lay, its event's id, and why."""
+
+    partition: int
+    offset: int
+    event_id: str
+    code: str
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Where the record lay: its identity."""
+        return self.partition, self.offset
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the index differs from what it must hold."""
+
+    wrong: int
+    """Items that are there, but not as they must be."""
+    missing: int
+    """Items that must be there, alive or as a tombstone, and are not."""
+    stray: int
+    """Points alive that belong to no item that is alive, or to none of its pictures."""
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing differs."""
+        return self.wrong + self.missing + self.stray == 0
+
+
+def compare(world: World, feed: Feed) -> Verdict:
+    """Compare the index with the model; raises Unavailable while it is away."""
+    wrong = missing = expected = 0
+    items = list(feed.items)
+    for start in range(0, len(items), PAGE):
+        page = items[start : start + PAGE]
+        stored = world.index.payloads([_id(item, n) for item in page for n in range(MOST_PICTURES)], KEYS)
+        pictured = world.index.vectors([_id(item, n) for item in page for n in range(MOST_PICTURES)])
+        for item in page:
+            final = feed.items[item]
+            points = [stored.get(_id(item, n), {}) for n in range(MOST_PICTURES)]
+            seen = [_id(item, n) in pictured for n in range(MOST_PICTURES)]
+            missing += not points[0]
+            wrong += bool(points[0]) and not _agrees(final, points, seen)
+            expected += len(final.pictures)
+    return Verdict(wrong, missing, max(0, world.index.count() - expected))
+
+
+def _agrees(final: Final, points: Sequence[object], seen: Sequence[bool]) -> bool:
+    if not final.pictures:
+        main = points[0]
+        return isinstance(main, dict) and main["state"] != LIVE and main["revision"] == final.revision
+    wanted: list[object] = [
+        {"state": LIVE, "revision": final.revision, "title": final.title, "price": final.price, "sha256": picture}
+        for picture in final.pictures
+    ]
+    wanted += [{}] * (len(points) - len(wanted))
+    return points == wanted and seen == [bool(point) for point in wanted]
+
+
+def is_caught_up(world: World, feed: Feed) -> bool:
+    """Whether the index holds what it must; not while it is away."""
+    try:
+        return compare(world, feed).right
+    except Unavailable:
+        return False
+
+
+def judge_index(report: Report, world: World, feed: Feed) -> None:
+    """Note how the index differs from the model: it must not."""
+    verdict = compare(world, feed)
+    report.expect("wrong", verdict.wrong, 0)
+    report.expect("missing", verdict.missing, 0)
+    report.expect("stray", verdict.stray, 0)
+
+
+def judge_dead_letters(report: Report, world: World, feed: Feed) -> None:
+    """Note the dead letters, each counted once by where its record lay: the bad events, and their codes."""
+    letters = dead_letters(world.kafka)
+    unique = {letter.position: letter for letter in letters}
+    found = {letter.event_id: letter.code for letter in unique.values()}
+    report.expect("dead letters", len(unique), len(feed.bad))
+    report.expect("dead letters of bad events", len(found.keys() & feed.bad.keys()), len(feed.bad))
+    wrong = Counter(f"{feed.bad.get(id)} came as {code}" for id, code in found.items() if feed.bad.get(id) != code)
+    report.expect("wrong codes", sum(wrong.values()), 0)
+    report.figures["dead letters told again"] = len(letters) - len(unique)
+    if wrong:
+        report.figures["which codes"] = ", ".join(f"{what} ({count})" for what, count in wrong.most_common(4))
+
+
+def judge_outcomes(report: Report, world: World, feed: Feed) -> None:
+    """Note whether every event has an outcome: one of a kind that it can have."""
+    told = outcomes(world.kafka)
+    good = {id for id, kinds in told.items() if kinds.keys() - {"item.rejected/1"}}
+    refused = {id for id, kinds in told.items() if "item.rejected/1" in kinds}
+    report.expect("events without an outcome", len(feed.events - good) + len(feed.bad.keys() - refused), 0)
+    report.expect("good events refused", len(feed.events & refused), 0)
+
+
+def outcomes(kafka: Kafka) -> dict[str, Counter[str]]:
+    """For the id of each event the outcomes that it had, and how often."""
+    found: dict[str, Counter[str]] = {}
+    for record in read_to_end(kafka, [ITEM_OUTCOMES]):
+        body = json.loads(record.value or b"{}")
+        found.setdefault(body["event_id"], Counter())[body["schema"]] += 1
+    return found
+
+
+def dead_letters(kafka: Kafka) -> list[DeadLetter]:
+    """Every dead letter of the catalog's items."""
+    return [_letter(record) for record in read_to_end(kafka, [dead_letter_topic(CATALOG_ITEMS)])]
+
+
+def _id(item: str, picture: int) -> str:
+    return point_id(TENANT, item, picture)
+
+
+def _letter(record: Record) -> DeadLetter:
+    texts = {name: (value or b"").decode() for name, value in record.headers.items()}
+    partition, offset = int(texts["dead-partition"]), int(texts["dead-offset"])
+    return DeadLetter(partition, offset, texts.get("ce_id", ""), texts["dead-code"])

@@ -1,0 +1,23 @@
+"""A control: `tests.chaos.engine` without a write-ahead log."""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import qdrant_edge as edge
+
+from infra.qdrant import shard
+from tests.chaos.engine import run
+
+with_log = shard._config
+
+
+def without_log(size: int) -> edge.EdgeConfig:
+    """The configuration of a shard, but that what was not flushed is in memory alone."""
+    config = with_log(size)
+    return edge.EdgeConfig(vectors=config.vectors, wal_enabled=False)
+
+
+if __name__ == "__main__":
+    with patch.object(shard, "_config", without_log):
+        run(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,136 @@
+"""The index and the broker go away, frozen or killed, while events come in."""
+
+import random
+import time
+from pathlib import Path
+
+from tests.chaos.feed import Feed, Mix, write_feed
+from tests.chaos.judge import is_caught_up, judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+
+HASTY = "tests.chaos.hasty"
+MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
+PER_SECOND = 100
+"""Events that come in while the index is frozen: what has queued up must be done in CATCH_UP_SECONDS."""
+CATCH_UP_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+
+
+def index_run(folder: Path, size: Size) -> Report:
+    """Freeze the index for a minute, then kill it five times, once together with the worker."""
+    return _index_run(folder, size, LOOKSTREAM)
+
+
+def index_control(folder: Path, size: Size) -> Report:
+    """The same with a worker that commits before it writes."""
+    return _index_run(folder, size, HASTY)
+
+
+def broker_run(folder: Path, size: Size) -> Report:
+    """Freeze the broker twenty times for a second and once for 90, and kill the worker twice."""
+    return _broker_run(folder, size, LOOKSTREAM)
+
+
+def broker_control(folder: Path, size: Size) -> Report:
+    """The same with a worker that commits before it writes."""
+    return _broker_run(folder, size, HASTY)
+
+
+def _index_run(folder: Path, size: Size, program: str) -> Report:
+    report, chance = Report(), random.Random(size.seed)
+    frozen, kills = 60.0 * size.share, size.of(5, 2)
+    first = write_feed(round(frozen * PER_SECOND) + 100, 100, size.seed, MIX, "frozen")
+    second = write_feed(kills * 400, 100, size.seed + 1, MIX, "killed")
+    with report.timed(), open_world(folder) as world:
+        sender, worker = Sender(world.kafka), world.start_worker(program=program)
+        _freeze_index(report, world, sender, first, frozen)
+        with sender.spread(second.records, kills * 3.0):
+            for kill in range(kills):
+                time.sleep(chance.uniform(0.5, 2))
+                worker = _kill_index(world, worker, program, both=kill == 0)
+        both = first.joined(second)
+        _judge(report, world, both, worker)
+    report.figures |= {"records": len(both.records), "seconds frozen": frozen, "kills": kills}
+    return report
+
+
+def _freeze_index(report: Report, world: World, sender: Sender, feed: Feed, seconds: float) -> None:
+    sender.send(feed.records[:100])
+    world.engine.freeze()
+    with sender.spread(feed.records[100:], seconds):
+        time.sleep(seconds)
+    world.engine.thaw()
+    _catch_up(report, world, feed, "caught up after the stop, seconds")
+
+
+def _kill_index(world: World, worker: Process, program: str, *, both: bool) -> Process:
+    world.engine.kill()
+    if both:
+        time.sleep(0.5)  # the worker holds a batch that it cannot write
+        worker.kill()
+    time.sleep(0.5)
+    world.start_engine()
+    return world.start_worker(program=program) if both else worker
+
+
+def _broker_run(folder: Path, size: Size, program: str) -> Report:
+    report, chance = Report(), random.Random(size.seed)
+    short, long = size.of(20, 2), 90.0 * size.share
+    feed = write_feed(size.of(20_000), size.of(1_000), size.seed, MIX)
+    with report.timed(), open_world(folder) as world:
+        sender, worker = Sender(world.kafka), world.start_worker(program=program)
+        with sender.spread(feed.records, short * 2.5 + long):
+            for _ in range(short):
+                _freeze_broker(world, 1.0)
+                time.sleep(chance.uniform(0.5, 2))
+            _freeze_broker(world, long)
+            for _ in range(2):
+                time.sleep(1)
+                worker.kill()
+                worker = world.start_worker(program=program)
+        _judge(report, world, feed, worker)
+    report.figures |= {"records": len(feed.records), "short stops": short, "seconds of the long stop": long}
+    return report
+
+
+def _freeze_broker(world: World, seconds: float) -> None:
+    world.broker.freeze()
+    time.sleep(seconds)
+    world.broker.thaw()
+
+
+def _judge(report: Report, world: World, feed: Feed, worker: Process) -> None:
+    _catch_up(report, world, feed, "caught up at the end, seconds")
+    report.expect("worker ended by itself", worker.code is not None, False)
+    report.expect("exit code of the worker", worker.drain(), 0)
+    judge_index(report, world, feed)
+    judge_dead_letters(report, world, feed)
+    judge_outcomes(report, world, feed)
+
+
+def _catch_up(report: Report, world: World, feed: Feed, what: str) -> None:
+    """Note how long it takes until the index holds all of a feed: half a minute at the most."""
+    started = time.monotonic()
+    while not is_caught_up(world, feed) and time.monotonic() - started < PATIENCE_SECONDS:
+        time.sleep(0.3)
+    report.expect_at_most(what, round(time.monotonic() - started, 1), CATCH_UP_SECONDS)
+
+
+SCENARIOS = (
+    Scenario(
+        name="index away",
+        promise="The embedded index stopped for 60 s and killed 5 times under load: nothing lost, no dead letter, "
+        "caught up in 30 s",
+        run=index_run,
+        control=index_control,
+    ),
+    Scenario(
+        name="broker away",
+        promise="The broker stopped 20 times for 1 s and once for 90 s under 20,000 events: nothing lost, no dead "
+        "letter, caught up in 30 s",
+        run=broker_run,
+        control=broker_control,
+    ),
+)

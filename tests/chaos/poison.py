@@ -1,0 +1,79 @@
+"""A fifth of the events is bad, in twenty ways; the others must not suffer."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from infra.kafka import read_to_end
+from schemas.topics import ITEM_OUTCOMES
+from tests.chaos.bad import image_roots, write_bad
+from tests.chaos.feed import Feed, add_bad, write_feed
+from tests.chaos.judge import judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.parts import World, open_world
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+
+OPEN_VALVE = {"LOOKSTREAM_WORKER_DEAD_SHARE": "0.5", "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "500"}
+"""A fifth of bad events would otherwise stop the worker, as it should."""
+LEAST_SHARE = 0.8
+"""Of the good events in a second that come without bad ones."""
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Good events alone, then others among bad ones, then alone again: how many good ones in a second?"""
+    report, good = Report(), size.of(4_000)
+    before, among, after = (
+        write_feed(count, count, size.seed + n, name=name)
+        for n, (name, count) in enumerate((("before", good // 2), ("among", good), ("after", good // 2)))
+    )
+    add_bad(among, write_bad(size.of(1_000)), size.seed)
+    settings = OPEN_VALVE | {"LOOKSTREAM_IMAGES_ROOTS": image_roots(folder)}
+    with report.timed(), open_world(folder, **settings) as world:
+        spans = [_seconds(world, feed) for feed in (before, among, after)]
+        feed = before.joined(among).joined(after)
+        judge_index(report, world, feed)
+        judge_dead_letters(report, world, feed)
+        judge_outcomes(report, world, feed)
+    clean, poisoned = good / (spans[0] + spans[2]), good / spans[1]
+    report.figures |= {"good events": good, "good events in a second, alone": round(clean)}
+    report.figures["good events in a second, among bad ones"] = round(poisoned)
+    report.expect_at_least("share of the throughput", round(poisoned / clean, 2), LEAST_SHARE)
+    return report
+
+
+def _seconds(world: World, feed: Feed) -> float:
+    """Have one worker do a feed; the seconds from the first of its good outcomes to the last."""
+    Sender(world.kafka).send(feed.records)
+    if (code := world.start_worker().drain()) != 0:
+        raise RuntimeError(f"the worker ended with exit code {code}")
+    told = [
+        record.timestamp_ms
+        for record in read_to_end(world.kafka, [ITEM_OUTCOMES])
+        if json.loads(record.value or b"{}")["event_id"] in feed.events
+    ]
+    return (max(told) - min(told)) / 1000
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The bad ones in a row, and the valve as it is set by default: the worker must stop before it has done all."""
+    report, bad = Report(), Feed()
+    add_bad(bad, write_bad(200), size.seed)
+    feed = write_feed(100, 100, size.seed).joined(bad)
+    with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as world:
+        Sender(world.kafka).send(feed.records)
+        worker = world.start_worker(ready=False)
+        with suppress(TimeoutError):
+            worker.wait(20)
+        report.expect("worker ended by itself", worker.code is not None, False)
+        judge_dead_letters(report, world, feed)
+    return report
+
+
+SCENARIO = Scenario(
+    name="poison storm",
+    promise="5,000 events with 1,000 bad ones of 20 kinds: 1,000 dead letters with the right codes, 4,000 items "
+    "indexed by a worker that never restarts, at 80 % of its clean throughput or more",
+    run=run,
+    control=control,
+    short=0.08,
+)

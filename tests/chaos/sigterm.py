@@ -1,0 +1,67 @@
+"""Workers are asked to stop at random moments under load."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.chaos.feed import write_feed
+from tests.chaos.judge import judge_dead_letters, judge_index, judge_outcomes, outcomes
+from tests.chaos.parts import Process, open_world
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+
+LIFE_SECONDS = 0.6
+PER_LIFE = 200
+"""Events that come in for each worker; it does fewer before it is asked to stop."""
+LIMIT_SECONDS = 10.0
+
+
+def run(folder: Path, size: Size) -> Report:
+    """SIGTERM for a hundred workers in turn."""
+    return _run(folder, size, lambda worker: worker.end())
+
+
+def control(folder: Path, size: Size) -> Report:
+    """Kill -9 for each instead: what was not committed is done again."""
+    return _run(folder, size, _kill)
+
+
+def _kill(worker: Process) -> int:
+    worker.kill()
+    return 0  # the exit code is not what this control is about
+
+
+def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
+    report, chance, lives = Report(), random.Random(size.seed), size.of(100)
+    feed = write_feed(lives * PER_LIFE, lives * PER_LIFE, size.seed)
+    longest, codes = 0.0, set[int]()
+    with report.timed(), open_world(folder) as world:
+        sender = Sender(world.kafka)
+        for part in feed.parts(lives):
+            sender.send(part)
+            worker = world.start_worker()
+            time.sleep(chance.uniform(0, LIFE_SECONDS))
+            started = time.monotonic()
+            codes.add(end(worker))
+            longest = max(longest, time.monotonic() - started)
+        report.expect("exit code of the last worker", world.start_worker("last").drain(), 0)
+        judge_index(report, world, feed)
+        judge_dead_letters(report, world, feed)
+        judge_outcomes(report, world, feed)
+        again = sum(kinds.total() - 1 for kinds in outcomes(world.kafka).values())
+    report.expect("exit codes", str(sorted(codes)), "[0]")
+    report.expect_at_most("longest end, seconds", round(longest, 2), LIMIT_SECONDS)
+    report.expect("records done again", again, 0)
+    report.figures |= {"stops": lives, "events": len(feed.events)}
+    return report
+
+
+SCENARIO = Scenario(
+    name="SIGTERM",
+    promise="A worker that is asked to stop at any of 100 moments under load ends with exit code 0 within 10 s, "
+    "and no record is done again",
+    run=run,
+    control=control,
+    short=0.02,
+)

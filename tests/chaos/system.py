@@ -1,0 +1,132 @@
+"""`lookstream up` as a user runs it: every part is killed or frozen while items come in.
+
+Each fault strikes while a part of the feed is on its way, and all items must be searchable at the end. The broker
+is frozen and thawed, never killed: its topics are in memory. The control kills it, and must lose items.
+"""
+
+import colorsys
+import csv
+import os
+import random
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.end_to_end.system import System, make_environment
+
+FAULTS = ("index", "embedded-index", "query", "freeze broker")
+"""Parts by the word of their command lines: index worker, embedded index, query worker; and the broker, frozen."""
+FROZEN_SECONDS = 1.5
+SEARCHED = 30
+"""Items that are searched for by their own picture at the end."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Items that all look different, in files to be sent one after the other."""
+
+    folder: Path
+    items: Sequence[str]
+    parts: Sequence[Path]
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Strike each part three times, in any order."""
+    faults = [fault for fault in FAULTS for _ in range(size.of(3))]
+    random.Random(size.seed).shuffle(faults)
+    return _run(folder, faults, size, 120)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """Kill the broker as well."""
+    return _run(folder, ["index", "broker"], size, 10)
+
+
+def _run(folder: Path, faults: Sequence[str], size: Size, patience: float) -> Report:
+    report, feed = Report(), _draw_feed(folder / "feed", size.of(1_000, 10 * len(faults)), len(faults), size.seed)
+    data = folder / "data"
+    system = System(data, make_environment(data, {}))
+    with report.timed():
+        try:
+            system.start()
+            for part, fault in zip(feed.parts, faults, strict=True):
+                system.run("ingest", "catalog", part, "--image-root", feed.folder)
+                _strike(system, fault)
+            _judge(report, system, feed, size, patience)
+        finally:
+            system.stop()
+    report.figures |= {"faults": len(faults)}
+    return report
+
+
+def _judge(report: Report, system: System, feed: Feed, size: Size, patience: float) -> None:
+    """Wait until all is searchable, or long enough; then search for some."""
+    until = time.monotonic() + patience
+    while (there := system.indexed(feed.items)) < len(feed.items) and time.monotonic() < until:
+        time.sleep(0.2)
+    report.expect("items searchable", there, len(feed.items))
+    asked = random.Random(size.seed).sample(list(feed.items), size.of(SEARCHED, 2))
+    first = sum(_comes_first(system, feed, item) for item in asked)
+    report.expect("found first by their own pictures", first, len(asked))
+
+
+def _strike(system: System, part: str) -> None:
+    """Freeze the broker for a while, or kill another part and wait until the supervisor has replaced it."""
+    if part == "freeze broker":
+        pid = system.children()["broker"]
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(FROZEN_SECONDS)
+        os.kill(pid, signal.SIGCONT)
+        return
+    pid = system.children()[part]
+    os.kill(pid, signal.SIGKILL)
+    system.wait_for(lambda: system.children().get(part, pid) != pid, f"another {part}", 30)
+
+
+def _comes_first(system: System, feed: Feed, item: str) -> bool:
+    found: dict[str, Any] = system.search(feed.folder / f"{item}.png", "--top-k", "1", "--deadline", "30")
+    return [hit["item_id"] for hit in found["hits"]] == [item]
+
+
+def _draw_feed(folder: Path, count: int, parts: int, seed: int) -> Feed:
+    """Draw `count` pictures, and spread them over `parts` files in Google's columns."""
+    folder.mkdir()
+    chance = random.Random(seed)
+    items = [f"item-{n}" for n in range(count)]
+    for item in items:
+        _draw(chance).save(folder / f"{item}.png")
+    paths = [folder / f"part-{n}.csv" for n in range(parts)]
+    for n, path in enumerate(paths):
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "title", "image_link"])
+            writer.writerows([item, item, f"{item}.png"] for item in items[n::parts])
+    return Feed(folder, items, paths)
+
+
+def _draw(chance: random.Random) -> Image.Image:
+    """Coloured shapes at random places: no two pictures alike."""
+    image = Image.new("RGB", (96, 96), "white")
+    pen = ImageDraw.Draw(image)
+    for _ in range(6):
+        x, y, size = chance.randrange(72), chance.randrange(72), chance.randrange(12, 40)
+        red, green, blue = colorsys.hsv_to_rgb(chance.random(), chance.uniform(0.4, 1), chance.uniform(0.2, 1))
+        shape = pen.ellipse if chance.random() < 0.5 else pen.rectangle
+        shape((x, y, x + size, y + size), fill=(round(red * 255), round(green * 255), round(blue * 255)))
+    return image
+
+
+SCENARIO = Scenario(
+    name="whole system",
+    promise="`lookstream up` while each of its parts is killed or frozen three times under load: all 1,000 items "
+    "can be searched for",
+    run=run,
+    control=control,
+    short=0.1,
+)

@@ -1,0 +1,86 @@
+"""A worker is frozen until another has taken its place, and then goes on with what it had in hand."""
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.feed import Author, Mix
+from tests.chaos.judge import compare, is_caught_up, judge_dead_letters, judge_index
+from tests.chaos.parts import LOOKSTREAM, SESSION_MS, Process, World, open_world
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+
+ITEMS = [f"item-{n}" for n in range(48)]
+FIRST, LATER = 2, 1
+"""Events of each item before the worker is frozen, and while it is."""
+MIX = Mix(deleted=0.15, new_picture=1.0)
+"""Pictures that are always new keep a worker busy between reading an item and writing it."""
+FROZEN_AFTER_SECONDS = (0.05, 0.5)
+"""When a worker is frozen after it was given work: between reading an item and writing it, with luck."""
+TAKEOVER_SECONDS = SESSION_MS / 1000 / 2
+"""Where the frozen worker had work, it takes longer than this until another has done it."""
+QUICK = {"LOOKSTREAM_KAFKA_ASSIGNMENT": "range"}
+"""On the local broker another worker takes over in half the time that cooperative assignment takes."""
+REJOIN_SECONDS = 1.2
+PATIENCE_SECONDS = 30.0
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Fifty times: a worker is frozen at work, another takes over, and the first goes on."""
+    return _run(folder, size, LOOKSTREAM)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same without the condition on revisions."""
+    return _run(folder, size, "tests.chaos.unguarded")
+
+
+def _run(folder: Path, size: Size, program: str) -> Report:
+    report, chance = Report(), random.Random(size.seed)
+    wanted, takeovers, rounds, stale = size.of(50), 0, 0, 0
+    author = Author(size.seed, MIX)
+    with report.timed(), open_world(folder, **QUICK) as world:
+        sender = Sender(world.kafka)
+        workers = [world.start_worker(f"worker-{n}", program) for n in range(2)]
+        while takeovers < wanted and rounds < 2 * wanted:
+            waited = _round(world, sender, author, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
+            stale += compare(world, author.feed).wrong
+            takeovers += waited > TAKEOVER_SECONDS
+            rounds += 1
+        report.expect("stale overwrites", stale, 0)
+        report.expect_at_least("takeovers", takeovers, wanted)
+        _judge(report, world, author, workers)
+    report.figures |= {"rounds": rounds, "events": len(author.feed.events)}
+    return report
+
+
+def _round(world: World, sender: Sender, author: Author, zombie: Process, seconds: float) -> float:
+    """Freeze a worker so many seconds after it was given work; how long another takes to do all of it."""
+    sender.send([author.event(item) for _ in range(FIRST) for item in ITEMS])
+    time.sleep(seconds)
+    zombie.freeze()
+    sender.send([author.event(item) for _ in range(LATER) for item in ITEMS])
+    started = time.monotonic()
+    while not is_caught_up(world, author.feed) and time.monotonic() - started < PATIENCE_SECONDS:
+        time.sleep(0.1)
+    waited = time.monotonic() - started
+    zombie.thaw()
+    time.sleep(REJOIN_SECONDS)
+    return waited
+
+
+def _judge(report: Report, world: World, author: Author, workers: Sequence[Process]) -> None:
+    report.expect("workers that ended by themselves", sum(worker.code is not None for worker in workers), 0)
+    report.expect("exit codes of the workers", str([worker.end() for worker in workers]), "[0, 0]")
+    judge_index(report, world, author.feed)
+    judge_dead_letters(report, world, author.feed)
+
+
+SCENARIO = Scenario(
+    name="zombie workers",
+    promise="A worker that was frozen until another took its place, 50 times, overwrites nothing newer",
+    run=run,
+    control=control,
+    short=0.04,
+)
