@@ -41,7 +41,7 @@ class Room:
 
 
 class EventSource:
-    """A member of a consumer group; one thread owns it, and calls take, look_ahead or hold all the time.
+    """A member of a consumer group; one thread owns it, and calls take or look_ahead all the time.
 
     `due` says when a record may be taken, in seconds since 1970; records behind it in its partition wait too.
     """
@@ -87,12 +87,6 @@ class EventSource:
     def look_ahead(self) -> None:
         """Take what has arrived, without waiting, as far as there is room."""
         self._receive(AHEAD, 0)
-
-    def hold(self, seconds: float) -> None:
-        """Give out nothing for `seconds`, but stay in the group."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._receive(1, min(left, 0.1))
 
     @property
     def waiting(self) -> int:

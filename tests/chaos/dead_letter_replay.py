@@ -222,5 +222,4 @@ SCENARIO = Scenario(
     "0 lost, each noted, a second replay changes nothing",
     run,
     control,
-    short=0.05,
 )

@@ -128,5 +128,4 @@ SCENARIO = Scenario(
     "can be searched for",
     run=run,
     control=control,
-    short=0.1,
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from infra.kafka import EventSink, EventSource, Record, ReplyReader, TopicReader, check_broker, create_topics
+from infra.kafka import EventSink, EventSource, Record, ReplyReader, Room, TopicReader, check_broker, create_topics
 from infra.kafka.client import client_config
+from infra.kafka.source import AHEAD
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.failures import Unavailable
@@ -35,20 +36,36 @@ def test_topics_are_created_once(kafka: Kafka) -> None:
     assert create_topics(kafka, all_topics()) == []
 
 
-def test_while_held_nothing_is_taken_and_afterwards_nothing_is_missing(kafka: Kafka) -> None:
-    sink, source = EventSink(kafka), EventSource(kafka, "g", [CATALOG_ITEMS])
-    sink.send(CATALOG_ITEMS, "before", event("before"))
+def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: Kafka) -> None:
+    sink, room = EventSink(kafka), Room(records=50)
+    for n in range(600):
+        sink.send(CATALOG_ITEMS, str(n), event(str(n)))
     sink.flush()
-    first = take_all(source, 1)
-    for n in range(20):
-        sink.send(CATALOG_ITEMS, f"while-{n}", event(f"while-{n}"))
-    sink.flush()
-    source.hold(0.5)
-    later = take_all(source, 20)
+    source = EventSource(kafka, "g", [CATALOG_ITEMS], room=room)
+    first, most = take_all(source, 1), 0
+    until = time.monotonic() + 1
+    while time.monotonic() < until:  # as while a batch is being worked on
+        source.look_ahead()
+        most = max(most, source.waiting)
+    rest = take_all(source, 600 - len(first))
     source.close()
-    assert keys(first) == {"before"}
-    assert keys(later) == {f"while-{n}" for n in range(20)}
-    assert len(later) == 20
+    assert room.records <= most < room.records + AHEAD
+    assert keys(first + rest) == {str(n) for n in range(600)}
+    assert len(first + rest) == 600
+
+
+def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: Kafka) -> None:
+    sink = EventSink(kafka)
+    for n in range(3):
+        sink.send(CATALOG_ITEMS, "one-key", event(str(n)))
+    sink.flush()
+    due = {1: time.time() + 1.5}
+    source = EventSource(kafka, "g", [CATALOG_ITEMS], lambda record: due.get(record.offset, 0))
+    early = [record.offset for record in take_all(source, 1)] + [r.offset for r in source.take(64, 0.05)]
+    assert early == [0]
+    assert [record.offset for record in take_all(source, 2)] == [1, 2]
+    assert time.time() >= due[1]
+    source.close()
 
 
 def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
