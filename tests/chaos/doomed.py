@@ -9,8 +9,9 @@ import sys
 from unittest.mock import patch
 
 from consumers import compose
+from consumers.answered import Answered
 from consumers.delivery import AtLeastOnce, Batch, ExactlyOnce
-from infra.kafka import EventSource, TransactionSink
+from infra.kafka import EventSource, Record, TransactionSink
 from lookstream import main
 from tests.chaos.doomed_steps import STEPS
 
@@ -58,7 +59,19 @@ class DoomedPlain(AtLeastOnce):
             die()
 
 
+class Forgetful(Answered):
+    """The control again: what was answered by others is not looked up."""
+
+    def has(self, record: Record) -> bool:
+        """Never."""
+        return os.environ.get("LOOKSTREAM_WORKER_SEARCH_DELIVERY") != "at_least_once" and super().has(record)
+
+
 if __name__ == "__main__":
     del sys.argv[1:3]
-    with patch.object(compose, "ExactlyOnce", Doomed), patch.object(compose, "AtLeastOnce", DoomedPlain):
+    with (
+        patch.object(compose, "ExactlyOnce", Doomed),
+        patch.object(compose, "AtLeastOnce", DoomedPlain),
+        patch.object(compose, "Answered", Forgetful),
+    ):
         main()

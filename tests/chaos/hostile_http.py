@@ -194,5 +194,4 @@ SCENARIO = Scenario(
     "and 10 MB, and healthy pictures beside them come as ever",
     run=run,
     control=control,
-    short=0.1,
 )

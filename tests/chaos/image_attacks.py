@@ -154,5 +154,4 @@ SCENARIO = Scenario(
     "most each, give no vector that is not finite, and good pictures beside them look as ever",
     run=run,
     control=control,
-    short=0.02,
 )

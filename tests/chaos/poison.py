@@ -75,5 +75,4 @@ SCENARIO = Scenario(
     "indexed by a worker that never restarts, at 80 % of its clean throughput or more",
     run=run,
     control=control,
-    short=0.08,
 )

@@ -63,5 +63,4 @@ SCENARIO = Scenario(
     "and no record is done again",
     run=run,
     control=control,
-    short=0.02,
 )

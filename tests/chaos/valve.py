@@ -17,30 +17,31 @@ from tests.chaos.sender import Sender
 GROUP = "lookstream-index"
 VALVE_CLOSED = 5
 IN_A_ROW = 50
-PATIENCE_SECONDS = 12.0
-"""A worker refuses that many events in a second or two."""
+PATIENCE_SECONDS = 30.0
+RUNS_ON_SECONDS = 6.0
+"""A worker that is ready refuses all these events in a second or two."""
 OPEN = {"LOOKSTREAM_WORKER_DEAD_SHARE": "1", "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "1000000"}
 
 
 def run(folder: Path, size: Size) -> Report:
     """Give a worker bad events alone."""
-    return _run(folder, size, {})
+    return _run(folder, size, {}, PATIENCE_SECONDS)
 
 
 def control(folder: Path, size: Size) -> Report:
     """The same with a valve that never closes."""
-    return _run(folder, size, OPEN)
+    return _run(folder, size, OPEN, RUNS_ON_SECONDS)
 
 
-def _run(folder: Path, size: Size, settings: dict[str, str]) -> Report:
+def _run(folder: Path, size: Size, settings: dict[str, str], patience: float) -> Report:
     report, feed = Report(), Feed()
     add_bad(feed, write_bad(size.of(2_000, 500)), size.seed)
-    settings |= {"LOOKSTREAM_IMAGES_ROOTS": image_roots(folder)}
+    settings = settings | {"LOOKSTREAM_IMAGES_ROOTS": image_roots(folder)}
     with report.timed(), open_world(folder, **settings) as world:
         Sender(world.kafka).send(feed.records)
         worker = world.start_worker(ready=False)
         try:
-            code: object = worker.wait(PATIENCE_SECONDS)
+            code: object = worker.wait(patience)
         except TimeoutError:
             code = "none: it runs on"
         report.expect("exit code of the worker", code, VALVE_CLOSED)

@@ -82,5 +82,4 @@ SCENARIO = Scenario(
     promise="A worker that was frozen until another took its place, 50 times, overwrites nothing newer",
     run=run,
     control=control,
-    short=0.04,
 )
