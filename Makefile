@@ -33,7 +33,7 @@ up: $(READY)
 	$(BIN)/lookstream up
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup
 
 check: $(READY)
 	$(BIN)/ruff format --check .

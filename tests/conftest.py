@@ -22,6 +22,16 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+WHOLE_SYSTEMS = ("end_to_end", "benchmarks", "test_readme.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run `lookstream up` run one after the other: two that start at once may choose the same port."""
+    for item in items:
+        if not set(WHOLE_SYSTEMS).isdisjoint(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("whole systems"))
+
+
 @pytest.fixture
 def kafka() -> Iterator[Kafka]:
     """A broker of this test's own, with all topics; members join in half a second."""

@@ -23,15 +23,19 @@ MIN_FREE = 1 << 20
 
 
 @pytest.fixture(scope="session")
-def index_memory() -> ServerIndex:
+def index_memory() -> Iterator[ServerIndex]:
     """The oracle: the class for servers on qdrant-client's own engine in memory."""
-    return ServerIndex(QdrantClient(":memory:"), Qdrant())
+    index = ServerIndex(QdrantClient(":memory:"), Qdrant())
+    yield index
+    index.close()
 
 
 @pytest.fixture(scope="session")
-def index_shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+def index_shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
     """The embedded engine in this process."""
-    return Shard(tmp_path_factory.mktemp("shard"), MIN_FREE)
+    shard = Shard(tmp_path_factory.mktemp("shard"), MIN_FREE)
+    yield shard
+    shard.close()
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +49,7 @@ def index_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedde
     client = EmbeddedIndex(address, arguments[2])
     _wait_for(client)
     yield client
+    client.close()
     process.terminate()
     process.join()
 
@@ -61,12 +66,11 @@ def _wait_for(client: EmbeddedIndex, seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="session", params=["memory", "shard", "embedded"])
-def index(request: pytest.FixtureRequest) -> Iterator[Index]:
-    """Each Index, opened once; tests stay apart by their tenants."""
+def index(request: pytest.FixtureRequest) -> Index:
+    """Each Index, opened and closed once; tests stay apart by their tenants."""
     index: Index = request.getfixturevalue(f"index_{request.param}")
     index.open(FINGERPRINT, SIZE)
-    yield index
-    index.close()
+    return index
 
 
 @pytest.fixture

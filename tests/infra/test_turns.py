@@ -58,9 +58,15 @@ def test_a_job_that_is_cancelled_in_time_never_runs_and_is_not_kept(turns: Turns
 
 
 def test_after_closing_nothing_runs_any_more() -> None:
-    gate = threading.Event()
+    gate, began = threading.Event(), threading.Event()
+
+    def run() -> bool:
+        began.set()
+        return gate.wait(30)
+
     closed = Turns("test", threads=1, each=1)
-    running = closed.submit("a", lambda: gate.wait(30))
+    running = closed.submit("a", run)
+    assert began.wait(30)
     waiting = closed.submit("a", lambda: True)
     threading.Timer(0.1, gate.set).start()
     closed.close()
