@@ -1,6 +1,7 @@
 """`make chaos`: every promise is put to the test, and its safeguard taken away to see that the test can fail."""
 
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ def main(
     report: Annotated[Path, typer.Option("--json", help="Where to write the figures")] = Path("chaos.json"),
 ) -> None:
     """Kill, freeze, flood and poison everything; exits 1 when a promise is broken, or a control keeps one."""
+    logging.getLogger("librdkafka").setLevel(logging.CRITICAL)  # that brokers go away is what we want
     entries = _chosen(only or [])
     started, size = time.monotonic(), Size(share, seed)
     with nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:

@@ -58,5 +58,5 @@ SCENARIO = Scenario(
     "each bad event is one dead letter, and every event has its outcome",
     run=run,
     control=control,
-    short=0.05,
+    short=0.04,
 )
