@@ -61,11 +61,11 @@ def embedded_index(port: Annotated[int, typer.Option(help="Port of the loopback 
     """Own the embedded index and answer the workers; `lookstream up` runs this."""
     from infra.console import plain_errors
     from infra.logs import configure_logs
+    from infra.ports import LOOPBACK
     from infra.qdrant.embedded import IndexBusy, serve
     from infra.running import index_key
     from infra.secrets import redaction
     from infra.settings import read_settings
-    from infra.supervisor import LOOPBACK
 
     with plain_errors(IndexBusy):
         settings = read_settings()

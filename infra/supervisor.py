@@ -4,7 +4,6 @@ import ctypes
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,8 +22,6 @@ STOP_SECONDS = 12.0
 """A child has so long to end after SIGTERM: its own limit is 10 s."""
 HOPELESS = (2, 3)
 """Exit codes that a restart does not mend: usage, and the encoder (HOPELESS in consumers/commands.py)."""
-
-LOOPBACK = "127.0.0.1"
 
 
 class ChildFailed(Exception):
@@ -145,28 +142,6 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C in the terminal is the supervisor's alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
-
-
-def free_port(wanted: int) -> int:
-    """This port of the loopback interface if it is free, else any free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on the loopback interface")
-
-
-def accepts(address: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
-    try:
-        with socket.create_connection(address, timeout=0.5):
-            return True
-    except OSError:
-        return False
 
 
 def beat_since(path: Path) -> Callable[[float], bool]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.kafka import check_broker, create_topics
+from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.running import Running, index_key, local_kafka, only_one
 from infra.settings import Kafka, Qdrant, Settings
-from infra.supervisor import LOOPBACK, ChildFailed, Part, Supervisor, accepts, beat_since, free_port
+from infra.supervisor import ChildFailed, Part, Supervisor, beat_since
 from schemas.topics import all_topics
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
@@ -52,6 +54,7 @@ class Up:
         self._asked = Asked()
         self._kafka = settings.kafka
         self._index: tuple[str, int] | None = None
+        self._claims: list[socket.socket] = []
 
     def run(self) -> None:
         """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
@@ -66,6 +69,8 @@ class Up:
                 self._finish()
             finally:
                 self._supervisor.stop()
+                for claim in self._claims:
+                    claim.close()
         self._say("stopped")
 
     @property
@@ -74,14 +79,14 @@ class Up:
 
     def _start(self) -> None:
         if self._local_broker:
-            port = free_port(BROKER_PORT)
+            port = self._claim(BROKER_PORT)
             self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
             self._begin(broker_part(port))
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
             check_qdrant(self._settings.qdrant)
         else:
-            self._index = (LOOPBACK, free_port(INDEX_PORT))
+            self._index = (LOOPBACK, self._claim(INDEX_PORT))
             index_key(self._folder)
             self._begin(index_part(self._index))
         self._note(ready=False)
@@ -90,6 +95,11 @@ class Up:
         if not self._asked.times:
             self._note(ready=True)
             self._announce()
+
+    def _claim(self, wanted: int) -> int:
+        """A port for a child of ours, for as long as we run."""
+        self._claims.append(claim_port(wanted))
+        return port_of(self._claims[-1])
 
     def _begin(self, *parts: Part) -> None:
         if not self._asked.times:

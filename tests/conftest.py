@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from infra.kafka import create_topics
+from infra.ports import accepts, free_port
 from infra.settings import Kafka
-from infra.supervisor import accepts, free_port
 from infra.up import broker_part
 from schemas.topics import all_topics
 
@@ -26,7 +26,7 @@ WHOLE_SYSTEMS = ("end_to_end", "benchmarks", "test_readme.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run `lookstream up` run one after the other: two that start at once may choose the same port."""
+    """Most tests that run `lookstream up` run one after the other: each has five processes, on maybe two cores."""
     for item in items:
         if not set(WHOLE_SYSTEMS).isdisjoint(item.path.parts):
             item.add_marker(pytest.mark.xdist_group("whole systems"))

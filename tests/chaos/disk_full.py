@@ -3,10 +3,10 @@
 from contextlib import suppress
 from pathlib import Path
 
+from infra.ports import LOOPBACK, accepts, free_port
 from infra.qdrant.embedded import MIN_FREE, EmbeddedIndex
 from infra.qdrant.plan import SearchPlan
 from infra.running import index_key
-from infra.supervisor import LOOPBACK, accepts, free_port
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of

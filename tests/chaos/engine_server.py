@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from infra.ports import LOOPBACK
 from infra.qdrant.embedded import serve
 from infra.running import index_key
-from infra.supervisor import LOOPBACK
 
 if __name__ == "__main__":
     data, port, min_free = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.kafka import create_topics
+from infra.ports import LOOPBACK, accepts, free_port
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.running import Running, index_key
 from infra.settings import Kafka
-from infra.supervisor import LOOPBACK, accepts, beat_since, free_port
+from infra.supervisor import beat_since
 from schemas.topics import all_topics
 from tests.chaos.nursery import spawn
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from infra.ports import free_port
 from infra.qdrant.embedded import EmbeddedIndex, IndexBusy, serve
 from infra.qdrant.plan import EncoderDiffers, Patch, Point
 from infra.qdrant.server import open_server
@@ -31,7 +32,7 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.address = ("127.0.0.1", free_port())
+        self.address = ("127.0.0.1", free_port(0))
         self.authkey = secrets.token_bytes(16)
         self.process = self.start()
 
@@ -56,13 +57,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = Engine(tmp_path / "data" / "index")
     yield engine
     engine.kill()
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(ask: Callable[[], Answer]) -> Answer:
@@ -150,7 +144,7 @@ def test_many_workers_open_and_write_at_once(engine: Engine) -> None:
 def test_a_second_process_on_the_same_folder_is_refused(engine: Engine) -> None:
     opened(engine)
     with pytest.raises(IndexBusy, match=r"another process owns the index in .*index: .*LOOKSTREAM_DATA"):
-        serve(engine.folder, ("127.0.0.1", free_port()), b"key")
+        serve(engine.folder, ("127.0.0.1", free_port(0)), b"key")
 
 
 def test_a_port_that_is_taken_is_refused(engine: Engine, tmp_path: Path) -> None:
@@ -206,7 +200,7 @@ def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_key() -> None:
-    port = free_port()
+    port = free_port(0)
     settings = Qdrant(
         url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
     )

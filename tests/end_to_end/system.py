@@ -35,11 +35,19 @@ class System:
 
     def start(self) -> "System":
         """Start it and wait until it is ready."""
+        self.launch()
+        self.wait_until_ready()
+        return self
+
+    def launch(self) -> None:
+        """Start it."""
         with self.log.open("ab") as log:
             command = [*LOOKSTREAM, "up"]
             self.process = subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log, cwd=ROOT)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it is ready; fails when it ends instead."""
         self.wait_for(lambda: self.is_ready, "the system to be ready", READY_SECONDS)
-        return self
 
     @property
     def is_ready(self) -> bool:

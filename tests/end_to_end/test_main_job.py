@@ -120,12 +120,13 @@ def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:
     assert system.is_ready
 
 
-def test_two_systems_run_beside_each_other_on_ports_that_are_free(
-    system: System, make_system: Callable[..., System]
-) -> None:
-    other = make_system("other").start()
-    assert other.is_ready
-    assert system.is_ready
+def test_systems_that_start_in_the_same_instant_run_beside_each_other(make_system: Callable[..., System]) -> None:
+    systems = [make_system(name) for name in ("one", "other")]
+    for system in systems:
+        system.launch()
+    for system in systems:
+        system.wait_until_ready()
+    assert all(system.is_ready for system in systems)
 
 
 def test_an_index_made_by_another_encoder_is_refused(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from infra.images import Images
+from infra.ports import accepts, free_port
 from infra.settings import Images as ImageSettings
-from infra.supervisor import accepts, free_port
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import S3Image
 from tests.infra.picture_host import PICTURE, assert_fails, send, serving

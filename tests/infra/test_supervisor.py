@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.supervisor import LOOPBACK, ChildFailed, Part, Supervisor, accepts, free_port
+from infra.supervisor import ChildFailed, Part, Supervisor
 
 
 def never() -> bool:
@@ -103,15 +103,3 @@ def test_a_frozen_child_is_stopped_too(supervisor: Supervisor, tmp_path: Path) -
     supervisor.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pids(file)[0], 0)
-
-
-def test_a_taken_port_is_left_alone() -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert accepts((LOOPBACK, port))
-        assert free_port(port) != port
-    assert not accepts((LOOPBACK, port))
