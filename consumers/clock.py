@@ -24,7 +24,7 @@ class Clock:
 class Pace:
     """What batches take, from what they took: mean and mean deviation, as TCP estimates its round trips.
 
-    Source: V. Jacobson, Congestion Avoidance and Control, SIGCOMM 1988, appendix A (its gains of 1/8 and 1/4).
+    Source: RFC 6298, section 2 (gains of 1/8 and 1/4, and four deviations).
     """
 
     mean: float = 0
@@ -38,4 +38,4 @@ class Pace:
 
     def longest(self) -> float:
         """Seconds that few batches exceed."""
-        return self.mean + 2 * self.deviation
+        return self.mean + 4 * self.deviation

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -51,6 +51,13 @@ class Search:
         """Until the deadline; negative when it has passed."""
         return self.request.deadline_ms / 1000 - (now - self.event.time).total_seconds()
 
+    def is_late(self, now: datetime, needed: float) -> bool:
+        """Whether an answer in `needed` seconds would be too late.
+
+        With half of its time left a request is tried in any case: one slow batch must not end all that follow.
+        """
+        return self.seconds_left(now) <= min(needed, self.request.deadline_ms / 2000)
+
 
 class AnswerSearches:
     """A job: `handle` answers search requests."""
@@ -71,30 +78,32 @@ class AnswerSearches:
         """Answer each request; those that came too late are answered before any work is done for them."""
         started = datetime.now(UTC)
         searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
-        late, in_time = _split(searches, started + timedelta(seconds=self._pace.longest()))
-        self._behind = len(late) > len(in_time)
+        late, in_time = _split(searches, started, self._pace.longest())
+        in_time.sort(key=lambda search: search.event.time)
         too_many, in_time = in_time[: -self._at_once], in_time[-self._at_once :]
+        self._behind = len(late) + len(too_many) > len(in_time)
         try:
             answers = self._found(in_time, started)
-            if in_time:
-                self._pace.note((datetime.now(UTC) - started).total_seconds())
         except Unavailable as away:
             if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
                 raise
             answers = [partial(self._answers.unavailable, s.event, s.request, away) for s in in_time]
         # Nothing is sent before all is known: a batch that is held must not have been answered in part.
+        for answer in answers:
+            answer()
         for search in late:
             self._answers.expired(search.event, search.request)
         for search in too_many:
             self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
-        for answer in answers:
-            answer()
+        if in_time:
+            self._pace.note((datetime.now(UTC) - started).total_seconds())
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
 
     def is_behind(self) -> bool:
-        """Whether most of the last batch came too late: it is time to take more at once, to get to those in time.
+        """Whether most of the last batch was too late or too much: it is time to take more at once.
 
-        Of a larger batch the newest `at_once` are looked at; the others could not be done before their deadlines.
+        Of a larger batch the newest `at_once` are looked at, until there are no more waiting than that. So the
+        line stays short, and what is done is done well before its deadline.
         """
         return self._behind
 
@@ -206,10 +215,10 @@ def _votes(request: SearchRequest) -> bool:
     return plain and request.weighting() == WEIGHTS
 
 
-def _split(searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:
-    """Those that came too late, and those in time."""
-    late = [search for search in searches if search.seconds_left(now) <= 0]
-    return late, [search for search in searches if search.seconds_left(now) > 0]
+def _split(searches: Sequence[Search], now: datetime, needed: float = 0) -> tuple[list[Search], list[Search]]:
+    """Those that are too late for an answer in `needed` seconds, and those in time."""
+    late = [search for search in searches if search.is_late(now, needed)]
+    return late, [search for search in searches if not search.is_late(now, needed)]
 
 
 def _not_a_search() -> Rejected:

@@ -51,6 +51,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     report.expect_at_most("p99 of their age, ms", round(float(np.percentile(ages or [0], 99))), DEADLINE_MS)
     report.expect_at_most("growth of memory, MB", memory, MOST_GROWTH_MB)
     report.figures |= {"capacity, searches/s": round(capacity), "requests": len(sent)}
+    report.figures["p50 of their age, ms"] = round(float(np.percentile(ages or [0], 50)))
     report.figures["answers"] = ", ".join(f"{count} {status}" for status, count in statuses.items())
     return report
 

@@ -8,6 +8,7 @@ import pytest
 
 from consumers.answers import Answers
 from consumers.category import Categories
+from consumers.clock import Pace
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.index import IndexItems
@@ -115,6 +116,31 @@ def test_a_request_past_its_deadline_is_answered_expired(
 ) -> None:
     [result] = ask(job, outbox, request(discs, "red", deadline_ms=1000), ago=2)
     assert result.status == "expired"
+
+
+def test_of_too_many_requests_the_newest_are_answered_and_the_others_told_at_once(
+    job: AnswerSearches, outbox: "Outbox"
+) -> None:
+    """A worker that is behind is given many at once: it must not work through them all."""
+    requests = [SearchRequest(request_id=f"q{n}", item_id="red", strict=False) for n in range(40)]
+    time = datetime.now(UTC)
+    job.handle([Event(body, time=time - timedelta(milliseconds=n)) for n, body in enumerate(requests)])
+    results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
+    assert {r.request_id for r in results if r.status == "ok"} == {f"q{n}" for n in range(16)}
+    assert {r.request_id for r in results if r.status == "unavailable"} == {f"q{n}" for n in range(16, 40)}
+    assert job.is_behind()
+    job.handle([Event(requests[0])])
+    assert not job.is_behind()
+
+
+def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_all_the_same(
+    job: AnswerSearches, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_pace", Pace(mean=30, deviation=30))
+    body = SearchRequest(request_id="q", item_id="red", strict=False, deadline_ms=1_000)
+    assert [r.status for r in ask(job, outbox, body, ago=0.8)] == ["expired"]
+    outbox.sent.clear()
+    assert [r.status for r in ask(job, outbox, body, ago=0.1)] == ["ok"]
 
 
 @pytest.fixture
