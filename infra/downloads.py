@@ -97,7 +97,7 @@ class Downloads:
                 return kept.body
             check_status(response.status, shown(url))
             check_headers(headers, shown(url), self._settings.max_bytes)
-            allowance.bytes_left += self._settings.max_bytes
+            allowance.allow_picture(self._settings.max_bytes)
             body = read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
         check_kind(headers.get("content-type", ""), body, shown(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):

@@ -14,7 +14,7 @@ from schemas.failures import Code, Rejected
 
 CONNECT_SECONDS = 2.0
 HEAD_BYTES = 1 << 17
-"""What servers may send besides the picture: headers, redirects' among them, and the framing of chunks."""
+"""What servers may send before the picture: headers, redirects' among them."""
 
 Dial = Callable[[str, int, float | None], httpcore.NetworkStream]
 """From address, port and seconds to a connection; raises ConnectError or ConnectTimeout of httpcore."""
@@ -45,7 +45,10 @@ class Allowance:
     """What is downloaded, for messages."""
     until: float
     bytes_left: int = HEAD_BYTES
-    """For headers alone, until the answer is known to be a picture."""
+
+    def allow_picture(self, most: int) -> None:
+        """The answer is a picture: all that comes, headers and framing of chunks too, may be `most` bytes now."""
+        self.bytes_left += max(0, most - HEAD_BYTES)
 
     def seconds(self) -> float:
         """Seconds that are left; raises ReadTimeout when there are none."""
@@ -54,13 +57,13 @@ class Allowance:
             raise httpcore.ReadTimeout
         return left
 
-    def spend(self, count: int) -> None:
-        """Note bytes that came in; raises Rejected when they are more than were left."""
-        self.bytes_left -= count
-        if self.bytes_left < 0:
+    def room(self) -> int:
+        """Bytes that may still come, at least one; raises Rejected when there are none."""
+        if self.bytes_left <= 0:
             raise Rejected(
-                Code.IMAGE_TOO_LARGE, f"{self.place} sends more bytes than a picture and its headers have"
+                Code.IMAGE_TOO_LARGE, f"{self.place} sends more bytes than a picture and its headers may have"
             )
+        return self.bytes_left
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,8 @@ class EndingStream(httpcore.NetworkStream):
         """Some bytes, as soon as there are any."""
         if not isinstance(timeout, Allowance):
             return self.stream.read(max_bytes, timeout)
-        data = self.stream.read(min(max_bytes, timeout.bytes_left + 1), timeout.seconds())
-        timeout.spend(len(data))
+        data = self.stream.read(min(max_bytes, timeout.room()), timeout.seconds())
+        timeout.bytes_left -= len(data)
         return data
 
     def write(self, buffer: bytes, timeout: Allowance | float | None = None) -> None:
