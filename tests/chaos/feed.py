@@ -157,14 +157,22 @@ def add_bad(feed: Feed, bad: Sequence[tuple[Record, str]], seed: int) -> None:
     chance = random.Random(seed)
     places = sorted(chance.randrange(len(feed.records) + 1) for _ in bad)
     mixed, start = list[Record](), 0
-    for n, (place, (record, code)) in enumerate(zip(places, bad, strict=True)):
-        identity = f"bad-{n}"
-        headers = {**record.headers, "ce_id": identity.encode()}
+    for place, record in zip(places, name_bad(feed, bad), strict=True):
         mixed += feed.records[start:place]
-        mixed.append(Record(record.topic, ANY_PARTITION, 0, record.key, record.value, headers))
-        feed.bad[identity] = code
+        mixed.append(record)
         start = place
     feed.records = mixed + feed.records[start:]
+
+
+def name_bad(feed: Feed, bad: Sequence[tuple[Record, str]]) -> list[Record]:
+    """Records that must be refused, each with an id by which the feed knows its code from now on."""
+    named: list[Record] = []
+    for record, code in bad:
+        identity = f"bad-{len(feed.bad)}"
+        feed.bad[identity] = code
+        headers = {**record.headers, "ce_id": identity.encode()}
+        named.append(Record(record.topic, ANY_PARTITION, 0, record.key, record.value, headers))
+    return named
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.kafka import TopicReader
 from schemas.topics import ITEM_OUTCOMES
+from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import is_caught_up, judge_dead_letters, judge_index, judge_outcomes
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
@@ -20,6 +21,8 @@ CATCH_UP_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
 """What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
 PATIENCE_SECONDS = 120.0
+SEARCH_MS = 20_000
+"""The deadline of searches: those that wait for a frozen broker longer than that are answered `expired`."""
 
 
 def index_run(folder: Path, size: Size) -> Report:
@@ -83,22 +86,26 @@ def _kill_index(world: World, worker: Process, program: str, *, both: bool) -> P
 
 def _broker_run(folder: Path, size: Size, program: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
-    short, long = size.of(20, 2), 90.0 * size.share
+    short, long, asked = size.of(20, 2), 90.0 * size.share, size.of(2_000)
     feed = write_feed(size.of(20_000), size.of(1_000), size.seed, MIX)
+    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
     with report.timed(), open_world(folder) as world:
-        sender, worker = Sender(world.kafka), world.start_worker(program=program)
-        with sender.spread(feed.records, short * 2.5 + long):
+        sender, worker = Sender(world.kafka), world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
+        searcher = start_query(world, LOOKSTREAM_WORKER_SLOT="q")
+        seconds = short * 2.5 + long
+        with sender.spread(feed.records, seconds), Sender(world.kafka).spread(requests, seconds):
             for _ in range(short):
                 _freeze_broker(world, 1.0)
                 time.sleep(chance.uniform(0.5, 2))
             _freeze_broker(world, long)
             report.expect_at_most("working again, seconds", _next_outcome(world), AGAIN_SECONDS)
-            for _ in range(2):
-                time.sleep(1)
+            for _ in range(2):  # in the middle of what has queued up
                 worker.kill()
-                worker = world.start_worker(program=program)
+                worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         report.figures["caught up at the end, seconds"] = _catch_up(world, feed)
         _judge(report, world, feed, worker)
+        judge_answers(report, read_answers(world, asked), asked)
+        report.expect("exit code of the query worker", searcher.end(), 0)
     report.figures |= {"records": len(feed.records), "short stops": short, "seconds of the long stop": long}
     return report
 
@@ -148,8 +155,8 @@ SCENARIOS = (
     ),
     Scenario(
         name="broker away",
-        promise="The broker stopped 20 times for 1 s and once for 90 s under 20,000 events: nothing lost, no dead "
-        "letter, at work again in 10 s",
+        promise="The broker stopped 20 times for 1 s and once for 90 s under 20,000 events and 2,000 searches: "
+        "nothing lost, no dead letter, each search answered once, at work again in 10 s",
         run=broker_run,
         control=broker_control,
     ),

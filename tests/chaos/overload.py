@@ -13,9 +13,9 @@ from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event, from_bytes
 from schemas.searches import SearchResult
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.chaos.parts import LOOKSTREAM, World
+from tests.chaos.asking import ask_all, picture_request, searchable, start_query
+from tests.chaos.parts import LOOKSTREAM, Process, World
 from tests.chaos.scenario import Report, Scenario, Size
-from tests.chaos.searches import ask_all, picture_request, searchable, start_query
 
 TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000
 MOST_GROWTH_MB = 100
@@ -40,7 +40,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     with report.timed(), searchable(folder) as world:
         worker = start_query(world, program)
         capacity = _capacity(world)
-        sent, memory = _flood(world.kafka, capacity * TIMES, SECONDS * size.share, worker.pid)
+        sent, memory = _flood(world.kafka, capacity * TIMES, SECONDS * size.share, worker)
         answers = _collect(world.kafka, sent)
         worker.end()
     statuses = Counter(result.status for result, _ in answers.values())
@@ -71,7 +71,7 @@ def _capacity(world: World) -> float:
     return TRIAL / (time.monotonic() - started)
 
 
-def _flood(kafka: Kafka, rate: float, seconds: float, pid: int) -> tuple[dict[str, float], float]:
+def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[dict[str, float], float]:
     """Ask at a steady rate; when each request left, and by how many MB the worker grew."""
     sent: dict[str, float] = {}
     started, first = time.monotonic(), 0.0
@@ -83,10 +83,10 @@ def _flood(kafka: Kafka, rate: float, seconds: float, pid: int) -> tuple[dict[st
                 sink.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}))
                 sent[name] = time.time()
             if not first and passed > min(SETTLED_SECONDS, seconds / 3):
-                first = _memory(pid)
+                first = worker.resident_mb()
             time.sleep(0.005)
         sink.flush()
-    return sent, round(_memory(pid) - first, 1)
+    return sent, round(worker.resident_mb() - first, 1)
 
 
 def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = 10) -> dict[str, tuple[SearchResult, float]]:
@@ -104,12 +104,6 @@ def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = 10) -> dict[
             if isinstance(body, SearchResult) and body.request_id in sent:
                 found[body.request_id] = body, record.timestamp_ms - sent[body.request_id] * 1000
     return found
-
-
-def _memory(pid: int) -> float:
-    """Resident memory of a process, in MB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
 
 
 SCENARIO = Scenario(

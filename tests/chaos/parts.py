@@ -41,6 +41,15 @@ class Process:
         assert self._child.pid is not None
         return self._child.pid
 
+    def resident_mb(self) -> float:
+        """Its resident memory, in MB."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def open_files(self) -> int:
+        """How many file descriptors it holds."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def signal(self, what: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
         if self.code is None:

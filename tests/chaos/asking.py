@@ -1,0 +1,109 @@
+"""Searches in chaos tests: an index that holds some items, workers that answer, and requests with their answers."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.health import READY, read_state
+from infra.kafka import EventSink, Record, TopicReader
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_headers
+from schemas.items import InlineImage
+from schemas.searches import SearchRequest, SearchResult
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.chaos.feed import ANY_PARTITION, draw, write_feed
+from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for
+from tests.chaos.scenario import Report
+
+ITEMS, PICTURED = 40, 5
+"""Items that are searched, and every how manieth search is by a picture; the others are by an item."""
+
+
+@contextmanager
+def searchable(folder: Path, **settings: str) -> Iterator[World]:
+    """A world whose index holds some items."""
+    feed = write_feed(ITEMS, ITEMS, seed=1)
+    with open_world(folder, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
+        sink = EventSink(world.kafka)
+        for record in feed.records:
+            sink.send_record(record)
+        sink.flush()
+        world.start_worker(LOOKSTREAM_WORKER_SLOT="i").drain()
+        yield world
+
+
+def start_query(
+    world: World, program: str = LOOKSTREAM, *words: str, ready: bool = True, name: str = "query", **settings: str
+) -> Process:
+    """A query worker, which has its partitions unless it dies before; `words` come before those of lookstream."""
+    heartbeat = world.data / "run" / f"{name}.alive"
+    heartbeat.unlink(missing_ok=True)
+    worker = world.start(name, program, *words, "worker", "query", "--heartbeat", str(heartbeat), **settings)
+
+    def has_work() -> bool:
+        told = read_state(heartbeat)
+        return told is not None and told.state == READY
+
+    if ready:
+        wait_for(has_work, f"the {name} worker", worker)
+    return worker
+
+
+def write_request(number: int, deadline_ms: int, pictured: int = PICTURED) -> SearchRequest:
+    """A search by an item, or by a picture."""
+    name = f"q{number}"
+    if number % pictured == 0:
+        return picture_request(name, number, deadline_ms)
+    return SearchRequest(request_id=name, item_id=f"item-{number % ITEMS}", deadline_ms=deadline_ms, top_k=3)
+
+
+def picture_request(name: str, number: int, deadline_ms: int) -> SearchRequest:
+    """A search by a picture."""
+    image = InlineImage(data=draw(number % 48))
+    return SearchRequest(request_id=name, image=image, deadline_ms=deadline_ms, strict=False, top_k=3)
+
+
+def ask_all(kafka: Kafka, requests: Sequence[SearchRequest]) -> None:
+    """Send requests, and wait until the broker has them."""
+    sink = EventSink(kafka)
+    for request in requests:
+        sink.send(SEARCH_REQUESTS, request.request_id, Event(request, extra={CORRELATION_ID: request.request_id}))
+    sink.flush()
+
+
+def as_record(request: SearchRequest) -> Record:
+    """A request, to be sent."""
+    headers = to_headers(Event(request, extra={CORRELATION_ID: request.request_id}))
+    raw = {name: value.encode() for name, value in headers.items()}
+    return Record(SEARCH_REQUESTS, ANY_PARTITION, 0, request.request_id.encode(), to_bytes(request), raw)
+
+
+def read_answers(world: World, wanted: int, seconds: float = 120) -> list[SearchResult]:
+    """The results that readers see, once each request has one and nothing more has come for a while."""
+    reader = TopicReader(world.kafka, SEARCH_RESULTS)
+    reader.rewind()
+    found: list[SearchResult] = []
+    until, last = time.monotonic() + seconds, time.monotonic()
+    while time.monotonic() < until:
+        record = reader.poll(0.2)
+        if record is not None and record.value is not None:
+            body = from_bytes(record.value)
+            assert isinstance(body, SearchResult)
+            found.append(body)
+            last = time.monotonic()
+        elif len({result.request_id for result in found}) >= wanted and time.monotonic() - last > 2:
+            break
+    reader.close()
+    return found
+
+
+def judge_answers(report: Report, answers: Sequence[SearchResult], asked: int) -> None:
+    """Note whether each request has exactly one answer."""
+    counts = Counter(result.request_id for result in answers)
+    report.expect("requests without an answer", asked - len(counts), 0)
+    report.expect("second answers", sum(counts.values()) - len(counts), 0)
+    report.figures["answers"] = ", ".join(
+        f"{n} {status}" for status, n in Counter(r.status for r in answers).items()
+    )

@@ -1,0 +1,214 @@
+"""A quarter of an hour of everything at once: events, searches, and a fault at any moment.
+
+Of two index workers and two query workers one each is killed now and then; the others live through all of it, and
+are watched: they must hold no more memory and no more files at the end than at the beginning.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
+from tests.chaos.bad import image_roots, write_bad
+from tests.chaos.feed import Feed, Mix, name_bad, write_feed
+from tests.chaos.judge import is_caught_up, judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+
+SECONDS, EVENTS, ITEMS, SEARCHES = 900.0, 100_000, 5_000, 5_000
+MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
+TICK_SECONDS, CHANCE = 5.0, 0.3
+"""How often a fault may strike, and how likely it is to."""
+SEARCH_MS = 20_000
+FROZEN_SECONDS, BURST = 1.5, 20
+STUTTERS, STUTTER_SECONDS, BREATH_SECONDS = 10, 0.3, 0.05
+"""A slow index: it stands still most of the time for a few seconds."""
+WARM_SHARE = 0.2
+"""Of the time, before growth is measured: caches fill, and allocators settle."""
+LOOK_SECONDS = 2.0
+MOST_GROWTH = 1.0
+"""Percent a minute."""
+PATIENCE_SECONDS = 120.0
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Fifteen minutes, with a fault about every 17 seconds."""
+    return _run(folder, size, LOOKSTREAM)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same without the condition on revisions."""
+    return _run(folder, size, "tests.chaos.unguarded")
+
+
+def _run(folder: Path, size: Size, program: str) -> Report:
+    report, asked, seconds = Report(), size.of(SEARCHES), SECONDS * size.share
+    feed = write_feed(size.of(EVENTS), size.of(ITEMS), size.seed, MIX)
+    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
+    with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as world:
+        cast = Cast(world, feed, program)
+        events, searches = Sender(world.kafka), Sender(world.kafka)
+        with cast.watched() as watch, searches.spread(requests, seconds), events.spread(feed.records, seconds):
+            struck = _strike(cast, random.Random(size.seed), seconds)
+        report.figures["caught up at the end, seconds"] = _catch_up(world, feed)
+        answers = read_answers(world, asked)
+        _judge(report, world, feed)
+        judge_answers(report, answers, asked)
+        report.expect("exit codes", str([worker.end() for worker in cast.workers()]), "[0, 0, 0, 0]")
+    for name, growth in watch.growths(seconds * WARM_SHARE).items():
+        report.expect_at_most(f"growth of {name}, % a minute", growth, MOST_GROWTH)
+    report.figures |= {
+        "records": len(feed.records),
+        "faults": ", ".join(f"{n} {kind}" for kind, n in struck.items()),
+    }
+    return report
+
+
+class Cast:
+    """Who plays: workers that may be killed, and workers that must live."""
+
+    def __init__(self, world: World, feed: Feed, program: str) -> None:
+        self._world = world
+        self._feed = feed
+        self._program = program
+        self._sender = Sender(world.kafka)
+        self._index, self._query = self._start_index("killed"), self._start_query("killed")
+        self.survivors = {
+            "the index worker": self._start_index("alive"),
+            "the query worker": self._start_query("alive"),
+        }
+
+    def faults(self) -> dict[str, Callable[[], None]]:
+        """What may happen to them, by name."""
+        return {
+            "index worker killed": self._kill_index_worker,
+            "query worker killed": self._kill_query_worker,
+            "broker frozen": self._freeze_broker,
+            "index killed": self._kill_index,
+            "index slow": self._slow_index,
+            "bad burst": self._send_bad,
+        }
+
+    def workers(self) -> Sequence[Process]:
+        """Those that run now."""
+        return [self._index, self._query, *self.survivors.values()]
+
+    @contextmanager
+    def watched(self) -> Iterator["Watch"]:
+        """Look at the survivors all the while."""
+        watch, over = Watch(self.survivors), threading.Event()
+        thread = threading.Thread(target=watch.look, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield watch
+        finally:
+            over.set()
+            thread.join()
+
+    def _start_index(self, slot: str) -> Process:
+        return self._world.start_worker(f"index-{slot}", self._program, LOOKSTREAM_WORKER_SLOT=slot)
+
+    def _start_query(self, slot: str) -> Process:
+        return start_query(self._world, name=f"query-{slot}", LOOKSTREAM_WORKER_SLOT=slot)
+
+    def _kill_index_worker(self) -> None:
+        self._index.kill()
+        self._index = self._start_index("killed")
+
+    def _kill_query_worker(self) -> None:
+        self._query.kill()
+        self._query = self._start_query("killed")
+
+    def _freeze_broker(self) -> None:
+        self._world.broker.freeze()
+        time.sleep(FROZEN_SECONDS)
+        self._world.broker.thaw()
+
+    def _kill_index(self) -> None:
+        self._world.engine.kill()
+        self._world.start_engine()
+
+    def _slow_index(self) -> None:
+        for _ in range(STUTTERS):
+            self._world.engine.freeze()
+            time.sleep(STUTTER_SECONDS)
+            self._world.engine.thaw()
+            time.sleep(BREATH_SECONDS)
+
+    def _send_bad(self) -> None:
+        self._sender.send(name_bad(self._feed, write_bad(BURST)))
+
+
+@dataclass
+class Watch:
+    """Memory and open files of processes, as time goes by."""
+
+    processes: dict[str, Process]
+    minutes: list[float] = field(default_factory=list)
+    seen: dict[str, list[float]] = field(default_factory=dict)
+
+    def look(self, over: threading.Event) -> None:
+        """Every few seconds, until it is over."""
+        started = time.monotonic()
+        while not over.wait(LOOK_SECONDS):
+            self.minutes.append((time.monotonic() - started) / 60)
+            for name, process in self.processes.items():
+                self.seen.setdefault(f"{name}'s memory", []).append(process.resident_mb())
+                self.seen.setdefault(f"{name}'s files", []).append(process.open_files())
+
+    def growths(self, warm_seconds: float) -> dict[str, float]:
+        """The slope of each after the first seconds, in percent of its mean a minute."""
+        first = int(np.searchsorted(self.minutes, warm_seconds / 60))
+        minutes = np.array(self.minutes[first:])
+        return {name: _slope(minutes, np.array(values[first:])) for name, values in self.seen.items()}
+
+
+def _slope(minutes: "np.typing.NDArray[np.float64]", values: "np.typing.NDArray[np.float64]") -> float:
+    """Of the straight line that fits best, in percent of the mean."""
+    return round(100 * float(np.polyfit(minutes, values, 1)[0]) / float(values.mean()), 2)
+
+
+def _strike(cast: Cast, chance: random.Random, seconds: float) -> Counter[str]:
+    """Let faults strike for a while: all kinds in turn, in an order that is drawn anew each time."""
+    started, struck, faults = time.monotonic(), Counter[str](), cast.faults()
+    deck: list[str] = []
+    while (passed := time.monotonic() - started) < seconds:
+        time.sleep(TICK_SECONDS - passed % TICK_SECONDS)
+        if chance.random() > CHANCE:
+            continue
+        deck = deck or chance.sample(list(faults), len(faults))
+        kind = deck.pop()
+        faults[kind]()
+        struck[kind] += 1
+    return struck
+
+
+def _judge(report: Report, world: World, feed: Feed) -> None:
+    judge_index(report, world, feed)
+    judge_dead_letters(report, world, feed)
+    judge_outcomes(report, world, feed)
+
+
+def _catch_up(world: World, feed: Feed) -> float:
+    """Seconds until the index holds all of a feed, or patience ends."""
+    started = time.monotonic()
+    while not is_caught_up(world, feed) and time.monotonic() - started < PATIENCE_SECONDS:
+        time.sleep(0.3)
+    return round(time.monotonic() - started, 1)
+
+
+SCENARIO = Scenario(
+    name="soak",
+    promise="Fifteen minutes of 100,000 events and 5,000 searches with a random fault at any fifth second: nothing "
+    "wrong, nothing lost, one answer each, and memory and open files of the workers flat within 1 % a minute",
+    run=run,
+    control=control,
+)
