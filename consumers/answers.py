@@ -22,12 +22,14 @@ def everywhere(_topic: str, _partition: int | None) -> bool:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that."""
+    """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that;
+    `more` tells whether there are hits beyond this page."""
 
     hits: tuple[Hit, ...] = ()
     categories: tuple[Likely, ...] = ()
     threshold: float | None = None
     nearest: float | None = None
+    more: bool = False
 
 
 class Answers:
@@ -44,6 +46,7 @@ class Answers:
             request_id=request.request_id,
             status="ok" if findings.hits else "no_match",
             hits=findings.hits,
+            more=findings.more,
             categories=findings.categories,
             threshold=findings.threshold,
             message=None if findings.hits else _nothing(findings),

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from consumers.confidence import Confidence
 from consumers.measuring import given_category
 from consumers.points import GIVEN
-from infra.qdrant.plan import AnyOf, Found, Index, SearchPlan
-from schemas.searches import INTENTS, Filters, Likely
+from infra.qdrant.conditions import AnyOf
+from infra.qdrant.plan import Found, Index, SearchPlan
+from schemas.filters import Filters
+from schemas.ranking import INTENTS
+from schemas.searches import Likely
 
 VOTERS = 10
 SOFTNESS = 0.05
@@ -47,9 +50,9 @@ def vote(found: Sequence[Found]) -> tuple[Likely, ...]:
     return tuple(Likely(name=name, confidence=min(1.0, shares[name] / total)) for name in ranked)
 
 
-def voters_for(query: Vector, tenant: str, item_id: str | None = None) -> SearchPlan:
-    """The search for those who vote, other than the item itself; `query` is weighed by WEIGHTS."""
-    others = Filters(exclude_items=(item_id,)) if item_id else Filters()
+def voters_for(query: Vector, tenant: str, itself: tuple[str, ...] = ()) -> SearchPlan:
+    """The search for those who vote, other than the items themselves; `query` is weighed by WEIGHTS."""
+    others = Filters(exclude_items=itself)
     return SearchPlan(query, tenant, others, also=(LABELLED,), keys=KEYS, limit=VOTERS)
 
 
@@ -76,7 +79,7 @@ class Categories:
         Nothing is told of tenants that are not calibrated yet. Raises Unavailable when the index is away.
         """
         weigh = self._confidence.parts.weigh
-        plans = [voters_for(weigh(item.look, WEIGHTS), item.tenant, item.item_id) for item in items]
+        plans = [voters_for(weigh(item.look, WEIGHTS), item.tenant, (item.item_id,)) for item in items]
         found = self._index.search(plans) if plans else []
         return [self._winner(item, hits) for item, hits in zip(items, found, strict=True)]
 

@@ -15,7 +15,7 @@ from consumers.vision.look import Look
 from consumers.vision.nulls import DRAWING, NULLS, encoded, null_pictures
 from infra.qdrant.plan import Index
 from schemas.failures import Failure, Unavailable
-from schemas.searches import Weights
+from schemas.ranking import Weights
 
 __all__ = ["ENOUGH", "UNCALIBRATED", "Confidence", "Curve"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.look import weighted
-from schemas.searches import Weights
+from schemas.ranking import Weights
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
@@ -50,6 +50,11 @@ class Parts:
     def weigh(self, look: Floats, weights: Weights) -> Floats:
         """A look as a query: each part multiplied by its share of the weights."""
         return weighted(look, weights, self.object_size, self.style_size)
+
+    def scale(self, look: Floats) -> Floats:
+        """The look with each part of unit length, but for parts of zeros alone."""
+        parts = np.split(look, [self.object_size, self.object_size + self.style_size])
+        return np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts]).astype(np.float32)
 
     def cosines(self, look: Floats, others: Floats) -> Floats:
         """float32 [n, 3]: the cosine of each part of a look with those of n others, [n, size]."""

@@ -10,7 +10,8 @@ import numpy as np
 from consumers.curves import OTHER, SAME, UNKNOWN, Calibration, Codes, Floats, Near, Parts, stacked
 from consumers.points import PREDICTED
 from infra.qdrant.plan import Found, Index, Payload, SearchPlan
-from schemas.searches import INTENTS, Filters
+from schemas.filters import Filters
+from schemas.ranking import INTENTS
 
 SAMPLES = 300
 """Points whose neighbours are looked at."""

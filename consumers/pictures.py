@@ -9,7 +9,8 @@ from consumers.clock import Clock
 from consumers.coalesce import Told
 from consumers.sight import Sight
 from consumers.vision.look import Look
-from infra.qdrant.plan import LIVE, Payload
+from infra.qdrant.conditions import LIVE
+from infra.qdrant.plan import Payload
 from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage, ItemUpserted
 

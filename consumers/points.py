@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from hashlib import sha1
 
 from consumers.vision.look import Look
-from infra.qdrant.plan import DEAD, LIVE, Found, Payload
+from infra.qdrant.conditions import DEAD, LIVE
+from infra.qdrant.plan import Found, Payload
 from infra.qdrant.shades import shades_of
 from schemas.items import MAX_IMAGES, ImageRef, InlineImage, ItemFacts, revision_at
-from schemas.searches import Hit, Likely
+from schemas.searches import Explained, Hit, Likely
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
 """Makes our ids unlike anybody else's; changing it orphans every index."""
@@ -143,7 +144,14 @@ def prediction_in(facts: Payload) -> Likely | None:
     return Likely(name=str(facts["category"]), confidence=_number(facts["category_confidence"]))
 
 
-def hit(found: Found, *, thumbnail: bool, confidence: float = 0.0) -> Hit:
+def hit(
+    found: Found,
+    *,
+    thumbnail: bool,
+    confidence: float = 0.0,
+    boost: float = 0.0,
+    explained: Explained | None = None,
+) -> Hit:
     """A found point as one hit of an answer."""
     payload = found.payload
     created, stock, small = payload.get("created_at"), payload.get("in_stock"), payload.get("thumbnail")
@@ -153,6 +161,8 @@ def hit(found: Found, *, thumbnail: bool, confidence: float = 0.0) -> Hit:
     known |= {
         "score": found.score,
         "confidence": confidence,
+        "boost": boost,
+        "explained": explained,
         "image": payload["n"],
         "in_stock": None if stock is None else stock == "true",
         "created_at": None if created is None else datetime.fromtimestamp(_number(created) / 1e6, UTC),

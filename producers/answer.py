@@ -1,6 +1,7 @@
 """A search from the command line: what is asked, and how its answer is shown."""
 
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,27 +16,38 @@ from infra.settings import Images as ImageSettings
 from producers.pictures import MAX_FILE_BYTES, inline
 from schemas.envelope import describe
 from schemas.failures import Rejected
-from schemas.items import InlineImage, S3Image, UrlImage
+from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
 from schemas.searches import Hit, SearchRequest, SearchResult, SearchTimes
 
 ITEM = "item:"
-NUMBERS = ("#", "confidence", "score", "price")
-"""Columns of the table that stand on the right."""
+PARTS = ("object", "style", "colour", "boost")
+FACTS = ("title", "item", "category", "colours", "price")
+"""Columns of the table: of what a score is made, and what is known of the hit."""
 
 
-def query_of(text: str) -> dict[str, object]:
-    """The field of a SearchRequest that a query fills: `item:ID`, an http(s) or s3 address, or a picture file."""
-    if text.startswith(ITEM):
-        return {"item_id": text.removeprefix(ITEM)}
+def query_of(texts: Sequence[str]) -> dict[str, object]:
+    """The fields of a SearchRequest that a query fills; raises BadInput.
+
+    Each text is `item:ID`, an http(s) or s3 address, or a picture file. Items beside pictures, and several items,
+    are what hits shall resemble.
+    """
+    items = tuple(text.removeprefix(ITEM) for text in texts if text.startswith(ITEM))
+    pictures = tuple(_picture_of(text) for text in texts if not text.startswith(ITEM))
+    if len(items) == 1 and not pictures:
+        return {"item_id": items[0]}
+    return {"image": pictures[0] if pictures else None, "more_images": pictures[1:], "like": items}
+
+
+def _picture_of(text: str) -> ImageRef:
     try:
         if text.startswith(("http://", "https://")):
-            return {"image": UrlImage(url=text)}
+            return UrlImage(url=text)
         if text.startswith("s3://"):
             bucket, _, key = text.removeprefix("s3://").partition("/")
-            return {"image": S3Image(bucket=bucket, key=key)}
+            return S3Image(bucket=bucket, key=key)
     except ValidationError as error:
         raise BadInput(f"{text}: {describe(error)}") from None
-    return {"image": read_picture(Path(text))}
+    return read_picture(Path(text))
 
 
 def read_picture(path: Path) -> InlineImage:
@@ -78,10 +90,8 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
-    console.print(
-        f"{counted(len(result.hits), 'hit', 'hits')} in {seconds * 1000:.0f} ms ({_times(result.times)})",
-        soft_wrap=True,
-    )
+    count = counted(len(result.hits), "hit", "hits") + (", and more" if result.more else "")
+    console.print(f"{count} in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
 
 
 def _times(times: SearchTimes) -> str:
@@ -94,18 +104,25 @@ def _likely(result: SearchResult) -> str:
 
 def _table(result: SearchResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("#", "confidence", "score", "title", "item", "category", "colours", "price"):
-        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    explained = any(hit.explained for hit in result.hits)
+    names = ("#", "confidence", "score", *(PARTS if explained else ()), *FACTS)
+    for name in names:
+        table.add_column(name, justify="left" if name in FACTS[:-1] else "right", overflow="fold")
     for rank, hit in enumerate(result.hits, 1):
-        table.add_row(*(escape(printable(cell)) for cell in _cells(rank, hit)))
+        numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}", *(_parts(hit) if explained else ())
+        table.add_row(*(escape(printable(cell)) for cell in (*numbers, *_facts(hit))))
     return table
 
 
-def _cells(rank: int, hit: Hit) -> tuple[str, ...]:
+def _parts(hit: Hit) -> tuple[str, ...]:
+    """What the score is made of; the boosts together."""
+    told = hit.explained
+    return () if told is None else (*(f"{getattr(told, part):.2f}" for part in PARTS[:-1]), f"+{hit.boost:.2f}")
+
+
+def _facts(hit: Hit) -> tuple[str, ...]:
     price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
-    colours = ", ".join(hit.colours)
-    numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}"
-    return *numbers, hit.title or "", hit.item_id, _category(hit), colours, price
+    return hit.title or "", hit.item_id, _category(hit), ", ".join(hit.colours), price
 
 
 def _category(hit: Hit) -> str:

@@ -4,13 +4,13 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
+from producers.options import CatalogOptions, DeleteOptions, SearchOptions, SocialOptions
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -20,95 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 ingest = typer.Typer(no_args_is_help=True, help="Send a feed of items to Kafka.")
 app.add_typer(ingest, name="ingest")
-
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
-Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
-Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
-ImageRoot = Annotated[
-    str | None,
-    typer.Option(
-        help="Where relative picture paths lead: a folder, whose pictures then travel inside the events, or a "
-        "name of LOOKSTREAM_IMAGES_ROOTS, whose paths alone do.",
-        show_default=False,
-    ),
-]
-
-
-@dataclass(frozen=True)
-class CatalogOptions:
-    """What `ingest catalog` is told."""
-
-    file: File
-    map: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Another column than Google's for a field.", show_default=False),
-    ] = None
-    image_root: ImageRoot = None
-    currency: Annotated[
-        str | None, typer.Option(help="ISO 4217 code of prices that name none.", show_default=False)
-    ] = None
-    limit: Limit = None
-    tenant: Tenant = "default"
-
-
-@dataclass(frozen=True)
-class SocialOptions:
-    """What `ingest social` is told."""
-
-    file: File
-    image_root: ImageRoot = None
-    limit: Limit = None
-    tenant: Tenant = "default"
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """What `delete` is told."""
-
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
-    tenant: Tenant = "default"
-    source: Annotated[Literal["catalog", "social"], typer.Option(help="Where the items came from.")] = "catalog"
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """What `search` is told."""
-
-    query: Annotated[
-        str,
-        typer.Argument(
-            metavar="IMAGE|URL|item:ID", help="What to search by: a picture file, its address, or an item."
-        ),
-    ]
-    crop: Annotated[
-        str | None,
-        typer.Option(
-            metavar="X,Y,W,H", help="Search by this part, in fractions of the picture.", show_default=False
-        ),
-    ] = None
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="Return this many items at most.")] = 10
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="What hits must satisfy, as category=Shoes, colour=red, price=10..50, in_stock=true or "
-            "created=2026-01-01..; values of one name are alternatives.",
-            show_default=False,
-        ),
-    ] = None
-    intent: Annotated[
-        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
-    ] = "similar"
-    min_score: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
-    ] = None
-    best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
-    tenant: Tenant = "default"
-    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write query and hits to this PNG file.", show_default=False)
-    ] = None
 
 
 @ingest.command("catalog")
@@ -170,7 +81,7 @@ def search(options: SearchOptions) -> None:
     else:
         _show(result, seconds)
     if options.sheet is not None:
-        _write_sheet(options.sheet, options.query, request, result)
+        _write_sheet(options.sheet, " + ".join(options.query), request, result)
     sys.exit(0 if result.status in ("ok", "no_match") else FAILED)
 
 
@@ -200,15 +111,24 @@ def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> No
 
 def _request(options: SearchOptions) -> "SearchRequest":
     from producers.answer import make_request, query_of
-    from producers.filters import parse_crop, parse_filters
+    from producers.filters import parse_boosts, parse_crop, parse_each, parse_filters
 
     return make_request(
         **query_of(options.query),
+        unlike=tuple(options.unlike or []),
         tenant=options.tenant,
         crop=None if options.crop is None else parse_crop(options.crop),
         intent=options.intent,
         filters=parse_filters(options.filter or []),
+        any_of=parse_each("--any", options.any or []),
+        none_of=parse_each("--not", options.not_ or []),
         top_k=options.top_k,
+        offset=options.offset,
+        collapse=options.collapse,
+        group_size=options.group_size,
+        diversity=options.diversity,
+        boosts=parse_boosts(options.boost or []),
+        explain=options.explain,
         min_score=options.min_score,
         strict=not options.best_effort,
         thumbnails=options.sheet is not None,

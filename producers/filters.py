@@ -1,4 +1,4 @@
-"""Filters and crops as people type them: `category=Bags`, `colour=#aa2233~15`, `price=10..50`, `0.1,0.2,0.5,1`."""
+"""Filters, boosts and crops as people type them: `category=Bags`, `price=10..50`, `recency=0.1`, `0.1,0,0.5,1`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from infra.console import BadInput
 from producers.rows import moment
 from schemas.envelope import describe
-from schemas.searches import ColourName, Crop, Filters
+from schemas.filters import ColourName, Filters
+from schemas.ranking import Boosts
+from schemas.searches import Crop
 
 LISTS = {
     "category": "category",
@@ -43,6 +45,36 @@ def parse_filters(texts: Sequence[str]) -> Filters:
         else:
             _add(single, _parse_single(name, value.strip()), text)
     return _checked(single | {name: tuple(values) for name, values in lists.items()})
+
+
+def parse_each(option: str, texts: Sequence[str]) -> tuple[Filters, ...]:
+    """A filter of its own for each text of the form NAME=VALUE; raises BadInput, which names the option."""
+    try:
+        return tuple(parse_filters([text]) for text in texts)
+    except BadInput as error:
+        raise BadInput(str(error).replace("--filter", option, 1)) from None
+
+
+def parse_boosts(texts: Sequence[str]) -> Boosts:
+    """The boosts in texts of the form NAME=VALUE, by the names of their fields; raises BadInput."""
+    given: dict[str, object] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in Boosts.model_fields or not value.strip():
+            known = ", ".join(Boosts.model_fields)
+            raise BadInput(f"--boost {text}: there is no boost `{name}`, write NAME=VALUE with one of {known}")
+        given[name] = value.strip() if name == "currency" else _number(text, value)
+    try:
+        return Boosts.model_validate(given)
+    except ValidationError as error:
+        raise BadInput(f"--boost: {describe(error)}") from None
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise BadInput(f"--boost {text}: {value} is no number") from None
 
 
 def parse_crop(text: str) -> Crop:

@@ -1,40 +1,19 @@
 """Search requests and their results."""
 
-import re
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.failures import Code
-from schemas.items import ImageRef, ItemId, Name, Source, Tenant
+from schemas.filters import ColourName, Filters
+from schemas.items import ImageRef, ItemId, Source, Tenant
 from schemas.model import Model
+from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
-ColourName = Literal[
-    "black", "white", "grey", "red", "orange", "yellow", "green", "teal",
-    "blue", "navy", "purple", "pink", "brown", "beige",
-]  # fmt: skip
-DEFAULT_DISTANCE = 10
-"""How far a colour may lie from one asked for by its hex code, unless the filter says."""
-COLOUR_PATTERN = rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$"
-
-
-def _known_colour(colour: str) -> str:
-    if re.fullmatch(COLOUR_PATTERN, colour) is None:
-        names = ", ".join(get_args(ColourName))
-        raise ValueError(f"a colour is one of {names}, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40")
-    return colour
-
-
-ColourFilter = Annotated[
-    str,
-    AfterValidator(_known_colour),
-    Field(
-        json_schema_extra={"pattern": COLOUR_PATTERN},
-        description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
-        f"(CIE76; {DEFAULT_DISTANCE} unless given) from a swatch with a tenth of the picture or more",
-    ),
-]
-Intent = Literal["exact", "similar", "style", "colour"]
+Collapse = Literal["item", "brand", "creator"]
+MOST_IMAGES = 8
+REARRANGED = 100
+"""Hits that diversity and boosts put in order: the best ones by score."""
 Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 RequestId = Annotated[
     str,
@@ -60,56 +39,6 @@ class Crop(Model):
         return self
 
 
-class Weights(Model):
-    """How much each part of the look counts; they are scaled to sum to 1."""
-
-    object: float = Field(0, ge=0, le=1, description="What kind of thing it is, share of the score")
-    style: float = Field(0, ge=0, le=1, description="Texture and pattern, share of the score")
-    colour: float = Field(0, ge=0, le=1, description="Colours, share of the score")
-
-    @model_validator(mode="after")
-    def _something_counts(self) -> Self:
-        if self.object + self.style + self.colour <= 0:
-            raise ValueError("at least one of object, style and colour must be above 0")
-        return self
-
-
-INTENTS: dict[Intent, Weights] = {
-    "exact": Weights(object=0.75, style=0.05, colour=0.2),
-    "similar": Weights(object=0.85, colour=0.15),
-    "style": Weights(object=0.3, style=0.7),
-    "colour": Weights(object=0.2, colour=0.8),
-}
-"""Each intent is a named weighting."""
-
-
-class Filters(Model):
-    """What a hit must satisfy. Values of one field are alternatives; fields are all required."""
-
-    source: tuple[Source, ...] = Field((), max_length=2, description="Any of these sources")
-    category: tuple[Name, ...] = Field((), max_length=50, description="Any of these categories")
-    brand: tuple[Name, ...] = Field((), max_length=50, description="Any of these brands")
-    creator: tuple[Name, ...] = Field((), max_length=50, description="Any of these creators")
-    colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Any of these colours")
-    tags: tuple[Name, ...] = Field((), max_length=50, description="Any of these tags")
-    in_stock: bool | None = Field(None, description="Only items that are (true) or are not (false) in stock")
-    price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
-    price_max: float | None = Field(None, ge=0, description="Highest price, inclusive, in `currency`")
-    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices")
-    created_after: AwareDatetime | None = Field(None, description="Created at or after this time, RFC 3339")
-    created_before: AwareDatetime | None = Field(None, description="Created before this time, RFC 3339")
-    exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")
-
-    @model_validator(mode="after")
-    def _ranges_hold_something(self) -> Self:
-        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
-            raise ValueError("price_min is above price_max: nothing can match, swap them")
-        after, before = self.created_after, self.created_before
-        if after is not None and before is not None and after >= before:
-            raise ValueError("created_after is not before created_before: nothing can match, swap them")
-        return self
-
-
 class SearchRequest(Model):
     """Find items that look like a picture, or like an item that is already indexed."""
 
@@ -118,13 +47,32 @@ class SearchRequest(Model):
     )
     request_id: RequestId
     tenant: Tenant = "default"
-    image: ImageRef | None = Field(None, description="The picture to search by; or give `item_id`")
-    item_id: ItemId | None = Field(None, description="Search by an indexed item's main picture; or give `image`")
+    image: ImageRef | None = Field(None, description="The picture to search by; or give `item_id`, or `like`")
+    more_images: tuple[ImageRef, ...] = Field(
+        (), max_length=MOST_IMAGES - 1, description="Other pictures of what `image` shows: all count alike"
+    )
+    item_id: ItemId | None = Field(None, description="Search by an indexed item's main picture")
+    like: tuple[ItemId, ...] = Field((), max_length=10, description="Indexed items that hits shall resemble too")
+    unlike: tuple[ItemId, ...] = Field((), max_length=10, description="Indexed items that hits shall not resemble")
     crop: Crop | None = Field(None, description="Search by this part of `image` only")
     intent: Intent = Field("similar", description="exact, similar, style or colour: a named weighting")
     weights: Weights | None = Field(None, description="Own weights instead of an intent's")
     filters: Filters = Field(default_factory=Filters, description="What every hit must satisfy")
+    any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every hit satisfies one of these at least")
+    none_of: tuple[Filters, ...] = Field((), max_length=10, description="No hit satisfies any of these")
     top_k: int = Field(10, ge=1, le=100, description="How many items to return at most")
+    offset: int = Field(0, ge=0, le=900, description="How many of the best hits to leave out: the pages before")
+    collapse: Collapse = Field(
+        "item", description="item, brand or creator: of each that many hits at most; who has none stands alone"
+    )
+    group_size: int = Field(
+        1, ge=1, le=10, description="Hits of one brand or creator at most, when collapsed by it"
+    )
+    diversity: float = Field(
+        0, ge=0, le=1, description="0: the best hits; towards 1: hits that resemble each other less (MMR)"
+    )
+    boosts: Boosts = Field(default_factory=Boosts, description="What moves hits up besides their look")
+    explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
     strict: bool = Field(
         default=True,
@@ -138,11 +86,37 @@ class SearchRequest(Model):
 
     @model_validator(mode="after")
     def _asks_one_question(self) -> Self:
-        if (self.image is None) == (self.item_id is None):
-            raise ValueError("give either `image` or `item_id`, one of the two")
+        if self.image is not None and self.item_id is not None:
+            raise ValueError("give either `image` or `item_id`, one of the two; items beside a picture are `like`")
+        if self.image is None and self.item_id is None and not self.like:
+            raise ValueError("there is nothing to search by: give `image`, `item_id` or `like`")
         if self.crop is not None and self.image is None:
             raise ValueError("`crop` needs `image`: an indexed item is searched whole")
+        if self.more_images and self.image is None:
+            raise ValueError("`more_images` needs `image`: name the first picture there")
+        if both := {*self.like, self.item_id} & set(self.unlike):
+            raise ValueError(f"hits cannot resemble and not resemble one item: {', '.join(map(str, both))}")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_put_in_order(self) -> Self:
+        if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
+            raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
+        if self.group_size > 1 and self.collapse == "item":
+            raise ValueError("`group_size` needs `collapse` by brand or creator: an item is one hit in any case")
+        if self.is_rearranged and self.offset + self.top_k > REARRANGED:
+            raise ValueError(f"with `diversity` or `boosts` pages end at {REARRANGED}: lower `offset` or `top_k`")
+        return self
+
+    @property
+    def is_rearranged(self) -> bool:
+        """Whether hits come in another order than that of their scores."""
+        return self.diversity > 0 or self.boosts.most > 0
+
+    @property
+    def named_items(self) -> tuple[str, ...]:
+        """The indexed items that it searches by: they are no hits."""
+        return (*((self.item_id,) if self.item_id else ()), *self.like, *self.unlike)
 
     def weighting(self) -> Weights:
         """The weights to use: the request's own, else its intent's."""
@@ -165,6 +139,17 @@ class Likely(Model):
     confidence: float = Field(ge=0, le=1, description="Its share of the vote, 0 to 1")
 
 
+class Explained(Model):
+    """What a score is made of: the cosine of each part, and what each boost has added."""
+
+    object: float = Field(description="Cosine of what kind of thing it is, -1 to 1; its weight times this counts")
+    style: float = Field(description="Cosine of texture and pattern, -1 to 1")
+    colour: float = Field(description="Cosine of colours, -1 to 1")
+    recency: float = Field(0, ge=0, description="Added for being new")
+    in_stock: float = Field(0, ge=0, description="Added for being in stock")
+    price: float = Field(0, ge=0, description="Added for its price")
+
+
 class Hit(Model):
     """One item that was found."""
 
@@ -178,6 +163,8 @@ class Hit(Model):
         description="Expected share of right ones among hits that score like this, 0 to 1; "
         "0 below the result's `threshold`",
     )
+    boost: float = Field(0, ge=0, description="What boosts have added to the score when hits were put in order")
+    explained: Explained | None = Field(None, description="What the score is made of, when asked for")
     image: int = Field(ge=0, description="Which of the item's pictures matched best, from 0")
     source: Source
     revision: int = Field(ge=1, description="Revision of the item that the index holds")
@@ -217,6 +204,7 @@ class SearchResult(Model):
     request_id: RequestId
     status: Status = Field(description="ok, no_match, rejected, expired or unavailable")
     hits: tuple[Hit, ...] = Field((), max_length=100, description="Best first, one for each item")
+    more: bool = Field(default=False, description="Whether there are hits after these: raise `offset` by top_k")
     categories: tuple[Likely, ...] = Field(
         (), max_length=3, description="What the picture probably shows, likeliest first"
     )

@@ -12,7 +12,7 @@ from consumers.evaluation.system import Track
 from consumers.evaluation.table import Row
 from consumers.vision.decode import Limits, decode
 from schemas.failures import Rejected
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 NameColours = Callable[[bytes], tuple[ColourName, ...]]
 """The named colours of an encoded picture, largest first; empty when it cannot be read."""

@@ -4,7 +4,7 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from consumers.vision.colour import Colours
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 SIDE, CLUSTERS, ROUNDS = 32, 5, 10
 

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 MERCHANT_COLOURS: dict[str, ColourName] = {
     "black": "black",

@@ -11,9 +11,11 @@ from PIL import Image, ImageOps
 from consumers.evaluation.metrics import DEPTH
 from consumers.evaluation.table import Row
 from schemas.failures import Unavailable
+from schemas.filters import Filters
 from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted
 from schemas.outcomes import ItemOutcome
-from schemas.searches import Filters, SearchRequest, SearchResult, Weights
+from schemas.ranking import Weights
+from schemas.searches import SearchRequest, SearchResult
 
 PATIENT_MS = 60_000
 """Deadline of a search: the longest there is, since here it is quality that is measured."""

@@ -12,7 +12,9 @@ from consumers.evaluation.metrics import DEPTH, Judged
 from consumers.evaluation.system import Question, catalogue_id, place_of
 from consumers.evaluation.table import Row
 from infra.console import BadInput
-from schemas.searches import INTENTS, Filters, SearchResult, Weights
+from schemas.filters import Filters
+from schemas.ranking import INTENTS, Weights
+from schemas.searches import SearchResult
 
 SIMILAR = "similar"
 OBJECT = "object alone"

@@ -14,7 +14,7 @@ from consumers.evaluation.table import Row
 from consumers.evaluation.trial import OBJECT, SIMILAR, WEIGHTINGS, Trial
 from consumers.vision.look import Look, weighted
 from schemas.failures import Failure
-from schemas.searches import Weights
+from schemas.ranking import Weights
 
 Vectors = NDArray[np.float32]
 Places = NDArray[np.intp]

@@ -9,7 +9,8 @@ from PIL.Image import Image, Resampling
 from consumers.vision.foreground import foreground
 from consumers.vision.lab import to_lab
 from consumers.vision.names import NAMES, NameTable, name_table, softly, squares
-from schemas.searches import ColourName, Swatch
+from schemas.filters import ColourName
+from schemas.searches import Swatch
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.intp]

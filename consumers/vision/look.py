@@ -17,7 +17,9 @@ from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
 from consumers.vision.decode import Limits, Part, Picture, decode, thumbnail
 from consumers.vision.focus import Box, focus_on
 from schemas.failures import Code, Failure, Rejected
-from schemas.searches import ColourName, Crop, Swatch, Weights
+from schemas.filters import ColourName
+from schemas.ranking import Weights
+from schemas.searches import Crop, Swatch
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]

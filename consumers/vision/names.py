@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.lab import ciede2000, to_lab
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 Floats = NDArray[np.float32]
 

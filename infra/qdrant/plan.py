@@ -1,22 +1,17 @@
-"""What both engines agree on: points, search plans, conditions, and the Index contract."""
+"""What both engines agree on: points, search plans, and the Index contract."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.qdrant.shades import shades_asked
-from schemas.items import revision_at
-from schemas.searches import Filters
+from infra.qdrant.conditions import Condition, NoneOf, OneOf, live_of, passing
+from schemas.filters import Filters
 
 VECTOR = "look"
 """The one named vector of a point: [object | style | colour], each part of unit length."""
-
-LIVE, DEAD, META = "live", "dead", "meta"
-"""The states of a point: to be found, a tombstone, or the one point that describes the collection."""
 
 OVERSAMPLING = 2.0
 """Candidates of the int8 codes that are scored again in float32, over the limit (recall 1.000 of 100,000)."""
@@ -63,43 +58,6 @@ on booleans; `created_at` and `dead_at` are in microseconds since 1970, UTC."""
 
 
 @dataclass(frozen=True)
-class AnyOf:
-    """The field holds one of the values (for a list: at least one of its values is among them)."""
-
-    field: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class NotAnyOf:
-    """The field holds none of the values."""
-
-    field: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Between:
-    """The field is a number with at_least <= number <= at_most and number < below; None: no such bound."""
-
-    field: str
-    at_least: float | None = None
-    at_most: float | None = None
-    below: float | None = None
-
-
-@dataclass(frozen=True)
-class Below:
-    """The field is a number below the limit, or there is none."""
-
-    field: str
-    limit: int
-
-
-Condition = AnyOf | NotAnyOf | Between | Below
-
-
-@dataclass(frozen=True)
 class Point:
     """One picture of an item; without a vector it is a tombstone.
 
@@ -129,6 +87,10 @@ class SearchPlan:
     vector: Vector
     tenant: str
     filters: Filters = field(default_factory=Filters)
+    any_of: tuple[Filters, ...] = ()
+    """Of these at least one must be passed, if there are any."""
+    none_of: tuple[Filters, ...] = ()
+    """Of these none may be passed; each filters something."""
     limit: int = 10
     min_score: float | None = None
     effort: int = 128
@@ -208,36 +170,9 @@ class Index(Protocol):
 
 def conditions(plan: SearchPlan) -> list[Condition]:
     """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter."""
-    return live_of(plan.tenant) + _words(plan.filters) + _numbers(plan.filters) + list(plan.also)
-
-
-def live_of(tenant: str | None) -> list[Condition]:
-    """What holds of the points that can be found, in all or of one tenant."""
-    alive = AnyOf("state", (LIVE,))
-    return [alive] if tenant is None else [alive, AnyOf("tenant", (tenant,))]
-
-
-def _words(filters: Filters) -> list[Condition]:
-    stock = () if filters.in_stock is None else ("true" if filters.in_stock else "false",)
-    any_of: dict[str, tuple[str, ...]] = {
-        "source": filters.source,
-        "category": filters.category,
-        "brand": filters.brand,
-        "creator": filters.creator,
-        "shades": shades_asked(filters.colours),
-        "tags": filters.tags,
-        "in_stock": stock,
-        "currency": (filters.currency,) if filters.currency else (),
-    }
-    wanted: list[Condition] = [AnyOf(name, values) for name, values in any_of.items() if values]
-    return [*wanted, NotAnyOf("item_id", filters.exclude_items)] if filters.exclude_items else wanted
-
-
-def _numbers(filters: Filters) -> list[Condition]:
-    price = Between("price", at_least=filters.price_min, at_most=filters.price_max)
-    created = Between("created_at", at_least=_moment(filters.created_after), below=_moment(filters.created_before))
-    return [wanted for wanted in (price, created) if wanted != Between(wanted.field)]
-
-
-def _moment(when: datetime | None) -> int | None:
-    return None if when is None else revision_at(when)
+    wanted = live_of(plan.tenant) + passing(plan.filters)
+    if plan.any_of:
+        wanted.append(OneOf(tuple(tuple(passing(filters)) for filters in plan.any_of)))
+    if plan.none_of:
+        wanted.append(NoneOf(tuple(tuple(passing(filters)) for filters in plan.none_of)))
+    return wanted + list(plan.also)

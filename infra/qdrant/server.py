@@ -12,6 +12,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from infra.qdrant import stored
+from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
     FIELDS,
     OVERSAMPLING,
@@ -24,7 +25,6 @@ from infra.qdrant.plan import (
     SearchPlan,
     Vector,
     conditions,
-    live_of,
 )
 from infra.qdrant.server_words import filter_of, index_of, patch_of, removal_of, upsert_of
 from infra.settings import Qdrant

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from qdrant_client import models
 
 from infra.qdrant import stored
-from infra.qdrant.plan import VECTOR, AnyOf, Below, Between, Condition, Field, NotAnyOf, Patch
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.plan import VECTOR, Field, Patch
 
 
 def index_of(field: Field) -> models.PayloadSchemaParams:
@@ -48,12 +49,12 @@ def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> 
     must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
     must_not: list[models.Condition] = []
     for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf | Below) else must).append(_lower(condition))
+        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_lower(condition))
     return models.Filter(must=must, must_not=must_not)
 
 
-def _lower(condition: Condition) -> models.FieldCondition:
-    """A condition in qdrant-client's words; of NotAnyOf and Below what must not hold."""
+def _lower(condition: Condition) -> models.Condition:
+    """A condition in qdrant-client's words; of NotAnyOf, Below and NoneOf what must not hold."""
     match condition:
         case AnyOf(field, values) | NotAnyOf(field, values):
             return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
@@ -61,3 +62,5 @@ def _lower(condition: Condition) -> models.FieldCondition:
             return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))
         case Below(field, limit):
             return models.FieldCondition(key=field, range=models.Range(gte=limit))
+        case OneOf(groups) | NoneOf(groups):
+            return models.Filter(should=[filter_of(group) for group in groups])

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from schemas.searches import DEFAULT_DISTANCE, ColourName, Swatch
+from schemas.filters import DEFAULT_DISTANCE, ColourName
+from schemas.searches import Swatch
 
 SIDE = 5.0
 """Units of Lab from one cell's middle to the next: a distance is met to within half a cell's diagonal, 4.3."""

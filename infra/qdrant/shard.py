@@ -11,20 +11,18 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from infra.qdrant import stored
+from infra.qdrant.conditions import Condition, NotAnyOf, live_of
 from infra.qdrant.plan import (
     FIELDS,
     OVERSAMPLING,
     VECTOR,
-    Condition,
     Found,
-    NotAnyOf,
     Patch,
     Payload,
     Point,
     SearchPlan,
     Vector,
     conditions,
-    live_of,
 )
 from infra.qdrant.shard_words import filter_of, index_of
 from schemas.failures import Unavailable

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import qdrant_edge as edge
 
-from infra.qdrant.plan import AnyOf, Below, Between, Condition, Field, NotAnyOf
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.plan import Field
 
 
 def index_of(
@@ -27,12 +28,12 @@ def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> 
     must: list[edge.ConditionType] = [] if ids is None else [edge.HasIdCondition(set(ids))]
     must_not: list[edge.ConditionType] = []
     for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf | Below) else must).append(_lower(condition))
+        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_lower(condition))
     return edge.Filter(must=must, must_not=must_not)
 
 
-def _lower(condition: Condition) -> edge.FieldCondition:
-    """A condition in the engine's words; of NotAnyOf and Below what must not hold."""
+def _lower(condition: Condition) -> "edge.ConditionType":
+    """A condition in the engine's words; of NotAnyOf, Below and NoneOf what must not hold."""
     match condition:
         case AnyOf(field, values) | NotAnyOf(field, values):
             return edge.FieldCondition(field, edge.MatchAny(list(values)))
@@ -40,3 +41,5 @@ def _lower(condition: Condition) -> edge.FieldCondition:
             return edge.FieldCondition(field, range=edge.RangeFloat(gte=at_least, lte=at_most, lt=below))
         case Below(field, limit):
             return edge.FieldCondition(field, range=edge.RangeFloat(gte=limit))
+        case OneOf(groups) | NoneOf(groups):
+            return edge.Filter(should=[filter_of(group) for group in groups])

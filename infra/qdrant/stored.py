@@ -8,21 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from infra.qdrant.plan import (
-    DEAD,
-    LIVE,
-    META,
-    VECTOR,
-    AnyOf,
-    Below,
-    Between,
-    Condition,
-    EncoderDiffers,
-    Patch,
-    Payload,
-    Point,
-    Vector,
-)
+from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition
+from infra.qdrant.plan import VECTOR, EncoderDiffers, Patch, Payload, Point, Vector
 
 META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
 """The one point that is no picture: it says which encoder made the collection."""

@@ -15,7 +15,7 @@ from producers.demo.drawing import WHITE, Colour, Finish, Pen
 from producers.demo.kinds import COLOURS, KINDS, Kind
 from producers.demo.patterns import PATTERNS, Pattern
 from producers.demo.photo import Shot, casual_photo, studio_shot
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 PRODUCTS_FILE, POSTS_FILE = "products.csv", "posts.jsonl"
 IMAGES, PHOTOS, POSTS = "images", "photos", "posts"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from producers.demo import clothes, household
 from producers.demo.drawing import Colour, Pen
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 Place = Literal["laid", "table", "room"]
 """Where people photograph a thing: laid flat and seen from above, on a table, or standing in a room."""

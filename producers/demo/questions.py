@@ -14,8 +14,9 @@ from producers.demo.arrivals import TENANT
 from producers.demo.catalogue import Catalogue, Product, describe_product
 from producers.demo.figures import FirstHits, Promise, Searched, spread
 from producers.demo.kinds import KINDS
+from schemas.filters import Filters
 from schemas.items import InlineImage
-from schemas.searches import Filters, Hit, SearchRequest, SearchResult
+from schemas.searches import Hit, SearchRequest, SearchResult
 
 Ask = Callable[[SearchRequest], SearchResult]
 

@@ -20,8 +20,9 @@ from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
 from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
 from infra.ports import LOOPBACK, accepts, free_port
+from infra.qdrant.conditions import LIVE
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import LIVE, Point, SearchPlan, Vector
+from infra.qdrant.plan import Point, SearchPlan, Vector
 from infra.running import index_key
 from infra.up import index_part
 from schemas.items import item_key

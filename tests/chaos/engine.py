@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.qdrant.plan import LIVE, Point, Vector
+from infra.qdrant.conditions import LIVE
+from infra.qdrant.plan import Point, Vector
 from infra.qdrant.shard import Shard
 
 FINGERPRINT, SIZE = "chaos", 128

@@ -9,7 +9,8 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
-from infra.qdrant.plan import META, VECTOR, Vector
+from infra.qdrant.conditions import META
+from infra.qdrant.plan import VECTOR, Vector
 from tests.chaos.engine import FLUSH, LOAD, OPTIMIZE, WRITE, Notes, identity, open_shard, vector_of
 from tests.chaos.parts import Process
 from tests.chaos.scenario import Report, Scenario, Size

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from consumers.points import point_id
 from infra.kafka import Record, read_to_end
-from infra.qdrant.plan import LIVE
+from infra.qdrant.conditions import LIVE
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic

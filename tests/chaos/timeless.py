@@ -6,5 +6,5 @@ from consumers import query
 from lookstream import main
 
 if __name__ == "__main__":
-    with patch.object(query, "_split", lambda searches, *_: ([], list(searches))):
+    with patch.object(query, "split", lambda searches, *_: ([], list(searches))):
         main()

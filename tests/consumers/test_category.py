@@ -15,9 +15,9 @@ from consumers.sight import Sight
 from consumers.vision.look import Eyes, Look
 from infra.qdrant.plan import Found, Index
 from schemas.envelope import Event
+from schemas.filters import Filters
 from schemas.items import InlineImage, ItemFacts, ItemPatched
 from schemas.outcomes import ItemIndexed
-from schemas.searches import Filters
 from schemas.topics import ITEM_OUTCOMES
 from tests.consumers.flags import items, portrait, search
 

@@ -15,7 +15,7 @@ from consumers.vision.look import Eyes, Look
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
 from schemas.failures import Failure
-from schemas.searches import INTENTS, Weights
+from schemas.ranking import INTENTS, Weights
 from tests.consumers.flags import items, portrait, search
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from consumers.curves import (
     calibration_of,
     stacked,
 )
-from schemas.searches import INTENTS, Weights
+from schemas.ranking import INTENTS, Weights
 
 OBJECT = Weights(object=1)
 scores = st.lists(st.floats(-1, 1), min_size=1, max_size=30)

@@ -16,6 +16,7 @@ from infra.kafka import Record
 from infra.qdrant.plan import Index, SearchPlan
 from schemas.envelope import Event
 from schemas.failures import Code, Rejected, TryLater
+from schemas.filters import Filters
 from schemas.items import (
     FileImage,
     ImageRef,
@@ -26,7 +27,7 @@ from schemas.items import (
     ItemUpserted,
 )
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
-from schemas.searches import Filters, Hit
+from schemas.searches import Hit
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.failures import Code, Rejected, Unavailable
+from schemas.filters import Filters
 from schemas.items import InlineImage, ItemUpserted
-from schemas.searches import Crop, Filters, SearchRequest, SearchResult
+from schemas.searches import Crop, SearchRequest, SearchResult
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.qdrant.plan import AnyOf, EncoderDiffers, Found, Index, Patch, Point, SearchPlan
+from infra.qdrant.conditions import AnyOf
+from infra.qdrant.plan import EncoderDiffers, Found, Index, Patch, Point, SearchPlan
+from schemas.filters import Filters
 from schemas.items import revision_at
-from schemas.searches import Filters
 
 FINGERPRINT, SIZE = "test-encoder", 8
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 import math
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.candidates import Wanted, gather
 from infra.qdrant.plan import Index, Point, SearchPlan, Vector
 from infra.qdrant.stored import version_of
+from schemas.filters import Filters
 from schemas.items import revision_at
-from schemas.searches import Filters
 
 SIZE = 8
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -74,7 +76,7 @@ def some(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
 
 
 @st.composite
-def some_filters(draw: st.DrawFn) -> Filters:
+def some_filters(draw: st.DrawFn, least: int = 0) -> Filters:
     low, high = sorted(draw(st.tuples(st.sampled_from(PRICES), st.sampled_from(PRICES))))
     start, end = sorted(draw(st.lists(st.sampled_from(MOMENTS), min_size=2, max_size=2, unique=True)))
     every = {
@@ -92,7 +94,7 @@ def some_filters(draw: st.DrawFn) -> Filters:
         "created_before": end,
         "exclude_items": draw(some("0", "1", "2")),
     }
-    names = draw(st.sets(st.sampled_from(sorted(every)), max_size=3))
+    names = draw(st.sets(st.sampled_from(sorted(every)), min_size=least, max_size=3))
     return Filters.model_validate({name: every[name] for name in names})
 
 
@@ -117,13 +119,21 @@ def passes(facts: dict[str, Any], wanted: Filters) -> bool:
     )
 
 
+def admits(wanted: SearchPlan, facts: dict[str, Any]) -> bool:
+    """Whether a point with these facts may be a hit."""
+    some_of = not wanted.any_of or any(passes(facts, filters) for filters in wanted.any_of)
+    return (
+        passes(facts, wanted.filters) and some_of and not any(passes(facts, filters) for filters in wanted.none_of)
+    )
+
+
 def expected(points: Sequence[Point], wanted: SearchPlan) -> list[tuple[str, float]]:
     """Ids and scores by brute force: newest wins, best picture of each item, best first."""
     stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
     scored = [
         (str(each.payload["item"]), float(each.vector @ wanted.vector), each.id)
         for each in stored.values()
-        if each.vector is not None and passes(dict(each.payload), wanted.filters)
+        if each.vector is not None and admits(wanted, dict(each.payload))
     ]
     best = [max(group)[1:] for _item, group in groupby(sorted(scored), key=lambda row: row[0])]
     ranked = [(id_, score) for score, id_ in sorted(best, reverse=True)]
@@ -132,23 +142,61 @@ def expected(points: Sequence[Point], wanted: SearchPlan) -> list[tuple[str, flo
     ]
 
 
+def lists_of_filters() -> st.SearchStrategy[tuple[Filters, ...]]:
+    """None, or one or two filters that each ask for something; only what `Filters` writes down is something."""
+    return st.lists(some_filters(1).filter(lambda one: one != Filters()), max_size=2).map(tuple)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     filters=st.lists(some_filters(), min_size=1, max_size=3),
     limit=st.integers(1, 12),
     min_score=st.one_of(st.none(), st.floats(-2, 2)),
+    any_of=lists_of_filters(),
+    none_of=lists_of_filters(),
 )
 def test_every_engine_answers_as_brute_force_does(
-    index: Index, seed: int, filters: list[Filters], limit: int, min_score: float | None
+    index: Index,
+    seed: int,
+    filters: list[Filters],
+    limit: int,
+    min_score: float | None,
+    any_of: tuple[Filters, ...],
+    none_of: tuple[Filters, ...],
 ) -> None:
     tenant = f"t{uuid.uuid4().hex}"
     points = catalogue(tenant, seed)
     query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
-    plans = [SearchPlan(query, tenant, wanted, limit=limit, min_score=min_score) for wanted in filters]
+    plans = [SearchPlan(query, tenant, wanted, any_of, none_of, limit, min_score) for wanted in filters]
     index.upsert(points)
     for wanted, found in zip(plans, index.search(plans), strict=True):
         model = expected(points, wanted)
         assert [hit.id for hit in found] == [id_ for id_, _ in model]
         assert [hit.score for hit in found] == pytest.approx([score for _, score in model], abs=1e-4)
+    index.remove({each.id: 2**53 for each in points})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    field=st.sampled_from([None, "brand", "creator"]),
+    size=st.integers(1, 3),
+    count=st.integers(1, 6),
+)
+def test_groups_are_cut_and_pages_filled_on_every_engine_as_brute_force_does(
+    index: Index, seed: int, field: str | None, size: int, count: int
+) -> None:
+    tenant = f"t{uuid.uuid4().hex}"
+    points = catalogue(tenant, seed)
+    query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
+    index.upsert(points)
+    [found] = gather(index, [SearchPlan(query, tenant)], [Wanted(count, field, size)])
+    facts = {each.id: each.payload for each in points}
+    taken, kept = Counter[object](), list[str]()
+    for id_, _ in expected(points, SearchPlan(query, tenant, limit=100)):
+        group = facts[id_].get(field or "", id_)
+        taken[group] += 1
+        kept += [id_] if field is None or taken[group] <= size else []
+    assert [hit.id for hit in found][:count] == kept[:count]
     index.remove({each.id: 2**53 for each in points})

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from consumers.evaluation.merchant_colours import MERCHANT_COLOURS, colour_named
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 
 @pytest.mark.parametrize(

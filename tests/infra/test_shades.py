@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infra.qdrant.shades import SIDE, cell_of, lab_of, shades_asked, shades_of
-from schemas.searches import Filters, Swatch
+from schemas.filters import Filters
+from schemas.searches import Swatch
 
 HALF_DIAGONAL = math.sqrt(3) * SIDE / 2
 

@@ -6,7 +6,8 @@ import pytest
 
 from infra.console import BadInput
 from producers.filters import parse_crop, parse_filters
-from schemas.searches import Crop, Filters
+from schemas.filters import Filters
+from schemas.searches import Crop
 
 
 def test_every_filter_is_understood() -> None:

@@ -18,8 +18,10 @@ from infra.kafka import Record, TopicReader
 from infra.settings import Kafka
 from producers.commands import app
 from schemas.envelope import from_bytes
+from schemas.filters import Filters
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted
-from schemas.searches import Hit, Likely, SearchRequest, SearchResult
+from schemas.ranking import Boosts
+from schemas.searches import Explained, Hit, Likely, SearchRequest, SearchResult
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +180,45 @@ def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture:
         assert sheet.format == "PNG"
 
 
+def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
+    here: Path, answer: Answering, picture: bytes
+) -> None:
+    seen: list[SearchRequest] = []
+
+    def note(asked: SearchRequest) -> list[SearchResult]:
+        seen.append(asked)
+        return hits_of(asked)
+
+    words = (
+        "search a.png a.png item:1 item:2 --unlike 3 --not brand=Acme --not category=Bags --any tag=new "
+        "--any price=..5 --offset 20 --collapse brand --group-size 2 --diversity 0.3 --boost recency=0.1 "
+        "--boost half_life_days=7 --explain"
+    )
+    with answer(note):
+        assert run(*words.split()).exit_code == 0
+    [asked] = seen
+    shown = InlineImage(data=picture)
+    assert (asked.image, asked.more_images, asked.like, asked.unlike) == (shown, (shown,), ("1", "2"), ("3",))
+    assert asked.none_of == (Filters(brand=("Acme",)), Filters(category=("Bags",)))
+    assert asked.any_of == (Filters(tags=("new",)), Filters(price_max=5))
+    assert (asked.offset, asked.collapse, asked.group_size, asked.diversity) == (20, "brand", 2, 0.3)
+    assert asked.boosts == Boosts(recency=0.1, half_life_days=7)
+    assert asked.explain
+
+
+def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None:
+    def explain(asked: SearchRequest) -> list[SearchResult]:
+        [result] = hits_of(asked)
+        told = Explained(object=0.95, style=0.12, colour=0.81, recency=0.07)
+        hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.07})
+        return [result.model_copy(update={"hits": (hit,), "more": True})]
+
+    with answer(explain):
+        shown = run("search", "a.png", "--explain").stdout
+    for part in ("object", "0.95", "0.12", "0.81", "+0.07", "1 hit, and more in"):
+        assert part in shown
+
+
 @pytest.mark.parametrize(("status", "code"), [("no_match", 0), ("rejected", 1), ("expired", 1), ("unavailable", 1)])
 def test_the_exit_code_tells_whether_there_was_an_answer(
     here: Path, answer: Answering, status: str, code: int
@@ -200,6 +241,14 @@ def test_the_exit_code_tells_whether_there_was_an_answer(
         ("search item:7 --crop 0,0,1,1", "`crop` needs `image`"),
         ("search a.png --crop 0,0,2,2", "--crop"),
         ("search a.png --intent nice", "nice"),
+        ("search a.png --boost speed=1", "there is no boost `speed`"),
+        ("search a.png --boost recency=soon", "soon is no number"),
+        ("search a.png --boost recency=1", "`recency`"),
+        ("search a.png --boost price=0.1", "needs `near_price`"),
+        ("search a.png --not size=7", "--not size=7"),
+        ("search item:7 --unlike 7", "resemble and not resemble"),
+        ("search a.png --offset 95 --diversity 0.5", "pages end at 100"),
+        ("search a.png --group-size 2", "`group_size` needs `collapse`"),
         ("search a.png --top-k 0", "--top-k"),
         ("search s3://x", "`bucket`"),
         ("search item:7 --tenant a/b", "`tenant`"),

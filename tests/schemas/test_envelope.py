@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.envelope import BODIES, Body, Event, from_bytes, from_record, to_bytes, to_headers
 from schemas.failures import Code, Rejected
+from schemas.filters import Filters
 from schemas.items import (
     MAX_REVISION,
     FileImage,
@@ -19,7 +20,8 @@ from schemas.items import (
     UrlImage,
     revision_at,
 )
-from schemas.searches import INTENTS, Crop, Filters, SearchRequest
+from schemas.ranking import INTENTS
+from schemas.searches import Crop, SearchRequest
 
 images = st.one_of(
     st.binary(min_size=1, max_size=50).map(lambda data: InlineImage(data=data)),
@@ -141,7 +143,7 @@ def test_a_search_asks_exactly_one_question() -> None:
     image = UrlImage(url="https://a.example/b")
     assert SearchRequest(request_id="r", image=image).item_id is None
     for bad in ({}, {"image": image, "item_id": "a"}, {"item_id": "a", "crop": Crop(x=0, y=0, w=1, h=1)}):
-        with pytest.raises(ValueError, match=r"give either|needs `image`"):
+        with pytest.raises(ValueError, match=r"give either|nothing to search by|needs `image`"):
             SearchRequest.model_validate({"request_id": "r", **bad})
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from consumers.vision.colour import COLOUR_SIZE, Colours
 from consumers.vision.lab import ciede2000, to_lab
-from schemas.searches import ColourName
+from schemas.filters import ColourName
 
 PAIRS = [
     ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),

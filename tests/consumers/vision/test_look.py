@@ -17,7 +17,8 @@ from consumers.vision.focus import MIDDLE, Box
 from consumers.vision.look import Eyes, Look, Shown, look_size, weighted
 from infra.encoder.grid import GridEncoder
 from schemas.failures import Code, Rejected
-from schemas.searches import INTENTS, Crop, Weights
+from schemas.ranking import INTENTS, Weights
+from schemas.searches import Crop
 
 Encode = Callable[..., bytes]
 

@@ -1,0 +1,167 @@
+"""Finding: what searches come to, once it is known what they look for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from consumers.answers import Findings
+from consumers.candidates import Wanted, gather
+from consumers.category import VOTERS, WEIGHTS, vote, voters_for
+from consumers.confidence import Confidence
+from consumers.curves import Curve, Floats
+from consumers.points import hit
+from consumers.ranking import Terms, boosted, terms_of, varied
+from consumers.search import Search
+from infra.qdrant.plan import Found, Index, SearchPlan, Vector
+from schemas.filters import Filters
+from schemas.searches import REARRANGED, Explained, Hit, SearchRequest
+
+SMALL_PART_EFFORT, EFFORT = 512, 128
+"""hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The hits of one page in their order, what boosts added to each, and whether there are more."""
+
+    found: Sequence[Found]
+    terms: Mapping[str, Terms]
+    more: bool
+
+
+class Finder:
+    """Finds the hits of searches by their looks."""
+
+    def __init__(self, index: Index, confidence: Confidence) -> None:
+        self._index = index
+        self._confidence = confidence
+
+    def find(self, searches: Sequence[Search], now: datetime) -> list[Findings]:
+        """What each search comes to; those whose own hits are no fair vote on the category ask for one beside."""
+        if not searches:
+            return []
+        ask = [s for s in searches if not _votes(s.request)]
+        plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in ask]
+        wanted = [_candidates(s.request) for s in searches] + [Wanted(VOTERS) for _ in ask]
+        found = gather(self._index, plans, wanted)
+        votes = dict(zip((s.event.id for s in ask), found[len(searches) :], strict=True))
+        looks = self._looks(searches, found)
+        return [
+            self._judged(s, points, votes.get(s.event.id, points), looks, now)
+            for s, points in zip(searches, found[: len(searches)], strict=True)
+        ]
+
+    def _looks(self, searches: Sequence[Search], found: Sequence[Sequence[Found]]) -> Mapping[str, Vector]:
+        """The looks of the hits that are to be compared or explained."""
+        asked = [
+            points
+            for s, points in zip(searches, found[: len(searches)], strict=True)
+            if s.request.explain or s.request.diversity > 0
+        ]
+        ids = {point.id for points in asked for point in points}
+        return self._index.vectors(list(ids)) if ids else {}
+
+    def _judged(
+        self,
+        search: Search,
+        points: Sequence[Found],
+        voters: Sequence[Found],
+        looks: Mapping[str, Vector],
+        now: datetime,
+    ) -> Findings:
+        request = search.request
+        curve, common = (
+            self._confidence.curve(request.tenant, weights, studio=search.studio)
+            for weights in (request.weighting(), WEIGHTS)
+        )
+        nearest = max((point.score for point in points), default=None)
+        kept = [point for point in points if not request.strict or point.score >= curve.threshold]
+        page = self._page(request, kept, looks, now)
+        known = bool(voters) and voters[0].score >= common.threshold
+        hits = self._hits(search, page, looks, curve)
+        return Findings(
+            hits, vote(voters) if known else (), curve.threshold if curve.cuts else None, nearest, page.more
+        )
+
+    def _page(
+        self, request: SearchRequest, kept: Sequence[Found], looks: Mapping[str, Vector], now: datetime
+    ) -> Page:
+        terms = {point.id: terms_of(point.payload, request.boosts, now) for point in kept}
+        ranked, end = boosted(kept, terms), request.offset + request.top_k
+        if request.is_rearranged:
+            ranked = _groups(request).collapse(ranked)
+        if request.diversity > 0 and (ranked := [point for point in ranked if point.id in looks]):
+            totals = [point.score + terms[point.id].total for point in ranked]
+            likeness = self._likeness(request, np.stack([looks[point.id] for point in ranked]))
+            ranked = [ranked[at] for at in varied(totals, likeness, request.diversity, end + 1)]
+        return Page(ranked[request.offset : end], terms, len(ranked) > end)
+
+    def _likeness(self, request: SearchRequest, looks: Floats) -> Floats:
+        """float32 [n, n]: what each hit would score if another were the query."""
+        weights = request.weighting()
+        return np.stack([self._confidence.parts.weigh(look, weights) for look in looks]) @ looks.T
+
+    def _hits(self, search: Search, page: Page, looks: Mapping[str, Vector], curve: Curve) -> tuple[Hit, ...]:
+        confidences = curve.of(np.array([point.score for point in page.found]))
+        return tuple(
+            hit(
+                point,
+                thumbnail=search.request.thumbnails,
+                confidence=float(confidence),
+                boost=page.terms[point.id].total,
+                explained=self._explained(search, looks.get(point.id), page.terms[point.id]),
+            )
+            for point, confidence in zip(page.found, confidences, strict=True)
+        )
+
+    def _explained(self, search: Search, look: Vector | None, terms: Terms) -> Explained | None:
+        if not search.request.explain or look is None:
+            return None
+        [parts] = self._confidence.parts.cosines(search.seen, look[np.newaxis]).tolist()
+        object_, style, colour = parts
+        return Explained(
+            object=object_,
+            style=style,
+            colour=colour,
+            recency=terms.recency,
+            in_stock=terms.in_stock,
+            price=terms.price,
+        )
+
+    def _vote_plan(self, search: Search) -> SearchPlan:
+        query = self._confidence.parts.weigh(search.seen, WEIGHTS)
+        return voters_for(query, search.request.tenant, search.request.named_items)
+
+    def _plan(self, search: Search) -> SearchPlan:
+        request, weights = search.request, search.request.weighting()
+        excluded = request.filters.exclude_items + request.named_items
+        total = weights.object + weights.style + weights.colour
+        return SearchPlan(
+            vector=self._confidence.parts.weigh(search.seen, weights),
+            tenant=request.tenant,
+            filters=request.filters.model_copy(update={"exclude_items": excluded}),
+            any_of=request.any_of,
+            none_of=request.none_of,
+            min_score=request.min_score,
+            effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
+        )
+
+
+def _candidates(request: SearchRequest) -> Wanted:
+    """What a request needs of the index; boosts and variety choose among all hits, so groups are cut after them."""
+    return Wanted(REARRANGED) if request.is_rearranged else _groups(request)
+
+
+def _groups(request: SearchRequest) -> Wanted:
+    """What a page is made of: one hit more than it shows, to tell whether there are more."""
+    field = None if request.collapse == "item" else request.collapse
+    return Wanted(request.offset + request.top_k + 1, field, request.group_size)
+
+
+def _votes(request: SearchRequest) -> bool:
+    """Whether the hits are the nearest of all, so that those with a given category can vote on the query's."""
+    unfiltered = request.filters == Filters() and not request.any_of and not request.none_of
+    plain = unfiltered and request.min_score is None and request.collapse == "item"
+    return plain and request.top_k + request.offset >= VOTERS and request.weighting() == WEIGHTS

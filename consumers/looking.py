@@ -1,0 +1,96 @@
+"""Looks for searches: of their pictures, and of the indexed items that they name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from consumers.blend import Look, blend
+from consumers.clock import Clock
+from consumers.curves import Parts
+from consumers.points import point_id
+from consumers.search import Search
+from consumers.sight import Sight
+from infra.qdrant.plan import Index, Vector
+from schemas.failures import Code, Failure, Rejected
+from schemas.items import ImageRef
+from schemas.searches import Crop
+
+
+@dataclass
+class _Picture:
+    """One of a search's pictures; the first one counts whole or by its crop."""
+
+    search: Search
+    ref: ImageRef
+    crop: Crop | None
+    looks: list[Look] = field(default_factory=list)
+
+
+class Looks:
+    """Finds what searches search by."""
+
+    def __init__(self, sight: Sight, index: Index, parts: Parts) -> None:
+        self._sight = sight
+        self._index = index
+        self._parts = parts
+
+    def find(self, searches: Sequence[Search], clock: Clock) -> None:
+        """Give every search its look, or its failure; raises Unavailable when the index is away."""
+        pictures = [picture for search in searches for picture in _pictures(search)]
+        known = self._look_up(searches)
+        self._see(pictures, clock)
+        for search in searches:
+            if search.failure is None:
+                mine = [look for picture in pictures if picture.search is search for look in picture.looks]
+                search.look = self._blended(search, mine, known)
+        clock.looked = clock.lap()
+
+    def _look_up(self, searches: Sequence[Search]) -> dict[str, Vector]:
+        """The looks of all named items by point id; a search that names an unknown one has failed."""
+        ids = {_id(search, item): item for search in searches for item in search.request.named_items}
+        found = self._index.vectors(list(ids)) if ids else {}
+        for search in searches:
+            missing = [item for item in search.request.named_items if _id(search, item) not in found]
+            if missing:
+                text = f"item {missing[0]} is not indexed: search by a picture, or index it first"
+                search.failure = Rejected(Code.ITEM_UNKNOWN, text)
+        return found
+
+    def _see(self, pictures: Sequence[_Picture], clock: Clock) -> None:
+        """Fetch and look at the pictures of searches that have not failed."""
+        wanted = [picture for picture in pictures if picture.search.failure is None]
+        fetched = self._sight.fetch([picture.ref for picture in wanted])
+        clock.fetched = clock.lap()
+        there: list[tuple[_Picture, bytes]] = []
+        for picture, got in zip(wanted, fetched, strict=True):
+            if isinstance(got, Failure):
+                picture.search.failure = got
+            else:
+                there.append((picture, got))
+        there = [one for one in there if one[0].search.failure is None]
+        looks = self._sight.look_at([got for _, got in there], [picture.crop for picture, _ in there])
+        for (picture, _), look in zip(there, looks, strict=True):
+            if isinstance(look, Failure):
+                picture.search.failure = look
+            else:
+                picture.looks.append(look.vector)
+                picture.search.studio = look.studio
+
+    def _blended(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> Look:
+        request = search.request
+        like, unlike = ([known[_id(search, item)] for item in items] for items in (request.like, request.unlike))
+        query = list(seen) if request.item_id is None else [known[_id(search, request.item_id)]]
+        return blend(self._parts, query, like, unlike)
+
+
+def _pictures(search: Search) -> list[_Picture]:
+    request = search.request
+    if request.image is None:
+        return []
+    return [
+        _Picture(search, request.image, request.crop),
+        *(_Picture(search, ref, None) for ref in request.more_images),
+    ]
+
+
+def _id(search: Search, item: str) -> str:
+    return point_id(search.request.tenant, item, 0)

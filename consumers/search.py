@@ -1,0 +1,47 @@
+"""A search on its way to its result, and whether there is still time for one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.envelope import Event
+from schemas.failures import Failure
+from schemas.searches import SearchRequest
+
+
+@dataclass
+class Search:
+    """One request on its way to its result."""
+
+    event: Event
+    request: SearchRequest
+    look: NDArray[np.float32] | None = None
+    studio: bool = False
+    failure: Failure | None = None
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """The look; only for searches that have not failed."""
+        if self.look is None:
+            raise ValueError("a search without a look cannot be planned")
+        return self.look
+
+    def seconds_left(self, now: datetime) -> float:
+        """Until the deadline; negative when it has passed."""
+        return self.request.deadline_ms / 1000 - (now - self.event.time).total_seconds()
+
+    def is_late(self, now: datetime, needed: float) -> bool:
+        """Whether an answer in `needed` seconds would be too late.
+
+        With half of its time left a request is tried in any case: one slow batch must not end all that follow.
+        """
+        return self.seconds_left(now) <= min(needed, self.request.deadline_ms / 2000)
+
+
+def split(searches: Sequence[Search], now: datetime, needed: float = 0) -> tuple[list[Search], list[Search]]:
+    """Those that are too late for an answer in `needed` seconds, and those in time."""
+    late = [search for search in searches if search.is_late(now, needed)]
+    return late, [search for search in searches if not search.is_late(now, needed)]

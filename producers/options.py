@@ -1,0 +1,133 @@
+"""What the commands that put events in are told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
+Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
+Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
+ImageRoot = Annotated[
+    str | None,
+    typer.Option(
+        help="Where relative picture paths lead: a folder, whose pictures then travel inside the events, or a "
+        "name of LOOKSTREAM_IMAGES_ROOTS, whose paths alone do.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class CatalogOptions:
+    """What `ingest catalog` is told."""
+
+    file: File
+    map: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=COLUMN", help="Another column than Google's for a field.", show_default=False),
+    ] = None
+    image_root: ImageRoot = None
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 code of prices that name none.", show_default=False)
+    ] = None
+    limit: Limit = None
+    tenant: Tenant = "default"
+
+
+@dataclass(frozen=True)
+class SocialOptions:
+    """What `ingest social` is told."""
+
+    file: File
+    image_root: ImageRoot = None
+    limit: Limit = None
+    tenant: Tenant = "default"
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """What `delete` is told."""
+
+    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
+    tenant: Tenant = "default"
+    source: Annotated[Literal["catalog", "social"], typer.Option(help="Where the items came from.")] = "catalog"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What `search` is told."""
+
+    query: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|URL|item:ID...",
+            help="What to search by: pictures of one thing, their addresses, or items; beside pictures, items are "
+            "what hits shall resemble too.",
+            show_default=False,
+        ),
+    ]
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H", help="Search by this part, in fractions of the picture.", show_default=False
+        ),
+    ] = None
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="Return this many items at most.")] = 10
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What hits must satisfy, as category=Shoes, colour=red, price=10..50, in_stock=true or "
+            "created=2026-01-01..; values of one name are alternatives.",
+            show_default=False,
+        ),
+    ] = None
+    any: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Hits must satisfy one of these at least; as --filter.", show_default=False
+        ),
+    ] = None
+    not_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not", metavar="NAME=VALUE", help="Hits must satisfy none of these; as --filter.", show_default=False
+        ),
+    ] = None
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="An item that hits shall not resemble.", show_default=False),
+    ] = None
+    offset: Annotated[int, typer.Option(min=0, max=900, help="Leave out so many of the best: another page.")] = 0
+    collapse: Annotated[
+        Literal["item", "brand", "creator"], typer.Option(help="Of each, --group-size hits at most.")
+    ] = "item"
+    group_size: Annotated[int, typer.Option(min=1, max=10, help="Hits of one brand or creator.")] = 1
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="0: the best hits; towards 1: hits less like each other.")
+    ] = 0
+    boost: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What moves hits up, 0.2 at most each: recency=0.1 with half_life_days=30, in_stock=0.1, or "
+            "price=0.1 with near_price=20, price_spread=5 and currency=EUR.",
+            show_default=False,
+        ),
+    ] = None
+    explain: Annotated[bool, typer.Option("--explain", help="Tell what each score is made of.")] = False
+    intent: Annotated[
+        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
+    ] = "similar"
+    min_score: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
+    ] = None
+    best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
+    tenant: Tenant = "default"
+    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write query and hits to this PNG file.", show_default=False)
+    ] = None

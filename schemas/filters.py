@@ -1,0 +1,62 @@
+"""Filters: what a hit must satisfy."""
+
+import re
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from schemas.items import ItemId, Name, Source
+from schemas.model import Model
+
+ColourName = Literal[
+    "black", "white", "grey", "red", "orange", "yellow", "green", "teal",
+    "blue", "navy", "purple", "pink", "brown", "beige",
+]  # fmt: skip
+DEFAULT_DISTANCE = 10
+"""How far a colour may lie from one asked for by its hex code, unless the filter says."""
+COLOUR_PATTERN = rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$"
+
+
+def _known_colour(colour: str) -> str:
+    if re.fullmatch(COLOUR_PATTERN, colour) is None:
+        names = ", ".join(get_args(ColourName))
+        raise ValueError(f"a colour is one of {names}, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40")
+    return colour
+
+
+ColourFilter = Annotated[
+    str,
+    AfterValidator(_known_colour),
+    Field(
+        json_schema_extra={"pattern": COLOUR_PATTERN},
+        description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
+        f"(CIE76; {DEFAULT_DISTANCE} unless given) from a swatch with a tenth of the picture or more",
+    ),
+]
+
+
+class Filters(Model):
+    """What a hit must satisfy. Values of one field are alternatives; fields are all required."""
+
+    source: tuple[Source, ...] = Field((), max_length=2, description="Any of these sources")
+    category: tuple[Name, ...] = Field((), max_length=50, description="Any of these categories")
+    brand: tuple[Name, ...] = Field((), max_length=50, description="Any of these brands")
+    creator: tuple[Name, ...] = Field((), max_length=50, description="Any of these creators")
+    colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Any of these colours")
+    tags: tuple[Name, ...] = Field((), max_length=50, description="Any of these tags")
+    in_stock: bool | None = Field(None, description="Only items that are (true) or are not (false) in stock")
+    price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
+    price_max: float | None = Field(None, ge=0, description="Highest price, inclusive, in `currency`")
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices")
+    created_after: AwareDatetime | None = Field(None, description="Created at or after this time, RFC 3339")
+    created_before: AwareDatetime | None = Field(None, description="Created before this time, RFC 3339")
+    exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")
+
+    @model_validator(mode="after")
+    def _ranges_hold_something(self) -> Self:
+        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
+            raise ValueError("price_min is above price_max: nothing can match, swap them")
+        after, before = self.created_after, self.created_before
+        if after is not None and before is not None and after >= before:
+            raise ValueError("created_after is not before created_before: nothing can match, swap them")
+        return self

@@ -1,0 +1,63 @@
+"""A search that makes no sense is refused with a sentence; every other one stands."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.envelope import describe
+from schemas.searches import SearchRequest
+
+PICTURE = {"kind": "url", "url": "https://shop.example/a.png"}
+NEAR = {"price": 0.1, "near_price": 20, "price_spread": 5, "currency": "EUR"}
+
+
+def ask(**fields: Any) -> SearchRequest:
+    return SearchRequest.model_validate({"request_id": "q", **fields}, strict=False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image": PICTURE},
+        {"item_id": "a"},
+        {"like": ["a", "b"]},
+        {"image": PICTURE, "more_images": [PICTURE] * 7, "like": ["a"], "unlike": ["b"]},
+        {"item_id": "a", "any_of": [{"brand": ["Acme"]}, {"price_max": 5}], "none_of": [{"category": ["Bags"]}]},
+        {"item_id": "a", "offset": 900, "top_k": 100},
+        {"item_id": "a", "offset": 90, "top_k": 10, "diversity": 0.5, "boosts": NEAR},
+        {"item_id": "a", "collapse": "brand", "group_size": 3},
+    ],
+    ids=str,
+)
+def test_searches_that_make_sense(fields: dict[str, Any]) -> None:
+    ask(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "nothing to search by"),
+        ({"unlike": ["a"]}, "nothing to search by"),
+        ({"image": PICTURE, "item_id": "a"}, "one of the two"),
+        ({"item_id": "a", "more_images": [PICTURE]}, "`more_images` needs `image`"),
+        ({"item_id": "a", "crop": {"x": 0, "y": 0, "w": 0.5, "h": 0.5}}, "`crop` needs `image`"),
+        ({"like": ["a"], "unlike": ["a"]}, "resemble and not resemble one item: a"),
+        ({"item_id": "a", "unlike": ["a"]}, "resemble and not resemble one item: a"),
+        ({"item_id": "a", "none_of": [{}]}, "is empty, so everything satisfies it"),
+        ({"item_id": "a", "any_of": [{"brand": ["Acme"]}, {}]}, "is empty, so everything satisfies it"),
+        ({"item_id": "a", "group_size": 2}, "`group_size` needs `collapse`"),
+        ({"item_id": "a", "offset": 95, "diversity": 0.1}, "pages end at 100"),
+        ({"item_id": "a", "offset": 95, "boosts": {"in_stock": 0.1}}, "pages end at 100"),
+        ({"item_id": "a", "offset": 901}, "offset"),
+        ({"item_id": "a", "boosts": {"recency": 0.3}}, "recency"),
+        ({"item_id": "a", "boosts": {"price": 0.1}}, "needs `near_price`, `price_spread` and `currency`"),
+        ({"item_id": "a", "boosts": {**NEAR, "currency": None}}, "needs `near_price`"),
+        ({"item_id": "a", "boosts": {"near_price": 5}}, "weigh it"),
+    ],
+    ids=str,
+)
+def test_searches_that_make_no_sense_say_why(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ask(**fields)
+    assert said in describe(refused.value)
