@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consumers.worker import Sink
 from infra.kafka import Record
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.failures import Failure, Unavailable
-from schemas.searches import Hit, Likely, SearchRequest, SearchResult, SearchTimes
+from schemas.filters import Filters
+from schemas.searches import Hit, Likely, SearchRequest, SearchResult, SearchTimes, Swatch
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
 
 ANONYMOUS = "unknown"
@@ -23,13 +24,16 @@ def everywhere(_topic: str, _partition: int | None) -> bool:
 @dataclass(frozen=True)
 class Findings:
     """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that;
-    `more` tells whether there are hits beyond this page."""
+    `more` tells whether there are hits beyond this page, `added` and `relaxed` what understanding did."""
 
     hits: tuple[Hit, ...] = ()
     categories: tuple[Likely, ...] = ()
     threshold: float | None = None
     nearest: float | None = None
     more: bool = False
+    palette: tuple[Swatch, ...] = ()
+    added: Filters = field(default_factory=Filters)
+    relaxed: Filters = field(default_factory=Filters)
 
 
 class Answers:
@@ -48,6 +52,10 @@ class Answers:
             hits=findings.hits,
             more=findings.more,
             categories=findings.categories,
+            crop=request.crop,
+            palette=findings.palette,
+            added=_unless_empty(findings.added),
+            relaxed=_unless_empty(findings.relaxed),
             threshold=findings.threshold,
             message=None if findings.hits else _nothing(findings),
             weights=request.weighting(),
@@ -103,6 +111,10 @@ def reply_topic(headers: Mapping[str, str]) -> str:
     """Where the answer to a request goes, by its headers: the common topic unless another is allowed."""
     wanted = headers.get(REPLY_TO, SEARCH_RESULTS)
     return wanted if re.fullmatch(REPLY_TO_PATTERN, wanted) else SEARCH_RESULTS
+
+
+def _unless_empty(filters: Filters) -> Filters | None:
+    return None if filters == Filters() else filters
 
 
 def _partition(headers: Mapping[str, str]) -> int | None:

@@ -1,7 +1,7 @@
 """Finding: what searches come to, once it is known what they look for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -14,9 +14,10 @@ from consumers.curves import Curve, Floats
 from consumers.points import hit
 from consumers.ranking import Terms, boosted, terms_of, varied
 from consumers.search import Search
+from consumers.understanding import NO_GUESS, guess, too_few
 from infra.qdrant.plan import Found, Index, SearchPlan, Vector
 from schemas.filters import Filters
-from schemas.searches import REARRANGED, Explained, Hit, SearchRequest
+from schemas.searches import REARRANGED, Explained, Hit, Likely, SearchRequest
 
 SMALL_PART_EFFORT, EFFORT = 512, 128
 """hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""
@@ -39,58 +40,80 @@ class Finder:
         self._confidence = confidence
 
     def find(self, searches: Sequence[Search], now: datetime) -> list[Findings]:
+        """What each search comes to; what was added to its filters is taken back while too little is found."""
+        self._guess([s for s in searches if s.request.understand == "auto"])
+        findings = self._find(searches, now)
+        while again := [
+            at for at, s in enumerate(searches) if s.guess.narrows and too_few(s.request, len(findings[at].hits))
+        ]:
+            for at in again:
+                searches[at].guess = searches[at].guess.relax()
+            better = self._find([searches[at] for at in again], now)
+            for at, found in zip(again, better, strict=True):
+                findings[at] = found
+        return findings
+
+    def _guess(self, searches: Sequence[Search]) -> None:
+        """Find out what these searches probably show, and what to make of it."""
+        voters = self._index.search([self._vote_plan(s) for s in searches]) if searches else []
+        for search, found in zip(searches, voters, strict=True):
+            search.likely = self._likely(search, found)
+            search.guess = guess(search.request, search.likely, search.palette)
+
+    def _find(self, searches: Sequence[Search], now: datetime) -> list[Findings]:
         """What each search comes to; those whose own hits are no fair vote on the category ask for one beside."""
         if not searches:
             return []
-        ask = [s for s in searches if not _votes(s.request)]
+        ask = [s for s in searches if s.likely is None and not _votes(s.request)]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in ask]
-        wanted = [_candidates(s.request) for s in searches] + [Wanted(VOTERS) for _ in ask]
+        wanted = [_candidates(s) for s in searches] + [Wanted(VOTERS) for _ in ask]
         found = gather(self._index, plans, wanted)
         votes = dict(zip((s.event.id for s in ask), found[len(searches) :], strict=True))
+        for s, points in zip(searches, found[: len(searches)], strict=True):
+            if s.likely is None:
+                s.likely = self._likely(s, votes.get(s.event.id, points))
         looks = self._looks(searches, found)
-        return [
-            self._judged(s, points, votes.get(s.event.id, points), looks, now)
-            for s, points in zip(searches, found[: len(searches)], strict=True)
-        ]
+        return [self._judged(s, points, looks, now) for s, points in zip(searches, found, strict=False)]
+
+    def _likely(self, search: Search, voters: Sequence[Found]) -> tuple[Likely, ...]:
+        """What a search probably shows; nothing when even the nearest voter is as far as pictures of nothing."""
+        curve = self._confidence.curve(search.request.tenant, WEIGHTS, studio=search.studio)
+        return vote(voters) if voters and voters[0].score >= curve.threshold else ()
 
     def _looks(self, searches: Sequence[Search], found: Sequence[Sequence[Found]]) -> Mapping[str, Vector]:
         """The looks of the hits that are to be compared or explained."""
         asked = [
             points
-            for s, points in zip(searches, found[: len(searches)], strict=True)
+            for s, points in zip(searches, found, strict=False)
             if s.request.explain or s.request.diversity > 0
         ]
         ids = {point.id for points in asked for point in points}
         return self._index.vectors(list(ids)) if ids else {}
 
     def _judged(
-        self,
-        search: Search,
-        points: Sequence[Found],
-        voters: Sequence[Found],
-        looks: Mapping[str, Vector],
-        now: datetime,
+        self, search: Search, points: Sequence[Found], looks: Mapping[str, Vector], now: datetime
     ) -> Findings:
         request = search.request
-        curve, common = (
-            self._confidence.curve(request.tenant, weights, studio=search.studio)
-            for weights in (request.weighting(), WEIGHTS)
-        )
-        nearest = max((point.score for point in points), default=None)
+        curve = self._confidence.curve(request.tenant, request.weighting(), studio=search.studio)
         kept = [point for point in points if not request.strict or point.score >= curve.threshold]
-        page = self._page(request, kept, looks, now)
-        known = bool(voters) and voters[0].score >= common.threshold
-        hits = self._hits(search, page, looks, curve)
+        page = self._page(search, kept, looks, now)
         return Findings(
-            hits, vote(voters) if known else (), curve.threshold if curve.cuts else None, nearest, page.more
+            hits=self._hits(search, page, looks, curve),
+            categories=search.likely or (),
+            threshold=curve.threshold if curve.cuts else None,
+            nearest=max((point.score for point in points), default=None),
+            more=page.more,
+            palette=search.palette,
+            added=search.guess.added(),
+            relaxed=search.guess.given_up(),
         )
 
-    def _page(
-        self, request: SearchRequest, kept: Sequence[Found], looks: Mapping[str, Vector], now: datetime
-    ) -> Page:
-        terms = {point.id: terms_of(point.payload, request.boosts, now) for point in kept}
-        ranked, end = boosted(kept, terms), request.offset + request.top_k
-        if request.is_rearranged:
+    def _page(self, search: Search, kept: Sequence[Found], looks: Mapping[str, Vector], now: datetime) -> Page:
+        request, end = search.request, search.request.offset + search.request.top_k
+        guessed = search.guess if search.is_rearranged else NO_GUESS
+        terms = {point.id: terms_of(point.payload, request.boosts, now, guessed) for point in kept}
+        ranked = boosted(kept, terms)
+        if search.is_rearranged:
             ranked = _groups(request).collapse(ranked)
         if request.diversity > 0 and (ranked := [point for point in ranked if point.id in looks]):
             totals = [point.score + terms[point.id].total for point in ranked]
@@ -121,14 +144,7 @@ class Finder:
             return None
         [parts] = self._confidence.parts.cosines(search.seen, look[np.newaxis]).tolist()
         object_, style, colour = parts
-        return Explained(
-            object=object_,
-            style=style,
-            colour=colour,
-            recency=terms.recency,
-            in_stock=terms.in_stock,
-            price=terms.price,
-        )
+        return Explained(object=object_, style=style, colour=colour, **asdict(terms))
 
     def _vote_plan(self, search: Search) -> SearchPlan:
         query = self._confidence.parts.weigh(search.seen, WEIGHTS)
@@ -141,7 +157,7 @@ class Finder:
         return SearchPlan(
             vector=self._confidence.parts.weigh(search.seen, weights),
             tenant=request.tenant,
-            filters=request.filters.model_copy(update={"exclude_items": excluded}),
+            filters=search.guess.narrowed(request.filters).model_copy(update={"exclude_items": excluded}),
             any_of=request.any_of,
             none_of=request.none_of,
             min_score=request.min_score,
@@ -149,9 +165,9 @@ class Finder:
         )
 
 
-def _candidates(request: SearchRequest) -> Wanted:
-    """What a request needs of the index; boosts and variety choose among all hits, so groups are cut after them."""
-    return Wanted(REARRANGED) if request.is_rearranged else _groups(request)
+def _candidates(search: Search) -> Wanted:
+    """What a search needs of the index; boosts and variety choose among all hits, so groups are cut after them."""
+    return Wanted(REARRANGED) if search.is_rearranged else _groups(search.request)
 
 
 def _groups(request: SearchRequest) -> Wanted:

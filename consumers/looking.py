@@ -74,6 +74,7 @@ class Looks:
             else:
                 picture.looks.append(look.vector)
                 picture.search.studio = look.studio
+                picture.search.palette = picture.search.palette or look.palette
 
     def _blended(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> Look:
         request = search.request

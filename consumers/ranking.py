@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.understanding import NO_GUESS, Guess
 from infra.qdrant.plan import Found, Payload
 from schemas.items import revision_at
 from schemas.ranking import Boosts
@@ -24,21 +25,24 @@ class Terms:
     recency: float = 0.0
     in_stock: float = 0.0
     price: float = 0.0
+    likely_category: float = 0.0
+    likely_colour: float = 0.0
 
     @property
     def total(self) -> float:
         """All of them."""
-        return self.recency + self.in_stock + self.price
+        return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour
 
 
-def terms_of(payload: Payload, boosts: Boosts, now: datetime) -> Terms:
-    """What boosts add to a hit with this payload: each at most its weight, and nothing where nothing is known."""
-    if boosts == NOTHING:
+def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: Guess = NO_GUESS) -> Terms:
+    """What is added to a hit with this payload: each term at most its weight, nothing where nothing is known."""
+    if boosts == NOTHING and not guess.leans:
         return Terms()
     return Terms(
         boosts.recency * _recency(payload, boosts, now),
         boosts.in_stock * (payload.get("in_stock") == "true"),
         boosts.price * _nearness(payload, boosts),
+        *guess.lean(payload),
     )
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.understanding import NO_GUESS, Guess
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.searches import SearchRequest
+from schemas.searches import REARRANGED, Likely, SearchRequest, Swatch
 
 
 @dataclass
@@ -20,7 +21,18 @@ class Search:
     request: SearchRequest
     look: NDArray[np.float32] | None = None
     studio: bool = False
+    palette: tuple[Swatch, ...] = ()
+    """Colours of its first picture, largest first; none of items."""
+    likely: tuple[Likely, ...] | None = None
+    """What it probably shows; none: the hits are asked."""
+    guess: Guess = NO_GUESS
     failure: Failure | None = None
+
+    @property
+    def is_rearranged(self) -> bool:
+        """Whether its hits come in another order than that of their scores."""
+        near = self.request.offset + self.request.top_k <= REARRANGED
+        return self.request.is_rearranged or (bool(self.guess.leans) and near)
 
     @property
     def seen(self) -> NDArray[np.float32]:

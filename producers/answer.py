@@ -87,6 +87,13 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         console.print(_table(result))
     if result.categories:
         console.print(printable(f"looks like {_likely(result)}"), markup=False, soft_wrap=True)
+    for said, filters in (
+        ("narrowed to", result.added),
+        ("too few hits, so no longer narrowed to", result.relaxed),
+    ):
+        if filters is not None:
+            words = ", ".join((*filters.category, *filters.colours))
+            console.print(printable(f"{said} {words}"), markup=False, soft_wrap=True)
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)

@@ -128,6 +128,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         group_size=options.group_size,
         diversity=options.diversity,
         boosts=parse_boosts(options.boost or []),
+        understand="auto" if options.understand else "off",
         explain=options.explain,
         min_score=options.min_score,
         strict=not options.best_effort,

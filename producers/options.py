@@ -117,6 +117,13 @@ class SearchOptions:
             show_default=False,
         ),
     ] = None
+    understand: Annotated[
+        bool,
+        typer.Option(
+            "--understand",
+            help="Narrow to the likely category (for exact and colour: the colour) when that is sure.",
+        ),
+    ] = False
     explain: Annotated[bool, typer.Option("--explain", help="Tell what each score is made of.")] = False
     intent: Annotated[
         Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")

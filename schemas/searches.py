@@ -72,6 +72,11 @@ class SearchRequest(Model):
         0, ge=0, le=1, description="0: the best hits; towards 1: hits that resemble each other less (MMR)"
     )
     boosts: Boosts = Field(default_factory=Boosts, description="What moves hits up besides their look")
+    understand: Literal["off", "auto"] = Field(
+        "off",
+        description="auto: the likely category, and for exact and colour searches the main colour, become filters "
+        "when sure, else boosts; filters so added are taken back when they leave too few hits",
+    )
     explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
     strict: bool = Field(
@@ -148,6 +153,8 @@ class Explained(Model):
     recency: float = Field(0, ge=0, description="Added for being new")
     in_stock: float = Field(0, ge=0, description="Added for being in stock")
     price: float = Field(0, ge=0, description="Added for its price")
+    likely_category: float = Field(0, ge=0, description="Added for the category that the query probably shows")
+    likely_colour: float = Field(0, ge=0, description="Added for the main colour of the query")
 
 
 class Hit(Model):
@@ -208,6 +215,10 @@ class SearchResult(Model):
     categories: tuple[Likely, ...] = Field(
         (), max_length=3, description="What the picture probably shows, likeliest first"
     )
+    crop: Crop | None = Field(None, description="The part of the picture that was searched by, if not all of it")
+    palette: tuple[Swatch, ...] = Field((), max_length=5, description="Colours of the picture, largest first")
+    added: Filters | None = Field(None, description="Filters that understanding has added")
+    relaxed: Filters | None = Field(None, description="Filters that it had added, and took back: too few hits")
     threshold: float | None = Field(
         None,
         ge=-1,

@@ -153,6 +153,36 @@ def test_an_unknown_item_or_a_broken_picture_among_many_is_named(ask: Any) -> No
     assert broken.status == "rejected"
 
 
+def test_a_sure_category_narrows_the_search_and_is_told(ask: Any) -> None:
+    plain, understood = ask(image=flag(), top_k=12), ask(image=flag(), top_k=12, understand="auto")
+    assert {hit.category for hit in plain.hits} == {"flag", "sign"}
+    assert {hit.category for hit in understood.hits} == {"flag"}
+    assert understood.added.category == ("flag",)
+    assert understood.relaxed is None
+    assert plain.added is None
+
+
+def test_what_was_added_is_taken_back_when_it_leaves_too_few(ask: Any) -> None:
+    result = ask(image=flag(), top_k=12, understand="auto", filters={"brand": ["B1", "B3"]})
+    assert set(ids(result)) == {"i1", "i3"}
+    assert result.added is None
+    assert result.relaxed.category == ("flag",)
+
+
+def test_a_category_that_the_user_named_is_never_replaced(ask: Any) -> None:
+    result = ask(image=flag(), top_k=12, understand="auto", filters={"category": ["sign"]})
+    assert {hit.category for hit in result.hits} == {"sign"}
+    assert result.added is None
+    assert result.relaxed is None
+
+
+def test_the_colours_and_the_crop_of_the_query_are_told(ask: Any) -> None:
+    crop = {"x": 0, "y": 0, "w": 0.5, "h": 0.5}
+    result = ask(image=flag(), crop=crop)
+    assert result.palette[0].name == "red"
+    assert result.crop.model_dump() == crop
+
+
 def test_filters_are_joined_by_any_and_not(ask: Any) -> None:
     some = ask(image=flag(), top_k=12, any_of=[{"brand": ["B1"]}, {"brand": ["B3"]}])
     assert set(ids(some)) == {"i1", "i3"}

@@ -192,7 +192,7 @@ def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
     words = (
         "search a.png a.png item:1 item:2 --unlike 3 --not brand=Acme --not category=Bags --any tag=new "
         "--any price=..5 --offset 20 --collapse brand --group-size 2 --diversity 0.3 --boost recency=0.1 "
-        "--boost half_life_days=7 --explain"
+        "--boost half_life_days=7 --explain --understand"
     )
     with answer(note):
         assert run(*words.split()).exit_code == 0
@@ -203,7 +203,7 @@ def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
     assert asked.any_of == (Filters(tags=("new",)), Filters(price_max=5))
     assert (asked.offset, asked.collapse, asked.group_size, asked.diversity) == (20, "brand", 2, 0.3)
     assert asked.boosts == Boosts(recency=0.1, half_life_days=7)
-    assert asked.explain
+    assert (asked.explain, asked.understand) == (True, "auto")
 
 
 def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None:
@@ -211,11 +211,21 @@ def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None
         [result] = hits_of(asked)
         told = Explained(object=0.95, style=0.12, colour=0.81, recency=0.07)
         hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.07})
-        return [result.model_copy(update={"hits": (hit,), "more": True})]
+        added, relaxed = Filters(category=("Boots",)), Filters(colours=("red",))
+        return [result.model_copy(update={"hits": (hit,), "more": True, "added": added, "relaxed": relaxed})]
 
     with answer(explain):
         shown = run("search", "a.png", "--explain").stdout
-    for part in ("object", "0.95", "0.12", "0.81", "+0.07", "1 hit, and more in"):
+    for part in (
+        "object",
+        "0.95",
+        "0.12",
+        "0.81",
+        "+0.07",
+        "1 hit, and more in",
+        "narrowed to Boots",
+        "no longer narrowed to red",
+    ):
         assert part in shown
 
 
