@@ -89,7 +89,7 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         console.print(printable(f"looks like {_likely(result)}"), markup=False, soft_wrap=True)
     for said, filters in (
         ("narrowed to", result.added),
-        ("too few hits, so no longer narrowed to", result.relaxed),
+        ("too few hits, no longer narrowed to", result.relaxed),
     ):
         if filters is not None:
             words = ", ".join((*filters.category, *filters.colours))

@@ -1,4 +1,4 @@
-"""What a query is taken to mean narrows a search when it is sure, leans it when it is likely, and is given up in turn."""
+"""What a query is taken to mean narrows a search when sure, leans it when likely, and is given up in turn."""
 
 import pytest
 
