@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from consumers.worker import Sink
 from infra.kafka import Record
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
+from schemas.facets import FacetsResult
 from schemas.failures import Failure, Unavailable
 from schemas.filters import Filters
 from schemas.searches import Hit, Likely, SearchRequest, SearchResult, SearchTimes, Swatch
@@ -62,30 +63,30 @@ class Answers:
             encoder=self._encoder,
             times=times,
         )
-        self._send(result, event.extra)
+        self.send(result, event.extra)
 
     def expired(self, event: Event, request: SearchRequest) -> None:
         """The request was taken after its deadline."""
         text = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
-        self._send(SearchResult(request_id=request.request_id, status="expired", message=text), event.extra)
+        self.send(SearchResult(request_id=request.request_id, status="expired", message=text), event.extra)
 
     def unavailable(self, event: Event, request: SearchRequest, why: Unavailable) -> None:
         """The index is away and the deadline is near."""
         text = str(why)[:500]
-        self._send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event.extra)
+        self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event.extra)
 
     def rejected(self, extra: Mapping[str, str], request_id: str, failure: Failure) -> None:
         """The request itself is at fault."""
         message = failure.message[:500]
         result = SearchResult(request_id=request_id, status="rejected", code=failure.code, message=message)
-        self._send(result, extra)
+        self.send(result, extra)
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         """A request that could not be read is answered too, if it says who asked."""
         extra = event.extra if event else texts_of(record)
         self.rejected(extra, request_id_of(extra), failure)
 
-    def _send(self, result: SearchResult, extra: Mapping[str, str]) -> None:
+    def send(self, result: SearchResult | FacetsResult, extra: Mapping[str, str]) -> None:
         """A place that is not allowed, or does not exist, is not followed: the answer goes to the common topic."""
         topic, place = reply_topic(extra), _partition(extra)
         if not self._exists(topic, None):

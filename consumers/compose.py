@@ -22,10 +22,12 @@ from consumers.confidence import SOON, WHENEVER, Confidence
 from consumers.curves import Parts
 from consumers.decoding import Decoders
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
+from consumers.facets import AnswerFacets
 from consumers.hands import Hands, Job
 from consumers.index import IndexItems
 from consumers.lanes import Lanes
 from consumers.query import AnswerSearches
+from consumers.requests import AnswerRequests
 from consumers.settle import Gate, Settler, due_time
 from consumers.sight import Sight
 from consumers.valve import OpenValve, Valve
@@ -146,7 +148,8 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
         answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
-        job = Job(searches.handle, confidence.idle, searches.is_behind, answered.has)
+        requests = AnswerRequests(searches, AnswerFacets(shop.index, answers))
+        job = Job(requests.handle, confidence.idle, searches.is_behind, answered.has)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
         yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))

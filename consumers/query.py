@@ -1,5 +1,6 @@
 """AnswerSearches: each search request gets exactly one result."""
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +12,7 @@ from consumers.clock import Clock, Pace
 from consumers.confidence import Confidence
 from consumers.finding import Finder
 from consumers.looking import Looks
-from consumers.search import Search, split
+from consumers.search import LAST_CHANCE_SECONDS, Search, split
 from consumers.sight import Sight
 from infra.qdrant.plan import Index
 from schemas.envelope import Event
@@ -21,8 +22,8 @@ from schemas.searches import SearchRequest, SearchTimes
 Answer = Callable[[], None]
 """One result, ready to be sent."""
 
-LAST_CHANCE_SECONDS = 1.0
-"""A request with less time left than this is answered `unavailable`, not held."""
+SOON = 1 / 8
+"""Share of the time left that a batch may take: others wait behind it."""
 OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
 
 
@@ -45,8 +46,7 @@ class AnswerSearches:
         started = datetime.now(UTC)
         searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
         late, in_time = split(searches, started, self._pace.longest())
-        in_time.sort(key=lambda search: search.event.time)
-        too_many, in_time = in_time[: -self._at_once], in_time[-self._at_once :]
+        in_time, too_many = self._affordable(in_time, started)
         self._behind = len(late) + len(too_many) > len(in_time)
         try:
             answers = self._found(in_time, started)
@@ -62,16 +62,29 @@ class AnswerSearches:
         for search in too_many:
             self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
         if in_time:
-            self._pace.note((datetime.now(UTC) - started).total_seconds())
+            turns = math.ceil(len(in_time) / self._at_once)
+            self._pace.note((datetime.now(UTC) - started).total_seconds() / turns)
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
 
     def is_behind(self) -> bool:
         """Whether most of the last batch was too late or too much: it is time to take more at once.
 
-        Of a larger batch the newest `at_once` are looked at, until there are no more waiting than that. So the
+        Of a larger batch the newest are looked at, until there are no more waiting than can be done soon. So the
         line stays short, and what is done is done well before its deadline.
         """
         return self._behind
+
+    def _affordable(self, searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:
+        """The newest searches that can be done in a small part of the time that each has left; the others."""
+        newest = sorted(searches, key=lambda search: search.event.time, reverse=True)
+        count = self._at_once
+        while count < len(newest):
+            more = newest[: count + self._at_once]
+            turns = len(more) / self._at_once
+            if turns * self._pace.mean > SOON * min(search.seconds_left(now) for search in more):
+                break
+            count = len(more)
+        return newest[:count], newest[count:]
 
     def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
         """An answer for each; those whose pictures took until their deadline are not searched any more."""
@@ -100,4 +113,4 @@ class AnswerSearches:
 
 
 def _not_a_search() -> Rejected:
-    return Rejected(Code.EVENT_UNKNOWN, "the topic of search requests takes search.request/1")
+    return Rejected(Code.EVENT_UNKNOWN, "the topic of requests takes search.request/1 and facets.request/1")

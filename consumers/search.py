@@ -12,6 +12,9 @@ from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.searches import REARRANGED, Likely, SearchRequest, Swatch
 
+LAST_CHANCE_SECONDS = 1.0
+"""A request with less time left than this is answered `unavailable`, not held."""
+
 
 @dataclass
 class Search:

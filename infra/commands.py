@@ -62,7 +62,7 @@ def embedded_index(port: Annotated[int, typer.Option(help="Port of the loopback 
     from infra.console import plain_errors
     from infra.logs import configure_logs
     from infra.ports import LOOPBACK
-    from infra.qdrant.embedded import IndexBusy, serve
+    from infra.qdrant.owner import IndexBusy, serve
     from infra.running import index_key
     from infra.secrets import redaction
     from infra.settings import read_settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
-from producers.options import CatalogOptions, DeleteOptions, SearchOptions, SocialOptions
+from producers.options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -83,6 +83,33 @@ def search(options: SearchOptions) -> None:
     if options.sheet is not None:
         _write_sheet(options.sheet, " + ".join(options.query), request, result)
     sys.exit(0 if result.status in ("ok", "no_match") else FAILED)
+
+
+@app.command("facets")
+@takes(FacetsOptions)
+def facets(options: FacetsOptions) -> None:
+    """Count the items of each category, colour, brand and source, for the filters of a page."""
+    from infra.running import reach_kafka
+    from infra.settings import read_settings
+    from producers.counting import make_facets_request, show_counts
+    from producers.filters import parse_filters
+    from producers.search import SearchClient
+    from schemas.envelope import to_bytes
+
+    request = make_facets_request(
+        tenant=options.tenant,
+        facets=tuple(options.facet) if options.facet else None,
+        filters=parse_filters(options.filter or []),
+        limit=options.limit,
+        deadline_ms=round(options.deadline * 1000),
+    )
+    with SearchClient(reach_kafka(read_settings())) as client:
+        result = client.count(request)
+    if options.json:
+        sys.stdout.write(to_bytes(result).decode() + "\n")
+    else:
+        show_counts(result)
+    sys.exit(0 if result.status == "ok" else FAILED)
 
 
 def _row_count(file: Path, limit: int | None) -> int:

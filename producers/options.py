@@ -56,6 +56,29 @@ class DeleteOptions:
 
 
 @dataclass(frozen=True)
+class FacetsOptions:
+    """What `facets` is told."""
+
+    facet: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD",
+            help="Count by category, colours, brand, creator, source, tags, in_stock or currency; by the first "
+            "three and source unless said.",
+            show_default=False,
+        ),
+    ] = None
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What is counted; as those of `search`.", show_default=False),
+    ] = None
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Values of each field at most.")] = 20
+    tenant: Tenant = "default"
+    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
+
+
+@dataclass(frozen=True)
 class SearchOptions:
     """What `search` is told."""
 

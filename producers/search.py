@@ -9,6 +9,7 @@ from typing import Self
 from infra.kafka import SOON, EventSink, Record, ReplyReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
+from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Unavailable
 from schemas.searches import SearchRequest, SearchResult
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
@@ -33,12 +34,22 @@ class SearchClient:
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._until: dict[str, float] = {}
-        self._answers: dict[str, SearchResult] = {}
+        self._answers: dict[str, SearchResult | FacetsResult] = {}
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away."""
         self.send([request])
         return self.wait(request.request_id)
+
+    def count(self, request: FacetsRequest) -> FacetsResult:
+        """Send a facets request and wait for its answer; raises as `search` does."""
+        self.send([request])
+        answer = self._await(request.request_id)
+        if not isinstance(answer, FacetsResult):
+            raise NoAnswer(
+                f"request {request.request_id} was answered by a {type(answer).__name__}: send another id"
+            )
+        return answer
 
     def search_all(self, requests: Iterable[SearchRequest], in_flight: int = 16) -> list[SearchResult]:
         """The answers in the order of the requests, of which `in_flight` are on their way at a time."""
@@ -51,7 +62,7 @@ class SearchClient:
             waiting.append(request.request_id)
         return answers + [self.wait(request_id) for request_id in waiting]
 
-    def send(self, requests: Sequence[SearchRequest]) -> None:
+    def send(self, requests: Sequence[SearchRequest | FacetsRequest]) -> None:
         """Queue requests, each to be waited for; the first wait sees to it that they all have left."""
         for request in requests:
             self._sink.send(SEARCH_REQUESTS, request.request_id, self._event(request))
@@ -62,6 +73,12 @@ class SearchClient:
 
         Raises NoAnswer when none came by its deadline and the grace, Unavailable when Kafka did not take it.
         """
+        answer = self._await(request_id)
+        if not isinstance(answer, SearchResult):
+            raise NoAnswer(_other_answer(request_id))
+        return answer
+
+    def _await(self, request_id: str) -> SearchResult | FacetsResult:
         self._sink.flush()
         until = self._until[request_id]
         try:
@@ -86,7 +103,7 @@ class SearchClient:
     ) -> None:
         self.close()
 
-    def _event(self, request: SearchRequest) -> Event:
+    def _event(self, request: SearchRequest | FacetsRequest) -> Event:
         headers = {
             CORRELATION_ID: request.request_id,
             REPLY_TO: self._reply_to,
@@ -102,7 +119,7 @@ class SearchClient:
         if request_id not in self._until:
             return
         body = from_bytes(record.value)
-        if isinstance(body, SearchResult):
+        if isinstance(body, SearchResult | FacetsResult):
             self._answers[request_id] = body
 
 
@@ -111,3 +128,7 @@ def _no_answer(request_id: str, grace_s: float) -> str:
         f"no answer came to search {request_id} by its deadline and {grace_s:g} s of grace: "
         "see that a query worker runs (`lookstream up`), or give it longer with --deadline"
     )
+
+
+def _other_answer(request_id: str) -> str:
+    return f"request {request_id} was answered as one of another kind: give each request an id of its own"

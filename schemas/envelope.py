@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ValidationError
 
 from schemas.audit import DeadLetterReplayed
+from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_REVISION, ItemDeleted, ItemPatched, ItemUpserted, Source, split_item_key
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
@@ -24,6 +25,8 @@ Body = (
     | ItemDeleted
     | SearchRequest
     | SearchResult
+    | FacetsRequest
+    | FacetsResult
     | ItemIndexed
     | ItemRemoved
     | ItemSuperseded
@@ -41,6 +44,8 @@ BODIES: dict[str, type[Body]] = {
     "item.rejected/1": ItemRejected,
     "search.request/1": SearchRequest,
     "search.result/1": SearchResult,
+    "facets.request/1": FacetsRequest,
+    "facets.result/1": FacetsResult,
     "dead_letter.replayed/1": DeadLetterReplayed,
 }
 """Every event that this version reads and writes, by the value of its `schema` field."""

@@ -20,8 +20,8 @@ OUTCOMES = ("item.indexed/1", "item.removed/1", "item.superseded/1", "item.rejec
 EVENTS_OF = {
     CATALOG_ITEMS: ITEM_EVENTS,
     SOCIAL_POSTS: ITEM_EVENTS,
-    SEARCH_REQUESTS: ("search.request/1",),
-    SEARCH_RESULTS: ("search.result/1",),
+    SEARCH_REQUESTS: ("search.request/1", "facets.request/1"),
+    SEARCH_RESULTS: ("search.result/1", "facets.result/1"),
     ITEM_OUTCOMES: OUTCOMES,
     DEAD_LETTERS_AUDIT: ("dead_letter.replayed/1",),
 }

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from infra.kafka.client import Fenced, Record, no_broker
+from infra.kafka.client import ConfigValue, Fenced, Record, no_broker
 from infra.kafka.sink import ONCE, EventSink
 from infra.kafka.source import ends_of
 from infra.settings import Kafka
@@ -16,6 +16,10 @@ TRANSACTION_MS = 10_000
 """A transaction that its worker left open ends after this; until then readers wait behind it."""
 ANSWER_SECONDS = 15.0
 """How long the broker may take for one step of a transaction."""
+STAYS: Mapping[str, ConfigValue] = {"metadata.recovery.strategy": "none"}
+"""A producer that has lost all brokers forgets them and asks the bootstrap servers anew. It may then wait for ever
+for the coordinator of the group, which it has forgotten too, past its own timeout (librdkafka 2.16.0, issues 5456
+and 5511; met after a broker had been frozen for 90 s). One that keeps its brokers goes on."""
 ATTEMPTS = 3
 """Steps whose outcome is unknown are asked for so often; then the worker must start anew, which settles it."""
 
@@ -29,7 +33,7 @@ class TransactionSink:
 
     def __init__(self, kafka: Kafka, name: str) -> None:
         timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
-        self._sink = EventSink(kafka, {**ONCE, **timeouts, "linger.ms": 0, "transactional.id": name})
+        self._sink = EventSink(kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, "transactional.id": name})
         self._name = name
         self._open = False
         self.is_empty = True

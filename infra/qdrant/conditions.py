@@ -59,6 +59,9 @@ class NoneOf:
     groups: "tuple[tuple[Condition, ...], ...]"
 
 
+MAIN_PICTURE = Between("n", at_most=0)
+"""What holds of one point an item, the main picture's: whoever counts those counts items."""
+
 Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf
 
 

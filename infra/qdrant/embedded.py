@@ -1,31 +1,22 @@
-"""The embedded index: one process owns the shard and answers all others over a loopback socket.
+"""The embedded index, for those who ask: one process owns the shard and answers all others over a loopback socket.
 
 Each request is a pickled (method, arguments), sent after both sides have proved that they know the same key.
 """
 
-import fcntl
-import signal
 import socket
 import struct
-import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from infra.qdrant.plan import EncoderDiffers, Found, Index, Patch, Payload, Point, SearchPlan, Vector
+from infra.qdrant.plan import EncoderDiffers, FacetPlan, Found, Patch, Payload, Point, SearchPlan, Vector
 from schemas.failures import Unavailable
 
-MIN_FREE = 256 << 20
-"""Bytes of disk that must be free for a write: twice the engine's write-ahead log, with some room."""
-
 METHODS = frozenset(
-    {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "vectors", "sample", "count"}
-    | {"take_note", "note", "flush"}
+    {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors", "sample"}
+    | {"count", "take_note", "note", "flush"}
 )
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
@@ -34,12 +25,8 @@ Address = tuple[str, int]
 Request = tuple[str, tuple[object, ...]]
 
 
-class IndexBusy(Exception):
-    """Another process owns the folder or the port; the message names it and the remedy."""
-
-
 class EmbeddedIndex:
-    """An Index that asks the process of `serve`; for any number of threads, one at a time.
+    """An Index that asks the process of owner.serve; for any number of threads, one at a time.
 
     It connects when first asked, and again by itself after the engine's process was killed and restarted.
     Asking twice is safe, since every write carries its condition.
@@ -82,6 +69,11 @@ class EmbeddedIndex:
         """Best first for each plan, live points alone, one for each item."""
         found: list[list[Found]] = self._ask("search", list(plans))
         return found
+
+    def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
+        """How many items there are of each value, for each plan."""
+        counts: list[dict[str, int]] = self._ask("facets", list(plans))
+        return counts
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
@@ -166,84 +158,3 @@ def _connect(address: Address, authkey: bytes, timeout_s: float) -> Connection:
 def _timeval(seconds: float) -> bytes:
     """C's struct timeval: a read or write that takes longer ends with BlockingIOError."""
     return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-
-
-def serve(folder: Path, address: Address, authkey: bytes, min_free: int = MIN_FREE) -> None:
-    """Own the shard in `folder` and answer on `address` until SIGTERM or SIGINT: then flush, close and exit 0.
-
-    To be called in the main thread of a process of its own. Writes are refused with less than `min_free` bytes of
-    disk free. Raises IndexBusy when another process owns the folder or the port.
-    """
-    from infra.qdrant.shard import Shard  # the client above must not need qdrant-edge
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with _sole_owner(folder), _listening(address) as listener:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
-        desk = _Desk(Shard(folder, min_free), authkey)
-        try:
-            while True:
-                threading.Thread(target=desk.attend, args=(listener.accept()[0],), daemon=True).start()
-        finally:
-            desk.close()
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
-
-
-@contextmanager
-def _sole_owner(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexBusy(
-                f"another process owns the index in {folder}: stop it, or choose another LOOKSTREAM_DATA folder"
-            ) from None
-        yield
-
-
-def _listening(address: Address) -> socket.socket:
-    try:
-        return socket.create_server(address, backlog=128)
-    except OSError as error:
-        raise IndexBusy(
-            f"the index cannot listen on {address[0]}:{address[1]} ({error.strerror}): choose another port"
-        ) from None
-
-
-class _Desk:
-    """Answers connections, each in a thread of its own; the shard does one thing at a time."""
-
-    def __init__(self, index: Index, authkey: bytes) -> None:
-        self._index = index
-        self._authkey = authkey
-        self._lock = threading.Lock()
-
-    def attend(self, stream: socket.socket) -> None:
-        """Answers one client until it hangs up; a failure outside the contract hangs up, with its trace."""
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(stream.detach())
-        with connection, suppress(OSError, EOFError, AuthenticationError):
-            deliver_challenge(connection, self._authkey)
-            answer_challenge(connection, self._authkey)
-            while True:
-                connection.send(self._done(connection.recv()))
-
-    def _done(self, request: Request) -> object:
-        method, arguments = request
-        if method not in METHODS:
-            return ValueError(f"an index has no method {method[:40]!r}")
-        with self._lock:
-            try:
-                return getattr(self._index, method)(*arguments)
-            except EXPECTED as error:
-                return error
-            except OSError as error:
-                return Unavailable(f"the embedded index could not {method}: {error}")
-
-    def close(self) -> None:
-        """Waits for what is being done, then flushes; the lock is kept, so that nothing follows."""
-        self._lock.acquire()
-        self._index.close()

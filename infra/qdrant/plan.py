@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.qdrant.conditions import Condition, NoneOf, OneOf, live_of, passing
+from infra.qdrant.conditions import MAIN_PICTURE, Condition, NoneOf, OneOf, live_of, passing
 from schemas.filters import Filters
 
 VECTOR = "look"
@@ -15,6 +15,9 @@ VECTOR = "look"
 
 OVERSAMPLING = 2.0
 """Candidates of the int8 codes that are scored again in float32, over the limit (recall 1.000 of 100,000)."""
+
+MOST_VALUES = 1_000
+"""Values of a field that are counted: the most frequent ones."""
 
 Payload = Mapping[str, object]
 Vector = NDArray[np.float32]
@@ -28,11 +31,12 @@ class EncoderDiffers(Exception):
 class Field:
     """A payload field that filters use, and how it is indexed.
 
-    The graph gets extra links for keywords alone: links for numbers cost 3.9 times the build time.
+    The graph gets extra links for keywords alone: links for numbers cost 3.9 times the build time. Labels are
+    keywords without links: they are counted, and `shades` is what filters use.
     """
 
     name: str
-    kind: Literal["tenant", "keyword", "float", "integer"]
+    kind: Literal["tenant", "keyword", "label", "float", "integer"]
 
 
 FIELDS = (
@@ -45,6 +49,8 @@ FIELDS = (
     Field("brand", "keyword"),
     Field("creator", "keyword"),
     Field("shades", "keyword"),
+    Field("colours", "label"),
+    Field("n", "integer"),
     Field("tags", "keyword"),
     Field("in_stock", "keyword"),
     Field("currency", "keyword"),
@@ -115,6 +121,18 @@ class Found:
     payload: Payload
 
 
+@dataclass(frozen=True)
+class FacetPlan:
+    """One count: how many items of a tenant that pass the filters have each value of a keyword field."""
+
+    name: str
+    tenant: str
+    filters: Filters = field(default_factory=Filters)
+    any_of: tuple[Filters, ...] = ()
+    none_of: tuple[Filters, ...] = ()
+    also: tuple[Condition, ...] = (MAIN_PICTURE,)
+
+
 class Index(Protocol):
     """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away.
 
@@ -144,6 +162,9 @@ class Index(Protocol):
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""
 
+    def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
+        """For each plan the values that there are, MOST_VALUES at most, and how many items have them."""
+
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
 
@@ -168,7 +189,7 @@ class Index(Protocol):
         """Let go of the engine."""
 
 
-def conditions(plan: SearchPlan) -> list[Condition]:
+def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
     """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter."""
     wanted = live_of(plan.tenant) + passing(plan.filters)
     if plan.any_of:

@@ -15,9 +15,11 @@ from infra.qdrant import stored
 from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
     FIELDS,
+    MOST_VALUES,
     OVERSAMPLING,
     VECTOR,
     EncoderDiffers,
+    FacetPlan,
     Found,
     Patch,
     Payload,
@@ -105,6 +107,11 @@ class ServerIndex:
         """Best first for each plan, live points alone, one for each item."""
         with self._asking():
             return list(self._searchers.map(self._search, plans))
+
+    def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
+        """For each plan the values that there are, and how many items have them."""
+        with self._asking():
+            return list(self._searchers.map(self._facets, plans))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
@@ -209,6 +216,11 @@ class ServerIndex:
             group_size=1,
         )
         return [Found(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
+
+    def _facets(self, plan: FacetPlan) -> dict[str, int]:
+        wanted = filter_of(conditions(plan))
+        found = self._client.facet(self._name, plan.name, wanted, limit=MOST_VALUES, exact=True)
+        return {str(hit.value): hit.count for hit in found.hits}
 
     def _place(self) -> str:
         """Where the server is, for sentences: never a password or key."""

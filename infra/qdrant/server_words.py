@@ -15,6 +15,8 @@ def index_of(field: Field) -> models.PayloadSchemaParams:
         case "tenant" | "keyword":
             keyword = models.KeywordIndexType.KEYWORD
             return models.KeywordIndexParams(type=keyword, is_tenant=field.kind == "tenant")
+        case "label":
+            return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
         case "float":
             return models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
         case "integer":

@@ -14,8 +14,10 @@ from infra.qdrant import stored
 from infra.qdrant.conditions import Condition, NotAnyOf, live_of
 from infra.qdrant.plan import (
     FIELDS,
+    MOST_VALUES,
     OVERSAMPLING,
     VECTOR,
+    FacetPlan,
     Found,
     Patch,
     Payload,
@@ -105,6 +107,10 @@ class Shard:
             waiting = [at for at, hits in zip(waiting, answers, strict=True) if _take(hits, plans[at], best[at])]
         return [list(items.values())[: plan.limit] for items, plan in zip(best, plans, strict=True)]
 
+    def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
+        """For each plan the values that there are, and how many items have them."""
+        return [self._facets(plan) for plan in plans]
+
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
         records = self._made().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
@@ -141,6 +147,10 @@ class Shard:
             self._shard.flush()
             self._shard.close()
             self._shard = None
+
+    def _facets(self, plan: FacetPlan) -> dict[str, int]:
+        wanted = edge.FacetRequest(plan.name, MOST_VALUES, exact=True, filter=filter_of(conditions(plan)))
+        return {str(hit.value): hit.count for hit in self._made().facet(wanted).hits}
 
     def _load(self) -> None:
         self._shard = edge.EdgeShard.load(str(self._folder / "shard"))

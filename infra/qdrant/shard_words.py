@@ -17,6 +17,8 @@ def index_of(
             return edge.KeywordIndexParams(is_tenant=True)
         case "keyword":
             return edge.KeywordIndexParams()
+        case "label":
+            return edge.KeywordIndexParams(enable_hnsw=False)
         case "float":
             return edge.FloatIndexParams(enable_hnsw=False)
         case "integer":

@@ -67,7 +67,8 @@ def _run(entries: Sequence[Entry], folder: Path, size: Size, controls: bool) -> 
 
 def _line(result: Result) -> str:
     """One line about a scenario, for those who wait."""
-    words = f"{'kept' if result.report.kept else 'BROKEN'}, {result.report.seconds:.0f} s"
+    kept = "kept" if result.report.kept else f"BROKEN ({'; '.join(result.report.broken)})"
+    words = f"{kept}, {result.report.seconds:.0f} s"
     if result.control is not None:
         words += f"; control {'NOT BROKEN' if result.control.kept else 'broken, as it must be'}"
     return f"{result.entry.scenario.name}: {words}"

@@ -4,7 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from infra.ports import LOOPBACK, accepts, free_port
-from infra.qdrant.embedded import MIN_FREE, EmbeddedIndex
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.owner import MIN_FREE
 from infra.qdrant.plan import SearchPlan
 from infra.running import index_key
 from schemas.failures import Unavailable

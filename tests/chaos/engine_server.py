@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from infra.ports import LOOPBACK
-from infra.qdrant.embedded import serve
+from infra.qdrant.owner import serve
 from infra.running import index_key
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from multiprocessing import get_context
 import pytest
 from qdrant_client import QdrantClient
 
-from infra.qdrant.embedded import EmbeddedIndex, serve
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.owner import serve
 from infra.qdrant.plan import Index
 from infra.qdrant.server import ServerIndex
 from infra.qdrant.shard import Shard

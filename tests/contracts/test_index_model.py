@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.candidates import Wanted, gather
-from infra.qdrant.plan import Index, Point, SearchPlan, Vector
+from infra.qdrant.plan import FacetPlan, Index, Point, SearchPlan, Vector
 from infra.qdrant.stored import version_of
 from schemas.filters import Filters
 from schemas.items import revision_at
@@ -36,8 +36,8 @@ def point(tenant: str, item: str, version: int, n: int, vector: Vector | None, f
     """Picture `n` of an item; a tombstone when there is no vector."""
     id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{item}:{n}"))
     state = "dead" if vector is None else "live"
-    payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "version": version, "state": state}
-    return Point(id_, facts | payload, vector)
+    named = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "n": n}
+    return Point(id_, {**facts, **named, "version": version, "state": state}, vector)
 
 
 def some_facts(rng: np.random.Generator) -> dict[str, object]:
@@ -119,7 +119,7 @@ def passes(facts: dict[str, Any], wanted: Filters) -> bool:
     )
 
 
-def admits(wanted: SearchPlan, facts: dict[str, Any]) -> bool:
+def admits(wanted: SearchPlan | FacetPlan, facts: dict[str, Any]) -> bool:
     """Whether a point with these facts may be a hit."""
     some_of = not wanted.any_of or any(passes(facts, filters) for filters in wanted.any_of)
     return (
@@ -199,4 +199,30 @@ def test_groups_are_cut_and_pages_filled_on_every_engine_as_brute_force_does(
         taken[group] += 1
         kept += [id_] if field is None or taken[group] <= size else []
     assert [hit.id for hit in found][:count] == kept[:count]
+    index.remove({each.id: 2**53 for each in points})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    filters=some_filters(),
+    any_of=lists_of_filters(),
+    none_of=lists_of_filters(),
+)
+def test_items_are_counted_by_their_values_on_every_engine_as_brute_force_does(
+    index: Index, seed: int, filters: Filters, any_of: tuple[Filters, ...], none_of: tuple[Filters, ...]
+) -> None:
+    tenant = f"t{uuid.uuid4().hex}"
+    points = catalogue(tenant, seed)
+    index.upsert(points)
+    plans = [FacetPlan(name, tenant, filters, any_of, none_of) for name in ("category", "tags", "in_stock")]
+    stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
+    for plan, found in zip(plans, index.facets(plans), strict=True):
+        counts = Counter[object]()
+        for each in stored.values():
+            facts: dict[str, Any] = dict(each.payload)
+            if each.vector is not None and facts["n"] == 0 and admits(plan, facts):
+                held = facts.get(plan.name, [])
+                counts.update([held] if isinstance(held, str) else held)
+        assert found == counts
     index.remove({each.id: 2**53 for each in points})

@@ -16,7 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from infra.ports import free_port
-from infra.qdrant.embedded import EmbeddedIndex, IndexBusy, serve
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.owner import IndexBusy, serve
 from infra.qdrant.plan import EncoderDiffers, Patch, Point
 from infra.qdrant.server import open_server
 from infra.qdrant.shard import Shard

@@ -42,6 +42,15 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
     half = system.search(discs / "red.png", "--crop", "0.2,0.2,0.5,0.5", "--intent", "colour")
     assert hits(half)[0] == "red"
 
+    pair = system.search(discs / "red.png", discs / "red.png", "--not", "colour=red", "--top-k", "2", "--explain")
+    assert "red" not in hits(pair)
+    assert pair["hits"][0]["explained"]["colour"] < 1
+    counted = json.loads(system.run("facets", "--facet", "category", "--filter", "colour=blue", "--json").stdout)
+    assert counted["counts"] == {"category": [{"value": "Discs", "count": 1}]}
+    assert "Discs" in system.run("facets").stdout
+    refused = system.run("facets", "--facet", "weight", code=2)
+    assert "`facets`" in refused.stderr
+
     table = system.run("search", discs / "blue.png", "--top-k", "2", "--sheet", tmp_path / "sheet.png").stdout
     assert "A blue disc" in table
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.plan import FIELDS, Patch, Point, SearchPlan, conditions
+from infra.qdrant.plan import FIELDS, FacetPlan, Patch, Point, SearchPlan, conditions
 from infra.qdrant.stored import by_version, patched_by, rows_by_version, tombstones
 from schemas.filters import Filters
 
@@ -52,9 +52,11 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
         source=("social",), category=("a",), brand=("a",), creator=("a",), colours=("red",), tags=("a",),
         in_stock=True, price_min=1, currency="EUR", created_after=NOON, exclude_items=("a",),
     )  # fmt: skip
+    counted = FacetPlan("colours", "acme")
     used = [*conditions(plan(everything)), *patched_by(Patch("a", {"version": 1})), *tombstones(1)]
+    used += conditions(counted)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
-    assert named | {"category_source"} == {field.name for field in FIELDS}
+    assert named | {"category_source", counted.name} == {field.name for field in FIELDS}
 
 
 def test_rows_hold_each_id_once_at_its_newest_version_in_runs_of_one_version() -> None:

@@ -1,0 +1,57 @@
+"""AnswerFacets: each facets request gets one result."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from consumers.answers import Answers
+from consumers.search import LAST_CHANCE_SECONDS
+from infra.qdrant.plan import FacetPlan, Index
+from schemas.envelope import Event
+from schemas.facets import Facet, FacetCount, FacetsRequest, FacetsResult
+from schemas.failures import Failure, Unavailable
+from schemas.filters import Filters
+
+
+class AnswerFacets:
+    """A job: `handle` answers facets requests; it is given nothing else."""
+
+    def __init__(self, index: Index, answers: Answers) -> None:
+        self._index = index
+        self._answers = answers
+
+    def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
+        """Answer each request; raises Unavailable while the index is away and there is time to wait for it."""
+        results = [(event, self._result(event, body)) for event in events if (body := _request_in(event))]
+        for event, result in results:
+            self._answers.send(result, event.extra)
+        return {}
+
+    def _result(self, event: Event, request: FacetsRequest) -> FacetsResult:
+        left = request.deadline_ms / 1000 - (datetime.now(UTC) - event.time).total_seconds()
+        if left <= 0:
+            text = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
+            return FacetsResult(request_id=request.request_id, status="expired", message=text)
+        try:
+            found = self._index.facets([_plan(request, name) for name in request.facets])
+        except Unavailable as away:
+            if left > LAST_CHANCE_SECONDS:
+                raise
+            return FacetsResult(request_id=request.request_id, status="unavailable", message=str(away)[:500])
+        counts = {name: _counts(each, request.limit) for name, each in zip(request.facets, found, strict=True)}
+        return FacetsResult(request_id=request.request_id, status="ok", counts=counts)
+
+
+def _request_in(event: Event) -> FacetsRequest | None:
+    return event.body if isinstance(event.body, FacetsRequest) else None
+
+
+def _plan(request: FacetsRequest, name: Facet) -> FacetPlan:
+    """What is counted for a field: whatever passes the filters on all the others."""
+    others = {field: value for field, value in request.filters if field != name}
+    return FacetPlan(name, request.tenant, Filters.model_construct(**others), request.any_of, request.none_of)
+
+
+def _counts(found: Mapping[str, int], limit: int) -> tuple[FacetCount, ...]:
+    """The most frequent values; those of one count by their names."""
+    ranked = sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    return tuple(FacetCount(value=value, count=count) for value, count in ranked[:limit])

@@ -1,0 +1,37 @@
+"""Counts from the command line: what is asked, and how the answer is shown."""
+
+import uuid
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from infra.console import BadInput, printable
+from schemas.envelope import describe
+from schemas.facets import FacetsRequest, FacetsResult
+
+
+def make_facets_request(**fields: object) -> FacetsRequest:
+    """A request with an id of its own; fields that are None are left out. Raises BadInput."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return FacetsRequest.model_validate({"request_id": str(uuid.uuid4()), **given})
+    except ValidationError as error:
+        raise BadInput(f"these counts make no sense: {describe(error)}") from None
+
+
+def show_counts(result: FacetsResult, console: Console | None = None) -> None:
+    """The counts as a table, or what was wrong."""
+    console = console or Console(highlight=False)
+    if result.status != "ok":
+        console.print(printable(f"{result.status}: {result.message or ''}"), markup=False, soft_wrap=True)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("field")
+    table.add_column("value", overflow="fold")
+    table.add_column("items", justify="right")
+    for name, counts in result.counts.items():
+        for count in counts:
+            table.add_row(name, escape(printable(count.value)), str(count.count))
+    console.print(table)
