@@ -1,14 +1,15 @@
 """Looks for searches: of their pictures, and of the indexed items that they name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from consumers.blend import Look, blend
+from consumers.blend import blend
 from consumers.clock import Clock
 from consumers.curves import Parts
 from consumers.points import point_id
 from consumers.search import Search
 from consumers.sight import Sight
+from consumers.vision.look import Look
 from infra.qdrant.plan import Index, Vector
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef
@@ -17,12 +18,12 @@ from schemas.searches import Crop
 
 @dataclass
 class _Picture:
-    """One of a search's pictures; the first one counts whole or by its crop."""
+    """One of a search's pictures, and its look once it was seen."""
 
     search: Search
     ref: ImageRef
-    crop: Crop | None
-    looks: list[Look] = field(default_factory=list)
+    crop: Crop | None = None
+    look: Look | None = None
 
 
 class Looks:
@@ -40,8 +41,7 @@ class Looks:
         self._see(pictures, clock)
         for search in searches:
             if search.failure is None:
-                mine = [look for picture in pictures if picture.search is search for look in picture.looks]
-                search.look = self._blended(search, mine, known)
+                self._show(search, [each.look for each in pictures if each.search is search and each.look], known)
         clock.looked = clock.lap()
 
     def _look_up(self, searches: Sequence[Search]) -> dict[str, Vector]:
@@ -72,15 +72,18 @@ class Looks:
             if isinstance(look, Failure):
                 picture.search.failure = look
             else:
-                picture.looks.append(look.vector)
-                picture.search.studio = look.studio
-                picture.search.palette = picture.search.palette or look.palette
+                picture.look = look
 
-    def _blended(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> Look:
+    def _show(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> None:
+        """Give a search its look, and the colours and kind of its first picture."""
         request = search.request
         like, unlike = ([known[_id(search, item)] for item in items] for items in (request.like, request.unlike))
-        query = list(seen) if request.item_id is None else [known[_id(search, request.item_id)]]
-        return blend(self._parts, query, like, unlike)
+        query = [look.vector for look in seen]
+        if request.item_id is not None:
+            query.append(known[_id(search, request.item_id)])
+        search.look = blend(self._parts, query, like, unlike)
+        if seen:
+            search.studio, search.palette = seen[0].studio, seen[0].palette
 
 
 def _pictures(search: Search) -> list[_Picture]:
@@ -89,7 +92,7 @@ def _pictures(search: Search) -> list[_Picture]:
         return []
     return [
         _Picture(search, request.image, request.crop),
-        *(_Picture(search, ref, None) for ref in request.more_images),
+        *(_Picture(search, ref) for ref in request.more_images),
     ]
 
 
