@@ -10,8 +10,10 @@ from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.facets import FacetsResult
 from schemas.failures import Failure, Unavailable
 from schemas.filters import Filters
-from schemas.searches import Hit, Likely, SearchRequest, SearchResult, SearchTimes, Swatch
-from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
+from schemas.freshness import AsOf
+from schemas.results import Hit, Likely, SearchResult, SearchTimes, Swatch
+from schemas.searches import SearchRequest
+from schemas.topics import REPLY_TO_PATTERN, SEARCH_REQUESTS, SEARCH_RESULTS
 
 ANONYMOUS = "unknown"
 """The request id in an answer to a record that could not even be read so far."""
@@ -44,6 +46,8 @@ class Answers:
         self._sink = sink
         self._encoder = encoder
         self._exists = exists
+        self.as_of: tuple[AsOf, ...] = ()
+        """How far the index has come, to be told with what is found in it."""
 
     def found(self, event: Event, request: SearchRequest, findings: Findings, times: SearchTimes) -> None:
         """The search worked, whether or not anything was found."""
@@ -60,6 +64,7 @@ class Answers:
             threshold=findings.threshold,
             message=None if findings.hits else _nothing(findings),
             weights=request.weighting(),
+            as_of=self.as_of,
             encoder=self._encoder,
             times=times,
         )
@@ -74,6 +79,10 @@ class Answers:
         """The index is away and the deadline is near."""
         text = str(why)[:500]
         self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event.extra)
+
+    def again(self, event: Event, request: SearchRequest) -> None:
+        """The request is to come once more, as it stands now."""
+        self._sink.send(SEARCH_REQUESTS, request.request_id, Event(request, event.source, extra=event.extra))
 
     def rejected(self, extra: Mapping[str, str], request_id: str, failure: Failure) -> None:
         """The request itself is at fault."""

@@ -17,7 +17,7 @@ from infra.qdrant.conditions import AnyOf
 from infra.qdrant.plan import Found, Index, SearchPlan
 from schemas.filters import Filters
 from schemas.ranking import INTENTS
-from schemas.searches import Likely
+from schemas.results import Likely
 
 VOTERS = 10
 SOFTNESS = 0.05

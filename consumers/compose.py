@@ -3,60 +3,43 @@
 It stands apart from commands.py because it imports everything, and `lookstream --help` must not.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from consumers.answered import Answered, for_whom
 from consumers.answers import Answers
 from consumers.attempts import Attempts
 from consumers.category import Categories
-from consumers.confidence import SOON, WHENEVER, Confidence
-from consumers.curves import Parts
-from consumers.decoding import Decoders
+from consumers.confidence import SOON, WHENEVER
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
 from consumers.facets import AnswerFacets
+from consumers.freshness import Freshness, note_progress
 from consumers.hands import Hands, Job
 from consumers.index import IndexItems
 from consumers.lanes import Lanes
 from consumers.query import AnswerSearches
 from consumers.requests import AnswerRequests
 from consumers.settle import Gate, Settler, due_time
+from consumers.shop import Shop, confidence_of, open_shop
 from consumers.sight import Sight
 from consumers.valve import OpenValve, Valve
-from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, look_size
 from consumers.worker import Batches, Sink, Worker
 from infra.breakers import Breakers
-from infra.encoder import open_encoder
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once, check_broker
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import Index
-from infra.qdrant.server import open_server
-from infra.running import index_key, reach_index, reach_kafka
+from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once
 from infra.secrets import redaction
-from infra.settings import Kafka, Settings
+from infra.settings import Settings
 from infra.settings import Worker as WorkerSettings
-from infra.slots import slot
-from schemas.failures import Unavailable
 from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, SEARCH_REQUESTS, retry_topic
 
 QUERY_GROUP = "lookstream-query"
 """The consumer group of the query workers; those of the index workers are called by their lanes."""
 RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for delay in RETRY_DELAYS)
-PATIENCE_SECONDS = 30.0
-"""How long a starting worker waits for an index that is away."""
-AGAIN_SECONDS = 0.5
 ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 25, 250
 """Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
 SEARCH_PATIENCE_SECONDS = 2.0
@@ -65,22 +48,6 @@ LIVE_REST_SECONDS, LIVE_FORGIVEN = 30.0, 0.05
 """New events leave a host alone as soon as it is often slow: the lane of retries has the patience for it."""
 COMMIT_SECONDS = 2.0
 """How often the index worker commits; what was done since is done again, to no effect, after a crash."""
-
-
-@dataclass(frozen=True)
-class Shop:
-    """What both workers are made of."""
-
-    settings: Settings
-    kafka: Kafka
-    index: Index
-    eyes: Eyes
-    slot: str
-
-    @property
-    def encoder(self) -> str:
-        """The fingerprint of the encoder."""
-        return self.eyes.encoder.fingerprint
 
 
 @dataclass(frozen=True)
@@ -112,7 +79,7 @@ def index_worker(
     )
     again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
     with ExitStack() as stack:
-        shop = _open_shop(settings, "index", stack)
+        shop = open_shop(settings, "index", stack)
         sink = stack.enter_context(closing(EventSink(shop.kafka)))
         source, source_again = _join(shop, live, stack), _join(shop, again, stack)
         source_again.due = due_time
@@ -124,8 +91,9 @@ def index_worker(
         def last_call() -> None:
             source_again.due, settler_again.delays = at_once, {}
 
+        job = Job(items.handle, items.idle, passed=partial(note_progress, shop.index))
         yield Lanes(
-            _lane_worker(shop, live, source, settler, Job(items.handle, items.idle)),
+            _lane_worker(shop, live, source, settler, job),
             _lane_worker(shop, again, source_again, settler_again, Job(items_again.handle)),
             last_call,
         )
@@ -136,19 +104,21 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes search requests; closes all that it holds at the end."""
     given = settings.worker
     with ExitStack() as stack:
-        shop = _open_shop(settings, "query", stack)
+        shop = open_shop(settings, "query", stack)
         source = EventSource(shop.kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
         stack.callback(source.close)
         sink, delivery = _search_delivery(shop, source, stack)
-        answers = Answers(sink, shop.encoder, Places(shop.kafka).exists)
-        confidence = _confidence(shop, SOON)
+        places = Places(shop.kafka)
+        answers = Answers(sink, shop.encoder, places.exists)
+        confidence = confidence_of(shop, SOON)
         searches = AnswerSearches(
             _sight(shop, SEARCH_PATIENCE_SECONDS, stack), shop.index, confidence, answers, given.search_records
         )
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
         # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
         answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
-        requests = AnswerRequests(searches, AnswerFacets(shop.index, answers))
+        freshness = Freshness(shop.index, places.count)
+        requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
         job = Job(requests.handle, confidence.idle, searches.is_behind, answered.has)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
@@ -171,7 +141,7 @@ def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, 
 
 
 def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack) -> IndexItems:
-    categories = Categories(shop.index, _confidence(shop, WHENEVER))
+    categories = Categories(shop.index, confidence_of(shop, WHENEVER))
     return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, categories, sink)
 
 
@@ -197,51 +167,3 @@ def _room(given: WorkerSettings) -> Room:
 
 def _attempts(shop: Shop, kind: str) -> Attempts:
     return Attempts(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")
-
-
-def _open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
-    kafka = reach_kafka(settings)
-    check_broker(kafka)
-    name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
-    eyes = _open_eyes(settings, stack)
-    index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
-    stack.callback(index.close)
-    return Shop(settings, kafka, index, eyes, name)
-
-
-def _confidence(shop: Shop, at_once: int) -> Confidence:
-    encoder = shop.eyes.encoder
-    parts = Parts(encoder.object_size, encoder.style_size)
-    return Confidence(shop.index, shop.eyes.look_at, parts, at_once=at_once)
-
-
-def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:
-    cores = os.cpu_count() or 1
-    decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
-    encoder = open_encoder(settings.encoder, settings.torch)
-    pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
-    given = settings.images
-    limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return Eyes(encoder, make_colours(), limits, pool, decoders.decode)
-
-
-def open_index(settings: Settings, fingerprint: str, size: int, patience: float = PATIENCE_SECONDS) -> Index:
-    """The index that the settings name, open for vectors of `size`; waits while it is away."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            index = _reach(settings)
-            index.open(fingerprint, size)
-        except Unavailable as away:
-            if time.monotonic() > until:
-                raise
-            structlog.get_logger().warning("waiting for the index", why=str(away))
-            time.sleep(AGAIN_SECONDS)
-        else:
-            return index
-
-
-def _reach(settings: Settings) -> Index:
-    if settings.qdrant.url:
-        return open_server(settings.qdrant)
-    return EmbeddedIndex(reach_index(settings), index_key(settings.data), settings.qdrant.timeout_s)

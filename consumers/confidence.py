@@ -112,7 +112,7 @@ class Confidence:
         return self._held[tenant]
 
     def _read(self, tenant: str) -> _Held:
-        note = self._index.note(_name(tenant))
+        note = self._index.notes([_name(tenant)]).get(_name(tenant))
         if tenant not in self._held and len(self._held) >= MOST_KEPT:
             self._held.clear()
         self._held[tenant] = _Held(calibration_of(note) if note else None, time.monotonic())
@@ -143,7 +143,7 @@ class Confidence:
         return known
 
     def _known_nulls(self) -> Nulls | None:
-        if self._nulls is None and (note := self._index.note(NULL_NOTE)):
+        if self._nulls is None and (note := self._index.notes([NULL_NOTE]).get(NULL_NOTE)):
             looks, studio = unpacked(note["looks"]), unpacked(note["studio"])
             self._nulls = Nulls(looks.astype(np.float32), studio.astype(np.int8))
         return self._nulls

@@ -8,7 +8,7 @@ from consumers.pictures import Looked, Picture, Pictures, Points, Standing
 from consumers.points import State, point_ids, predicted, state_of, whole
 from infra.qdrant.plan import Payload
 from schemas.failures import Failure, TryLater
-from schemas.searches import Likely
+from schemas.results import Likely
 
 
 @dataclass(frozen=True)

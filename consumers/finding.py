@@ -17,7 +17,8 @@ from consumers.search import Search
 from consumers.understanding import NO_GUESS, guess, too_few
 from infra.qdrant.plan import Found, Index, SearchPlan, Vector
 from schemas.filters import Filters
-from schemas.searches import REARRANGED, Explained, Hit, Likely, SearchRequest
+from schemas.results import Explained, Hit, Likely
+from schemas.searches import REARRANGED, SearchRequest
 
 SMALL_PART_EFFORT, EFFORT = 512, 128
 """hnsw_ef: when the weight sits on one small part the graph needs more (DECISIONS.md)."""

@@ -23,6 +23,10 @@ def nothing_to_prepare() -> None:
     """For jobs that have nothing else to do while nothing comes."""
 
 
+def unheard(_records: Sequence[Record]) -> None:
+    """For jobs that nobody asks how far they have come."""
+
+
 def never(_record: Record) -> bool:
     """For jobs that may be done again to no effect."""
     return False
@@ -45,6 +49,8 @@ class Job:
     """Whether the job would rather be given many records at once, to pass over those that came too late."""
     was_done: Callable[[Record], bool] = never
     """Whether a record has been done by a worker that died before it could say so."""
+    passed: Callable[[Sequence[Record]], None] = unheard
+    """Told of records that are done, with all before them in their partitions."""
 
 
 @dataclass
@@ -143,6 +149,7 @@ class Hands:
                 self.closed = _too_many(one.failure)
                 break
         self._delivery.finish(replace(part, records=done))
+        self._job.passed(done)
         self.away = None
         return done
 

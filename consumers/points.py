@@ -12,7 +12,7 @@ from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.plan import Found, Payload
 from infra.qdrant.shades import shades_of
 from schemas.items import MAX_IMAGES, ImageRef, InlineImage, ItemFacts, revision_at
-from schemas.searches import Explained, Hit, Likely
+from schemas.results import Explained, Hit, Likely
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
 """Makes our ids unlike anybody else's; changing it orphans every index."""

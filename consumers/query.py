@@ -17,7 +17,8 @@ from consumers.sight import Sight
 from infra.qdrant.plan import Index
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
-from schemas.searches import SearchRequest, SearchTimes
+from schemas.results import SearchTimes
+from schemas.searches import SearchRequest
 
 Answer = Callable[[], None]
 """One result, ready to be sent."""

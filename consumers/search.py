@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from consumers.understanding import NO_GUESS, Guess
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.searches import REARRANGED, Likely, SearchRequest, Swatch
+from schemas.results import Likely, Swatch
+from schemas.searches import REARRANGED, SearchRequest
 
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable`, not held."""

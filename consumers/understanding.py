@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from infra.qdrant.plan import Payload
 from schemas.filters import ColourName, Filters
-from schemas.searches import Likely, SearchRequest, Swatch
+from schemas.results import Likely, Swatch
+from schemas.searches import SearchRequest
 
 SURE_CATEGORY, LIKELY_CATEGORY = 0.95, 0.5
 """Shares of the vote from which a category narrows, and leans, a search."""

@@ -17,7 +17,8 @@ from producers.pictures import MAX_FILE_BYTES, inline
 from schemas.envelope import describe
 from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
-from schemas.searches import Hit, SearchRequest, SearchResult, SearchTimes
+from schemas.results import Hit, SearchResult, SearchTimes
+from schemas.searches import SearchRequest
 
 ITEM = "item:"
 PARTS = ("object", "style", "colour", "boost")

@@ -15,7 +15,8 @@ from producers.options import CatalogOptions, DeleteOptions, FacetsOptions, Sear
 if TYPE_CHECKING:
     from infra.settings import Settings
     from producers.ingest import Publishable
-    from schemas.searches import SearchRequest, SearchResult
+    from schemas.results import SearchResult
+    from schemas.searches import SearchRequest
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 ingest = typer.Typer(no_args_is_help=True, help="Send a feed of items to Kafka.")

@@ -22,12 +22,10 @@ from infra.kafka import EventSink
 from producers.rows import BadRow, Skipped, revisions
 from schemas.envelope import Event, describe
 from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
-from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
+from schemas.topics import TOPIC_OF
 
 FLUSH_EVERY = 200
 """Events after which acknowledgements are waited for: a broker that went away is noticed soon."""
-
-TOPICS = {"catalog": CATALOG_ITEMS, "social": SOCIAL_POSTS}
 
 Publishable = ItemUpserted | ItemDeleted | BadRow | Skipped
 
@@ -103,7 +101,7 @@ def _publish_one(row: Publishable, sink: EventSink, tally: Tally) -> None:
         tally.skipped += 1
     else:
         event = Event(row, source=f"lookstream/{row.source}")
-        sink.send(TOPICS[row.source], item_key(row.tenant, row.item_id), event)
+        sink.send(TOPIC_OF[row.source], item_key(row.tenant, row.item_id), event)
         tally.sent += 1
         if tally.sent % FLUSH_EVERY == 0:
             sink.flush()

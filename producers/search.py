@@ -11,8 +11,10 @@ from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Unavailable
-from schemas.searches import SearchRequest, SearchResult
-from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from schemas.freshness import Position
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, TOPIC_OF
 
 GRACE_SECONDS = 2.0
 """How long after its deadline an answer may still be on its way: `expired` is an answer too."""
@@ -36,8 +38,15 @@ class SearchClient:
         self._until: dict[str, float] = {}
         self._answers: dict[str, SearchResult | FacetsResult] = {}
 
-    def search(self, request: SearchRequest) -> SearchResult:
-        """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away."""
+    def search(self, request: SearchRequest, after: EventSink | None = None) -> SearchResult:
+        """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away.
+
+        With `after` all that this sink has sent is searched too: the request waits until the index has come so far,
+        or is answered `unavailable` at its deadline.
+        """
+        if after is not None:
+            after.flush()
+            request = request.model_copy(update={"min_as_of": positions(after)})
         self.send([request])
         return self.wait(request.request_id)
 
@@ -121,6 +130,17 @@ class SearchClient:
         body = from_bytes(record.value)
         if isinstance(body, SearchResult | FacetsResult):
             self._answers[request_id] = body
+
+
+def positions(sink: EventSink) -> tuple[Position, ...]:
+    """The newest item events that a sink has sent, which have arrived."""
+    sources = {topic: source for source, topic in TOPIC_OF.items()}
+    newest = [(sources.get(topic), partition, offset) for (topic, partition), offset in sink.arrived.items()]
+    return tuple(
+        Position.model_validate({"source": source, "partition": partition, "offset": offset})
+        for source, partition, offset in newest
+        if source is not None
+    )
 
 
 def _no_answer(request_id: str, grace_s: float) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from schemas.searches import Crop, Hit
+from schemas.results import Hit
+from schemas.searches import Crop
 
 SCALE = 2
 """Everything is drawn at twice its size and then halved: PIL's round corners are not smooth otherwise."""

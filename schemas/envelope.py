@@ -16,7 +16,8 @@ from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_REVISION, ItemDeleted, ItemPatched, ItemUpserted, Source, split_item_key
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SOCIAL_POSTS
 
 Body = (

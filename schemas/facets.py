@@ -8,7 +8,8 @@ from schemas.failures import Code
 from schemas.filters import Filters
 from schemas.items import Tenant
 from schemas.model import Model
-from schemas.searches import RequestId, Status
+from schemas.results import Status
+from schemas.searches import RequestId
 
 Facet = Literal["category", "colours", "brand", "creator", "source", "tags", "in_stock", "currency"]
 FACETS: tuple[Facet, ...] = get_args(Facet)

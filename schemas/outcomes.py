@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from schemas.failures import Code
 from schemas.items import ItemId, Revision, Source, Tenant
 from schemas.model import Model
-from schemas.searches import Likely
+from schemas.results import Likely
 
 MAX_EVENT_ID = 200
 EventId = Annotated[

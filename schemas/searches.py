@@ -1,12 +1,12 @@
-"""Search requests and their results."""
+"""Search requests."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from schemas.failures import Code
-from schemas.filters import ColourName, Filters
-from schemas.items import ImageRef, ItemId, Source, Tenant
+from schemas.filters import Filters
+from schemas.freshness import Position
+from schemas.items import ImageRef, ItemId, Tenant
 from schemas.model import Model
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
@@ -14,7 +14,6 @@ Collapse = Literal["item", "brand", "creator"]
 MOST_IMAGES = 8
 REARRANGED = 100
 """Hits that diversity and boosts put in order: the best ones by score."""
-Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 RequestId = Annotated[
     str,
     Field(
@@ -77,6 +76,12 @@ class SearchRequest(Model):
         description="auto: the likely category, and for exact and colour searches the main colour, become filters "
         "when sure, else boosts; filters so added are taken back when they leave too few hits",
     )
+    min_as_of: tuple[Position, ...] = Field(
+        (),
+        max_length=64,
+        description="Records that the index must have passed, as one's own writes: until then the request waits; "
+        "at its deadline it is answered `unavailable`",
+    )
     explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
     strict: bool = Field(
@@ -126,107 +131,3 @@ class SearchRequest(Model):
     def weighting(self) -> Weights:
         """The weights to use: the request's own, else its intent's."""
         return self.weights or INTENTS[self.intent]
-
-
-class Swatch(Model):
-    """One colour of a picture's palette."""
-
-    hex: str = Field(pattern=r"^#[0-9a-f]{6}$", description="sRGB colour")
-    lab: tuple[float, float, float] = Field(description="The same in CIE Lab (D65): L of 0 to 100, a, b")
-    name: ColourName = Field(description="The named colour nearest to it")
-    share: float = Field(ge=0, le=1, description="Share of the picture's foreground, 0 to 1")
-
-
-class Likely(Model):
-    """A category that a picture probably has, by the vote of its nearest neighbours."""
-
-    name: str = Field(description="The category, as the neighbours' sources call it")
-    confidence: float = Field(ge=0, le=1, description="Its share of the vote, 0 to 1")
-
-
-class Explained(Model):
-    """What a score is made of: the cosine of each part, and what each boost has added."""
-
-    object: float = Field(description="Cosine of what kind of thing it is, -1 to 1; its weight times this counts")
-    style: float = Field(description="Cosine of texture and pattern, -1 to 1")
-    colour: float = Field(description="Cosine of colours, -1 to 1")
-    recency: float = Field(0, ge=0, description="Added for being new")
-    in_stock: float = Field(0, ge=0, description="Added for being in stock")
-    price: float = Field(0, ge=0, description="Added for its price")
-    likely_category: float = Field(0, ge=0, description="Added for the category that the query probably shows")
-    likely_colour: float = Field(0, ge=0, description="Added for the main colour of the query")
-
-
-class Hit(Model):
-    """One item that was found."""
-
-    item_id: ItemId
-    tenant: Tenant
-    score: float = Field(description="Weighted cosine similarity of the best picture, -1 to 1")
-    confidence: float = Field(
-        0,
-        ge=0,
-        le=1,
-        description="Expected share of right ones among hits that score like this, 0 to 1; "
-        "0 below the result's `threshold`",
-    )
-    boost: float = Field(0, ge=0, description="What boosts have added to the score when hits were put in order")
-    explained: Explained | None = Field(None, description="What the score is made of, when asked for")
-    image: int = Field(ge=0, description="Which of the item's pictures matched best, from 0")
-    source: Source
-    revision: int = Field(ge=1, description="Revision of the item that the index holds")
-    title: str | None = Field(None, description="Title for people, plain text")
-    category: str | None = Field(None, description="Kind of thing, as the source calls it, or as predicted")
-    category_confidence: float | None = Field(
-        None, ge=0, le=1, description="Share of the vote when the category was predicted; none when it was given"
-    )
-    brand: str | None = Field(None, description="Brand or merchant of a catalog item")
-    creator: str | None = Field(None, description="Author of a social post")
-    price: float | None = Field(None, description="In units of `currency`")
-    currency: str | None = Field(None, description="ISO 4217 code of `price`")
-    in_stock: bool | None = Field(None, description="Whether it could be bought when last heard of")
-    tags: tuple[str, ...] = Field((), description="Free words")
-    created_at: AwareDatetime | None = Field(None, description="When it was made or published, RFC 3339")
-    url: str | None = Field(None, description="Page of the item")
-    colours: tuple[ColourName, ...] = Field((), description="Named colours of the matched picture")
-    palette: tuple[Swatch, ...] = Field((), description="Up to 5 swatches of the matched picture, largest first")
-    thumbnail: bytes | None = Field(None, description="Small JPEG of the matched picture, base64, when asked for")
-
-
-class SearchTimes(Model):
-    """Where the time went, in milliseconds."""
-
-    queued: float = Field(0, ge=0, description="From the record's time to the worker")
-    fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
-    looked: float = Field(0, ge=0, description="Decoding, colours and embedding of the batch")
-    searched: float = Field(0, ge=0, description="The index's answer for the batch")
-
-
-class SearchResult(Model):
-    """The one answer to a search request."""
-
-    schema_: Literal["search.result/1"] = Field(
-        "search.result/1", alias="schema", description="Name and version of this event"
-    )
-    request_id: RequestId
-    status: Status = Field(description="ok, no_match, rejected, expired or unavailable")
-    hits: tuple[Hit, ...] = Field((), max_length=100, description="Best first, one for each item")
-    more: bool = Field(default=False, description="Whether there are hits after these: raise `offset` by top_k")
-    categories: tuple[Likely, ...] = Field(
-        (), max_length=3, description="What the picture probably shows, likeliest first"
-    )
-    crop: Crop | None = Field(None, description="The part of the picture that was searched by, if not all of it")
-    palette: tuple[Swatch, ...] = Field((), max_length=5, description="Colours of the picture, largest first")
-    added: Filters | None = Field(None, description="Filters that understanding has added")
-    relaxed: Filters | None = Field(None, description="Filters that it had added, and took back: too few hits")
-    threshold: float | None = Field(
-        None,
-        ge=-1,
-        le=1,
-        description="The score under which strict requests cut; none while the index is not calibrated",
-    )
-    code: Code | None = Field(None, description="Why it was rejected")
-    message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
-    weights: Weights | None = Field(None, description="The weights that were used")
-    encoder: str | None = Field(None, description="Fingerprint of the encoder that answered")
-    times: SearchTimes = Field(default_factory=SearchTimes, description="Where the time went")

@@ -1,6 +1,9 @@
 """The topics: names, keys, partitions and policies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from schemas.items import Source
 
 CATALOG_ITEMS = "catalog.items"
 SOCIAL_POSTS = "social.posts"
@@ -10,6 +13,8 @@ ITEM_OUTCOMES = "item.outcomes"
 DEAD_LETTERS_AUDIT = "dead-letters.audit"
 
 ITEM_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS)
+TOPIC_OF: Mapping[Source, str] = {"catalog": CATALOG_ITEMS, "social": SOCIAL_POSTS}
+"""The topic of each source of items."""
 RETRY_DELAYS = {"5s": 5, "60s": 60, "600s": 600}
 """Seconds that an event waits in each retry topic; one constant delay a topic."""
 

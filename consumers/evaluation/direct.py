@@ -22,7 +22,8 @@ from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef, InlineImage, ItemUpserted
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 
 TENANT = "evaluate"
 ITEMS, SEARCHES = 64, 16

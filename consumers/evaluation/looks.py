@@ -13,7 +13,8 @@ import numpy as np
 from consumers import vision
 from consumers.vision.look import Eyes, Look
 from schemas.failures import Failure
-from schemas.searches import Crop, Swatch
+from schemas.results import Swatch
+from schemas.searches import Crop
 
 TABLE = """CREATE TABLE IF NOT EXISTS looks (
     recipe TEXT, picture TEXT, vector BLOB, facts TEXT, PRIMARY KEY (recipe, picture)

@@ -14,7 +14,8 @@ from schemas.envelope import from_bytes
 from schemas.failures import Unavailable
 from schemas.items import ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
 
 SILENCE_SECONDS = 120.0

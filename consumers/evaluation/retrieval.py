@@ -12,7 +12,7 @@ from consumers.evaluation.metrics import Judged, per_query
 from consumers.evaluation.system import Question, System, Track, ask_all
 from consumers.evaluation.table import Row
 from consumers.evaluation.trial import OBJECT, SIMILAR, WEIGHTINGS, Trial, Value
-from schemas.searches import SearchResult
+from schemas.results import SearchResult
 
 FILTERED = ("recall@1", "recall@5", "precision@1", "precision@10")
 """Measures that make sense under filters: the others count right pictures that a filter may have taken away."""

@@ -15,7 +15,8 @@ from schemas.filters import Filters
 from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted
 from schemas.outcomes import ItemOutcome
 from schemas.ranking import Weights
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 
 PATIENT_MS = 60_000
 """Deadline of a search: the longest there is, since here it is quality that is measured."""

@@ -14,7 +14,7 @@ from consumers.evaluation.table import Row
 from infra.console import BadInput
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights
-from schemas.searches import SearchResult
+from schemas.results import SearchResult
 
 SIMILAR = "similar"
 OBJECT = "object alone"

@@ -13,7 +13,7 @@ from consumers.evaluation.system import Question, System, Track, ask_all, put_ro
 from consumers.evaluation.table import Row
 from consumers.evaluation.trial import SIMILAR, WEIGHTINGS, Trial
 from schemas.outcomes import ItemIndexed, ItemOutcome
-from schemas.searches import SearchResult
+from schemas.results import SearchResult
 
 
 @dataclass(frozen=True)

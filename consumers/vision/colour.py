@@ -10,7 +10,7 @@ from consumers.vision.foreground import foreground
 from consumers.vision.lab import to_lab
 from consumers.vision.names import NAMES, NameTable, name_table, softly, squares
 from schemas.filters import ColourName
-from schemas.searches import Swatch
+from schemas.results import Swatch
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.intp]

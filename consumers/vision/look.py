@@ -19,7 +19,8 @@ from consumers.vision.focus import Box, focus_on
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights
-from schemas.searches import Crop, Swatch
+from schemas.results import Swatch
+from schemas.searches import Crop
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]

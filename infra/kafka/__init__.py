@@ -1,10 +1,10 @@
 """Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
 
-from infra.kafka.client import Fenced, Record, check_broker
+from infra.kafka.client import Fenced, Place, Record, check_broker
 from infra.kafka.places import Places
 from infra.kafka.readers import ReplyReader, TopicReader, read_to_end
 from infra.kafka.sink import SOON, EventSink
-from infra.kafka.source import EventSource, Room, at_once
+from infra.kafka.source import EventSource, Room, at_once, ends_of
 from infra.kafka.topics import create_topics
 from infra.kafka.transactions import TransactionSink
 
@@ -13,6 +13,7 @@ __all__ = [
     "EventSink",
     "EventSource",
     "Fenced",
+    "Place",
     "Places",
     "Record",
     "ReplyReader",
@@ -22,5 +23,6 @@ __all__ = [
     "at_once",
     "check_broker",
     "create_topics",
+    "ends_of",
     "read_to_end",
 ]

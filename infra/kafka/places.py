@@ -26,6 +26,10 @@ class Places:
             self._ask()
         return (partition or 0) < self._known.get(topic, 0)
 
+    def count(self, topic: str) -> int:
+        """How many partitions the topic has; 0 when it does not exist, or while the broker is away."""
+        return self._known.get(topic, 0) if self.exists(topic, None) else 0
+
     def _ask(self) -> None:
         self._asked = time.monotonic()
         try:

@@ -8,7 +8,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.kafka.client import ConfigValue, Fenced, Record, client_config, log
+from infra.kafka.client import ConfigValue, Fenced, Place, Record, client_config, log
 from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
@@ -43,6 +43,8 @@ class EventSink:
         self.producer = Producer(config, logger=log)
         """For infra.kafka.transactions alone."""
         self._problems: dict[int, list[str]] = defaultdict(list)
+        self.arrived: dict[Place, int] = {}
+        """The offset of the newest record that has arrived in each partition."""
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         """Queue an event; raises Unavailable when the queue stays full."""
@@ -102,5 +104,8 @@ class EventSink:
         self.producer.flush(1)
 
     def _delivered(self, sender: int, error: KafkaError | None, message: Message) -> None:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
-            self._problems[sender].append(f"{message.topic()}: {error.str()}")
+            self._problems[sender].append(f"{topic}: {error.str()}")
+        elif topic is not None and partition is not None and offset is not None:
+            self.arrived[topic, partition] = max(offset, self.arrived.get((topic, partition), 0))

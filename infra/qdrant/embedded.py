@@ -16,7 +16,7 @@ from schemas.failures import Unavailable
 
 METHODS = frozenset(
     {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors", "sample"}
-    | {"count", "take_note", "note", "flush"}
+    | {"count", "take_note", "notes", "flush"}
 )
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
@@ -94,10 +94,10 @@ class EmbeddedIndex:
         """Keep a note in the collection, in place of an older one of that name."""
         self._ask("take_note", name, dict(note))
 
-    def note(self, name: str) -> Payload | None:
-        """The note of that name; none when nobody took it."""
-        note: Payload | None = self._ask("note", name)
-        return note
+    def notes(self, names: Sequence[str]) -> dict[str, Payload]:
+        """The notes of these names that somebody took."""
+        notes: dict[str, Payload] = self._ask("notes", list(names))
+        return notes
 
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""

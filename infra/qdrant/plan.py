@@ -179,8 +179,8 @@ class Index(Protocol):
     def take_note(self, name: str, note: Payload) -> None:
         """Keep a note (plain JSON values) in the collection, in place of an older one of that name."""
 
-    def note(self, name: str) -> Payload | None:
-        """The note of that name; none when nobody took it. Searches never find notes, nor are they counted."""
+    def notes(self, names: Sequence[str]) -> dict[str, Payload]:
+        """The notes of these names that somebody took. Searches never find notes, nor are they counted."""
 
     def flush(self) -> None:
         """Make what was written survive a power loss."""

@@ -136,10 +136,11 @@ class ServerIndex:
         point = models.PointStruct(id=stored.note_id(name), vector={}, payload=stored.note_payload(note))
         self._write([models.UpsertOperation(upsert=models.PointsList(points=[point]))])
 
-    def note(self, name: str) -> Payload | None:
-        """The note of that name; none when nobody took it."""
+    def notes(self, names: Sequence[str]) -> dict[str, Payload]:
+        """The notes of these names that somebody took."""
         with self._asking():
-            return stored.note_in(self._client.retrieve(self._name, [stored.note_id(name)]))
+            found = self._client.retrieve(self._name, [stored.note_id(name) for name in names])
+        return stored.notes_in(found, names)
 
     def flush(self) -> None:
         """Nothing to do: each write waits until the server has applied and logged it."""

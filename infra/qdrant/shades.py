@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from schemas.filters import DEFAULT_DISTANCE, ColourName
-from schemas.searches import Swatch
+from schemas.results import Swatch
 
 SIDE = 5.0
 """Units of Lab from one cell's middle to the next: a distance is met to within half a cell's diagonal, 4.3."""

@@ -7,6 +7,7 @@ whole length).
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import qdrant_edge as edge
 
@@ -132,9 +133,10 @@ class Shard:
         point = edge.Point(stored.note_id(name), {}, stored.note_payload(note))
         self._writable().update(edge.UpdateOperation.upsert_points([point]))
 
-    def note(self, name: str) -> Payload | None:
-        """The note of that name; none when nobody took it."""
-        return stored.note_in(self._made().retrieve([stored.note_id(name)], with_payload=True, with_vector=False))
+    def notes(self, names: Sequence[str]) -> dict[str, Payload]:
+        """The notes of these names that somebody took."""
+        ids: list[int | UUID | str] = [stored.note_id(name) for name in names]
+        return stored.notes_in(self._made().retrieve(ids, with_payload=True, with_vector=False), names)
 
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""

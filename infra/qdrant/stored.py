@@ -98,10 +98,11 @@ def note_payload(note: Payload) -> dict[str, object]:
     return {"state": META, "note": dict(note)}
 
 
-def note_in(records: Sequence[Record]) -> Payload | None:
-    """The note in the records of its id, of which there is one or none."""
-    note = (records[0].payload or {}).get("note") if records else None
-    return note if isinstance(note, dict) else None
+def notes_in(records: Sequence[Record], names: Sequence[str]) -> dict[str, Payload]:
+    """The notes in the records of these names' ids, by name."""
+    found = {str(record.id): (record.payload or {}).get("note") for record in records}
+    notes = {name: found.get(note_id(name)) for name in names}
+    return {name: note for name, note in notes.items() if isinstance(note, dict)}
 
 
 def payloads_in(records: Iterable[Record]) -> dict[str, Payload]:

@@ -16,7 +16,8 @@ from producers.demo.figures import FirstHits, Promise, Searched, spread
 from producers.demo.kinds import KINDS
 from schemas.filters import Filters
 from schemas.items import InlineImage
-from schemas.searches import Hit, SearchRequest, SearchResult
+from schemas.results import Hit, SearchResult
+from schemas.searches import SearchRequest
 
 Ask = Callable[[SearchRequest], SearchResult]
 

@@ -11,7 +11,7 @@ from producers.demo.catalogue import Catalogue
 from producers.demo.figures import Figures, Spread, complaints
 from producers.demo.questions import Answer, Trial
 from producers.sheet import Row, draw_sheet
-from schemas.searches import Hit
+from schemas.results import Hit
 
 SHEET_ROWS = 8
 """Searches on the sheet at most."""

@@ -16,7 +16,8 @@ from producers.search import SearchClient
 from schemas.envelope import from_bytes
 from schemas.items import InlineImage
 from schemas.outcomes import ItemIndexed
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
 from tests.end_to_end.system import System, make_environment
 

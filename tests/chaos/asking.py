@@ -11,7 +11,8 @@ from infra.kafka import EventSink, Record, TopicReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_headers
 from schemas.items import InlineImage
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.feed import ANY_PARTITION, draw, write_feed
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for

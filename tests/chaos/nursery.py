@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import consumers.commands
 import consumers.compose
+import consumers.shop
 import infra.commands
 import infra.qdrant.shard
 from consumers.vision.colour import Colours, make_colours
@@ -53,7 +54,7 @@ def _live(program: str, words: Sequence[str], environment: Mapping[str, str], lo
             os.dup2(file.fileno(), stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [program, *words]
-    with patch.object(consumers.compose, "make_colours", colours):
+    with patch.object(consumers.shop, "make_colours", colours):
         runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from infra.kafka import EventSink, TopicReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event, from_bytes
-from schemas.searches import SearchResult
+from schemas.results import SearchResult
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.asking import ask_all, picture_request, searchable, start_query
 from tests.chaos.parts import LOOKSTREAM, Process, World

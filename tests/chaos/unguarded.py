@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
-from consumers import compose
+from consumers import shop
 from consumers.points import KNOWN_KEYS, PATCHED_KEYS
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Patch, Payload, Point
@@ -51,5 +51,5 @@ def _now() -> int:
 
 
 if __name__ == "__main__":
-    with patch.object(compose, "EmbeddedIndex", Unguarded):
+    with patch.object(shop, "EmbeddedIndex", Unguarded):
         main()

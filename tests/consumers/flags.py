@@ -9,7 +9,8 @@ from PIL import Image
 from consumers.query import AnswerSearches
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_RESULTS
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
         patient.idle()
     assert glances.batches == [4] * (FEW // 4)
     turns = 0
-    while not index.note("confidence:default"):
+    while not index.notes(["confidence:default"]):
         patient.idle()
         turns += 1
         assert turns < MANY_TURNS
@@ -89,11 +89,11 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     indexer.handle(items(0, 24))
     again = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
     assert again.curve("default", SIMILAR).cuts
-    assert (index.note("confidence:default") or {})["points"] == 24
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
     third = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
     third.curve("default", SIMILAR)
-    assert (index.note("confidence:default") or {})["points"] == 48
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
 
 def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: Eyes, confidence: Confidence) -> None:

@@ -21,7 +21,8 @@ from infra.kafka import EventSink, EventSource, Record, TopicReader, Transaction
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event
 from schemas.failures import Failure
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
 IDS = [f"q{n}" for n in range(6)]

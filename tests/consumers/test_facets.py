@@ -9,6 +9,7 @@ from consumers.answers import Answers
 from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.facets import AnswerFacets
+from consumers.freshness import Freshness
 from consumers.index import IndexItems
 from consumers.query import AnswerSearches
 from consumers.requests import AnswerRequests
@@ -19,6 +20,7 @@ from schemas.envelope import Event
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Unavailable
 from schemas.filters import ColourName
+from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_RESULTS
 from tests.consumers.flags import items
@@ -98,7 +100,9 @@ def test_while_the_index_is_away_there_is_waiting_and_then_the_truth(outbox: "Ou
 def test_searches_and_facets_of_one_batch_are_each_answered(
     counted: AnswerFacets, sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
 ) -> None:
-    searches = AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
-    search = SearchRequest(request_id="s", item_id="i0", strict=False)
-    assert AnswerRequests(searches, counted).handle([Event(ask()), Event(search)]) == {}
-    assert {(body.request_id, body.status) for body in outbox.bodies(SEARCH_RESULTS)} == {("f", "ok"), ("s", "ok")}  # type: ignore[union-attr]
+    answers = Answers(outbox, "fake:1")
+    searches = AnswerSearches(sight, index, confidence, answers)
+    job = AnswerRequests(searches, counted, Freshness(index, lambda _topic: 1), answers)
+    assert job.handle([Event(ask()), Event(SearchRequest(request_id="s", item_id="i0", strict=False))]) == {}
+    results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, FacetsResult | SearchResult)]
+    assert {(body.request_id, body.status) for body in results} == {("f", "ok"), ("s", "ok")}

@@ -15,7 +15,8 @@ from infra.qdrant.plan import Index
 from schemas.envelope import Event
 from schemas.failures import Code
 from schemas.items import InlineImage, ItemUpserted
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_RESULTS
 from tests.consumers.flags import portrait
 

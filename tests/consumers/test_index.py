@@ -27,7 +27,7 @@ from schemas.items import (
     ItemUpserted,
 )
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
-from schemas.searches import Hit
+from schemas.results import Hit
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 
 if TYPE_CHECKING:

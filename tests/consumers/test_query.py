@@ -22,7 +22,8 @@ from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.failures import Code, Rejected, Unavailable
 from schemas.filters import Filters
 from schemas.items import InlineImage, ItemUpserted
-from schemas.searches import Crop, SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import Crop, SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ import pytest
 
 from consumers.understanding import LEAN, NO_GUESS, Guess, guess, too_few
 from schemas.filters import Filters
-from schemas.searches import Likely, SearchRequest, Swatch
+from schemas.results import Likely, Swatch
+from schemas.searches import SearchRequest
 
 RED = Swatch(hex="#c81e1e", lab=(43.0, 63.0, 46.0), name="red", share=0.85)
 PALE_RED = RED.model_copy(update={"share": 0.5})

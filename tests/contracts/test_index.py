@@ -341,12 +341,12 @@ def test_points_are_counted_in_all_and_by_tenant(index: Index, index_tenant: str
 
 def test_a_note_is_kept_until_the_next_one_and_never_found_or_counted(index: Index, index_tenant: str) -> None:
     before = index.count()
-    assert index.note(index_tenant) is None
+    assert index.notes([index_tenant]) == {}
     index.take_note(index_tenant, {"looks": [0.5, 1], "of": {"points": 3}})
     index.take_note(f"{index_tenant}-other", {"looks": []})
-    assert index.note(index_tenant) == {"looks": [0.5, 1], "of": {"points": 3}}
+    assert index.notes([index_tenant, "nobody took it"]) == {index_tenant: {"looks": [0.5, 1], "of": {"points": 3}}}
     index.take_note(index_tenant, {"points": 4})
-    assert index.note(index_tenant) == {"points": 4}
+    assert index.notes([index_tenant]) == {index_tenant: {"points": 4}}
     assert index.count() == before
     assert items_for(index, plan(index_tenant)) == set()
 

@@ -5,11 +5,21 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.kafka import EventSink
+from infra.running import read_running
+from infra.settings import Kafka
+from producers.search import SearchClient
+from schemas.envelope import Event
+from schemas.freshness import Position
+from schemas.items import InlineImage, ItemUpserted
+from schemas.searches import SearchRequest
+from schemas.topics import CATALOG_ITEMS
 from tests.end_to_end.system import System
 
 ITEMS = ("red", "green", "blue", "yellow", "black")
@@ -59,6 +69,23 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
     system.wait_for(lambda: "red" not in hits(system.search(discs / "red.png")), "the item to be gone")
     system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     system.wait_for(lambda: "red" in hits(system.search(discs / "red.png")), "the item to be back")
+
+
+def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:
+    running = read_running(system.folder)
+    assert running is not None
+    kafka = Kafka(bootstrap=running.bootstrap)
+    with closing(EventSink(kafka)) as sink, SearchClient(kafka) as client:
+        for turn, name in enumerate(ITEMS):
+            image = InlineImage(data=(discs / f"{name}.png").read_bytes())
+            item = ItemUpserted(item_id=f"{name}-{turn}", revision=1, images=(image,))
+            sink.send(CATALOG_ITEMS, f"default:{item.item_id}", Event(item))
+            result = client.search(SearchRequest(request_id=f"q{turn}", image=image, strict=False), after=sink)
+            assert [hit.item_id for hit in result.hits][:1] == [item.item_id]
+            assert [each.source for each in result.as_of] == ["catalog"]
+        future = (Position(source="catalog", partition=0, offset=10**6),)
+        request = SearchRequest(request_id="never", item_id="red-0", min_as_of=future, deadline_ms=1_000)
+        assert client.search(request).status == "unavailable"
 
 
 def test_social_posts_are_found_beside_the_catalogue(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from infra.qdrant.shades import SIDE, cell_of, lab_of, shades_asked, shades_of
 from schemas.filters import Filters
-from schemas.searches import Swatch
+from schemas.results import Swatch
 
 HALF_DIAGONAL = math.sqrt(3) * SIDE / 2
 

@@ -15,7 +15,8 @@ from infra.running import local_kafka
 from infra.settings import Kafka
 from infra.up import broker_part
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, all_topics
 
 Responder = Callable[[SearchRequest], list[SearchResult]]

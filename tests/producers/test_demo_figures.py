@@ -17,7 +17,8 @@ from producers.demo.kinds import KINDS
 from producers.demo.questions import Answer, count_first_hits, is_found, sample, search_by_photo, try_filters
 from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.tour import Plan, run_tour
-from schemas.searches import Hit, SearchRequest, SearchResult
+from schemas.results import Hit, SearchResult
+from schemas.searches import SearchRequest
 
 SOME = Spread(12.0, 20.0, 10)
 

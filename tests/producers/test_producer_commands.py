@@ -21,7 +21,8 @@ from schemas.envelope import from_bytes
 from schemas.filters import Filters
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted
 from schemas.ranking import Boosts
-from schemas.searches import Explained, Hit, Likely, SearchRequest, SearchResult
+from schemas.results import Explained, Hit, Likely, SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,8 @@ from infra.settings import Kafka
 from producers.search import NoAnswer, SearchClient
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO
 from schemas.failures import Unavailable
-from schemas.searches import SearchRequest, SearchResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
 Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]

@@ -5,7 +5,8 @@ import io
 from PIL import Image
 
 from producers.sheet import CARD, HITS_A_LINE, MARGIN, QUERY, Row, draw_sheet
-from schemas.searches import Crop, Hit, Swatch
+from schemas.results import Hit, Swatch
+from schemas.searches import Crop
 
 
 def png(colour: str) -> bytes:

@@ -1,0 +1,65 @@
+"""Freshness: how far the index has come with each partition of the item topics, kept as notes in the index itself.
+
+Whoever indexes a batch notes where it ends, after all of it can be searched; whoever answers searches reads that.
+So what is told is never too much: at worst a note is a batch behind.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from consumers.points import whole
+from infra.kafka import Place, Record, ends_of
+from infra.qdrant.plan import Index, Payload
+from schemas.freshness import AsOf, Position
+from schemas.items import Source
+from schemas.topics import ITEM_TOPICS, TOPIC_OF
+
+CountPartitions = Callable[[str], int]
+"""Takes a topic; how many partitions it has, as far as is known."""
+
+
+def note_progress(index: Index, records: Sequence[Record]) -> None:
+    """Note that these records, and all before them in their partitions, were indexed or settled otherwise."""
+    newest: dict[Place, int] = {}
+    for record in records:
+        place = (record.topic, record.partition)
+        newest[place] = max(record.timestamp_ms, newest.get(place, 0))
+    for place, end in ends_of(records).items():
+        index.take_note(_name(*place), {"offset": end, "time_ms": newest[place]})
+
+
+class Freshness:
+    """Reads how far the index has come."""
+
+    def __init__(self, index: Index, partitions: CountPartitions) -> None:
+        self._index = index
+        self._partitions = partitions
+
+    def read(self) -> tuple[AsOf, ...]:
+        """How far it has come with each source of which anything was indexed. Raises Unavailable."""
+        places = [(topic, part) for topic in ITEM_TOPICS for part in range(self._partitions(topic))]
+        notes = self._index.notes([_name(*place) for place in places]) if places else {}
+        return tuple(
+            as_of
+            for source, topic in TOPIC_OF.items()
+            if (as_of := _as_of(source, {part: notes.get(_name(topic, part)) for t, part in places if t == topic}))
+        )
+
+
+def has_passed(as_of: Sequence[AsOf], positions: Sequence[Position]) -> bool:
+    """Whether the index has come past all of these records."""
+    reached = {(each.source, int(part)): end for each in as_of for part, end in each.offsets.items()}
+    return all(reached.get((wanted.source, wanted.partition), 0) > wanted.offset for wanted in positions)
+
+
+def _as_of(source: Source, notes: Mapping[int, Payload | None]) -> AsOf | None:
+    known = {part: note for part, note in notes.items() if note is not None}
+    if not known:
+        return None
+    newest = max(whole(note["time_ms"]) for note in known.values())
+    offsets = {str(part): whole(note["offset"]) for part, note in known.items()}
+    return AsOf(source=source, time=datetime.fromtimestamp(newest / 1000, UTC), offsets=offsets)
+
+
+def _name(topic: str, partition: int) -> str:
+    return f"reached:{topic}:{partition}"

@@ -1,0 +1,95 @@
+"""What both workers are made of: settings, Kafka, the index, and eyes."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+import structlog
+
+from consumers.confidence import Confidence
+from consumers.curves import Parts
+from consumers.decoding import Decoders
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits
+from consumers.vision.look import Eyes, look_size
+from infra.encoder import open_encoder
+from infra.kafka import check_broker
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.plan import Index
+from infra.qdrant.server import open_server
+from infra.running import index_key, reach_index, reach_kafka
+from infra.settings import Kafka, Settings
+from infra.slots import slot
+from schemas.failures import Unavailable
+
+PATIENCE_SECONDS = 30.0
+"""How long a starting worker waits for an index that is away."""
+AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What both workers are made of."""
+
+    settings: Settings
+    kafka: Kafka
+    index: Index
+    eyes: Eyes
+    slot: str
+
+    @property
+    def encoder(self) -> str:
+        """The fingerprint of the encoder."""
+        return self.eyes.encoder.fingerprint
+
+
+def open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
+    """All that a worker of this kind needs, closed with the stack."""
+    kafka = reach_kafka(settings)
+    check_broker(kafka)
+    name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
+    eyes = _open_eyes(settings, stack)
+    index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
+    stack.callback(index.close)
+    return Shop(settings, kafka, index, eyes, name)
+
+
+def confidence_of(shop: Shop, at_once: int) -> Confidence:
+    """Confidence in what is found in its index."""
+    encoder = shop.eyes.encoder
+    parts = Parts(encoder.object_size, encoder.style_size)
+    return Confidence(shop.index, shop.eyes.look_at, parts, at_once=at_once)
+
+
+def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:
+    cores = os.cpu_count() or 1
+    decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
+    encoder = open_encoder(settings.encoder, settings.torch)
+    pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
+    given = settings.images
+    limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
+    return Eyes(encoder, make_colours(), limits, pool, decoders.decode)
+
+
+def open_index(settings: Settings, fingerprint: str, size: int, patience: float = PATIENCE_SECONDS) -> Index:
+    """The index that the settings name, open for vectors of `size`; waits while it is away."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            index = _reach(settings)
+            index.open(fingerprint, size)
+        except Unavailable as away:
+            if time.monotonic() > until:
+                raise
+            structlog.get_logger().warning("waiting for the index", why=str(away))
+            time.sleep(AGAIN_SECONDS)
+        else:
+            return index
+
+
+def _reach(settings: Settings) -> Index:
+    if settings.qdrant.url:
+        return open_server(settings.qdrant)
+    return EmbeddedIndex(reach_index(settings), index_key(settings.data), settings.qdrant.timeout_s)

@@ -1,0 +1,116 @@
+"""Searches can wait for the index to have come as far as they ask, and are told how far it is."""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from consumers.answers import Answers
+from consumers.confidence import Confidence
+from consumers.facets import AnswerFacets
+from consumers.freshness import Freshness, has_passed, note_progress
+from consumers.query import AnswerSearches
+from consumers.requests import AnswerRequests
+from consumers.sight import Sight
+from infra.kafka import Record
+from infra.qdrant.plan import Index
+from schemas.envelope import CORRELATION_ID, REPLY_TO, Event
+from schemas.freshness import AsOf, Position
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS, SOCIAL_POSTS
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+NOON_MS = 1_714_564_800_000
+EXTRA = {CORRELATION_ID: "q", REPLY_TO: "search.results.mine"}
+
+
+def record(partition: int, offset: int, topic: str = CATALOG_ITEMS) -> Record:
+    return Record(topic, partition, offset, b"k", b"v", timestamp_ms=NOON_MS + offset)
+
+
+def two(_topic: str) -> int:
+    """Every topic has two partitions."""
+    return 2
+
+
+@pytest.fixture
+def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerRequests:
+    answers = Answers(outbox, "fake:1")
+    searches = AnswerSearches(sight, index, confidence, answers)
+    return AnswerRequests(searches, AnswerFacets(index, answers), Freshness(index, two), answers)
+
+
+def search(**fields: Any) -> SearchRequest:
+    wanted = Position(source="catalog", partition=1, offset=7)
+    return SearchRequest.model_validate({"request_id": "q", "item_id": "a", "min_as_of": (wanted,), **fields})
+
+
+def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
+    assert Freshness(index, two).read() == ()
+    assert has_passed((), ())
+    assert not has_passed((), (Position(source="catalog", partition=0, offset=0),))
+
+
+def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
+    note_progress(index, [record(0, 3), record(0, 4), record(1, 7), record(0, 9, SOCIAL_POSTS)])
+    note_progress(index, [record(1, 8)])
+    assert Freshness(index, two).read() == (
+        AsOf(source="catalog", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.008, UTC), offsets={"0": 5, "1": 9}),
+        AsOf(source="social", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.009, UTC), offsets={"0": 10}),
+    )
+
+
+@pytest.mark.parametrize(("offset", "passed"), [(7, True), (8, True), (9, False)])
+def test_a_record_is_passed_when_the_index_is_behind_it_no_more(offset: int, passed: bool) -> None:
+    as_of = (AsOf(source="catalog", time=datetime.now(UTC), offsets={"1": 9}),)
+    assert has_passed(as_of, (Position(source="catalog", partition=1, offset=offset),)) == passed
+
+
+def test_a_search_that_is_early_comes_again_with_the_time_that_it_has_left(
+    job: AnswerRequests, outbox: "Outbox"
+) -> None:
+    started = time.time()
+    event = Event(search(deadline_ms=5_000), extra=EXTRA, time=datetime.fromtimestamp(started - 1, UTC))
+    assert job.handle([event]) == {}
+    [(topic, key, again, _)] = outbox.sent
+    assert (topic, key, again.extra) == (SEARCH_REQUESTS, "q", EXTRA)
+    assert isinstance(again.body, SearchRequest)
+    assert 3_000 < again.body.deadline_ms <= 4_000
+    assert again.body.model_copy(update={"deadline_ms": 5_000}) == event.body
+
+
+def test_once_the_index_has_come_so_far_it_is_answered_and_told(
+    job: AnswerRequests, outbox: "Outbox", index: Index
+) -> None:
+    note_progress(index, [record(1, 7)])
+    assert job.handle([Event(search())]) == {}
+    [result] = outbox.bodies(SEARCH_RESULTS)
+    assert isinstance(result, SearchResult)
+    assert result.status == "rejected"  # for the item is not there
+    assert job.handle([Event(search(like=("a",), item_id=None))]) == {}
+
+
+@pytest.mark.parametrize(("ago", "status"), [(0.95, "unavailable"), (2, "expired")])
+def test_at_its_deadline_it_is_told_that_the_index_is_behind(
+    job: AnswerRequests, outbox: "Outbox", ago: float, status: str
+) -> None:
+    job.handle([Event(search(deadline_ms=1_000), time=datetime.fromtimestamp(time.time() - ago, UTC))])
+    [result] = outbox.bodies(SEARCH_RESULTS)
+    assert isinstance(result, SearchResult)
+    assert result.status == status
+    assert outbox.bodies(SEARCH_REQUESTS) == []
+
+
+def test_others_of_its_batch_are_answered_meanwhile(job: AnswerRequests, outbox: "Outbox") -> None:
+    other = SearchRequest(request_id="other", item_id="b")
+    job.handle([Event(search()), Event(other)])
+    assert [topic for topic, *_ in outbox.sent] == [SEARCH_RESULTS, SEARCH_REQUESTS]
