@@ -22,7 +22,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-WHOLE_SYSTEMS = ("end_to_end", "benchmarks", "test_readme.py")
+WHOLE_SYSTEMS = ("end_to_end", "benchmarks", "test_readme.py", "test_search_page.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

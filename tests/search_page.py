@@ -1,0 +1,70 @@
+"""docs/search.md: `python -m tests.search_page` runs its commands on the demo, and writes the answers anew."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.running import read_running
+from tests.end_to_end.system import make_environment
+
+PAGE = Path(__file__).parents[1] / "docs" / "search.md"
+DEMO = "lookstream demo --keep-up"
+ANSWERED = re.compile(r"```sh\n(?P<command>.*)\n```\n\n```text\n(?P<answer>(.*\n)*?)```")
+MOST_LINES = 14
+
+
+def commands() -> Sequence[str]:
+    """The commands of the page that have an answer there."""
+    return [found["command"] for found in ANSWERED.finditer(PAGE.read_text())]
+
+
+def code() -> str:
+    """The Python of the page."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+
+
+@contextmanager
+def demo_shop(folder: Path, **settings: str) -> Iterator[Callable[..., str]]:
+    """The demo's shop, drawn and up in a folder; runs commands there, and gives what they print."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = make_environment(folder / ".lookstream", {"PATH": path, "COLUMNS": "120", **settings})
+
+    def run(*words: str) -> str:
+        return _run(words, folder, environment)
+
+    try:
+        run("sh", "-c", DEMO)
+        yield run
+    finally:
+        if (running := read_running(folder / ".lookstream")) is not None:
+            os.kill(running.pid, signal.SIGTERM)
+
+
+def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        words, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def main() -> None:
+    """Write the answers anew."""
+
+    def answered(found: "re.Match[str]") -> str:
+        lines = run("sh", "-c", found["command"]).splitlines()[:MOST_LINES]
+        answer = "".join(f"{line.rstrip()}\n" for line in lines)
+        return f"```sh\n{found['command']}\n```\n\n```text\n{answer}```"
+
+    with tempfile.TemporaryDirectory() as folder, demo_shop(Path(folder), LOOKSTREAM_ENCODER="best") as run:
+        PAGE.write_text(ANSWERED.sub(answered, PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
