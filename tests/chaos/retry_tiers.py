@@ -21,8 +21,8 @@ FETCH = {
     "LOOKSTREAM_IMAGES_FETCH_SECONDS": "2",
 }
 PATIENCE_SECONDS = 900.0
-"""For the sick ones: four at a time are asked of one host, and when four of them hang it rests. Nothing is promised of
-how long they take."""
+"""For the sick ones: four at a time are asked of one host, and when four of them hang it rests. Nothing is promised
+of how long they take."""
 
 
 def run(folder: Path, size: Size) -> Report:
