@@ -6,6 +6,7 @@ The file needs no fsync: what was written outlives the process that wrote it, an
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from infra.kafka import Record
@@ -31,10 +32,12 @@ class Attempts:
         return len(self._deaths)
 
     def split(self, batch: Sequence[Record]) -> list[list[Record]]:
-        """The batch in parts to handle one after the other: every suspect alone, last."""
-        suspects = [[record] for record in batch if record.position in self._deaths]
-        rest = [record for record in batch if record.position not in self._deaths]
-        return [part for part in (rest, *suspects) if part]
+        """The batch in parts to handle one after the other: every suspect alone, and all in their order.
+
+        What is committed after a part says that all before it is done, so no part may come before an earlier one.
+        """
+        groups = groupby(batch, key=lambda record: record.position if record.position in self._deaths else None)
+        return [list(part) for _, part in groups]
 
     def is_deadly(self, part: Sequence[Record]) -> bool:
         """Whether this part is one record that killed the worker too often."""

@@ -1,0 +1,63 @@
+"""The ledger finds records that may have killed the worker, and keeps the order in which all are done."""
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.attempts import LIVES, Attempts
+from infra.kafka import Record
+
+
+def records(count: int) -> list[Record]:
+    """The records of two partitions, in turn."""
+    return [Record("t", n % 2, n // 2, b"k", b"v") for n in range(count)]
+
+
+def die_with(path: Path, part: list[Record]) -> None:
+    """A worker that died with these records in hand."""
+    try:
+        with Attempts(path).in_hand(part):
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+
+
+@given(count=st.integers(0, 30), held=st.sets(st.integers(0, 29)))
+def test_parts_keep_the_order_of_the_batch_and_every_suspect_is_alone(
+    tmp_path_factory: pytest.TempPathFactory, count: int, held: set[int]
+) -> None:
+    batch = records(count)
+    suspects = [batch[n] for n in sorted(held) if n < count]
+    path = tmp_path_factory.mktemp("ledger") / "a"
+    die_with(path, suspects)
+    parts = Attempts(path).split(batch)
+    assert list(chain.from_iterable(parts)) == batch, "what is committed after a part covers all before it"
+    for part in parts:
+        assert part
+        assert len(part) == 1 or not any(record in suspects for record in part)
+
+
+def test_a_record_is_deadly_once_it_was_alone_in_hand_at_so_many_deaths(tmp_path: Path) -> None:
+    path, (first, second) = tmp_path / "a", records(2)
+    die_with(path, [first, second])
+    assert Attempts(path).split([first, second]) == [[first], [second]]
+    for _ in range(LIVES):
+        assert not Attempts(path).is_deadly([first])
+        die_with(path, [first])
+    assert Attempts(path).is_deadly([first])
+    assert not Attempts(path).is_deadly([second])
+
+
+def test_what_survives_is_no_suspect_any_more(tmp_path: Path) -> None:
+    path, batch = tmp_path / "a", records(3)
+    die_with(path, batch)
+    attempts = Attempts(path)
+    assert attempts.suspects == 3
+    for part in attempts.split(batch):
+        with attempts.in_hand(part):
+            pass
+    assert attempts.suspects == 0
+    assert attempts.split(batch) == [batch]
