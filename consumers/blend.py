@@ -14,8 +14,8 @@ LIKE, UNLIKE = 0.75, 0.3
 
 Source: J. Rocchio, Relevance feedback in information retrieval (1971); .75 as in C. Manning, P. Raghavan and
 H. Schütze, Introduction to Information Retrieval (2008), section 9.1.1. Their .15 for what is disliked left more of
-its category than .3 does, on 239 photos of clothes whose first wrong hit was disliked: 10.8 % of the best ten against
-8.4 % (14.0 % before), and fewer right ones, 66.4 % against 67.6 % (64.7 % before). With .5 there were fewer again.
+its category than .3 does, on 239 photos of clothes whose first wrong hit was disliked: 10.8 % of the best ten,
+against 8.4 % (14.0 % before); and fewer right ones, 66.4 % against 67.6 % (64.7 % before). With .5 it was 65.3 %.
 """
 
 
