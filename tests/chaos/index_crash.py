@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.kafka import EventSink
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, add_bad, write_feed
-from tests.chaos.judge import judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.judge import judge_items
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 
@@ -34,9 +34,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=roots) as world:
         _kill(world, feed, kills, random.Random(size.seed), program)
         report.expect("exit code of the last worker", world.start_worker("last", program).drain(), 0)
-        judge_index(report, world, feed)
-        judge_dead_letters(report, world, feed)
-        judge_outcomes(report, world, feed)
+        judge_items(report, world, feed)
     report.figures |= {"records": len(feed.records), "items": len(feed.items), "kills": kills}
     return report
 

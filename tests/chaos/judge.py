@@ -1,6 +1,7 @@
 """The judge of chaos tests: compares what is there in the end with what a feed must come to."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ MOST_PICTURES = 2
 """An item of a feed has at most so many."""
 KEYS = ("state", "revision", "title", "price", "sha256")
 PAGE = 500
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,21 @@ def is_caught_up(world: World, feed: Feed) -> bool:
         return compare(world, feed).right
     except Unavailable:
         return False
+
+
+def catch_up(world: World, feed: Feed, patience: float = PATIENCE_SECONDS) -> float:
+    """Seconds until the index holds what it must, or patience ends."""
+    started = time.monotonic()
+    while not is_caught_up(world, feed) and time.monotonic() - started < patience:
+        time.sleep(0.3)
+    return round(time.monotonic() - started, 1)
+
+
+def judge_items(report: Report, world: World, feed: Feed) -> None:
+    """Note what became of a feed: in the index, among the dead letters, and in its outcomes."""
+    judge_index(report, world, feed)
+    judge_dead_letters(report, world, feed)
+    judge_outcomes(report, world, feed)
 
 
 def judge_index(report: Report, world: World, feed: Feed) -> None:

@@ -8,7 +8,7 @@ from infra.kafka import TopicReader
 from schemas.topics import ITEM_OUTCOMES
 from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
-from tests.chaos.judge import is_caught_up, judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
@@ -20,7 +20,6 @@ PER_SECOND = 100
 CATCH_UP_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
 """What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
-PATIENCE_SECONDS = 120.0
 SEARCH_MS = 20_000
 """The deadline of searches: those that wait for a frozen broker longer than that are answered `expired`."""
 
@@ -58,7 +57,7 @@ def _index_run(folder: Path, size: Size, program: str) -> Report:
                 time.sleep(chance.uniform(0.5, 2))
                 worker = _kill_index(world, worker, program, both=kill == 0)
         both = first.joined(second)
-        took = _catch_up(world, both)
+        took = catch_up(world, both)
         report.expect_at_most("caught up at the end, seconds", took, CATCH_UP_SECONDS)
         _judge(report, world, both, worker)
     report.figures |= {"records": len(both.records), "seconds frozen": frozen, "kills": kills}
@@ -71,7 +70,7 @@ def _freeze_index(report: Report, world: World, sender: Sender, feed: Feed, seco
     with sender.spread(feed.records[100:], seconds):
         time.sleep(seconds)
     world.engine.thaw()
-    report.expect_at_most("caught up after the stop, seconds", _catch_up(world, feed), CATCH_UP_SECONDS)
+    report.expect_at_most("caught up after the stop, seconds", catch_up(world, feed), CATCH_UP_SECONDS)
 
 
 def _kill_index(world: World, worker: Process, program: str, *, both: bool) -> Process:
@@ -102,7 +101,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
             for _ in range(2):  # in the middle of what has queued up
                 worker.kill()
                 worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
-        report.figures["caught up at the end, seconds"] = _catch_up(world, feed)
+        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         _judge(report, world, feed, worker)
         judge_answers(report, read_answers(world, asked), asked)
         report.expect("exit code of the query worker", searcher.end(), 0)
@@ -132,17 +131,7 @@ def _next_outcome(world: World) -> float:
 def _judge(report: Report, world: World, feed: Feed, worker: Process) -> None:
     report.expect("worker ended by itself", worker.code is not None, False)
     report.expect("exit code of the worker", worker.drain(), 0)
-    judge_index(report, world, feed)
-    judge_dead_letters(report, world, feed)
-    judge_outcomes(report, world, feed)
-
-
-def _catch_up(world: World, feed: Feed) -> float:
-    """Seconds until the index holds all of a feed, or patience ends."""
-    started = time.monotonic()
-    while not is_caught_up(world, feed) and time.monotonic() - started < PATIENCE_SECONDS:
-        time.sleep(0.3)
-    return round(time.monotonic() - started, 1)
+    judge_items(report, world, feed)
 
 
 SCENARIOS = (

@@ -8,7 +8,7 @@ from infra.kafka import read_to_end
 from schemas.topics import ITEM_OUTCOMES
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, add_bad, write_feed
-from tests.chaos.judge import judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.judge import judge_dead_letters, judge_items
 from tests.chaos.parts import World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
@@ -31,9 +31,7 @@ def run(folder: Path, size: Size) -> Report:
     with report.timed(), open_world(folder, **settings) as world:
         spans = [_seconds(world, feed) for feed in (before, among, after)]
         feed = before.joined(among).joined(after)
-        judge_index(report, world, feed)
-        judge_dead_letters(report, world, feed)
-        judge_outcomes(report, world, feed)
+        judge_items(report, world, feed)
     clean, poisoned = good / (spans[0] + spans[2]), good / spans[1]
     report.figures |= {"good events": good, "good events in a second, alone": round(clean)}
     report.figures["good events in a second, among bad ones"] = round(poisoned)

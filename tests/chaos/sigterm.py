@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.feed import write_feed
-from tests.chaos.judge import judge_dead_letters, judge_index, judge_outcomes, outcomes
+from tests.chaos.judge import judge_items, outcomes
 from tests.chaos.parts import Process, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
@@ -46,9 +46,7 @@ def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
             codes.add(end(worker))
             longest = max(longest, time.monotonic() - started)
         report.expect("exit code of the last worker", world.start_worker("last").drain(), 0)
-        judge_index(report, world, feed)
-        judge_dead_letters(report, world, feed)
-        judge_outcomes(report, world, feed)
+        judge_items(report, world, feed)
         again = sum(kinds.total() - 1 for kinds in outcomes(world.kafka).values())
     report.expect("exit codes", str(sorted(codes)), "[0]")
     report.expect_at_most("longest end, seconds", round(longest, 2), LIMIT_SECONDS)

@@ -18,7 +18,7 @@ import numpy as np
 from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, name_bad, write_feed
-from tests.chaos.judge import is_caught_up, judge_dead_letters, judge_index, judge_outcomes
+from tests.chaos.judge import catch_up, judge_items
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
@@ -36,7 +36,6 @@ WARM_SHARE = 0.2
 LOOK_SECONDS = 2.0
 MOST_GROWTH = 1.0
 """Percent a minute."""
-PATIENCE_SECONDS = 120.0
 
 
 def run(folder: Path, size: Size) -> Report:
@@ -58,9 +57,9 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         events, searches = Sender(world.kafka), Sender(world.kafka)
         with cast.watched() as watch, searches.spread(requests, seconds), events.spread(feed.records, seconds):
             struck = _strike(cast, random.Random(size.seed), seconds)
-        report.figures["caught up at the end, seconds"] = _catch_up(world, feed)
+        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         answers = read_answers(world, asked)
-        _judge(report, world, feed)
+        judge_items(report, world, feed)
         judge_answers(report, answers, asked)
         report.expect("exit codes", str([worker.end() for worker in cast.workers()]), "[0, 0, 0, 0]")
     for name, growth in watch.growths(seconds * WARM_SHARE).items():
@@ -189,20 +188,6 @@ def _strike(cast: Cast, chance: random.Random, seconds: float) -> Counter[str]:
         faults[kind]()
         struck[kind] += 1
     return struck
-
-
-def _judge(report: Report, world: World, feed: Feed) -> None:
-    judge_index(report, world, feed)
-    judge_dead_letters(report, world, feed)
-    judge_outcomes(report, world, feed)
-
-
-def _catch_up(world: World, feed: Feed) -> float:
-    """Seconds until the index holds all of a feed, or patience ends."""
-    started = time.monotonic()
-    while not is_caught_up(world, feed) and time.monotonic() - started < PATIENCE_SECONDS:
-        time.sleep(0.3)
-    return round(time.monotonic() - started, 1)
 
 
 SCENARIO = Scenario(
