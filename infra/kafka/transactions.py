@@ -87,10 +87,18 @@ class TransactionSink:
         self._insist(lambda: self._sink.producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS))
 
     def abort(self) -> None:
-        """Forget what was sent since `begin`; nothing of it becomes visible."""
-        if self._open:
-            self._insist(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS))
-            self._open = False
+        """Forget what was sent since `begin`; nothing of it becomes visible.
+
+        Raises Unavailable while it is not known to be undone: the next `begin` asks again.
+        """
+        if not self._open:
+            return
+        try:
+            with self._judging():
+                self._sink.producer.abort_transaction(ANSWER_SECONDS)
+        except _Unknown as unknown:
+            raise Unavailable(f"a transaction is not undone yet: {unknown}") from None
+        self._open = False
 
     def close(self) -> None:
         """Let go of the broker; a transaction that is open ends without effect."""

@@ -1,5 +1,6 @@
 """Searches in chaos tests: an index that holds some items, workers that answer, and requests with their answers."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from tests.chaos.feed import ANY_PARTITION, draw, write_feed
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for
 from tests.chaos.scenario import Report
 
+RESTART_SECONDS = 1.0
 ITEMS, PICTURED = 40, 5
 """Items that are searched, and every how manieth search is by a picture; the others are by an item."""
 
@@ -50,6 +52,33 @@ def start_query(
     if ready:
         wait_for(has_work, f"the {name} worker", worker)
     return worker
+
+
+class Supervised:
+    """A query worker that is started anew whenever it ends, as `lookstream up` does.
+
+    It ends by itself when the outcome of a transaction stays unknown, since only a new one can find out.
+    """
+
+    def __init__(self, world: World, slot: str) -> None:
+        self._world, self._slot = world, slot
+        self._worker = start_query(world, LOOKSTREAM_WORKER_SLOT=slot)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.restarts = 0
+        self._thread.start()
+
+    def end(self) -> int:
+        """Ask it to stop; its exit code."""
+        self._over.set()
+        self._thread.join()
+        return self._worker.end()
+
+    def _watch(self) -> None:
+        while not self._over.wait(RESTART_SECONDS):
+            if self._worker.code is not None:
+                self.restarts += 1
+                self._worker = start_query(self._world, ready=False, LOOKSTREAM_WORKER_SLOT=self._slot)
 
 
 def write_request(number: int, deadline_ms: int, pictured: int = PICTURED) -> SearchRequest:

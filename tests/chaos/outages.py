@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infra.kafka import TopicReader
 from schemas.topics import ITEM_OUTCOMES
-from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
+from tests.chaos.asking import Supervised, as_record, judge_answers, read_answers, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
 from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
@@ -90,7 +90,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
     requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
     with report.timed(), open_world(folder) as world:
         sender, worker = Sender(world.kafka), world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
-        searcher = start_query(world, LOOKSTREAM_WORKER_SLOT="q")
+        searcher = Supervised(world, "q")
         seconds = short * 2.5 + long
         with sender.spread(feed.records, seconds), Sender(world.kafka).spread(requests, seconds):
             for _ in range(short):
@@ -105,6 +105,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
         _judge(report, world, feed, worker)
         judge_answers(report, read_answers(world, asked), asked)
         report.expect("exit code of the query worker", searcher.end(), 0)
+        report.figures["query worker started anew"] = searcher.restarts
     report.figures |= {"records": len(feed.records), "short stops": short, "seconds of the long stop": long}
     return report
 
