@@ -17,6 +17,8 @@ DELIVERY_SECONDS = 30.0
 """How long a record may wait for its acknowledgement (DECISIONS.md)."""
 MAX_RECORD_BYTES = 2_000_000
 """Above the brokers' default of 1 MB, so that a dead letter of the largest event fits with its headers."""
+DISOWNED = (KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._FENCED)
+"""What a broker says to a producer from which it takes nothing more."""
 ANY_PARTITION = -1
 """Lets the key choose the partition."""
 
@@ -40,6 +42,9 @@ class EventSink:
             "queue.buffering.max.kbytes": 65_536,
             "partitioner": "murmur2_random",
         }
+        self._config = config
+        self._spent = False
+        self._renewing = threading.Lock()
         self.producer = Producer(config, logger=log)
         """For infra.kafka.transactions alone."""
         self._problems: dict[int, list[str]] = defaultdict(list)
@@ -69,15 +74,17 @@ class EventSink:
         until = time.monotonic() + DELIVERY_SECONDS
         while time.monotonic() < until:
             try:
-                self.producer.produce(
-                    topic,
-                    record.value,
-                    record.key,
-                    partition=record.partition,
-                    headers=list(record.headers.items()),
-                    timestamp=record.timestamp_ms,
-                    on_delivery=partial(self._delivered, sender),
-                )
+                with self._renewing:
+                    self._renew_if_spent()
+                    self.producer.produce(
+                        topic,
+                        record.value,
+                        record.key,
+                        partition=record.partition,
+                        headers=list(record.headers.items()),
+                        timestamp=record.timestamp_ms,
+                        on_delivery=partial(self._delivered, sender),
+                    )
             except BufferError:
                 self.producer.poll(0.1)
             except KafkaException as error:
@@ -99,6 +106,17 @@ class EventSink:
             reason = problems[0] if problems else "no acknowledgement came"
             raise Unavailable(f"{len(problems) + left} records were not delivered: {reason}")
 
+    def _renew_if_spent(self) -> None:
+        """Take a new producer when the broker takes nothing more from this one.
+
+        That a broker says so to a producer without a name is a mistake about its epoch: the local one makes it of
+        those whose records timed out while it was frozen (Tansu 0.6.0), and says so for ever.
+        """
+        if self._spent and "transactional.id" not in self._config:
+            # Who waits for a record in the old one is told by this what became of it.
+            self.producer.flush(DELIVERY_SECONDS + 1)
+            self.producer, self._spent = Producer(self._config, logger=log), False
+
     def close(self) -> None:
         """Give what is queued a last chance."""
         self.producer.flush(1)
@@ -107,5 +125,6 @@ class EventSink:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
             self._problems[sender].append(f"{topic}: {error.str()}")
+            self._spent = self._spent or error.code() in DISOWNED
         elif topic is not None and partition is not None and offset is not None:
             self.arrived[topic, partition] = max(offset, self.arrived.get((topic, partition), 0))
