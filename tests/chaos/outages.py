@@ -20,6 +20,8 @@ PER_SECOND = 100
 CATCH_UP_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
 """What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
+PATIENT = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "6000"}
+"""As `lookstream up` has it: a broker that stops for a second throws nobody out of a group."""
 SEARCH_MS = 20_000
 """The deadline of searches: those that wait for a frozen broker longer than that are answered `expired`."""
 
@@ -88,7 +90,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
     short, long, asked = size.of(20, 2), 90.0 * size.share, size.of(2_000)
     feed = write_feed(size.of(20_000), size.of(1_000), size.seed, MIX)
     requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
-    with report.timed(), open_world(folder) as world:
+    with report.timed(), open_world(folder, **PATIENT) as world:
         sender, worker = Sender(world.kafka), world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         searcher = Supervised(world, "q")
         seconds = short * 2.5 + long
