@@ -33,6 +33,8 @@ class Findings:
     categories: tuple[Likely, ...] = ()
     threshold: float | None = None
     nearest: float | None = None
+    count: int = 0
+    """Hits that were found, with those of the pages before."""
     more: bool = False
     palette: tuple[Swatch, ...] = ()
     added: Filters = field(default_factory=Filters)

@@ -26,10 +26,11 @@ SMALL_PART_EFFORT, EFFORT = 512, 128
 
 @dataclass(frozen=True)
 class Page:
-    """The hits of one page in their order, what boosts added to each, and whether there are more."""
+    """The hits of one page in their order, what boosts added to each, and how many were found with those before."""
 
     found: Sequence[Found]
     terms: Mapping[str, Terms]
+    count: int
     more: bool
 
 
@@ -45,7 +46,7 @@ class Finder:
         self._guess([s for s in searches if s.request.understand == "auto"])
         findings = self._find(searches, now)
         while again := [
-            at for at, s in enumerate(searches) if s.guess.narrows and too_few(s.request, len(findings[at].hits))
+            at for at, s in enumerate(searches) if s.guess.narrows and too_few(s.request, findings[at].count)
         ]:
             for at in again:
                 searches[at].guess = searches[at].guess.relax()
@@ -103,6 +104,7 @@ class Finder:
             categories=search.likely or (),
             threshold=curve.threshold if curve.cuts else None,
             nearest=max((point.score for point in points), default=None),
+            count=page.count,
             more=page.more,
             palette=search.palette,
             added=search.guess.added(),
@@ -120,7 +122,7 @@ class Finder:
             totals = [point.score + terms[point.id].total for point in ranked]
             likeness = self._likeness(request, np.stack([looks[point.id] for point in ranked]))
             ranked = [ranked[at] for at in varied(totals, likeness, request.diversity, end + 1)]
-        return Page(ranked[request.offset : end], terms, len(ranked) > end)
+        return Page(ranked[request.offset : end], terms, len(ranked), len(ranked) > end)
 
     def _likeness(self, request: SearchRequest, looks: Floats) -> Floats:
         """float32 [n, n]: what each hit would score if another were the query."""

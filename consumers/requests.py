@@ -35,9 +35,10 @@ class AnswerRequests:
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer each request. Raises Unavailable; what was sent by then is of a transaction that is undone."""
         self._answers.as_of = self._as_of()
-        facets = [event for event in events if isinstance(event.body, FacetsRequest)]
-        early = [event for event in events if self._is_early(event)]
-        ready = [event for event in events if event not in facets and event not in early]
+        facets, early, ready = list[Event](), list[Event](), list[Event]()
+        for event in events:
+            kind = facets if isinstance(event.body, FacetsRequest) else early if self._is_early(event) else ready
+            kind.append(event)
         failures = self._facets.handle(facets) | self._searches.handle(ready)
         for event in early:
             self._send_back(event)

@@ -94,8 +94,11 @@ def guess(request: SearchRequest, likely: Sequence[Likely], palette: Sequence[Sw
 
 
 def too_few(request: SearchRequest, hits: int) -> bool:
-    """Whether so few hits were found that what was added to the filters must go."""
-    return request.offset == 0 and hits < min(FEW, request.top_k)
+    """Whether so few hits were found, with those of the pages before, that what was added to the filters must go.
+
+    The same for every page of a search, so that pages fit together.
+    """
+    return hits < min(FEW, request.top_k)
 
 
 def _main_colour(palette: Sequence[Swatch]) -> tuple[ColourName | None, float]:

@@ -170,6 +170,15 @@ def test_what_was_added_is_taken_back_when_it_leaves_too_few(ask: Any) -> None:
     assert result.relaxed.category == ("flag",)
 
 
+def test_later_pages_are_narrowed_as_the_first_one_is(ask: Any) -> None:
+    few = {"understand": "auto", "top_k": 1, "filters": {"brand": ["B1", "B3"]}}
+    pages = [ask(image=flag(), offset=offset, **few) for offset in (0, 1, 2)]
+    assert [len(page.hits) for page in pages] == [1, 1, 0]
+    assert {page.relaxed.category for page in pages} == {("flag",)}
+    narrowed = ask(image=flag(), offset=6, understand="auto")
+    assert (narrowed.status, narrowed.added.category) == ("no_match", ("flag",))
+
+
 def test_a_category_that_the_user_named_is_never_replaced(ask: Any) -> None:
     result = ask(image=flag(), top_k=12, understand="auto", filters={"category": ["sign"]})
     assert {hit.category for hit in result.hits} == {"sign"}

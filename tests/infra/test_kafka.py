@@ -148,6 +148,21 @@ def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
         check_broker(Kafka(bootstrap="127.0.0.1:1"))
 
 
+def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, reader = EventSink(kafka), TopicReader(kafka, ITEM_OUTCOMES)
+    sink.send_raw(ITEM_OUTCOMES, b"k", b"before", {})
+    first = sink.producer
+    monkeypatch.setattr(sink, "_spent", True)  # what a delivery that was refused so leaves behind
+    sink.send_raw(ITEM_OUTCOMES, b"k", b"after", {})
+    assert sink.producer is not first
+    assert len(first) == 0, "whoever waits for it has been told"
+    sink.flush()
+    assert [record.value for _ in range(2) if (record := reader.poll(5))] == [b"before", b"after"]
+    reader.close()
+
+
 def test_security_settings_reach_the_client_in_its_own_words() -> None:
     config = client_config(
         Kafka(
