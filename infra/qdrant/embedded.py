@@ -11,15 +11,29 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
 
-from infra.qdrant.plan import EncoderDiffers, FacetPlan, Found, Patch, Payload, Point, SearchPlan, Vector
+from infra.qdrant.plan import (
+    EncoderDiffers,
+    FacetPlan,
+    Found,
+    IndexStatus,
+    Patch,
+    Payload,
+    Point,
+    SearchPlan,
+    Vector,
+)
 from schemas.failures import Unavailable
 
 METHODS = frozenset(
     {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors", "sample"}
-    | {"count", "take_note", "notes", "flush"}
+    | {"count", "take_note", "notes", "status", "optimise", "page", "flush"}
 )
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
+
+HUNG_UP = (EOFError, ConnectionResetError, BrokenPipeError)
+ATTEMPTS = 3
+"""An engine that hands over may take one more connection before it ends, hence two more."""
 
 Address = tuple[str, int]
 Request = tuple[str, tuple[object, ...]]
@@ -99,6 +113,20 @@ class EmbeddedIndex:
         notes: dict[str, Payload] = self._ask("notes", list(names))
         return notes
 
+    def status(self) -> IndexStatus:
+        """How the index is."""
+        status: IndexStatus = self._ask("status")
+        return status
+
+    def optimise(self) -> None:
+        """Ask for all points to be in the graph soon; the engine's owner sees to it."""
+        self._ask("optimise")
+
+    def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
+        """Up to `limit` points by id, tombstones included, and where to go on."""
+        page: tuple[list[Point], str | None] = self._ask("page", after, limit)
+        return page
+
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""
         self._ask("flush")
@@ -109,26 +137,21 @@ class EmbeddedIndex:
             self._hang_up()
 
     def _ask(self, method: str, *arguments: object) -> Any:
+        """Asks again when it hangs up on us: then another process goes on with an optimised copy."""
         with self._lock:
-            answer = self._answer((method, arguments))
-        if isinstance(answer, EXPECTED):
-            raise answer
-        return answer
-
-    def _answer(self, request: Request) -> object:
-        try:
-            connection = self._connected()
-            connection.send(request)
-            return connection.recv()
-        except (OSError, EOFError, AuthenticationError) as error:
-            self._hang_up()
-            raise Unavailable(self._sentence(error)) from None
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    return ask(self._connected(), method, *arguments)
+                except (OSError, EOFError, AuthenticationError) as error:
+                    self._hang_up()
+                    if not left or not isinstance(error, HUNG_UP):
+                        raise Unavailable(self._sentence(error)) from None
 
     def _connected(self) -> Connection:
         if self._connection is not None and self._connection.poll():
             self._hang_up()  # nothing was asked, so what there is to read is the end: the engine was restarted
         if self._connection is None:
-            self._connection = _connect(self._address, self._authkey, self._timeout_s)
+            self._connection = connect(self._address, self._authkey, self._timeout_s)
         return self._connection
 
     def _sentence(self, error: Exception) -> str:
@@ -143,7 +166,11 @@ class EmbeddedIndex:
             self._connection = None
 
 
-def _connect(address: Address, authkey: bytes, timeout_s: float) -> Connection:
+def connect(address: Address, authkey: bytes, timeout_s: float) -> Connection:
+    """A line to the engine's process, on which both sides have proved that they know the key.
+
+    Whatever takes longer than `timeout_s` raises BlockingIOError.
+    """
     with socket.create_connection(address, timeout_s) as stream:
         stream.settimeout(None)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,6 +180,15 @@ def _connect(address: Address, authkey: bytes, timeout_s: float) -> Connection:
     answer_challenge(connection, authkey)
     deliver_challenge(connection, authkey)
     return connection
+
+
+def ask(line: Connection, method: str, *arguments: object) -> Any:
+    """The answer to one request; raises what the method raises, and EOFError when the process ends."""
+    line.send((method, arguments))
+    answer = line.recv()
+    if isinstance(answer, EXPECTED):
+        raise answer
+    return answer
 
 
 def _timeval(seconds: float) -> bytes:

@@ -1,24 +1,44 @@
-"""The process that owns the embedded index: it alone opens the shard, and answers all others one at a time."""
+"""The process that owns the embedded index: it holds folder and port, and keeps one child that has the shard open.
+
+When many points are outside the graph, it has the shard copied, the copy optimised in a child of low priority, and
+a successor started on the result, which catches up and then answers at the same port (desk.py, succession.py).
+Searches wait for the last few writes to be replayed, writes for the copying besides.
+"""
 
 import fcntl
+import shutil
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn, TypeVar
 
-from infra.qdrant.embedded import EXPECTED, METHODS, Address, Request
-from infra.qdrant.plan import Index
-from infra.qdrant.shard import Shard
+import structlog
+
+from infra.forks import end, ended, fork
+from infra.qdrant import folder as place
+from infra.qdrant.desk import HANDED_OVER
+from infra.qdrant.embedded import Address, EmbeddedIndex, ask
+from infra.qdrant.plan import IndexStatus
+from infra.qdrant.succession import NOTHING_TO_DO, Seat, answer, optimise_copy, succeed
+from infra.qdrant.upkeep import Upkeep
 from schemas.failures import Unavailable
 
 MIN_FREE = 256 << 20
 """Bytes of disk that must be free for a write: twice the engine's write-ahead log, with some room."""
+ROOM = 2.5
+"""A copy and what optimising makes of it take so many times the shard, for a while."""
+LOOK_SECONDS, TICK_SECONDS = 2.0, 0.1
+LOCK_SECONDS = 2.0
+"""The children of an owner that was killed are killed too, and then let go of the folder."""
+
+
+Result = TypeVar("Result")
 
 
 class IndexBusy(Exception):
@@ -26,21 +46,128 @@ class IndexBusy(Exception):
 
 
 def serve(folder: Path, address: Address, authkey: bytes, min_free: int = MIN_FREE) -> None:
-    """Own the shard in `folder` and answer on `address` until SIGTERM or SIGINT: then flush, close and exit 0.
+    """Own the index in `folder` and answer on `address` until SIGTERM or SIGINT: then flush, close and exit 0.
 
-    To be called in the main thread of a process of its own. Writes are refused with less than `min_free` bytes of
-    disk free. Raises IndexBusy when another process owns the folder or the port.
+    To be called in the main thread, the only one, of a process of its own. Writes are refused with less than
+    `min_free` bytes of disk free. Raises IndexBusy when another process owns the folder or the port.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_owner(folder), _listening(address) as listener:
+        place.sweep(folder)
+        owner = Owner(Seat(folder, listener, authkey, min_free))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        desk = _Desk(Shard(folder, min_free), authkey)
         try:
-            while True:
-                threading.Thread(target=desk.attend, args=(listener.accept()[0],), daemon=True).start()
+            owner.watch()
         finally:
-            desk.close()
+            owner.stop()
+
+
+class Owner:
+    """Keeps a child that answers, and has the shard optimised when that is due."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._line = EmbeddedIndex(seat.listener.getsockname(), seat.authkey, LOOK_SECONDS)
+        self._upkeep = Upkeep()
+        self._log = structlog.get_logger()
+        self._copy: Path | None = None
+        self._optimiser: int | None = None
+        self._successor: int | None = None
+        self._engine: int | None = fork(partial(answer, seat))
+
+    def watch(self) -> NoReturn:
+        """Look after the children until the one that answers has died: then exit likewise."""
+        looked = time.monotonic()
+        while True:
+            time.sleep(TICK_SECONDS)
+            self._look_after_engine()
+            self._look_after_copy()
+            if self._copy is None and time.monotonic() - looked >= LOOK_SECONDS:
+                self._look_at_index()
+                looked = time.monotonic()
+
+    def stop(self) -> None:
+        """End all children, the one that answers when it has flushed."""
+        self._line.close()
+        for pid in (self._optimiser, self._successor):
+            if pid is not None:
+                end(pid, signal.SIGKILL)
+        if self._engine is not None:
+            end(self._engine, signal.SIGTERM)
+
+    def _look_after_engine(self) -> None:
+        code = None if self._engine is None else ended(self._engine)
+        if code is None:
+            return
+        self._engine, self._successor = self._successor, None
+        if code != HANDED_OVER or self._engine is None:
+            sys.exit(max(code, 0) if code in (0, 1) else 1)
+        self._copy = None
+        place.sweep(self._seat.folder)
+        self._log.info("optimised", shard=place.current(self._seat.folder).name)
+
+    def _look_after_copy(self) -> None:
+        if self._optimiser is not None and (code := ended(self._optimiser)) is not None:
+            self._optimiser = None
+            if code == 0 and self._copy is not None:
+                self._successor = fork(partial(succeed, self._seat, self._copy))
+            else:
+                self._ended_early(code)
+        elif self._successor is not None and (code := ended(self._successor)) is not None:
+            self._successor = None
+            self._ended_early(code)
+
+    def _look_at_index(self) -> None:
+        try:
+            status = self._line.status()
+        except Unavailable:
+            return  # nobody has made it yet, or it is loading
+        if self._upkeep.is_due(status, time.monotonic()):
+            self._begin(status)
+
+    def _begin(self, status: IndexStatus) -> None:
+        """Have the shard copied, and optimise the copy."""
+        folder, size = self._seat.folder, status.bytes or 0
+        if shutil.disk_usage(folder).free < ROOM * size + self._seat.min_free:
+            self._upkeep.failed(time.monotonic())
+            self._log.warning("not optimised: it takes more disk than is free", mb=round(ROOM * size / 1e6))
+            return
+        copy = place.next_copy(folder)
+        place.remove(copy)
+        self._log.info("optimising", points=status.live, outside_the_graph=status.unindexed)
+        self._copy = copy
+        try:
+            with self._seat.line() as line:
+                ask(line, "copy", str(copy))
+        except (OSError, EOFError, Unavailable) as error:
+            self._give_up(str(error) or "it hung up")
+        else:
+            self._optimiser = fork(partial(optimise_copy, copy))
+
+    def _ended_early(self, code: int) -> None:
+        if code == NOTHING_TO_DO:
+            self._upkeep.was_in_vain()
+            self._forget_copy()
+        else:
+            self._give_up(f"exit code {code}")
+
+    def _give_up(self, why: str) -> None:
+        self._upkeep.failed(time.monotonic())
+        self._log.warning("optimising has failed, the index goes on as it was", why=why)
+        self._forget_copy()
+
+    def _forget_copy(self) -> None:
+        """Remove the copy, unless it counts by now: the process that answers knows."""
+        try:
+            with self._seat.line() as line:
+                ask(line, "forget_copy")
+        except (OSError, EOFError, Unavailable):
+            return  # it has died, perhaps after handing over
+        for path in (self._copy, self._copy and place.journal_of(self._copy)):
+            if path is not None:
+                place.remove(path)
+        self._copy = None
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -51,7 +178,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _sole_owner(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _patiently(partial(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:
             raise IndexBusy(
                 f"another process owns the index in {folder}: stop it, or choose another LOOKSTREAM_DATA folder"
@@ -61,44 +188,20 @@ def _sole_owner(folder: Path) -> Iterator[None]:
 
 def _listening(address: Address) -> socket.socket:
     try:
-        return socket.create_server(address, backlog=128)
+        return _patiently(partial(socket.create_server, address, backlog=128))
     except OSError as error:
         raise IndexBusy(
             f"the index cannot listen on {address[0]}:{address[1]} ({error.strerror}): choose another port"
         ) from None
 
 
-class _Desk:
-    """Answers connections, each in a thread of its own; the shard does one thing at a time."""
-
-    def __init__(self, index: Index, authkey: bytes) -> None:
-        self._index = index
-        self._authkey = authkey
-        self._lock = threading.Lock()
-
-    def attend(self, stream: socket.socket) -> None:
-        """Answers one client until it hangs up; a failure outside the contract hangs up, with its trace."""
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(stream.detach())
-        with connection, suppress(OSError, EOFError, AuthenticationError):
-            deliver_challenge(connection, self._authkey)
-            answer_challenge(connection, self._authkey)
-            while True:
-                connection.send(self._done(connection.recv()))
-
-    def _done(self, request: Request) -> object:
-        method, arguments = request
-        if method not in METHODS:
-            return ValueError(f"an index has no method {method[:40]!r}")
-        with self._lock:
-            try:
-                return getattr(self._index, method)(*arguments)
-            except EXPECTED as error:
-                return error
-            except OSError as error:
-                return Unavailable(f"the embedded index could not {method}: {error}")
-
-    def close(self) -> None:
-        """Waits for what is being done, then flushes; the lock is kept, so that nothing follows."""
-        self._lock.acquire()
-        self._index.close()
+def _patiently(attempt: Callable[[], Result]) -> Result:
+    """Try for LOCK_SECONDS, while the children of an owner that was killed let go."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return attempt()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(TICK_SECONDS)

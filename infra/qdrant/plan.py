@@ -133,6 +133,26 @@ class FacetPlan:
     also: tuple[Condition, ...] = (MAIN_PICTURE,)
 
 
+@dataclass(frozen=True)
+class IndexStatus:
+    """How an index is."""
+
+    fingerprint: str
+    """Of the encoder that made it."""
+    size: int
+    """Numbers a vector."""
+    live: int
+    """Points that can be found."""
+    unindexed: int
+    """Those of them that are in no graph yet: searches compare them one by one."""
+    segments: int
+    bytes: int | None = None
+    """What it takes on disk; none where the engine does not say."""
+    optimising: bool = False
+    wanted: bool = False
+    """Whether somebody has asked for it to be optimised, and that has not begun."""
+
+
 class Index(Protocol):
     """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away.
 
@@ -181,6 +201,15 @@ class Index(Protocol):
 
     def notes(self, names: Sequence[str]) -> dict[str, Payload]:
         """The notes of these names that somebody took. Searches never find notes, nor are they counted."""
+
+    def status(self) -> IndexStatus:
+        """How the index is."""
+
+    def optimise(self) -> None:
+        """Ask for all points to be in the graph soon; whether they are, `status` tells."""
+
+    def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
+        """Up to `limit` points by id, tombstones included, and what to say next as `after`; none at the end."""
 
     def flush(self) -> None:
         """Make what was written survive a power loss."""

@@ -8,19 +8,16 @@ from urllib.parse import urlsplit
 
 import grpc
 from qdrant_client import QdrantClient, models
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from infra.qdrant import stored
+from infra.qdrant import server_collection, stored
 from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
-    FIELDS,
     MOST_VALUES,
     OVERSAMPLING,
     VECTOR,
-    EncoderDiffers,
     FacetPlan,
     Found,
+    IndexStatus,
     Patch,
     Payload,
     Point,
@@ -28,7 +25,8 @@ from infra.qdrant.plan import (
     Vector,
     conditions,
 )
-from infra.qdrant.server_words import filter_of, index_of, patch_of, removal_of, upsert_of
+from infra.qdrant.server_collection import REFUSED
+from infra.qdrant.server_words import filter_of, patch_of, removal_of, upsert_of
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
 
@@ -36,8 +34,6 @@ OLDEST = [1, 17]
 """The first version with insert-only writes; older servers silently ignore the conditions of writes."""
 SEARCHES_AT_ONCE = 8
 """Grouped searches have no batch call, so this many of a batch are under way at a time."""
-
-REFUSED = (grpc.RpcError, ResponseHandlingException, UnexpectedResponse, ResourceExhaustedResponse)
 
 
 def open_server(settings: Qdrant) -> "ServerIndex":
@@ -69,10 +65,8 @@ class ServerIndex:
         mine = stored.Maker(fingerprint, size)
         self.check()
         with self._asking():
-            if not self._client.collection_exists(self._name):
-                self._create(size)
-            self._check_collection(size)
-            stored.check_maker(self._claim(mine), mine)
+            server_collection.ensure(self._client, self._settings, size)
+            stored.check_maker(server_collection.claim(self._client, self._name, mine), mine)
         self._size = size
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
@@ -142,6 +136,29 @@ class ServerIndex:
             found = self._client.retrieve(self._name, [stored.note_id(name) for name in names])
         return stored.notes_in(found, names)
 
+    def status(self) -> IndexStatus:
+        """How the collection is; a server optimises by itself, and does so while its status is not green."""
+        with self._asking():
+            about = self._client.get_collection(self._name)
+            maker = server_collection.maker_of(self._client, self._name)
+        live = self.count()
+        unindexed = max(0, live - (about.indexed_vectors_count or 0))
+        optimising = about.status != models.CollectionStatus.GREEN
+        segments = about.segments_count
+        return IndexStatus(maker.fingerprint, maker.size, live, unindexed, segments, optimising=optimising)
+
+    def optimise(self) -> None:
+        """Nothing to do: a server optimises by itself, in the background."""
+
+    def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
+        """Up to `limit` points by id, tombstones included, and where to go on."""
+        wanted = filter_of([stored.PICTURES])
+        with self._asking():
+            records, following = self._client.scroll(
+                self._name, wanted, limit=limit, offset=after, with_payload=True, with_vectors=[VECTOR]
+            )
+        return stored.points_in(records), None if following is None else str(following)
+
     def flush(self) -> None:
         """Nothing to do: each write waits until the server has applied and logged it."""
 
@@ -156,41 +173,6 @@ class ServerIndex:
             version = self._client.info().version
         if [int(part) for part in version.split(".")[:2]] < OLDEST:
             raise Unavailable(f"Qdrant at {self._place()} is version {version}: upgrade it to 1.17 or newer")
-
-    def _create(self, size: int) -> None:
-        codes = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
-        try:
-            self._client.create_collection(
-                self._name,
-                vectors_config={VECTOR: models.VectorParams(size=size, distance=models.Distance.DOT)},
-                quantization_config=models.ScalarQuantization(scalar=codes),
-                shard_number=self._settings.shards,
-                replication_factor=self._settings.replicas,
-            )
-        except (*REFUSED, ValueError):
-            if not self._client.collection_exists(self._name):  # else another worker was faster
-                raise
-
-    def _check_collection(self, size: int) -> None:
-        """Checks its vectors, and makes the payload indexes that it lacks."""
-        collection = self._client.get_collection(self._name)
-        vectors = collection.config.params.vectors
-        look = vectors.get(VECTOR) if isinstance(vectors, dict) else None
-        if look is None or look.size != size or look.distance != models.Distance.DOT:
-            raise EncoderDiffers(
-                f"collection {self._name} at {self._place()} has no vector `{VECTOR}` of {size} numbers (Dot), "
-                "which this encoder needs: use the old encoder or another LOOKSTREAM_QDRANT_COLLECTION"
-            )
-        for field in FIELDS:
-            if field.name not in collection.payload_schema:
-                self._client.create_payload_index(self._name, field.name, index_of(field))
-
-    def _claim(self, mine: stored.Maker) -> stored.Maker:
-        """Writes the meta point unless there is one; returns what it says then."""
-        meta = models.PointStruct(id=stored.META_ID, vector={}, payload=stored.meta_payload(mine))
-        self._client.upsert(self._name, [meta], update_mode=models.UpdateMode.INSERT_ONLY)
-        [record] = self._client.retrieve(self._name, [stored.META_ID])
-        return stored.maker_of(record.payload or {})
 
     def _write(self, operations: Sequence[models.UpdateOperation]) -> None:
         # Strong ordering: each replica evaluates the condition, so all must see the writes in one order.

@@ -1,7 +1,7 @@
 """The embedded engine: a qdrant-edge shard in a folder, for one process alone.
 
-The shard is never optimised here (that belongs into a child on a copied directory, since it holds the GIL for its
-whole length).
+The shard is never optimised here: that belongs into a child on a copy, since it holds the GIL for its whole length
+(owner.py).
 """
 
 import shutil
@@ -11,15 +11,16 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
-from infra.qdrant import stored
+from infra.qdrant import shard_files, stored
 from infra.qdrant.conditions import Condition, NotAnyOf, live_of
+from infra.qdrant.folder import bytes_in, current
 from infra.qdrant.plan import (
-    FIELDS,
     MOST_VALUES,
     OVERSAMPLING,
     VECTOR,
     FacetPlan,
     Found,
+    IndexStatus,
     Patch,
     Payload,
     Point,
@@ -27,7 +28,7 @@ from infra.qdrant.plan import (
     Vector,
     conditions,
 )
-from infra.qdrant.shard_words import filter_of, index_of
+from infra.qdrant.shard_words import filter_of
 from schemas.failures import Unavailable
 from schemas.items import MAX_IMAGES
 
@@ -43,15 +44,17 @@ Best = dict[str, Found]
 class Shard:
     """An Index in this process; every call holds the GIL. Not for two threads at once.
 
-    `min_free` is how many bytes of disk must be free for a write: on a full disk the engine dies by SIGBUS.
+    It is the shard of the folder that counts, unless a `path` says which one. `min_free` is how many bytes of disk
+    must be free for a write: on a full disk the engine dies by SIGBUS.
     """
 
-    def __init__(self, folder: Path, min_free: int) -> None:
+    def __init__(self, folder: Path, min_free: int, path: Path | None = None) -> None:
         self._folder = folder
         self._min_free = min_free
+        self._path = path or current(folder)
         self._shard: edge.EdgeShard | None = None
         self._size = 0
-        if (folder / "shard").exists():
+        if self._path.exists():
             self._load()
 
     def open(self, fingerprint: str, size: int) -> None:
@@ -59,9 +62,9 @@ class Shard:
         mine = stored.Maker(fingerprint, size)
         if self._shard is None:
             self._check_space()
-            _make(self._folder / "shard", mine)
+            shard_files.make(self._path, mine)
             self._load()
-        stored.check_maker(_maker(self._made()), mine)
+        stored.check_maker(shard_files.maker_of(self._made()), mine)
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
         """These payload keys of each point that exists, tombstones included."""
@@ -138,6 +141,26 @@ class Shard:
         ids: list[int | UUID | str] = [stored.note_id(name) for name in names]
         return stored.notes_in(self._made().retrieve(ids, with_payload=True, with_vector=False), names)
 
+    def status(self) -> IndexStatus:
+        """How the shard is."""
+        info, maker, live = self._made().info(), shard_files.maker_of(self._made()), self.count()
+        unindexed = max(0, live - info.indexed_vectors_count)
+        size = bytes_in(self._path)
+        return IndexStatus(maker.fingerprint, maker.size, live, unindexed, info.segments_count, size)
+
+    def optimise(self) -> None:
+        """Bring all points into the graph, here and now: nothing else runs in this process meanwhile."""
+        self._made().optimize()
+
+    def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
+        """Up to `limit` points by id, tombstones included, and where to go on."""
+        where = filter_of([stored.PICTURES])
+        wanted = edge.ScrollRequest(
+            offset=after, limit=limit, filter=where, with_payload=True, with_vector=[VECTOR]
+        )
+        records, following = self._made().scroll(wanted)
+        return stored.points_in(records), None if following is None else str(following)
+
     def flush(self) -> None:
         """Make what was written survive a power loss; a killed process loses nothing even without it."""
         if self._shard is not None:
@@ -155,12 +178,8 @@ class Shard:
         return {str(hit.value): hit.count for hit in self._made().facet(wanted).hits}
 
     def _load(self) -> None:
-        self._shard = edge.EdgeShard.load(str(self._folder / "shard"))
-        self._size = _maker(self._shard).size
-        known = self._shard.info().payload_schema
-        for field in FIELDS:
-            if field.name not in known:
-                self._shard.update(edge.UpdateOperation.create_field_index(field.name, index_of(field)))
+        self._shard = shard_files.load(self._path)
+        self._size = shard_files.maker_of(self._shard).size
 
     def _made(self) -> edge.EdgeShard:
         if self._shard is None:
@@ -178,28 +197,6 @@ class Shard:
                 f"the disk of {self._folder} has {free >> 20} MB free and the index must leave "
                 f"{self._min_free >> 20} MB: make space, or move LOOKSTREAM_DATA to another disk"
             )
-
-
-def _make(path: Path, maker: stored.Maker) -> None:
-    """Makes the shard beside its place and renames it, so that a kill never leaves half of one."""
-    fresh = path.with_suffix(".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shard = edge.EdgeShard.create(str(fresh), _config(maker.size))
-    shard.update(edge.UpdateOperation.upsert_points([edge.Point(stored.META_ID, {}, stored.meta_payload(maker))]))
-    shard.flush()
-    shard.close()
-    fresh.rename(path)
-
-
-def _config(size: int) -> edge.EdgeConfig:
-    codes = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=edge.Memory.Pinned)
-    look = edge.EdgeVectorParams(size, edge.Distance.Dot, quantization_config=codes)
-    return edge.EdgeConfig(vectors={VECTOR: look})
-
-
-def _maker(shard: edge.EdgeShard) -> stored.Maker:
-    [record] = shard.retrieve([stored.META_ID], with_payload=True, with_vector=False)
-    return stored.maker_of(record.payload or {})
 
 
 def _point(row: stored.Row) -> edge.Point:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition
+from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition, NotAnyOf
 from infra.qdrant.plan import VECTOR, EncoderDiffers, Patch, Payload, Point, Vector
 
 META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
@@ -16,6 +16,8 @@ META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
 
 
 LIVE_ALONE = AnyOf("state", (LIVE,))
+PICTURES = NotAnyOf("state", (META,))
+"""What holds of points and tombstones, not of what describes the collection."""
 
 SAMPLED = ["item_id", "category", "category_source", "studio"]
 """The payload keys that a sample tells."""
@@ -170,6 +172,13 @@ def _check(point: Point, size: int) -> None:
         raise ValueError(
             f"point {point.id} has a vector with NaN or infinity, or of zeros alone: it cannot be compared"
         )
+
+
+def points_in(records: Iterable[Record]) -> list[Point]:
+    """Whole points, from records with payload and vector."""
+    found = list(records)
+    vectors = vectors_in(found)
+    return [Point(str(one.id), dict(one.payload or {}), vectors.get(str(one.id))) for one in found]
 
 
 def vectors_in(records: Iterable[Record]) -> dict[str, Vector]:

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 import qdrant_edge as edge
 
-from infra.qdrant import shard
+from infra.qdrant import shard_files
 from tests.chaos.engine import run
 
-with_log = shard._config
+with_log = shard_files._config
 
 
 def without_log(size: int) -> edge.EdgeConfig:
@@ -19,5 +19,5 @@ def without_log(size: int) -> edge.EdgeConfig:
 
 
 if __name__ == "__main__":
-    with patch.object(shard, "_config", without_log):
+    with patch.object(shard_files, "_config", without_log):
         run(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.kafka import create_topics
@@ -42,13 +42,13 @@ class Process:
         return self._child.pid
 
     def resident_mb(self) -> float:
-        """Its resident memory, in MB."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """Resident memory, in MB, of the largest among it and its children."""
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in family(self.pid)]
+        return max(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def open_files(self) -> int:
-        """How many file descriptors it holds."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many file descriptors the one among it and its children holds that holds most."""
+        return max(len(os.listdir(f"/proc/{pid}/fd")) for pid in family(self.pid))
 
     def signal(self, what: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
@@ -61,12 +61,14 @@ class Process:
         self._child.join()
 
     def freeze(self) -> None:
-        """Stop it in its tracks."""
-        self.signal(signal.SIGSTOP)
+        """Stop it and its children in their tracks."""
+        for pid in family(self.pid):
+            os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on as if nothing had happened."""
-        self.signal(signal.SIGCONT)
+        """Let them go on as if nothing had happened."""
+        for pid in family(self.pid):
+            os.kill(pid, signal.SIGCONT)
 
     def end(self, seconds: float = 30) -> int:
         """Ask it to stop; its exit code. Raises TimeoutError when it takes longer than `seconds`."""
@@ -154,6 +156,15 @@ def open_world(folder: Path, **settings: str) -> Iterator[World]:
         yield world.open()
     finally:
         world.close()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants, the eldest first."""
+    found = [pid]
+    for one in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+    return found
 
 
 def wait_for(

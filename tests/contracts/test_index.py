@@ -367,3 +367,35 @@ def test_another_encoder_is_refused_in_one_sentence(index: Index, fingerprint: s
         assert fingerprint in str(refused.value)
         assert "LOOKSTREAM_DATA" in str(refused.value)
     index.open(FINGERPRINT, SIZE)
+
+
+def test_pages_give_every_point_once_with_payload_and_vector_and_no_notes(index: Index, index_tenant: str) -> None:
+    live = [point(index_tenant, str(n), look=np.arange(1, SIZE + 1) * (n + 1), title=f"item {n}") for n in range(7)]
+    dead = tombstone(point(index_tenant, "gone"), 2, dead_at=9)
+    index.upsert([*live, dead])
+    index.take_note("a note", {"for": "nobody"})
+    found, after, pages = list[Point](), None, 0
+    while pages == 0 or after is not None:
+        page, after = index.page(after, 3)
+        assert len(page) <= 3
+        found, pages = found + page, pages + 1
+    assert [each.id for each in found] == sorted({each.id for each in found})
+    mine = {each.id: each for each in found if each.payload["tenant"] == index_tenant}
+    assert mine.keys() == {each.id for each in [*live, dead]}
+    assert mine[dead.id].vector is None
+    for each in live:
+        vector = mine[each.id].vector
+        assert vector is not None
+        assert np.array_equal(vector, each.vector)
+        assert mine[each.id].payload == each.payload
+
+
+def test_the_status_counts_live_points_and_those_outside_the_graph(index: Index, index_tenant: str) -> None:
+    before = index.status()
+    index.upsert([point(index_tenant, "a"), tombstone(point(index_tenant, "b"), 2, dead_at=9)])
+    index.take_note("another note", {})
+    after = index.status()
+    assert (after.fingerprint, after.size) == (FINGERPRINT, SIZE)
+    assert after.live == index.count() == before.live + 1
+    assert 0 <= after.unindexed <= after.live
+    assert not after.optimising

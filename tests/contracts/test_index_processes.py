@@ -16,7 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from infra.ports import free_port
-from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.embedded import EmbeddedIndex, ask, connect
+from infra.qdrant.folder import current
 from infra.qdrant.owner import IndexBusy, serve
 from infra.qdrant.plan import EncoderDiffers, Patch, Point
 from infra.qdrant.server import open_server
@@ -25,6 +26,8 @@ from infra.settings import Qdrant
 from schemas.failures import Unavailable
 
 FINGERPRINT, SIZE = "test-encoder", 8
+WIDE = 1_024
+"""Numbers a vector, so that the engine finds 3,000 of them worth a graph."""
 Answer = TypeVar("Answer")
 
 
@@ -79,16 +82,16 @@ def opened(engine: Engine) -> EmbeddedIndex:
     return client
 
 
-def points(count: int) -> list[Point]:
+def points(count: int, size: int = SIZE, first: int = 1) -> list[Point]:
     """Points of as many items, each of its own version."""
-    looks = np.random.default_rng(count).standard_normal((count, SIZE)).astype(np.float32)
+    looks = np.random.default_rng(first).standard_normal((count, size)).astype(np.float32)
     return [
         Point(
             str(uuid.UUID(int=n)),
             {"item": f"t:{n}", "item_id": str(n), "tenant": "t", "version": n, "state": "live"},
             look,
         )
-        for n, look in enumerate(looks, start=1)
+        for n, look in enumerate(looks, start=first)
     ]
 
 
@@ -190,6 +193,64 @@ def test_nothing_is_written_without_free_space_and_searches_go_on(tmp_path: Path
             write()
     assert full.count() == 3
     full.close()
+
+
+def test_an_optimised_copy_takes_over_with_all_that_was_written_meanwhile(engine: Engine) -> None:
+    client = engine.client()
+    eventually(lambda: client.open(FINGERPRINT, WIDE))
+    written = points(3_000, WIDE)
+    for start in range(0, len(written), 500):
+        client.upsert(written[start : start + 500])
+    assert client.status().unindexed == 3_000
+    client.optimise()
+    later, until = list[Point](), time.monotonic() + 120
+    while current(engine.folder).name == "shard":
+        assert time.monotonic() < until
+        later += points(1, WIDE, first=10_000 + len(later))
+        client.upsert(later[-1:])
+        time.sleep(0.01)
+    assert eventually(client.count) == 3_000 + len(later)
+    status = client.status()
+    assert status.unindexed <= len(later) < 3_000
+    assert not status.wanted
+    assert not status.optimising
+    vectors = client.vectors([point.id for point in later])
+    assert all(np.array_equal(vectors[point.id], point.vector) for point in later if point.vector is not None)
+    engine.kill()
+    engine.start()
+    assert eventually(client.count) == 3_000 + len(later)
+    assert [path.name for path in engine.folder.glob("shard*")] == [current(engine.folder).name]
+
+
+def test_optimising_in_vain_leaves_everything_as_it_was(engine: Engine) -> None:
+    client = opened(engine)
+    client.upsert(points(3))
+    client.optimise()
+    until = time.monotonic() + 60
+    while (status := client.status()).wanted or status.optimising:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert client.count() == 3
+    assert current(engine.folder).name == "shard"
+
+
+def test_a_copy_cannot_take_over_before_the_shard_has_stopped(engine: Engine) -> None:
+    opened(engine)
+    with connect(engine.address, engine.authkey, 5) as line, pytest.raises(ValueError, match="after `hand_over`"):
+        ask(line, "take_over", str(engine.folder / "shard-1"))
+    assert current(engine.folder).name == "shard"
+
+
+def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
+    client = opened(engine)
+    with connect(engine.address, engine.authkey, 5) as line:
+        ask(line, "copy", str(engine.folder / "shard-1"))
+        ask(line, "hand_over")
+        waiting = EmbeddedIndex(engine.address, engine.authkey, timeout_s=0.2)
+        with pytest.raises(Unavailable, match="no answer"):
+            waiting.count()
+    client.upsert(points(2))
+    assert client.count() == 2
 
 
 def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""The desk of the process that has the shard open: it answers all others, and hands over to a successor.
+
+The successor has an optimised copy. It replays what was written after the copy was taken, asks this process to stop
+(`hand_over`), replays the rest, and has itself made the one that counts (`take_over`). Whatever dies at whatever
+moment, the shard that counts holds all that was acknowledged: this process acknowledges nothing after `hand_over`
+unless the successor has died before `take_over`.
+"""
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from pathlib import Path
+
+from infra.qdrant.embedded import EXPECTED, METHODS, Request
+from infra.qdrant.folder import journal_of, make_current
+from infra.qdrant.journal import Journal
+from infra.qdrant.plan import Index, IndexStatus
+from schemas.failures import Unavailable
+
+NOTED = frozenset({"upsert", "patch", "remove", "collect_tombstones", "take_note"})
+"""What a copy must replay."""
+WRITES = NOTED | {"open", "flush"}
+"""What changes files, and so waits while they are copied."""
+HANDED_OVER = 7
+"""Exit code of a process whose successor goes on."""
+
+
+class Desk:
+    """Answers connections, each in a thread of its own; the shard does one thing at a time."""
+
+    def __init__(self, index: Index, path: Path, authkey: bytes) -> None:
+        self._index = index
+        self._path = path
+        self._authkey = authkey
+        self._writing = threading.Lock()
+        self._engine = threading.Lock()
+        self._journal: Journal | None = None
+        self._wanted = False
+
+    def welcome(self, listener: socket.socket) -> None:
+        """Take connections for ever."""
+        while True:
+            threading.Thread(target=self.attend, args=(listener.accept()[0],), daemon=True).start()
+
+    def attend(self, stream: socket.socket) -> None:
+        """Answers one client until it hangs up; a failure outside the contract hangs up, with its trace."""
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection, held = Connection(stream.detach()), ExitStack()
+        with connection, held, suppress(OSError, EOFError, AuthenticationError):
+            deliver_challenge(connection, self._authkey)
+            answer_challenge(connection, self._authkey)
+            while True:
+                connection.send(self._done(connection.recv(), held))
+
+    def close(self) -> None:
+        """Waits for what is being done, then flushes; the locks are kept, so that nothing follows."""
+        self._writing.acquire()
+        self._engine.acquire()
+        self._index.close()
+
+    def _done(self, request: Request, held: ExitStack) -> object:
+        method, arguments = request
+        try:
+            return self._answer(method, arguments, held)
+        except EXPECTED as error:
+            return error
+        except OSError as error:
+            return Unavailable(f"the embedded index could not {method}: {error}")
+
+    def _answer(self, method: str, arguments: tuple[object, ...], held: ExitStack) -> object:
+        match method:
+            case "copy":
+                self._copy(Path(str(arguments[0])))
+            case "forget_copy":
+                self._forget_copy()
+            case "hand_over":
+                self._hand_over(held)
+            case "take_over":
+                self._take_over(Path(str(arguments[0])))
+            case "optimise":
+                self._wanted = True
+            case "status":
+                return self._status()
+            case _ if method in METHODS:
+                return self._carry_out(method, arguments)
+            case _:
+                raise ValueError(f"an index has no method {method[:40]!r}")
+        return None
+
+    def _carry_out(self, method: str, arguments: tuple[object, ...]) -> object:
+        with self._writes() if method in WRITES else self._engine:
+            answer: object = getattr(self._index, method)(*arguments)
+            if self._journal is not None and method in NOTED:
+                self._journal.note((method, arguments))
+            return answer
+
+    @contextmanager
+    def _writes(self) -> Iterator[None]:
+        with self._writing, self._engine:
+            yield
+
+    def _status(self) -> IndexStatus:
+        with self._engine:
+            status = self._index.status()
+        return replace(status, optimising=self._journal is not None, wanted=self._wanted)
+
+    def _copy(self, copy: Path) -> None:
+        """Copies the shard while writes wait and searches go on; from then on writes are noted for the copy."""
+        with self._writing:
+            self._forget()
+            shutil.copytree(self._path, copy)
+            self._journal, self._wanted = Journal(journal_of(copy)), False
+
+    def _forget_copy(self) -> None:
+        with self._writing:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _hand_over(self, held: ExitStack) -> None:
+        """Answers nobody else from now on, unless this client hangs up; the journal is complete then."""
+        held.enter_context(self._writes())
+
+    def _take_over(self, copy: Path) -> None:
+        """Ends this process for good."""
+        if not self._engine.locked() or self._journal is None:
+            raise ValueError("a copy takes over after `hand_over`, and only while it is not forgotten")
+        make_current(copy)
+        os._exit(HANDED_OVER)

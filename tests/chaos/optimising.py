@@ -1,0 +1,242 @@
+"""The embedded index is optimised again and again while it is written to, and its processes are killed at that."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+
+from infra.ports import LOOPBACK, free_port
+from infra.qdrant.conditions import LIVE
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.folder import current
+from infra.qdrant.plan import Patch, Point, SearchPlan, Vector
+from infra.running import index_key
+from schemas.failures import Unavailable
+from tests.chaos.parts import Process, family, wait_for
+from tests.chaos.scenario import Report, Scenario, Size
+
+SERVER, FORGETFUL = "tests.chaos.engine_server", "tests.chaos.forgetful"
+SIZE, POINTS, BATCH, FILL = 1_024, 3_000, 8, 256
+"""The engine builds no graph for less than 10 MB of vectors: 2,500 of this size."""
+KILL_SECONDS = 4.0
+NOTICE_SECONDS = 1.0
+"""The owner ends soon after the child that answers was killed."""
+ROUND_SECONDS, PATIENCE_SECONDS = 120.0, 30.0
+PAUSE_SECONDS = 0.02
+
+
+@dataclass
+class Model:
+    """What the index must hold: of each point its version and the seed of its vector; none when it was removed."""
+
+    points: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+    version: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    slowest: dict[str, float] = field(default_factory=dict)
+    """The longest call of each kind, in seconds, while nothing was killed."""
+
+    def next_version(self) -> int:
+        """A version above all before."""
+        self.version += 1
+        return self.version
+
+
+def identity(number: int) -> str:
+    """The id of the point of this number."""
+    return str(UUID(int=number + 1))
+
+
+def vector_of(seed: int) -> Vector:
+    """A vector in random direction."""
+    return np.random.default_rng(seed).standard_normal(SIZE).astype(np.float32)
+
+
+class Writer(threading.Thread):
+    """Writes, changes and removes points without a pause, each until the index has acknowledged it."""
+
+    def __init__(self, client: EmbeddedIndex, model: Model, seed: int) -> None:
+        super().__init__(daemon=True)
+        self._client = client
+        self.model = model
+        self._chance = random.Random(seed)
+        self.over = threading.Event()
+        self.timed = threading.Event()
+
+    def run(self) -> None:
+        """Until `over` is set."""
+        while not self.over.is_set():
+            numbers = self._chance.sample(range(POINTS), BATCH)
+            with self.model.lock:
+                what = self._chance.choices(("upsert", "patch", "remove", "search"), (5, 3, 1, 3))[0]
+                started = time.monotonic()
+                getattr(self, what)(numbers)
+                took = time.monotonic() - started
+            if self.timed.is_set():
+                self.model.slowest[what] = max(took, self.model.slowest.get(what, 0.0))
+            time.sleep(PAUSE_SECONDS)
+
+    def upsert(self, numbers: list[int]) -> None:
+        """Write points anew."""
+        version = self.model.next_version()
+        points = [_point(number, version) for number in numbers]
+        _insist(lambda: self._client.upsert(points))
+        self.model.points |= {number: (version, version * POINTS + number) for number in numbers}
+
+    def patch(self, numbers: list[int]) -> None:
+        """Change what is there."""
+        version, there = self.model.next_version(), [n for n in numbers if self.model.points.get(n)]
+        patches = [Patch(identity(n), {"version": version}) for n in there]
+        _insist(lambda: self._client.patch(patches))
+        for number in there:
+            if (known := self.model.points[number]) is not None:
+                self.model.points[number] = version, known[1]
+
+    def remove(self, numbers: list[int]) -> None:
+        """Remove points."""
+        version = self.model.next_version()
+        _insist(lambda: self._client.remove({identity(n): version for n in numbers}))
+        self.model.points |= dict.fromkeys(numbers)
+
+    def search(self, numbers: list[int]) -> None:
+        """Look for something."""
+        with suppress(Unavailable):
+            self._client.search([SearchPlan(vector_of(numbers[0]), "t", keys=())])
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Optimise forty times under writes, and in three of four kill a process of the index at a random moment."""
+    return _run(folder, size, SERVER)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same when the optimised copy does not replay what was written meanwhile."""
+    return _run(folder, size, FORGETFUL)
+
+
+def _run(folder: Path, size: Size, program: str) -> Report:
+    report, chance, model = Report(), random.Random(size.seed), Model()
+    data, port, wrong = folder / "data", free_port(0), 0
+    rounds = size.of(40, 4)
+    index = Victim(program, (str(data), str(port), "0"), folder / "log")
+    client, other = (EmbeddedIndex((LOOPBACK, port), index_key(data), PATIENCE_SECONDS) for _ in range(2))
+    with report.timed():
+        index.start(client)
+        writer = Writer(other, model, size.seed)
+        writer.start()
+        for turn in range(rounds):
+            _fill(writer)
+            if turn % 4 == 0:
+                _optimise(client, data, writer)
+            else:
+                client.optimise()
+                index.lose_one(chance, client)
+            wrong += _wrong(client, model)
+        writer.over.set()
+        writer.join()
+    index.process.kill()
+    report.expect("points that are not what was acknowledged last", wrong, 0)
+    report.figures |= {"rounds": rounds, "kills": index.kills, "changes": model.version}
+    report.figures |= {f"longest {what}, ms": round(s * 1000) for what, s in sorted(model.slowest.items())}
+    return report
+
+
+class Victim:
+    """The process that owns the index; it is started again when it has died."""
+
+    def __init__(self, program: str, words: tuple[str, ...], log: Path) -> None:
+        self._start = partial(Process, program, words, os.environ, log)
+        self.kills = 0
+
+    def start(self, client: EmbeddedIndex) -> None:
+        """Start it and wait until it answers."""
+        self.process = self._start()
+        wait_for(lambda: _opened(client), "the index", self.process)
+
+    def lose_one(self, chance: random.Random, client: EmbeddedIndex) -> None:
+        """Some time later kill it, or one of its children."""
+        time.sleep(chance.uniform(0, KILL_SECONDS))
+        with suppress(ProcessLookupError):  # a child may have done its work meanwhile
+            os.kill(chance.choice(family(self.process.pid)), signal.SIGKILL)
+        self.kills += 1
+        time.sleep(NOTICE_SECONDS)
+        wait_for(lambda: self.process.code is not None or _opened(client), "the index, or its end")
+        if self.process.code is not None:
+            self.start(client)
+
+
+def _optimise(client: EmbeddedIndex, data: Path, writer: Writer) -> None:
+    """Let it optimise undisturbed; another shard must count afterwards."""
+    before = current(data / "index")
+    writer.timed.set()
+    client.optimise()
+    wait_for(lambda: current(data / "index") != before, "an optimised shard", seconds=ROUND_SECONDS)
+    writer.timed.clear()
+
+
+def _fill(writer: Writer) -> None:
+    """Write all points anew, so that there is something to optimise."""
+    for first in range(0, POINTS, FILL):
+        with writer.model.lock:
+            writer.upsert(list(range(first, min(first + FILL, POINTS))))
+
+
+def _point(number: int, version: int) -> Point:
+    payload = {"item": f"t:{number}", "item_id": str(number), "tenant": "t", "version": version, "state": LIVE}
+    return Point(identity(number), payload, vector_of(version * POINTS + number))
+
+
+def _opened(client: EmbeddedIndex) -> bool:
+    try:
+        client.open("chaos", SIZE)
+    except Unavailable:
+        return False
+    return True
+
+
+def _insist(write: Callable[[], None]) -> None:
+    """Write until it is acknowledged: each write carries its condition, so it may be sent again."""
+    until = time.monotonic() + ROUND_SECONDS
+    while True:
+        try:
+            return write()
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def _wrong(client: EmbeddedIndex, model: Model) -> int:
+    """How many points are not what was acknowledged last."""
+    with model.lock:
+        ids = {number: identity(number) for number in model.points}
+        stored = client.payloads(list(ids.values()), ["version"])
+        vectors = client.vectors(list(ids.values()))
+        return sum(
+            stored.get(ids[number], {}).get("version") != known[0] or not _is(vectors.get(ids[number]), known[1])
+            if known
+            else ids[number] in stored
+            for number, known in model.points.items()
+        )
+
+
+def _is(vector: Vector | None, seed: int) -> bool:
+    return vector is not None and np.allclose(vector, vector_of(seed), atol=1e-6)
+
+
+SCENARIO = Scenario(
+    name="index optimised",
+    promise="The index is optimised 40 times under writes, and its processes are killed 30 times at that: nothing "
+    "acknowledged is lost",
+    run=run,
+    control=control,
+    short=0.1,
+)
