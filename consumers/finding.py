@@ -164,6 +164,7 @@ class Finder:
             any_of=request.any_of,
             none_of=request.none_of,
             min_score=request.min_score,
+            without=() if request.thumbnails else ("thumbnail",),
             effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
         )
 

@@ -65,10 +65,15 @@ MAIN_PICTURE = Between("n", at_most=0)
 Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf
 
 
+def of_tenant(tenant: str) -> list[Condition]:
+    """What holds of all points of a tenant."""
+    return [AnyOf("tenant", (tenant,))]
+
+
 def live_of(tenant: str | None) -> list[Condition]:
     """What holds of the points that can be found, in all or of one tenant."""
     alive = AnyOf("state", (LIVE,))
-    return [alive] if tenant is None else [alive, AnyOf("tenant", (tenant,))]
+    return [alive] if tenant is None else [alive, *of_tenant(tenant)]
 
 
 def passing(filters: Filters) -> list[Condition]:

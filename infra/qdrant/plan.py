@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.qdrant.conditions import MAIN_PICTURE, Condition, NoneOf, OneOf, live_of, passing
+from infra.qdrant.conditions import MAIN_PICTURE, Condition, NoneOf, OneOf, live_of, of_tenant, passing
 from schemas.filters import Filters
 
 VECTOR = "look"
@@ -15,6 +15,10 @@ VECTOR = "look"
 
 OVERSAMPLING = 2.0
 """Candidates of the int8 codes that are scored again in float32, over the limit (recall 1.000 of 100,000)."""
+
+RARE = 0.4
+"""With a smaller share of the points passing the filters, by the engine's own estimate, the graph search looks at
+the neighbours of neighbours too (ACORN, arXiv 2403.04871): filters that fight the query lose hits otherwise."""
 
 MOST_VALUES = 1_000
 """Values of a field that are counted: the most frequent ones."""
@@ -101,14 +105,18 @@ class SearchPlan:
     min_score: float | None = None
     effort: int = 128
     """hnsw_ef: how many candidates the graph search keeps."""
+    exact: bool = False
+    """Compare with every point that passes the filters, rather than follow the graph."""
     also: tuple[Condition, ...] = ()
     """What hits must satisfy besides the filters."""
     keys: tuple[str, ...] | None = None
     """Which payload keys the hits come with, besides `item_id`; none: with all."""
+    without: tuple[str, ...] = ()
+    """Payload keys that the hits come without; `keys` goes first."""
 
     @property
     def payload_keys(self) -> list[str]:
-        """The payload keys to fetch; empty for all of them."""
+        """The payload keys to fetch; empty for all but those of `without`."""
         return [] if self.keys is None else ["item_id", *self.keys]
 
 
@@ -219,8 +227,12 @@ class Index(Protocol):
 
 
 def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
-    """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter."""
-    wanted = live_of(plan.tenant) + passing(plan.filters)
+    """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter.
+
+    Searches need not ask whether a point is live: tombstones have no vector, so they are never near anything.
+    """
+    alive: list[Condition] = live_of(plan.tenant) if isinstance(plan, FacetPlan) else of_tenant(plan.tenant)
+    wanted = alive + passing(plan.filters)
     if plan.any_of:
         wanted.append(OneOf(tuple(tuple(passing(filters)) for filters in plan.any_of)))
     if plan.none_of:

@@ -14,6 +14,7 @@ from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
     MOST_VALUES,
     OVERSAMPLING,
+    RARE,
     VECTOR,
     FacetPlan,
     Found,
@@ -185,16 +186,21 @@ class ServerIndex:
                 raise Unavailable(f"Qdrant at {self._place()} has not applied the writes it took: it is overloaded")
 
     def _search(self, plan: SearchPlan) -> list[Found]:
-        rescored = models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+        params = models.SearchParams(
+            hnsw_ef=plan.effort,
+            exact=plan.exact,
+            quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
+            acorn=models.AcornSearchParams(enable=True, max_selectivity=RARE),
+        )
         answer = self._client.query_points_groups(
             self._name,
             group_by="item",
             query=plan.vector.tolist(),
             using=VECTOR,
             query_filter=filter_of(conditions(plan)),
-            search_params=models.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
+            search_params=params,
             score_threshold=plan.min_score,
-            with_payload=plan.payload_keys or True,
+            with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.without)),
             limit=plan.limit,
             group_size=1,
         )

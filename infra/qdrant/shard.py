@@ -17,6 +17,7 @@ from infra.qdrant.folder import bytes_in, current
 from infra.qdrant.plan import (
     MOST_VALUES,
     OVERSAMPLING,
+    RARE,
     VECTOR,
     FacetPlan,
     Found,
@@ -205,14 +206,19 @@ def _point(row: stored.Row) -> edge.Point:
 
 def _request(plan: SearchPlan, seen: Best) -> edge.QueryRequest:
     unseen: list[Condition] = [NotAnyOf("item_id", tuple(seen))] if seen else []
-    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+    params = edge.SearchParams(
+        hnsw_ef=plan.effort,
+        exact=plan.exact,
+        quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
+        acorn=edge.AcornSearchParams(enable=True, max_selectivity=RARE),
+    )
     return edge.QueryRequest(
         limit=plan.limit * OVERFETCH,
         query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
         filter=filter_of([*conditions(plan), *unseen]),
         score_threshold=plan.min_score,
-        params=edge.SearchParams(hnsw_ef=plan.effort, quantization=rescored),
-        with_payload=plan.payload_keys or True,
+        params=params,
+        with_payload=plan.payload_keys or edge.PayloadSelector.Exclude(list(plan.without)),
     )
 
 

@@ -27,3 +27,20 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     assert all(figures["machine"][name] for name in ("processor", "cores", "python"))
     assert {"torch", "confluent-kafka", "numpy"} <= set(figures["versions"])
     assert figures["ratio"] > 0
+
+
+def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> None:
+    report = tmp_path / "search.json"
+    small = ("--pictures", "24", "--points", "600", "--queries", "5", "--seconds", "1")
+    places = ("--cache", str(tmp_path / "looks"), "--json", str(report))
+    command = [sys.executable, "-m", "tests.benchmarks.search", "--encoder", "fake", *small, *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = json.loads(report.read_text())["measured"]
+    assert len(measured["calls"]) == 5
+    for calls in measured["calls"].values():
+        assert calls["recall"] == 1.0  # so few points are compared one by one
+        assert calls["worst_score"] <= 1e-4
+    assert (measured["searches"]["asked"], measured["searches"]["answered"]) == (5, 5)
+    for kind in ("indexed", "removed"):
+        assert (measured[kind]["events"], measured[kind]["done"]) == (20, 20)

@@ -384,9 +384,7 @@ def test_pages_give_every_point_once_with_payload_and_vector_and_no_notes(index:
     assert mine.keys() == {each.id for each in [*live, dead]}
     assert mine[dead.id].vector is None
     for each in live:
-        vector = mine[each.id].vector
-        assert vector is not None
-        assert np.array_equal(vector, each.vector)
+        assert np.array_equal(np.asarray(mine[each.id].vector), np.asarray(each.vector))
         assert mine[each.id].payload == each.payload
 
 

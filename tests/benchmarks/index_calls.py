@@ -1,0 +1,176 @@
+"""The index by itself: recall and latency of its calls under writes, and how it stalls while it is optimised."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from consumers.curves import Floats
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.plan import Point, SearchPlan
+from producers.demo.figures import Spread, spread
+from schemas.filters import Filters
+from schemas.ranking import INTENTS, Weights
+from tests.benchmarks.crowd import SHARES, TENANT, Crowd, Seen, noisy
+
+WEIGHTS = INTENTS["similar"]
+TOP = 10
+WRITES_PER_SECOND, WRITE_BATCH = 200, 20
+PAUSE_SECONDS = 0.005
+"""Between two searches."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What some searches came to: recall@10 against comparing with every point, and milliseconds."""
+
+    recall: float
+    times: Spread
+    worst_score: float
+    """The largest difference between a hit's score and the weighted sum of its cosines."""
+
+
+@dataclass
+class Load:
+    """Writes at a steady rate beside what is measured, to another tenant; how long each took, in milliseconds."""
+
+    index: EmbeddedIndex
+    size: int
+    times: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Write as long as this lasts."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._write, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
+
+    def _write(self, over: threading.Event) -> None:
+        chance, due = np.random.default_rng(1), time.monotonic()
+        while not over.is_set():
+            points = [_stranger(chance.standard_normal(self.size).astype(np.float32)) for _ in range(WRITE_BATCH)]
+            started = time.perf_counter()
+            self.index.upsert(points)
+            self.index.flush()
+            self.times.append((time.perf_counter() - started) * 1000)
+            due += WRITE_BATCH / WRITES_PER_SECOND
+            over.wait(max(0.0, due - time.monotonic()))
+
+
+def _stranger(vector: Floats) -> Point:
+    name = uuid.uuid4().hex
+    payload = {"item": f"others:{name}", "item_id": name, "tenant": "others", "n": 0, "version": 1, "state": "live"}
+    return Point(str(uuid.UUID(name)), payload, vector / np.linalg.norm(vector))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A crowd in an index, and queries that look like some of it."""
+
+    crowd: Crowd
+    seen: Seen
+    index: EmbeddedIndex
+    chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(2))
+
+    def measure(self, queries: int, ask: "Asked", weights: Weights = WEIGHTS) -> Calls:
+        """Search so many times; each hit is judged against all points that pass the filter."""
+        passing = np.flatnonzero(ask.passes)
+        recalls, times, worst = [], [], 0.0
+        for _ in range(queries):
+            query = self.seen.parts.weigh(self.look(ask), weights)
+            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP)
+            started = time.perf_counter()
+            [hits] = self.index.search([plan])
+            times.append((time.perf_counter() - started) * 1000)
+            scores = self.crowd.vectors[passing] @ query
+            best = np.partition(scores, -TOP)[-TOP:] if len(scores) > TOP else scores
+            found = np.array([hit.score for hit in hits])
+            own = self.crowd.vectors[[int(str(hit.payload["item_id"])[1:]) for hit in hits]] @ query
+            worst = max(worst, float(np.abs(own - found).max(initial=0.0)))
+            recalls.append(float((own >= best.min() - 1e-5).sum() / len(best)) if len(best) else 1.0)
+            time.sleep(PAUSE_SECONDS)
+        return Calls(round(float(np.mean(recalls)), 4), spread(times), worst)
+
+    def look(self, ask: "Asked") -> Floats:
+        """A look like one of those that are asked for."""
+        of = [at for at, kind in enumerate(self.seen.kinds) if ask.kind in (None, kind)]
+        return noisy(self.seen.looks[int(self.chance.choice(of))].vector, self.seen.parts, self.chance)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What searches ask for: a filter, and perhaps pictures of one kind alone."""
+
+    what: str
+    filters: Filters
+    passes: Sequence[bool]
+    """Which points pass it."""
+    kind: str | None = None
+
+
+def questions(crowd: Crowd) -> list[Asked]:
+    """No filter, filters that 10, 1 and 0.1 % pass by lot, and one that fights the query."""
+    everything = Asked("no filter", Filters(), [True] * len(crowd.kinds))
+    return [everything, *(_by_lot(crowd, tag, share) for tag, share in SHARES.items()), _against(crowd)]
+
+
+def _by_lot(crowd: Crowd, tag: str, share: float) -> Asked:
+    return Asked(f"filter of {share:.1%}", Filters(tags=(tag,)), [tag in tags for tags in crowd.tags])
+
+
+def _against(crowd: Crowd) -> Asked:
+    """Pictures of the commonest kind, among other kinds that make up a tenth."""
+    [(asked, _), *others] = Counter(crowd.kinds).most_common()
+    kinds, share = list[str](), 0
+    for kind, count in reversed(others):
+        if share < 0.1 * len(crowd.kinds):
+            kinds.append(kind)
+            share += count
+    wanted = frozenset(kinds[-20:])
+    return Asked(
+        "filter of 10 % against the query",
+        Filters(category=tuple(sorted(wanted))),
+        [kind in wanted for kind in crowd.kinds],
+        kind=asked,
+    )
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """The longest search and write while the index was optimised, in milliseconds, and how long that was."""
+
+    search: float
+    write: float
+    seconds: float
+
+
+def settled(index: EmbeddedIndex) -> None:
+    """Wait until the index is not being optimised."""
+    while (now := index.status()).wanted or now.optimising:
+        time.sleep(0.5)
+
+
+def optimise(bench: Bench, load: Load, patience: float = 1_800) -> Stalls:
+    """Bring everything into the graph while searches and writes go on."""
+    times, started = list[float](), time.monotonic()
+    everything = questions(bench.crowd)[0]
+    with load.running():
+        bench.index.optimise()
+        while (now := bench.index.status()).wanted or now.optimising:
+            assert time.monotonic() - started < patience, "the index is optimised in time"
+            query = SearchPlan(bench.seen.parts.weigh(bench.look(everything), WEIGHTS), TENANT, limit=TOP)
+            begun = time.perf_counter()
+            bench.index.search([query])
+            times.append((time.perf_counter() - begun) * 1000)
+            time.sleep(PAUSE_SECONDS)
+    return Stalls(round(max(times), 1), round(max(load.times), 1), round(time.monotonic() - started, 1))

@@ -1,0 +1,113 @@
+"""`lookstream index` on an embedded index in a process of its own."""
+
+import base64
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.index_commands import app
+from infra.ports import LOOPBACK, free_port
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.owner import serve
+from infra.qdrant.plan import Point
+from infra.running import Running, index_key
+from schemas.failures import Unavailable
+from tests.chaos.parts import wait_for
+
+SIZE = 8
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedIndex]:
+    """An index that runs on the data folder of the settings."""
+    address = LOOPBACK, free_port(0)
+    monkeypatch.setenv("LOOKSTREAM_DATA", str(tmp_path))
+    Running(os.getpid(), None, address, ready=True).write(tmp_path)
+    process = get_context("spawn").Process(target=serve, args=(tmp_path / "index", address, index_key(tmp_path), 0))
+    process.start()
+    client = EmbeddedIndex(address, index_key(tmp_path))
+    wait_for(lambda: opens(client), "the index")
+    yield client
+    client.close()
+    process.terminate()
+    process.join()
+
+
+def opens(client: EmbeddedIndex) -> bool:
+    """Whether the index is there, for vectors of SIZE numbers."""
+    try:
+        client.open("some encoder", SIZE)
+    except Unavailable:
+        return False
+    return True
+
+
+def run(*words: object) -> Result:
+    """What a command of `lookstream index` comes to."""
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def written(index: EmbeddedIndex) -> dict[str, Point]:
+    """Points that were written, one of them a tombstone."""
+    dead = {"item": "t:gone", "item_id": "gone", "tenant": "t", "version": 1, "state": "dead", "dead_at": 1}
+    points = [Point(str(uuid.UUID(int=9)), dead, None)]
+    for n in range(1, 4):
+        payload = {"item": f"t:{n}", "item_id": str(n), "tenant": "t", "version": n, "state": "live", "title": "ü"}
+        points.append(Point(str(uuid.UUID(int=n)), payload, np.arange(SIZE, dtype=np.float32) + n))
+    index.upsert(points)
+    return {point.id: point for point in points}
+
+
+def test_status_tells_the_encoder_and_the_counts(index: EmbeddedIndex) -> None:
+    written(index)
+    told = json.loads(run("status", "--json").stdout)
+    assert (told["fingerprint"], told["size"], told["live"], told["unindexed"]) == ("some encoder", SIZE, 3, 3)
+    assert "unindexed    3" in run("status").stdout
+
+
+def test_optimise_waits_until_it_is_done(index: EmbeddedIndex) -> None:
+    written(index)
+    told = run("optimise")
+    assert told.exit_code == 0
+    assert "3 points, 3 outside the graph" in told.stdout  # so few are compared one by one
+    assert not index.status().wanted
+
+
+def test_export_writes_every_point_with_its_vector(index: EmbeddedIndex, tmp_path: Path) -> None:
+    points, file = written(index), tmp_path / "points.jsonl"
+    assert f"4 points in {file}" in run("export", file).stdout
+    head, *lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert head == {"fingerprint": "some encoder", "size": SIZE}
+    assert {line["id"]: line["payload"] for line in lines} == {
+        id: dict(point.payload) for id, point in points.items()
+    }
+    for line in lines:
+        vector = points[line["id"]].vector
+        if vector is None:
+            assert line["vector"] is None
+        else:
+            assert np.array_equal(np.frombuffer(base64.b64decode(line["vector"]), "<f4"), vector)
+
+
+def test_export_never_writes_over_a_file(index: EmbeddedIndex, tmp_path: Path) -> None:
+    written(index)
+    file = tmp_path / "points.jsonl"
+    file.write_text("mine")
+    refused = run("export", file)
+    assert (refused.exit_code, file.read_text()) == (2, "mine")
+    assert "exists already: name a file that does not" in refused.stderr
+    assert run("export", tmp_path / "nowhere" / "points.jsonl").exit_code == 2
+
+
+def test_without_an_index_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKSTREAM_DATA", str(tmp_path))
+    refused = run("status")
+    assert refused.exit_code == 1
+    assert "no embedded index runs on" in refused.stderr
