@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -20,13 +21,18 @@ from pathlib import Path
 from infra.qdrant.embedded import EXPECTED, METHODS, Request
 from infra.qdrant.folder import journal_of, make_current
 from infra.qdrant.journal import Journal
-from infra.qdrant.plan import Index, IndexStatus
+from infra.qdrant.plan import IndexStatus
+from infra.qdrant.shard import Shard
 from schemas.failures import Unavailable
 
 NOTED = frozenset({"upsert", "patch", "remove", "collect_tombstones", "take_note"})
 """What a copy must replay."""
-WRITES = NOTED | {"open", "flush"}
+WRITES = NOTED | {"open"}
 """What changes files, and so waits while they are copied."""
+REST_SECONDS = 2.0
+"""Nobody has asked for so long: then is the time to flush, which nothing else can be done beside."""
+MOST_LOG = 256 << 20
+"""Bytes of log after which it is flushed whoever asks: loading replays the log, 10,000 points a second."""
 HANDED_OVER = 7
 """Exit code of a process whose successor goes on."""
 
@@ -34,17 +40,20 @@ HANDED_OVER = 7
 class Desk:
     """Answers connections, each in a thread of its own; the shard does one thing at a time."""
 
-    def __init__(self, index: Index, path: Path, authkey: bytes) -> None:
-        self._index = index
+    def __init__(self, shard: Shard, path: Path, authkey: bytes) -> None:
+        self._shard = shard
         self._path = path
         self._authkey = authkey
         self._writing = threading.Lock()
         self._engine = threading.Lock()
         self._journal: Journal | None = None
         self._wanted = False
+        self._asked = time.monotonic()
+        self._flushed = True
 
     def welcome(self, listener: socket.socket) -> None:
         """Take connections for ever."""
+        threading.Thread(target=self._tidy_up, daemon=True).start()
         while True:
             threading.Thread(target=self.attend, args=(listener.accept()[0],), daemon=True).start()
 
@@ -62,7 +71,7 @@ class Desk:
         """Waits for what is being done, then flushes; the locks are kept, so that nothing follows."""
         self._writing.acquire()
         self._engine.acquire()
-        self._index.close()
+        self._shard.close()
 
     def _done(self, request: Request, held: ExitStack) -> object:
         method, arguments = request
@@ -87,6 +96,8 @@ class Desk:
                 self._wanted = True
             case "status":
                 return self._status()
+            case "flush":
+                self._sync()
             case _ if method in METHODS:
                 return self._carry_out(method, arguments)
             case _:
@@ -94,8 +105,9 @@ class Desk:
         return None
 
     def _carry_out(self, method: str, arguments: tuple[object, ...]) -> object:
+        self._asked = time.monotonic()
         with self._writes() if method in WRITES else self._engine:
-            answer: object = getattr(self._index, method)(*arguments)
+            answer: object = getattr(self._shard, method)(*arguments)
             if self._journal is not None and method in NOTED:
                 self._journal.note((method, arguments))
             return answer
@@ -105,9 +117,29 @@ class Desk:
         with self._writing, self._engine:
             yield
 
+    def _sync(self) -> None:
+        """Makes what was written survive a power loss; searches go on."""
+        with self._writing:
+            self._flushed = False
+            log = self._shard.sync()
+        if log > MOST_LOG:
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._writes():
+            self._shard.flush()
+            self._flushed = True
+
+    def _tidy_up(self) -> None:
+        """Flushes for ever, whenever nobody asks for anything."""
+        while True:
+            time.sleep(REST_SECONDS / 2)
+            if not self._flushed and time.monotonic() - self._asked > REST_SECONDS:
+                self._flush()
+
     def _status(self) -> IndexStatus:
         with self._engine:
-            status = self._index.status()
+            status = self._shard.status()
         return replace(status, optimising=self._journal is not None, wanted=self._wanted)
 
     def _copy(self, copy: Path) -> None:

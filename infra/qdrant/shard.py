@@ -163,9 +163,19 @@ class Shard:
         return stored.points_in(records), None if following is None else str(following)
 
     def flush(self) -> None:
-        """Make what was written survive a power loss; a killed process loses nothing even without it."""
+        """Make what was written survive a power loss; a killed process loses nothing even without it.
+
+        It also empties the log, and holds the GIL: 40 to 200 ms for 10,000 points.
+        """
         if self._shard is not None:
             self._shard.flush()
+
+    def sync(self) -> int:
+        """The same by the log alone, which is replayed when the shard is loaded; the bytes of the log.
+
+        It lets go of the GIL, but nothing may be written meanwhile.
+        """
+        return 0 if self._shard is None else shard_files.sync_log(self._path)
 
     def close(self) -> None:
         """Flush and let go of the folder."""

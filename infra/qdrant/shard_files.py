@@ -1,5 +1,6 @@
 """Shards as files: how one is made, read and optimised."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import qdrant_edge as edge
 from infra.qdrant import stored
 from infra.qdrant.plan import FIELDS, VECTOR
 from infra.qdrant.shard_words import index_of
+
+LOG = "wal"
+"""The engine's write-ahead log, in the folder of a shard."""
 
 
 def make(path: Path, maker: stored.Maker) -> None:
@@ -35,6 +39,19 @@ def maker_of(shard: edge.EdgeShard) -> stored.Maker:
     """Which encoder made the shard."""
     [record] = shard.retrieve([stored.META_ID], with_payload=True, with_vector=False)
     return stored.maker_of(record.payload or {})
+
+
+def sync_log(path: Path) -> int:
+    """Makes the write-ahead log of a shard survive a power loss; how many bytes of disk it takes."""
+    size = 0
+    for part in (path / LOG).iterdir():
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            size += os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+    return size
 
 
 def optimise(path: Path) -> bool:

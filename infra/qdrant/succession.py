@@ -64,7 +64,7 @@ def succeed(seat: Seat, copy: Path) -> None:
     with seat.line() as line:
         ask(line, "hand_over")
         journal.replay(carry_out)
-        shard.flush()
+        shard.sync()
         _take_over(line, copy, seat)
     journal.close()
     journal_of(copy).unlink()

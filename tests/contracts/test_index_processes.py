@@ -1,6 +1,7 @@
 """What only an engine elsewhere can do: be killed, be owned twice, be full, be away."""
 
 import secrets
+import shutil
 import socket
 import time
 import uuid
@@ -251,6 +252,26 @@ def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
             waiting.count()
     client.upsert(points(2))
     assert client.count() == 2
+
+
+def test_the_log_alone_brings_everything_back(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, 0)
+    shard.open(FINGERPRINT, SIZE)
+    shard.upsert(points(10))
+    shard.flush()
+    power_lost = tmp_path / "as it was at the last flush"
+    shutil.copytree(tmp_path / "shard", power_lost)
+    written = points(500)
+    shard.upsert(written)
+    shard.remove({written[0].id: 600})
+    assert shard.sync() > 0
+    shutil.rmtree(power_lost / "wal")
+    shutil.copytree(tmp_path / "shard" / "wal", power_lost / "wal")
+    found = Shard(tmp_path, 0, power_lost)
+    assert found.count() == shard.count() == 499
+    assert found.vectors([point.id for point in written]).keys() == {point.id for point in written[1:]}
+    for one in (found, shard):
+        one.close()
 
 
 def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
