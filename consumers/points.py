@@ -22,8 +22,11 @@ GIVEN, PREDICTED = "given", "predicted"
 """Where a category comes from: the event, or the vote of neighbours."""
 CATEGORY_FIELDS = ("category", "category_source", "category_confidence")
 """The payload keys that a given category changes together."""
+ATTRIBUTE_FIELDS = ("attributes", "attribute_values")
+"""The attributes, and the same as `name=value`, which filters use."""
 FACTS: Mapping[str, tuple[str, ...]] = {name: (name,) for name in ItemFacts.model_fields} | {
-    "category": CATEGORY_FIELDS
+    "category": CATEGORY_FIELDS,
+    "attributes": ATTRIBUTE_FIELDS,
 }
 """Every fact of an item, with the payload keys that hold it."""
 FACT_KEYS = tuple(key for keys in FACTS.values() for key in keys)
@@ -128,6 +131,7 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
         "created_at": None if facts.created_at is None else revision_at(facts.created_at),
         "url": facts.url,
         "attributes": dict(facts.attributes),
+        "attribute_values": [f"{name}={value}" for name, value in facts.attributes.items()],
     }
     return {key: value for key, value in payload.items() if value not in (None, [], {})}
 

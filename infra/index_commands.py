@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infra.console import BadInput, error_console, takes
-from infra.qdrant.plan import Index
+
+if TYPE_CHECKING:
+    from infra.qdrant.plan import Index
 
 app = typer.Typer(help="The index: how it is, optimise it, export it.", no_args_is_help=True)
 
@@ -85,7 +87,7 @@ def export(options: ExportOptions) -> None:
 
 
 @contextmanager
-def _index() -> Iterator[Index]:
+def _index() -> "Iterator[Index]":
     """The index that the settings name."""
     from infra.qdrant.connect import connect
     from infra.settings import read_settings

@@ -21,6 +21,7 @@ LISTS = {
     "colour": "colours",
     "color": "colours",
     "tag": "tags",
+    "attribute": "attributes",
     "not-item": "exclude_items",
 }
 """Names whose values are alternatives, and the field of Filters that takes them."""
@@ -120,6 +121,15 @@ def _price(value: str) -> dict[str, object]:
     return {name: end for name, end in ends.items() if end is not None}
 
 
+def _revision(value: str) -> dict[str, object]:
+    low, high = _range(value, "5..9, 5.. or ..9")
+    try:
+        ends = {"revision_min": int(low) if low else None, "revision_max": int(high) if high else None}
+    except ValueError:
+        raise ValueError("the revisions are not whole numbers, as 5..9") from None
+    return {name: end for name, end in ends.items() if end is not None}
+
+
 def _created(value: str) -> dict[str, object]:
     after, before = _range(value, "2026-01-01..2026-02-01, 2026-01-01.. or ..2026-02-01")
     ends = {"created_after": moment(after) if after else None, "created_before": moment(before) if before else None}
@@ -142,6 +152,7 @@ SINGLES: dict[str, Callable[[str], dict[str, object]]] = {
     "price": _price,
     "currency": _currency,
     "created": _created,
+    "revision": _revision,
 }
 """Names that take one value, and what reads it."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from schemas.items import ItemId, Name, Source
+from schemas.items import MAX_REVISION, ItemId, Name, Source
 from schemas.model import Model
 
 ColourName = Literal[
@@ -35,6 +35,16 @@ ColourFilter = Annotated[
 ]
 
 
+AttributeFilter = Annotated[
+    str,
+    Field(
+        max_length=701,
+        pattern=r"^[^=]+=.+$",
+        description="An attribute's name and value, as material=leather; the name has no =",
+    ),
+]
+
+
 class Filters(Model):
     """What a hit must satisfy. Values of one field are alternatives; fields are all required."""
 
@@ -44,18 +54,25 @@ class Filters(Model):
     creator: tuple[Name, ...] = Field((), max_length=50, description="Any of these creators")
     colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Any of these colours")
     tags: tuple[Name, ...] = Field((), max_length=50, description="Any of these tags")
+    attributes: tuple[AttributeFilter, ...] = Field(
+        (), max_length=50, description="Attributes as name=value; of one name any of the values"
+    )
     in_stock: bool | None = Field(None, description="Only items that are (true) or are not (false) in stock")
     price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
     price_max: float | None = Field(None, ge=0, description="Highest price, inclusive, in `currency`")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices")
     created_after: AwareDatetime | None = Field(None, description="Created at or after this time, RFC 3339")
     created_before: AwareDatetime | None = Field(None, description="Created before this time, RFC 3339")
+    revision_min: int | None = Field(None, ge=1, le=MAX_REVISION, description="Lowest revision, inclusive")
+    revision_max: int | None = Field(None, ge=1, le=MAX_REVISION, description="Highest revision, inclusive")
     exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")
 
     @model_validator(mode="after")
     def _ranges_hold_something(self) -> Self:
-        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
-            raise ValueError("price_min is above price_max: nothing can match, swap them")
+        for name in ("price", "revision"):
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{name}_min is above {name}_max: nothing can match, swap them")
         after, before = self.created_after, self.created_before
         if after is not None and before is not None and after >= before:
             raise ValueError("created_after is not before created_before: nothing can match, swap them")

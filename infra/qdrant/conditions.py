@@ -1,5 +1,6 @@
 """Conditions on payloads: what filters ask of a point, in words that both engines are told in their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -94,13 +95,21 @@ def _words(filters: Filters) -> list[Condition]:
         "currency": (filters.currency,) if filters.currency else (),
     }
     wanted: list[Condition] = [AnyOf(name, values) for name, values in any_of.items() if values]
+    wanted += _attributes(filters.attributes)
     return [*wanted, NotAnyOf("item_id", filters.exclude_items)] if filters.exclude_items else wanted
+
+
+def _attributes(pairs: Sequence[str]) -> list[Condition]:
+    """For each name one condition; its values are alternatives."""
+    names = dict.fromkeys(pair.partition("=")[0] for pair in pairs)
+    return [AnyOf("attribute_values", tuple(p for p in pairs if p.partition("=")[0] == name)) for name in names]
 
 
 def _numbers(filters: Filters) -> list[Condition]:
     price = Between("price", at_least=filters.price_min, at_most=filters.price_max)
     created = Between("created_at", at_least=_moment(filters.created_after), below=_moment(filters.created_before))
-    return [wanted for wanted in (price, created) if wanted != Between(wanted.field)]
+    revision = Between("revision", at_least=filters.revision_min, at_most=filters.revision_max)
+    return [wanted for wanted in (price, created, revision) if wanted != Between(wanted.field)]
 
 
 def _moment(when: datetime | None) -> int | None:

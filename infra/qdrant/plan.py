@@ -56,10 +56,12 @@ FIELDS = (
     Field("colours", "label"),
     Field("n", "integer"),
     Field("tags", "keyword"),
+    Field("attribute_values", "keyword"),
     Field("in_stock", "keyword"),
     Field("currency", "keyword"),
     Field("price", "float"),
     Field("created_at", "integer"),
+    Field("revision", "integer"),
     Field("version", "integer"),
     Field("dead_at", "integer"),
 )

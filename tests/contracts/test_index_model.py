@@ -52,6 +52,8 @@ def some_facts(rng: np.random.Generator) -> dict[str, object]:
         "in_stock": rng.choice(["true", "false"]).item(),
         "price": rng.choice(PRICES).item(),
         "currency": rng.choice(["EUR", "USD"]).item(),
+        "attribute_values": rng.choice(["size=M", "size=L", "material=felt"], 2, replace=False).tolist(),
+        "revision": rng.integers(1, 6).item(),
         "created_at": revision_at(MOMENTS[rng.integers(len(MOMENTS))]),
     }
     return {name: value for name, value in full.items() if rng.random() < 0.7}
@@ -86,12 +88,15 @@ def some_filters(draw: st.DrawFn, least: int = 0) -> Filters:
         "creator": draw(some("ana", "bo")),
         "colours": draw(some("red", "blue", "teal", "#b4143c~1", "#b4143c~5")),
         "tags": draw(some("new", "sale")),
+        "attributes": draw(some("size=M", "size=L", "material=felt")),
         "in_stock": draw(st.booleans()),
         "price_min": low,
         "price_max": high,
         "currency": draw(st.sampled_from(["EUR", "USD"])),
         "created_after": start,
         "created_before": end,
+        "revision_min": 2,
+        "revision_max": 4,
         "exclude_items": draw(some("0", "1", "2")),
     }
     names = draw(st.sets(st.sampled_from(sorted(every)), min_size=least, max_size=3))
@@ -106,12 +111,19 @@ def passes(facts: dict[str, Any], wanted: Filters) -> bool:
         held = facts.get(name, ())
         if values and not set(values) & set([held] if isinstance(held, str) else held):
             return False
+    for name in {pair.partition("=")[0] for pair in wanted.attributes}:
+        values = {pair for pair in wanted.attributes if pair.startswith(f"{name}=")}
+        if not values & set(facts.get("attribute_values", ())):
+            return False
+    revision = facts.get("revision", math.nan)
     price, created = facts.get("price", math.nan), facts.get("created_at", math.nan)
     stock = None if wanted.in_stock is None else str(wanted.in_stock).lower()
     return (
         facts["item_id"] not in wanted.exclude_items
         and stock in (None, facts.get("in_stock"))
         and wanted.currency in (None, facts.get("currency"))
+        and (wanted.revision_min is None or revision >= wanted.revision_min)
+        and (wanted.revision_max is None or revision <= wanted.revision_max)
         and (wanted.price_min is None or price >= wanted.price_min)
         and (wanted.price_max is None or price <= wanted.price_max)
         and (wanted.created_after is None or created >= revision_at(wanted.created_after))

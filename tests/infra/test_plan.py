@@ -10,7 +10,7 @@ from infra.qdrant.plan import FIELDS, FacetPlan, Patch, Point, SearchPlan, condi
 from infra.qdrant.stored import by_version, patched_by, rows_by_version, tombstones
 from schemas.filters import Filters
 
-ALWAYS: list[Condition] = [AnyOf("state", ("live",)), AnyOf("tenant", ("acme",))]
+ALWAYS: list[Condition] = [AnyOf("tenant", ("acme",))]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_US = 1_714_564_800_000_000
 
@@ -19,8 +19,12 @@ def plan(filters: Filters) -> SearchPlan:
     return SearchPlan(np.ones(4, dtype=np.float32), "acme", filters)
 
 
-def test_a_plan_without_filters_still_asks_for_live_points_of_its_tenant() -> None:
+def test_a_plan_without_filters_still_asks_for_its_tenant() -> None:
     assert conditions(plan(Filters())) == ALWAYS
+
+
+def test_a_count_asks_for_live_points_alone() -> None:
+    assert AnyOf("state", ("live",)) in conditions(FacetPlan("brand", "acme"))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,8 @@ def test_a_plan_without_filters_still_asks_for_live_points_of_its_tenant() -> No
         (Filters(creator=("ana",)), AnyOf("creator", ("ana",))),
         (Filters(colours=("red", "navy")), AnyOf("shades", ("red", "navy"))),
         (Filters(tags=("sale",)), AnyOf("tags", ("sale",))),
+        (Filters(attributes=("size=M", "size=L")), AnyOf("attribute_values", ("size=M", "size=L"))),
+        (Filters(revision_min=5, revision_max=9), Between("revision", at_least=5, at_most=9)),
         (Filters(in_stock=True), AnyOf("in_stock", ("true",))),
         (Filters(in_stock=False), AnyOf("in_stock", ("false",))),
         (Filters(currency="EUR"), AnyOf("currency", ("EUR",))),
@@ -47,10 +53,17 @@ def test_each_filter_is_one_condition(filters: Filters, condition: Condition) ->
     assert conditions(plan(filters)) == [*ALWAYS, condition]
 
 
+def test_each_attribute_that_is_named_must_match() -> None:
+    found = conditions(plan(Filters(attributes=("size=M", "material=felt", "size=L"))))
+    sizes, materials = ("size=M", "size=L"), ("material=felt",)
+    assert found == [*ALWAYS, AnyOf("attribute_values", sizes), AnyOf("attribute_values", materials)]
+
+
 def test_every_field_of_a_condition_has_a_payload_index() -> None:
     everything = Filters(
         source=("social",), category=("a",), brand=("a",), creator=("a",), colours=("red",), tags=("a",),
         in_stock=True, price_min=1, currency="EUR", created_after=NOON, exclude_items=("a",),
+        attributes=("size=M",), revision_min=1,
     )  # fmt: skip
     counted = FacetPlan("colours", "acme")
     used = [*conditions(plan(everything)), *patched_by(Patch("a", {"version": 1})), *tombstones(1)]

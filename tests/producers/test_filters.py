@@ -14,7 +14,7 @@ def test_every_filter_is_understood() -> None:
     texts = [
         "category=Shoes", "category=Boots", "brand=Acme", "creator=ann", "source=social", "colour=red",
         "color=navy", "tag=summer", "not-item=7", "price=10..50.5", "currency=EUR", "in_stock=true",
-        "created=2026-01-01..2026-02-01",
+        "created=2026-01-01..2026-02-01", "attribute=material=felt", "revision=5..9",
     ]  # fmt: skip
     assert parse_filters(texts) == Filters(
         category=("Shoes", "Boots"),
@@ -23,6 +23,9 @@ def test_every_filter_is_understood() -> None:
         source=("social",),
         colours=("red", "navy"),
         tags=("summer",),
+        attributes=("material=felt",),
+        revision_min=5,
+        revision_max=9,
         exclude_items=("7",),
         price_min=10,
         price_max=50.5,
