@@ -1,7 +1,11 @@
 """How long each step of a batch took, and how long the next batch may take."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from consumers.vision.look import Look
+from schemas.failures import Failure
 
 
 @dataclass
@@ -9,7 +13,8 @@ class Clock:
     """Measures the steps of a batch, in milliseconds."""
 
     fetched: float = 0
-    looked: float = 0
+    decoded: float = 0
+    encoded: float = 0
     written: float = 0
     _since: float = field(default_factory=time.perf_counter)
 
@@ -18,6 +23,14 @@ class Clock:
         now = time.perf_counter()
         passed, self._since = (now - self._since) * 1000, now
         return passed
+
+    def looked(self, looks: Sequence[Look | Failure]) -> None:
+        """The lap was spent on these looks: on the encoder as long as they say, else on decoding and colours."""
+        passed = self.lap()
+        took = max((look.encoded_ms for look in looks if isinstance(look, Look)), default=0.0)
+        encoded = min(passed, took)
+        self.encoded += encoded
+        self.decoded += passed - encoded
 
 
 @dataclass

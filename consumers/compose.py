@@ -13,13 +13,13 @@ from pathlib import Path
 from consumers.answered import Answered, for_whom
 from consumers.answers import Answers
 from consumers.attempts import Attempts
-from consumers.category import Categories
 from consumers.confidence import SOON, WHENEVER
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness, note_progress
 from consumers.hands import Hands, Job
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.lanes import Lanes
 from consumers.query import AnswerSearches
 from consumers.requests import AnswerRequests
@@ -141,8 +141,8 @@ def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, 
 
 
 def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack) -> IndexItems:
-    categories = Categories(shop.index, confidence_of(shop, WHENEVER))
-    return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, categories, sink)
+    judges = judges_of(shop.index, confidence_of(shop, WHENEVER))
+    return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, judges, sink)
 
 
 def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:

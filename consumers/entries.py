@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from consumers.coalesce import Folded, Told, Verdict, fold
 from consumers.pictures import Looked, Picture, Pictures, Points, Standing
-from consumers.points import State, point_ids, predicted, state_of, whole
+from consumers.points import DUPLICATE_GROUP, State, point_ids, predicted, state_of, whole
 from infra.qdrant.plan import Payload
 from schemas.failures import Failure, TryLater
+from schemas.outcomes import Duplicate
 from schemas.results import Likely
 
 
@@ -43,6 +44,10 @@ class Entry:
     """Those of the upsert that the state rests on, if it is among the events."""
     failed: dict[str, Failure] = field(default_factory=dict)
     """Events whose pictures have failed: the others count as if these had never come."""
+    group: str = ""
+    """The duplicates that it belongs to."""
+    duplicate: Duplicate | None = None
+    """What its new main picture duplicates."""
     lost: int = 0
     """How often somebody else wrote the item between reading and writing."""
 
@@ -59,6 +64,7 @@ class Entry:
     def learn(self, stored: Mapping[str, Payload]) -> None:
         """Fold the events onto what the index holds, by point id."""
         self.known = Known({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
+        self.group, self.duplicate = str(self.known.points.get(0, {}).get(DUPLICATE_GROUP) or self.item_id), None
         self._fold()
 
     def is_ready(self, pictures: Pictures) -> bool:
@@ -83,6 +89,11 @@ class Entry:
         """The main picture, if it was looked at."""
         main = self.pictures[0] if self.pictures else None
         return main if isinstance(main, Looked) else None
+
+    def resemble(self, duplicate: Duplicate | None, group: str) -> None:
+        """Take note of what its new main picture duplicates; what is similar alone stays in a group of its own."""
+        joins = duplicate is not None and duplicate.verdict != "similar"
+        self.duplicate, self.group = duplicate, group if joins else self.item_id
 
     def name(self, likely: Likely | None) -> None:
         """Give it the category that was predicted, if any."""

@@ -11,7 +11,7 @@ from consumers.candidates import Wanted, gather
 from consumers.category import VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
 from consumers.curves import Curve, Floats
-from consumers.points import hit
+from consumers.points import DUPLICATE_GROUP, hit
 from consumers.ranking import Terms, boosted, terms_of, varied
 from consumers.search import Search
 from consumers.understanding import NO_GUESS, guess, too_few
@@ -176,7 +176,8 @@ def _candidates(search: Search) -> Wanted:
 
 def _groups(request: SearchRequest) -> Wanted:
     """What a page is made of: one hit more than it shows, to tell whether there are more."""
-    field = None if request.collapse == "item" else request.collapse
+    fields = {"item": None, "duplicates": DUPLICATE_GROUP, "brand": "brand", "creator": "creator"}
+    field = fields[request.collapse]
     return Wanted(request.offset + request.top_k + 1, field, request.group_size)
 
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from consumers.category import Categories
 from consumers.changes import Changes, changes_of, write
 from consumers.coalesce import told_by_item
 from consumers.entries import Entry, entries_of
+from consumers.judges import Judges
 from consumers.naming import name_items
 from consumers.outcomes import Moments, Outcomes
 from consumers.pictures import Looked, Pictures, Standing
@@ -46,13 +46,13 @@ class IndexItems:
         self,
         sight: Sight,
         index: Index,
-        categories: Categories,
+        judges: Judges,
         sink: Sink,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._sight = sight
         self._index = index
-        self._categories = categories
+        self._judges = judges
         self._outcomes = Outcomes(sink)
         self._now = now
         self._collected: datetime | None = None
@@ -64,7 +64,7 @@ class IndexItems:
 
         An event fails alone: what else a batch says of its item counts as if the event had never come.
         """
-        received, pictures = self._now(), Pictures(self._sight)
+        received, pictures = self._now(), Pictures(self._sight, self._index)
         entries = entries_of(told_by_item(events))
         waiting: Sequence[Entry] = entries
         while waiting:
@@ -98,7 +98,8 @@ class IndexItems:
             if seen:  # that took its time, and others write too
                 self._read(entries)
             ready = [entry for entry in entries if entry.is_ready(pictures)]
-            name_items(ready, self._categories, self._index)
+            name_items(ready, self._judges.categories, self._index)
+            self._judges.duplicates.mark(ready)
             pictures.clock.lap()
             changes = [changes_of(entry, self._sight.encoder, self._now()) for entry in ready]
             write(self._index, changes)
@@ -137,7 +138,8 @@ class IndexItems:
             conflicts=sum(failure.code == Code.REVISION_CONFLICT for failure in failures.values()),
             raced=sum(entry.lost for entry in entries),
             fetched_ms=round(clock.fetched),
-            looked_ms=round(clock.looked),
+            decoded_ms=round(clock.decoded),
+            encoded_ms=round(clock.encoded),
             written_ms=round(clock.written),
         )
 

@@ -42,7 +42,7 @@ class Looks:
         for search in searches:
             if search.failure is None:
                 self._show(search, [each.look for each in pictures if each.search is search and each.look], known)
-        clock.looked = clock.lap()
+        clock.looked([picture.look for picture in pictures if picture.look])
 
     def _look_up(self, searches: Sequence[Search]) -> dict[str, Vector]:
         """The looks of all named items by point id; a search that names an unknown one has failed."""

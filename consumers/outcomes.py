@@ -101,6 +101,8 @@ def _seen(entry: Entry) -> dict[str, object]:
     ]
     return {
         "images": sum(isinstance(picture, Looked) for picture in entry.pictures),
+        "duplicate_group": entry.group,
+        "duplicate": entry.duplicate,
         "unchanged": sum(picture is Standing.KEPT for picture in entry.pictures),
         "skipped": tuple(skipped),
         "category_predicted": prediction_in(entry.state.facts),
@@ -109,7 +111,7 @@ def _seen(entry: Entry) -> dict[str, object]:
 
 def _times(event: Event, moments: Moments) -> StepTimes:
     clock = moments.clock
-    steps = {"fetched": clock.fetched, "looked": clock.looked, "written": clock.written}
+    steps = {name: getattr(clock, name) for name in ("fetched", "decoded", "encoded", "written")}
     return StepTimes(event_time=event.time, received_at=moments.received, searchable_at=moments.written, **steps)
 
 

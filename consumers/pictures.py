@@ -7,10 +7,11 @@ from hashlib import sha256
 
 from consumers.clock import Clock
 from consumers.coalesce import Told
+from consumers.points import look_of
 from consumers.sight import Sight
 from consumers.vision.look import Look
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.plan import Payload
+from infra.qdrant.plan import Index, Payload
 from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage, ItemUpserted
 
@@ -46,9 +47,10 @@ Place = tuple[str, int]
 class Pictures:
     """Fetches the pictures of one batch and looks at them, each once, and only if the index lacks it."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, index: Index) -> None:
         self.clock = Clock()
         self._sight = sight
+        self._index = index
         self._sums: dict[Place, str] = {}
         self._seen: dict[Place, Look | Failure] = {}
 
@@ -70,6 +72,7 @@ class Pictures:
         fetched = self._sight.fetch([_images(told)[n] for told, n, _ in unseen])
         self.clock.fetched += self.clock.lap()
         new: dict[Place, bytes] = {}
+        tenants: dict[Place, str] = {}
         for (told, n, points), picture in zip(unseen, fetched, strict=True):
             place = told.id, n
             if isinstance(picture, Failure):
@@ -77,11 +80,30 @@ class Pictures:
                 continue
             self._sums[place] = sha256(picture).hexdigest()
             if self._standing(told, n, _images(told)[n], points) is not Standing.KEPT:
-                new[place] = picture
-        if new:
-            self._seen |= zip(new, self._sight.look_at(list(new.values())), strict=True)
-        self.clock.looked += self.clock.lap()
+                new[place], tenants[place] = picture, told.body.tenant
+        self._seen |= self._known(tenants)
+        self._look({place: picture for place, picture in new.items() if place not in self._seen})
         return True
+
+    def _known(self, tenants: Mapping[Place, str]) -> dict[Place, Look]:
+        """The looks that other items of the tenants have at the same bytes, by the same encoder."""
+        known: dict[Place, Look] = {}
+        for tenant in set(tenants.values()):
+            places = [place for place, whose in tenants.items() if whose == tenant]
+            points = self._index.same_bytes(tenant, sorted({self._sums[place] for place in places}))
+            for place in places:
+                point = points.get(self._sums[place])
+                if point is not None and point.payload.get("encoder") == self._sight.encoder:
+                    known[place] = look_of(point)
+        return known
+
+    def _look(self, pictures: Mapping[Place, bytes]) -> None:
+        """Look at pictures, at the same bytes once."""
+        once = {self._sums[place]: picture for place, picture in pictures.items()}
+        looks = self._sight.look_at(list(once.values())) if once else []
+        by_sum = dict(zip(once, looks, strict=True))
+        self._seen |= {place: by_sum[self._sums[place]] for place in pictures}
+        self.clock.looked(looks)
 
     def _standing(self, told: Told, n: int, ref: ImageRef, points: Points) -> Picture:
         place, point = (told.id, n), points.get(n)

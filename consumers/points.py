@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1
 
+from pydantic import BaseModel
+
 from consumers.vision.look import Look
 from infra.qdrant.conditions import DEAD, LIVE
-from infra.qdrant.plan import Found, Payload
+from infra.qdrant.plan import Found, Payload, Point
 from infra.qdrant.shades import shades_of
+from schemas.filters import ColourName
 from schemas.items import MAX_IMAGES, ImageRef, InlineImage, ItemFacts, revision_at
-from schemas.results import Explained, Hit, Likely
+from schemas.results import Explained, Hit, Likely, Swatch
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
 """Makes our ids unlike anybody else's; changing it orphans every index."""
@@ -36,8 +39,17 @@ MARKS = ("base", "digest", "state", *PATCHED_KEYS.values())
 """The payload keys that tell which events a point's state has come from."""
 STATE_KEYS = ("revision", *MARKS, *FACT_KEYS)
 """The payload keys that hold the State of an item; all of its points have them."""
-KNOWN_KEYS = (*STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio")
+DUPLICATE_GROUP = "duplicate_group"
+"""The payload key that items whose main pictures are duplicates have in common."""
+KNOWN_KEYS = (*STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", DUPLICATE_GROUP)
 """What is read of a point before it is written anew: all but what comes from the look."""
+
+
+class _Facts(BaseModel):
+    """What a payload says of colours."""
+
+    colours: tuple[ColourName, ...]
+    palette: tuple[Swatch, ...]
 
 
 @dataclass(frozen=True)
@@ -106,9 +118,29 @@ def look_payload(look: Look) -> dict[str, object]:
         "studio": str(look.studio).lower(),
         "shades": shades_of(look.colours, look.palette),
         "palette": [swatch.model_dump() for swatch in look.palette],
+        "phash": f"{look.phash:016x}",
     }
     small = {"thumbnail": base64.b64encode(look.thumbnail).decode()} if look.thumbnail else {}
     return payload | small
+
+
+def look_of(point: Point) -> Look:
+    """The look that a live point was made of, but for the size of its picture; raises ValueError on a tombstone."""
+    if point.vector is None:
+        raise ValueError(f"point {point.id} has no vector")
+    payload, small = point.payload, point.payload.get("thumbnail")
+    facts = {key: payload.get(key, []) for key in ("colours", "palette")}
+    seen = _Facts.model_validate(facts, strict=False)
+    return Look(
+        vector=point.vector,
+        colours=seen.colours,
+        palette=seen.palette,
+        thumbnail=base64.b64decode(str(small)) if small else None,
+        width=0,
+        height=0,
+        studio=payload.get("studio") == "true",
+        phash=int(str(payload.get("phash", "0")), 16),
+    )
 
 
 def where(ref: ImageRef) -> Payload | None:

@@ -103,7 +103,7 @@ class AnswerSearches:
     def _search(self, searches: Sequence[Search], clock: Clock, started: datetime) -> list[Answer]:
         findings = self._finder.find(searches, started)
         searched = clock.lap()
-        steps = {"fetched": clock.fetched, "looked": clock.looked, "searched": searched}
+        steps = {"fetched": clock.fetched, "decoded": clock.decoded, "encoded": clock.encoded, "searched": searched}
         answers: list[Answer] = []
         for search, found in zip(searches, findings, strict=True):
             queued = max(0.0, (started - search.event.time).total_seconds() * 1000)

@@ -125,9 +125,11 @@ class SearchOptions:
     ] = None
     offset: Annotated[int, typer.Option(min=0, max=900, help="Leave out so many of the best: another page.")] = 0
     collapse: Annotated[
-        Literal["item", "brand", "creator"], typer.Option(help="Of each, --group-size hits at most.")
+        Literal["item", "duplicates", "brand", "creator"], typer.Option(help="Of each, --group-size hits at most.")
     ] = "item"
-    group_size: Annotated[int, typer.Option(min=1, max=10, help="Hits of one brand or creator.")] = 1
+    group_size: Annotated[
+        int, typer.Option(min=1, max=10, help="Hits of one brand, creator or group of duplicates.")
+    ] = 1
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: the best hits; towards 1: hits less like each other.")
     ] = 0

@@ -35,8 +35,24 @@ class StepTimes(Model):
     received_at: AwareDatetime | None = Field(None, description="When a worker took the event")
     searchable_at: AwareDatetime | None = Field(None, description="When the index had it")
     fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
-    looked: float = Field(0, ge=0, description="Decoding, colours and embedding of the batch")
+    decoded: float = Field(0, ge=0, description="Decoding and colours of the batch")
+    encoded: float = Field(0, ge=0, description="Embedding of the batch")
     written: float = Field(0, ge=0, description="Writing the batch to the index")
+
+
+Verdict = Literal["exact", "near", "similar"]
+
+
+class Duplicate(Model):
+    """Another item of the tenant whose main picture is the same, or much the same."""
+
+    verdict: Verdict = Field(
+        description="exact: the same bytes; near: the same picture, resized, recompressed or a little changed; "
+        "similar: another picture that looks much the same"
+    )
+    item_id: ItemId
+    score: float = Field(ge=-1, le=1, description="How alike the two look, 1 being the same")
+    bits: int = Field(ge=0, le=64, description="In how many of 64 bits their perceptual hashes differ")
 
 
 class ItemIndexed(Model):
@@ -48,9 +64,16 @@ class ItemIndexed(Model):
     item_id: ItemId
     source: Source
     revision: Revision
-    images: int = Field(ge=0, le=8, description="Pictures that were embedded; 0 for a patch")
+    images: int = Field(ge=0, le=8, description="Pictures that were new to the item; 0 for a patch")
     unchanged: int = Field(0, ge=0, le=8, description="Pictures that the index had already, and kept as they were")
     skipped: tuple[SkippedImage, ...] = Field((), max_length=7, description="Pictures left out, with reasons")
+    duplicate_group: ItemId | None = Field(
+        None, description="Items of one group have exact or near duplicates as main pictures; the first one's id"
+    )
+    duplicate: Duplicate | None = Field(
+        None,
+        description="The nearest other item, where the main picture is new and duplicates or resembles another",
+    )
     category_predicted: Likely | None = Field(
         None, description="The category that was written because the event had none, if the vote was clear"
     )

@@ -85,7 +85,8 @@ class SearchTimes(Model):
 
     queued: float = Field(0, ge=0, description="From the record's time to the worker")
     fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
-    looked: float = Field(0, ge=0, description="Decoding, colours and embedding of the batch")
+    decoded: float = Field(0, ge=0, description="Decoding and colours of the batch")
+    encoded: float = Field(0, ge=0, description="Embedding of the batch")
     searched: float = Field(0, ge=0, description="The index's answer for the batch")
 
 

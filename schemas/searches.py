@@ -10,7 +10,7 @@ from schemas.items import ImageRef, ItemId, Tenant
 from schemas.model import Model
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
-Collapse = Literal["item", "brand", "creator"]
+Collapse = Literal["item", "duplicates", "brand", "creator"]
 MOST_IMAGES = 8
 REARRANGED = 100
 """Hits that diversity and boosts put in order: the best ones by score."""
@@ -62,10 +62,11 @@ class SearchRequest(Model):
     top_k: int = Field(10, ge=1, le=100, description="How many items to return at most")
     offset: int = Field(0, ge=0, le=900, description="How many of the best hits to leave out: the pages before")
     collapse: Collapse = Field(
-        "item", description="item, brand or creator: of each that many hits at most; who has none stands alone"
+        "item",
+        description="item, duplicates, brand or creator: of each that many hits at most; who has none stands alone",
     )
     group_size: int = Field(
-        1, ge=1, le=10, description="Hits of one brand or creator at most, when collapsed by it"
+        1, ge=1, le=10, description="Hits of one brand, creator or group of duplicates at most, when collapsed"
     )
     diversity: float = Field(
         0, ge=0, le=1, description="0: the best hits; towards 1: hits that resemble each other less (MMR)"
@@ -113,7 +114,9 @@ class SearchRequest(Model):
         if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
             raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
         if self.group_size > 1 and self.collapse == "item":
-            raise ValueError("`group_size` needs `collapse` by brand or creator: an item is one hit in any case")
+            raise ValueError(
+                "`group_size` needs `collapse` by duplicates, brand or creator: an item is one hit in any case"
+            )
         if self.is_rearranged and self.offset + self.top_k > REARRANGED:
             raise ValueError(f"with `diversity` or `boosts` pages end at {REARRANGED}: lower `offset` or `top_k`")
         return self

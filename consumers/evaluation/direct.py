@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from consumers.answers import Answers
-from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.evaluation.looks import KeptLooks
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import look_size
@@ -110,7 +110,7 @@ def open_direct(looks: KeptLooks) -> Iterator[Direct]:
         index.open(encoder.fingerprint, look_size(encoder))
         sight, outbox = Sight(fetch_inline, looks.look_at, encoder.fingerprint), Outbox()
         confidence = Confidence(index, looks.look_at, Parts(encoder.object_size, encoder.style_size))
-        items = IndexItems(sight, index, Categories(index, confidence), outbox)
+        items = IndexItems(sight, index, judges_of(index, confidence), outbox)
         searches = AnswerSearches(sight, index, confidence, Answers(outbox, encoder.fingerprint))
         yield Direct(items, searches, confidence, outbox)
 

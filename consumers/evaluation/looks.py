@@ -80,10 +80,11 @@ def open_looks(folder: Path, eyes: Eyes) -> Iterator[KeptLooks]:
 
 def _facts(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
-    return json.dumps([look.colours, palette, look.width, look.height, look.studio])
+    return json.dumps([look.colours, palette, look.width, look.height, look.studio, look.phash])
 
 
 def _unpacked(vector: bytes, facts: str) -> Look:
-    colours, palette, width, height, studio = json.loads(facts)
+    colours, palette, width, height, studio, phash = json.loads(facts)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
-    return Look(np.frombuffer(vector, np.float32), tuple(colours), swatches, None, width, height, studio=studio)
+    numbers, size = np.frombuffer(vector, np.float32), (width, height)
+    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=phash)

@@ -4,6 +4,7 @@ look = [object | style | colour]      each part of unit length
 query = the same, each part times its weight, so that a dot product is the weighted sum of cosines
 """
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from PIL.Image import Image
 from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
 from consumers.vision.decode import Limits, Part, Picture, decode, thumbnail
 from consumers.vision.focus import Box, focus_on
+from consumers.vision.perceptual import perceptual_hash
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights
@@ -70,6 +72,10 @@ class Look:
     height: int
     studio: bool = False
     """Whether it is a studio picture; encoders treat the two kinds differently, so scores do not compare."""
+    phash: int = 0
+    """Perceptual hash of the picture, or of its crop."""
+    encoded_ms: float = 0.0
+    """How long the encoder took for the batch that it was in."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class _Seen:
     thumbnail: bytes | None
     width: int
     height: int
+    phash: int
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,10 @@ class Eyes:
         parts = zip(pictures, crops or [None] * len(pictures), strict=True)
         seen = list(self.pool.map(lambda part: self._see(*part), parts))
         good = [one for one in seen if isinstance(one, _Seen)]
+        started = time.perf_counter()
         vectors = iter(self.encoder.run([one.shown for one in good]) if good else ())
-        return [one if isinstance(one, Failure) else self._finish(one, next(vectors)) for one in seen]
+        took = (time.perf_counter() - started) * 1000
+        return [one if isinstance(one, Failure) else self._finish(one, next(vectors), took) for one in seen]
 
     def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
         try:
@@ -116,16 +125,26 @@ class Eyes:
         small = thumbnail(image, side) if side else None
         focus = focus_on(image)
         shown = Shown(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
-        return _Seen(shown, self.colours.of(image), small, picture.width, picture.height)
+        size, phash = (picture.width, picture.height), perceptual_hash(image)
+        return _Seen(shown, self.colours.of(image), small, *size, phash)
 
-    def _finish(self, seen: _Seen, encoded: Vector) -> Look | Failure:
+    def _finish(self, seen: _Seen, encoded: Vector, took: float) -> Look | Failure:
         vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
         if not np.isfinite(vector).all():
             return Rejected(
                 Code.VECTOR_INVALID, "the encoder gave no finite vector for the picture: send another one"
             )
-        facts, size = seen.facts, (seen.width, seen.height)
-        return Look(vector, facts.names, facts.palette, seen.thumbnail, *size, studio=seen.shown.studio)
+        return Look(
+            vector=vector,
+            colours=seen.facts.names,
+            palette=seen.facts.palette,
+            thumbnail=seen.thumbnail,
+            width=seen.width,
+            height=seen.height,
+            studio=seen.shown.studio,
+            phash=seen.phash,
+            encoded_ms=took,
+        )
 
 
 def look_size(encoder: Encoder) -> int:

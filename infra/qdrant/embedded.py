@@ -25,8 +25,8 @@ from infra.qdrant.plan import (
 from schemas.failures import Unavailable
 
 METHODS = frozenset(
-    {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors", "sample"}
-    | {"count", "take_note", "notes", "status", "optimise", "page", "flush"}
+    {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors"}
+    | {"same_bytes", "sample", "count", "take_note", "notes", "status", "optimise", "page", "flush"}
 )
 EXPECTED = (ValueError, EncoderDiffers, Unavailable)
 """What a method may raise by its contract; it travels back to the caller."""
@@ -93,6 +93,11 @@ class EmbeddedIndex:
         """The vector of each live point that exists."""
         vectors: dict[str, Vector] = self._ask("vectors", list(ids))
         return vectors
+
+    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+        """For each `sha256` a live point of the tenant that has it, if one is soon found."""
+        points: dict[str, Point] = self._ask("same_bytes", tenant, list(checksums))
+        return points
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
         """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""

@@ -55,6 +55,8 @@ FIELDS = (
     Field("shades", "keyword"),
     Field("colours", "label"),
     Field("n", "integer"),
+    Field("sha256", "label"),
+    Field("duplicate_group", "label"),
     Field("tags", "keyword"),
     Field("attribute_values", "keyword"),
     Field("in_stock", "keyword"),
@@ -197,6 +199,9 @@ class Index(Protocol):
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """The vector of each live point that exists."""
+
+    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+        """For each `sha256` a live point of the tenant that has it, whole, as far as a quick look finds one."""
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
         """Up to `limit` live points of a tenant, by id, with their item_id, category, category_source and studio.

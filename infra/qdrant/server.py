@@ -114,6 +114,15 @@ class ServerIndex:
             records = self._client.retrieve(self._name, list(ids), with_payload=False, with_vectors=[VECTOR])
         return stored.vectors_in(records)
 
+    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+        """For each `sha256` a live point of the tenant that has it, if one is soon found."""
+        wanted = filter_of(stored.with_bytes(tenant, checksums))
+        with self._asking():
+            records, _ = self._client.scroll(
+                self._name, wanted, limit=stored.TWINS, with_payload=True, with_vectors=[VECTOR]
+            )
+        return stored.by_checksum(records)
+
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
         """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
         wanted = filter_of(live_of(tenant))

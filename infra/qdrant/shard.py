@@ -121,6 +121,12 @@ class Shard:
         records = self._made().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
         return stored.vectors_in(records)
 
+    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+        """For each `sha256` a live point of the tenant that has it, if one is soon found."""
+        where = filter_of(stored.with_bytes(tenant, checksums))
+        wanted = edge.ScrollRequest(limit=stored.TWINS, filter=where, with_payload=True, with_vector=[VECTOR])
+        return stored.by_checksum(self._made().scroll(wanted)[0])
+
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
         """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
         wanted = edge.ScrollRequest(

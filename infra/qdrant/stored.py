@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition, NotAnyOf
+from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition, NotAnyOf, live_of
 from infra.qdrant.plan import VECTOR, EncoderDiffers, Patch, Payload, Point, Vector
 
 META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
@@ -19,6 +19,8 @@ LIVE_ALONE = AnyOf("state", (LIVE,))
 PICTURES = NotAnyOf("state", (META,))
 """What holds of points and tombstones, not of what describes the collection."""
 
+TWINS = 256
+"""Points that are looked through for those of the same bytes."""
 SAMPLED = ["item_id", "category", "category_source", "studio"]
 """The payload keys that a sample tells."""
 
@@ -172,6 +174,16 @@ def _check(point: Point, size: int) -> None:
         raise ValueError(
             f"point {point.id} has a vector with NaN or infinity, or of zeros alone: it cannot be compared"
         )
+
+
+def with_bytes(tenant: str, checksums: Sequence[str]) -> list[Condition]:
+    """What holds of the live points whose pictures have these checksums."""
+    return [*live_of(tenant), AnyOf("sha256", tuple(checksums))]
+
+
+def by_checksum(records: Iterable[Record]) -> dict[str, Point]:
+    """One of the points for each checksum."""
+    return {str(point.payload["sha256"]): point for point in points_in(records)}
 
 
 def points_in(records: Iterable[Record]) -> list[Point]:

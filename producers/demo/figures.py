@@ -68,7 +68,8 @@ class Searched:
     client: Spread
     queued: Spread
     fetched: Spread
-    looked: Spread
+    decoded: Spread
+    encoded: Spread
     searched: Spread
 
 

@@ -93,7 +93,8 @@ def time_searches(answers: Sequence[Answer]) -> Searched:
         client=spread([answer.milliseconds for answer in answers]),
         queued=spread([t.queued for t in times]),
         fetched=spread([t.fetched for t in times]),
-        looked=spread([t.looked for t in times]),
+        decoded=spread([t.decoded for t in times]),
+        encoded=spread([t.encoded for t in times]),
         searched=spread([t.searched for t in times]),
     )
 

@@ -58,7 +58,8 @@ def _search_table(figures: Figures) -> Table:
             ("from request to answer", _spread(times.client)),
             ("   waiting in Kafka", _spread(times.queued)),
             ("   getting the picture", _spread(times.fetched)),
-            ("   looking at it", _spread(times.looked)),
+            ("   decoding it", _spread(times.decoded)),
+            ("   encoding it", _spread(times.encoded)),
             ("   searching the index", _spread(times.searched)),
         ],
     )

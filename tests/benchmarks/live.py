@@ -57,7 +57,7 @@ def search_steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: 
         for due, picture in _paced(islice(cycle(pictures), count), rate):
             result: SearchResult = client.search(_request(picture, tenant))
             wholes.append((time.monotonic() - due) * 1000)
-            looked.append(result.times.looked)
+            looked.append(result.times.decoded + result.times.encoded)
             answered += result.status in ("ok", "no_match")
     beyond = [whole - look for whole, look in zip(wholes, looked, strict=True)]
     return Searches(count, answered, spread(wholes), spread(looked), spread(beyond))

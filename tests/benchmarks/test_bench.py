@@ -23,7 +23,7 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     assert len(figures["plain_loop"]["rounds"]) == 6
     assert figures["whole_path"]["indexed"] == [12, 12, 12]
     assert (figures["searches"]["asked"], figures["searches"]["ok"]) == (4, 4)
-    assert set(figures["searches"]["steps"]) == {"queued", "fetched", "looked", "searched", "elsewhere"}
+    assert set(figures["searches"]["steps"]) == {"queued", "fetched", "decoded", "encoded", "searched", "elsewhere"}
     assert all(figures["machine"][name] for name in ("processor", "cores", "python"))
     assert {"torch", "confluent-kafka", "numpy"} <= set(figures["versions"])
     assert figures["ratio"] > 0

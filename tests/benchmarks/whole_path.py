@@ -25,7 +25,7 @@ SILENCE_SECONDS = 60.0
 """How long no item may become searchable before a round is given up."""
 WARM_SEARCHES = 3
 PATIENCE_MS = 20_000
-STEPS = ("queued", "fetched", "looked", "searched")
+STEPS = ("queued", "fetched", "decoded", "encoded", "searched")
 
 
 @contextmanager

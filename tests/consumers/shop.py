@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.evaluation.direct import Outbox
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.sight import Sight
 from consumers.vision.look import Look
 from infra.qdrant.plan import Index
@@ -81,9 +81,9 @@ def open_shop(
 ) -> Shop:
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
-    categories = Categories(index, Confidence(index, canned.look_at, Parts(4, 2)))
+    judges = judges_of(index, Confidence(index, canned.look_at, Parts(4, 2)))
     sight = Sight(canned.fetch, canned.look_at, ENCODER)
-    return Shop(IndexItems(sight, index, categories, outbox, now), index, outbox, canned)
+    return Shop(IndexItems(sight, index, judges, outbox, now), index, outbox, canned)
 
 
 def open_shard(folder: Path) -> Shard:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from consumers.answers import Answers
-from consumers.category import CLEAR, MOST, VOTERS, WEIGHTS, Categories, vote, voters_for
+from consumers.category import CLEAR, MOST, VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.points import point_id
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
@@ -56,7 +57,7 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
 @pytest.fixture
 def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
     """An indexer over 24 labelled items, calibrated."""
-    job = IndexItems(sight, index, Categories(index, confidence), outbox)
+    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
     job.handle(items(0, 24))
     confidence.calibrate("default")
     outbox.sent.clear()
@@ -110,7 +111,7 @@ def test_what_looks_like_nothing_here_gets_no_category(indexer: IndexItems, inde
 def test_before_a_calibration_nothing_is_predicted(
     sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
 ) -> None:
-    job = IndexItems(sight, index, Categories(index, confidence), outbox)
+    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
     job.handle(items(0, 24))
     job.handle(items(40, 1, category=None))
     assert payload(index, "i40") == {}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.answers import Answers
-from consumers.category import Categories
 from consumers.confidence import UNCALIBRATED, WHENEVER, Confidence
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import Eyes, Look
@@ -45,7 +45,7 @@ class Glances:
 
 @pytest.fixture
 def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
-    return IndexItems(sight, index, Categories(index, confidence), outbox)
+    return IndexItems(sight, index, judges_of(index, confidence), outbox)
 
 
 def test_idle_turns_measure_bit_by_bit_what_was_asked_for(

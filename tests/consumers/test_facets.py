@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from consumers.answers import Answers
-from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.requests import AnswerRequests
 from consumers.sight import Sight
@@ -41,7 +41,7 @@ def ask(**fields: Any) -> FacetsRequest:
 @pytest.fixture
 def counted(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerFacets:
     """Facets of twelve flags and signs, all of brand Acme but three."""
-    indexer = IndexItems(sight, index, Categories(index, confidence), outbox)
+    indexer = IndexItems(sight, index, judges_of(index, confidence), outbox)
     indexer.handle(items(0, 9, brand="Acme") + items(9, 3, brand="Other", in_stock=True))
     outbox.sent.clear()
     return AnswerFacets(index, Answers(outbox, "fake:1"))

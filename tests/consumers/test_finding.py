@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumers.answers import Answers
-from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from infra.qdrant.plan import Index
@@ -53,7 +53,7 @@ def thing(number: int) -> ItemUpserted:
 @pytest.fixture
 def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerSearches:
     """Searches over six flags and six signs."""
-    indexer = IndexItems(sight, index, Categories(index, confidence), outbox)
+    indexer = IndexItems(sight, index, judges_of(index, confidence), outbox)
     assert indexer.handle([Event(thing(number)) for number in range(12)]) == {}
     return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
 

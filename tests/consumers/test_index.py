@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.points import hit, point_id
 from consumers.sight import Sight
 from consumers.vision.look import Eyes
@@ -41,7 +41,7 @@ pytestmark = [
 
 @pytest.fixture
 def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
-    return IndexItems(sight, index, Categories(index, confidence), outbox)
+    return IndexItems(sight, index, judges_of(index, confidence), outbox)
 
 
 def inline(folder: Path, name: str) -> InlineImage:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.answers import Answers
-from consumers.category import Categories
 from consumers.clock import Pace
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.index import IndexItems
+from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import Eyes
@@ -55,7 +55,7 @@ def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox", di
         )
         for name in COLOURS
     ]
-    IndexItems(sight, index, Categories(index, confidence), outbox).handle([Event(item) for item in items])
+    IndexItems(sight, index, judges_of(index, confidence), outbox).handle([Event(item) for item in items])
     outbox.sent.clear()
     return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1", everywhere))
 

@@ -397,3 +397,13 @@ def test_the_status_counts_live_points_and_those_outside_the_graph(index: Index,
     assert after.live == index.count() == before.live + 1
     assert 0 <= after.unindexed <= after.live
     assert not after.optimising
+
+
+def test_points_of_the_same_bytes_are_found_whole_within_their_tenant(index: Index, index_tenant: str) -> None:
+    first = point(index_tenant, "a", look=np.arange(1, SIZE + 1), sha256="aa", title="first")
+    index.upsert([first, point(index_tenant, "b", sha256="bb"), point(f"{index_tenant}2", "c", sha256="cc")])
+    index.upsert([tombstone(point(index_tenant, "gone", sha256="dd"), 2)])
+    found = index.same_bytes(index_tenant, ["aa", "cc", "dd", "ee"])
+    assert found.keys() == {"aa"}
+    assert (found["aa"].id, found["aa"].payload) == (first.id, first.payload)
+    assert np.array_equal(np.asarray(found["aa"].vector), np.asarray(first.vector))

@@ -33,7 +33,7 @@ def figures() -> Figures:
     return Figures(
         ingested=Ingested(40, 5, 3.0, 15.0, (), SOME),
         first_hits=FirstHits(queries=10, kind=10, colour=9, both=9, product=8),
-        searched=Searched(SOME, SOME, SOME, SOME, SOME),
+        searched=Searched(SOME, SOME, SOME, SOME, SOME, SOME),
         promises=(Promise("a colour filter", True, "6 hits"),),
         encoder="fake",
     )
