@@ -9,6 +9,7 @@ import consumers.fitting.commands
 import infra.commands
 import producers.commands
 import producers.demo.commands
+import producers.watches.commands
 import schemas.commands
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ for folder in (
     infra,
     producers,
     producers.demo,
+    producers.watches,
     consumers,
     consumers.dead_letters,
     consumers.evaluation,

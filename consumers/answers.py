@@ -11,7 +11,7 @@ from schemas.facets import FacetsResult
 from schemas.failures import Failure, Unavailable
 from schemas.filters import Filters
 from schemas.freshness import AsOf
-from schemas.results import Hit, Likely, SearchResult, SearchTimes, Swatch
+from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_REQUESTS, SEARCH_RESULTS
 
@@ -37,6 +37,8 @@ class Findings:
     """Hits that were found, with those of the pages before."""
     more: bool = False
     palette: tuple[Swatch, ...] = ()
+    look: QueryLook | None = None
+    """What was looked for, if the request wants to know."""
     added: Filters = field(default_factory=Filters)
     relaxed: Filters = field(default_factory=Filters)
 
@@ -66,6 +68,7 @@ class Answers:
             threshold=findings.threshold,
             message=None if findings.hits else _nothing(findings),
             weights=request.weighting(),
+            look=findings.look,
             as_of=self.as_of,
             encoder=self._encoder,
             times=times,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from consumers.entries import Entry
 from consumers.pictures import Looked, Standing
-from consumers.points import DUPLICATE_GROUP, STATE_KEYS, look_payload, marks, where, whole
+from consumers.points import DUPLICATE_GROUP, STATE_KEYS, TOLD, look_payload, marks, where, whole
 from infra.qdrant.plan import Index, Patch, Payload, Point
 from schemas.items import ItemUpserted, item_key, revision_at
 
@@ -85,6 +85,8 @@ def _wanted(entry: Entry) -> dict[int, dict[str, object]]:
     if not state.live:
         return {MAIN: said}
     said[DUPLICATE_GROUP] = entry.group
+    if entry.told:
+        said[TOLD] = list(entry.told)
     if base and isinstance(base.body, ItemUpserted):
         images = base.body.images
         there = (n for n, p in enumerate(entry.pictures) if p is Standing.KEPT or isinstance(p, Looked))

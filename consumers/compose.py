@@ -14,6 +14,7 @@ from consumers.answered import Answered, for_whom
 from consumers.answers import Answers
 from consumers.attempts import Attempts
 from consumers.confidence import SOON, WHENEVER
+from consumers.curves import Parts
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness, note_progress
@@ -27,6 +28,10 @@ from consumers.settle import Gate, Settler, due_time
 from consumers.shop import Shop, confidence_of, open_shop
 from consumers.sight import Sight
 from consumers.valve import OpenValve, Valve
+from consumers.vision.look import look_size
+from consumers.watches.feed import WatchFeed
+from consumers.watches.kept import FILE, KeptWatches
+from consumers.watches.watchlist import Watchlist
 from consumers.worker import Batches, Sink, Worker
 from infra.breakers import Breakers
 from infra.health import Heartbeat
@@ -83,7 +88,8 @@ def index_worker(
         sink = stack.enter_context(closing(EventSink(shop.kafka)))
         source, source_again = _join(shop, live, stack), _join(shop, again, stack)
         source_again.due = due_time
-        items, items_again = _items(shop, live, sink, stack), _items(shop, again, sink, stack)
+        watches = _watches(shop, sink, stack)
+        items, items_again = (_items(shop, lane, sink, stack, watches) for lane in (live, again))
         redact = redaction(settings)
         settler = Settler(sink, items.tell, valve, shop.slot, shop.encoder, redact, delays)
         settler_again = replace(settler, gate=again.gate)
@@ -140,9 +146,18 @@ def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, 
     return Worker(source, hands, delivery, batches, Heartbeat(lane.heartbeat))
 
 
-def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack) -> IndexItems:
-    judges = judges_of(shop.index, confidence_of(shop, WHENEVER))
+def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:
+    judges = judges_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
     return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, judges, sink)
+
+
+def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
+    encoder = shop.eyes.encoder
+    parts = Parts(encoder.object_size, encoder.style_size)
+    watchlist = Watchlist(shop.encoder, look_size(encoder), parts)
+    forgets = not shop.settings.kafka.bootstrap
+    kept = KeptWatches(shop.settings.data / FILE) if forgets else None
+    return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))
 
 
 def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:

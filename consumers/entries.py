@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from consumers.coalesce import Folded, Told, Verdict, fold
 from consumers.pictures import Looked, Picture, Pictures, Points, Standing
-from consumers.points import DUPLICATE_GROUP, State, point_ids, predicted, state_of, whole
+from consumers.points import DUPLICATE_GROUP, TOLD, State, point_ids, predicted, state_of, whole
 from infra.qdrant.plan import Payload
 from schemas.failures import Failure, TryLater
 from schemas.outcomes import Duplicate
@@ -48,6 +48,8 @@ class Entry:
     """The duplicates that it belongs to."""
     duplicate: Duplicate | None = None
     """What its new main picture duplicates."""
+    told: tuple[str, ...] = ()
+    """The marks of the standing searches that know of it."""
     lost: int = 0
     """How often somebody else wrote the item between reading and writing."""
 
@@ -64,7 +66,10 @@ class Entry:
     def learn(self, stored: Mapping[str, Payload]) -> None:
         """Fold the events onto what the index holds, by point id."""
         self.known = Known({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
-        self.group, self.duplicate = str(self.known.points.get(0, {}).get(DUPLICATE_GROUP) or self.item_id), None
+        main = self.known.points.get(0, {})
+        self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
+        told = main.get(TOLD)
+        self.told = tuple(sorted({*self.told, *(told if isinstance(told, list) else ())}))
         self._fold()
 
     def is_ready(self, pictures: Pictures) -> bool:

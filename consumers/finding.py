@@ -11,7 +11,7 @@ from consumers.candidates import Wanted, gather
 from consumers.category import VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
 from consumers.curves import Curve, Floats
-from consumers.points import DUPLICATE_GROUP, hit
+from consumers.points import DUPLICATE_GROUP, TOLD, hit
 from consumers.ranking import Terms, boosted, terms_of, varied
 from consumers.search import Search
 from consumers.understanding import NO_GUESS, guess, too_few
@@ -107,6 +107,7 @@ class Finder:
             count=page.count,
             more=page.more,
             palette=search.palette,
+            look=search.look_back(),
             added=search.guess.added(),
             relaxed=search.guess.given_up(),
         )
@@ -164,7 +165,7 @@ class Finder:
             any_of=request.any_of,
             none_of=request.none_of,
             min_score=request.min_score,
-            without=() if request.thumbnails else ("thumbnail",),
+            without=(TOLD,) if request.thumbnails else (TOLD, "thumbnail"),
             effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
         )
 

@@ -15,6 +15,7 @@ from consumers.outcomes import Moments, Outcomes
 from consumers.pictures import Looked, Pictures, Standing
 from consumers.points import KNOWN_KEYS, MARKS
 from consumers.sight import Sight
+from consumers.watches.matching import tell
 from consumers.worker import Sink
 from infra.kafka import Record
 from infra.qdrant.plan import Index
@@ -53,6 +54,7 @@ class IndexItems:
         self._sight = sight
         self._index = index
         self._judges = judges
+        self._sink = sink
         self._outcomes = Outcomes(sink)
         self._now = now
         self._collected: datetime | None = None
@@ -101,11 +103,22 @@ class IndexItems:
             name_items(ready, self._judges.categories, self._index)
             self._judges.duplicates.mark(ready)
             pictures.clock.lap()
-            changes = [changes_of(entry, self._sight.encoder, self._now()) for entry in ready]
+            changes = self._changes(ready)
             write(self._index, changes)
             lost = self._lost([each for each in changes if each.ids])
             pictures.clock.written += pictures.clock.lap()
         return lost + [entry for entry in entries if entry not in ready]
+
+    def _changes(self, entries: Sequence[Entry]) -> list[Changes]:
+        """What to write for entries that are ready. Standing searches are told of matches before that.
+
+        So a crash in between has a match told again, under the same id; told after the write it would be lost.
+        """
+        encoder, now = self._sight.encoder, self._now()
+        changes = [changes_of(entry, encoder, now) for entry in entries]
+        matches = self._judges.standing.match(changes)
+        tell(self._sink, matches)
+        return [changes_of(each.entry, encoder, now) if each.entry in matches else each for each in changes]
 
     def _read(self, entries: Sequence[Entry]) -> None:
         """Fold the events onto what the index holds: every point, so that what broken writes left is mended."""

@@ -1,21 +1,26 @@
 """Judges: who says of items what their events do not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumers.category import Categories
 from consumers.confidence import Confidence
 from consumers.duplicates import Duplicates
+from consumers.watches.matching import Standing
+from consumers.watches.watchlist import Rows, no_watches
 from infra.qdrant.plan import Index
 
 
 @dataclass(frozen=True)
 class Judges:
-    """Names the category of items, and finds their duplicates."""
+    """Names the category of items, finds their duplicates, and the standing searches that they match."""
 
     categories: Categories
     duplicates: Duplicates
+    standing: Standing
 
 
-def judges_of(index: Index, confidence: Confidence) -> Judges:
-    """Those who judge by what an index holds."""
-    return Judges(Categories(index, confidence), Duplicates(index, confidence.parts))
+def judges_of(index: Index, confidence: Confidence, watches: Callable[[str], Rows | None] = no_watches) -> Judges:
+    """Those who judge by what an index holds; `watches` gives the standing searches of a tenant."""
+    duplicates = Duplicates(index, confidence.parts)
+    return Judges(Categories(index, confidence), duplicates, Standing(watches, confidence))

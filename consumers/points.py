@@ -41,7 +41,9 @@ STATE_KEYS = ("revision", *MARKS, *FACT_KEYS)
 """The payload keys that hold the State of an item; all of its points have them."""
 DUPLICATE_GROUP = "duplicate_group"
 """The payload key that items whose main pictures are duplicates have in common."""
-KNOWN_KEYS = (*STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", DUPLICATE_GROUP)
+TOLD = "told"
+"""The payload key with the marks of the standing searches that have been told of the item."""
+KNOWN_KEYS = (*STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", DUPLICATE_GROUP, TOLD)
 """What is read of a point before it is written anew: all but what comes from the look."""
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from consumers.understanding import NO_GUESS, Guess
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.results import Likely, Swatch
+from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
 
 LAST_CHANCE_SECONDS = 1.0
@@ -44,6 +44,12 @@ class Search:
         if self.look is None:
             raise ValueError("a search without a look cannot be planned")
         return self.look
+
+    def look_back(self) -> QueryLook | None:
+        """What it looks for, if the request wants to know."""
+        if not self.request.look:
+            return None
+        return QueryLook(vector=self.seen.astype("<f4").tobytes(), studio=self.studio)
 
     def seconds_left(self, now: datetime) -> float:
         """Until the deadline; negative when it has passed."""

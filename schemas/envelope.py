@@ -19,6 +19,7 @@ from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperse
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SOCIAL_POSTS
+from schemas.watches import Watch, WatchMatched
 
 Body = (
     ItemUpserted
@@ -28,6 +29,8 @@ Body = (
     | SearchResult
     | FacetsRequest
     | FacetsResult
+    | Watch
+    | WatchMatched
     | ItemIndexed
     | ItemRemoved
     | ItemSuperseded
@@ -47,6 +50,8 @@ BODIES: dict[str, type[Body]] = {
     "search.result/1": SearchResult,
     "facets.request/1": FacetsRequest,
     "facets.result/1": FacetsResult,
+    "watch/1": Watch,
+    "watch.matched/1": WatchMatched,
     "dead_letter.replayed/1": DeadLetterReplayed,
 }
 """Every event that this version reads and writes, by the value of its `schema` field."""

@@ -9,8 +9,10 @@ from schemas.topics import (
     CATALOG_ITEMS,
     DEAD_LETTERS_AUDIT,
     ITEM_OUTCOMES,
+    SEARCH_MATCHES,
     SEARCH_REQUESTS,
     SEARCH_RESULTS,
+    SEARCH_WATCHES,
     SOCIAL_POSTS,
     all_topics,
 )
@@ -22,6 +24,8 @@ EVENTS_OF = {
     SOCIAL_POSTS: ITEM_EVENTS,
     SEARCH_REQUESTS: ("search.request/1", "facets.request/1"),
     SEARCH_RESULTS: ("search.result/1", "facets.result/1"),
+    SEARCH_WATCHES: ("watch/1",),
+    SEARCH_MATCHES: ("watch.matched/1",),
     ITEM_OUTCOMES: OUTCOMES,
     DEAD_LETTERS_AUDIT: ("dead_letter.replayed/1",),
 }
@@ -38,7 +42,7 @@ HEADERS = {
     REPLY_TO: "Search requests: topic for the result, optional",
     REPLY_PARTITION: "Search requests: partition for the result, optional",
 }
-CONSUMED = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS)
+CONSUMED = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS, SEARCH_WATCHES)
 
 
 def file_name(schema: str) -> str:

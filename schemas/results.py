@@ -80,6 +80,17 @@ class Hit(Model):
     thumbnail: bytes | None = Field(None, description="Small JPEG of the matched picture, base64, when asked for")
 
 
+class QueryLook(Model):
+    """What a search looked for, to be kept and compared later."""
+
+    vector: bytes = Field(
+        min_length=4,
+        max_length=65_536,
+        description="The query's look, each part of unit length: float32, little-endian, base64",
+    )
+    studio: bool = Field(description="Whether it is a picture on a plain ground: such pictures score higher")
+
+
 class SearchTimes(Model):
     """Where the time went, in milliseconds."""
 
@@ -116,6 +127,7 @@ class SearchResult(Model):
     code: Code | None = Field(None, description="Why it was rejected")
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
     weights: Weights | None = Field(None, description="The weights that were used")
+    look: QueryLook | None = Field(None, description="What was looked for, when asked for")
     as_of: tuple[AsOf, ...] = Field((), max_length=2, description="How far the index has come, for each source")
     encoder: str | None = Field(None, description="Fingerprint of the encoder that answered")
     times: SearchTimes = Field(default_factory=SearchTimes, description="Where the time went")

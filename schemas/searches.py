@@ -90,6 +90,7 @@ class SearchRequest(Model):
         description="Leave out hits that score no better than unrelated pictures do; nothing left is `no_match`. "
         "False: best effort, whatever is nearest",
     )
+    look: bool = Field(default=False, description="Whether the result carries what was looked for, for a watch")
     thumbnails: bool = Field(default=False, description="Whether hits carry a small JPEG of the matched picture")
     deadline_ms: int = Field(
         5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"

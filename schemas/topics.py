@@ -9,6 +9,8 @@ CATALOG_ITEMS = "catalog.items"
 SOCIAL_POSTS = "social.posts"
 SEARCH_REQUESTS = "search.requests"
 SEARCH_RESULTS = "search.results"
+SEARCH_WATCHES = "search.watches"
+SEARCH_MATCHES = "search.matches"
 ITEM_OUTCOMES = "item.outcomes"
 DEAD_LETTERS_AUDIT = "dead-letters.audit"
 
@@ -71,7 +73,10 @@ def all_topics() -> tuple[Topic, ...]:
     posts = Topic(SOCIAL_POSTS, 4, None, "events of social posts")
     requests = Topic(SEARCH_REQUESTS, 2, 10 * MINUTE, "search requests")
     results = Topic(SEARCH_RESULTS, 2, 10 * MINUTE, "search results")
+    watches = Topic(SEARCH_WATCHES, 1, None, "standing searches")
+    matches = Topic(SEARCH_MATCHES, 2, 7 * DAY, "what standing searches have found")
     outcomes = Topic(ITEM_OUTCOMES, 2, 7 * DAY, "what became of each item event")
     dead_requests = Topic(dead_letter_topic(SEARCH_REQUESTS), 1, 30 * DAY, "unreadable search requests")
     audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "which dead letters were replayed, when and by whom")
-    return (*_with_failures(items), *_with_failures(posts), requests, dead_requests, results, outcomes, audit)
+    searches = (requests, dead_requests, results, watches, matches)
+    return (*_with_failures(items), *_with_failures(posts), *searches, outcomes, audit)

@@ -30,7 +30,7 @@ def code() -> str:
 
 
 @contextmanager
-def demo_shop(folder: Path, **settings: str) -> Iterator[Callable[..., str]]:
+def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Callable[..., str]]:
     """The demo's shop, drawn and up in a folder; runs commands there, and gives what they print."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = make_environment(folder / ".lookstream", {"PATH": path, "COLUMNS": "120", **settings})
@@ -39,7 +39,7 @@ def demo_shop(folder: Path, **settings: str) -> Iterator[Callable[..., str]]:
         return _run(words, folder, environment)
 
     try:
-        run("sh", "-c", DEMO)
+        run("sh", "-c", demo)
         yield run
     finally:
         if (running := read_running(folder / ".lookstream")) is not None:

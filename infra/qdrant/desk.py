@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
@@ -51,27 +52,31 @@ class Desk:
         self._asked = time.monotonic()
         self._flushed = True
 
-    def welcome(self, listener: socket.socket) -> None:
-        """Take connections for ever."""
-        threading.Thread(target=self._tidy_up, daemon=True).start()
+    def welcome(self, listener: socket.socket, owner: Connection) -> None:
+        """Take connections for ever; `owner` is one that needs no key."""
+        for work in (self._tidy_up, partial(self._answer_all, owner)):
+            threading.Thread(target=work, daemon=True).start()
         while True:
             threading.Thread(target=self.attend, args=(listener.accept()[0],), daemon=True).start()
 
     def attend(self, stream: socket.socket) -> None:
         """Answers one client until it hangs up; a failure outside the contract hangs up, with its trace."""
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection, held = Connection(stream.detach()), ExitStack()
-        with connection, held, suppress(OSError, EOFError, AuthenticationError):
+        with Connection(stream.detach()) as connection, suppress(OSError, EOFError, AuthenticationError):
             deliver_challenge(connection, self._authkey)
             answer_challenge(connection, self._authkey)
-            while True:
-                connection.send(self._done(connection.recv(), held))
+            self._answer_all(connection)
 
     def close(self) -> None:
         """Waits for what is being done, then flushes; the locks are kept, so that nothing follows."""
         self._writing.acquire()
         self._engine.acquire()
         self._shard.close()
+
+    def _answer_all(self, connection: Connection) -> None:
+        with ExitStack() as held, suppress(OSError, EOFError):
+            while True:
+                connection.send(self._done(connection.recv(), held))
 
     def _done(self, request: Request, held: ExitStack) -> object:
         method, arguments = request

@@ -13,17 +13,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
 from infra.forks import end, ended, fork
 from infra.qdrant import folder as place
 from infra.qdrant.desk import HANDED_OVER
-from infra.qdrant.embedded import Address, EmbeddedIndex, ask
+from infra.qdrant.embedded import Address, ask
 from infra.qdrant.plan import IndexStatus
 from infra.qdrant.succession import NOTHING_TO_DO, Seat, answer, optimise_copy, succeed
 from infra.qdrant.upkeep import Upkeep
@@ -68,13 +70,12 @@ class Owner:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._line = EmbeddedIndex(seat.listener.getsockname(), seat.authkey, LOOK_SECONDS)
         self._upkeep = Upkeep()
         self._log = structlog.get_logger()
         self._copy: Path | None = None
         self._optimiser: int | None = None
-        self._successor: int | None = None
-        self._engine: int | None = fork(partial(answer, seat))
+        self._successor: Engine | None = None
+        self._engine: Engine | None = _started(partial(answer, seat))
 
     def watch(self) -> NoReturn:
         """Look after the children until the one that answers has died: then exit likewise."""
@@ -89,15 +90,15 @@ class Owner:
 
     def stop(self) -> None:
         """End all children, the one that answers when it has flushed."""
-        self._line.close()
-        for pid in (self._optimiser, self._successor):
-            if pid is not None:
-                end(pid, signal.SIGKILL)
+        if self._optimiser is not None:
+            end(self._optimiser, signal.SIGKILL)
+        if self._successor is not None:
+            end(self._successor.pid, signal.SIGKILL)
         if self._engine is not None:
-            end(self._engine, signal.SIGTERM)
+            end(self._engine.pid, signal.SIGTERM)
 
     def _look_after_engine(self) -> None:
-        code = None if self._engine is None else ended(self._engine)
+        code = None if self._engine is None else ended(self._engine.pid)
         if code is None:
             return
         self._engine, self._successor = self._successor, None
@@ -111,18 +112,18 @@ class Owner:
         if self._optimiser is not None and (code := ended(self._optimiser)) is not None:
             self._optimiser = None
             if code == 0 and self._copy is not None:
-                self._successor = fork(partial(succeed, self._seat, self._copy))
+                self._successor = _started(partial(succeed, self._seat, self._copy))
             else:
                 self._ended_early(code)
-        elif self._successor is not None and (code := ended(self._successor)) is not None:
+        elif self._successor is not None and (code := ended(self._successor.pid)) is not None:
             self._successor = None
             self._ended_early(code)
 
     def _look_at_index(self) -> None:
         try:
-            status = self._line.status()
-        except Unavailable:
-            return  # nobody has made it yet, or it is loading
+            status: IndexStatus = self._ask("status")
+        except (OSError, EOFError, Unavailable):
+            return  # nobody has made it yet, or it has died
         if self._upkeep.is_due(status, time.monotonic()):
             self._begin(status)
 
@@ -138,8 +139,7 @@ class Owner:
         self._log.info("optimising", points=status.live, outside_the_graph=status.unindexed)
         self._copy = copy
         try:
-            with self._seat.line() as line:
-                ask(line, "copy", str(copy))
+            self._ask("copy", str(copy))
         except (OSError, EOFError, Unavailable) as error:
             self._give_up(str(error) or "it hung up")
         else:
@@ -160,14 +160,36 @@ class Owner:
     def _forget_copy(self) -> None:
         """Remove the copy, unless it counts by now: the process that answers knows."""
         try:
-            with self._seat.line() as line:
-                ask(line, "forget_copy")
+            self._ask("forget_copy")
         except (OSError, EOFError, Unavailable):
             return  # it has died, perhaps after handing over
         for path in (self._copy, self._copy and place.journal_of(self._copy)):
             if path is not None:
                 place.remove(path)
         self._copy = None
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """The answer of the process that answers; raises EOFError at once when it dies."""
+        if self._engine is None:
+            raise EOFError
+        return ask(self._engine.line, method, *arguments)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A child that has a shard open, with a line to it that breaks when the child dies.
+
+    A connection to the port would not: it waits there for whoever accepts it.
+    """
+
+    pid: int
+    line: Connection
+
+
+def _started(work: Callable[[Connection], None]) -> Engine:
+    ours, theirs = Pipe()
+    with theirs:
+        return Engine(fork(partial(work, theirs)), ours)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -39,10 +39,10 @@ class Seat:
         return connect(self.listener.getsockname(), self.authkey, PATIENCE_SECONDS)
 
 
-def answer(seat: Seat) -> None:
-    """Open the shard that counts, and answer until SIGTERM."""
+def answer(seat: Seat, owner: Connection) -> None:
+    """Open the shard that counts, and answer `owner` and whoever comes to the port until SIGTERM."""
     path = current(seat.folder)
-    _answer_with(Shard(seat.folder, seat.min_free, path), path, seat)
+    _answer_with(Shard(seat.folder, seat.min_free, path), path, seat, owner)
 
 
 def optimise_copy(copy: Path) -> None:
@@ -51,8 +51,8 @@ def optimise_copy(copy: Path) -> None:
     sys.exit(None if optimise(copy) else NOTHING_TO_DO)
 
 
-def succeed(seat: Seat, copy: Path) -> None:
-    """Open an optimised copy, replay what was written meanwhile, take over, and answer until SIGTERM."""
+def succeed(seat: Seat, copy: Path, owner: Connection) -> None:
+    """Open an optimised copy, replay what was written meanwhile, take over, and then do as `answer` does."""
     shard, journal = Shard(seat.folder, seat.min_free, copy), Reader(journal_of(copy))
 
     def carry_out(request: Request) -> None:
@@ -68,7 +68,7 @@ def succeed(seat: Seat, copy: Path) -> None:
         _take_over(line, copy, seat)
     journal.close()
     journal_of(copy).unlink()
-    _answer_with(shard, copy, seat)
+    _answer_with(shard, copy, seat, owner)
 
 
 def _take_over(line: Connection, copy: Path, seat: Seat) -> None:
@@ -79,12 +79,12 @@ def _take_over(line: Connection, copy: Path, seat: Seat) -> None:
             raise  # it has died of something else, and its shard counts
 
 
-def _answer_with(shard: Shard, path: Path, seat: Seat) -> None:
+def _answer_with(shard: Shard, path: Path, seat: Seat, owner: Connection) -> None:
     desk = Desk(shard, path, seat.authkey)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:
-        desk.welcome(seat.listener)
+        desk.welcome(seat.listener, owner)
     finally:
         desk.close()
 

@@ -5,8 +5,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -125,23 +125,21 @@ def control(folder: Path, size: Size) -> Report:
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, chance, model = Report(), random.Random(size.seed), Model()
     data, port, wrong = folder / "data", free_port(0), 0
-    rounds = size.of(40, 4)
+    rounds = size.of(40, 3)
     index = Victim(program, (str(data), str(port), "0"), folder / "log")
     client, other = (EmbeddedIndex((LOOPBACK, port), index_key(data), PATIENCE_SECONDS) for _ in range(2))
     with report.timed():
         index.start(client)
         writer = Writer(other, model, size.seed)
-        writer.start()
-        for turn in range(rounds):
-            _fill(writer)
-            if turn % 4 == 0:
-                _optimise(client, data, writer)
-            else:
-                client.optimise()
-                index.lose_one(chance, client)
-            wrong += _wrong(client, model)
-        writer.over.set()
-        writer.join()
+        with _writing(writer):
+            for turn in range(rounds):
+                _fill(writer)
+                if turn % 4 == 0:
+                    _optimise(client, data, writer)
+                else:
+                    client.optimise()
+                    index.lose_one(chance, client)
+                wrong += _wrong(client, model)
     index.process.kill()
     report.expect("points that are not what was acknowledged last", wrong, 0)
     report.figures |= {"rounds": rounds, "kills": index.kills, "changes": model.version}
@@ -171,6 +169,16 @@ class Victim:
         wait_for(lambda: self.process.code is not None or _opened(client), "the index, or its end")
         if self.process.code is not None:
             self.start(client)
+
+
+@contextmanager
+def _writing(writer: Writer) -> Iterator[None]:
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.over.set()
+        writer.join()
 
 
 def _optimise(client: EmbeddedIndex, data: Path, writer: Writer) -> None:
@@ -238,5 +246,5 @@ SCENARIO = Scenario(
     "acknowledged is lost",
     run=run,
     control=control,
-    short=0.1,
+    short=0.05,
 )

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.candidates import Wanted, gather
-from infra.qdrant.plan import FacetPlan, Index, Point, SearchPlan, Vector
+from infra.qdrant.holding import all_hold
+from infra.qdrant.plan import FacetPlan, Index, Point, SearchPlan, Vector, conditions
 from infra.qdrant.stored import version_of
 from schemas.filters import Filters
 from schemas.items import revision_at
@@ -186,6 +187,27 @@ def test_every_engine_answers_as_brute_force_does(
         model = expected(points, wanted)
         assert [hit.id for hit in found] == [id_ for id_, _ in model]
         assert [hit.score for hit in found] == pytest.approx([score for _, score in model], abs=1e-4)
+    index.remove({each.id: 2**53 for each in points})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    filters=some_filters(),
+    any_of=lists_of_filters(),
+    none_of=lists_of_filters(),
+)
+def test_conditions_hold_in_python_of_the_points_that_every_engine_finds(
+    index: Index, seed: int, filters: Filters, any_of: tuple[Filters, ...], none_of: tuple[Filters, ...]
+) -> None:
+    tenant = f"t{uuid.uuid4().hex}"
+    points = [each for each in catalogue(tenant, seed) if each.payload["n"] == 0]
+    stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
+    index.upsert(points)
+    plan = SearchPlan(np.ones(SIZE, np.float32), tenant, filters, any_of, none_of, limit=100)
+    wanted = conditions(plan)
+    holding = {id for id, each in stored.items() if each.vector is not None and all_hold(wanted, each.payload)}
+    assert {found.id for found in index.search([plan])[0]} == holding
     index.remove({each.id: 2**53 for each in points})
 
 

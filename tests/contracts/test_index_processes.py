@@ -1,7 +1,9 @@
 """What only an engine elsewhere can do: be killed, be owned twice, be full, be away."""
 
+import os
 import secrets
 import shutil
+import signal
 import socket
 import time
 import uuid
@@ -19,12 +21,13 @@ from pydantic import SecretStr
 from infra.ports import free_port
 from infra.qdrant.embedded import EmbeddedIndex, ask, connect
 from infra.qdrant.folder import current
-from infra.qdrant.owner import IndexBusy, serve
+from infra.qdrant.owner import LOOK_SECONDS, IndexBusy, serve
 from infra.qdrant.plan import EncoderDiffers, Patch, Point
 from infra.qdrant.server import open_server
 from infra.qdrant.shard import Shard
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
+from tests.chaos.parts import family
 
 FINGERPRINT, SIZE = "test-encoder", 8
 WIDE = 1_024
@@ -233,6 +236,17 @@ def test_optimising_in_vain_leaves_everything_as_it_was(engine: Engine) -> None:
         time.sleep(0.1)
     assert client.count() == 3
     assert current(engine.folder).name == "shard"
+
+
+def test_the_owner_ends_soon_when_the_process_that_it_waits_for_dies(engine: Engine) -> None:
+    opened(engine).close()
+    assert engine.process.pid is not None
+    [_, child] = family(engine.process.pid)
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(LOOK_SECONDS + 1)  # by now it has asked how the index is
+    os.kill(child, signal.SIGKILL)
+    engine.process.join(10)
+    assert engine.process.exitcode == 1
 
 
 def test_a_copy_cannot_take_over_before_the_shard_has_stopped(engine: Engine) -> None:

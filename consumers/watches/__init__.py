@@ -1,0 +1,1 @@
+"""Standing searches: what is looked for in every picture that is indexed."""

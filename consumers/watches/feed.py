@@ -1,0 +1,68 @@
+"""The feed of standing searches: the whole topic when a worker starts, and what comes later before each batch."""
+
+import threading
+
+import structlog
+
+from consumers.watches.kept import KeptWatches
+from consumers.watches.watchlist import Rows, Watchlist
+from consumers.worker import Sink
+from infra.kafka import Record, TopicReader, read_to_end
+from infra.settings import Kafka
+from schemas.topics import SEARCH_WATCHES
+
+FETCH_WAIT_MS = 500
+"""A new standing search can wait; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
+
+
+class WatchFeed:
+    """Follows the topic for any number of threads; `kept` is where standing searches survive the local broker."""
+
+    def __init__(self, kafka: Kafka, watchlist: Watchlist, kept: KeptWatches | None, sink: Sink) -> None:
+        self._watchlist = watchlist
+        self._kept = kept
+        self._values: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        # The reader first: what comes while the rest is read is read again by it.
+        self._reader = TopicReader(kafka.model_copy(update={"fetch_wait_ms": FETCH_WAIT_MS}), SEARCH_WATCHES)
+        read = [self._put(record) for record in read_to_end(kafka, [SEARCH_WATCHES])]
+        if kept is not None and not read:
+            self._bring_back(kept, sink)
+        structlog.get_logger().info("standing searches", count=len(self._values))
+
+    def rows(self, tenant: str) -> Rows | None:
+        """The standing searches of a tenant, with the newest; none when there are none."""
+        with self._lock:
+            self._take_new()
+            return self._watchlist.rows(tenant)
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._reader.close()
+
+    def _take_new(self) -> None:
+        changed = False
+        while (record := self._reader.poll(0)) is not None:
+            changed = self._put(record) or changed
+        if changed and self._kept is not None:
+            self._kept.write(self._values)
+
+    def _put(self, record: Record) -> bool:
+        """Take a record; whether it changes anything."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        if self._values.get(key) == record.value:
+            return False
+        if record.value is None:
+            del self._values[key]
+        else:
+            self._values[key] = record.value
+        self._watchlist.put(key, record.value)
+        return True
+
+    def _bring_back(self, kept: KeptWatches, sink: Sink) -> None:
+        """The local broker has forgotten them: send them again."""
+        for key, value in kept.read().items():
+            sink.send_raw(SEARCH_WATCHES, key.encode(), value, {})
+            self._values[key] = value
+            self._watchlist.put(key, value)
+        sink.flush()

@@ -1,0 +1,1 @@
+"""Standing searches from outside: added, listed, ended, and what they find."""

@@ -1,0 +1,125 @@
+"""The commands of standing searches: `watch add`, `list`, `remove` and `follow`."""
+
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import typer
+
+from infra.console import BadInput, counted, printable, takes
+from producers.watches.options import AddOptions, FollowOptions, ListOptions, RemoveOptions
+
+if TYPE_CHECKING:
+    from producers.watches.client import WatchClient
+    from schemas.searches import SearchRequest
+    from schemas.watches import Watch, WatchMatched
+
+app = typer.Typer()
+watch = typer.Typer(no_args_is_help=True, help="Standing searches: be told when something like it is indexed.")
+app.add_typer(watch, name="watch")
+
+MOST_SHOWN = 100
+"""Hits that are counted when a watch is added."""
+
+
+@watch.command("add")
+@takes(AddOptions)
+def add(options: AddOptions) -> None:
+    """Have a picture looked for in everything that is indexed from now on."""
+    watch_id = options.id or uuid.uuid4().hex[:12]
+    if not _is_id(watch_id):
+        raise BadInput(f"--id {watch_id}: use 1 to 64 letters, digits, _ . or -")
+    made, result = _client().add(watch_id, _request(options), options.min_confidence)
+    there = sum(hit.confidence >= options.min_confidence for hit in result.hits)
+    more = " or more" if there == MOST_SHOWN else ""
+    typer.echo(f"{made.watch_id} looks from now on; {counted(there, 'item', 'items')}{more} here would match it")
+
+
+@watch.command("list")
+@takes(ListOptions)
+def list_all(options: ListOptions) -> None:
+    """Show the standing searches."""
+    from schemas.envelope import to_bytes
+
+    found = [each for each in _client().all() if options.tenant in (None, each.tenant)]
+    for each in found:
+        typer.echo(to_bytes(each).decode() if options.json else _line(each))
+    if not found and not options.json:
+        typer.echo("there are no standing searches: `lookstream watch add IMAGE`", err=True)
+
+
+@watch.command("remove")
+@takes(RemoveOptions)
+def remove(options: RemoveOptions) -> None:
+    """End standing searches."""
+    unknown = _client().remove(options.tenant, options.ids)
+    if unknown:
+        raise BadInput(f"tenant {options.tenant} has no watch {', '.join(unknown)}: see `lookstream watch list`")
+
+
+@watch.command("follow")
+@takes(FollowOptions)
+def follow(options: FollowOptions) -> None:
+    """Show what standing searches match, as it is indexed, until Ctrl-C."""
+    from schemas.envelope import to_bytes
+
+    left = options.limit
+    for match in _client().follow(from_start=options.from_start):
+        if match is None or match.tenant != options.tenant or (options.ids and match.watch_id not in options.ids):
+            continue
+        typer.echo(to_bytes(match).decode() if options.json else _told(match))
+        sys.stdout.flush()
+        left = None if left is None else left - 1
+        if left == 0:
+            return
+
+
+def _client() -> "WatchClient":
+    from infra.running import reach_kafka
+    from infra.settings import read_settings
+    from producers.watches.client import WatchClient
+
+    return WatchClient(reach_kafka(read_settings()))
+
+
+def _request(options: AddOptions) -> "SearchRequest":
+    from producers.answer import make_request, query_of
+    from producers.filters import parse_crop, parse_each, parse_filters
+
+    return make_request(
+        **query_of(options.query),
+        unlike=tuple(options.unlike or []),
+        tenant=options.tenant,
+        crop=None if options.crop is None else parse_crop(options.crop),
+        intent=options.intent,
+        filters=parse_filters(options.filter or []),
+        any_of=parse_each("--any", options.any or []),
+        none_of=parse_each("--not", options.not_ or []),
+        top_k=MOST_SHOWN,
+        deadline_ms=round(options.deadline * 1000),
+    )
+
+
+def _is_id(text: str) -> bool:
+    from pydantic import TypeAdapter, ValidationError
+
+    from schemas.watches import WatchId
+
+    try:
+        TypeAdapter(WatchId).validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _line(each: "Watch") -> str:
+    filters = each.filters.model_dump(exclude_defaults=True)
+    wanted = ", ".join(f"{name}={value}" for name, value in filters.items())
+    since = each.created_at.isoformat(timespec="seconds")
+    return printable(f"{each.key} since {since}, at {each.min_confidence:.0%}{wanted and ', '}{wanted}")
+
+
+def _told(match: "WatchMatched") -> str:
+    hit = match.hit
+    facts = " ".join(fact for fact in (hit.title, hit.category, hit.url) if fact)
+    return printable(f"{match.watch_id} {hit.item_id} {hit.confidence:.0%} {facts}")

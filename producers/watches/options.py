@@ -1,0 +1,90 @@
+"""What the commands of standing searches are told."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from producers.options import Tenant
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """What `watch add` is told."""
+
+    query: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|URL|item:ID...", help="What to look for; as that of `search`.", show_default=False
+        ),
+    ]
+    id: Annotated[
+        str | None,
+        typer.Option(help="Its id; one of that id is replaced. Made up unless given.", show_default=False),
+    ] = None
+    min_confidence: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Tell of nothing below this confidence.")
+    ] = 0.5
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="What matches must satisfy; as that of `search`.", show_default=False
+        ),
+    ] = None
+    any: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Matches must satisfy one of these at least.", show_default=False),
+    ] = None
+    not_: Annotated[
+        list[str] | None,
+        typer.Option("--not", metavar="NAME=VALUE", help="Matches must satisfy none of these.", show_default=False),
+    ] = None
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="An item that matches shall not resemble.", show_default=False),
+    ] = None
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H", help="Look for this part, in fractions of the picture.", show_default=False
+        ),
+    ] = None
+    intent: Annotated[
+        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
+    ] = "similar"
+    tenant: Tenant = "default"
+    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the look.")] = 5
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """What `watch list` is told."""
+
+    tenant: Annotated[str | None, typer.Option(help="Those of this tenant alone.", show_default=False)] = None
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class RemoveOptions:
+    """What `watch remove` is told."""
+
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which to end.", show_default=False)]
+    tenant: Tenant = "default"
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """What `watch follow` is told."""
+
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Whose matches; those of all unless given.", show_default=False),
+    ] = None
+    tenant: Tenant = "default"
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest that are kept, not with the next.")
+    ] = False
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many matches.", show_default=False)] = None
+    json: Json = False

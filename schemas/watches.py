@@ -1,0 +1,68 @@
+"""Standing searches: what is looked for in every picture that is indexed, and what was found."""
+
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from schemas.filters import Filters
+from schemas.items import Tenant, item_key
+from schemas.model import Model
+from schemas.ranking import Weights
+from schemas.results import Hit, QueryLook
+
+WatchId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="The standing search's own identifier, unique within its tenant: 1 to 64 letters, digits, _ . "
+        "or -",
+    ),
+]
+
+
+class Watch(Model):
+    """A standing search: it matches pictures as they are indexed. A null value at its key ends it."""
+
+    schema_: Literal["watch/1"] = Field("watch/1", alias="schema", description="Name and version of this event")
+    watch_id: WatchId
+    tenant: Tenant = "default"
+    look: QueryLook = Field(description="What is looked for, as a search result gives it back")
+    encoder: str = Field(description="Fingerprint of the encoder that made the look: another one's is not compared")
+    weights: Weights = Field(description="How much object, style and colour count")
+    filters: Filters = Field(default_factory=Filters, description="What every match must satisfy")
+    any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every match satisfies one at least")
+    none_of: tuple[Filters, ...] = Field((), max_length=10, description="No match satisfies any of these")
+    min_confidence: float = Field(
+        0.5, gt=0, le=1, description="Least confidence of a match, as hits of searches have it"
+    )
+    created_at: AwareDatetime = Field(description="When it was added, RFC 3339")
+
+    @property
+    def key(self) -> str:
+        """Its Kafka key, tenant:watch_id."""
+        return watch_key(self.tenant, self.watch_id)
+
+    @property
+    def mark(self) -> str:
+        """Tells it from every other standing search, and from those that had its id before: 16 hex digits."""
+        return sha256(f"{self.key}\n{self.created_at.isoformat()}".encode()).hexdigest()[:16]
+
+
+class WatchMatched(Model):
+    """A newly indexed picture is what a standing search looks for. Each item is told once to each search.
+
+    After a crash it may be told again, under the same event id.
+    """
+
+    schema_: Literal["watch.matched/1"] = Field(
+        "watch.matched/1", alias="schema", description="Name and version of this event"
+    )
+    watch_id: WatchId
+    tenant: Tenant = "default"
+    hit: Hit = Field(description="The item, with score and confidence of its best new picture")
+
+
+def watch_key(tenant: str, watch_id: str) -> str:
+    """The Kafka key of a standing search and of its matches."""
+    return item_key(tenant, watch_id)
