@@ -33,6 +33,8 @@ class Findings:
     categories: tuple[Likely, ...] = ()
     threshold: float | None = None
     nearest: float | None = None
+    surest: float = 0.0
+    """The confidence of the nearest."""
     count: int = 0
     """Hits that were found, with those of the pages before."""
     more: bool = False
@@ -66,7 +68,7 @@ class Answers:
             added=_unless_empty(findings.added),
             relaxed=_unless_empty(findings.relaxed),
             threshold=findings.threshold,
-            message=None if findings.hits else _nothing(findings),
+            message=None if findings.hits else _nothing(findings, request),
             weights=request.weighting(),
             look=findings.look,
             as_of=self.as_of,
@@ -137,8 +139,13 @@ def _partition(headers: Mapping[str, str]) -> int | None:
     return int(told) if re.fullmatch(r"[0-9]{1,4}", told) else None
 
 
-def _nothing(findings: Findings) -> str:
+def _nothing(findings: Findings, request: SearchRequest) -> str:
     """Why there are no hits, and what to do about it."""
+    if findings.nearest is not None and findings.surest < request.min_confidence and findings.surest > 0:
+        return (
+            f"nothing here is as sure as asked: the nearest item has a confidence of {findings.surest:.2f}; "
+            f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
+        )
     if findings.nearest is None or findings.threshold is None:
         return "nothing in the index satisfies the search"
     return (

@@ -97,7 +97,11 @@ def index_worker(
         def last_call() -> None:
             source_again.due, settler_again.delays = at_once, {}
 
-        job = Job(items.handle, items.idle, passed=partial(note_progress, shop.index))
+        def idle() -> None:
+            watches.idle()
+            items.idle()
+
+        job = Job(items.handle, idle, passed=partial(note_progress, shop.index))
         yield Lanes(
             _lane_worker(shop, live, source, settler, job),
             _lane_worker(shop, again, source_again, settler_again, Job(items_again.handle)),

@@ -17,7 +17,7 @@ from consumers.curves import Parts
 from consumers.entries import Entry
 from consumers.pictures import Looked
 from consumers.points import DUPLICATE_GROUP
-from consumers.vision.perceptual import bits_apart
+from consumers.vision.perceptual import bits_apart, hash_in
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.plan import Found, Index, SearchPlan
 from schemas.filters import Filters
@@ -102,7 +102,7 @@ def _stored(main: Looked, hits: Sequence[Found]) -> Iterator[Match]:
     """The matches among points of the index."""
     for hit in hits:
         item, known = str(hit.payload["item_id"]), hit.payload.get("phash")
-        bits = bits_apart(main.look.phash, int(str(known), 16)) if known else 64
+        bits = bits_apart(main.look.phash, hash_in(str(known))) if known else 64
         group = str(hit.payload.get(DUPLICATE_GROUP) or item)
         same = hit.payload.get("sha256") == main.sha256
         yield from _match(bits, hit.score, item, group, same_bytes=same)

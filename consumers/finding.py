@@ -97,13 +97,15 @@ class Finder:
     ) -> Findings:
         request = search.request
         curve = self._confidence.curve(request.tenant, request.weighting(), studio=search.studio)
-        kept = [point for point in points if not request.strict or point.score >= curve.threshold]
+        kept = [point for point in points if _is_good(point, request, curve)]
         page = self._page(search, kept, looks, now)
+        nearest = max((point.score for point in points), default=None)
         return Findings(
             hits=self._hits(search, page, looks, curve),
             categories=search.likely or (),
             threshold=curve.threshold if curve.cuts else None,
-            nearest=max((point.score for point in points), default=None),
+            nearest=nearest,
+            surest=float(curve.of(np.array(-1.0 if nearest is None else nearest))),
             count=page.count,
             more=page.more,
             palette=search.palette,
@@ -168,6 +170,13 @@ class Finder:
             without=(TOLD,) if request.thumbnails else (TOLD, "thumbnail"),
             effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
         )
+
+
+def _is_good(point: Found, request: SearchRequest, curve: Curve) -> bool:
+    """Whether a request wants a hit of this score."""
+    if request.strict and point.score < curve.threshold:
+        return False
+    return request.min_confidence == 0 or float(curve.of(np.array(point.score))) >= request.min_confidence
 
 
 def _candidates(search: Search) -> Wanted:

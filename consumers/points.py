@@ -10,6 +10,7 @@ from hashlib import sha1
 from pydantic import BaseModel
 
 from consumers.vision.look import Look
+from consumers.vision.perceptual import NO_HASH, hash_in
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.plan import Found, Payload, Point
 from infra.qdrant.shades import shades_of
@@ -120,7 +121,7 @@ def look_payload(look: Look) -> dict[str, object]:
         "studio": str(look.studio).lower(),
         "shades": shades_of(look.colours, look.palette),
         "palette": [swatch.model_dump() for swatch in look.palette],
-        "phash": f"{look.phash:016x}",
+        "phash": str(look.phash),
     }
     small = {"thumbnail": base64.b64encode(look.thumbnail).decode()} if look.thumbnail else {}
     return payload | small
@@ -141,7 +142,7 @@ def look_of(point: Point) -> Look:
         width=0,
         height=0,
         studio=payload.get("studio") == "true",
-        phash=int(str(payload.get("phash", "0")), 16),
+        phash=hash_in(str(payload["phash"])) if "phash" in payload else NO_HASH,
     )
 
 

@@ -64,7 +64,7 @@ class Images(BaseModel):
         10_000_000, ge=1_000, description="Largest encoded picture, with the headers it comes with, in bytes"
     )
     max_pixels: int = Field(20_000_000, ge=256, description="Largest picture, width times height")
-    fetch_seconds: float = Field(7.5, gt=0, le=60, description="Seconds that one download may take in all")
+    fetch_seconds: float = Field(7, gt=0, le=60, description="Seconds that one download may take in all")
     per_host: int = Field(4, ge=1, le=16, description="Pictures that are fetched from one host at a time")
     allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")
     allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')

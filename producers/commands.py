@@ -159,6 +159,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         understand="auto" if options.understand else "off",
         explain=options.explain,
         min_score=options.min_score,
+        min_confidence=options.min_confidence,
         strict=not options.best_effort,
         thumbnails=options.sheet is not None,
         deadline_ms=round(options.deadline * 1000),

@@ -156,6 +156,9 @@ class SearchOptions:
     min_score: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
     ] = None
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Return nothing of less confidence than this.")
+    ] = 0
     best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
     tenant: Tenant = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5

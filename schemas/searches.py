@@ -85,6 +85,9 @@ class SearchRequest(Model):
     )
     explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
+    min_confidence: float = Field(
+        0, ge=0, le=1, description="Return nothing of less confidence: of hits with just .9, one in ten is wrong"
+    )
     strict: bool = Field(
         default=True,
         description="Leave out hits that score no better than unrelated pictures do; nothing left is `no_match`. "

@@ -12,6 +12,7 @@ import numpy as np
 
 from consumers import vision
 from consumers.vision.look import Eyes, Look
+from consumers.vision.perceptual import hash_in
 from schemas.failures import Failure
 from schemas.results import Swatch
 from schemas.searches import Crop
@@ -80,11 +81,11 @@ def open_looks(folder: Path, eyes: Eyes) -> Iterator[KeptLooks]:
 
 def _facts(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
-    return json.dumps([look.colours, palette, look.width, look.height, look.studio, look.phash])
+    return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash)])
 
 
 def _unpacked(vector: bytes, facts: str) -> Look:
     colours, palette, width, height, studio, phash = json.loads(facts)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
     numbers, size = np.frombuffer(vector, np.float32), (width, height)
-    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=phash)
+    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=hash_in(phash))

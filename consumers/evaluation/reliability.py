@@ -23,6 +23,15 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class Sure:
+    """What is left when nothing below a confidence of `least` is shown: a share of all, of which a share is right."""
+
+    least: float
+    left: float
+    right: float
+
+
+@dataclass(frozen=True)
 class Reliability:
     """How claims and truth agree; lower errors are better, 0 is perfect.
 
@@ -34,6 +43,14 @@ class Reliability:
     ece: float
     brier: float
     bins: tuple[Bin, ...]
+
+    def sure(self) -> tuple[Sure, ...]:
+        """For the lower end of each bin, what is left from there up."""
+        found, count, right = list[Sure](), 0, 0.0
+        for one in reversed(self.bins):
+            count, right = count + one.count, right + one.count * one.observed
+            found.append(Sure(one.low, count / self.count, right / count))
+        return tuple(reversed(found))
 
 
 def reliability(claims: Floats, right: Bools) -> Reliability:

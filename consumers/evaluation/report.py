@@ -118,11 +118,10 @@ def _reliability(judge: str, found: Calibration) -> Table:
     title = f"confidence of first hits, right = same {judge}"
     first, every = (f"ECE {one.ece:.3f}, Brier {one.brier:.3f}" for one in (found.top, found.all))
     errors = f"{first}; of all hits {every}"
-    table = _table(title, "confidence", "hits", "expected", "observed", caption=errors)
-    for one in found.top.bins:
-        table.add_row(
-            f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}"
-        )
+    table = _table(title, "confidence", "hits", "expected", "observed", "so sure or surer", "right", caption=errors)
+    for one, sure in zip(found.top.bins, found.top.sure(), strict=True):
+        claims = f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}"
+        table.add_row(*claims, f"{sure.left:.3f}", f"{sure.right:.3f}")
     return table
 
 

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
 from consumers.vision.decode import Limits, Part, Picture, decode, thumbnail
 from consumers.vision.focus import Box, focus_on
-from consumers.vision.perceptual import perceptual_hash
+from consumers.vision.perceptual import NO_HASH, PerceptualHash, perceptual_hash
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights
@@ -72,7 +72,7 @@ class Look:
     height: int
     studio: bool = False
     """Whether it is a studio picture; encoders treat the two kinds differently, so scores do not compare."""
-    phash: int = 0
+    phash: PerceptualHash = NO_HASH
     """Perceptual hash of the picture, or of its crop."""
     encoded_ms: float = 0.0
     """How long the encoder took for the batch that it was in."""
@@ -87,7 +87,7 @@ class _Seen:
     thumbnail: bytes | None
     width: int
     height: int
-    phash: int
+    phash: PerceptualHash
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from schemas.topics import SEARCH_WATCHES
 FETCH_WAIT_MS = 500
 """A new standing search can wait; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
 
+LAST_SECONDS = 2 * FETCH_WAIT_MS / 1000
+"""A worker that stops waits so long for a standing search that was sent a moment before."""
+
 
 class WatchFeed:
     """Follows the topic for any number of threads; `kept` is where standing searches survive the local broker."""
@@ -36,13 +39,21 @@ class WatchFeed:
             self._take_new()
             return self._watchlist.rows(tenant)
 
-    def close(self) -> None:
-        """Let go of the broker."""
-        self._reader.close()
+    def idle(self) -> None:
+        """Take what is new while nothing else is to be done."""
+        with self._lock:
+            self._take_new()
 
-    def _take_new(self) -> None:
+    def close(self) -> None:
+        """Keep the last ones too, and let go of the broker."""
+        with self._lock:
+            self._take_new(0 if self._kept is None else LAST_SECONDS)
+            self._reader.close()
+
+    def _take_new(self, seconds: float = 0) -> None:
+        """Take what there is, or comes within these seconds."""
         changed = False
-        while (record := self._reader.poll(0)) is not None:
+        while (record := self._reader.poll(seconds)) is not None:
             changed = self._put(record) or changed
         if changed and self._kept is not None:
             self._kept.write(self._values)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from consumers.duplicates import NEAR_BITS, NEAR_SCORE, SIMILAR_SCORE, verdict_of
 from consumers.points import point_id
 from consumers.vision.look import Look
+from consumers.vision.perceptual import PerceptualHash
 from infra.qdrant.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -32,7 +33,9 @@ class Posed(Canned):
         return [self.look(*picture.decode().split()[:2]) for picture in pictures]
 
     def look(self, name: str, phash: str) -> Look:
-        return Look(self.vectors[name], ("red",), (), None, 8, 8, phash=int(phash, 2))
+        return Look(
+            self.vectors[name], ("red",), (), None, 8, 8, phash=PerceptualHash(int(phash, 2), int(phash, 2))
+        )
 
 
 def posed(angle: float) -> "np.typing.NDArray[np.float32]":

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from consumers.answers import Answers
@@ -104,6 +105,26 @@ def test_variety_brings_the_other_kind_forward(ask: Any) -> None:
     assert plain == ["flag"] * 4
     assert "sign" in mixed
     assert mixed[0] == "flag"
+
+
+def test_nothing_is_shown_that_is_less_sure_than_asked(ask: Any) -> None:
+    every = ask(image=flag(), top_k=12).hits
+    least = sorted(hit.confidence for hit in every)[len(every) // 2]
+    sure = ask(image=flag(), top_k=12, min_confidence=least).hits
+    assert [hit.item_id for hit in sure] == [hit.item_id for hit in every if hit.confidence >= least]
+    nothing = ask(image=flag(), min_confidence=1.0)
+    assert nothing.status == "no_match"
+    assert "lower `min_confidence`" in nothing.message
+
+
+def test_a_result_carries_what_was_looked_for_when_asked(ask: Any) -> None:
+    assert ask(image=flag()).look is None
+    found = ask(item_id="i0", look=True, top_k=12)
+    vector = np.frombuffer(found.look.vector, np.float32)
+    again = ask(item_id="i0", look=True, top_k=12)
+    assert len(vector) > 0
+    assert np.array_equal(vector, np.frombuffer(again.look.vector, np.float32))
+    assert float(np.sum(vector**2)) == pytest.approx(3, abs=1e-3)
 
 
 def test_boosts_move_hits_up_and_leave_scores_as_they_are(ask: Any) -> None:

@@ -135,6 +135,28 @@ def test_what_is_queued_is_finished_before_it_stops_and_is_there_after_a_restart
     assert hits(system.search(discs / "blue.png"))[0] == "blue"
 
 
+def test_standing_searches_are_told_of_new_items_and_outlive_the_local_broker(
+    system: System, shop: Path, discs: Path
+) -> None:
+    said = system.run("watch", "add", discs / "red.png", "--id", "reds", "--filter", "colour=red").stdout
+    assert "0 items here" in said
+    index_shop(system, shop, discs)
+    told = json.loads(system.run("watch", "follow", "--from-start", "--limit", "1", "--json").stdout)
+    assert (told["watch_id"], told["hit"]["item_id"]) == ("reds", "red")
+
+    system.run("watch", "add", "item:red", "--id", "more", "--min-confidence", "0.9")
+    assert system.stop() == 0
+    system.start()
+    listed = system.run("watch", "list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["default:reds", "default:more"]
+    system.run("watch", "remove", "reds", "more")
+    assert "there are no standing searches" in system.run("watch", "list").stderr
+    refused = system.run("watch", "remove", "reds", code=2)
+    assert "has no watch reds" in refused.stderr
+    refused = system.run("watch", "add", "item:nobody", code=1)
+    assert "item nobody is not indexed" in refused.stderr
+
+
 def test_after_the_local_broker_was_killed_the_system_works_again(system: System, shop: Path, discs: Path) -> None:
     os.kill(system.children()["broker"], signal.SIGKILL)
     system.wait_for(lambda: "took its topics along" in system.log.read_text(), "the loss to be said")

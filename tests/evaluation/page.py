@@ -161,10 +161,13 @@ def _filtered(figures: Figures) -> Iterator[str]:
 
 def _reliability(found: Calibration) -> Iterator[str]:
     rows = [
-        (f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}")
-        for one in found.top.bins
-    ]
-    yield from _table(("confidence", "hits", "expected", "observed"), rows)
+        (
+            f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}",
+            f"{sure.left:.3f}", f"{sure.right:.3f}",
+        )
+        for one, sure in zip(found.top.bins, found.top.sure(), strict=True)
+    ]  # fmt: skip
+    yield from _table(("confidence", "hits", "expected", "observed", "so sure or surer", "right of those"), rows)
 
 
 def _robustness(found: Robustness) -> Iterator[str]:

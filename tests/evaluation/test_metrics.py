@@ -91,6 +91,12 @@ def test_claims_that_are_certain_and_right_have_no_error(right: list[bool]) -> N
     assert (found.ece, found.brier) == (0, 0)
 
 
+def test_what_is_left_of_sure_claims_is_counted_from_above() -> None:
+    claims, right = np.array([0.15, 0.55, 0.56, 0.95]), np.array([False, True, False, True])
+    found = [(one.least, one.left, one.right) for one in reliability(claims, right).sure()]
+    assert found == [(0.1, 1.0, 0.5), (0.5, 0.75, pytest.approx(2 / 3)), (0.9, 0.25, 1.0)]
+
+
 def test_no_claims_have_no_reliability() -> None:
     with pytest.raises(ValueError, match="nothing was claimed"):
         reliability(np.empty(0), np.empty(0, bool))

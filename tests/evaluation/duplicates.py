@@ -1,0 +1,242 @@
+"""Are duplicates told from pictures that are merely alike? `python -m tests.evaluation.duplicates DATA`
+
+Real pictures are changed as pictures are that are used again, and looked for among all of their set; and each set
+is gone through for duplicates that it has itself. DATA is the folder that `make evaluate` takes.
+"""
+
+import csv
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from consumers.curves import Floats, Parts
+from consumers.duplicates import CANDIDATES, NEAR_BITS, NEAR_SCORE, SIMILAR_SCORE, WEIGHTS
+from consumers.evaluation.bench import progress_on
+from consumers.evaluation.looks import open_looks
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits
+from consumers.vision.look import Eyes, Look
+from infra.encoder import open_encoder
+from infra.settings import read_settings
+from tests.evaluation.variants import VARIANTS, variants_of
+
+MOST_OF_A_SET, QUERIES = 15_000, 100
+GRID = tuple((bits, score) for bits in (8, 10, 12, 16, 20) for score in (0.85, 0.9, 0.93, 0.96))
+Bounds = tuple[int, float]
+"""Most bits apart, and least score, of near duplicates."""
+SHOWN, SIDE = 60, 110
+"""Pairs on the sheet, and how large each picture is there, in pixels."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Pictures as the index would hold them: looks [n, size], hashes uint64 [n, 2]."""
+
+    looks: Floats
+    hashes: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One set: its pictures, what each shows, and how they were seen; for each variant the queries' likewise."""
+
+    name: str
+    paths: Sequence[Path]
+    labels: Sequence[str]
+    seen: Seen
+    queries: Sequence[int]
+    variants: Mapping[str, Seen]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of a set, how far their hashes are apart, and what they score."""
+
+    one: int
+    other: int
+    bits: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """Shares of the queries: called near duplicates of the right picture, of another, or similar to it."""
+
+    near: float
+    wrong: float
+    similar: float
+
+
+def read_set(data: Path, name: str) -> list[tuple[Path, str]]:
+    """Pictures and labels; always in the same order, drawn by lot."""
+    table, label = ("products.csv", "articleType") if name == "fashion" else ("labels.csv", "label")
+    with (data / name / table).open(encoding="utf-8", newline="") as file:
+        rows = [(data / name / row["image"], row[label]) for row in csv.DictReader(file)]
+    random.Random(0).shuffle(rows)
+    return rows
+
+
+def stacked(looks: Sequence[Look]) -> Seen:
+    """Looks as arrays."""
+    return Seen(
+        np.stack([look.vector for look in looks]), np.array([tuple(look.phash) for look in looks], np.uint64)
+    )
+
+
+def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """uint8 [n]: in how many bits the nearest two hashes differ."""
+    apart: NDArray[np.uint8] = np.bitwise_count(one[:, None, None] ^ others[None, :, :]).min(axis=(0, 2))
+    return apart
+
+
+def nearest(seen: Seen, look: Floats, hashes: NDArray[np.uint64], parts: Parts) -> Iterator[tuple[int, int, float]]:
+    """The candidates that the index would give, best first: place, bits apart, score."""
+    scores = seen.looks @ parts.weigh(look, WEIGHTS)
+    best = np.argsort(-scores)[:CANDIDATES]
+    bits = bits_between(hashes, seen.hashes[best])
+    yield from zip(best.tolist(), bits.tolist(), scores[best].tolist(), strict=True)
+
+
+def judge(kind: Kind, variant: Seen, parts: Parts, bounds: Bounds) -> Found:
+    """How the queries of one variant fare among all pictures of their set."""
+    near = wrong = similar = 0
+    for at, place in enumerate(kind.queries):
+        found = list(nearest(kind.seen, variant.looks[at], variant.hashes[at], parts))
+        close = [one for one, bits, score in found if bits <= bounds[0] and score >= bounds[1]]
+        if close:
+            near, wrong = near + (close[0] == place), wrong + (close[0] != place)
+        else:
+            similar += any(one[0] == place and one[2] >= SIMILAR_SCORE for one in found)
+    count = len(kind.queries)
+    return Found(near / count, wrong / count, similar / count)
+
+
+def close_pairs(kind: Kind, parts: Parts) -> list[Pair]:
+    """The pairs within the set that the loosest limits of the grid would call near duplicates."""
+    most_bits, least_score = max(bits for bits, _ in GRID), min(score for _, score in GRID)
+    pairs = []
+    for at in range(1, len(kind.paths)):
+        scores = kind.seen.looks[:at] @ parts.weigh(kind.seen.looks[at], WEIGHTS)
+        close = np.flatnonzero(scores >= least_score)
+        bits = bits_between(kind.seen.hashes[at], kind.seen.hashes[close])
+        found = zip(close.tolist(), bits.tolist(), scores[close].tolist(), strict=True)
+        pairs += [Pair(at, place, apart, score) for place, apart, score in found if apart <= most_bits]
+    return pairs
+
+
+def called(pairs: Sequence[Pair], bounds: Bounds) -> list[Pair]:
+    """Those that are near duplicates by these bounds."""
+    return [pair for pair in pairs if pair.bits <= bounds[0] and pair.score >= bounds[1]]
+
+
+def draw_pairs(kind: Kind, pairs: Sequence[Pair]) -> Image.Image:
+    """A sheet of some pairs, six to a row, to be judged by eye."""
+    chosen = random.Random(0).sample(pairs, min(SHOWN, len(pairs)))
+    sheet = Image.new("RGB", (6 * (2 * SIDE + 16), (len(chosen) + 5) // 6 * (SIDE + 8)), "white")
+    for n, pair in enumerate(chosen):
+        for side, place in enumerate((pair.one, pair.other)):
+            with Image.open(kind.paths[place]) as opened:
+                small = opened.convert("RGB")
+            small.thumbnail((SIDE, SIDE))
+            sheet.paste(small, (n % 6 * (2 * SIDE + 16) + side * (SIDE + 2), n // 6 * (SIDE + 8)))
+    return sheet
+
+
+def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> tuple[list[Kind], Parts]:
+    """Every set as the encoder of the settings sees it."""
+    settings, console = read_settings(), Console(highlight=False)
+    limits = Limits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
+    with ThreadPoolExecutor() as pool:
+        encoder = open_encoder(settings.encoder, settings.torch)
+        eyes = Eyes(encoder, make_colours(), limits, pool)
+        parts, kinds = Parts(encoder.object_size, encoder.style_size), []
+        with open_looks(settings.data / "looks", eyes) as kept:
+
+            def see(pictures: Sequence[bytes], what: str) -> list[Look]:
+                batches = [pictures[n : n + 16] for n in range(0, len(pictures), 16)]
+                tracked = progress_on(console)(batches, what, len(batches))
+                return [look for batch in tracked for look in kept.look_at(batch) if isinstance(look, Look)]
+
+            for name in names:
+                rows = read_set(data, name)[:most]
+                looks = see([path.read_bytes() for path, _ in rows], name)
+                chosen = range(min(queries, len(rows)))
+                changed = [variants_of(rows[place][0].read_bytes()) for place in chosen]
+                variants = {
+                    variant: stacked(see([each[variant] for each in changed], f"{name}, {variant}"))
+                    for variant in VARIANTS
+                }
+                paths, labels = zip(*rows, strict=True)
+                kinds.append(Kind(name, paths, labels, stacked(looks), chosen, variants))
+    return kinds, parts
+
+
+def show_grid(kinds: Sequence[Kind], parts: Parts, console: Console) -> None:
+    """What other limits would do: variants found, and pairs of each set that are called duplicates."""
+    table = Table(title="bits and score: variants found / pairs per 1,000 pictures / those of one label")
+    for head in ("bits", "score", *(kind.name for kind in kinds)):
+        table.add_column(head)
+    close = {kind.name: close_pairs(kind, parts) for kind in kinds}
+    for bounds in GRID:
+        cells = []
+        for kind in kinds:
+            found = np.mean([judge(kind, variant, parts, bounds).near for variant in kind.variants.values()])
+            pairs = called(close[kind.name], bounds)
+            cells.append(f"{found:.3f} / {1000 * len(pairs) / len(kind.paths):.1f} / {_alike(kind, pairs):.3f}")
+        table.add_row(str(bounds[0]), f"{bounds[1]:.2f}", *cells)
+    console.print(table)
+
+
+def _alike(kind: Kind, pairs: Sequence[Pair]) -> float:
+    same = [kind.labels[pair.one] == kind.labels[pair.other] for pair in pairs]
+    return float(np.mean(same)) if same else 1.0
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder with grocery, clothing and fashion", exists=True)],
+    queries: Annotated[int, typer.Option(help="Pictures of each set that are changed")] = QUERIES,
+    most: Annotated[int, typer.Option(help="Pictures of each set at most")] = MOST_OF_A_SET,
+    grid: Annotated[bool, typer.Option("--grid", help="Try other limits too")] = False,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the figures here")] = None,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for sheets of each set's own pairs")] = None,
+) -> None:
+    """Measure, and print tables."""
+    console, bounds = Console(highlight=False), (NEAR_BITS, NEAR_SCORE)
+    kinds, parts = look_at_sets(data, ("fashion", "grocery", "clothing"), queries, most)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    table = Table(title=f"called near duplicates of the right picture / of another / similar (bounds {bounds})")
+    for head in ("variant", *(f"{kind.name} ({len(kind.paths)})" for kind in kinds)):
+        table.add_column(head)
+    for variant in VARIANTS:
+        found = {kind.name: judge(kind, kind.variants[variant], parts, bounds) for kind in kinds}
+        figures[variant] = {name: asdict(one) for name, one in found.items()}
+        table.add_row(variant, *(f"{o.near:.2f} / {o.wrong:.2f} / {o.similar:.2f}" for o in found.values()))
+    console.print(table)
+    for kind in kinds:
+        pairs = called(close_pairs(kind, parts), bounds)
+        pictures = len({place for pair in pairs for place in (pair.one, pair.other)})
+        figures.setdefault("own pairs", {})[kind.name] = {"pairs": len(pairs), "one label": _alike(kind, pairs)}
+        console.print(
+            f"{kind.name}: {len(pairs)} pairs of {pictures} pictures, {_alike(kind, pairs):.3f} of one label"
+        )
+        if sheets is not None and pairs:
+            draw_pairs(kind, pairs).save(sheets / f"duplicates-{kind.name}.png")
+    if grid:
+        show_grid(kinds, parts, console)
+    if report is not None:
+        report.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
