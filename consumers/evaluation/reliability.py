@@ -24,7 +24,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Sure:
-    """What is left when nothing below a confidence of `least` is shown: a share of all, of which a share is right."""
+    """What is left when nothing below a confidence of `least` is shown: a share, and how much of it is right."""
 
     least: float
     left: float

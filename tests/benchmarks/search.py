@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from producers.demo.figures import Spread
 from tests.benchmarks.crowd import NOISE, TENANT, Labelled, Seen, make_crowd, read_labelled, see
 from tests.benchmarks.index_calls import Bench, Calls, Load, Stalls, optimise, questions, settled
 from tests.benchmarks.live import Fresh, Searches, put_steadily, search_steadily
+from tests.benchmarks.watching import Watching, measure_watching
 from tests.benchmarks.whole_path import kafka_of, running_system
 from tests.end_to_end.system import System
 
@@ -96,6 +97,7 @@ class Report:
     points: int
     encoder: str
     measured: Measured
+    watching: Watching
     load_before: tuple[float, float, float]
     noise: float = NOISE
     machine: dict[str, str | int] = field(default_factory=describe_machine)
@@ -111,21 +113,30 @@ class Report:
         table = Table("what", "", "", title="lookstream bench: search", caption=about, caption_justify="left")
         for row in self.measured.rows():
             table.add_row(*row)
+        watched = self.watching
+        what, cost = f"{watched.watches} standing searches", f"{watched.share:.1%} of indexing"
+        how = f"{watched.pictures} pictures: {watched.matching_ms} ms beside {watched.looking_ms} ms"
+        table.add_row(what, cost, f"{how}, {watched.matches} matches each")
         console.print(table)
 
 
-def look_at(labelled: Labelled, encoder_name: str, cache: Path, progress: Progress) -> Seen:
+@contextmanager
+def open_eyes(encoder: str) -> Iterator[Eyes]:
+    """Eyes with this encoder."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield Eyes(open_encoder(encoder, Torch()), make_colours(), Limits(thumbnail=0), pool)
+
+
+def look_at(labelled: Labelled, eyes: Eyes, cache: Path, progress: Progress) -> Seen:
     """What the encoder sees in the pictures; looks that were kept before are not made again."""
     task = progress.add_task("looking at pictures", total=len(labelled))
     looks, kinds = list[Look](), list[str]()
-    encoder = open_encoder(encoder_name, Torch())
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        eyes = Eyes(encoder, make_colours(), Limits(thumbnail=0), pool)
-        with open_looks(cache, eyes) as kept:
-            for look, kind in see(labelled, kept.look_at):
-                looks.append(look)
-                kinds.append(kind)
-                progress.advance(task)
+    encoder = eyes.encoder
+    with open_looks(cache, eyes) as kept:
+        for look, kind in see(labelled, kept.look_at):
+            looks.append(look)
+            kinds.append(kind)
+            progress.advance(task)
     return Seen(looks, kinds, Parts(encoder.object_size, encoder.style_size), encoder.fingerprint)
 
 
@@ -194,10 +205,12 @@ def main(
     ):
         folder = Path(temporary)
         labelled = read_labelled(data, pictures) if data else _drawn(folder / "shop", min(pictures, MAX_PRODUCTS))
-        seen = look_at(labelled, encoder, cache, progress)
+        with open_eyes(encoder) as eyes:
+            seen = look_at(labelled, eyes, cache, progress)
+            watching = measure_watching(seen, labelled, eyes, folder / "watched", points)
         with running_system(folder / "system", encoder) as system:
             measured = measure(system, seen, labelled, Sizes(points, queries, seconds), progress)
-    report = Report(len(seen.looks), points, seen.fingerprint, measured, load)
+    report = Report(len(seen.looks), points, seen.fingerprint, measured, watching, load)
     report.show(Console())
     if path:
         path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")

@@ -36,7 +36,10 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
     command = [sys.executable, "-m", "tests.benchmarks.search", "--encoder", "fake", *small, *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    measured = json.loads(report.read_text())["measured"]
+    figures = json.loads(report.read_text())
+    measured, watching = figures["measured"], figures["watching"]
+    assert watching["matches"] > 0
+    assert min(watching["looking_ms"], watching["matching_ms"]) > 0
     assert len(measured["calls"]) == 5
     for calls in measured["calls"].values():
         assert calls["recall"] == 1.0  # so few points are compared one by one

@@ -1,0 +1,108 @@
+"""What ten thousand standing searches cost: comparing a batch with all of them, against looking at its pictures."""
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from consumers.changes import Changes
+from consumers.confidence import WHENEVER, Confidence
+from consumers.entries import Entry
+from consumers.points import point_ids
+from consumers.vision.look import Eyes
+from consumers.watches.matching import Standing
+from consumers.watches.watchlist import Watchlist
+from infra.qdrant.shard import Shard
+from schemas.envelope import to_bytes
+from schemas.filters import Filters
+from schemas.ranking import INTENTS
+from schemas.results import QueryLook
+from schemas.watches import Watch
+from tests.benchmarks.crowd import TENANT, Crowd, Labelled, Seen, make_crowd
+
+WATCHES, BATCH, ROUNDS = 10_000, 64, 9
+CALIBRATED_ON = 4_000
+"""Points of the index whose calibration is used."""
+MIN_CONFIDENCE = 0.8
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Medians of interleaved rounds, in milliseconds for a batch of `pictures`."""
+
+    watches: int
+    pictures: int
+    looking_ms: float
+    matching_ms: float
+    matches: float
+    """Matches of a picture, on average."""
+
+    @property
+    def share(self) -> float:
+        """Of both together, which matching takes."""
+        return self.matching_ms / (self.matching_ms + self.looking_ms)
+
+
+def measure_watching(seen: Seen, labelled: Labelled, eyes: Eyes, folder: Path, points: int) -> Watching:
+    """Look at batches, and match others with standing searches for other copies of the same pictures, in turn.
+
+    There are WATCHES of them in an index of CALIBRATED_ON points, or less of both: as many as `points`.
+    """
+    calibrated_on, watches = min(CALIBRATED_ON, points), min(WATCHES, points)
+    crowd = make_crowd(seen, calibrated_on + ROUNDS * BATCH, np.random.default_rng(3))
+    folder.mkdir()
+    with closing(Shard(folder, 0)) as shard:
+        shard.open(seen.fingerprint, crowd.vectors.shape[1])
+        crowd.write(shard, 0, calibrated_on, lambda _count: None)
+        confidence = Confidence(shard, eyes.look_at, seen.parts, at_once=WHENEVER)
+        watchlist = Watchlist(seen.fingerprint, crowd.vectors.shape[1], seen.parts)
+        for each in _watches(seen, watches):
+            watchlist.put(each.key, to_bytes(each))
+        standing = Standing(watchlist.rows, confidence)
+        standing.match(_batch(crowd, 0))  # which calibrates, and makes the matrix
+        looking, matching, found = list[float](), list[float](), 0
+        for turn in range(ROUNDS):
+            start = turn * BATCH % max(1, len(labelled) - BATCH)
+            pictures = [picture for picture, _ in labelled[start : start + BATCH]]
+            looking.append(_timed(partial(eyes.look_at, pictures)))
+            batch = _batch(crowd, calibrated_on + turn * BATCH)
+            matching.append(_timed(partial(standing.match, batch)))
+            found += sum(map(len, standing.match(batch).values()))
+    took = [round(statistics.median(each), 1) for each in (looking, matching)]
+    return Watching(watches, len(pictures), took[0], took[1], round(found / ROUNDS / BATCH, 2))
+
+
+def _watches(seen: Seen, count: int) -> list[Watch]:
+    """One for each of some pictures, with the four intents in turn; a third of them has a filter."""
+    intents = [*INTENTS.values()]
+    return [
+        Watch(
+            watch_id=f"w{n}",
+            tenant=TENANT,
+            look=QueryLook(vector=look.vector.astype("<f4").tobytes(), studio=look.studio),
+            encoder=seen.fingerprint,
+            weights=intents[n % len(intents)],
+            filters=Filters(price_max=50, currency="EUR") if n % 3 == 0 else Filters(),
+            min_confidence=MIN_CONFIDENCE,
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for n, look in ((n, seen.looks[n % len(seen.looks)]) for n in range(count))
+    ]
+
+
+def _batch(crowd: Crowd, first: int) -> list[Changes]:
+    points = [crowd.point(number) for number in range(first, first + BATCH)]
+    entries = [Entry(TENANT, f"c{n}", (), point_ids(TENANT, f"c{n}")) for n in range(first, first + BATCH)]
+    return [Changes(entry, {0: point}) for entry, point in zip(entries, points, strict=True)]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
