@@ -84,7 +84,10 @@ class Standing:
 
 
 def tell(sink: Sink, matches: Mapping[Entry, Sequence[Match]]) -> None:
-    """Publish matches, and note in each entry which standing searches know of it."""
+    """Publish matches, and note in each entry which standing searches know of it. Raises Unavailable.
+
+    All have arrived at the end: an item that is written as told must not lose its matches with this process.
+    """
     for entry, found in matches.items():
         for match in found:
             body = WatchMatched(
@@ -99,3 +102,5 @@ def tell(sink: Sink, matches: Mapping[Entry, Sequence[Match]]) -> None:
             name = f"{match.watch.mark}\n{item_key(entry.tenant, entry.item_id)}"
             sink.send(SEARCH_MATCHES, match.watch.key, Event(body, id=str(uuid.uuid5(NAMESPACE, name))))
         entry.told = tuple(sorted({*entry.told, *(match.watch.mark for match in found)}))
+    if matches:
+        sink.flush()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -199,6 +200,26 @@ def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(shard: S
         while not done(shop, event):
             pass
         assert len({told.id for told, _ in matches(shop.outbox.take())}) == 1
+
+
+def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchlist: Watchlist) -> None:
+    put(watchlist, watch("all", min_confidence=0.01))
+    done: list[str] = []
+
+    class Logged:
+        def __getattr__(self, name: str) -> object:
+            done.append(name)
+            return getattr(shard, name)
+
+    class LoggedOutbox(Outbox):
+        def flush(self) -> None:
+            done.append("flush")
+
+    canned, index = Canned(), cast("Index", Logged())
+    judges = judges_of(index, Confidence(index, canned.look_at, PARTS), watchlist.rows)
+    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), index, judges, LoggedOutbox())
+    job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
+    assert done.index("flush") < done.index("upsert")
 
 
 @given(
