@@ -14,7 +14,6 @@ from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
     MOST_VALUES,
     OVERSAMPLING,
-    RARE,
     VECTOR,
     FacetPlan,
     Found,
@@ -24,6 +23,7 @@ from infra.qdrant.plan import (
     Point,
     SearchPlan,
     Vector,
+    acorn_below,
     conditions,
 )
 from infra.qdrant.server_collection import REFUSED
@@ -199,7 +199,7 @@ class ServerIndex:
             hnsw_ef=plan.effort,
             exact=plan.exact,
             quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-            acorn=models.AcornSearchParams(enable=True, max_selectivity=RARE),
+            acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_below(plan)),
         )
         answer = self._client.query_points_groups(
             self._name,

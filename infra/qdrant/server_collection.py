@@ -10,7 +10,8 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from infra.qdrant import stored
-from infra.qdrant.plan import FIELDS, VECTOR, EncoderDiffers
+from infra.qdrant.fields import FIELDS
+from infra.qdrant.plan import VECTOR, EncoderDiffers
 from infra.qdrant.server_words import index_of
 from infra.settings import Qdrant
 

@@ -6,7 +6,8 @@ from qdrant_client import models
 
 from infra.qdrant import stored
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.plan import VECTOR, Field, Patch
+from infra.qdrant.fields import Field
+from infra.qdrant.plan import VECTOR, Patch
 
 
 def index_of(field: Field) -> models.PayloadSchemaParams:

@@ -11,13 +11,11 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
-from infra.qdrant import shard_files, stored
-from infra.qdrant.conditions import Condition, NotAnyOf, live_of
+from infra.qdrant import shard_files, shard_search, stored
+from infra.qdrant.conditions import live_of
 from infra.qdrant.folder import bytes_in, current
 from infra.qdrant.plan import (
     MOST_VALUES,
-    OVERSAMPLING,
-    RARE,
     VECTOR,
     FacetPlan,
     Found,
@@ -31,15 +29,6 @@ from infra.qdrant.plan import (
 )
 from infra.qdrant.shard_words import filter_of
 from schemas.failures import Unavailable
-from schemas.items import MAX_IMAGES
-
-OVERFETCH = 2
-ROUNDS = MAX_IMAGES // OVERFETCH
-"""qdrant-edge has no group-by in Python: each round fetches OVERFETCH * limit points of items not seen yet.
-An item has at most MAX_IMAGES points, so this many rounds always fill the answer."""
-
-Best = dict[str, Found]
-"""The best point of each item, by item_id (a plan stays within one tenant), best first."""
 
 
 class Shard:
@@ -101,16 +90,7 @@ class Shard:
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
         """Best first for each plan, live points alone, one for each item."""
-        shard = self._made()
-        best: list[Best] = [{} for _ in plans]
-        waiting = list(range(len(plans)))
-        for _ in range(ROUNDS):
-            if not waiting:
-                break
-            requests = [_request(plans[at], best[at]) for at in waiting]
-            answers = shard.query_batch(edge.QueryBatchRequest(requests))
-            waiting = [at for at, hits in zip(waiting, answers, strict=True) if _take(hits, plans[at], best[at])]
-        return [list(items.values())[: plan.limit] for items, plan in zip(best, plans, strict=True)]
+        return shard_search.search(self._made(), plans)
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
         """For each plan the values that there are, and how many items have them."""
@@ -218,29 +198,3 @@ class Shard:
 
 def _point(row: stored.Row) -> edge.Point:
     return edge.Point(row.id, {VECTOR: row.vector} if row.vector else {}, row.payload)
-
-
-def _request(plan: SearchPlan, seen: Best) -> edge.QueryRequest:
-    unseen: list[Condition] = [NotAnyOf("item_id", tuple(seen))] if seen else []
-    params = edge.SearchParams(
-        hnsw_ef=plan.effort,
-        exact=plan.exact,
-        quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=edge.AcornSearchParams(enable=True, max_selectivity=RARE),
-    )
-    return edge.QueryRequest(
-        limit=plan.limit * OVERFETCH,
-        query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
-        filter=filter_of([*conditions(plan), *unseen]),
-        score_threshold=plan.min_score,
-        params=params,
-        with_payload=plan.payload_keys or edge.PayloadSelector.Exclude(list(plan.without)),
-    )
-
-
-def _take(hits: Sequence[edge.ScoredPoint], plan: SearchPlan, best: Best) -> bool:
-    """Keeps the best point of each new item; returns whether another round can find more."""
-    for hit in hits:
-        payload = hit.payload or {}
-        best.setdefault(str(payload["item_id"]), Found(str(hit.id), hit.score, payload))
-    return len(best) < plan.limit and len(hits) == plan.limit * OVERFETCH

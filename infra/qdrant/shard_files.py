@@ -7,7 +7,8 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from infra.qdrant import stored
-from infra.qdrant.plan import FIELDS, VECTOR
+from infra.qdrant.fields import FIELDS
+from infra.qdrant.plan import VECTOR
 from infra.qdrant.shard_words import index_of
 
 LOG = "wal"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import qdrant_edge as edge
 
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.plan import Field
+from infra.qdrant.fields import Field
 
 
 def index_of(

@@ -111,10 +111,12 @@ def notes_in(records: Sequence[Record], names: Sequence[str]) -> dict[str, Paylo
 
 def payloads_in(records: Iterable[Record]) -> dict[str, Payload]:
     """The payload of each record, by id; a key without a value is no key."""
-    return {
-        str(record.id): {key: value for key, value in (record.payload or {}).items() if value is not None}
-        for record in records
-    }
+    return {str(record.id): payload_in(record) for record in records}
+
+
+def payload_in(record: Record) -> Payload:
+    """The payload of a record; a key without a value is no key."""
+    return {key: value for key, value in (record.payload or {}).items() if value is not None}
 
 
 def check_maker(stored: Maker, mine: Maker) -> None:

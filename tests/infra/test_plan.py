@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.plan import FIELDS, FacetPlan, Patch, Point, SearchPlan, conditions
+from infra.qdrant.fields import FIELDS
+from infra.qdrant.plan import RARE, RARE_LINKED, FacetPlan, Patch, Point, SearchPlan, acorn_below, conditions
 from infra.qdrant.stored import by_version, patched_by, rows_by_version, tombstones
 from schemas.filters import Filters
 
@@ -95,3 +96,20 @@ def test_ids_are_removed_together_with_those_of_their_version() -> None:
 
 def _point(id_: str, version: int, title: str = "") -> Point:
     return Point(id_, {"state": "live", "version": version, "title": title}, np.ones(4, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("filters", "below"),
+    [
+        (Filters(), RARE_LINKED),
+        (Filters(category=("a",), tags=("b",), exclude_items=("c",)), RARE_LINKED),
+        (Filters(price_max=5), RARE),
+        (Filters(category=("a",), created_after=NOON), RARE),
+    ],
+    ids=str,
+)
+def test_filters_whose_values_have_no_links_look_at_neighbours_of_neighbours_earlier(
+    filters: Filters, below: float
+) -> None:
+    assert acorn_below(plan(filters)) == below
+    assert acorn_below(SearchPlan(np.ones(2, np.float32), "t", any_of=(filters,))) == RARE
