@@ -33,7 +33,7 @@ up: $(READY)
 	$(BIN)/lookstream up
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 3 --maxschedchunk 1
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ Items that are exact or near duplicates are of one group, which bears the id of 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -24,14 +24,26 @@ from schemas.filters import Filters
 from schemas.outcomes import Duplicate, Verdict
 from schemas.ranking import Weights
 
-WEIGHTS = Weights(object=0.5, style=0.2, colour=0.3)
-"""Colour counts for more than in searches: two colours of one shoe have nearly one hash."""
-NEAR_BITS, NEAR_SCORE, SIMILAR_SCORE = 10, 0.9, 0.9
-"""Bits that two hashes may differ in, and the least score of two looks, 1 being the same."""
-CANDIDATES = 5
+WEIGHTS = Weights(object=0.6, style=0, colour=0.4)
+"""Style is lost when a picture is made smaller; colour counts, for two colours of one shoe have nearly one hash."""
+NEAR_PHOTOS, NEAR_STUDIO = ((6, 0.65), (12, 0.85)), ((4, 0.95),)
+"""Bits that two hashes may differ in, each with the least score of their looks, 1 being the same. Two photos with
+nearly one hash are one, whatever became of the rest; two studio pictures of other things may have one hash, and are
+the same only if nothing tells them apart (measured: tests/evaluation/duplicates.py, docs/duplicates.md)."""
+SIMILAR_SCORE = 0.9
+LEAST_SCORE = min(score for _, score in NEAR_PHOTOS)
+CANDIDATES = 10
 VERDICTS = get_args(Verdict)
 """The strongest first."""
-KEYS = ("sha256", "phash", DUPLICATE_GROUP)
+KEYS = ("sha256", "phash", "studio", DUPLICATE_GROUP)
+
+
+class Near(NamedTuple):
+    """Another item, what its main picture's look scores, and in how many bits its hash differs."""
+
+    item_id: str
+    score: float
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ class Duplicates:
             filters=Filters(exclude_items=(entry.item_id,)),
             also=(MAIN_PICTURE,),
             limit=CANDIDATES,
-            min_score=min(NEAR_SCORE, SIMILAR_SCORE),
+            min_score=LEAST_SCORE,
             keys=KEYS,
         )
 
@@ -89,11 +101,11 @@ class Duplicates:
         return np.stack([self._parts.weigh(look, WEIGHTS) for look in looks]) @ looks.T
 
 
-def verdict_of(bits: int, score: float, *, same_bytes: bool) -> Verdict | None:
-    """What two pictures are to each other, if anything."""
+def verdict_of(bits: int, score: float, *, same_bytes: bool, studio: bool) -> Verdict | None:
+    """What two pictures are to each other, if anything; `studio`: whether both are studio pictures."""
     if same_bytes:
         return "exact"
-    if bits <= NEAR_BITS and score >= NEAR_SCORE:
+    if any(bits <= most and score >= least for most, least in (NEAR_STUDIO if studio else NEAR_PHOTOS)):
         return "near"
     return "similar" if score >= SIMILAR_SCORE else None
 
@@ -105,7 +117,9 @@ def _stored(main: Looked, hits: Sequence[Found]) -> Iterator[Match]:
         bits = bits_apart(main.look.phash, hash_in(str(known))) if known else 64
         group = str(hit.payload.get(DUPLICATE_GROUP) or item)
         same = hit.payload.get("sha256") == main.sha256
-        yield from _match(bits, hit.score, item, group, same_bytes=same)
+        studio = main.look.studio and hit.payload.get("studio") == "true"
+        verdict = verdict_of(bits, hit.score, same_bytes=same, studio=studio)
+        yield from _match(verdict, Near(item, hit.score, bits), group)
 
 
 def _beside(
@@ -117,11 +131,12 @@ def _beside(
         if other.tenant == entry.tenant:
             bits = bits_apart(main.look.phash, theirs.look.phash)
             same = theirs.sha256 == main.sha256
-            yield from _match(bits, float(score), other.item_id, other.group, same_bytes=same)
+            studio = main.look.studio and theirs.look.studio
+            verdict = verdict_of(bits, float(score), same_bytes=same, studio=studio)
+            yield from _match(verdict, Near(other.item_id, float(score), bits), other.group)
 
 
-def _match(bits: int, score: float, item: str, group: str, *, same_bytes: bool) -> Iterator[Match]:
-    verdict = verdict_of(bits, score, same_bytes=same_bytes)
+def _match(verdict: Verdict | None, near: Near, group: str) -> Iterator[Match]:
     if verdict is not None:
-        score = min(1.0, round(score, 4))
-        yield Match(Duplicate(verdict=verdict, item_id=item, score=score, bits=bits), group)
+        score = min(1.0, round(near.score, 4))
+        yield Match(Duplicate(verdict=verdict, item_id=near.item_id, score=score, bits=near.bits), group)

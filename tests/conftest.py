@@ -22,14 +22,14 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-WHOLE_SYSTEMS = ("end_to_end", "benchmarks", "test_readme.py", "test_search_page.py")
+LONGEST = ("test_readme.py", "test_search_page.py", "benchmarks", "end_to_end", "chaos")
+"""Files and folders of tests that run whole systems, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Most tests that run `lookstream up` run one after the other: each has five processes, on maybe two cores."""
-    for item in items:
-        if not set(WHOLE_SYSTEMS).isdisjoint(item.path.parts):
-            item.add_marker(pytest.mark.xdist_group("whole systems"))
+    """Long tests come first: at the end one would be waited for alone."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: min(places.get(part, len(places)) for part in item.path.parts))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.duplicates import NEAR_BITS, NEAR_SCORE, SIMILAR_SCORE, verdict_of
+from consumers.duplicates import NEAR_PHOTOS, NEAR_STUDIO, SIMILAR_SCORE, verdict_of
 from consumers.points import point_id
 from consumers.vision.look import Look
 from consumers.vision.perceptual import PerceptualHash
@@ -73,21 +73,29 @@ def group(shop: Shop, item: str, image: int = 0, tenant: str = "t") -> object:
     return shop.index.payloads([id], ["duplicate_group"]).get(id, {}).get("duplicate_group")
 
 
-FAR = "1" * (NEAR_BITS + 1)
+FAR = "1" * 20
 
 
 @pytest.mark.parametrize(
-    ("bits", "score", "same_bytes", "verdict"),
+    ("bits", "score", "verdict"),
     [
-        (64, 0.0, True, "exact"),
-        (NEAR_BITS, NEAR_SCORE, False, "near"),
-        (NEAR_BITS + 1, 1.0, False, "similar"),
-        (0, SIMILAR_SCORE, False, "near" if SIMILAR_SCORE >= NEAR_SCORE else "similar"),
-        (0, min(NEAR_SCORE, SIMILAR_SCORE) - 0.01, False, None),
+        *((bits, score, "near") for bits, score in NEAR_PHOTOS),
+        (NEAR_PHOTOS[0][0] + 1, NEAR_PHOTOS[0][1], None),
+        (NEAR_PHOTOS[-1][0] + 1, 1.0, "similar"),
+        (0, NEAR_PHOTOS[0][1] - 0.01, None),
+        (64, SIMILAR_SCORE, "similar"),
     ],
 )
-def test_hash_and_look_must_agree(bits: int, score: float, same_bytes: bool, verdict: str | None) -> None:
-    assert verdict_of(bits, score, same_bytes=same_bytes) == verdict
+def test_hash_and_look_must_agree(bits: int, score: float, verdict: str | None) -> None:
+    assert verdict_of(bits, score, same_bytes=False, studio=False) == verdict
+    assert verdict_of(bits, score, same_bytes=True, studio=False) == "exact"
+
+
+def test_studio_pictures_must_agree_in_everything() -> None:
+    [(most, least)] = NEAR_STUDIO
+    assert verdict_of(most, least, same_bytes=False, studio=True) == "near"
+    assert verdict_of(most, least - 0.01, same_bytes=False, studio=True) == "similar"
+    assert verdict_of(most + 1, least, same_bytes=False, studio=True) == "similar"
 
 
 def test_an_item_without_duplicates_is_a_group_of_its_own(shop: Shop) -> None:

@@ -7,7 +7,7 @@ is gone through for duplicates that it has itself. DATA is the folder that `make
 import csv
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.curves import Floats, Parts
-from consumers.duplicates import CANDIDATES, NEAR_BITS, NEAR_SCORE, SIMILAR_SCORE, WEIGHTS
+from consumers.duplicates import CANDIDATES, LEAST_SCORE, WEIGHTS, verdict_of
 from consumers.evaluation.bench import progress_on
 from consumers.evaluation.looks import open_looks
 from consumers.vision.colour import make_colours
@@ -31,20 +31,26 @@ from infra.encoder import open_encoder
 from infra.settings import read_settings
 from tests.evaluation.variants import VARIANTS, variants_of
 
+ICONS = "grocery icons"
+SETS = {
+    "fashion": ("fashion", "products.csv", "articleType"),
+    ICONS: ("grocery", "labels.csv", "label"),
+    "grocery photos": ("grocery", "labels.csv", "label"),
+    "clothing": ("clothing", "labels.csv", "label"),
+}
+"""Folder, table and column of labels: tiny studio pictures, studio pictures of 400 pixels or more, and photos."""
 MOST_OF_A_SET, QUERIES = 15_000, 100
-GRID = tuple((bits, score) for bits in (8, 10, 12, 16, 20) for score in (0.85, 0.9, 0.93, 0.96))
-Bounds = tuple[int, float]
-"""Most bits apart, and least score, of near duplicates."""
 SHOWN, SIDE = 60, 110
 """Pairs on the sheet, and how large each picture is there, in pixels."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Pictures as the index would hold them: looks [n, size], hashes uint64 [n, 2]."""
+    """Pictures as the index would hold them: looks [n, size], hashes uint64 [n, 2], and whether of a studio."""
 
     looks: Floats
     hashes: NDArray[np.uint64]
+    studio: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,20 @@ class Found:
 
 def read_set(data: Path, name: str) -> list[tuple[Path, str]]:
     """Pictures and labels; always in the same order, drawn by lot."""
-    table, label = ("products.csv", "articleType") if name == "fashion" else ("labels.csv", "label")
-    with (data / name / table).open(encoding="utf-8", newline="") as file:
-        rows = [(data / name / row["image"], row[label]) for row in csv.DictReader(file)]
-    random.Random(0).shuffle(rows)
-    return rows
+    folder, table, label = SETS[name]
+    with (data / folder / table).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if folder == "grocery":
+        rows = [row for row in rows if (row["split"] == "catalog") == (name == ICONS)]
+    found = [(data / folder / row["image"], row[label]) for row in rows]
+    random.Random(0).shuffle(found)
+    return found
 
 
 def stacked(looks: Sequence[Look]) -> Seen:
     """Looks as arrays."""
-    return Seen(
-        np.stack([look.vector for look in looks]), np.array([tuple(look.phash) for look in looks], np.uint64)
-    )
+    hashes = np.array([tuple(look.phash) for look in looks], np.uint64)
+    return Seen(np.stack([look.vector for look in looks]), hashes, np.array([look.studio for look in looks]))
 
 
 def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -100,44 +108,42 @@ def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray
     return apart
 
 
-def nearest(seen: Seen, look: Floats, hashes: NDArray[np.uint64], parts: Parts) -> Iterator[tuple[int, int, float]]:
-    """The candidates that the index would give, best first: place, bits apart, score."""
-    scores = seen.looks @ parts.weigh(look, WEIGHTS)
-    best = np.argsort(-scores)[:CANDIDATES]
-    bits = bits_between(hashes, seen.hashes[best])
-    yield from zip(best.tolist(), bits.tolist(), scores[best].tolist(), strict=True)
-
-
-def judge(kind: Kind, variant: Seen, parts: Parts, bounds: Bounds) -> Found:
-    """How the queries of one variant fare among all pictures of their set."""
+def judge(kind: Kind, variant: Seen, parts: Parts) -> Found:
+    """How the queries of one variant fare among all pictures of their set, as the index gives its candidates."""
     near = wrong = similar = 0
     for at, place in enumerate(kind.queries):
-        found = list(nearest(kind.seen, variant.looks[at], variant.hashes[at], parts))
-        close = [one for one, bits, score in found if bits <= bounds[0] and score >= bounds[1]]
-        if close:
-            near, wrong = near + (close[0] == place), wrong + (close[0] != place)
+        found = verdicts(kind.seen, variant, at, parts)[:CANDIDATES]
+        called = [pair for pair, verdict in found if verdict == "near"]
+        if called:
+            near, wrong = near + (called[0].other == place), wrong + (called[0].other != place)
         else:
-            similar += any(one[0] == place and one[2] >= SIMILAR_SCORE for one in found)
+            similar += any(pair.other == place and verdict == "similar" for pair, verdict in found)
     count = len(kind.queries)
     return Found(near / count, wrong / count, similar / count)
 
 
-def close_pairs(kind: Kind, parts: Parts) -> list[Pair]:
-    """The pairs within the set that the loosest limits of the grid would call near duplicates."""
-    most_bits, least_score = max(bits for bits, _ in GRID), min(score for _, score in GRID)
-    pairs = []
+def verdicts(known: Seen, asked: Seen, at: int, parts: Parts) -> list[tuple[Pair, str | None]]:
+    """What one picture is to all that score enough, the best first."""
+    scores = known.looks @ parts.weigh(asked.looks[at], WEIGHTS)
+    close = np.flatnonzero(scores >= LEAST_SCORE)
+    close = close[np.argsort(-scores[close])]
+    bits = bits_between(asked.hashes[at], known.hashes[close])
+    pairs = [
+        Pair(at, int(place), int(apart), float(scores[place])) for place, apart in zip(close, bits, strict=True)
+    ]
+    return [
+        (pair, verdict_of(pair.bits, pair.score, same_bytes=False, studio=bool(studio and asked.studio[at])))
+        for pair, studio in zip(pairs, known.studio[close], strict=True)
+    ]
+
+
+def near_pairs(kind: Kind, parts: Parts) -> list[Pair]:
+    """The pairs within the set that are called near duplicates."""
+    found = []
     for at in range(1, len(kind.paths)):
-        scores = kind.seen.looks[:at] @ parts.weigh(kind.seen.looks[at], WEIGHTS)
-        close = np.flatnonzero(scores >= least_score)
-        bits = bits_between(kind.seen.hashes[at], kind.seen.hashes[close])
-        found = zip(close.tolist(), bits.tolist(), scores[close].tolist(), strict=True)
-        pairs += [Pair(at, place, apart, score) for place, apart, score in found if apart <= most_bits]
-    return pairs
-
-
-def called(pairs: Sequence[Pair], bounds: Bounds) -> list[Pair]:
-    """Those that are near duplicates by these bounds."""
-    return [pair for pair in pairs if pair.bits <= bounds[0] and pair.score >= bounds[1]]
+        before = Seen(kind.seen.looks[:at], kind.seen.hashes[:at], kind.seen.studio[:at])
+        found += [pair for pair, verdict in verdicts(before, kind.seen, at, parts) if verdict == "near"]
+    return found
 
 
 def draw_pairs(kind: Kind, pairs: Sequence[Pair]) -> Image.Image:
@@ -182,22 +188,6 @@ def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> t
     return kinds, parts
 
 
-def show_grid(kinds: Sequence[Kind], parts: Parts, console: Console) -> None:
-    """What other limits would do: variants found, and pairs of each set that are called duplicates."""
-    table = Table(title="bits and score: variants found / pairs per 1,000 pictures / those of one label")
-    for head in ("bits", "score", *(kind.name for kind in kinds)):
-        table.add_column(head)
-    close = {kind.name: close_pairs(kind, parts) for kind in kinds}
-    for bounds in GRID:
-        cells = []
-        for kind in kinds:
-            found = np.mean([judge(kind, variant, parts, bounds).near for variant in kind.variants.values()])
-            pairs = called(close[kind.name], bounds)
-            cells.append(f"{found:.3f} / {1000 * len(pairs) / len(kind.paths):.1f} / {_alike(kind, pairs):.3f}")
-        table.add_row(str(bounds[0]), f"{bounds[1]:.2f}", *cells)
-    console.print(table)
-
-
 def _alike(kind: Kind, pairs: Sequence[Pair]) -> float:
     same = [kind.labels[pair.one] == kind.labels[pair.other] for pair in pairs]
     return float(np.mean(same)) if same else 1.0
@@ -207,33 +197,30 @@ def main(
     data: Annotated[Path, typer.Argument(help="Folder with grocery, clothing and fashion", exists=True)],
     queries: Annotated[int, typer.Option(help="Pictures of each set that are changed")] = QUERIES,
     most: Annotated[int, typer.Option(help="Pictures of each set at most")] = MOST_OF_A_SET,
-    grid: Annotated[bool, typer.Option("--grid", help="Try other limits too")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here")] = None,
     sheets: Annotated[Path | None, typer.Option(help="Folder for sheets of each set's own pairs")] = None,
 ) -> None:
     """Measure, and print tables."""
-    console, bounds = Console(highlight=False), (NEAR_BITS, NEAR_SCORE)
-    kinds, parts = look_at_sets(data, ("fashion", "grocery", "clothing"), queries, most)
+    console = Console(highlight=False, width=150)
+    kinds, parts = look_at_sets(data, list(SETS), queries, most)
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    table = Table(title=f"called near duplicates of the right picture / of another / similar (bounds {bounds})")
+    table = Table(title="called near duplicates of the right picture / of another / similar to the right one")
     for head in ("variant", *(f"{kind.name} ({len(kind.paths)})" for kind in kinds)):
         table.add_column(head)
     for variant in VARIANTS:
-        found = {kind.name: judge(kind, kind.variants[variant], parts, bounds) for kind in kinds}
+        found = {kind.name: judge(kind, kind.variants[variant], parts) for kind in kinds}
         figures[variant] = {name: asdict(one) for name, one in found.items()}
         table.add_row(variant, *(f"{o.near:.2f} / {o.wrong:.2f} / {o.similar:.2f}" for o in found.values()))
     console.print(table)
     for kind in kinds:
-        pairs = called(close_pairs(kind, parts), bounds)
+        pairs = near_pairs(kind, parts)
         pictures = len({place for pair in pairs for place in (pair.one, pair.other)})
         figures.setdefault("own pairs", {})[kind.name] = {"pairs": len(pairs), "one label": _alike(kind, pairs)}
         console.print(
             f"{kind.name}: {len(pairs)} pairs of {pictures} pictures, {_alike(kind, pairs):.3f} of one label"
         )
         if sheets is not None and pairs:
-            draw_pairs(kind, pairs).save(sheets / f"duplicates-{kind.name}.png")
-    if grid:
-        show_grid(kinds, parts, console)
+            draw_pairs(kind, pairs).save(sheets / f"duplicates-{kind.name.replace(' ', '-')}.png")
     if report is not None:
         report.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
