@@ -28,7 +28,7 @@ from infra.settings import Settings, read_settings
 from tests.evaluation.page import page
 
 FASHION_QUERIES, FASHION_CATALOGUE = 500, 4_000
-FASHION = Columns("articleType", "subCategory", "baseColour", ("usage", "season"))
+FASHION = Columns("articleType", "articleType", "baseColour", ("usage", "season"))
 LABELLED = Columns()
 FORMAT = "lookstream.evaluation-suite/1"
 
