@@ -34,6 +34,8 @@ REST_SECONDS = 2.0
 """Nobody has asked for so long: then is the time to flush, which nothing else can be done beside."""
 MOST_LOG = 256 << 20
 """Bytes of log after which it is flushed whoever asks: loading replays the log, 10,000 points a second."""
+AHEAD = shutil.ignore_patterns("tmp-open-*")
+"""Parts of the log that the engine makes ahead of time, empty yet, and renames at any moment."""
 HANDED_OVER = 7
 """Exit code of a process whose successor goes on."""
 
@@ -151,7 +153,7 @@ class Desk:
         """Copies the shard while writes wait and searches go on; from then on writes are noted for the copy."""
         with self._writing:
             self._forget()
-            shutil.copytree(self._path, copy)
+            shutil.copytree(self._path, copy, ignore=AHEAD)
             self._journal, self._wanted = Journal(journal_of(copy)), False
 
     def _forget_copy(self) -> None:

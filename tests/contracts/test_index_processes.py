@@ -278,7 +278,9 @@ def test_the_log_alone_brings_everything_back(tmp_path: Path) -> None:
     written = points(500)
     shard.upsert(written)
     shard.remove({written[0].id: 600})
+    (tmp_path / "shard" / "wal" / "tmp-open-99").symlink_to("renamed meanwhile")
     assert shard.sync() > 0
+    (tmp_path / "shard" / "wal" / "tmp-open-99").unlink()
     shutil.rmtree(power_lost / "wal")
     shutil.copytree(tmp_path / "shard" / "wal", power_lost / "wal")
     found = Shard(tmp_path, 0, power_lost)
