@@ -68,7 +68,7 @@ class Standing:
             rival = best.get((row, entry))
             if rival is not None and scores[row, rival] >= scores[row, at]:
                 continue
-            if rows.watches[row].mark not in entry.told and all_hold(rows.wanted[row], point.payload):
+            if rows.marks[row] not in entry.told and all_hold(rows.wanted[row], point.payload):
                 best[row, entry] = at
         for (row, entry), at in best.items():
             score, confidence = float(scores[row, at]), float(confidences[row, at])

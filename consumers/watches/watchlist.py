@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from consumers.curves import Floats, Parts
-from infra.qdrant.conditions import Condition
+from infra.qdrant.conditions import Condition, of_tenant
 from infra.qdrant.plan import SearchPlan, conditions
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected
@@ -29,8 +29,9 @@ class Rows:
     """The standing searches of one tenant, those of a kind one after the other."""
 
     watches: tuple[Watch, ...]
+    marks: tuple[str, ...]
     wanted: tuple[tuple[Condition, ...], ...]
-    """What the payload of a match satisfies, for each."""
+    """What the payload of a match satisfies besides being the tenant's, for each."""
     queries: Floats
     """float32 [n, size]: their looks, weighed, so that the product with a look is the score."""
     least: Floats
@@ -85,13 +86,15 @@ class Watchlist:
         watches.sort(key=_kind_of)
         looks = [np.frombuffer(watch.look.vector, "<f4") for watch in watches]
         queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
+        owned = of_tenant(watches[0].tenant)
         plans = [
             SearchPlan(query, watch.tenant, watch.filters, watch.any_of, watch.none_of)
             for query, watch in zip(queries, watches, strict=True)
         ]
         return Rows(
             watches=tuple(watches),
-            wanted=tuple(tuple(conditions(plan)) for plan in plans),
+            marks=tuple(watch.mark for watch in watches),
+            wanted=tuple(tuple(each for each in conditions(plan) if each not in owned) for plan in plans),
             queries=np.stack(queries),
             least=np.array([watch.min_confidence for watch in watches], np.float32),
             kinds=tuple(_kinds(watches)),

@@ -43,14 +43,15 @@ HANDED_OVER = 7
 class Desk:
     """Answers connections, each in a thread of its own; the shard does one thing at a time."""
 
-    def __init__(self, shard: Shard, path: Path, authkey: bytes) -> None:
+    def __init__(self, shard: Shard, path: Path, authkey: bytes, *, wanted: bool = False) -> None:
         self._shard = shard
         self._path = path
         self._authkey = authkey
         self._writing = threading.Lock()
         self._engine = threading.Lock()
         self._journal: Journal | None = None
-        self._wanted = False
+        self._wanted = wanted
+        """Whether somebody has asked for everything to be in the graph since it was copied last."""
         self._asked = time.monotonic()
         self._flushed = True
 
@@ -96,7 +97,10 @@ class Desk:
             case "forget_copy":
                 self._forget_copy()
             case "hand_over":
-                self._hand_over(held)
+                held.enter_context(
+                    self._writes()
+                )  # nobody else is answered from now on, unless this client hangs up
+                return self._wanted
             case "take_over":
                 self._take_over(Path(str(arguments[0])))
             case "optimise":
@@ -164,10 +168,6 @@ class Desk:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-
-    def _hand_over(self, held: ExitStack) -> None:
-        """Answers nobody else from now on, unless this client hangs up; the journal is complete then."""
-        held.enter_context(self._writes())
 
     def _take_over(self, copy: Path) -> None:
         """Ends this process for good."""

@@ -62,13 +62,13 @@ def succeed(seat: Seat, copy: Path, owner: Connection) -> None:
     while journal.replay(carry_out) > CAUGHT_UP:
         shard.flush()
     with seat.line() as line:
-        ask(line, "hand_over")
+        wanted = bool(ask(line, "hand_over"))
         journal.replay(carry_out)
         shard.sync()
         _take_over(line, copy, seat)
     journal.close()
     journal_of(copy).unlink()
-    _answer_with(shard, copy, seat, owner)
+    _answer_with(shard, copy, seat, owner, wanted=wanted)
 
 
 def _take_over(line: Connection, copy: Path, seat: Seat) -> None:
@@ -79,8 +79,8 @@ def _take_over(line: Connection, copy: Path, seat: Seat) -> None:
             raise  # it has died of something else, and its shard counts
 
 
-def _answer_with(shard: Shard, path: Path, seat: Seat, owner: Connection) -> None:
-    desk = Desk(shard, path, seat.authkey)
+def _answer_with(shard: Shard, path: Path, seat: Seat, owner: Connection, *, wanted: bool = False) -> None:
+    desk = Desk(shard, path, seat.authkey, wanted=wanted)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:

@@ -29,7 +29,7 @@ from tests.benchmarks.crowd import TENANT, Crowd, Labelled, Seen, make_crowd
 WATCHES, BATCH, ROUNDS = 10_000, 64, 9
 CALIBRATED_ON = 4_000
 """Points of the index whose calibration is used."""
-MIN_CONFIDENCE = 0.8
+MIN_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,14 @@ def test_a_copy_cannot_take_over_before_the_shard_has_stopped(engine: Engine) ->
     assert current(engine.folder).name == "shard"
 
 
+def test_a_wish_to_be_optimised_that_came_after_the_copy_is_handed_over(engine: Engine) -> None:
+    client = opened(engine)
+    with connect(engine.address, engine.authkey, 5) as line:
+        ask(line, "copy", str(engine.folder / "shard-1"))
+        client.optimise()
+        assert ask(line, "hand_over") is True
+
+
 def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
     client = opened(engine)
     with connect(engine.address, engine.authkey, 5) as line:
