@@ -1,6 +1,7 @@
 """When the embedded index is optimised: by size while it grows, and earlier when it is idle."""
 
 from dataclasses import dataclass
+from math import inf
 
 from infra.qdrant.plan import IndexStatus
 
@@ -12,8 +13,8 @@ FEWEST, MOST = 10_000, 50_000
 ENGINE_KB = 10_000
 """With fewer kilobytes of vectors outside the graph the engine's optimiser does nothing (`indexing_threshold`)."""
 IDLE_SECONDS = 10.0
-AGAIN_SECONDS = 300.0
-"""After an attempt that failed."""
+AGAIN_SECONDS, ASKED_AGAIN_SECONDS = 300.0, 5.0
+"""After an attempt that failed: by itself, and when somebody asks."""
 
 
 @dataclass
@@ -23,7 +24,8 @@ class Upkeep:
     seen: IndexStatus | None = None
     changed: float = 0.0
     """When the index was last seen to change."""
-    not_before: float = 0.0
+    failed_at: float = -inf
+    """When an attempt has failed last."""
     in_vain: int = -1
     """So many points were outside the graph when the engine found nothing to do."""
 
@@ -32,18 +34,19 @@ class Upkeep:
         if self.seen is None or (self.seen.live, self.seen.unindexed) != (status.live, status.unindexed):
             self.changed = now
         self.seen = status
-        if status.optimising or now < self.not_before:
+        rested = now - self.failed_at
+        if status.optimising or rested < ASKED_AGAIN_SECONDS:
             return False
         if status.wanted:
             return True
-        if status.unindexed == self.in_vain:
+        if rested < AGAIN_SECONDS or status.unindexed == self.in_vain:
             return False
         idle = now - self.changed >= IDLE_SECONDS
         return status.unindexed >= (_least(status.size) if idle else _enough(status.live))
 
     def failed(self, now: float) -> None:
         """Optimising has failed: leave it for a while."""
-        self.not_before = now + AGAIN_SECONDS
+        self.failed_at = now
 
     def was_in_vain(self) -> None:
         """The engine has found nothing to do."""

@@ -40,7 +40,7 @@ from tests.end_to_end.system import System
 
 SEED = 7
 SEARCH_RATE, ITEM_RATE = 5.0, 20.0
-"""A second, as the promises name them."""
+"""A second, as the promises name them; a machine that looks at fewer pictures a second can be asked for fewer items."""
 LAST = 0.1
 """Share of the points that is written when the rest is in the graph, and that a new graph is then built for."""
 PATIENCE_SECONDS = 60.0
@@ -53,6 +53,7 @@ class Sizes:
     points: int
     queries: int
     seconds: float
+    item_rate: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Measured:
     searches: Searches
     indexed: Fresh
     removed: Fresh
+    item_rate: float
 
     @property
     def complete(self) -> bool:
@@ -85,8 +87,8 @@ class Measured:
         yield f"search over Kafka, {SEARCH_RATE:g} a second", "", _both(self.searches.whole)
         yield "   decoding and encoding", "", _both(self.searches.looked)
         yield "   beyond", "", _both(self.searches.beyond)
-        yield f"event to searchable, {ITEM_RATE:g} a second", "", _both(self.indexed.times)
-        yield f"delete to invisible, {ITEM_RATE:g} a second", "", _both(self.removed.times)
+        yield f"event to searchable, {self.item_rate:g} a second", "", _both(self.indexed.times)
+        yield f"delete to invisible, {self.item_rate:g} a second", "", _both(self.removed.times)
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,10 @@ def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progre
     pictures, kafka = [picture for picture, _ in labelled], kafka_of(system)
     progress.add_task("searching over Kafka", total=None)
     searches = search_steadily(kafka, pictures, TENANT, SEARCH_RATE, round(SEARCH_RATE * sizes.seconds))
-    indexed, removed = put_steadily(kafka, pictures, TENANT, ITEM_RATE, round(ITEM_RATE * sizes.seconds))
-    return Measured(filled, unindexed, stalls, calls, searches, indexed, removed)
+    indexed, removed = put_steadily(
+        kafka, pictures, TENANT, sizes.item_rate, round(sizes.item_rate * sizes.seconds)
+    )
+    return Measured(filled, unindexed, stalls, calls, searches, indexed, removed, sizes.item_rate)
 
 
 def fill(bench: Bench, progress: Progress) -> float:
@@ -192,6 +196,7 @@ def main(
     points: Annotated[int, typer.Option(help="Points to make of them", min=100)] = 100_000,
     queries: Annotated[int, typer.Option(help="Index calls for each filter", min=1)] = 300,
     seconds: Annotated[float, typer.Option(help="How long to search, to index and to delete", min=1)] = 60,
+    item_rate: Annotated[float, typer.Option(help="Items a second", min=0.1)] = ITEM_RATE,
     encoder: Annotated[str, typer.Option(help="As LOOKSTREAM_ENCODER")] = "best",
     cache: Annotated[Path, typer.Option(help="Where looks are kept")] = Path(".lookstream/looks"),
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
@@ -209,7 +214,7 @@ def main(
             seen = look_at(labelled, eyes, cache, progress)
             watching = measure_watching(seen, labelled, eyes, folder / "watched", points)
         with running_system(folder / "system", encoder) as system:
-            measured = measure(system, seen, labelled, Sizes(points, queries, seconds), progress)
+            measured = measure(system, seen, labelled, Sizes(points, queries, seconds, item_rate), progress)
     report = Report(len(seen.looks), points, seen.fingerprint, measured, watching, load)
     report.show(Console())
     if path:

@@ -5,6 +5,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 PICTURE = b"\x89PNG\r\n\x1a\n of a healthy host"
 DRIP_SECONDS = 0.05
@@ -82,9 +84,29 @@ HOSTILE: dict[str, Behaviour] = {
 
 @contextmanager
 def hosting() -> Iterator[int]:
+    """All of them in a process of their own: they do not share an interpreter with those whom they attack."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_host, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield int(ours.recv())
+    finally:
+        process.kill()
+        process.join()
+
+
+def _host(line: "Connection[object, object]") -> None:
+    """Tell the port, and host until killed."""
+    with _listening() as port:
+        line.send(port)
+        threading.Event().wait()
+
+
+@contextmanager
+def _listening() -> Iterator[int]:
     """All of them on one port of loopback: the Host header says which is meant, a TLS hello means the handshake."""
     over = threading.Event()
-    attending: list[threading.Thread] = []
 
     def attend(caller: socket.socket) -> None:
         with caller, suppress(OSError, StopIteration):
@@ -99,16 +121,7 @@ def hosting() -> Iterator[int]:
             with suppress(OSError):
                 while True:
                     caller, _ = listener.accept()
-                    attending.append(threading.Thread(target=attend, args=(caller,)))
-                    attending[-1].start()
+                    threading.Thread(target=attend, args=(caller,), daemon=True).start()
 
-        accepting = threading.Thread(target=accept)
-        accepting.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            over.set()
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join()
-            for thread in attending:
-                thread.join()
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]

@@ -4,23 +4,29 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from infra.kafka import EventSink, TopicReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event, from_bytes
+from schemas.items import InlineImage
 from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.chaos.asking import ask_all, picture_request, searchable, start_query
+from tests.chaos.asking import ask_all, searchable, start_query
 from tests.chaos.parts import LOOKSTREAM, Process, World
 from tests.chaos.scenario import Report, Scenario, Size
 
 TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000
 MOST_GROWTH_MB = 100
-TRIAL = 300
+TRIAL = 200
 """Searches by which the capacity is measured."""
+SIDE, PICTURES = 2_400, 8
+"""Pixels of each picture, as many as phones take: of small ones the local broker would be the limit."""
 SETTLED_SECONDS = 10.0
 """Memory is measured from here on: the first searches fill caches and queues."""
 
@@ -56,13 +62,32 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     return report
 
 
+def large_pictures() -> list[bytes]:
+    """Discs on white, as PNG of a few kB that take a core 50 ms or more to decode."""
+    pictures = []
+    for number in range(PICTURES):
+        image = Image.new("RGB", (SIDE, SIDE), "white")
+        ImageDraw.Draw(image).ellipse((400, 400, 2_000, 2_000), (30 * number, 200 - 20 * number, 90))
+        out = BytesIO()
+        image.save(out, "PNG", compress_level=9)
+        pictures.append(out.getvalue())
+    return pictures
+
+
+def large_request(name: str, picture: bytes, deadline_ms: int) -> SearchRequest:
+    """A search by a large picture."""
+    image = InlineImage(data=picture)
+    return SearchRequest(request_id=name, image=image, deadline_ms=deadline_ms, strict=False, top_k=3)
+
+
 def _share(ages: Sequence[float], capacity: float, size: Size) -> float:
     return round(len(ages) / (capacity * SECONDS * size.share), 2)
 
 
 def _capacity(world: World) -> float:
     """Searches a second when there are always some waiting."""
-    requests = [picture_request(f"trial{n}", n, 60_000) for n in range(TRIAL)]
+    pictures = large_pictures()
+    requests = [large_request(f"trial{n}", pictures[n % PICTURES], 60_000) for n in range(TRIAL)]
     with closing(TopicReader(world.kafka, SEARCH_RESULTS)) as reader:
         ask_all(world.kafka, requests)
         started, seen = time.monotonic(), 0
@@ -74,12 +99,13 @@ def _capacity(world: World) -> float:
 def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[dict[str, float], float]:
     """Ask at a steady rate; when each request left, and by how many MB the worker grew."""
     sent: dict[str, float] = {}
+    pictures = large_pictures()
     started, first = time.monotonic(), 0.0
     with closing(EventSink(kafka)) as sink:
         while (passed := time.monotonic() - started) < seconds:
             while len(sent) < rate * passed:
                 name = f"q{len(sent)}"
-                request = picture_request(name, len(sent), DEADLINE_MS)
+                request = large_request(name, pictures[len(sent) % PICTURES], DEADLINE_MS)
                 sink.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}))
                 sent[name] = time.time()
             if not first and passed > min(SETTLED_SECONDS, seconds / 3):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra.qdrant.plan import IndexStatus
-from infra.qdrant.upkeep import AGAIN_SECONDS, FEWEST, IDLE_SECONDS, MOST, Upkeep
+from infra.qdrant.upkeep import AGAIN_SECONDS, ASKED_AGAIN_SECONDS, FEWEST, IDLE_SECONDS, MOST, Upkeep
 
 STATUS = IndexStatus("encoder", size=384, live=20_000, unindexed=0, segments=2)
 ENGINE_NEEDS = 6_667
@@ -54,6 +54,13 @@ def test_after_a_failure_it_is_left_for_a_while() -> None:
     upkeep.failed(0.0)
     assert not upkeep.is_due(full, AGAIN_SECONDS - 1)
     assert upkeep.is_due(full, AGAIN_SECONDS)
+
+
+def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
+    upkeep, asked = Upkeep(), replace(STATUS, wanted=True)
+    upkeep.failed(0.0)
+    assert not upkeep.is_due(asked, ASKED_AGAIN_SECONDS - 1)
+    assert upkeep.is_due(asked, ASKED_AGAIN_SECONDS)
 
 
 def test_what_the_engine_does_not_optimise_is_not_tried_again_before_there_is_more() -> None:
