@@ -40,7 +40,7 @@ from tests.end_to_end.system import System
 
 SEED = 7
 SEARCH_RATE, ITEM_RATE = 5.0, 20.0
-"""A second, as the promises name them; a machine that looks at fewer pictures a second can be asked for fewer items."""
+"""A second, as the promises name them; --item-rate is for machines that look at fewer pictures a second."""
 LAST = 0.1
 """Share of the points that is written when the rest is in the graph, and that a new graph is then built for."""
 PATIENCE_SECONDS = 60.0
