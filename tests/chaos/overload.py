@@ -25,8 +25,8 @@ TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000
 MOST_GROWTH_MB = 100
 TRIAL = 200
 """Searches by which the capacity is measured."""
-SIDE, PICTURES = 2_400, 8
-"""Pixels of each picture, as many as phones take: of small ones the local broker would be the limit."""
+SIDE, PICTURES = 1_000, 8
+"""Pixels of each picture, as many as web shops show: of tiny ones the local broker would be the limit."""
 SETTLED_SECONDS = 10.0
 """Memory is measured from here on: the first searches fill caches and queues."""
 
@@ -63,11 +63,13 @@ def _run(folder: Path, size: Size, program: str) -> Report:
 
 
 def large_pictures() -> list[bytes]:
-    """Discs on white, as PNG of a few kB that take a core 50 ms or more to decode."""
+    """Discs on white, as PNG of a few kB."""
     pictures = []
     for number in range(PICTURES):
         image = Image.new("RGB", (SIDE, SIDE), "white")
-        ImageDraw.Draw(image).ellipse((400, 400, 2_000, 2_000), (30 * number, 200 - 20 * number, 90))
+        ImageDraw.Draw(image).ellipse(
+            (SIDE / 6, SIDE / 6, SIDE * 5 / 6, SIDE * 5 / 6), (30 * number, 200 - 20 * number, 90)
+        )
         out = BytesIO()
         image.save(out, "PNG", compress_level=9)
         pictures.append(out.getvalue())
