@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/lookstream demo
+	$(BIN)/lookstream demo $(DEMO)
 
 up: $(READY)
 	$(BIN)/lookstream up

@@ -102,7 +102,15 @@ def test_every_command_for_ones_own_pictures_runs_as_written(system: System, fol
 def test_make_demo_ends_well_and_leaves_its_pictures_and_figures(tmp_path: Path) -> None:
     environment = make_environment(tmp_path / "data", {"LOOKSTREAM_ENCODER": "fast"})
     # The recipe as it stands, in a folder of its own, on the environment that runs this test.
-    words = ["make", "--file", str(ROOT / "Makefile"), "READY=", f"BIN={BIN}", "demo"]
+    words = [
+        "make",
+        "--file",
+        str(ROOT / "Makefile"),
+        "READY=",
+        f"BIN={BIN}",
+        "demo",
+        "DEMO=--products 96 --queries 30",
+    ]
     done = subprocess.run(
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
     )

@@ -67,7 +67,7 @@ def succeed(seat: Seat, copy: Path, owner: Connection) -> None:
         shard.sync()
         _take_over(line, copy, seat)
     journal.close()
-    journal_of(copy).unlink()
+    journal_of(copy).unlink(missing_ok=True)  # the owner tidies up in the same moment
     _answer_with(shard, copy, seat, owner, wanted=wanted)
 
 
