@@ -14,7 +14,6 @@ from consumers.answered import Answered, for_whom
 from consumers.answers import Answers
 from consumers.attempts import Attempts
 from consumers.confidence import SOON, WHENEVER
-from consumers.curves import Parts
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness, note_progress
@@ -156,9 +155,7 @@ def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchF
 
 
 def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
-    encoder = shop.eyes.encoder
-    parts = Parts(encoder.object_size, encoder.style_size)
-    watchlist = Watchlist(shop.encoder, look_size(encoder), parts)
+    watchlist = Watchlist(shop.encoder, look_size(shop.eyes.encoder), shop.parts)
     forgets = not shop.settings.kafka.bootstrap
     kept = KeptWatches(shop.settings.data / FILE) if forgets else None
     return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))

@@ -44,6 +44,11 @@ class Shop:
         """The fingerprint of the encoder."""
         return self.eyes.encoder.fingerprint
 
+    @property
+    def parts(self) -> Parts:
+        """How long the parts of its looks are."""
+        return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
+
 
 def open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
     """All that a worker of this kind needs, closed with the stack."""
@@ -58,9 +63,7 @@ def open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
 
 def confidence_of(shop: Shop, at_once: int) -> Confidence:
     """Confidence in what is found in its index."""
-    encoder = shop.eyes.encoder
-    parts = Parts(encoder.object_size, encoder.style_size)
-    return Confidence(shop.index, shop.eyes.look_at, parts, at_once=at_once)
+    return Confidence(shop.index, shop.eyes.look_at, shop.parts, at_once=at_once)
 
 
 def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:

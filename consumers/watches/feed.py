@@ -1,6 +1,7 @@
 """The feed of standing searches: the whole topic when a worker starts, and what comes later before each batch."""
 
 import threading
+from collections.abc import Collection
 
 import structlog
 
@@ -28,9 +29,12 @@ class WatchFeed:
         self._lock = threading.Lock()
         # The reader first: what comes while the rest is read is read again by it.
         self._reader = TopicReader(kafka.model_copy(update={"fetch_wait_ms": FETCH_WAIT_MS}), SEARCH_WATCHES)
-        read = [self._put(record) for record in read_to_end(kafka, [SEARCH_WATCHES])]
-        if kept is not None and not read:
-            self._bring_back(kept, sink)
+        told = set()
+        for record in read_to_end(kafka, [SEARCH_WATCHES]):
+            self._put(record)
+            told.add(_key(record))
+        if kept is not None:
+            self._bring_back(kept, told, sink)
         structlog.get_logger().info("standing searches", count=len(self._values))
 
     def rows(self, tenant: str) -> Rows | None:
@@ -60,7 +64,7 @@ class WatchFeed:
 
     def _put(self, record: Record) -> bool:
         """Take a record; whether it changes anything."""
-        key = (record.key or b"").decode("utf-8", "replace")
+        key = _key(record)
         if self._values.get(key) == record.value:
             return False
         if record.value is None:
@@ -70,10 +74,16 @@ class WatchFeed:
         self._watchlist.put(key, record.value)
         return True
 
-    def _bring_back(self, kept: KeptWatches, sink: Sink) -> None:
-        """The local broker has forgotten them: send them again."""
+    def _bring_back(self, kept: KeptWatches, told: Collection[str], sink: Sink) -> None:
+        """Send those again that the local broker has forgotten; of `told` its topic knows, if only their end."""
         for key, value in kept.read().items():
-            sink.send_raw(SEARCH_WATCHES, key.encode(), value, {})
-            self._values[key] = value
-            self._watchlist.put(key, value)
+            if key not in told:
+                sink.send_raw(SEARCH_WATCHES, key.encode(), value, {})
+                self._values[key] = value
+                self._watchlist.put(key, value)
         sink.flush()
+        kept.write(self._values)
+
+
+def _key(record: Record) -> str:
+    return (record.key or b"").decode("utf-8", "replace")

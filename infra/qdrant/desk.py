@@ -97,10 +97,7 @@ class Desk:
             case "forget_copy":
                 self._forget_copy()
             case "hand_over":
-                held.enter_context(
-                    self._writes()
-                )  # nobody else is answered from now on, unless this client hangs up
-                return self._wanted
+                return self._hand_over(held)
             case "take_over":
                 self._take_over(Path(str(arguments[0])))
             case "optimise":
@@ -168,6 +165,11 @@ class Desk:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+    def _hand_over(self, held: ExitStack) -> bool:
+        """Answers nobody else from now on, unless this client hangs up; whether optimising is wanted again."""
+        held.enter_context(self._writes())
+        return self._wanted
 
     def _take_over(self, copy: Path) -> None:
         """Ends this process for good."""

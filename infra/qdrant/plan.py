@@ -30,7 +30,7 @@ OVERSAMPLING = 2.0
 RARE, RARE_LINKED = 0.4, 0.02
 """With a smaller share of the points passing the filters, by the engine's own estimate, the graph search looks at
 the neighbours of neighbours too (ACORN, arXiv 2403.04871). Without that a price that 9 % have finds 8 % of the true
-hits, of 100,000; keywords, which have links of their own in the graph, find them all in a third of the time."""
+hits, of 100,000; keywords, which have links of their own in the graph, find as many in a third of the time."""
 
 MOST_VALUES = 1_000
 """Values of a field that are counted: the most frequent ones."""

@@ -38,7 +38,7 @@ SETS = {
     "grocery photos": ("grocery", "labels.csv", "label"),
     "clothing": ("clothing", "labels.csv", "label"),
 }
-"""Folder, table and column of labels: tiny studio pictures, studio pictures of 400 pixels or more, and photos."""
+"""Folder, table and column of labels: tiny studio pictures, studio pictures of about 200 pixels, and photos."""
 MOST_OF_A_SET, QUERIES = 15_000, 100
 SHOWN, SIDE = 60, 110
 """Pairs on the sheet, and how large each picture is there, in pixels."""

@@ -79,6 +79,20 @@ def test_an_empty_topic_is_filled_from_the_file(kafka: Kafka, tmp_path: Path) ->
     assert [record.key for record in read_to_end(kafka, [SEARCH_WATCHES])] == [b"t:a"]
 
 
+def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kept(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    from schemas.envelope import to_bytes
+
+    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept.write({f"t:{name}": to_bytes(watch(name)) for name in ("forgotten", "ended")})
+    send(kafka, "new")
+    end(kafka, "ended")
+    with closing(open_feed(kafka, kept)) as feed:
+        assert ids(feed) == {"forgotten", "new"}
+        assert sorted(kept.read()) == ["t:forgotten", "t:new"]
+
+
 def test_a_line_that_is_no_watch_is_named(tmp_path: Path) -> None:
     (tmp_path / "watches.jsonl").write_text('["t:a", "{}"]\n17\n')
     with pytest.raises(BadInput, match="line 2 of"):
