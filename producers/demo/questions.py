@@ -22,7 +22,7 @@ from schemas.searches import SearchRequest
 Ask = Callable[[SearchRequest], SearchResult]
 
 PATIENCE_MS = 20_000
-CALIBRATED_SECONDS = 60.0
+CALIBRATED_SECONDS = 180.0
 """The first query worker of an index looks at some 200 pictures when it has time."""
 OTHER_COLOUR = "green"
 """Far from the red of the first product, and a shade of it is still called green."""
