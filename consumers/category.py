@@ -81,7 +81,10 @@ class Categories:
         weigh = self._confidence.parts.weigh
         plans = [voters_for(weigh(item.look, WEIGHTS), item.tenant, (item.item_id,)) for item in items]
         found = self._index.search(plans) if plans else []
-        return [self._winner(item, hits) for item, hits in zip(items, found, strict=True)]
+        winners = [self._winner(item, hits) for item, hits in zip(items, found, strict=True)]
+        if plans:
+            self._confidence.keep_up()
+        return winners
 
     def _winner(self, item: Unnamed, hits: Sequence[Found]) -> Likely | None:
         ranked = vote(hits)

@@ -25,7 +25,8 @@ PICTURES = 4
 FRESH_SECONDS, MISSING_SECONDS = 10.0, 1.0
 """How long a calibration is believed to be the newest, and a missing one to be missing: others measure too."""
 SOON, WHENEVER = 500, sys.maxsize
-"""Points up to which a tenant is measured while whoever asks waits: a search does not wait long, an item may."""
+"""Points up to which a tenant is first measured while whoever asks waits: a search does not wait long, an item may.
+Above SOON nobody waits when it is measured again: among many points that takes seconds, in which items wait."""
 SMALL, DOUBLED, GROWN = 1_000, 2.0, 1.25
 """A calibration is measured again when the points have doubled or halved; above SMALL, at GROWN."""
 MOST_KEPT = 1_000
@@ -42,6 +43,7 @@ class _Held:
 
     calibration: Calibration | None
     read_at: float
+    is_outgrown: bool = False
     curves: dict[tuple[Weights, bool], Curve] = field(default_factory=dict)
 
     @property
@@ -49,6 +51,11 @@ class _Held:
         """Whether it need not be looked up again yet."""
         believed = MISSING_SECONDS if self.calibration is None else FRESH_SECONDS
         return time.monotonic() - self.read_at < believed
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a worker with time should look whether it must be measured."""
+        return self.calibration is None or self.is_outgrown or not self.is_fresh
 
 
 class Confidence:
@@ -101,13 +108,20 @@ class Confidence:
             self._work = None
             self._log.debug("cannot measure", why=str(away))
 
+    def keep_up(self) -> None:
+        """One small step between two batches, for workers that are never idle; null pictures are left to others."""
+        if self._known_nulls() is not None:
+            self.idle()
+
     def _newest(self, tenant: str) -> _Held:
         held = self._held.get(tenant)
         if held is not None and held.is_fresh:
             return held
         held = self._read(tenant)
         points = self._index.count(tenant)
-        if points <= self._at_once and _outgrown(held.calibration, points) and self._known_nulls() is not None:
+        held.is_outgrown = _outgrown(held.calibration, points)
+        at_once = self._at_once if held.calibration is None else min(self._at_once, SOON)
+        if held.is_outgrown and points <= at_once and self._known_nulls() is not None:
             self.calibrate(tenant)
         return self._held[tenant]
 
@@ -120,8 +134,8 @@ class Confidence:
 
     def _all_work(self) -> Steps:
         yield from self._look_at_nulls()
-        missing_or_old = [name for name, held in self._held.items() if not (held.calibration and held.is_fresh)]
-        for tenant in missing_or_old:
+        due = [name for name, held in self._held.items() if held.is_due]
+        for tenant in due:
             held = self._read(tenant)
             if _outgrown(held.calibration, self._index.count(tenant)):
                 yield from self._calibrate(tenant)

@@ -11,7 +11,7 @@ from infra.running import index_key
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of
-from tests.chaos.parts import Process, wait_for
+from tests.chaos.parts import Process, wait_for, wait_until_free
 from tests.chaos.scenario import Report, Scenario, Size
 
 DISK = 640 * MEGABYTE
@@ -36,6 +36,7 @@ class Engine:
     def start(self) -> None:
         """Start its process, and make or load the index."""
         words = [str(self.disk.folder), str(self._port), str(self._min_free)]
+        wait_until_free((LOOPBACK, self._port))
         self.process = Process("tests.chaos.engine_server", words, {}, self._log)
         wait_for(lambda: accepts((LOOPBACK, self._port)), "the engine", self.process)
         self.index.open(FINGERPRINT, SIZE)

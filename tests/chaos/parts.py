@@ -129,6 +129,7 @@ class World:
 
     def start_engine(self) -> None:
         """Start the process that owns the index, again if it was killed."""
+        wait_until_free((LOOPBACK, self._engine_port))
         self.engine = self.start("engine", LOOKSTREAM, "embedded-index", "--port", str(self._engine_port))
         wait_for(lambda: accepts((LOOPBACK, self._engine_port)), "the embedded index", self.engine)
 
@@ -179,6 +180,11 @@ def wait_for(
             how = f"it ended with exit code {child.code}" if child and ended else f"not in {seconds:.0f} s"
             raise TimeoutError(f"waited for {what}: {how}\n{words}")
         time.sleep(0.02)
+
+
+def wait_until_free(address: tuple[str, int]) -> None:
+    """Wait until nobody listens there: the children of a process that was killed outlive it for a moment."""
+    wait_for(lambda: not accepts(address), f"{address} to be free")
 
 
 def _environment(data: Path, kafka: Kafka, settings: Mapping[str, str]) -> dict[str, str]:

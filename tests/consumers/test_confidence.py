@@ -96,6 +96,24 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
 
+def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
+    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.confidence.SOON", 10)
+    indexer.handle(items(0, 24))
+    confidence.calibrate("default")
+    indexer.handle(items(24, 24))
+    worker = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
+    assert worker.curve("default", SIMILAR).cuts
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
+    turns = 0
+    while index.notes(["confidence:default"])["confidence:default"]["points"] == 24:
+        worker.keep_up()
+        turns += 1
+        assert turns < MANY_TURNS
+    assert turns > 1, "in small steps"
+
+
 def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: Eyes, confidence: Confidence) -> None:
     away = Confidence(EmbeddedIndex(("127.0.0.1", 9), b"key"), eyes.look_at, confidence.parts)
     away.idle()
