@@ -7,7 +7,6 @@ unless the successor has died before `take_over`.
 """
 
 import os
-import shutil
 import socket
 import threading
 import time
@@ -20,7 +19,7 @@ from multiprocessing.connection import Connection, answer_challenge, deliver_cha
 from pathlib import Path
 
 from infra.qdrant.embedded import EXPECTED, METHODS, Request
-from infra.qdrant.folder import journal_of, make_current
+from infra.qdrant.folder import journal_of, make_current, mirror
 from infra.qdrant.journal import Journal
 from infra.qdrant.plan import IndexStatus
 from infra.qdrant.shard import Shard
@@ -34,8 +33,6 @@ REST_SECONDS = 2.0
 """Nobody has asked for so long: then is the time to flush, which nothing else can be done beside."""
 MOST_LOG = 256 << 20
 """Bytes of log after which it is flushed whoever asks: loading replays the log, 10,000 points a second."""
-AHEAD = shutil.ignore_patterns("tmp-open-*")
-"""Parts of the log that the engine makes ahead of time, empty yet, and renames at any moment."""
 HANDED_OVER = 7
 """Exit code of a process whose successor goes on."""
 
@@ -151,10 +148,14 @@ class Desk:
         return replace(status, optimising=self._journal is not None, wanted=self._wanted)
 
     def _copy(self, copy: Path) -> None:
-        """Copies the shard while writes wait and searches go on; from then on writes are noted for the copy."""
+        """Copies the shard while searches go on; from then on writes are noted for the copy.
+
+        Writes wait for the second look alone, at what the first has copied already.
+        """
+        mirror(self._path, copy)
         with self._writing:
             self._forget()
-            shutil.copytree(self._path, copy, ignore=AHEAD)
+            mirror(self._path, copy)
             self._journal, self._wanted = Journal(journal_of(copy)), False
 
     def _forget_copy(self) -> None:

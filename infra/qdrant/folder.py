@@ -6,10 +6,15 @@ is replaced in one step: a kill at any moment leaves one whole shard that holds 
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 FIRST = "shard"
 POINTER = "current"
+AHEAD = "tmp-open-"
+"""So begin parts of the log that the engine makes ahead of time, empty yet, and renames at any moment."""
+AT_ONCE = 1 << 20
+"""Bytes that are compared at a time: two such pieces stay in a core's cache."""
 
 
 def current(folder: Path) -> Path:
@@ -44,6 +49,40 @@ def sweep(folder: Path) -> None:
     for path in folder.glob(f"{FIRST}*"):
         if path != current(folder):
             remove(path)
+
+
+def mirror(source: Path, target: Path) -> None:
+    """Make a folder what another one is; of files that are there already only what differs is written.
+
+    What changes meanwhile may be copied half. So a first call copies nearly all while the source is written to, and
+    a second one, while it is not, only compares. Files that vanish are left out.
+    """
+    target.mkdir(exist_ok=True)
+    entries = {entry.name: entry for entry in os.scandir(source) if not entry.name.startswith(AHEAD)}
+    for path in target.iterdir():
+        if path.name not in entries:
+            remove(path)
+    for name, entry in entries.items():
+        with suppress(FileNotFoundError):
+            if entry.is_dir():
+                mirror(source / name, target / name)
+            elif (target / name).exists():
+                _mend(source / name, target / name)
+            else:
+                shutil.copyfile(source / name, target / name)
+
+
+def _mend(source: Path, target: Path) -> None:
+    """Write what differs, piece by piece."""
+    ours, theirs, at = bytearray(AT_ONCE), bytearray(AT_ONCE), 0
+    with source.open("rb", buffering=0) as new, target.open("r+b", buffering=0) as old:
+        while count := new.readinto(ours):
+            old.seek(at)
+            if old.readinto(theirs) != count or ours != theirs:  # behind `count` lies what came before, in both
+                os.pwrite(old.fileno(), memoryview(ours)[:count], at)
+            at += count
+        if old.seek(0, os.SEEK_END) > at:
+            old.truncate(at)
 
 
 def remove(path: Path) -> None:
