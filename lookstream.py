@@ -9,6 +9,7 @@ import consumers.fitting.commands
 import infra.commands
 import producers.commands
 import producers.demo.commands
+import producers.gateway.commands
 import producers.watches.commands
 import schemas.commands
 
@@ -23,6 +24,7 @@ for folder in (
     infra,
     producers,
     producers.demo,
+    producers.gateway,
     producers.watches,
     consumers,
     consumers.dead_letters,

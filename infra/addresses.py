@@ -46,6 +46,14 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not any(parsed in network for network in NEVER)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a listener on this address, or on `localhost`, is reached from this machine alone."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_listed(host: str, hosts: Collection[str]) -> bool:
     """Whether `host` is in the list: by its whole name, or below an entry that starts with a dot."""
     entries = [entry.lower() for entry in hosts]

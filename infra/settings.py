@@ -126,6 +126,17 @@ class Worker(BaseModel):
     )
 
 
+class Gateway(BaseModel):
+    """Where the gateway listens, and how much it takes."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
+    port: int = Field(8400, ge=0, le=65_535, description="Port to listen on; 0: any free one")
+    token: SecretStr | None = Field(None, description="What clients must send as `Authorization: Bearer ...`")
+    per_minute: int = Field(600, ge=1, description="Searches and item events that one address may send a minute")
+    max_bytes: int = Field(10_000_000, ge=1_000, description="Largest request body, in bytes")
+    in_flight: int = Field(64, ge=1, le=10_000, description="Searches awaited at a time; more are told 503")
+
+
 class Logs(BaseModel):
     """What is logged, and how."""
 
@@ -156,6 +167,7 @@ class Settings(BaseSettings):
     images: Images = Field(default_factory=Images)
     torch: Torch = Field(default_factory=Torch)
     worker: Worker = Field(default_factory=Worker)
+    gateway: Gateway = Field(default_factory=Gateway)
     logs: Logs = Field(default_factory=Logs)
 
 

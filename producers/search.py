@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -74,7 +74,8 @@ class SearchClient:
     def send(self, requests: Sequence[SearchRequest | FacetsRequest]) -> None:
         """Queue requests, each to be waited for; the first wait sees to it that they all have left."""
         for request in requests:
-            self._sink.send(SEARCH_REQUESTS, request.request_id, self._event(request))
+            event = request_event(request, self._reply_to, self._reader.partition)
+            self._sink.send(SEARCH_REQUESTS, request.request_id, event)
             self._until[request.request_id] = time.monotonic() + request.deadline_ms / 1000 + self._grace_s
 
     def wait(self, request_id: str) -> SearchResult:
@@ -93,7 +94,7 @@ class SearchClient:
         try:
             while request_id not in self._answers:
                 if time.monotonic() >= until:
-                    raise NoAnswer(_no_answer(request_id, self._grace_s))
+                    raise NoAnswer(no_answer(request_id, self._grace_s))
                 self._take(self._reader.poll(POLL_SECONDS))
             return self._answers.pop(request_id)
         finally:
@@ -112,24 +113,28 @@ class SearchClient:
     ) -> None:
         self.close()
 
-    def _event(self, request: SearchRequest | FacetsRequest) -> Event:
-        headers = {
-            CORRELATION_ID: request.request_id,
-            REPLY_TO: self._reply_to,
-            REPLY_PARTITION: str(self._reader.partition),
-        }
-        return Event(request, source="lookstream/search", extra=headers)
-
     def _take(self, record: Record | None) -> None:
-        """Keep a record that answers one of ours; the partition carries the answers of others too."""
-        if record is None or record.value is None:
-            return
-        request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")
-        if request_id not in self._until:
-            return
-        body = from_bytes(record.value)
-        if isinstance(body, SearchResult | FacetsResult):
-            self._answers[request_id] = body
+        """Keep a record that answers one of ours."""
+        answer = None if record is None else answer_in(record, self._until)
+        if answer is not None:
+            self._answers[answer.request_id] = answer
+
+
+def request_event(request: SearchRequest | FacetsRequest, reply_to: str, partition: int) -> Event:
+    """A request as it travels, with the place where its answer is waited for."""
+    headers = {CORRELATION_ID: request.request_id, REPLY_TO: reply_to, REPLY_PARTITION: str(partition)}
+    return Event(request, source="lookstream/search", extra=headers)
+
+
+def answer_in(record: Record, wanted: Container[str]) -> SearchResult | FacetsResult | None:
+    """The answer in a record, if it is one to a wanted request: a partition carries the answers of others too."""
+    if record.value is None:
+        return None
+    request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")
+    if request_id not in wanted:
+        return None
+    body = from_bytes(record.value)
+    return body if isinstance(body, SearchResult | FacetsResult) and body.request_id == request_id else None
 
 
 def positions(sink: EventSink) -> tuple[Position, ...]:
@@ -143,7 +148,7 @@ def positions(sink: EventSink) -> tuple[Position, ...]:
     )
 
 
-def _no_answer(request_id: str, grace_s: float) -> str:
+def no_answer(request_id: str, grace_s: float) -> str:
     return (
         f"no answer came to search {request_id} by its deadline and {grace_s:g} s of grace: "
         "see that a query worker runs (`lookstream up`), or give it longer with --deadline"

@@ -18,6 +18,7 @@ from infra.running import read_running
 from infra.settings import Settings, describe_settings
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
+from tests.end_to_end.gateway import gateway_beside
 from tests.end_to_end.system import System, make_environment
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +34,8 @@ def commands() -> list[str]:
     return [line for block in blocks("sh") for line in block.splitlines() if line and not line.startswith("#")]
 
 
-SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up"}
+SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up", "lookstream gateway"}
+GATEWAY = "http://127.0.0.1:8400"
 """Lines with a test of their own, or that the tests stand on."""
 
 
@@ -90,11 +92,12 @@ def system(folder: Path) -> Iterator[System]:
 
 def test_every_command_for_ones_own_pictures_runs_as_written(system: System, folder: Path) -> None:
     assert set(commands()) >= SETUP
-    for command in (line for line in commands() if line not in SETUP):
-        if command.startswith("lookstream search"):
-            system.wait_for(partial(all_indexed, system), "the items to be indexed")
-        done = run(["sh", "-c", command], folder, system.environment)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    with gateway_beside(system) as address:
+        for command in (line.replace(GATEWAY, address) for line in commands() if line not in SETUP):
+            if command.startswith("lookstream search"):
+                system.wait_for(partial(all_indexed, system), "the items to be indexed")
+            done = run(["sh", "-c", command], folder, system.environment)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
         assert (folder / written).exists(), written
 
@@ -152,7 +155,7 @@ def test_every_target_and_every_place_that_is_named_exists() -> None:
 
 
 def test_help_answers_without_the_heavy_libraries() -> None:
-    heavy = "torch|transformers|qdrant_client|qdrant_edge|confluent_kafka|PIL|numpy"
+    heavy = "torch|transformers|qdrant_client|qdrant_edge|confluent_kafka|PIL|numpy|fastapi|uvicorn"
     code = "import lookstream, sys; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not re.search(rf"^({heavy})$", done.stdout, re.MULTILINE)

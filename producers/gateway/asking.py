@@ -1,0 +1,90 @@
+"""Requests over Kafka from many tasks at once: one thread reads the answers, and each task awaits its own."""
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+import structlog
+
+from infra.kafka import SOON, EventSink, ReplyReader
+from infra.settings import Kafka
+from producers.search import GRACE_SECONDS, POLL_SECONDS, NoAnswer, answer_in, no_answer, request_event
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.failures import Failure, Unavailable
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+
+Answer = SearchResult | FacetsResult
+
+
+class Asking:
+    """Sends requests and awaits their answers, any number at a time; for the tasks of one event loop."""
+
+    def __init__(self, kafka: Kafka, reply_to: str = SEARCH_RESULTS, grace_s: float = GRACE_SECONDS) -> None:
+        # The reader first: its position must be known before the first request leaves.
+        self._reader = ReplyReader(kafka, reply_to)
+        self._sink = EventSink(kafka, SOON)
+        self._reply_to = reply_to
+        self._grace_s = grace_s
+        self._waiting: dict[str, Future[Answer]] = {}
+        self._closing = threading.Event()
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._read, name="answers", daemon=True)
+        self._thread.start()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answers are awaited."""
+        return len(self._waiting)
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """The answer to a search; raises NoAnswer when none comes by its deadline and the grace, or Unavailable."""
+        answer = await self._ask(request)
+        if not isinstance(answer, SearchResult):
+            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+        return answer
+
+    async def count(self, request: FacetsRequest) -> FacetsResult:
+        """The answer to a facets request; raises as `search` does."""
+        answer = await self._ask(request)
+        if not isinstance(answer, FacetsResult):
+            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+        return answer
+
+    def close(self) -> None:
+        """Let go of the broker; who still waits is answered nothing."""
+        self._closing.set()
+        self._thread.join()
+        self._reader.close()
+        self._sink.close()
+
+    async def _ask(self, request: SearchRequest | FacetsRequest) -> Answer:
+        answer: Future[Answer] = Future()
+        self._waiting[request.request_id] = answer
+        seconds = request.deadline_ms / 1000 + self._grace_s
+        try:
+            await asyncio.to_thread(self._send, request)
+            return await asyncio.wait_for(asyncio.wrap_future(answer), seconds)
+        except TimeoutError:
+            raise NoAnswer(no_answer(request.request_id, self._grace_s)) from None
+        finally:
+            self._waiting.pop(request.request_id, None)
+
+    def _send(self, request: SearchRequest | FacetsRequest) -> None:
+        event = request_event(request, self._reply_to, self._reader.partition)
+        self._sink.send(SEARCH_REQUESTS, request.request_id, event)
+        self._sink.flush()
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            try:
+                record = self._reader.poll(POLL_SECONDS)
+                answer = None if record is None else answer_in(record, self._waiting)
+            except (Unavailable, Failure) as error:
+                self._log.warning("no answers are read", why=str(error))
+                self._closing.wait(POLL_SECONDS)
+                continue
+            waiting = self._waiting.get(answer.request_id) if answer else None
+            if answer and waiting and waiting.set_running_or_notify_cancel():
+                waiting.set_result(answer)

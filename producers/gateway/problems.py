@@ -1,0 +1,81 @@
+"""What went wrong, as problem details (RFC 9457): a status, a title, and one sentence with the remedy."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from producers.search import NoAnswer
+from schemas.envelope import describe
+from schemas.failures import Rejected, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+TITLES: Mapping[int, str] = {
+    400: "The request makes no sense",
+    401: "A token is needed",
+    404: "There is no such thing here",
+    405: "That cannot be done here",
+    409: "That is being done already",
+    413: "The request is too large",
+    415: "That kind of content is not taken",
+    422: "The request makes no sense",
+    429: "Too many requests",
+    503: "Not available now",
+    504: "No answer came in time",
+}
+
+
+class Problem(Exception):
+    """A refusal with its HTTP status; the message is one sentence with the remedy."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def problem_response(problem: Problem, code: str | None = None) -> JSONResponse:
+    """The problem on the wire; `code` is a word for programs."""
+    title = TITLES.get(problem.status, "It did not work")
+    body = {"title": title, "status": problem.status, "detail": problem.message}
+    more = {} if code is None else {"code": code}
+    return JSONResponse(body | more, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def say_problems(app: FastAPI) -> None:
+    """Have every error answered as a problem; bugs of ours say nothing of themselves."""
+
+    @app.exception_handler(Problem)
+    async def refused(_request: Request, error: Problem) -> JSONResponse:
+        return problem_response(error)
+
+    @app.exception_handler(Rejected)
+    async def rejected(_request: Request, error: Rejected) -> JSONResponse:
+        return problem_response(Problem(422, error.message), error.code)
+
+    @app.exception_handler(ValidationError)
+    async def invalid(_request: Request, error: ValidationError) -> JSONResponse:
+        return problem_response(Problem(422, describe(error)), "request_invalid")
+
+    @app.exception_handler(RequestValidationError)
+    async def misspelt(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem_response(Problem(422, f"`{where}`: {first['msg']}"), "request_invalid")
+
+    @app.exception_handler(Unavailable)
+    async def away(_request: Request, error: Unavailable) -> JSONResponse:
+        status = 504 if isinstance(error, NoAnswer) else 503
+        return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
+
+    @app.exception_handler(HTTPException)
+    async def plain(_request: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(Problem(error.status_code, str(error.detail), error.headers))
+
+    @app.exception_handler(Exception)
+    async def bug(_request: Request, _error: Exception) -> JSONResponse:
+        return problem_response(Problem(500, "a mistake of ours: its trace is in the gateway's log"))

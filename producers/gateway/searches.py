@@ -1,0 +1,130 @@
+"""Searches over HTTP: ask and wait, or ask and come back."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.datastructures import UploadFile
+
+from producers.gateway.asked import Asked, Searches
+from producers.gateway.asking import Asking
+from producers.gateway.problems import Problem
+from producers.gateway.uploads import Uploads
+from schemas.envelope import to_bytes
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+
+HTTP_OF = {"ok": 200, "no_match": 200, "rejected": 422, "expired": 504, "unavailable": 503}
+"""The HTTP status for each status of a result. "No match" is an answer like any other."""
+SEARCH_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/SearchRequest"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["picture"],
+                "properties": {
+                    "picture": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP"},
+                    "request": {"type": "string", "description": "The rest of a SearchRequest, as JSON"},
+                },
+            }
+        },
+    },
+}
+Key = Annotated[str | None, Header(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="To ask twice safely: its id")]
+Prefer = Annotated[str | None, Header(description="respond-async: 202 at once, with the address of the result")]
+
+
+@dataclass(frozen=True)
+class SearchDoor:
+    """What searches need."""
+
+    asking: Asking
+    uploads: Uploads
+    searches: Searches
+    most: int
+    """Searches that are awaited at a time."""
+
+    async def begin(self, request: Request, key: str | None) -> tuple[str, Asked]:
+        """Ask what a request asks, once; its id, and the search. Raises Problem, Rejected, ValidationError."""
+        if self.asking.in_flight >= self.most:
+            raise Problem(503, f"{self.most} searches are on their way already: ask again", {"Retry-After": "1"})
+        fields = await self._fields(request)
+        if key is not None:
+            fields["request_id"] = key
+        fields.setdefault("request_id", str(uuid.uuid4()))
+        search = SearchRequest.model_validate_json(json.dumps(fields))
+        ask = partial(self.asking.search, search)
+        return search.request_id, self.searches.ask(search.request_id, to_bytes(search), ask)
+
+    async def _fields(self, request: Request) -> dict[str, Any]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            return _json(await request.body())
+        if kind != "multipart/form-data":
+            raise Problem(415, "send a search as application/json, or its picture as multipart/form-data")
+        async with request.form(max_files=1, max_fields=1) as form:
+            picture, rest = form.get("picture"), form.get("request", "{}")
+            if not isinstance(picture, UploadFile) or not isinstance(rest, str):
+                raise Problem(422, "`picture` is missing: send it as a file, and `request` as JSON text")
+            image = await self.uploads.picture(await picture.read())
+            return _json(rest.encode()) | {"image": image.model_dump(mode="json")}
+
+
+def search_routes(door: SearchDoor) -> APIRouter:
+    """The routes of searches and of facets."""
+    routes = APIRouter(prefix="/v1", tags=["searches"])
+
+    @routes.post("/search", response_model=SearchResult, openapi_extra={"requestBody": SEARCH_BODY})
+    async def search(
+        request: Request, idempotency_key: Key = None, prefer: Prefer = None, accept: Annotated[str, Header()] = ""
+    ) -> Response:
+        """Find items that look like a picture, or like an item that is indexed already."""
+        name, asked = await door.begin(request, idempotency_key)
+        if "respond-async" in (prefer or ""):
+            where = f"/v1/searches/{name}"
+            return JSONResponse({"request_id": name, "result": where}, 202, {"Location": where})
+        return await _answered(name, asked, accept)
+
+    @routes.get("/searches/{name}", response_model=SearchResult)
+    async def result(name: str, accept: Annotated[str, Header()] = "") -> Response:
+        """The result of a search that was asked here; waits for it, or tells it as a server-sent event."""
+        return await _answered(name, door.searches.find(name), accept)
+
+    @routes.post("/facets")
+    async def facets(request: Request) -> FacetsResult:
+        """Count the items of each category, colour, brand and source."""
+        fields = {"request_id": str(uuid.uuid4())} | _json(await request.body())
+        return await door.asking.count(FacetsRequest.model_validate_json(json.dumps(fields)))
+
+    return routes
+
+
+async def _answered(name: str, asked: Asked, accept: str) -> Response:
+    if "text/event-stream" in accept:
+        return StreamingResponse(_events(name, asked), media_type="text/event-stream")
+    result = await asked.answer
+    return Response(to_bytes(result), HTTP_OF[result.status], media_type="application/json")
+
+
+async def _events(name: str, asked: Asked) -> AsyncIterator[bytes]:
+    yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
+    result = await asked.answer
+    yield b"event: result\ndata: " + to_bytes(result) + b"\n\n"
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise Problem(400, f"the body is no JSON ({error}): send one object") from None
+    if not isinstance(found, dict):
+        raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
+    return found

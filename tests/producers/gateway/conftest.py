@@ -1,0 +1,58 @@
+"""A gateway that listens on loopback, over a real broker."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from infra.ports import LOOPBACK
+from infra.settings import Gateway, Kafka
+from producers.gateway.app import gateway_app
+from producers.gateway.asked import Searches
+from producers.gateway.asking import Asking
+from producers.gateway.searches import SearchDoor
+from producers.gateway.serving import server_of
+from producers.gateway.uploads import Uploads
+
+MakeClient = Callable[..., httpx.Client]
+SECONDS = 30
+
+
+@pytest.fixture
+def make_client(kafka: Kafka) -> Iterator[MakeClient]:
+    """Makes clients of gateways with settings of their own; `check` is the gateway's readiness check."""
+    with ExitStack() as stack:
+
+        def make(check: Callable[[], None] = lambda: None, **settings: object) -> httpx.Client:
+            gateway = Gateway.model_validate({"port": 0, **settings})
+            asking = stack.enter_context(closing(Asking(kafka)))
+            door = SearchDoor(asking, Uploads(), Searches(), gateway.in_flight)
+            address = stack.enter_context(_listening(server_of(gateway_app(gateway, door, check), gateway)))
+            return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> httpx.Client:
+    """A client of a gateway with the default settings."""
+    return make_client()
+
+
+@contextmanager
+def _listening(server: uvicorn.Server) -> Iterator[str]:
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        pause = threading.Event()
+        while not server.started:
+            assert thread.is_alive(), "the gateway ended at once"
+            pause.wait(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://{LOOPBACK}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
