@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
@@ -32,9 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: min(places.get(part, len(places)) for part in item.path.parts))
 
 
+@dataclass(frozen=True)
+class Broker:
+    """A local broker of a test's own."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+
 @pytest.fixture
-def kafka() -> Iterator[Kafka]:
-    """A broker of this test's own, with all topics; members join in half a second."""
+def broker() -> Iterator[Broker]:
+    """A broker of this test's own, without topics."""
     port = free_port(0)
     process = subprocess.Popen(broker_part(port).command)
     try:
@@ -42,12 +51,18 @@ def kafka() -> Iterator[Kafka]:
         while not accepts(("127.0.0.1", port)):
             assert time.monotonic() < until, "the local broker did not start"
             time.sleep(0.01)
-        settings = Kafka(bootstrap=f"127.0.0.1:{port}", session_timeout_ms=1_000, fetch_wait_ms=2)
-        create_topics(settings, all_topics())
-        yield settings
+        yield Broker(process, port)
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> Kafka:
+    """How to reach that broker, with all topics; members join in half a second."""
+    settings = Kafka(bootstrap=f"127.0.0.1:{broker.port}", session_timeout_ms=1_000, fetch_wait_ms=2)
+    create_topics(settings, all_topics())
+    return settings
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ STAYS: Mapping[str, ConfigValue] = {"metadata.recovery.strategy": "none"}
 for the coordinator of the group, which it has forgotten too, past its own timeout (librdkafka 2.16.0, issues 5456
 and 5511; met after a broker had been frozen for 90 s). One that keeps its brokers goes on."""
 ATTEMPTS = 3
-"""Steps whose outcome is unknown are asked for so often; then the worker must start anew, which settles it."""
+"""Steps whose outcome is unknown are asked for so often; then somebody must start anew, which settles it."""
 
 
 class TransactionSink:
@@ -32,16 +32,14 @@ class TransactionSink:
     """
 
     def __init__(self, kafka: Kafka, name: str) -> None:
-        timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
-        self._sink = EventSink(kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, "transactional.id": name})
+        self._kafka = kafka
         self._name = name
+        self._sink = self._started()
         self._open = False
+        self._unanswered = 0
+        """How often an abort was asked for in vain."""
         self.is_empty = True
         """Whether nothing was sent since `begin`."""
-        try:
-            self._sink.producer.init_transactions(ANSWER_SECONDS)
-        except KafkaException as error:
-            raise Unavailable(f"{no_broker(kafka)} ({error.args[0].str()})") from None
 
     def begin(self) -> None:
         """Start a transaction, after ending one that was left open."""
@@ -97,12 +95,34 @@ class TransactionSink:
             with self._judging():
                 self._sink.producer.abort_transaction(ANSWER_SECONDS)
         except _Unknown as unknown:
-            raise Unavailable(f"a transaction is not undone yet: {unknown}") from None
-        self._open = False
+            self._unanswered += 1
+            if self._unanswered < ATTEMPTS:
+                raise Unavailable(f"a transaction is not undone yet: {unknown}") from None
+            self._start_anew()
+        self._open, self._unanswered = False, 0
 
     def close(self) -> None:
         """Let go of the broker; a transaction that is open ends without effect."""
         self._sink.close()
+
+    def _start_anew(self) -> None:
+        """Have a new producer of this name undo what the old one cannot; raises Unavailable.
+
+        A producer whose records timed out in a transaction needs a new epoch to abort it. The local broker never
+        grants one (Tansu 0.6.0; met after it had been frozen for 90 s), but to a new producer of that name it does.
+        """
+        self._sink.producer.purge()
+        self._sink = self._started()
+
+    def _started(self) -> EventSink:
+        timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
+        name = {"transactional.id": self._name}
+        sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
+        try:
+            sink.producer.init_transactions(ANSWER_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(f"{no_broker(self._kafka)} ({error.args[0].str()})") from None
+        return sink
 
     def _insist(self, step: Callable[[], None]) -> None:
         """Do a step, again while its outcome is unknown: asking again is safe until it is known."""

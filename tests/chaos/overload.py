@@ -27,6 +27,8 @@ TRIAL = 200
 """Searches by which the capacity is measured."""
 SIDE, PICTURES = 1_000, 8
 """Pixels of each picture, as many as web shops show: of tiny ones the local broker would be the limit."""
+QUIET_SECONDS = 30.0
+"""No answer for so long: then none is coming. A request that a broker leaves lying is asked again after 10 s."""
 SETTLED_SECONDS = 10.0
 """Memory is measured from here on: the first searches fill caches and queues."""
 
@@ -117,7 +119,7 @@ def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[
     return sent, round(worker.resident_mb() - first, 1)
 
 
-def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = 10) -> dict[str, tuple[SearchResult, float]]:
+def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = QUIET_SECONDS) -> dict[str, tuple[SearchResult, float]]:
     """The answer to each request, and how old the request was by then, in ms."""
     found: dict[str, tuple[SearchResult, float]] = {}
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:

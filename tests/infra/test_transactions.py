@@ -1,5 +1,6 @@
 """Transactions over a real broker: all or nothing, and of two with one name only the younger."""
 
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from infra.kafka import EventSink, EventSource, Fenced, Record, TopicReader, TransactionSink
 from infra.settings import Kafka
 from schemas.envelope import Event
+from schemas.failures import Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.conftest import Broker
 
 
 def event(item: str) -> Event:
@@ -73,3 +76,41 @@ def test_an_older_worker_of_the_same_name_can_commit_nothing_more(kafka: Kafka) 
     source.close()
     # The local broker shows what the older one had sent, which Kafka does not: consumers/answered.py sees to that.
     assert "younger" in results(kafka)
+
+
+def test_a_transaction_whose_records_timed_out_is_undone_when_the_broker_is_back(
+    broker: Broker, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.kafka.client.REQUEST_MS", 1_500)
+    monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", 1_500)
+    monkeypatch.setattr("infra.kafka.transactions.ANSWER_SECONDS", 1.0)
+    requests(kafka, 1)
+    source, sink = EventSource(kafka, "g", [SEARCH_REQUESTS]), TransactionSink(kafka, "t")
+    batch = take(source, 1)
+    sink.begin()
+    sink.send(SEARCH_RESULTS, "first", event("first"))
+    sink.arrive()
+    broker.process.send_signal(signal.SIGSTOP)
+    sink.send(SEARCH_RESULTS, "lost", event("lost"))
+    with pytest.raises(Unavailable):
+        sink.arrive()  # it timed out
+    broker.process.send_signal(signal.SIGCONT)
+    _begin(sink)
+    sink.send(SEARCH_RESULTS, "again", event("again"))
+    sink.commit(batch, source.group_metadata())
+    source.close()
+    sink.close()
+    assert "again" in results(kafka)
+    successor = EventSource(kafka, "g", [SEARCH_REQUESTS])
+    assert successor.take(1, 1.0) == []
+    successor.close()
+
+
+def _begin(sink: TransactionSink, attempts: int = 10) -> None:
+    """Begin as a worker does: again while the last transaction is not undone."""
+    for left in reversed(range(attempts)):
+        try:
+            return sink.begin()
+        except Unavailable:
+            if not left:
+                raise
