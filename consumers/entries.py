@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from consumers.coalesce import Folded, Told, Verdict, fold
 from consumers.pictures import Looked, Picture, Pictures, Points, Standing
-from consumers.points import DUPLICATE_GROUP, TOLD, State, point_ids, predicted, state_of, whole
+from consumers.points import DUPLICATE_GROUP, TOLD, State, predicted, state_of, whole
+from infra.qdrant.identity import point_ids
 from infra.qdrant.plan import Payload
 from schemas.failures import Failure, TryLater
 from schemas.outcomes import Duplicate

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from consumers.blend import blend
 from consumers.clock import Clock
 from consumers.curves import Parts
-from consumers.points import point_id
 from consumers.search import Search
 from consumers.sight import Sight
 from consumers.vision.look import Look
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, Vector
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef

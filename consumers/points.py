@@ -1,11 +1,9 @@
 """Items as points, and points as hits: ids and payloads, in one place for both ways."""
 
 import base64
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha1
 
 from pydantic import BaseModel
 
@@ -15,11 +13,8 @@ from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.plan import Found, Payload, Point
 from infra.qdrant.shades import shades_of
 from schemas.filters import ColourName
-from schemas.items import MAX_IMAGES, ImageRef, InlineImage, ItemFacts, revision_at
+from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
 from schemas.results import Explained, Hit, Likely, Swatch
-
-NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
-"""Makes our ids unlike anybody else's; changing it orphans every index."""
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
 GIVEN, PREDICTED = "given", "predicted"
@@ -96,22 +91,6 @@ def state_of(payload: Payload) -> State:
 def marks(payload: Payload) -> Payload:
     """Which events a point's state has come from: the same for two points that say the same of their item."""
     return {key: payload[key] for key in MARKS if key in payload}
-
-
-def point_id(tenant: str, item_id: str, image: int) -> str:
-    """The id of one picture of an item, a UUID of version 5: the same picture always lands on the same point."""
-    # Spelled out (RFC 9562, 5.5): uuid.uuid5 takes six times as long, and a batch asks for 512 of them.
-    name = NAMESPACE.bytes + f"{tenant}\0{item_id}\0{image}".encode()
-    digits = bytearray(sha1(name, usedforsecurity=False).digest()[:16])
-    digits[6] = digits[6] & 0x0F | 0x50
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def point_ids(tenant: str, item_id: str) -> list[str]:
-    """The ids that the pictures of an item can have, the main one's first."""
-    return [point_id(tenant, item_id, image) for image in range(MAX_IMAGES)]
 
 
 def look_payload(look: Look) -> dict[str, object]:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from consumers.dead_letters.choice import Choice
 from consumers.dead_letters.letters import DeadLetter
 from consumers.index import TOMBSTONE_DAYS
-from consumers.points import point_id, state_of
+from consumers.points import state_of
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index
 from schemas.envelope import from_record
 from schemas.failures import Code, Rejected

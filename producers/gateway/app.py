@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -10,16 +11,28 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from infra.addresses import is_loopback
 from infra.settings import Gateway
 from producers.gateway.guard import Guard
+from producers.gateway.items import ItemDoor, item_routes
+from producers.gateway.looking import LookingDoor, looking_routes
 from producers.gateway.problems import Problem, problem_response, say_problems
 from producers.gateway.searches import SearchDoor, search_routes
 from schemas.failures import Unavailable
+from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
 
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]", "::1"]
 """What a gateway on loopback is called: a page of another site that has its name point here is refused."""
 
 
-def gateway_app(settings: Gateway, door: SearchDoor, check: Callable[[], None]) -> FastAPI:
+@dataclass(frozen=True)
+class Doors:
+    """What the routes need."""
+
+    searches: SearchDoor
+    items: ItemDoor
+    looking: LookingDoor
+
+
+def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> FastAPI:
     """The application; `check` raises Unavailable while Kafka or the index is away."""
     app = FastAPI(
         title="lookstream",
@@ -29,7 +42,9 @@ def gateway_app(settings: Gateway, door: SearchDoor, check: Callable[[], None]) 
         openapi_url="/v1/openapi.json",
     )
     say_problems(app)
-    app.include_router(search_routes(door))
+    app.include_router(search_routes(doors.searches))
+    app.include_router(item_routes(doors.items))
+    app.include_router(looking_routes(doors.looking))
     _add_health(app, check)
     _describe_requests(app)
     app.add_middleware(Guard, settings=settings)
@@ -55,16 +70,15 @@ def _add_health(app: FastAPI, check: Callable[[], None]) -> None:
 
 
 def _describe_requests(app: FastAPI) -> None:
-    """Put the schema of search requests, whose bodies are read by hand, into the OpenAPI document."""
+    """Put the schemas of bodies that are read by hand into the OpenAPI document."""
     make = app.openapi
 
     def described() -> dict[str, object]:
         document = make()
-        schema = SearchRequest.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
         parts = document["components"]["schemas"]
-        for name, part in schema.pop("$defs", {}).items():
-            parts.setdefault(name, part)
-        parts["SearchRequest"] = schema
+        for model in (SearchRequest, ItemUpserted):
+            schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+            parts |= schema.pop("$defs", {}) | parts | {model.__name__: schema}
         return document
 
     app.openapi = described  # type: ignore[method-assign]

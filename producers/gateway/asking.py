@@ -1,16 +1,13 @@
 """Requests over Kafka from many tasks at once: one thread reads the answers, and each task awaits its own."""
 
 import asyncio
-import threading
 from concurrent.futures import Future
 
-import structlog
-
-from infra.kafka import SOON, EventSink, ReplyReader
+from infra.kafka import SOON, EventSink, Record, ReplyReader
 from infra.settings import Kafka
-from producers.search import GRACE_SECONDS, POLL_SECONDS, NoAnswer, answer_in, no_answer, request_event
+from producers.gateway.follower import Follower
+from producers.search import GRACE_SECONDS, NoAnswer, answer_in, no_answer, request_event
 from schemas.facets import FacetsRequest, FacetsResult
-from schemas.failures import Failure, Unavailable
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
@@ -28,10 +25,7 @@ class Asking:
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._waiting: dict[str, Future[Answer]] = {}
-        self._closing = threading.Event()
-        self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._read, name="answers", daemon=True)
-        self._thread.start()
+        self._follower = Follower(self._reader, self._take)
 
     @property
     def in_flight(self) -> int:
@@ -54,9 +48,7 @@ class Asking:
 
     def close(self) -> None:
         """Let go of the broker; who still waits is answered nothing."""
-        self._closing.set()
-        self._thread.join()
-        self._reader.close()
+        self._follower.close()
         self._sink.close()
 
     async def _ask(self, request: SearchRequest | FacetsRequest) -> Answer:
@@ -76,15 +68,8 @@ class Asking:
         self._sink.send(SEARCH_REQUESTS, request.request_id, event)
         self._sink.flush()
 
-    def _read(self) -> None:
-        while not self._closing.is_set():
-            try:
-                record = self._reader.poll(POLL_SECONDS)
-                answer = None if record is None else answer_in(record, self._waiting)
-            except (Unavailable, Failure) as error:
-                self._log.warning("no answers are read", why=str(error))
-                self._closing.wait(POLL_SECONDS)
-                continue
-            waiting = self._waiting.get(answer.request_id) if answer else None
-            if answer and waiting and waiting.set_running_or_notify_cancel():
-                waiting.set_result(answer)
+    def _take(self, record: Record) -> None:
+        answer = answer_in(record, self._waiting)
+        waiting = self._waiting.get(answer.request_id) if answer else None
+        if answer and waiting and waiting.set_running_or_notify_cancel():
+            waiting.set_result(answer)

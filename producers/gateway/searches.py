@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.datastructures import UploadFile
 
-from producers.gateway.asked import Asked, Searches
 from producers.gateway.asking import Asking
+from producers.gateway.memory import Asked, Memory
 from producers.gateway.problems import Problem
+from producers.gateway.reading import form_fields, json_object
 from producers.gateway.uploads import Uploads
 from schemas.envelope import to_bytes
 from schemas.facets import FacetsRequest, FacetsResult
@@ -48,11 +48,11 @@ class SearchDoor:
 
     asking: Asking
     uploads: Uploads
-    searches: Searches
+    memory: Memory[SearchResult]
     most: int
     """Searches that are awaited at a time."""
 
-    async def begin(self, request: Request, key: str | None) -> tuple[str, Asked]:
+    async def begin(self, request: Request, key: str | None) -> tuple[str, Asked[SearchResult]]:
         """Ask what a request asks, once; its id, and the search. Raises Problem, Rejected, ValidationError."""
         if self.asking.in_flight >= self.most:
             raise Problem(503, f"{self.most} searches are on their way already: ask again", {"Retry-After": "1"})
@@ -62,20 +62,15 @@ class SearchDoor:
         fields.setdefault("request_id", str(uuid.uuid4()))
         search = SearchRequest.model_validate_json(json.dumps(fields))
         ask = partial(self.asking.search, search)
-        return search.request_id, self.searches.ask(search.request_id, to_bytes(search), ask)
+        return search.request_id, self.memory.ask(search.request_id, to_bytes(search), ask)
 
     async def _fields(self, request: Request) -> dict[str, Any]:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/json":
-            return _json(await request.body())
-        if kind != "multipart/form-data":
-            raise Problem(415, "send a search as application/json, or its picture as multipart/form-data")
-        async with request.form(max_files=1, max_fields=1) as form:
-            picture, rest = form.get("picture"), form.get("request", "{}")
-            if not isinstance(picture, UploadFile) or not isinstance(rest, str):
-                raise Problem(422, "`picture` is missing: send it as a file, and `request` as JSON text")
-            image = await self.uploads.picture(await picture.read())
-            return _json(rest.encode()) | {"image": image.model_dump(mode="json")}
+        form = await form_fields(request, "request", 1)
+        if form is None:
+            return await json_object(request)
+        fields, [file] = form
+        picture = await self.uploads.picture(file)
+        return fields | {"image": picture.model_dump(mode="json")}
 
 
 def search_routes(door: SearchDoor) -> APIRouter:
@@ -96,35 +91,25 @@ def search_routes(door: SearchDoor) -> APIRouter:
     @routes.get("/searches/{name}", response_model=SearchResult)
     async def result(name: str, accept: Annotated[str, Header()] = "") -> Response:
         """The result of a search that was asked here; waits for it, or tells it as a server-sent event."""
-        return await _answered(name, door.searches.find(name), accept)
+        return await _answered(name, door.memory.find(name), accept)
 
     @routes.post("/facets")
     async def facets(request: Request) -> FacetsResult:
         """Count the items of each category, colour, brand and source."""
-        fields = {"request_id": str(uuid.uuid4())} | _json(await request.body())
+        fields = {"request_id": str(uuid.uuid4())} | await json_object(request)
         return await door.asking.count(FacetsRequest.model_validate_json(json.dumps(fields)))
 
     return routes
 
 
-async def _answered(name: str, asked: Asked, accept: str) -> Response:
+async def _answered(name: str, asked: Asked[SearchResult], accept: str) -> Response:
     if "text/event-stream" in accept:
         return StreamingResponse(_events(name, asked), media_type="text/event-stream")
     result = await asked.answer
     return Response(to_bytes(result), HTTP_OF[result.status], media_type="application/json")
 
 
-async def _events(name: str, asked: Asked) -> AsyncIterator[bytes]:
+async def _events(name: str, asked: Asked[SearchResult]) -> AsyncIterator[bytes]:
     yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
     result = await asked.answer
     yield b"event: result\ndata: " + to_bytes(result) + b"\n\n"
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise Problem(400, f"the body is no JSON ({error}): send one object") from None
-    if not isinstance(found, dict):
-        raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
-    return found

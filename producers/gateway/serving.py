@@ -1,8 +1,6 @@
 """Listening: on loopback unless told otherwise, and then with a token."""
 
 import signal
-from collections.abc import Callable
-from contextlib import closing
 from types import FrameType
 
 import uvicorn
@@ -10,10 +8,7 @@ from fastapi import FastAPI
 
 from infra.addresses import is_loopback
 from infra.console import BadInput
-from infra.kafka import check_broker
-from infra.qdrant.connect import connect
-from infra.running import reach_kafka
-from infra.settings import Gateway, Settings
+from infra.settings import Gateway
 
 KEEP_ALIVE_SECONDS, GRACE_SECONDS = 30, 5
 MOST_CONNECTIONS = 1_000
@@ -53,14 +48,3 @@ def server_of(app: FastAPI, settings: Gateway) -> uvicorn.Server:
         limit_concurrency=MOST_CONNECTIONS,
     )
     return uvicorn.Server(config)
-
-
-def system_check(settings: Settings) -> Callable[[], None]:
-    """A check that raises Unavailable while Kafka or the index is away."""
-
-    def check() -> None:
-        check_broker(reach_kafka(settings))
-        with closing(connect(settings)) as index:
-            index.count()
-
-    return check

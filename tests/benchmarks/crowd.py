@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from consumers.curves import Floats, Parts
-from consumers.points import State, look_payload, point_id
+from consumers.points import State, look_payload
 from consumers.vision.look import Look
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, Point
 from schemas.failures import Failure
 from schemas.items import item_key

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from consumers.points import State, look_payload, point_id
+from consumers.points import State, look_payload
 from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
@@ -22,6 +22,7 @@ from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
 from infra.ports import LOOPBACK, accepts, free_port
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Point, SearchPlan, Vector
 from infra.running import index_key
 from infra.up import index_part

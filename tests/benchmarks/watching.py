@@ -14,10 +14,10 @@ import numpy as np
 from consumers.changes import Changes
 from consumers.confidence import WHENEVER, Confidence
 from consumers.entries import Entry
-from consumers.points import point_ids
 from consumers.vision.look import Eyes
 from consumers.watches.matching import Standing
 from consumers.watches.watchlist import Watchlist
+from infra.qdrant.identity import point_ids
 from infra.qdrant.shard import Shard
 from schemas.envelope import to_bytes
 from schemas.filters import Filters

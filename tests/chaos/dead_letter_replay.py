@@ -13,9 +13,9 @@ from pathlib import Path
 
 from consumers.dead_letters.audit import read_audit
 from consumers.dead_letters.letters import latest, read_topics
-from consumers.points import point_id
 from infra.kafka import EventSink, read_to_end
 from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.identity import point_id
 from infra.running import index_key, read_running
 from infra.settings import Kafka
 from schemas.envelope import Event

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumers.points import point_id
 from infra.kafka import Record, read_to_end
 from infra.qdrant.conditions import LIVE
+from infra.qdrant.identity import point_id
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic

@@ -119,13 +119,13 @@ def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[
     return sent, round(worker.resident_mb() - first, 1)
 
 
-def _collect(kafka: Kafka, sent: dict[str, float], quiet_s: float = QUIET_SECONDS) -> dict[str, tuple[SearchResult, float]]:
+def _collect(kafka: Kafka, sent: dict[str, float]) -> dict[str, tuple[SearchResult, float]]:
     """The answer to each request, and how old the request was by then, in ms."""
     found: dict[str, tuple[SearchResult, float]] = {}
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
         reader.rewind()
         last = time.monotonic()
-        while len(found) < len(sent) and time.monotonic() - last < quiet_s:
+        while len(found) < len(sent) and time.monotonic() - last < QUIET_SECONDS:
             record = reader.poll(0.2)
             if record is None or record.value is None:
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.points import point_ids
+from infra.qdrant.identity import point_ids
 from infra.qdrant.plan import Index
 from schemas.envelope import Event
 from schemas.items import (

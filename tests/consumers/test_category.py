@@ -10,10 +10,10 @@ from consumers.category import CLEAR, MOST, VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
 from consumers.judges import judges_of
-from consumers.points import point_id
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import Eyes, Look
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Found, Index
 from schemas.envelope import Event
 from schemas.filters import Filters

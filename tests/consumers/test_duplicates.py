@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.duplicates import NEAR_PHOTOS, NEAR_STUDIO, SIMILAR_SCORE, verdict_of
-from consumers.points import point_id
 from consumers.vision.look import Look
 from consumers.vision.perceptual import PerceptualHash
+from infra.qdrant.identity import point_id
 from infra.qdrant.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Failure

@@ -9,10 +9,11 @@ import pytest
 from consumers.confidence import Confidence
 from consumers.index import IndexItems
 from consumers.judges import judges_of
-from consumers.points import hit, point_id
+from consumers.points import hit
 from consumers.sight import Sight
 from consumers.vision.look import Eyes
 from infra.kafka import Record
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, SearchPlan
 from schemas.envelope import Event
 from schemas.failures import Code, Rejected, TryLater

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from consumers.index import COLLECT_HOURS, MOST_LOST, TOMBSTONE_DAYS
-from consumers.points import NAMESPACE, point_ids
+from infra.qdrant.identity import NAMESPACE, point_ids
 from infra.qdrant.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Code, TryLater, Unavailable

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.points import point_id
 from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.identity import point_id
 from infra.running import index_key, read_running
 from schemas.failures import Unavailable
 

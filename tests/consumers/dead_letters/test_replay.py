@@ -20,8 +20,8 @@ from consumers.dead_letters.letters import DeadLetter, latest, read_topics
 from consumers.dead_letters.plan import Plan, Planner
 from consumers.dead_letters.replay import Order, RecordSink, Replay, Tally
 from consumers.dead_letters.shelf import Shelf
-from consumers.points import point_id
 from infra.kafka import EventSink, Record, read_to_end
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, Point
 from infra.settings import Kafka
 from schemas.audit import DeadLetterReplayed

@@ -18,9 +18,9 @@ from consumers.curves import UNCALIBRATED, Parts
 from consumers.evaluation.direct import Outbox
 from consumers.index import IndexItems
 from consumers.judges import judges_of
-from consumers.points import point_id
 from consumers.sight import Sight
 from consumers.watches.watchlist import Watchlist
+from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index
 from infra.qdrant.shard import Shard
 from schemas.envelope import Event, to_bytes

@@ -8,13 +8,19 @@ import httpx
 import pytest
 import uvicorn
 
-from infra.ports import LOOPBACK
+from infra.kafka import EventSink
+from infra.ports import LOOPBACK, free_port
+from infra.qdrant.embedded import EmbeddedIndex
 from infra.settings import Gateway, Kafka
-from producers.gateway.app import gateway_app
-from producers.gateway.asked import Searches
+from producers.gateway.app import Doors, gateway_app
 from producers.gateway.asking import Asking
+from producers.gateway.items import ItemDoor
+from producers.gateway.looking import LookingDoor
+from producers.gateway.memory import Memory
+from producers.gateway.outcomes import Outcomes
 from producers.gateway.searches import SearchDoor
 from producers.gateway.serving import server_of
+from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 
 MakeClient = Callable[..., httpx.Client]
@@ -28,9 +34,8 @@ def make_client(kafka: Kafka) -> Iterator[MakeClient]:
 
         def make(check: Callable[[], None] = lambda: None, **settings: object) -> httpx.Client:
             gateway = Gateway.model_validate({"port": 0, **settings})
-            asking = stack.enter_context(closing(Asking(kafka)))
-            door = SearchDoor(asking, Uploads(), Searches(), gateway.in_flight)
-            address = stack.enter_context(_listening(server_of(gateway_app(gateway, door, check), gateway)))
+            doors = stack.enter_context(_doors(kafka, gateway))
+            address = stack.enter_context(_listening(server_of(gateway_app(gateway, doors, check), gateway)))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
 
         yield make
@@ -40,6 +45,17 @@ def make_client(kafka: Kafka) -> Iterator[MakeClient]:
 def client(make_client: MakeClient) -> httpx.Client:
     """A client of a gateway with the default settings."""
     return make_client()
+
+
+@contextmanager
+def _doors(kafka: Kafka, gateway: Gateway) -> Iterator[Doors]:
+    """Doors to the broker, and to an index that is away."""
+    away = EmbeddedIndex((LOOPBACK, free_port(0)), b"key")
+    with closing(Asking(kafka)) as asking, closing(EventSink(kafka)) as sink, closing(Outcomes(kafka)) as outcomes:
+        uploads = Uploads()
+        items = ItemDoor(sink, uploads, Memory(), outcomes)
+        searches = SearchDoor(asking, uploads, Memory(), gateway.in_flight)
+        yield Doors(searches, items, LookingDoor(Stored(away), outcomes))
 
 
 @contextmanager

@@ -1,0 +1,40 @@
+"""The parts of a gateway, put together."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+
+from infra.kafka import EventSink, check_broker
+from infra.qdrant.connect import connect
+from infra.running import reach_kafka
+from infra.settings import Settings
+from producers.gateway.app import Doors
+from producers.gateway.asking import Asking
+from producers.gateway.items import ItemDoor
+from producers.gateway.looking import LookingDoor
+from producers.gateway.memory import Memory
+from producers.gateway.outcomes import Outcomes
+from producers.gateway.searches import SearchDoor
+from producers.gateway.stored import Stored
+from producers.gateway.uploads import Uploads
+
+
+def open_doors(settings: Settings, stack: ExitStack) -> Doors:
+    """What the routes need, until the stack is closed; raises Unavailable when Kafka or the index is away."""
+    kafka, uploads = reach_kafka(settings), Uploads()
+    asking = stack.enter_context(closing(Asking(kafka)))
+    sink = stack.enter_context(closing(EventSink(kafka)))
+    outcomes = stack.enter_context(closing(Outcomes(kafka)))
+    index = stack.enter_context(closing(connect(settings)))
+    searches = SearchDoor(asking, uploads, Memory(), settings.gateway.in_flight)
+    return Doors(searches, ItemDoor(sink, uploads, Memory(), outcomes), LookingDoor(Stored(index), outcomes))
+
+
+def system_check(settings: Settings) -> Callable[[], None]:
+    """A check that raises Unavailable while Kafka or the index is away."""
+
+    def check() -> None:
+        check_broker(reach_kafka(settings))
+        with closing(connect(settings)) as index:
+            index.count()
+
+    return check

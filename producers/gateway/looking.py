@@ -1,0 +1,71 @@
+"""What there is, over HTTP: items as the index has them, their pictures, and how the system fares."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from producers.gateway.outcomes import Outcomes
+from producers.gateway.problems import Problem
+from producers.gateway.stored import Stored
+from schemas.stored import StoredItem
+
+PICTURE_SECONDS = 300
+"""How long a browser may keep a thumbnail."""
+Limit = Annotated[int, Query(ge=1, le=100, description="Items at most")]
+
+
+class Status(BaseModel):
+    """How the system fares."""
+
+    pictures: int = Field(ge=0, description="Pictures of the tenant that can be found")
+    per_second: float = Field(ge=0, description="Item events a second whose outcomes were told in the last 10 s")
+    freshness_ms: float | None = Field(
+        description="Milliseconds from the newest indexed event to when it could be found; none: nothing came yet"
+    )
+
+
+@dataclass(frozen=True)
+class LookingDoor:
+    """What looking needs."""
+
+    stored: Stored
+    outcomes: Outcomes
+
+
+def looking_routes(door: LookingDoor) -> APIRouter:
+    """The routes that read the index, and tell the pace."""
+    routes = APIRouter(prefix="/v1", tags=["looking"])
+
+    @routes.get("/items")
+    async def some(tenant: str = "default", limit: Limit = 12) -> list[StoredItem]:
+        """A few items to begin with: the same ones while the index does not change."""
+        return await asyncio.to_thread(door.stored.some, tenant, limit)
+
+    @routes.get("/items/{item_id:path}")
+    async def item(item_id: str, tenant: str = "default") -> StoredItem:
+        """What the index knows of an item."""
+        found = await asyncio.to_thread(door.stored.item, tenant, item_id)
+        if found is None:
+            raise Problem(404, f"the index has no item `{item_id[:200]}` of tenant `{tenant[:64]}`")
+        return found
+
+    @routes.get("/pictures/{number}/{item_id:path}", response_class=Response)
+    async def picture(number: int, item_id: str, tenant: str = "default") -> Response:
+        """A small JPEG of one of an item's pictures."""
+        found = await asyncio.to_thread(door.stored.thumbnail, tenant, item_id, number)
+        if found is None:
+            raise Problem(404, f"the index has no picture {number} of item `{item_id[:200]}`")
+        kept = {"Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
+        return Response(found, media_type="image/jpeg", headers=kept)
+
+    @routes.get("/status")
+    async def status(tenant: str = "default") -> Status:
+        """How much there is to find, and how fast events come through."""
+        pictures = await asyncio.to_thread(door.stored.count, tenant)
+        pace = door.outcomes.pace()
+        return Status(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)
+
+    return routes

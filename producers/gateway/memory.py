@@ -1,0 +1,68 @@
+"""What was asked here and what came of it, for a while: the same answer to the same idempotency key."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+from producers.gateway.problems import Problem
+
+MOST, SECONDS = 1_000, 600.0
+"""So many are remembered, and for so long: as long as Kafka keeps results of searches."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Asked(Generic[Answer]):
+    """Something that was asked: on its way, or answered."""
+
+    answer: "asyncio.Task[Answer]"
+    body: bytes
+    """Digest of what was asked."""
+    at: float
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing came of it, so that it may be asked again."""
+        return self.answer.done() and (self.answer.cancelled() or self.answer.exception() is not None)
+
+
+class Memory(Generic[Answer]):
+    """Remembers by names; for the tasks of one event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
+        self._clock, self._most = clock, most
+        self._known: OrderedDict[str, Asked[Answer]] = OrderedDict()
+
+    def ask(self, name: str, body: bytes, asking: Callable[[], Coroutine[Any, Any, Answer]]) -> Asked[Answer]:
+        """What was asked by this name already, unless it has failed, or else anew.
+
+        Raises Problem when something else was asked by this name.
+        """
+        self._forget()
+        digest, known = sha256(body).digest(), self._known.get(name)
+        if known is None or known.has_failed:
+            known = self._known[name] = Asked(asyncio.create_task(asking()), digest, self._clock())
+        elif known.body != digest:
+            raise Problem(422, f"something else was asked as `{name}` before: give each request an id of its own")
+        return known
+
+    def find(self, name: str) -> Asked[Answer]:
+        """What was asked by this name; raises Problem when nothing is known."""
+        self._forget()
+        if name not in self._known:
+            raise Problem(404, f"nothing was asked here as `{name[:64]}` in the last {SECONDS / 60:g} minutes")
+        return self._known[name]
+
+    def _forget(self) -> None:
+        """Leave out the oldest ones: those that are too old or too many, but none that is on its way."""
+        while self._known:
+            oldest = next(iter(self._known.values()))
+            is_kept = len(self._known) <= self._most and self._clock() - oldest.at < SECONDS
+            if is_kept or not oldest.answer.done():
+                return
+            self._known.popitem(last=False)

@@ -1,0 +1,21 @@
+"""An item as the index has it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.filters import ColourName
+from schemas.items import ItemFacts, ItemId, Revision, Source, Tenant
+
+
+class StoredItem(ItemFacts):
+    """What the index knows of an item: the facts, and which pictures can be looked at."""
+
+    schema_: Literal["stored.item/1"] = Field("stored.item/1", alias="schema", description="Name and version")
+    tenant: Tenant
+    item_id: ItemId
+    source: Source
+    revision: Revision
+    images: tuple[int, ...] = Field(description="Its pictures by their numbers, from 0, the main one")
+    colours: tuple[ColourName, ...] = Field((), description="Named colours of the main picture")
+    category_predicted: bool = Field(default=False, description="Whether its category comes from its neighbours")
