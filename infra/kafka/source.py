@@ -22,6 +22,8 @@ MOVED_ON = (
 """A commit that fails so is no loss: the partition's next owner takes the records again."""
 AHEAD = 64
 """Records to ask the client for at a time while a batch is being worked on."""
+JOIN_SECONDS = 5.0
+"""A member that leaves waits so long at most for the end of its joining."""
 FENCED = "another worker has taken this one's place in its group: give each a static member of its own"
 
 
@@ -123,7 +125,13 @@ class EventSource:
         return all(self._lost.get(place, -1) < turn for place in ends_of(records))
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, when it has let this member in.
+
+        For one that leaves while it joins the local broker waits for ever, and lets nobody else in (Tansu 0.6.0).
+        """
+        until = time.monotonic() + JOIN_SECONDS
+        while not self.assigned and time.monotonic() < until:
+            self._consumer.poll(0.05)
         self._consumer.close()
 
     def _ready(self, limit: int) -> list[Record]:

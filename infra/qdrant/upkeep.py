@@ -42,7 +42,8 @@ class Upkeep:
         if rested < AGAIN_SECONDS or status.unindexed == self.in_vain:
             return False
         idle = now - self.changed >= IDLE_SECONDS
-        return status.unindexed >= (_least(status.size) if idle else _enough(status.live))
+        least = _least(status.size)
+        return status.unindexed >= (least if idle else max(least, _enough(status.live)))
 
     def failed(self, now: float) -> None:
         """Optimising has failed: leave it for a while."""

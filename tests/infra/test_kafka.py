@@ -83,6 +83,17 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
     second.close()
 
 
+def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: Kafka) -> None:
+    hasty = EventSource(kafka, "g", [CATALOG_ITEMS])
+    hasty.take(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others
+    assert not hasty.assigned
+    hasty.close()
+    successor = EventSource(kafka, "g", [CATALOG_ITEMS])
+    take_all(successor, 1, seconds=5)
+    assert successor.assigned
+    successor.close()
+
+
 def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything(kafka: Kafka) -> None:
     sink = EventSink(kafka)
     sink.send(ITEM_OUTCOMES, "early", event("early"))

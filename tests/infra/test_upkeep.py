@@ -28,6 +28,12 @@ def test_a_busy_index_is_optimised_when_a_share_of_it_is_outside_the_graph(
     assert Upkeep().is_due(replace(STATUS, live=live, unindexed=unindexed), 0.0) is due
 
 
+def test_a_busy_index_is_left_alone_while_the_engine_would_do_nothing() -> None:
+    short = replace(STATUS, size=64, unindexed=FEWEST)
+    assert not Upkeep().is_due(short, 0.0)
+    assert Upkeep().is_due(replace(short, unindexed=40_001), 0.0)
+
+
 def test_an_idle_index_is_optimised_as_soon_as_the_engine_would_do_something() -> None:
     for unindexed, due in ((ENGINE_NEEDS - 1, False), (ENGINE_NEEDS, True)):
         upkeep, status = Upkeep(), replace(STATUS, unindexed=unindexed)
