@@ -25,7 +25,14 @@ Answering = Callable[[Responder], AbstractContextManager[None]]
 
 @pytest.fixture
 def kafka() -> Iterator[Kafka]:
-    """Settings of a local broker of this test's own, with all topics: it is up in a tenth of a second."""
+    """Settings of a local broker of this test's own."""
+    with running_broker() as settings:
+        yield settings
+
+
+@contextmanager
+def running_broker() -> Iterator[Kafka]:
+    """A local broker with all topics, and its settings: it is up in a tenth of a second."""
     port = free_port(0)
     with subprocess.Popen(
         broker_part(port).command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -22,9 +22,17 @@ from producers.gateway.searches import SearchDoor
 from producers.gateway.serving import server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
+from tests.producers.conftest import running_broker
 
 MakeClient = Callable[..., httpx.Client]
 SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Kafka]:
+    """One broker for the tests of a file."""
+    with running_broker() as settings:
+        yield settings
 
 
 @pytest.fixture
