@@ -70,6 +70,6 @@ class Asking:
 
     def _take(self, record: Record) -> None:
         answer = answer_in(record, self._waiting)
-        waiting = self._waiting.get(answer.request_id) if answer else None
+        waiting = self._waiting.pop(answer.request_id, None) if answer else None  # a second answer finds nobody
         if answer and waiting and waiting.set_running_or_notify_cancel():
             waiting.set_result(answer)

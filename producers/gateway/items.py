@@ -43,7 +43,7 @@ class ItemDoor:
         event_id = key or str(uuid.uuid4())
         event = kind.model_validate_json(json.dumps({"revision": revision_at(datetime.now(UTC))} | fields))
         send = partial(self._send, event, event_id)
-        receipt = await self.memory.ask(event_id, json.dumps(fields, sort_keys=True).encode(), send).answer
+        receipt = await self.memory.ask(event_id, json.dumps(fields, sort_keys=True).encode(), send).outcome()
         return JSONResponse(receipt, 202, {"Location": receipt["outcome"]})
 
     async def _send(self, event: ItemEvent, event_id: str) -> dict[str, Any]:

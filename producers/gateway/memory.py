@@ -25,6 +25,10 @@ class Asked(Generic[Answer]):
     """Digest of what was asked."""
     at: float
 
+    async def outcome(self) -> Answer:
+        """What came of it; who stops waiting does not end it for the others."""
+        return await asyncio.shield(self.answer)
+
     @property
     def has_failed(self) -> bool:
         """Whether nothing came of it, so that it may be asked again."""

@@ -16,9 +16,9 @@ MEDIA_TYPE = "application/problem+json"
 TITLES: Mapping[int, str] = {
     400: "The request makes no sense",
     401: "A token is needed",
+    403: "That is not allowed from here",
     404: "There is no such thing here",
     405: "That cannot be done here",
-    409: "That is being done already",
     413: "The request is too large",
     415: "That kind of content is not taken",
     422: "The request makes no sense",

@@ -17,6 +17,7 @@ from producers.gateway.reading import form_fields, json_object
 from producers.gateway.uploads import Uploads
 from schemas.envelope import to_bytes
 from schemas.facets import FacetsRequest, FacetsResult
+from schemas.failures import Unavailable
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 
@@ -105,11 +106,13 @@ def search_routes(door: SearchDoor) -> APIRouter:
 async def _answered(name: str, asked: Asked[SearchResult], accept: str) -> Response:
     if "text/event-stream" in accept:
         return StreamingResponse(_events(name, asked), media_type="text/event-stream")
-    result = await asked.answer
+    result = await asked.outcome()
     return Response(to_bytes(result), HTTP_OF[result.status], media_type="application/json")
 
 
 async def _events(name: str, asked: Asked[SearchResult]) -> AsyncIterator[bytes]:
     yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
-    result = await asked.answer
-    yield b"event: result\ndata: " + to_bytes(result) + b"\n\n"
+    try:
+        yield b"event: result\ndata: " + to_bytes(await asked.outcome()) + b"\n\n"
+    except Unavailable as away:  # the headers have left: a problem cannot be the response any more
+        yield f"event: problem\ndata: {json.dumps({'detail': str(away)})}\n\n".encode()

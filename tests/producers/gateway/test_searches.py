@@ -160,3 +160,18 @@ def test_a_form_without_a_picture_says_so(client: httpx.Client) -> None:
     response = client.post("/v1/search", files={"image": ("red.png", png())})
     assert response.status_code == 422
     assert "picture" in response.json()["detail"]
+
+
+def test_a_second_answer_to_a_request_changes_nothing_for_those_that_follow(
+    client: httpx.Client, answer: Answering
+) -> None:
+    with answer(lambda request: found(request) * 3):
+        seen = [client.post("/v1/search", json={"item_id": str(n)}).status_code for n in range(5)]
+    assert seen == [200] * 5
+
+
+def test_who_is_told_by_events_hears_of_a_problem_too(client: httpx.Client) -> None:
+    request = {"item_id": "a", "deadline_ms": 50}
+    events = client.post("/v1/search", json=request, headers={"Accept": "text/event-stream"})
+    assert "event: problem" in events.text
+    assert "lookstream up" in events.text
