@@ -1,9 +1,10 @@
 # Every target sets up what it needs: a virtual environment in this folder, from the lock file.
 PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo up test check bench evaluate chaos lock schemas clean
+.PHONY: help setup browser demo up test check bench evaluate chaos lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
@@ -32,8 +33,18 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/lookstream up
 
-test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 3 --maxschedchunk 1
+test: $(READY) browser
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+
+# A real browser for the tests of the page; without one they are skipped, and say so.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
+	echo "installing Debian's chromium"; \
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
+	echo "no Chromium could be installed: the tests of the page will be skipped"
+
+screenshots: $(READY) browser
+	$(BIN)/python -m pytest tests/browser/test_looking.py --screenshots docs/screenshots
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -105,7 +105,11 @@ class AnswerSearches:
         searched = clock.lap()
         steps = {"fetched": clock.fetched, "decoded": clock.decoded, "encoded": clock.encoded, "searched": searched}
         answers: list[Answer] = []
+        done = datetime.now(UTC)
         for search, found in zip(searches, findings, strict=True):
+            if search.is_late(done, 0):
+                answers.append(partial(self._answers.expired, search.event, search.request))
+                continue
             queued = max(0.0, (started - search.event.time).total_seconds() * 1000)
             times = SearchTimes(queued=queued, **steps)
             answers.append(partial(self._answers.found, search.event, search.request, found, times))

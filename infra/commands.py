@@ -18,9 +18,17 @@ app.add_typer(topics, name="topics")
 app.add_typer(index_commands.app, name="index")
 
 
+@dataclass(frozen=True)
+class UpOptions:
+    """What `up` is told."""
+
+    gateway: Annotated[bool, typer.Option(help="Whether the HTTP gateway and its page run too.")] = True
+
+
 @app.command()
-def up() -> None:
-    """Run the whole system here: broker and embedded index unless yours are set, index worker, query worker."""
+@takes(UpOptions)
+def up(options: UpOptions) -> None:
+    """Run the whole system here: broker and embedded index unless yours are set, the workers, the page."""
     import os
 
     from infra.console import plain_errors
@@ -35,7 +43,24 @@ def up() -> None:
         settings = read_settings()
         redact = redaction(settings)
         configure_logs(settings.logs, "up", redact)
-        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True)).run()
+        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), gateway=options.gateway).run()
+
+
+@app.command("open")
+def open_page(tenant: Annotated[str, typer.Option(help="Whose items to look at.")] = "default") -> None:
+    """Print the address of the page of a running `lookstream up`, and open it in a browser."""
+    import webbrowser
+    from urllib.parse import urlencode
+
+    from infra.console import plain_errors
+    from infra.running import page_address
+    from infra.settings import read_settings
+
+    with plain_errors():
+        address = page_address(read_settings())
+        shown = address if tenant == "default" else f"{address}/?{urlencode({'tenant': tenant})}"
+        typer.echo(shown)
+        webbrowser.open(shown)
 
 
 @app.command()

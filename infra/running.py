@@ -32,6 +32,8 @@ class Running:
     index: tuple[str, int] | None
     """Address of the embedded index; None when Qdrant is the user's own."""
     ready: bool = False
+    page: str | None = None
+    """Address of the page, where a gateway runs."""
 
     def write(self, folder: Path) -> None:
         """Leave the note, whole or not at all."""
@@ -64,7 +66,7 @@ def read_running(folder: Path) -> Running | None:
     except (FileNotFoundError, ValueError):
         return None
     index = tuple(found["index"]) if found["index"] else None
-    running = Running(found["pid"], found["bootstrap"], index, found["ready"])
+    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"))
     return running if process_runs(running.pid) else None
 
 
@@ -118,6 +120,14 @@ def reach_index(settings: Settings) -> tuple[str, int]:
             f"no embedded index runs on {settings.data}: start `lookstream up`, or set LOOKSTREAM_QDRANT_URL"
         )
     return running.index
+
+
+def page_address(settings: Settings) -> str:
+    """Address of the page; raises Unavailable when no `lookstream up` on the data folder has one."""
+    running = read_running(settings.data)
+    if running is None or running.page is None:
+        raise Unavailable(f"no page runs on {settings.data}: start `lookstream up`, and wait until it is up")
+    return running.page
 
 
 def process_runs(pid: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.addresses import is_loopback
 from infra.kafka import check_broker, create_topics
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.running import Running, index_key, local_kafka, only_one
@@ -17,11 +18,14 @@ from infra.settings import Kafka, Qdrant, Settings
 from infra.supervisor import ChildFailed, Part, Supervisor, beat_since
 from schemas.topics import all_topics
 
-BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
+BROKER, INDEX, INDEX_WORKER, QUERY_WORKER, GATEWAY = "broker", "index", "index worker", "query worker", "gateway"
 BROKER_PORT, INDEX_PORT = 9092, 6339
 """Ports to try first; a free one is chosen when they are taken."""
 READY_SECONDS = 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
+
+
+Say = Callable[[str], None]
 
 
 class LocalPartMissing(Exception):
@@ -46,14 +50,16 @@ class Asked:
 class Up:
     """Runs the system on one data folder until it is asked to stop."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Say, *, gateway: bool) -> None:
         self._settings = settings
+        self._wanted = gateway
         self._folder = settings.data
         self._supervisor = Supervisor(environment)
         self._say = say
         self._asked = Asked()
         self._kafka = settings.kafka
         self._index: tuple[str, int] | None = None
+        self._page: str | None = None
         self._claims: list[socket.socket] = []
 
     def run(self) -> None:
@@ -90,11 +96,21 @@ class Up:
             index_key(self._folder)
             self._begin(index_part(self._index))
         self._note(ready=False)
-        workers = ((INDEX_WORKER, "index"), (QUERY_WORKER, "query"))
-        self._begin(*(worker_part(name, job, self._folder, drains=self._local_broker) for name, job in workers))
+        self._begin(*self._workers(), *self._gateway())
         if not self._asked.times:
             self._note(ready=True)
             self._announce()
+
+    def _workers(self) -> list[Part]:
+        workers = ((INDEX_WORKER, "index"), (QUERY_WORKER, "query"))
+        return [worker_part(name, job, self._folder, drains=self._local_broker) for name, job in workers]
+
+    def _gateway(self) -> list[Part]:
+        if not self._wanted:
+            return []
+        host, port = self._settings.gateway.host, self._claim(self._settings.gateway.port)
+        self._page = f"http://{LOOPBACK if is_loopback(host) else host}:{port}"
+        return [gateway_part((LOOPBACK, port))]
 
     def _claim(self, wanted: int) -> int:
         """A port for a child of ours, for as long as we run."""
@@ -112,10 +128,11 @@ class Up:
         self._say("the local broker died and took its topics along: send again what had no outcome yet")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
-        for name in (INDEX_WORKER, QUERY_WORKER):
+        for name in (INDEX_WORKER, QUERY_WORKER, *([GATEWAY] if self._wanted else [])):
             self._supervisor.restart(name)
 
     def _finish(self) -> None:
+        self._supervisor.stop([GATEWAY])
         if not self._local_broker:
             return
         self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
@@ -126,11 +143,13 @@ class Up:
 
     def _note(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
-        Running(os.getpid(), bootstrap, self._index, ready).write(self._folder)
+        Running(os.getpid(), bootstrap, self._index, ready, self._page if ready else None).write(self._folder)
 
     def _announce(self) -> None:
         index = self._settings.qdrant.url or f"embedded, in {self._folder / 'index'}"
         self._say(f"lookstream is up. Kafka: {self._kafka.bootstrap}. Index: {index}. Ctrl-C stops it.")
+        if self._page:
+            self._say(f"the page: {self._page}")
 
 
 def broker_part(port: int) -> Part:
@@ -159,6 +178,11 @@ def worker_part(name: str, job: str, folder: Path, *, drains: bool) -> Part:
     heartbeat = folder / "run" / f"{job}.alive"
     command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat)]
     return Part(name, command, beat_since(heartbeat), drains)
+
+
+def gateway_part(address: tuple[str, int]) -> Part:
+    """The gateway with the page: ready once it listens."""
+    return Part(GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address))
 
 
 def lookstream() -> list[str]:

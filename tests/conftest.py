@@ -23,8 +23,13 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-LONGEST = ("test_readme.py", "test_search_page.py", "benchmarks", "end_to_end", "chaos")
+LONGEST = ("test_readme.py", "test_search_page.py", "benchmarks", "browser", "end_to_end", "chaos")
 """Files and folders of tests that run whole systems, the longest first."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the tests of the page keep what they saw."""
+    parser.addoption("--screenshots", default="screenshots", help="folder that screenshots of the page are kept in")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from infra.settings import Gateway
 from producers.gateway.guard import Guard
 from producers.gateway.items import ItemDoor, item_routes
 from producers.gateway.looking import LookingDoor, looking_routes
+from producers.gateway.page import page_routes
 from producers.gateway.problems import Problem, problem_response, say_problems
 from producers.gateway.searches import SearchDoor, search_routes
 from schemas.failures import Unavailable
@@ -45,6 +46,7 @@ def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> F
     app.include_router(search_routes(doors.searches))
     app.include_router(item_routes(doors.items))
     app.include_router(looking_routes(doors.looking))
+    app.include_router(page_routes())
     _add_health(app, check)
     _describe_requests(app)
     app.add_middleware(Guard, settings=settings)

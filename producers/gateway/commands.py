@@ -1,5 +1,7 @@
 """`lookstream gateway`: the HTTP door."""
 
+from typing import Annotated
+
 import typer
 
 from infra.console import plain_errors
@@ -8,7 +10,9 @@ app = typer.Typer()
 
 
 @app.command("gateway")
-def gateway() -> None:
+def gateway(
+    port: Annotated[int | None, typer.Option(help="Port to listen on, before the setting.")] = None,
+) -> None:
     """Answer HTTP requests by asking over Kafka, until Ctrl-C; where it listens is in LOOKSTREAM_GATEWAY_*."""
     from contextlib import ExitStack
 
@@ -21,6 +25,8 @@ def gateway() -> None:
 
     with plain_errors(), ExitStack() as stack:
         settings = read_settings()
+        if port is not None:
+            settings.gateway.port = port
         refuse_open_door(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
         doors = open_doors(settings, stack)

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.settings import Gateway
+from producers.gateway.page import ASSETS, ENTRY
 from producers.gateway.problems import Problem, problem_response
 
 HEADERS = {
@@ -23,8 +24,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Of every response (research: OWASP Secure Headers); one that says how it may be cached keeps that."""
-OPEN = ("/healthz", "/readyz")
-"""What an orchestrator asks without a token."""
+OPEN = ("/healthz", "/readyz", ENTRY)
+"""What an orchestrator asks without a token, and the page, which then asks its user for it."""
 COUNTED = ("POST", "DELETE")
 FETCH_SITE, OWN_SITES = "Sec-Fetch-Site", ("same-origin", "none")
 """How a browser says whose page asks (W3C Fetch Metadata): pages of other sites may send nothing."""
@@ -54,7 +55,7 @@ class Guard:
 
     async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        if scope["path"] not in OPEN:
+        if scope["path"] not in OPEN and not scope["path"].startswith(ASSETS):
             check_token(headers, self._token)
         if scope["method"] in COUNTED:
             _check_origin(headers)

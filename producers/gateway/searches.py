@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -65,6 +65,11 @@ class SearchDoor:
         ask = partial(self.asking.search, search)
         return search.request_id, self.memory.ask(search.request_id, to_bytes(search), ask)
 
+    async def count(self, fields: Mapping[str, Any]) -> FacetsResult:
+        """The counts that a facets request asks for. Raises ValidationError, Unavailable."""
+        named = {"request_id": str(uuid.uuid4())} | dict(fields)
+        return await self.asking.count(FacetsRequest.model_validate_json(json.dumps(named)))
+
     async def _fields(self, request: Request) -> dict[str, Any]:
         form = await form_fields(request, "request", 1)
         if form is None:
@@ -96,9 +101,13 @@ def search_routes(door: SearchDoor) -> APIRouter:
 
     @routes.post("/facets")
     async def facets(request: Request) -> FacetsResult:
-        """Count the items of each category, colour, brand and source."""
-        fields = {"request_id": str(uuid.uuid4())} | await json_object(request)
-        return await door.asking.count(FacetsRequest.model_validate_json(json.dumps(fields)))
+        """Count the items that pass some filters, by their values of some fields."""
+        return await door.count(await json_object(request))
+
+    @routes.get("/facets")
+    async def all_facets(tenant: str = "default") -> FacetsResult:
+        """Count all items of a tenant, by category, colour, brand and source."""
+        return await door.count({"tenant": tenant})
 
     return routes
 

@@ -1,8 +1,9 @@
 """AnswerSearches on a real index: each request gets exactly one result, whatever happens."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -120,6 +121,22 @@ def test_a_request_past_its_deadline_is_answered_expired(
     assert result.status == "expired"
 
 
+def test_an_answer_that_is_ready_after_its_deadline_is_told_as_expired(
+    job: AnswerSearches, index: Index, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = index.search
+
+    def slow(*plans: Any) -> Any:
+        time.sleep(0.3)
+        return search(*plans)
+
+    monkeypatch.setattr(index, "search", slow)
+    for ms in (200, 60_000):
+        job.handle([Event(SearchRequest(request_id=f"{ms}", item_id="red", strict=False, deadline_ms=ms))])
+    results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
+    assert {r.request_id: r.status for r in results} == {"200": "expired", "60000": "ok"}
+
+
 @pytest.mark.parametrize(("deadline_ms", "done"), [(5_000, 16), (60_000, 40)])
 def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_and_the_others_told_at_once(
     job: AnswerSearches, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch, deadline_ms: int, done: int
@@ -129,8 +146,8 @@ def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_
     requests = [
         SearchRequest(request_id=f"q{n}", item_id="red", strict=False, deadline_ms=deadline_ms) for n in range(40)
     ]
-    time = datetime.now(UTC)
-    job.handle([Event(body, time=time - timedelta(milliseconds=n)) for n, body in enumerate(requests)])
+    now = datetime.now(UTC)
+    job.handle([Event(body, time=now - timedelta(milliseconds=n)) for n, body in enumerate(requests)])
     results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
     assert {r.request_id for r in results if r.status == "ok"} == {f"q{n}" for n in range(done)}
     assert {r.request_id for r in results if r.status == "unavailable"} == {f"q{n}" for n in range(done, 40)}

@@ -13,10 +13,10 @@ READY_SECONDS = 60
 
 
 @contextmanager
-def gateway_beside(system: System) -> Iterator[str]:
+def gateway_beside(system: System, **settings: str) -> Iterator[str]:
     """Run `lookstream gateway` on a free port, and end it as Ctrl-C does, which must be no failure; its address."""
     port = free_port(0)
-    environment = {**system.environment, "LOOKSTREAM_GATEWAY_PORT": str(port)}
+    environment = {**system.environment, **settings, "LOOKSTREAM_GATEWAY_PORT": str(port)}
     with subprocess.Popen([*LOOKSTREAM, "gateway"], env=environment, cwd=ROOT) as gateway:
         try:
             until = time.monotonic() + READY_SECONDS

@@ -23,11 +23,12 @@ READY_SECONDS = 90
 
 @dataclass
 class System:
-    """A `lookstream up` on a data folder; `encoder` fake is quick and needs no model."""
+    """A `lookstream up` on a data folder, without its gateway unless it is asked for."""
 
     folder: Path
     environment: Mapping[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    gateway: bool = False
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +43,7 @@ class System:
     def launch(self) -> None:
         """Start it."""
         with self.log.open("ab") as log:
-            command = [*LOOKSTREAM, "up"]
+            command = [*LOOKSTREAM, "up", "--gateway" if self.gateway else "--no-gateway"]
             self.process = subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log, cwd=ROOT)
 
     def wait_until_ready(self) -> None:

@@ -1,0 +1,131 @@
+// Filters: chips with counts, a price range, and the line of those in force.
+import { find, h } from "./dom.js";
+
+/** What the named colours (schemas/filters.py) look like. */
+const COLOURS = {
+  black: "#161616", white: "#ffffff", grey: "#8c8c8c", red: "#cf2a27", orange: "#ef7f1a", yellow: "#f5d327", green: "#2f8f3e",
+  teal: "#138a8a", blue: "#2b62d9", navy: "#1c2a5e", purple: "#7a3fb0", pink: "#f08bb4", brown: "#7b4f2a", beige: "#dccbaa",
+};
+const FACETS = { category: "Category", colours: "Colour", brand: "Brand", source: "Source", in_stock: "In stock" };
+const LISTS = ["category", "colours", "brand", "source"];
+const SOURCES = { catalog: "Catalogue", social: "Social posts" };
+const STOCK = { true: "Available", false: "Sold out" };
+
+const word = (field, value) => ({ source: SOURCES, in_stock: STOCK })[field]?.[value] ?? value;
+
+/** What is counted for the chips. */
+export const COUNTED = [...Object.keys(FACETS), "currency"];
+
+/** Filters with a value put in, or taken out when it was there. */
+export function toggled(filters, field, value) {
+  if (!LISTS.includes(field)) return with_(filters, field, String(filters[field]) === String(value) ? null : value);
+  const chosen = filters[field] ?? [];
+  const left = chosen.filter((each) => each !== value);
+  return with_(filters, field, left.length < chosen.length ? left : [...chosen, value]);
+}
+
+/** Filters with another value of a field; null or nothing takes it out. */
+export function with_(filters, field, value) {
+  const { [field]: _, ...others } = filters;
+  const is_empty = value === null || value.length === 0;
+  return is_empty ? others : { ...others, [field]: value };
+}
+
+/** Filters as the contract wants them: prices are of one currency. */
+export function lowered(filters) {
+  const priced = filters.price_min !== undefined || filters.price_max !== undefined;
+  const { currency, ...others } = filters;
+  return priced && currency ? filters : { ...others, ...(currency && !priced ? { currency } : {}) };
+}
+
+/** Lets filters be chosen; `changed` is called with the new ones. */
+export class FilterControls {
+  #filters = {};
+
+  constructor(changed) {
+    this.changed = changed;
+    find("filters-clear").addEventListener("click", () => changed({}));
+    for (const id of ["price-min", "price-max", "price-currency"]) find(id).addEventListener("change", () => this.#price());
+    find("filters").open = matchMedia("(min-width: 901px)").matches;
+  }
+
+  /** Show the filters in force, and whether the system added some of its own. */
+  show(filters, added) {
+    this.#filters = filters;
+    find("price-min").value = filters.price_min ?? "";
+    find("price-max").value = filters.price_max ?? "";
+    if (filters.currency) this.#currencies([filters.currency]);
+    const chips = [...entries(filters).map(([field, value]) => this.#inForce(field, value)), ...entries(added ?? {}).map(ownChip)];
+    find("chosen").replaceChildren(...chips.map((chip) => h("li", {}, chip)));
+    const count = entries(filters).length;
+    find("filter-count").textContent = count || "";
+    find("filters-clear").hidden = count === 0;
+    for (const chip of find("facets").querySelectorAll("[data-field]")) chip.ariaPressed = String(this.#has(chip.dataset));
+  }
+
+  /** Show the counts of a facets result. */
+  count(counts) {
+    const shown = Object.keys(FACETS).filter((field) => counts[field]?.length);
+    find("facets").replaceChildren(...shown.map((field) => this.#facet(field, counts[field])));
+    this.#currencies((counts.currency ?? []).map(({ value }) => value));
+    document.querySelector(".price").hidden = !counts.currency?.length;
+  }
+
+  #facet(field, counts) {
+    const chips = counts.map(({ value, count }) => h("li", {}, this.#chip(field, value, count)));
+    return h("section.facet", {}, h("h2", {}, FACETS[field]), h("ul.chips", {}, ...chips));
+  }
+
+  #chip(field, value, count) {
+    const onclick = () => this.changed(toggled(this.#filters, field, field === "in_stock" ? value === "true" : value));
+    const pressed = String(this.#has({ field, value }));
+    const dot = COLOURS[value] && field === "colours" ? h("span.dot", { "--swatch": COLOURS[value] }) : null;
+    const properties = { type: "button", onclick, ariaPressed: pressed, "data-field": field, "data-value": value };
+    return h("button.chip", properties, dot, word(field, value), " ", h("i", {}, String(count)));
+  }
+
+  #has({ field, value }) {
+    const chosen = this.#filters[field];
+    return LISTS.includes(field) ? (chosen ?? []).includes(value) : String(chosen) === value;
+  }
+
+  #inForce(field, value) {
+    const onclick = () => this.changed(toggled(this.#filters, field, value));
+    const label = sentence(field, value);
+    return h("button.chip", { type: "button", ariaPressed: "true", ariaLabel: `Take out: ${label}`, onclick }, label, " ×");
+  }
+
+  #currencies(found) {
+    const select = find("price-currency");
+    const chosen = this.#filters.currency ?? found[0];
+    const all = [...new Set([chosen, ...found])].filter(Boolean);
+    select.replaceChildren(...all.map((each) => h("option", { value: each }, each)));
+    select.value = chosen ?? "";
+  }
+
+  #price() {
+    const number = (id) => {
+      const value = Number.parseFloat(find(id).value.replace(",", "."));
+      return value >= 0 ? value : null;
+    };
+    const [low, high] = [number("price-min"), number("price-max")];
+    const swapped = low !== null && high !== null && low > high;
+    let filters = with_(this.#filters, "price_min", swapped ? high : low);
+    filters = with_(filters, "price_max", swapped ? low : high);
+    const currency = low === null && high === null ? null : find("price-currency").value;
+    this.changed(with_(filters, "currency", currency));
+  }
+}
+
+function entries(filters) {
+  return Object.entries(filters)
+    .filter(([field, value]) => field !== "currency" && value !== null && value.length !== 0)
+    .flatMap(([field, value]) => (LISTS.includes(field) ? value.map((each) => [field, each]) : [[field, value]]));
+}
+
+function sentence(field, value) {
+  const words = { price_min: `from ${value}`, price_max: `to ${value}` };
+  return words[field] ?? word(field, String(value));
+}
+
+const ownChip = ([field, value]) => h("span.button.chip", { title: "added by the search itself" }, `${sentence(field, value)} (by itself)`);

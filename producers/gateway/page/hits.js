@@ -1,0 +1,128 @@
+// The grid of hits: cards in order, put in another order at once when the weights move.
+import { find, h, icon, percent } from "./dom.js";
+import { score } from "./weights.js";
+
+const SURE = 0.8;
+const HALF = 0.5;
+const MORE = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M11 8v6M8 11h6";
+const LESS = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M8 11h6";
+const PARTS = { object: "Kind", style: "Style", colour: "Colour" };
+
+/** Shows hits; `onMore` and `onLess` take the item id of a hit, `onEnd` is called when the end comes into sight. */
+export class Hits {
+  #list = find("hits");
+  #cards = []; // {hit, card}, in the order shown
+
+  constructor({ onMore, onLess, onEnd }) {
+    this.onMore = onMore;
+    this.onLess = onLess;
+    new IntersectionObserver(([end]) => end.isIntersecting && onEnd(), { rootMargin: "600px" }).observe(find("more"));
+  }
+
+  get count() {
+    return this.#cards.length;
+  }
+
+  /** Show these hits in place of all others. */
+  show(hits) {
+    this.#cards = [];
+    this.#list.replaceChildren();
+    this.add(hits);
+  }
+
+  /** Show these hits after the others. */
+  add(hits) {
+    const known = new Set(this.#cards.map(({ hit }) => hit.item_id)); // the index may have changed between two pages
+    const cards = hits.filter((hit) => !known.has(hit.item_id)).map((hit) => ({ hit, card: this.#card(hit) }));
+    this.#cards.push(...cards);
+    this.#place();
+  }
+
+  /** Put the hits in the order that other weights give. */
+  rank(weights) {
+    const value = ({ hit }) => score(hit, weights) + hit.boost;
+    this.#cards.sort((one, other) => value(other) - value(one));
+    this.#place();
+  }
+
+  #place() {
+    const below = this.#cards.findIndex(({ hit }) => hit.confidence === 0);
+    const cards = this.#cards.map(({ card }) => card);
+    if (below >= 0) cards.splice(below, 0, line(below));
+    this.#list.replaceChildren(...cards);
+  }
+
+  #card(hit) {
+    const title = hit.title ?? hit.item_id;
+    const why = h("div.why", { id: `why-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` }, ...reasons(hit));
+    const face = h("div.face", {}, picture(hit, title), sureness(hit), why);
+    const told = h("div.told", {}, h("b", {}, title), h("span", {}, facts(hit)));
+    return h(`li.card${hit.confidence > 0 ? "" : ".nearest"}`, { "data-item": hit.item_id }, face, told, this.#acts(hit, title, why));
+  }
+
+  #acts(hit, title, why) {
+    const act = (label, path, run) =>
+      h("button", { type: "button", title: label, ariaLabel: `${label}: ${title}`, onclick: run }, icon(path));
+    const because = h("button.last", { type: "button", ariaExpanded: "false", "aria-controls": why.id }, "Why");
+    because.onclick = () => {
+      because.ariaExpanded = String(because.closest(".card").classList.toggle("open"));
+    };
+    const more = act("More like this", MORE, () => this.onMore(hit.item_id));
+    const less = act("Not like this", LESS, () => this.onLess(hit.item_id));
+    return h("div.acts", {}, more, less, page(hit, title), because);
+  }
+}
+
+const line = (above) =>
+  h("li.line-below", {}, above ? "From here on: nearest, but no matches" : "None of these is a match; they are what is nearest");
+
+function picture(hit, title) {
+  if (!hit.thumbnail) return h("span.small", {}, "no picture kept");
+  const src = `data:image/jpeg;base64,${hit.thumbnail.replaceAll("-", "+").replaceAll("_", "/")}`;
+  return h("img", { src, alt: title, width: 160, height: 160 });
+}
+
+function sureness(hit) {
+  const level = hit.confidence >= SURE ? "sure" : hit.confidence >= HALF ? "half" : "low";
+  const text = hit.confidence > 0 ? percent(hit.confidence) : "no match";
+  return h("span.sureness", { "data-level": level, title: `confidence; score ${hit.score.toFixed(3)}` }, text);
+}
+
+function facts(hit) {
+  const price = hit.price === null ? null : money(hit.price, hit.currency);
+  const who = hit.brand ?? hit.creator;
+  const stock = hit.in_stock === false ? "sold out" : null;
+  return [who, price, stock].filter(Boolean).join(" · ") || hit.category || hit.source;
+}
+
+function money(price, currency) {
+  try {
+    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(price);
+  } catch {
+    return `${price} ${currency ?? ""}`; // a currency that the browser does not know
+  }
+}
+
+/** A link to the item's own page: only the web, and telling it nothing of where one comes from. */
+function page(hit, title) {
+  if (!/^https?:\/\//i.test(hit.url ?? "")) return null;
+  return h("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer", ariaLabel: `Open the page of ${title}` }, "Open");
+}
+
+function reasons(hit) {
+  const bars = Object.entries(PARTS).map(([part, label]) => bar(label, hit.explained?.[part] ?? 0));
+  const swatches = hit.palette.map((each) => h("i", { "--swatch": each.hex, "--share": each.share, title: `${each.name}, ${percent(each.share)}` }));
+  const which = hit.image > 0 ? `Its picture ${hit.image + 1} matched` : "Its main picture matched";
+  const kind = hit.category ? `${hit.category}${hit.category_confidence ? `, predicted (${percent(hit.category_confidence)})` : ""}` : null;
+  return [
+    ...bars,
+    h("div.strips", { role: "img", ariaLabel: `Its colours: ${hit.palette.map((each) => each.name).join(", ")}` }, ...swatches),
+    h("span", {}, `${which} · score ${hit.score.toFixed(3)}`),
+    kind && h("span", {}, kind),
+  ];
+}
+
+function bar(label, cosine) {
+  const share = `${Math.max(0, Math.min(1, cosine)) * 100}%`;
+  return h("div.part", {}, h("span", {}, label), h("i", { "--share": share }), h("em", {}, cosine.toFixed(2)));
+}

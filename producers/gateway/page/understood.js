@@ -1,0 +1,34 @@
+// What the search took the picture for: its likely categories and its colours, each a filter at a click.
+import { find, h, percent } from "./dom.js";
+
+const DISTANCE = 15; // of a colour filter around a swatch, CIE76
+
+/** Show what a result understood; `choose` is called with a field and a value. */
+export function showUnderstood(result, filters, choose) {
+  const likely = result.categories.map((each) => likelyChip(each, filters, choose));
+  const palette = result.palette.map((each) => swatch(each, filters, choose));
+  find("likely").replaceChildren(...likely);
+  find("palette").replaceChildren(...palette);
+  find("narrowed").textContent = narrowing(result);
+  find("understood").hidden = likely.length + palette.length === 0;
+}
+
+function likelyChip({ name, confidence }, filters, choose) {
+  const pressed = String((filters.category ?? []).includes(name));
+  const properties = { type: "button", ariaPressed: pressed, title: "Search among these only", onclick: () => choose("category", name) };
+  return h("li", {}, h("button.chip", properties, name, " ", h("i", {}, percent(confidence))));
+}
+
+function swatch({ hex, name, share }, filters, choose) {
+  const colour = `${hex}~${DISTANCE}`;
+  const label = `Only items with this ${name}, ${percent(share)} of the picture`;
+  const pressed = String((filters.colours ?? []).includes(colour));
+  const properties = { type: "button", "--swatch": hex, ariaPressed: pressed, ariaLabel: label, title: label };
+  return h("li", {}, h("button.swatch", { ...properties, onclick: () => choose("colours", colour) }));
+}
+
+function narrowing({ added, relaxed }) {
+  const words = (filters) => [...(filters?.category ?? []), ...(filters?.colours ?? [])].join(", ");
+  if (words(relaxed)) return `Narrowing to ${words(relaxed)} left too little, and was taken back.`;
+  return words(added) ? `Narrowed to ${words(added)} by itself.` : "";
+}

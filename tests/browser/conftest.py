@@ -1,0 +1,56 @@
+"""One system and one browser for all tests of the page; a context of its own, which knows nothing yet, for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.site import PATIENCE_MS, Site, Watched, find_browser, open_context, running_browser, running_site
+
+PRODUCTS = 96
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They share a system, so one process runs them all."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium is installed: install Debian's package chromium, or Google Chrome")
+    expect.set_options(timeout=PATIENCE_MS)
+    with running_browser(path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A system with a shop in it."""
+    with running_site(tmp_path_factory.mktemp("site"), PRODUCTS, "fast") as site:
+        yield site
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The page as a new visitor finds it; at the end it must have made no error and asked no other host."""
+    context = open_context(browser, site)
+    page = context.new_page()
+    watched = Watched.over(page, site.address)
+    page.goto("/")
+    yield page
+    context.close()
+    assert watched.wrongs == []
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest) -> Path:
+    """The folder that screenshots are kept in."""
+    folder = Path(request.config.getoption("--screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

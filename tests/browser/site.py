@@ -1,0 +1,111 @@
+"""A running system with a drawn shop in it, and the browser that looks at its page."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from infra.running import read_running
+from producers.demo.catalogue import Catalogue, draw_catalogue
+from tests.end_to_end.system import System, make_environment
+
+SEED = 7
+CALIBRATED_SECONDS = 180.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = tuple(f"--disable-{what}" for what in ("gpu", "quic", "background-networking", "component-update", "sync"))
+"""Without these Chromium asks hosts of its maker's at every start."""
+PATIENCE_MS = 30_000
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A system with its page, and what is true of the shop in it."""
+
+    system: System
+    catalogue: Catalogue
+    address: str
+
+    def photo(self, number: int) -> Path:
+        """The casual photo of a product."""
+        return self.catalogue.folder / self.catalogue.products[number].photo
+
+
+@contextmanager
+def running_site(folder: Path, products: int, encoder: str) -> Iterator[Site]:
+    """A system with a shop of so many products, indexed, calibrated and ready."""
+    catalogue = draw_catalogue(folder / "shop", products, SEED)
+    data = folder / "data"
+    system = System(data, make_environment(data, {"LOOKSTREAM_ENCODER": encoder}), gateway=True).start()
+    try:
+        place = ("--image-root", catalogue.folder)
+        system.run("ingest", "catalog", catalogue.products_file, *place)
+        system.run("ingest", "social", catalogue.posts_file, *place)
+        items = [product.id for product in catalogue.products] + [post.id for post in catalogue.posts]
+        system.wait_for(lambda: system.indexed(items) == len(items), "the shop to be indexed")
+        photo = catalogue.folder / catalogue.products[0].photo
+        told = "the index to learn what unrelated pictures score"
+        system.wait_for(lambda: "threshold" in system.search(photo), told, CALIBRATED_SECONDS)
+        running = read_running(data)
+        assert running is not None
+        assert running.page is not None
+        yield Site(system, catalogue, running.page)
+    finally:
+        system.stop()
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium on this machine."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def running_browser(path: str) -> Iterator[Browser]:
+    """A Chromium without a window."""
+    unconfined = ["--no-sandbox"] if os.geteuid() == 0 else []  # which Chromium wants of root, as in containers
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*QUIET, *unconfined])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a page did that it must not do."""
+
+    wrongs: list[str]
+
+    @classmethod
+    def over(cls, page: Page, address: str) -> "Watched":
+        """Watch a page from now on: its errors, what its content policy stops, and requests to other hosts."""
+        watched = cls([])
+        own = (address, "blob:", "data:")
+        page.on("pageerror", lambda error: watched.note(f"error: {error}", wrong=True))
+        page.on("request", lambda asked: watched.note(f"asks {asked.url}", wrong=not asked.url.startswith(own)))
+        page.on("console", lambda said: watched.note(said.text, wrong="Content Security Policy" in said.text))
+        return watched
+
+    def note(self, what: str, *, wrong: bool) -> None:
+        """Keep what was wrong."""
+        if wrong:
+            self.wrongs.append(what)
+
+
+def open_context(browser: Browser, site: Site, *, phone: bool = False, dark: bool = False) -> BrowserContext:
+    """A browser that knows nothing yet, of a desktop or a phone."""
+    context = browser.new_context(
+        base_url=site.address,
+        viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
+        device_scale_factor=2 if phone else 1,
+        has_touch=phone,
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    return context

@@ -1,0 +1,192 @@
+"""A visitor's way through the page, from a picture to what they were looking for."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Site
+from tests.browser.steps import asked, cards, choose, item_ids, show_nearest, wait_for_answer
+
+
+def test_a_photo_finds_what_the_command_line_finds(page: Page, site: Site) -> None:
+    choose(page, site.photo(3))
+    expected = site.system.search(site.photo(3), "--top-k", "24")
+    assert expected["hits"]
+    assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]]
+    first = cards(page).first
+    expect(first.locator(".sureness")).to_have_text(f"{round(expected['hits'][0]['confidence'] * 100)} %")
+    expect(first.locator("img")).to_have_js_property("naturalWidth", 160)
+
+
+def test_pictures_can_be_dropped_and_pasted(page: Page, site: Site) -> None:
+    picture = list(site.photo(4).read_bytes())
+    put_in = """([bytes, kind]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "photo.jpg", {type: "image/jpeg"}));
+        const event = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data})
+            : new DragEvent("drop", {dataTransfer: data, cancelable: true, bubbles: true});
+        document.dispatchEvent(event);
+    }"""
+    found = []
+    for kind in ("drop", "paste"):
+        page.goto("/")
+        page.evaluate(put_in, [picture, kind])
+        wait_for_answer(page)
+        found.append(item_ids(page))
+    assert found[0] == found[1] != []
+
+
+def test_an_example_begins_a_search_and_the_way_back_leads_to_the_start(page: Page) -> None:
+    page.locator("#examples-list button").first.click()
+    wait_for_answer(page)
+    assert asked(page).startswith("?item=")
+    expect(page.locator("#crop-start")).to_be_hidden()  # an indexed item is searched whole
+    page.go_back()
+    expect(page.locator("#examples")).to_be_visible()
+
+
+def test_a_part_of_the_picture_can_be_searched_by(page: Page, site: Site) -> None:
+    choose(page, site.photo(5))
+    page.locator("#crop-start").click()
+    expect(page.locator("#crop")).to_be_focused()
+    page.wait_for_url("**crop=0.2,0.2,0.6,0.6**")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.wait_for_url("**crop=0.24,0.2,0.6,0.64**")
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.05, box["y"] + box["height"] * 0.05)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.15 + 40, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**crop=0.05,**")
+    wait_for_answer(page)
+    page.get_by_role("button", name="Whole picture").click()
+    wait_for_answer(page)
+    assert "crop" not in asked(page)
+
+
+def test_hits_change_places_while_a_slider_moves_and_the_search_follows(page: Page, site: Site) -> None:
+    choose(page, site.photo(6))
+    show_nearest(page)
+    before = item_ids(page)
+    slider = page.locator(".slider", has_text="Kind").locator("input")
+    slider.evaluate("slider => { slider.value = 0; slider.dispatchEvent(new Event('input')); }")
+    moved = item_ids(page)
+    assert sorted(moved) == sorted(before)
+    assert moved != before
+    assert "weights" not in asked(page)
+    slider.dispatch_event("change")
+    page.wait_for_url("**weights=0,**")
+    wait_for_answer(page)
+    kept = [item for item in item_ids(page) if item in moved]
+    assert kept == [item for item in moved if item in kept]
+
+
+def test_a_filter_chip_holds_for_every_hit_and_its_count_is_true(page: Page, site: Site) -> None:
+    choose(page, site.photo(7))
+    show_nearest(page)
+    chip = page.locator("#facets [data-field=category]").first
+    name, count = chip.get_attribute("data-value"), int(chip.locator("i").inner_text())
+    chip.click()
+    page.wait_for_url("**category=**")
+    wait_for_answer(page)
+    expect(cards(page)).to_have_count(count)
+    best = site.system.search(site.photo(7), "--best-effort", "--top-k", "24", "--filter", f"category={name}")
+    assert item_ids(page) == [hit["item_id"] for hit in best["hits"]]
+    page.get_by_role("button", name=f"Take out: {name}").click()
+    wait_for_answer(page)
+    assert "category" not in asked(page)
+
+
+def test_a_price_range_and_what_the_picture_seems_to_be_are_filters(page: Page, site: Site) -> None:
+    choose(page, site.photo(8))
+    show_nearest(page)
+    page.locator("#price-max").fill("20")
+    page.locator("#price-max").press("Enter")
+    page.wait_for_url("**price_max=20&currency=**")
+    wait_for_answer(page)
+    assert item_ids(page)
+    page.get_by_role("button", name="Clear all filters").click()
+    wait_for_answer(page)
+    page.locator("#palette button").first.click()
+    page.wait_for_url("**colour=**")
+    wait_for_answer(page)
+    expect(page.locator("#palette button").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_more_like_this_and_not_like_this_lead_on(page: Page, site: Site) -> None:
+    choose(page, site.photo(9))
+    show_nearest(page)
+    first, second = item_ids(page)[:2]
+    cards(page).nth(0).get_by_role("button", name="Not like this").click()
+    page.wait_for_url(f"**unlike={first}**")
+    wait_for_answer(page)
+    assert first not in item_ids(page)
+    page.get_by_role("button", name=f"No longer unlike {first}").click()
+    wait_for_answer(page)
+    page.locator(f"[data-item={second}]").get_by_role("button", name="More like this").click()
+    page.wait_for_url(f"**item={second}")
+    wait_for_answer(page)
+    assert second not in item_ids(page)
+
+
+def test_why_a_hit_was_found_is_told(page: Page, site: Site) -> None:
+    choose(page, site.photo(10))
+    first = cards(page).first
+    first.get_by_role("button", name="Why").click()
+    why = first.locator(".why")
+    expect(why).to_be_visible()
+    for part in ("Kind", "Style", "Colour", "Its main picture matched"):
+        expect(why).to_contain_text(part)
+
+
+def test_no_match_is_said_honestly_and_the_nearest_only_on_demand(page: Page, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
+    Image.fromarray(noise).resize((512, 384), Image.Resampling.NEAREST).save(tmp_path / "noise.jpg")
+    choose(page, tmp_path / "noise.jpg")
+    expect(page.get_by_role("heading", name="No match")).to_be_visible()
+    assert item_ids(page) == []
+    page.get_by_role("button", name="Show what is nearest").click()
+    page.wait_for_url("**all=**")
+    wait_for_answer(page)
+    assert set(cards(page).locator(".sureness").all_inner_texts()) == {"no match"}
+
+
+def test_the_end_of_the_hits_brings_more_of_them(page: Page, site: Site) -> None:
+    choose(page, site.photo(11))
+    show_nearest(page)
+    expect(cards(page)).to_have_count(24)
+    page.mouse.move(900, 600)
+    page.mouse.wheel(0, 20_000)
+    expect(cards(page).nth(47)).to_be_attached()
+    assert len(set(item_ids(page))) == len(item_ids(page))
+
+
+def test_a_picture_that_cannot_be_read_is_refused_in_words(page: Page) -> None:
+    page.locator("[data-picture]").first.set_input_files(
+        {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff" + b"nothing" * 100}
+    )
+    expect(page.get_by_role("heading", name="No answer")).to_be_visible()
+    expect(page.locator("#nothing p").first).to_contain_text("picture")
+    assert item_ids(page) == []
+
+
+def test_a_link_shows_the_same_search_to_somebody_else(page: Page, site: Site) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    choose(page, site.photo(12))
+    show_nearest(page)
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#share")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert len(link) < 40_000
+    browser = page.context.browser
+    assert browser is not None
+    with browser.new_context(base_url=site.address) as somebody:
+        other = somebody.new_page()
+        other.goto(link)
+        wait_for_answer(other)
+        assert len(set(item_ids(other)[:6]) & set(item_ids(page)[:6])) >= 4  # a smaller copy of the picture
+        assert "#" not in other.url
