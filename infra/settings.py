@@ -81,7 +81,7 @@ class Images(BaseModel):
     s3_key_id: str | None = Field(None, description="Access key id; empty: buckets are read anonymously")
     s3_secret: SecretStr | None = Field(None, description="Secret access key")
     thumbnails: int = Field(
-        96, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
+        160, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
     )
 
 

@@ -23,7 +23,8 @@ def hits(page: Page, site: Site) -> None:
     """A search with hits, one of them explained, and its filters open."""
     choose(page, site.photo(2))
     show_nearest(page)
-    page.locator("#filters").evaluate("filters => { filters.open = true; }")
+    for details in page.locator(".side details").all():
+        details.evaluate("details => { details.open = true; }")
     expect(page.locator("#facets .chip").first).to_be_visible()
     cards(page).nth(1).get_by_role("button", name="Why").click()
 
@@ -71,7 +72,7 @@ def test_nobody_is_kept_out_and_the_sight_is_kept(
 def test_everything_can_be_reached_by_keyboard(page: Page, site: Site) -> None:
     choose(page, site.photo(2))
     reached = set()
-    for _ in range(60):
+    for _ in range(160):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert {"crop-start", "strict", "narrow", "share", "add-open", "Why"} <= reached

@@ -63,7 +63,7 @@ def test_a_part_of_the_picture_can_be_searched_by(page: Page, site: Site) -> Non
     page.mouse.up()
     page.wait_for_url("**crop=0.05,**")
     wait_for_answer(page)
-    page.get_by_role("button", name="Whole picture").click()
+    page.get_by_role("button", name="Whole picture", exact=True).click()
     wait_for_answer(page)
     assert "crop" not in asked(page)
 

@@ -46,7 +46,6 @@ export class FilterControls {
     this.changed = changed;
     find("filters-clear").addEventListener("click", () => changed({}));
     for (const id of ["price-min", "price-max", "price-currency"]) find(id).addEventListener("change", () => this.#price());
-    find("filters").open = matchMedia("(min-width: 901px)").matches;
   }
 
   /** Show the filters in force, and whether the system added some of its own. */
@@ -124,8 +123,8 @@ function entries(filters) {
 }
 
 function sentence(field, value) {
-  const words = { price_min: `from ${value}`, price_max: `to ${value}` };
+  const words = { price_min: `from ${value}`, price_max: `up to ${value}` };
   return words[field] ?? word(field, String(value));
 }
 
-const ownChip = ([field, value]) => h("span.button.chip", { title: "added by the search itself" }, `${sentence(field, value)} (by itself)`);
+const ownChip = ([field, value]) => h("span.button.chip", { title: "added by the search itself" }, `${sentence(field, value)} (automatic)`);

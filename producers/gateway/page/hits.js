@@ -6,6 +6,7 @@ const SURE = 0.8;
 const HALF = 0.5;
 const MORE = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M11 8v6M8 11h6";
 const LESS = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M8 11h6";
+const OUT = "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5";
 const PARTS = { object: "Kind", style: "Style", colour: "Colour" };
 
 /** Shows hits; `onMore` and `onLess` take the item id of a hit, `onEnd` is called when the end comes into sight. */
@@ -89,7 +90,7 @@ function sureness(hit) {
 }
 
 function facts(hit) {
-  const price = hit.price === null ? null : money(hit.price, hit.currency);
+  const price = hit.price === undefined ? null : money(hit.price, hit.currency);
   const who = hit.brand ?? hit.creator;
   const stock = hit.in_stock === false ? "sold out" : null;
   return [who, price, stock].filter(Boolean).join(" · ") || hit.category || hit.source;
@@ -106,7 +107,8 @@ function money(price, currency) {
 /** A link to the item's own page: only the web, and telling it nothing of where one comes from. */
 function page(hit, title) {
   if (!/^https?:\/\//i.test(hit.url ?? "")) return null;
-  return h("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer", ariaLabel: `Open the page of ${title}` }, "Open");
+  const label = `Open the page of ${title}`;
+  return h("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer", title: label, ariaLabel: label }, icon(OUT));
 }
 
 function reasons(hit) {

@@ -44,6 +44,7 @@ async function show(next) {
   const before = search;
   search = next;
   document.body.dataset.view = isSearch(next) ? "search" : "start";
+  busy(isSearch(next));
   if (!isSearch(next)) return showExamples();
   find("strict").checked = next.strict;
   find("narrow").checked = next.narrow;
@@ -59,12 +60,10 @@ async function show(next) {
 }
 
 async function showHits(picture) {
-  const found = document.querySelector(".found");
-  found.ariaBusy = "true";
   const began = performance.now();
   const result = await asking.first(search, picture).catch(showRefusal);
   if (result === null) return;
-  found.ariaBusy = "false";
+  busy(false);
   if (result === undefined) return;
   hits.show(result.hits);
   showUnderstood(result, search.filters, (field, value) => filters.changed(toggled(search.filters, field, value)));
@@ -73,6 +72,10 @@ async function showHits(picture) {
   showSummary(result, performance.now() - began);
   showNothing(result);
   markPainted(result);
+}
+
+function busy(on) {
+  document.querySelector(".found").ariaBusy = String(on);
 }
 
 async function showMore() {
@@ -168,6 +171,7 @@ async function example(tenant, item) {
 
 async function take(file) {
   performance.mark("picture");
+  busy(true);
   const picture = await shelf.keep(await prepare(file));
   change({ picture, item: null, crop: null, unlike: [], narrow: search.narrow });
 }
@@ -209,6 +213,7 @@ async function attempt(run) {
     await run();
   } catch (error) {
     console.error(error);
+    busy(false);
     area.textContent = error instanceof api.Refused ? error.message : "That did not work: a mistake of this page.";
     area.hidden = false;
     clearTimeout(notice);
@@ -216,6 +221,7 @@ async function attempt(run) {
   }
 }
 
+for (const details of document.querySelectorAll(".side details")) details.open = matchMedia("(min-width: 901px)").matches;
 watchForPictures((file) => attempt(() => take(file)));
 find("strict").addEventListener("change", (event) => change({ strict: event.target.checked }));
 find("narrow").addEventListener("change", (event) => change({ narrow: event.target.checked }));

@@ -42,7 +42,7 @@ export function write(search) {
   for (const name of ["in_stock", "price_min", "price_max", "currency"]) put(name, search.filters[name]);
   if (!search.strict) put("all", "");
   if (search.narrow) put("narrow", "");
-  return `?${query}`;
+  return `?${String(query).replaceAll("%2C", ",").replaceAll("%7E", "~")}`;
 }
 
 /** Whether there is anything to search by. */

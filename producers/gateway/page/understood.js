@@ -30,5 +30,5 @@ function swatch({ hex, name, share }, filters, choose) {
 function narrowing({ added, relaxed }) {
   const words = (filters) => [...(filters?.category ?? []), ...(filters?.colours ?? [])].join(", ");
   if (words(relaxed)) return `Narrowing to ${words(relaxed)} left too little, and was taken back.`;
-  return words(added) ? `Narrowed to ${words(added)} by itself.` : "";
+  return words(added) ? `Narrowed to ${words(added)} automatically.` : "";
 }
