@@ -18,7 +18,6 @@ from infra.running import read_running
 from infra.settings import Settings, describe_settings
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
-from tests.end_to_end.gateway import gateway_beside
 from tests.end_to_end.system import System, make_environment
 
 ROOT = Path(__file__).parents[1]
@@ -85,19 +84,22 @@ def draw_labelled(folder: Path) -> None:
 def system(folder: Path) -> Iterator[System]:
     """What `lookstream up` in a first terminal starts."""
     data = folder / "data"
-    started = System(data, make_environment(data, {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})).start()
+    settings = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "BROWSER": "true"}  # true opens nothing
+    started = System(data, make_environment(data, settings), gateway=True).start()
     yield started
     started.stop()
 
 
 def test_every_command_for_ones_own_pictures_runs_as_written(system: System, folder: Path) -> None:
     assert set(commands()) >= SETUP
-    with gateway_beside(system) as address:
-        for command in (line.replace(GATEWAY, address) for line in commands() if line not in SETUP):
-            if command.startswith("lookstream search"):
-                system.wait_for(partial(all_indexed, system), "the items to be indexed")
-            done = run(["sh", "-c", command], folder, system.environment)
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    running = read_running(system.folder)
+    assert running is not None
+    assert running.page is not None
+    for command in (line.replace(GATEWAY, running.page) for line in commands() if line not in SETUP):
+        if command.startswith("lookstream search"):
+            system.wait_for(partial(all_indexed, system), "the items to be indexed")
+        done = run(["sh", "-c", command], folder, system.environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
         assert (folder / written).exists(), written
 

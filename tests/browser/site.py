@@ -36,11 +36,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, products: int, encoder: str) -> Iterator[Site]:
+def running_site(folder: Path, products: int, encoder: str, **settings: str) -> Iterator[Site]:
     """A system with a shop of so many products, indexed, calibrated and ready."""
     catalogue = draw_catalogue(folder / "shop", products, SEED)
     data = folder / "data"
-    system = System(data, make_environment(data, {"LOOKSTREAM_ENCODER": encoder}), gateway=True).start()
+    system = System(data, make_environment(data, {"LOOKSTREAM_ENCODER": encoder, **settings}), gateway=True).start()
     try:
         place = ("--image-root", catalogue.folder)
         system.run("ingest", "catalog", catalogue.products_file, *place)

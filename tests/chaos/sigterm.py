@@ -15,6 +15,8 @@ LIFE_SECONDS = 0.6
 PER_LIFE = 200
 """Events that come in for each worker; it does fewer before it is asked to stop."""
 LIMIT_SECONDS = 10.0
+DRAIN_SECONDS = 600.0
+"""The last worker does nearly all of the 20,000 events, and compares each with all before it."""
 
 
 def run(folder: Path, size: Size) -> Report:
@@ -45,7 +47,7 @@ def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
             started = time.monotonic()
             codes.add(end(worker))
             longest = max(longest, time.monotonic() - started)
-        report.expect("exit code of the last worker", world.start_worker("last").drain(), 0)
+        report.expect("exit code of the last worker", world.start_worker("last").drain(DRAIN_SECONDS), 0)
         judge_items(report, world, feed)
         again = sum(kinds.total() - 1 for kinds in outcomes(world.kafka).values())
     report.expect("exit codes", str(sorted(codes)), "[0]")

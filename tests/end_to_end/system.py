@@ -100,11 +100,11 @@ class System:
             time.sleep(0.05)
 
     def children(self) -> dict[str, int]:
-        """Process ids of the parts, by a word of their command lines: broker, embedded-index, index, query."""
+        """Process ids of the parts, by a word of their command lines."""
         assert self.process is not None
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
-        words = ("broker", "embedded-index", "index", "query")
+        words = ("broker", "embedded-index", "index", "query", "gateway")
         return {word: pid for pid, line in lines.items() for word in words if word in line}
 
 
