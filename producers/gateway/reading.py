@@ -46,6 +46,8 @@ def _object(body: bytes) -> dict[str, Any]:
         found = json.loads(body)
     except ValueError as error:
         raise Problem(400, f"the body is no JSON ({error}): send one object") from None
+    except RecursionError:
+        raise Problem(400, "the JSON of the body is nested too deep: send one object") from None
     if not isinstance(found, dict):
         raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
     return found

@@ -47,9 +47,7 @@ def test_the_page_runs_no_code_but_its_own(make_client: MakeClient) -> None:
         ), path.name
 
 
-@pytest.mark.parametrize(
-    "name", ["..%2f..%2fapp.py", "%2e%2e%2fpage.py", "/etc/passwd", "page.js%00", "page.js/"]
-)
+@pytest.mark.parametrize("name", ["..%2f..%2fapp.py", "%2e%2e%2fpage.py", "/etc/passwd", "page.js%00", "page.js/"])
 def test_no_path_leads_out_of_the_page(make_client: MakeClient, name: str) -> None:
     response = make_client().get(f"/page/{name}")
     assert response.status_code in (307, 404)
