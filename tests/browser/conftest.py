@@ -1,4 +1,4 @@
-"""One system and one browser for all tests of the page; a context of its own, which knows nothing yet, for each."""
+"""One system for all tests of the page; a browser, and a context that knows nothing yet for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +9,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.site import PATIENCE_MS, Site, Watched, find_browser, open_context, running_browser, running_site
 
 PRODUCTS = 96
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share a system, so one process runs them all."""
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +22,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A system with a shop in it."""
     with running_site(tmp_path_factory.mktemp("site"), PRODUCTS, "fast") as site:

@@ -97,14 +97,13 @@ class Watched:
             self.wrongs.append(what)
 
 
-def open_context(browser: Browser, site: Site, *, phone: bool = False, dark: bool = False) -> BrowserContext:
+def open_context(browser: Browser, site: Site, *, phone: bool = False) -> BrowserContext:
     """A browser that knows nothing yet, of a desktop or a phone."""
     context = browser.new_context(
         base_url=site.address,
         viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
         device_scale_factor=2 if phone else 1,
         has_touch=phone,
-        color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
     context.set_default_timeout(PATIENCE_MS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,7 +12,10 @@ from tests.browser.site import Site, open_context
 from tests.browser.steps import cards, choose, show_nearest
 
 SERIOUS = ("serious", "critical")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 Step = Callable[[Page, Site], None]
+pytestmark = pytest.mark.xdist_group("browser")
+"""They share a system, so one process runs them all."""
 
 
 def start(page: Page, _site: Site) -> None:
@@ -51,22 +55,26 @@ def adding(page: Page, site: Site) -> None:
     expect(page.locator("#add-preview")).to_be_visible()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 @pytest.mark.parametrize("step", [start, hits, crop, nothing, adding], ids=lambda step: step.__name__)
 def test_nobody_is_kept_out_and_the_sight_is_kept(
-    browser: Browser, site: Site, screenshots: Path, step: Step, phone: bool, dark: bool
+    browser: Browser, site: Site, screenshots: Path, step: Step, phone: bool
 ) -> None:
-    with open_context(browser, site, phone=phone, dark=dark) as context:
+    with open_context(browser, site, phone=phone) as context:
         page = context.new_page()
         page.goto("/")
         step(page, site)
-        name = f"{step.__name__}-{'phone' if phone else 'desktop'}-{'dark' if dark else 'light'}.png"
-        page.screenshot(path=screenshots / name)
-        found = Axe().run(page).response["violations"]
-        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found if one["impact"] in SERIOUS] == []
-    assert not wide, "the page is wider than the window"
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=screenshots / f"{step.__name__}-{'phone' if phone else 'desktop'}-{scheme}.png")
+            assert serious_findings(page) == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), "wider than the window"
+
+
+def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds that keeps somebody out, and where."""
+    found = Axe().run(page).response["violations"]
+    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found if one["impact"] in SERIOUS]
 
 
 def test_everything_can_be_reached_by_keyboard(page: Page, site: Site) -> None:
