@@ -34,7 +34,7 @@ up: $(READY)
 	$(BIN)/lookstream up
 
 test: $(READY) browser
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
 browser:

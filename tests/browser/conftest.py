@@ -1,4 +1,4 @@
-"""One system for all tests of the page; a browser, and a context that knows nothing yet for each test."""
+"""One system for the tests of a file; a browser, and a context that knows nothing yet for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.site import PATIENCE_MS, Site, Watched, find_browser, open_context, running_browser, running_site
 
-PRODUCTS = 96
+PRODUCTS = 60
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A system with a shop in it."""
     with running_site(tmp_path_factory.mktemp("site"), PRODUCTS, "fast") as site:

@@ -14,8 +14,6 @@ from tests.browser.steps import cards, choose, show_nearest
 SERIOUS = ("serious", "critical")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 Step = Callable[[Page, Site], None]
-pytestmark = pytest.mark.xdist_group("browser")
-"""They share a system, so one process runs them all."""
 
 
 def start(page: Page, _site: Site) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -11,8 +10,6 @@ from tests.browser.site import Site, open_context
 from tests.browser.steps import asked, cards, choose, item_ids, show_nearest, wait_for_answer
 from tests.end_to_end.gateway import gateway_beside
 
-pytestmark = pytest.mark.xdist_group("browser")
-"""They share a system, so one process runs them all."""
 TITLE = '<img src=x onerror=alert(1)> a "find"'
 
 
