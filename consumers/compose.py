@@ -44,7 +44,7 @@ from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, SEARCH_REQUESTS, retry_top
 QUERY_GROUP = "lookstream-query"
 """The consumer group of the query workers; those of the index workers are called by their lanes."""
 RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for delay in RETRY_DELAYS)
-ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 25, 250
+ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 100, 250
 """Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
 SEARCH_PATIENCE_SECONDS = 2.0
 """How long searches wait for the pictures of those that came with them."""

@@ -12,6 +12,8 @@ from schemas.failures import Unavailable
 
 SILENT_SECONDS = 15.0
 """A broker that says nothing for so long in the middle of a topic is away."""
+WHOLE_FETCH_WAIT_MS = 250
+"""Whole topics are much at a time, and the local broker stops looking when the wait is over (DECISIONS.md)."""
 
 
 class TopicReader:
@@ -67,7 +69,8 @@ def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None
     The end is where the broker says so in its answer to a fetch (its answer about offsets is a little off on the
     local broker). Raises Unavailable when a topic is missing, or the broker goes away in the middle.
     """
-    consumer = _reader(kafka, {"enable.partition.eof": True})
+    patient = max(kafka.fetch_wait_ms, WHOLE_FETCH_WAIT_MS)
+    consumer = _reader(kafka, {"enable.partition.eof": True, "fetch.wait.max.ms": patient})
     try:
         left = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
         places = [TopicPartition(*place, OFFSET_BEGINNING if since_ms is None else since_ms) for place in left]

@@ -10,7 +10,7 @@ from pathlib import Path
 from infra.kafka import create_topics
 from infra.ports import LOOPBACK, accepts, free_port
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import Running, index_key
+from infra.running import LOCAL_FETCH_WAIT_MS, Running, index_key
 from infra.settings import Kafka
 from infra.supervisor import beat_since
 from schemas.topics import all_topics
@@ -18,7 +18,7 @@ from tests.chaos.nursery import spawn
 
 LOOKSTREAM = "lookstream"
 """The program of a worker; the programs of controls take the same words."""
-SESSION_MS, FETCH_WAIT_MS = 1_000, 5
+SESSION_MS = 1_000
 """The local broker lets members join after half a session timeout."""
 READY_SECONDS = 60.0
 
@@ -102,7 +102,7 @@ class World:
         self._children: list[Process] = []
         self._broker_port, self._engine_port = free_port(0), free_port(0)
         bootstrap = f"{LOOPBACK}:{self._broker_port}"
-        self.kafka = Kafka(bootstrap=bootstrap, session_timeout_ms=SESSION_MS, fetch_wait_ms=FETCH_WAIT_MS)
+        self.kafka = Kafka(bootstrap=bootstrap, session_timeout_ms=SESSION_MS, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
         self._environment = _environment(self.data, self.kafka, settings)
         Running(os.getpid(), bootstrap, (LOOPBACK, self._engine_port), ready=True).write(self.data)
         self.index = EmbeddedIndex((LOOPBACK, self._engine_port), index_key(self.data))
