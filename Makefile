@@ -1,10 +1,10 @@
 # Every target sets up what it needs: a virtual environment in this folder, from the lock file.
 PYTHON ?= python3
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup browser demo up test check bench evaluate chaos lock schemas clean
+.PHONY: help setup browser demo up test screenshots check bench evaluate chaos lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json and bench-search.json"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
+	@echo "make screenshots  take the page's screenshots anew; writes docs/screenshots"
 	@echo "make setup | schemas | lock | clean"
 
 setup: $(READY)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.addresses import is_loopback
 from infra.kafka import check_broker, create_topics
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.running import Running, index_key, local_kafka, only_one
@@ -21,6 +20,8 @@ from schemas.topics import all_topics
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER, GATEWAY = "broker", "index", "index worker", "query worker", "gateway"
 BROKER_PORT, INDEX_PORT = 9092, 6339
 """Ports to try first; a free one is chosen when they are taken."""
+REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
+"""Where a listener on one of these hosts is reached; any other is reached by its own name."""
 READY_SECONDS = 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
 
@@ -108,9 +109,9 @@ class Up:
     def _gateway(self) -> list[Part]:
         if not self._wanted:
             return []
-        host, port = self._settings.gateway.host, self._claim(self._settings.gateway.port)
-        self._page = f"http://{LOOPBACK if is_loopback(host) else host}:{port}"
-        return [gateway_part((LOOPBACK, port))]
+        address = reached_by(self._settings.gateway.host), self._claim(self._settings.gateway.port)
+        self._page = page_at(address)
+        return [gateway_part(address)]
 
     def _claim(self, wanted: int) -> int:
         """A port for a child of ours, for as long as we run."""
@@ -183,6 +184,17 @@ def worker_part(name: str, job: str, folder: Path, *, drains: bool) -> Part:
 def gateway_part(address: tuple[str, int]) -> Part:
     """The gateway with the page: ready once it listens."""
     return Part(GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address))
+
+
+def reached_by(host: str) -> str:
+    """The host by which this machine reaches what listens on `host`."""
+    return REACHED_BY.get(host, host)
+
+
+def page_at(address: tuple[str, int]) -> str:
+    """The address of the page, for a browser."""
+    host, port = address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def lookstream() -> list[str]:

@@ -86,6 +86,7 @@ def run_tour(settings: Settings, plan: Plan, console: Console) -> bool:
     print_report(console, figures)
     console.print(f"wrote {plan.out / 'demo.png'} and {plan.out / 'demo.json'}")
     if started is not None and plan.keep_up:
+        console.print(f"the page: `lookstream open --tenant {TENANT}`")
         console.print(f"the system stays up: stop it with `kill {started}`; its messages go to {log}")
     return not complaints(figures)
 

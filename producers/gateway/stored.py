@@ -1,7 +1,10 @@
 """The read side of the index: items, and their pictures as thumbnails."""
 
 import base64
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.identity import point_id, point_ids
@@ -13,13 +16,19 @@ NAMED = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_
 """Payload keys that are fields of an item too."""
 KEYS = (*NAMED, "state", "image", "category_source")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COUNT_SECONDS = 2.0
+"""How long a count stands: every open page asks for it again and again, and a large index takes its time."""
+TENANTS = 256
+"""Whose counts are kept at once."""
 
 
 class Stored:
     """Reads items; every call raises Unavailable while the index is away."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
         self._index = index
+        self._clock = clock
+        self._counted = lru_cache(TENANTS)(lambda tenant, _moment: index.count(tenant))
 
     def item(self, tenant: str, item_id: str) -> StoredItem | None:
         """What the index knows of an item; none when it has none, or no longer."""
@@ -34,8 +43,8 @@ class Stored:
         return [item for item_id in items if (item := self.item(tenant, item_id)) is not None]
 
     def count(self, tenant: str) -> int:
-        """How many pictures of a tenant can be found."""
-        return self._index.count(tenant)
+        """How many pictures of a tenant can be found, or could be up to `COUNT_SECONDS` ago."""
+        return self._counted(tenant, self._clock() // COUNT_SECONDS)
 
     def thumbnail(self, tenant: str, item_id: str, number: int) -> bytes | None:
         """A small JPEG of one of an item's pictures, made by a worker; none when there is none."""

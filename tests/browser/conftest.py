@@ -11,9 +11,9 @@ from tests.browser.site import PATIENCE_MS, Site, Watched, find_browser, open_co
 PRODUCTS = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
+    """A real Chromium. It ends with its file: while it runs, nothing else in the process may have an event loop."""
     path = find_browser()
     if path is None:
         pytest.skip("no Chromium is installed: install Debian's package chromium, or Google Chrome")

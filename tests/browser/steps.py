@@ -11,8 +11,7 @@ SEARCHED = re.compile(r"in \d")
 
 def choose(page: Page, picture: Path | dict[str, object]) -> None:
     """Choose a picture, as by the file dialog, and wait for the answer."""
-    shown = page.locator("[data-picture]:visible, [data-picture]").first
-    shown.set_input_files(picture)  # type: ignore[arg-type]
+    page.locator("[data-picture]").first.set_input_files(picture)  # type: ignore[arg-type]
     wait_for_answer(page)
 
 

@@ -92,12 +92,12 @@ class System:
         finally:
             index.close()
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        """Wait until something holds; fails with the system's log when it does not."""
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.05) -> None:
+        """Look every so often until something holds; fails with the system's log when it does not."""
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, f"waited {seconds} s for {what}\n{self.log.read_text()}"
-            time.sleep(0.05)
+            time.sleep(every)
 
     def children(self) -> dict[str, int]:
         """Process ids of the parts, by a word of their command lines."""

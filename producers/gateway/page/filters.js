@@ -31,13 +31,6 @@ export function with_(filters, field, value) {
   return is_empty ? others : { ...others, [field]: value };
 }
 
-/** Filters as the contract wants them: prices are of one currency. */
-export function lowered(filters) {
-  const priced = filters.price_min !== undefined || filters.price_max !== undefined;
-  const { currency, ...others } = filters;
-  return priced && currency ? filters : { ...others, ...(currency && !priced ? { currency } : {}) };
-}
-
 /** Lets filters be chosen; `changed` is called with the new ones. */
 export class FilterControls {
   #filters = {};

@@ -1,13 +1,12 @@
 // The grid of hits: cards in order, put in another order at once when the weights move.
 import { find, h, icon, percent } from "./dom.js";
-import { score } from "./weights.js";
+import { PARTS, score } from "./weights.js";
 
 const SURE = 0.8;
 const HALF = 0.5;
 const MORE = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M11 8v6M8 11h6";
 const LESS = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M8 11h6";
 const OUT = "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5";
-const PARTS = { object: "Kind", style: "Style", colour: "Colour" };
 
 /** Shows hits; `onMore` and `onLess` take the item id of a hit, `onEnd` is called when the end comes into sight. */
 export class Hits {
@@ -47,9 +46,9 @@ export class Hits {
   }
 
   #place() {
-    const below = this.#cards.findIndex(({ hit }) => hit.confidence === 0);
+    const below = this.#cards.findLastIndex(({ hit }) => hit.confidence > 0) + 1;
     const cards = this.#cards.map(({ card }) => card);
-    if (below >= 0) cards.splice(below, 0, line(below));
+    if (below < cards.length) cards.splice(below, 0, line(below));
     this.#list.replaceChildren(...cards);
   }
 

@@ -15,7 +15,9 @@ import { WeightControls } from "./weights.js";
 
 const EXAMPLES = 8;
 const NOTICE_MS = 8000;
+const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="; // one clear pixel
 let search = NOTHING;
+let shown = null; // the tenant, picture and item that the query's picture is of
 
 const asking = new Asking();
 const hits = new Hits({
@@ -41,7 +43,6 @@ function change(changes) {
 
 /** Show a search: what it is by at once, what it finds when that has come. */
 async function show(next) {
-  const before = search;
   search = next;
   document.body.dataset.view = isSearch(next) ? "search" : "start";
   busy(isSearch(next));
@@ -51,20 +52,24 @@ async function show(next) {
   weights.show(next.weights ? null : next.intent, next.weights);
   filters.show(next.filters);
   const picture = next.picture === null ? null : await shelf.get(next.picture);
-  if (next.picture !== null && picture === null) throw new api.Refused(0, "The picture of this address is not in this browser: choose it again.");
-  if (next.picture !== before.picture || next.item !== before.item) await showQuery(next, picture);
+  if (search !== next) return;
+  if (next.picture !== null && picture === null) {
+    busy(false);
+    throw new api.Refused(0, "The picture of this address is not in this browser: choose it again.");
+  }
+  attempt(() => showQuery(next, picture));
   crop.show(next.crop, next.picture !== null);
   showUnlike();
   attempt(showCounts);
-  await showHits(picture);
+  await showHits(next, picture);
 }
 
-async function showHits(picture) {
+async function showHits(next, picture) {
   const began = performance.now();
-  const result = await asking.first(search, picture).catch(showRefusal);
-  if (result === null) return;
+  const refused = (error) => (search === next ? showRefusal(error) : null);
+  const result = await asking.first(next, picture).catch(refused);
+  if (result === null || search !== next) return;
   busy(false);
-  if (result === undefined) return;
   hits.show(result.hits);
   showUnderstood(result, search.filters, (field, value) => filters.changed(toggled(search.filters, field, value)));
   weights.show(search.weights ? null : search.intent, result.weights);
@@ -90,11 +95,17 @@ async function showCounts() {
   if (counts !== null) filters.count(counts);
 }
 
-async function showQuery({ tenant, item }, picture) {
+async function showQuery({ tenant, picture: name, item }, picture) {
+  const key = JSON.stringify([tenant, name, item]);
+  if (key === shown) return;
+  shown = key;
   const image = find("query-picture");
-  URL.revokeObjectURL(image.src);
+  if (item !== null) Object.assign(image, { src: NO_PICTURE, alt: "" });
   const told = item === null ? null : await api.item(tenant, item);
-  image.src = picture ? URL.createObjectURL(picture) : await api.pictureOf(tenant, item, told.images[0] ?? 0);
+  const src = picture ? URL.createObjectURL(picture) : await api.pictureOf(tenant, item, told.images[0] ?? 0);
+  if (key !== shown) return URL.revokeObjectURL(src);
+  URL.revokeObjectURL(image.src);
+  image.src = src;
   image.alt = told ? `The item ${told.title ?? item}` : "Your picture";
   find("query-name").textContent = told ? (told.title ?? item) : "";
 }
@@ -118,14 +129,16 @@ function showSummary(result, ms) {
   find("summary").replaceChildren(counted(result), h("small", { title }, `in ${duration(ms)}`));
 }
 
-/** Instead of hits: why there is no answer. */
+/** Instead of hits: why there is no answer; null, as of a search that found none. */
 function showRefusal(error) {
+  busy(false);
   if (!(error instanceof api.Refused)) throw error;
   hits.show([]);
   find("summary").textContent = "";
   find("understood").hidden = true;
   find("nothing").hidden = false;
   find("nothing").replaceChildren(h("h2", {}, "No answer"), h("p", { role: "alert" }, error.message));
+  return null;
 }
 
 /** The honest empty state: that nothing matches, and what can be done about it. */
@@ -136,8 +149,9 @@ function showNothing(result) {
 }
 
 function whyNothing() {
-  if (!search.strict) return "Nothing passes these filters.";
-  const among = Object.keys(search.filters).length ? "Among what passes your filters, nothing" : "Nothing here";
+  const filtered = Object.keys(search.filters).length > 0;
+  if (!search.strict) return filtered ? "Nothing passes these filters." : "There is nothing here yet: add an item first.";
+  const among = filtered ? "Among what passes your filters, nothing" : "Nothing here";
   return `${among} looks enough like it to be called a match. What is nearest would only be a guess.`;
 }
 
@@ -172,8 +186,12 @@ async function example(tenant, item) {
 async function take(file) {
   performance.mark("picture");
   busy(true);
-  const picture = await shelf.keep(await prepare(file));
-  change({ picture, item: null, crop: null, unlike: [], narrow: search.narrow });
+  try {
+    change({ picture: await shelf.keep(await prepare(file)), item: null, crop: null, unlike: [] });
+  } catch (error) {
+    busy(false);
+    throw error;
+  }
 }
 
 /** Marks when a result can be seen, for whoever measures: after the frame in which it is drawn. */
@@ -213,7 +231,6 @@ async function attempt(run) {
     await run();
   } catch (error) {
     console.error(error);
-    busy(false);
     area.textContent = error instanceof api.Refused ? error.message : "That did not work: a mistake of this page.";
     area.hidden = false;
     clearTimeout(notice);

@@ -2,7 +2,7 @@
 import { status } from "./api.js";
 import { duration, find } from "./dom.js";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 3000;
 
 /** Keep the strip up to date; `tenantNow` says whose items are counted. */
 export function keepStrip(tenantNow) {

@@ -2,7 +2,8 @@
 import { find, h, percent } from "./dom.js";
 
 const INTENTS = { exact: "Same", similar: "Similar", style: "Style", colour: "Colour" };
-const PARTS = { object: "Kind", style: "Style", colour: "Colour" };
+/** The parts of the look, and what they are called. */
+export const PARTS = { object: "Kind", style: "Style", colour: "Colour" };
 
 /** The score of a hit under other weights: the cosines of its parts, weighted (schemas/ranking.py). */
 export function score(hit, weights) {
