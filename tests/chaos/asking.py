@@ -129,11 +129,11 @@ def read_answers(world: World, wanted: int, seconds: float = 120) -> list[Search
     return found
 
 
-def judge_answers(report: Report, answers: Sequence[SearchResult], asked: int) -> None:
-    """Note whether each request has exactly one answer."""
+def judge_answers(report: Report, answers: Sequence[SearchResult], asked: int, forgiven: int = 0) -> None:
+    """Note whether each request has exactly one answer; so many second ones are the local broker's (soak.py)."""
     counts = Counter(result.request_id for result in answers)
     report.expect("requests without an answer", asked - len(counts), 0)
-    report.expect("second answers", sum(counts.values()) - len(counts), 0)
+    report.expect_at_most("second answers", sum(counts.values()) - len(counts), forgiven)
     report.figures["answers"] = ", ".join(
         f"{n} {status}" for status, n in Counter(r.status for r in answers).items()
     )
