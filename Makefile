@@ -34,8 +34,9 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/lookstream up
 
+# Threads that wait for work by spinning take half of the machine when many processes share it.
 test: $(READY) browser
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
 browser:

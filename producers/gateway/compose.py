@@ -13,7 +13,7 @@ from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.searches import SearchDoor
+from producers.gateway.searches import SearchDoor, Told
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 
@@ -25,7 +25,7 @@ def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     sink = stack.enter_context(closing(EventSink(kafka)))
     outcomes = stack.enter_context(closing(Outcomes(kafka)))
     index = stack.enter_context(closing(connect(settings)))
-    searches = SearchDoor(asking, uploads, Memory(), settings.gateway.in_flight)
+    searches = SearchDoor(asking, uploads, Memory(Told.size), settings.gateway.in_flight)
     return Doors(searches, ItemDoor(sink, uploads, Memory(), outcomes), LookingDoor(Stored(index), outcomes))
 
 

@@ -12,6 +12,8 @@ from producers.gateway.problems import Problem
 
 MOST, SECONDS = 1_000, 600.0
 """So many are remembered, and for so long: as long as Kafka keeps results of searches."""
+ROOM = 32 << 20
+"""Bytes that all remembered answers may take; a result with its thumbnails has some 100 kB."""
 
 Answer = TypeVar("Answer")
 
@@ -38,8 +40,14 @@ class Asked(Generic[Answer]):
 class Memory(Generic[Answer]):
     """Remembers by names; for the tasks of one event loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
-        self._clock, self._most = clock, most
+    def __init__(
+        self,
+        size: Callable[[Answer], int] = lambda _answer: 0,
+        clock: Callable[[], float] = time.monotonic,
+        most: int = MOST,
+        room: int = ROOM,
+    ) -> None:
+        self._size, self._clock, self._most, self._room = size, clock, most, room
         self._known: OrderedDict[str, Asked[Answer]] = OrderedDict()
 
     def ask(self, name: str, body: bytes, asking: Callable[[], Coroutine[Any, Any, Answer]]) -> Asked[Answer]:
@@ -63,10 +71,16 @@ class Memory(Generic[Answer]):
         return self._known[name]
 
     def _forget(self) -> None:
-        """Leave out the oldest ones: those that are too old or too many, but none that is on its way."""
+        """Leave out the oldest ones: what is too old, too many or too large, but none that is on its way."""
+        taken = sum(map(self._taken, self._known.values()))
         while self._known:
             oldest = next(iter(self._known.values()))
-            is_kept = len(self._known) <= self._most and self._clock() - oldest.at < SECONDS
+            is_young = self._clock() - oldest.at < SECONDS
+            is_kept = is_young and len(self._known) <= self._most and taken <= self._room
             if is_kept or not oldest.answer.done():
                 return
             self._known.popitem(last=False)
+            taken -= self._taken(oldest)
+
+    def _taken(self, asked: Asked[Answer]) -> int:
+        return self._size(asked.answer.result()) if asked.answer.done() and not asked.has_failed else 0

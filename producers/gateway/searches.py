@@ -21,8 +21,9 @@ from schemas.failures import Unavailable
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 
-HTTP_OF = {"ok": 200, "no_match": 200, "rejected": 422, "expired": 504, "unavailable": 503}
-"""The HTTP status for each status of a result. "No match" is an answer like any other."""
+HTTP_OF = {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
+"""The HTTP status for each status of a result. "No match" is an answer like any other; `expired` says that more is
+asked than can be done, not that nobody answers (which is 504)."""
 SEARCH_BODY = {
     "required": True,
     "content": {
@@ -44,16 +45,28 @@ Prefer = Annotated[str | None, Header(description="respond-async: 202 at once, w
 
 
 @dataclass(frozen=True)
+class Told:
+    """A result as it leaves: its HTTP status, and its JSON."""
+
+    status: int
+    body: bytes
+
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return len(self.body)
+
+
+@dataclass(frozen=True)
 class SearchDoor:
     """What searches need."""
 
     asking: Asking
     uploads: Uploads
-    memory: Memory[SearchResult]
+    memory: Memory[Told]
     most: int
     """Searches that are awaited at a time."""
 
-    async def begin(self, request: Request, key: str | None) -> tuple[str, Asked[SearchResult]]:
+    async def begin(self, request: Request, key: str | None) -> tuple[str, Asked[Told]]:
         """Ask what a request asks, once; its id, and the search. Raises Problem, Rejected, ValidationError."""
         if self.asking.in_flight >= self.most:
             raise Problem(503, f"{self.most} searches are on their way already: ask again", {"Retry-After": "1"})
@@ -62,13 +75,16 @@ class SearchDoor:
             fields["request_id"] = key
         fields.setdefault("request_id", str(uuid.uuid4()))
         search = SearchRequest.model_validate_json(json.dumps(fields))
-        ask = partial(self.asking.search, search)
-        return search.request_id, self.memory.ask(search.request_id, to_bytes(search), ask)
+        return search.request_id, self.memory.ask(search.request_id, to_bytes(search), partial(self._ask, search))
 
     async def count(self, fields: Mapping[str, Any]) -> FacetsResult:
         """The counts that a facets request asks for. Raises ValidationError, Unavailable."""
         named = {"request_id": str(uuid.uuid4())} | dict(fields)
         return await self.asking.count(FacetsRequest.model_validate_json(json.dumps(named)))
+
+    async def _ask(self, search: SearchRequest) -> Told:
+        result = await self.asking.search(search)
+        return Told(HTTP_OF[result.status], to_bytes(result))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
         form = await form_fields(request, "request", 1)
@@ -112,16 +128,17 @@ def search_routes(door: SearchDoor) -> APIRouter:
     return routes
 
 
-async def _answered(name: str, asked: Asked[SearchResult], accept: str) -> Response:
+async def _answered(name: str, asked: Asked[Told], accept: str) -> Response:
     if "text/event-stream" in accept:
         return StreamingResponse(_events(name, asked), media_type="text/event-stream")
-    result = await asked.outcome()
-    return Response(to_bytes(result), HTTP_OF[result.status], media_type="application/json")
+    told = await asked.outcome()
+    later = {"Retry-After": "1"} if told.status == 503 else None
+    return Response(told.body, told.status, later, media_type="application/json")
 
 
-async def _events(name: str, asked: Asked[SearchResult]) -> AsyncIterator[bytes]:
+async def _events(name: str, asked: Asked[Told]) -> AsyncIterator[bytes]:
     yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
     try:
-        yield b"event: result\ndata: " + to_bytes(await asked.outcome()) + b"\n\n"
+        yield b"event: result\ndata: " + (await asked.outcome()).body + b"\n\n"
     except Unavailable as away:  # the headers have left: a problem cannot be the response any more
         yield f"event: problem\ndata: {json.dumps({'detail': str(away)})}\n\n".encode()

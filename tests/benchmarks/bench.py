@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -21,9 +22,19 @@ from infra.machine import describe_machine, installed_versions
 from infra.settings import Torch
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import Spread
+from tests.benchmarks.baselines import loop_over_kafka, plain_index, plain_network, script_over_folder
+from tests.benchmarks.limits import Limits, measure_peak
 from tests.benchmarks.rounds import RATE, ROUNDS, WARM_UP, Figure, interleaved, short
-from tests.benchmarks.stages import open_bench, own_index, plain_loop, stage_measures
-from tests.benchmarks.whole_path import Ingested, Searches, ingest, running_system, tenant_of, time_searches
+from tests.benchmarks.stages import open_bench, stage_measures
+from tests.benchmarks.whole_path import (
+    Ingested,
+    Searches,
+    ingest,
+    kafka_of,
+    running_system,
+    tenant_of,
+    time_searches,
+)
 
 SEED = 7
 NOISY = 1.5
@@ -32,10 +43,14 @@ NOISY = 1.5
 
 @dataclass(frozen=True)
 class Whole:
-    """The whole path: how fast pictures go in, and how long searches take."""
+    """The whole path and, in the same rounds, what it is compared with; and how long searches take."""
 
     ingested: tuple[Ingested, ...]
     """One for each round."""
+    loop: Figure
+    """The plain loop over the same events."""
+    script: Figure
+    """The batch script over the same files."""
     searches: Searches
 
     @property
@@ -59,22 +74,30 @@ class Report:
     encoder: str
     precision: str
     stages: dict[str, Figure]
-    plain: Figure
     whole: Whole
+    limits: Limits
     load_before: tuple[float, float, float]
     machine: dict[str, str | int] = field(default_factory=describe_machine)
     versions: dict[str, str] = field(default_factory=installed_versions)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
-    def ratio(self) -> float:
-        """How many times as fast the whole path is as the plain loop."""
-        return self.whole.ingest.median / self.plain.median
+    def ratios(self) -> dict[str, float]:
+        """The whole path as so many times something else."""
+        best = best_rate(self.stages)
+        steady = (self.whole.steady or self.whole.ingest).median
+        return {
+            "whole path / plain loop": self.whole.ingest.median / self.whole.loop.median,
+            "whole path / batch script": self.whole.ingest.median / self.whole.script.median,
+            "whole path after its first batch / encoder alone": steady / best,
+            "whole path after its first batch / what the cores allow": steady / self.limits.by_cores,
+            "encoder alone / what the peak allows": best / self.limits.by_arithmetic,
+        }
 
     @property
     def noisy(self) -> list[str]:
         """What differed so much between its rounds that its figures, and the ratio, say little."""
-        figures = self.stages | {"plain_loop": self.plain, "whole_path": self.whole.ingest}
+        figures = self.stages | {"plain_loop": self.whole.loop, "whole_path": self.whole.ingest}
         return [name for name, figure in figures.items() if max(figure.rounds) > NOISY * min(figure.rounds)]
 
     @property
@@ -89,10 +112,12 @@ class Report:
         return {
             **{name: getattr(self, name) for name in ("at", "pictures", "encoder", "precision", "load_before")},
             "stages": {name: figure.as_json() for name, figure in self.stages.items()},
-            "plain_loop": self.plain.as_json(),
+            "plain_loop": whole.loop.as_json(),
+            "batch_script": whole.script.as_json(),
             "whole_path": whole.ingest.as_json() | {"indexed": [one.pictures for one in whole.ingested]},
             "whole_path_after_first_batch": whole.steady.as_json() if whole.steady else None,
-            "ratio": round(self.ratio, 3),
+            "ratios": {name: round(ratio, 3) for name, ratio in self.ratios.items()},
+            "limits": self.limits.as_json(),
             "noisy": self.noisy,
             "searches": asdict(whole.searches),
             "machine": self.machine,
@@ -113,24 +138,40 @@ def measure_stages(catalogue: Catalogue, encoder: Encoder, folder: Path) -> dict
         return interleaved(stage_measures(bench))
 
 
-def measure_plain(catalogue: Catalogue, encoder: Encoder, folder: Path) -> Figure:
-    """The plain loop, with an index of its own; nothing else of ours runs meanwhile."""
-    with own_index(folder, encoder.fingerprint, encoder.object_size + encoder.style_size) as index:
-        return interleaved({"plain": plain_loop(shots_of(catalogue), encoder, index)})["plain"]
-
-
 def shots_of(catalogue: Catalogue) -> list[Path]:
     """The files of the studio shots."""
     return [catalogue.folder / product.image for product in catalogue.products]
 
 
 def measure_whole(catalogue: Catalogue, encoder: str, searches: int, folder: Path) -> Whole:
-    """A system of its own: the catalogue goes in once a round, then searches in what the last round put in."""
+    """A system of its own: the catalogue goes in once a round, then searches in what the last round put in.
+
+    After each round the plain loop takes the same events, and the script the same files, while the system is idle.
+    """
     photos = [catalogue.folder / product.photo for product in catalogue.products]
-    with running_system(folder, encoder) as system:
-        ingested = [ingest(system, catalogue, number) for number in range(ROUNDS + 1)]
+    files, network = shots_of(catalogue), plain_network(encoder)
+    loops, scripts, ingested = list[float](), list[float](), list[Ingested]()
+    with running_system(folder / "system", encoder) as system, plain_index(folder / "plain", network.size) as index:
+        for number in range(ROUNDS + 1):
+            ingested.append(ingest(system, catalogue, number))
+            loops.append(loop_over_kafka(kafka_of(system), tenant_of(number), len(files), network, index))
+            scripts.append(script_over_folder(files, network, index))
         searched = time_searches(system, list(islice(cycle(photos), searches)), tenant_of(ROUNDS))
-    return Whole(tuple(ingested[WARM_UP + 1 :]), searched)
+    first = WARM_UP + 1
+    loop = Figure("plain loop over Kafka, one at a time", RATE, tuple(loops[first:]))
+    script = Figure("batch script over the folder", RATE, tuple(scripts[first:]))
+    return Whole(tuple(ingested[first:]), loop, script, searched)
+
+
+def count_limits(stages: Mapping[str, Figure], encoder: str) -> Limits:
+    """What this machine allows, by the stages that were measured on it."""
+    seen, gflops = stages["see"].median, plain_network(encoder).operations() / 1e9
+    return Limits(measure_peak(), gflops, seen, best_rate(stages), os.cpu_count() or 1)
+
+
+def best_rate(stages: Mapping[str, Figure]) -> float:
+    """Pictures a second of the encoder alone, at the best of its batches."""
+    return max(figure.median for name, figure in stages.items() if name.startswith("encode"))
 
 
 def show(report: Report, console: Console) -> None:
@@ -142,10 +183,13 @@ def show(report: Report, console: Console) -> None:
     table = Table(
         "what", "median", "range of rounds", title="lookstream bench", caption=about, caption_justify="left"
     )
-    for figure in (*report.stages.values(), report.plain, report.whole.ingest, report.whole.steady):
+    whole = report.whole
+    for figure in (*report.stages.values(), whole.loop, whole.script, whole.ingest, whole.steady):
         if figure:
             table.add_row(*figure.cells)
-    table.add_row("whole path / plain loop", f"{report.ratio:.2f}", "", end_section=True)
+    for name, ratio in report.ratios.items():
+        table.add_row(name, f"{ratio:.2f}", "")
+    table.add_section()
     searches = report.whole.searches
     table.add_row(f"searches answered, of {searches.asked}", str(searches.ok), "")
     table.add_row("search: request to answer", *_spread(searches.whole))
@@ -175,14 +219,10 @@ def main(
             catalogue = draw_catalogue(folder / "shop", pictures, SEED)
         with console.status("measuring the stages"):
             stages = measure_stages(catalogue, encoder, folder / "stages")
-        # The loop runs before the system and after it, so that a machine that slows down favours neither.
-        with console.status("measuring the plain loop"):
-            plain = measure_plain(catalogue, encoder, folder / "before")
-        with console.status("measuring the whole system"):
-            whole = measure_whole(catalogue, encoder_name, searches, folder / "system")
-        with console.status("measuring the plain loop again"):
-            plain += measure_plain(catalogue, encoder, folder / "after")
-    report = Report(pictures, encoder.fingerprint, precision_of(encoder), stages, plain, whole, load)
+        with console.status("measuring the whole system, the plain loop and the batch script"):
+            whole = measure_whole(catalogue, encoder_name, searches, folder)
+        limits = count_limits(stages, encoder_name)
+    report = Report(pictures, encoder.fingerprint, precision_of(encoder), stages, whole, limits, load)
     show(report, console)
     if path:
         path.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Each stage of the walk by itself, and the plain loop that a competent user would write instead of it all."""
+"""Each stage of the walk by itself."""
 
 import os
 import statistics
@@ -12,18 +12,15 @@ from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
-from PIL import Image
-
 from consumers.points import State, look_payload
 from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
 from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
 from infra.ports import LOOPBACK, accepts, free_port
-from infra.qdrant.conditions import LIVE
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Point, SearchPlan, Vector
+from infra.qdrant.plan import Point, SearchPlan
 from infra.running import index_key
 from infra.up import index_part
 from schemas.items import item_key
@@ -136,29 +133,6 @@ def stage_measures(bench: Bench) -> dict[str, Measure]:
         "upsert_64": Measure(f"write {UPSERT} points", "ms", bench.upsert),
         "search_1": Measure(f"one search among {bench.count} points", "ms", bench.search),
     }
-
-
-def plain_loop(shots: Shots, encoder: Encoder, index: EmbeddedIndex) -> Measure:
-    """The baseline: one picture after the other, looked at once, without colours, thumbnails, checks or Kafka."""
-
-    def take(number: int) -> float:
-        def loop() -> None:
-            for n, shot in enumerate(shots):
-                image = Image.open(shot).convert("RGB")
-                once = Shown((encoder.prepare(image, (0, 0, *image.size)),), studio=False)
-                index.upsert([_plain_point(number, n, encoder.run([once])[0])])
-
-        return len(shots) / _seconds(loop)
-
-    return Measure("plain loop, one picture at a time", RATE, take)
-
-
-def _plain_point(number: int, n: int, vector: Vector) -> Point:
-    tenant, item = f"plain-{number}", f"p{n}"
-    payload = {
-        "item": item_key(tenant, item), "item_id": item, "tenant": tenant, "version": 1, "state": LIVE
-    }  # fmt: skip
-    return Point(point_id(tenant, item, 0), payload, vector)
 
 
 def _point(tenant: str, n: int, look: Look, encoder: str) -> Point:

@@ -18,15 +18,17 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     figures = json.loads(report.read_text())
     assert (figures["pictures"], figures["encoder"].split(":")[0]) == (12, "fake")
     assert set(figures["stages"]) == STAGES
-    measured = [*figures["stages"].values(), figures["whole_path"]]
+    compared = [figures["plain_loop"], figures["batch_script"]]
+    measured = [*figures["stages"].values(), *compared, figures["whole_path"]]
     assert all(len(one["rounds"]) == 3 and min(one["rounds"]) > 0 for one in measured)
-    assert len(figures["plain_loop"]["rounds"]) == 6
     assert figures["whole_path"]["indexed"] == [12, 12, 12]
     assert (figures["searches"]["asked"], figures["searches"]["ok"]) == (4, 4)
     assert set(figures["searches"]["steps"]) == {"queued", "fetched", "decoded", "encoded", "searched", "elsewhere"}
     assert all(figures["machine"][name] for name in ("processor", "cores", "python"))
     assert {"torch", "confluent-kafka", "numpy"} <= set(figures["versions"])
-    assert figures["ratio"] > 0
+    assert len(figures["ratios"]) == 5
+    assert min(figures["ratios"].values()) > 0
+    assert min(figures["limits"].values()) > 0
 
 
 def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> None:

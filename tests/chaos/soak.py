@@ -199,7 +199,7 @@ def _strike(cast: Cast, chance: random.Random, seconds: float) -> Counter[str]:
 SCENARIO = Scenario(
     name="soak",
     promise="Fifteen minutes of 100,000 events and 5,000 searches with a random fault at any fifth second: nothing "
-    "wrong, nothing lost, one answer for each client, memory and open files of the workers flat within 1 % a minute",
+    "wrong, nothing lost, one answer for each client, memory and open files of the workers flat to 1 % a minute",
     run=run,
     control=control,
 )

@@ -4,13 +4,17 @@ const STORE = "pictures";
 const MOST = 40;
 const held = new Map(); // for browsers that keep nothing, as in private windows
 
-/** Keep a picture; its name. */
+/** Keep a picture; its name. It is on the shelf a little later: nobody waits for that. */
 export async function keep(blob) {
   const name = await digest(blob);
   held.set(name, blob);
-  await shelf("readwrite", (store) => store.put({ name, blob, at: Date.now() })).catch(() => null);
-  await makeRoom().catch(() => null);
+  putAway(name, blob).catch(() => null);
   return name;
+}
+
+async function putAway(name, blob) {
+  await shelf("readwrite", (store) => store.put({ name, blob, at: Date.now() }));
+  await makeRoom();
 }
 
 /** A kept picture; null when it is not here (any more). */

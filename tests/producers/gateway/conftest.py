@@ -18,7 +18,7 @@ from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.searches import SearchDoor
+from producers.gateway.searches import SearchDoor, Told
 from producers.gateway.serving import server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
@@ -62,7 +62,7 @@ def _doors(kafka: Kafka, gateway: Gateway) -> Iterator[Doors]:
     with closing(Asking(kafka)) as asking, closing(EventSink(kafka)) as sink, closing(Outcomes(kafka)) as outcomes:
         uploads = Uploads()
         items = ItemDoor(sink, uploads, Memory(), outcomes)
-        searches = SearchDoor(asking, uploads, Memory(), gateway.in_flight)
+        searches = SearchDoor(asking, uploads, Memory(Told.size), gateway.in_flight)
         yield Doors(searches, items, LookingDoor(Stored(away), outcomes))
 
 

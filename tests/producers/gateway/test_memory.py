@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from producers.gateway.memory import Memory
+from producers.gateway.problems import Problem
 
 
 def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
@@ -24,3 +25,28 @@ def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
         return await second
 
     assert asyncio.run(both()) == "found"
+
+
+def test_the_oldest_answers_are_forgotten_when_all_together_are_too_large() -> None:
+    async def ask(memory: Memory[bytes], name: str, size: int) -> None:
+        async def answer() -> bytes:
+            return bytes(size)
+
+        await memory.ask(name, b"", answer).outcome()
+
+    async def known() -> list[str]:
+        memory = Memory[bytes](len, room=100)
+        for name, size in (("a", 60), ("b", 30), ("c", 30), ("d", 1)):
+            await ask(memory, name, size)
+        return [name for name in "abcd" if is_known(memory, name)]
+
+    assert asyncio.run(known()) == ["b", "c", "d"]
+
+
+def is_known(memory: Memory[bytes], name: str) -> bool:
+    """Whether something was asked by this name."""
+    try:
+        memory.find(name)
+    except Problem:
+        return False
+    return True
