@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,7 +204,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="lookstream-indexes-") as temporary:
         folder = Path(temporary)
         with own_index(folder / "own", "drawn", width) as index:
-            for name, contender in contenders(folder, index, console.print):
+            for name, contender in contenders(folder, index, partial(console.print, markup=False)):
                 with console.status(name):
                     figures[name] = measure(contender, drawn[:points], drawn[points:])
     show(figures, console)
