@@ -34,7 +34,7 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/lookstream up
 
-# Threads that wait for work by spinning take half of the machine when many processes share it.
+# Threads that wait for work by spinning take the cores from the other processes.
 test: $(READY) browser
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -13,7 +13,7 @@ from producers.gateway.problems import Problem
 MOST, SECONDS = 1_000, 600.0
 """So many are remembered, and for so long: as long as Kafka keeps results of searches."""
 ROOM = 32 << 20
-"""Bytes that all remembered answers may take; a result with its thumbnails has some 100 kB."""
+"""Bytes that all remembered answers may take: results carry their thumbnails."""
 
 Answer = TypeVar("Answer")
 

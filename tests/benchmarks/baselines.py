@@ -10,7 +10,7 @@ import time
 import uuid
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -84,13 +84,6 @@ class PlainIndex:
 def plain_network(encoder: str) -> PlainNetwork:
     """The networks of a default encoder; for any other those of the quickest."""
     return PlainNetwork(encoder if encoder in PROFILES else "fast")
-
-
-@contextmanager
-def plain_index(folder: Path, size: int) -> Iterator[PlainIndex]:
-    """An index of its own in a folder."""
-    with closing(PlainIndex(folder, size)) as index:
-        yield index
 
 
 def loop_over_kafka(kafka: Kafka, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex) -> float:

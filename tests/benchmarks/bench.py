@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -22,7 +23,7 @@ from infra.machine import describe_machine, installed_versions
 from infra.settings import Torch
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import Spread
-from tests.benchmarks.baselines import loop_over_kafka, plain_index, plain_network, script_over_folder
+from tests.benchmarks.baselines import PlainIndex, loop_over_kafka, plain_network, script_over_folder
 from tests.benchmarks.limits import Limits, measure_peak
 from tests.benchmarks.rounds import RATE, ROUNDS, WARM_UP, Figure, interleaved, short
 from tests.benchmarks.stages import open_bench, stage_measures
@@ -151,7 +152,10 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, folder: Pat
     photos = [catalogue.folder / product.photo for product in catalogue.products]
     files, network = shots_of(catalogue), plain_network(encoder)
     loops, scripts, ingested = list[float](), list[float](), list[Ingested]()
-    with running_system(folder / "system", encoder) as system, plain_index(folder / "plain", network.size) as index:
+    with (
+        running_system(folder / "system", encoder) as system,
+        closing(PlainIndex(folder / "plain", network.size)) as index,
+    ):
         for number in range(ROUNDS + 1):
             ingested.append(ingest(system, catalogue, number))
             loops.append(loop_over_kafka(kafka_of(system), tenant_of(number), len(files), network, index))

@@ -193,7 +193,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
 
 def main(
     points: Annotated[int, typer.Option(help="Vectors", min=100)] = 100_000,
-    width: Annotated[int, typer.Option(help="Dimensions of each", min=8)] = 608,
+    width: Annotated[int, typer.Option(help="Dimensions of each; looks have 384", min=8)] = 384,
     queries: Annotated[int, typer.Option(help="Searches for each effort", min=1)] = 300,
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 SIDE, PRODUCTS = 2_048, 7
-"""Of the matrix product that shows the peak: large enough that nothing else counts (4 MB an operand a thread)."""
+"""Of the matrix product that shows the peak: large enough that nothing else counts (16 MB an operand)."""
 
 
 @dataclass(frozen=True)

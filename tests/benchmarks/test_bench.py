@@ -49,3 +49,13 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
     assert (measured["searches"]["asked"], measured["searches"]["answered"]) == (5, 5)
     for kind in ("indexed", "removed"):
         assert (measured[kind]["events"], measured[kind]["done"]) == (20, 20)
+
+
+def test_the_index_finds_all_beside_whatever_other_library_is_installed(tmp_path: Path) -> None:
+    report = tmp_path / "indexes.json"
+    small = ("--points", "600", "--width", "32", "--queries", "5", "--json", str(report))
+    command = [sys.executable, "-m", "tests.benchmarks.indexes", *small]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    efforts = json.loads(report.read_text())["indexes"]["lookstream, embedded"]["efforts"]
+    assert all(found["recall"] == 1.0 for found in efforts.values())  # so few points are compared one by one

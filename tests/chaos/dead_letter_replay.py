@@ -16,7 +16,7 @@ from consumers.dead_letters.letters import latest, read_topics
 from infra.kafka import EventSink, read_to_end
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
-from infra.running import LOCAL_FETCH_WAIT_MS, index_key, read_running
+from infra.running import index_key, local_kafka, read_running
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
@@ -114,7 +114,8 @@ def open_shop(folder: Path) -> Iterator[Shop]:
     try:
         running = read_running(data)
         assert running is not None
-        kafka = Kafka(bootstrap=running.bootstrap, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
+        assert running.bootstrap is not None
+        kafka = local_kafka(Kafka(), running.bootstrap)
         yield Shop(system, kafka, pictures, EventSink(kafka))
     finally:
         system.stop()

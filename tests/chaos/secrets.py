@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import lookstream
 from consumers.dead_letters.letters import latest, read_topics
 from infra.kafka import EventSink, read_to_end
-from infra.running import LOCAL_FETCH_WAIT_MS, read_running
+from infra.running import local_kafka, read_running
 from infra.settings import Kafka
 from schemas.topics import (
     CATALOG_ITEMS,
@@ -253,7 +253,8 @@ def go(folder: Path, code: str) -> Report:
         try:
             running = read_running(data)
             assert running is not None
-            kafka = Kafka(bootstrap=running.bootstrap, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
+            assert running.bootstrap is not None
+            kafka = local_kafka(Kafka(), running.bootstrap)
             wanted = provoke(kafka, host)
             system.wait_for(lambda: dead(kafka) >= wanted, "the dead letters", PATIENCE)
             look(system, kafka, seen)

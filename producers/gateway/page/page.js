@@ -100,11 +100,11 @@ async function showQuery({ tenant, picture: name, item }, picture) {
   if (key === shown) return;
   shown = key;
   const image = find("query-picture");
-  if (item !== null) Object.assign(image, { src: NO_PICTURE, alt: "" });
+  URL.revokeObjectURL(image.src);
+  Object.assign(image, { src: NO_PICTURE, alt: "" });
   const told = item === null ? null : await api.item(tenant, item);
   const src = picture ? URL.createObjectURL(picture) : await api.pictureOf(tenant, item, told.images[0] ?? 0);
   if (key !== shown) return URL.revokeObjectURL(src);
-  URL.revokeObjectURL(image.src);
   image.src = src;
   image.alt = told ? `The item ${told.title ?? item}` : "Your picture";
   find("query-name").textContent = told ? (told.title ?? item) : "";
