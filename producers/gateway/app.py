@@ -9,10 +9,12 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from infra.addresses import is_loopback
+from infra.metrics import GatewayMetrics
 from infra.settings import Gateway
 from producers.gateway.guard import Guard
 from producers.gateway.items import ItemDoor, item_routes
 from producers.gateway.looking import LookingDoor, looking_routes
+from producers.gateway.metered import Metered, metrics_routes
 from producers.gateway.page import page_routes
 from producers.gateway.problems import Problem, problem_response, say_problems
 from producers.gateway.searches import SearchDoor, search_routes
@@ -31,6 +33,7 @@ class Doors:
     searches: SearchDoor
     items: ItemDoor
     looking: LookingDoor
+    metrics: GatewayMetrics
 
 
 def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> FastAPI:
@@ -47,11 +50,13 @@ def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> F
     app.include_router(item_routes(doors.items))
     app.include_router(looking_routes(doors.looking))
     app.include_router(page_routes())
+    app.include_router(metrics_routes(doors.metrics))
     _add_health(app, check)
     _describe_requests(app)
     app.add_middleware(Guard, settings=settings)
     if is_loopback(settings.host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
+    app.add_middleware(Metered, metrics=doors.metrics)
     return app
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from infra.kafka import EventSink, check_broker
+from infra.metrics import GatewayMetrics
 from infra.qdrant.connect import connect
 from infra.running import reach_kafka
 from infra.settings import Settings
@@ -21,12 +22,14 @@ from producers.gateway.uploads import Uploads
 def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     """What the routes need, until the stack is closed; raises Unavailable when Kafka or the index is away."""
     kafka, uploads = reach_kafka(settings), Uploads()
+    metrics = GatewayMetrics()
     asking = stack.enter_context(closing(Asking(kafka)))
     sink = stack.enter_context(closing(EventSink(kafka)))
     outcomes = stack.enter_context(closing(Outcomes(kafka)))
     index = stack.enter_context(closing(connect(settings)))
-    searches = SearchDoor(asking, uploads, Memory(Told.size), settings.gateway.in_flight)
-    return Doors(searches, ItemDoor(sink, uploads, Memory(), outcomes), LookingDoor(Stored(index), outcomes))
+    searches = SearchDoor(asking, uploads, Memory(Told.size), settings.gateway.in_flight, metrics)
+    items = ItemDoor(sink, uploads, Memory(), outcomes)
+    return Doors(searches, items, LookingDoor(Stored(index), outcomes), metrics)
 
 
 def system_check(settings: Settings) -> Callable[[], None]:

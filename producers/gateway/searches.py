@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from infra.metrics import GatewayMetrics
 from producers.gateway.asking import Asking
 from producers.gateway.memory import Asked, Memory
 from producers.gateway.problems import Problem
@@ -65,6 +66,10 @@ class SearchDoor:
     memory: Memory[Told]
     most: int
     """Searches that are awaited at a time."""
+    metrics: GatewayMetrics
+
+    def __post_init__(self) -> None:
+        self.metrics.watch_in_flight(lambda: self.asking.in_flight)
 
     async def begin(self, request: Request, key: str | None) -> tuple[str, Asked[Told]]:
         """Ask what a request asks, once; its id, and the search. Raises Problem, Rejected, ValidationError."""
@@ -84,6 +89,7 @@ class SearchDoor:
 
     async def _ask(self, search: SearchRequest) -> Told:
         result = await self.asking.search(search)
+        self.metrics.result(result.status)
         return Told(HTTP_OF[result.status], to_bytes(result))
 
     async def _fields(self, request: Request) -> dict[str, Any]:

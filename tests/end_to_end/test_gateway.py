@@ -18,6 +18,8 @@ def test_a_picture_over_http_finds_what_the_command_line_finds(system: System, s
         files = {"picture": picture.read_bytes()}
         found = client.post("/v1/search", files=files, data={"request": '{"strict": false}'}).json()
         counted = client.post("/v1/facets", json={"facets": ["source"]}).json()
+        told = client.get("/metrics").text
+    assert 'lookstream_http_results_total{status="ok"} 1.0' in told
     expected = system.search(picture, "--best-effort")
     assert [hit["item_id"] for hit in found["hits"]] == [hit["item_id"] for hit in expected["hits"]]
     assert counted["counts"]["source"] == [{"value": "catalog", "count": 5}]

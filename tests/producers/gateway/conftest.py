@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 
 from infra.kafka import EventSink
+from infra.metrics import GatewayMetrics
 from infra.ports import LOOPBACK, free_port
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.settings import Gateway, Kafka
@@ -60,10 +61,10 @@ def _doors(kafka: Kafka, gateway: Gateway) -> Iterator[Doors]:
     """Doors to the broker, and to an index that is away."""
     away = EmbeddedIndex((LOOPBACK, free_port(0)), b"key")
     with closing(Asking(kafka)) as asking, closing(EventSink(kafka)) as sink, closing(Outcomes(kafka)) as outcomes:
-        uploads = Uploads()
+        uploads, metrics = Uploads(), GatewayMetrics()
         items = ItemDoor(sink, uploads, Memory(), outcomes)
-        searches = SearchDoor(asking, uploads, Memory(Told.size), gateway.in_flight)
-        yield Doors(searches, items, LookingDoor(Stored(away), outcomes))
+        searches = SearchDoor(asking, uploads, Memory(Told.size), gateway.in_flight, metrics)
+        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics)
 
 
 @contextmanager
