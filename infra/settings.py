@@ -104,7 +104,9 @@ class Worker(BaseModel):
     batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
     batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
     search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
-    search_ms: int = Field(5, ge=1, le=10_000, description="Milliseconds to wait for more search requests")
+    search_ms: int = Field(
+        0, ge=0, le=10_000, description="Milliseconds to wait for more search requests; they gather during a batch"
+    )
     search_delivery: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once", description="exactly_once: results and offsets in one transaction; at_least_once: without"
     )

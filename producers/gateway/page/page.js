@@ -57,11 +57,12 @@ async function show(next) {
     busy(false);
     throw new api.Refused(0, "The picture of this address is not in this browser: choose it again.");
   }
+  const found = showHits(next, picture); // on its way before anything is drawn
   attempt(() => showQuery(next, picture));
   crop.show(next.crop, next.picture !== null);
   showUnlike();
   attempt(showCounts);
-  await showHits(next, picture);
+  await found;
 }
 
 async function showHits(next, picture) {

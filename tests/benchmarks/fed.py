@@ -1,0 +1,126 @@
+"""Items over Kafka: all at once, or so many a second, and when each could be found."""
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from PIL import Image
+
+from infra.kafka import EventSink, TopicReader
+from infra.settings import Kafka
+from schemas.envelope import Event, from_bytes
+from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted, item_key
+from schemas.outcomes import ItemIndexed
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
+from tests.benchmarks.asked import percentiles
+
+SILENCE_SECONDS = 60.0
+"""How long no item may become searchable before the others are given up."""
+TWELVE_MEGAPIXELS, QUALITY = (4_000, 3_000), 60
+AHEAD = 128
+"""Items that wait for an index worker that is kept busy: two of its batches."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What became of items."""
+
+    items: int
+    indexed: int
+    rate: float
+    """Items a second, from the first one's event to the last one searchable."""
+    fresh: list[float]
+    """Milliseconds from an event to when its item could be found: p50, p95, p99."""
+
+
+def feed(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float | None = None) -> Fed:
+    """A new item for each picture: all at once, or `rate` a second; waits until all can be found."""
+    with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
+        started = time.time()
+        for number, picture in enumerate(pictures):
+            if rate is not None:
+                time.sleep(max(0.0, started + number / rate - time.time()))
+            _send(sink, picture, tenant)
+        sink.flush()
+        done = list(_indexed(outcomes, tenant, len(pictures)))
+    times = [one.times for one in done if one.times.searchable_at and one.times.event_time]
+    ended = max((one.searchable_at.timestamp() for one in times if one.searchable_at), default=started)
+    fresh = [
+        (one.searchable_at - one.event_time).total_seconds() * 1000
+        for one in times
+        if one.searchable_at and one.event_time
+    ]
+    return Fed(len(pictures), len(done), round(len(done) / max(ended - started, 1e-9), 2), percentiles(fresh))
+
+
+@dataclass
+class Busy:
+    """An index worker that always has work; tells how much it did."""
+
+    started: float = field(default_factory=time.monotonic)
+    indexed: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Items a second so far."""
+        return round(self.indexed / (time.monotonic() - self.started), 2)
+
+
+@contextmanager
+def kept_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str) -> Iterator[Busy]:
+    """Have items wait for the index worker all the while, until the block ends."""
+    busy, over = Busy(), threading.Event()
+    thread = threading.Thread(target=_keep_busy, args=(kafka, pictures, tenant, busy, over))
+    thread.start()
+    try:
+        yield busy
+    finally:
+        over.set()
+        thread.join()
+
+
+def _keep_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str, busy: Busy, over: threading.Event) -> None:
+    sent, shown = 0, itertools.cycle(pictures)
+    with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
+        while not over.is_set():
+            while sent - busy.indexed < AHEAD:
+                _send(sink, next(shown) + uuid.uuid4().bytes, tenant)  # bytes that are known are not looked at
+                sent += 1
+            sink.flush()
+            record = outcomes.poll(0.1)
+            if record is not None and record.value is not None:
+                body = from_bytes(record.value)
+                busy.indexed += isinstance(body, ItemIndexed) and body.tenant == tenant
+
+
+def _send(sink: EventSink, picture: bytes, tenant: str) -> None:
+    item = f"fed-{uuid.uuid4().hex}"
+    image = InlineImage(data=picture)
+    body = ItemUpserted(tenant=tenant, item_id=item, source="catalog", revision=1, images=(image,))
+    sink.send(CATALOG_ITEMS, item_key(tenant, item), Event(body))
+
+
+def _indexed(outcomes: TopicReader, tenant: str, count: int) -> Iterator[ItemIndexed]:
+    found, heard = 0, time.monotonic()
+    while found < count and time.monotonic() - heard < SILENCE_SECONDS:
+        record = outcomes.poll(0.2)
+        body = from_bytes(record.value) if record is not None and record.value is not None else None
+        if isinstance(body, ItemIndexed) and body.tenant == tenant:
+            found, heard = found + 1, time.monotonic()
+            yield body
+
+
+def as_phones_send(picture: bytes) -> bytes:
+    """The same picture with 12 megapixels, as a JPEG that fits into an event."""
+    large = Image.open(BytesIO(picture)).convert("RGB").resize(TWELVE_MEGAPIXELS, Image.Resampling.BICUBIC)
+    for quality in range(QUALITY, 0, -10):
+        out = BytesIO()
+        large.save(out, "JPEG", quality=quality)
+        if out.tell() <= MAX_INLINE_BYTES:
+            return out.getvalue()
+    raise ValueError("no quality makes the picture fit into an event")
