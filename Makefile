@@ -11,7 +11,7 @@ help:
 	@echo "make up         run the whole system here until Ctrl-C"
 	@echo "make test       all tests"
 	@echo "make check      ruff, mypy --strict, and the house rules"
-	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json and bench-search.json"
+	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
 	@echo "make screenshots  take the page's screenshots anew; writes docs/screenshots"
@@ -56,6 +56,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench --json bench.json
+	$(BIN)/python -m tests.benchmarks.load $(if $(DATA),--data "$(DATA)") --json bench-load.json
 	$(BIN)/python -m tests.benchmarks.search $(if $(DATA),--data "$(DATA)") --json bench-search.json
 
 evaluate: $(READY)
@@ -74,4 +75,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-search.json chaos.json evaluation.json
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json evaluation.json

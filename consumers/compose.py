@@ -35,9 +35,10 @@ from consumers.worker import Batches, Sink, Worker
 from infra.breakers import Breakers
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once
+from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once, check_broker
+from infra.running import reach_kafka
 from infra.secrets import redaction
-from infra.settings import Settings
+from infra.settings import Kafka, Settings
 from infra.settings import Worker as WorkerSettings
 from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, SEARCH_REQUESTS, retry_topic
 
@@ -83,10 +84,11 @@ def index_worker(
     )
     again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
     with ExitStack() as stack:
-        shop = open_shop(settings, "index", stack)
-        sink = stack.enter_context(closing(EventSink(shop.kafka)))
-        source, source_again = _join(shop, live, stack), _join(shop, again, stack)
+        kafka = _reach(settings)
+        source, source_again = (_join(settings, kafka, lane, stack) for lane in (live, again))
         source_again.due = due_time
+        shop = open_shop(settings, kafka, "index", stack)
+        sink = stack.enter_context(closing(EventSink(kafka)))
         watches = _watches(shop, sink, stack)
         items, items_again = (_items(shop, lane, sink, stack, watches) for lane in (live, again))
         redact = redaction(settings)
@@ -113,9 +115,10 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes search requests; closes all that it holds at the end."""
     given = settings.worker
     with ExitStack() as stack:
-        shop = open_shop(settings, "query", stack)
-        source = EventSource(shop.kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
+        kafka = _reach(settings)
+        source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
         stack.callback(source.close)
+        shop = open_shop(settings, kafka, "query", stack)
         sink, delivery = _search_delivery(shop, source, stack)
         places = Places(shop.kafka)
         answers = Answers(sink, shop.encoder, places.exists)
@@ -132,6 +135,13 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
         yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))
+
+
+def _reach(settings: Settings) -> Kafka:
+    """The broker, which answers. Sources come next: members join beside the seconds that the encoder takes."""
+    kafka = reach_kafka(settings)
+    check_broker(kafka)
+    return kafka
 
 
 def _search_delivery(shop: Shop, source: EventSource, stack: ExitStack) -> tuple[Sink, Delivery]:
@@ -167,12 +177,10 @@ def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder)
 
 
-def _join(shop: Shop, lane: Lane, stack: ExitStack) -> EventSource:
-    patient = {"fetch_wait_ms": max(shop.kafka.fetch_wait_ms, lane.fetch_wait_ms)}
+def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:
+    patient = {"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)}
     group = f"lookstream-{lane.name}"
-    source = EventSource(
-        shop.kafka.model_copy(update=patient), group, lane.topics, room=_room(shop.settings.worker)
-    )
+    source = EventSource(kafka.model_copy(update=patient), group, lane.topics, room=_room(settings.worker))
     stack.callback(source.close)
     return source
 

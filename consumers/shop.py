@@ -15,11 +15,10 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
-from infra.kafka import check_broker
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
 from infra.qdrant.server import open_server
-from infra.running import index_key, reach_index, reach_kafka
+from infra.running import index_key, reach_index
 from infra.settings import Kafka, Settings
 from infra.slots import slot
 from schemas.failures import Unavailable
@@ -50,10 +49,8 @@ class Shop:
         return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
 
 
-def open_shop(settings: Settings, kind: str, stack: ExitStack) -> Shop:
+def open_shop(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Shop:
     """All that a worker of this kind needs, closed with the stack."""
-    kafka = reach_kafka(settings)
-    check_broker(kafka)
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
     eyes = _open_eyes(settings, stack)
     index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))

@@ -1,4 +1,4 @@
-"""Searches over Kafka: so many a second, whether or not the ones before are answered; or as many as are answered."""
+"""Searches over Kafka: so many a second, whether or not those before are answered; or as many as are answered."""
 
 import asyncio
 import time
@@ -111,7 +111,9 @@ async def _ask(asking: Asking, picture: bytes, tenant: str, due: float) -> Answe
 def _summary(rate: float, answers: Sequence[Answer]) -> Asked:
     found = [answer for answer in answers if answer.status in FOUND]
     statuses = Counter(answer.status for answer in answers)
-    return Asked(rate, dict(statuses), percentiles([a.whole for a in found]), percentiles([a.beyond for a in found]))
+    return Asked(
+        rate, dict(statuses), percentiles([a.whole for a in found]), percentiles([a.beyond for a in found])
+    )
 
 
 def percentiles(milliseconds: Sequence[float]) -> list[float]:

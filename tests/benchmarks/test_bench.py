@@ -51,6 +51,23 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
         assert (measured[kind]["events"], measured[kind]["done"]) == (20, 20)
 
 
+def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Path) -> None:
+    report = tmp_path / "load.json"
+    small = ("--pictures", "8", "--seconds", "1", "--sizes", "100,200", "--json", str(report))
+    command = [sys.executable, "-m", "tests.benchmarks.load", "--encoder", "fake", *small]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = json.loads(report.read_text())["measured"]
+    assert set(measured["ready_s"]) == {"broker, topics and index", "index worker", "query worker", "all"}
+    assert {name: fed["indexed"] for name, fed in measured["sets"].items()} == {"drawn": 8, "12 megapixels": 8}
+    assert measured["low"]["indexed"] == 2
+    assert set(measured["alone"]) == {"1 a second", "5 a second", "20 a second", "saturation"}
+    assert set(measured["grown"]) == {"100", "200"}
+    asked = [*measured["alone"].values(), *measured["while_indexing"].values()]
+    assert all(len(one["whole"]) == 3 and one["whole"] >= one["beyond"] for one in asked)
+    assert min(measured["memory_mb"].values()) > 0
+
+
 def test_the_index_finds_all_beside_whatever_other_library_is_installed(tmp_path: Path) -> None:
     report = tmp_path / "indexes.json"
     small = ("--points", "600", "--width", "32", "--queries", "5", "--json", str(report))
