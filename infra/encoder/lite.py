@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infra.encoder import EncoderUnavailable
@@ -117,7 +117,7 @@ def open_eye(variant: int, side: int, runtime: Runtime) -> Eye:
         from infra.encoder.openvino import compile_maps  # an extra, and half a second to import
 
         return compile_maps(network, side, runtime)
-    nn.Module.to(network, runtime.device, runtime.dtype)
+    network.to(runtime.device, runtime.dtype)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
     return fuse(network, side, runtime)
 

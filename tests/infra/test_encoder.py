@@ -13,7 +13,8 @@ from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImagePr
 
 from consumers.vision.look import Encoder, Shown
 from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
-from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint, register
+from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint
+from infra.encoder.efficientnet_model import EfficientNetLiteConfig, EfficientNetLiteModel, register
 from infra.encoder.lite import PROFILES, WEIGHTS, checkpoint, open_profile, prepare, probe
 from infra.encoder.projection import TorchEncoder, read_projection
 from infra.encoder.runtime import Backbone, open_runtime
@@ -111,12 +112,16 @@ def test_the_square_in_the_middle_counts() -> None:
 
 
 def test_our_network_opens_from_a_folder_like_any_other(network: EfficientNetLite, tmp_path: Path) -> None:
-    network.save_pretrained(tmp_path)
+    model = EfficientNetLiteModel(EfficientNetLiteConfig(variant=2))
+    model.network.load_state_dict(network.state_dict())
+    model.save_pretrained(tmp_path)
     ViTImageProcessorPil(
         size={"height": 260, "width": 260}, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
     ).save_pretrained(tmp_path)
     register()
-    assert isinstance(AutoModel.from_pretrained(tmp_path), EfficientNetLite)
+    opened = AutoModel.from_pretrained(tmp_path)
+    assert isinstance(opened, EfficientNetLiteModel)
+    assert torch.equal(opened.network.stem.conv.weight, network.stem.conv.weight)
     encoder = open_encoder(str(tmp_path), Torch())
     assert (encoder.object_size, encoder.style_size) == (1280, 64)
 

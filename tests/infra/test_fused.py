@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from infra.encoder.efficientnet import EfficientNetLite, EfficientNetLiteConfig, Maps
+from infra.encoder.efficientnet import EfficientNetLite, Maps
 from infra.encoder.fused import fuse
 from infra.encoder.runtime import Runtime
 
@@ -23,7 +23,7 @@ def runtime(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Runtime:
 def made(variant: int) -> EfficientNetLite:
     """Random weights, and batch norms that neither kill the signal nor leave ReLU6 idle."""
     torch.manual_seed(variant)
-    network = EfficientNetLite(EfficientNetLiteConfig(variant=variant, classes=2))
+    network = EfficientNetLite(variant, classes=2)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import EfficientNetLite, EfficientNetLiteConfig
+from infra.encoder.efficientnet import EfficientNetLite
 from infra.encoder.openvino import compile_maps
 from infra.encoder.runtime import Runtime
 
@@ -18,7 +18,7 @@ SIDES = {0: 224, 1: 240, 2: 260}
 def made(variant: int) -> EfficientNetLite:
     """Random weights, and batch norms that neither kill the signal nor leave ReLU6 idle."""
     torch.manual_seed(variant)
-    network = EfficientNetLite(EfficientNetLiteConfig(variant=variant, classes=2))
+    network = EfficientNetLite(variant, classes=2)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
