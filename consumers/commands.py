@@ -26,6 +26,9 @@ HOPELESS, VALVE_CLOSED = 3, 5
 were refused."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
+BEHIND_SEARCHES = 10
+"""Niceness of index workers: where both share cores, searches of a busy system take a third of the time
+(docs/performance.md)."""
 
 
 @worker.command("index")
@@ -33,6 +36,7 @@ def index(heartbeat: HeartbeatFile = None) -> None:
     """Take item events, look at their pictures, and put them into the index."""
     from consumers.compose import index_worker
 
+    os.nice(BEHIND_SEARCHES)
     _work("index", index_worker, heartbeat)
 
 

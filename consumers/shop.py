@@ -15,10 +15,8 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
-from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
-from infra.qdrant.server import open_server
-from infra.running import index_key, reach_index
 from infra.settings import Kafka, Settings
 from infra.slots import slot
 from schemas.failures import Unavailable
@@ -78,7 +76,7 @@ def open_index(settings: Settings, fingerprint: str, size: int, patience: float 
     until = time.monotonic() + patience
     while True:
         try:
-            index = _reach(settings)
+            index = connect(settings)
             index.open(fingerprint, size)
         except Unavailable as away:
             if time.monotonic() > until:
@@ -87,9 +85,3 @@ def open_index(settings: Settings, fingerprint: str, size: int, patience: float 
             time.sleep(AGAIN_SECONDS)
         else:
             return index
-
-
-def _reach(settings: Settings) -> Index:
-    if settings.qdrant.url:
-        return open_server(settings.qdrant)
-    return EmbeddedIndex(reach_index(settings), index_key(settings.data), settings.qdrant.timeout_s)

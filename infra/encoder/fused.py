@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from infra.encoder.efficientnet import Block, EfficientNetLite, Maps, Unit
-from infra.encoder.runtime import Runtime
+from infra.encoder.runtime import Runtime, one_thread
 
 COARSE = 8
 """Maps finer than side / 8 are computed for one picture at a time: of more pictures together they leave the caches
@@ -37,7 +37,9 @@ def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Te
     """
     if runtime.device.type != "cpu" or not _fuses(runtime.dtype):
         return network.maps
-    pipeline, threads = _pipeline(network, side, runtime.dtype), torch.get_num_threads()
+    threads = torch.get_num_threads()
+    with one_thread():
+        pipeline = _pipeline(network, side, runtime.dtype)
     if threads == 1:
         return pipeline
     return SideBySide(pipeline, _crew(threads), threads)

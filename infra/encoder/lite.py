@@ -24,7 +24,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import HEAD, TEXTURES, Maps, from_checkpoint, stages
 from infra.encoder.fused import fuse
-from infra.encoder.runtime import Backbone, Box, Runtime, unit
+from infra.encoder.runtime import Backbone, Box, Runtime, one_thread, unit
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """Where the projections of the default encoders lie, fitted by tests/evaluation/fit_defaults.py."""
@@ -111,14 +111,16 @@ class Features:
 
 def open_eye(variant: int, side: int, runtime: Runtime) -> Eye:
     """One network for views of this side, by the quickest operators that the runtime allows."""
-    network = from_checkpoint(checkpoint(variant), variant)
-    network.fold()
+    with one_thread():
+        network = from_checkpoint(checkpoint(variant), variant)
+        network.fold()
     if runtime.engine == "openvino":
         from infra.encoder.openvino import compile_maps  # an extra, and half a second to import
 
         return compile_maps(network, side, runtime)
-    network.to(runtime.device, runtime.dtype)
-    convert_conv2d_weight_memory_format(network, torch.channels_last)
+    with one_thread():
+        network.to(runtime.device, runtime.dtype)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
     return fuse(network, side, runtime)
 
 

@@ -1,7 +1,8 @@
 """Where and how a network computes: device, precision, threads, and small batches."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,18 @@ def open_runtime(settings: Torch) -> Runtime:
     device = _device("cpu" if settings.engine == "openvino" else settings.device)
     batch = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
     return Runtime(device, _dtype(settings.precision, device), batch, settings.engine)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch uses one thread, for many small steps: in two processes that start side by side the threads of
+    each would spin while the other's work (3.6 s for what takes 0.5 s alone; DECISIONS.md)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _device(name: str) -> torch.device:
