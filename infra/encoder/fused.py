@@ -24,6 +24,8 @@ from torch.nn.functional import pad
 from infra.encoder.efficientnet import Block, EfficientNetLite, Maps, Unit
 from infra.encoder.runtime import Runtime, one_thread
 
+PAIR = 2
+"""So few threads gain too little by sharing a picture (28 ms instead of 35) to be worth a second copy of the weights."""
 COARSE = 8
 """Maps finer than side / 8 are computed for one picture at a time: of more pictures together they leave the caches
 (Lite2: 27 ms of a core for each of 8 pictures, 31 without this)."""
@@ -39,10 +41,11 @@ def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Te
         return network.maps
     threads = torch.get_num_threads()
     with one_thread():
-        pipeline = _pipeline(network, side, runtime.dtype)
+        alone = _pipeline(network, side, runtime.dtype)
     if threads == 1:
-        return pipeline
-    return SideBySide(pipeline, _crew(threads), threads)
+        return alone
+    together = _pipeline(network, side, runtime.dtype) if threads > PAIR else None
+    return SideBySide(alone, together, _crew(threads), threads)
 
 
 def _fuses(dtype: torch.dtype) -> bool:
@@ -120,21 +123,28 @@ def _through(blocks: list[Bottleneck], x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SideBySide:
-    """A pipeline in several threads, each with its share of the pictures."""
+    """A pipeline in several threads, each with its share of the pictures.
 
-    pipeline: Pipeline
+    oneDNN orders weights for as many threads as torch has just then; used by another number they are put in order
+    at every call (Lite2, ms a picture on one thread: 30 to 35 if they were ordered for one, 51 to 173 else).
+    """
+
+    alone: Pipeline
+    """Its weights lie as one thread wants them."""
+    together: Pipeline | None
+    """For fewer pictures than threads, which then share each of them, if there is one."""
     crew: ThreadPoolExecutor
     threads: int
 
     def __call__(self, pixels: Tensor) -> Maps:
-        if len(pixels) < self.threads:
-            return self.pipeline(pixels)
-        parts = list(self.crew.map(self._alone, pixels.tensor_split(self.threads)))
+        if len(pixels) < self.threads and self.together is not None:
+            return self.together(pixels)
+        parts = list(self.crew.map(self._look, pixels.tensor_split(min(len(pixels), self.threads))))
         return Maps(torch.cat([maps.middle for maps in parts]), torch.cat([maps.last for maps in parts]))
 
-    def _alone(self, pixels: Tensor) -> Maps:
+    def _look(self, pixels: Tensor) -> Maps:
         with torch.inference_mode():
-            return self.pipeline(pixels)
+            return self.alone(pixels)
 
 
 def _crew(threads: int) -> ThreadPoolExecutor:
@@ -143,6 +153,7 @@ def _crew(threads: int) -> ThreadPoolExecutor:
 
     def settle(_: int) -> None:
         torch.set_num_threads(1)
+        torch.get_num_threads()  # keeps it: else a thread's first work takes the number that was last set anywhere
         all_here.wait()
 
     list(pool.map(settle, range(threads)))

@@ -157,7 +157,8 @@ def main(
         folder = Path(temporary)
         material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, data)
         encoder = open_encoder(encoder_name, Torch(engine=engine))
-        measured.encoder_alone = rate_alone(encoder, material.shots)
+        for name, shown in (material.sets | {"photos": material.photos}).items():
+            measured.encoder_alone[name] = rate_alone(encoder, shown)
         with console.status("measuring"), started(folder / "system", encoder_name, engine, measured) as system:
             bear(system, material, measured)
             grow(system, material, encoder, [int(size) for size in sizes.split(",")], measured)

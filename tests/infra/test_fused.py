@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from infra.encoder.efficientnet import EfficientNetLite, Maps
-from infra.encoder.fused import fuse
+from infra.encoder.fused import SideBySide, fuse
 from infra.encoder.runtime import Runtime
 
 SIDES = {0: 224, 1: 240, 2: 260}
@@ -104,3 +104,16 @@ def test_what_goes_in_stays_as_it_was(lite0: EfficientNetLite) -> None:
 
 def test_other_devices_keep_the_plain_network(lite0: EfficientNetLite) -> None:
     assert fuse(lite0, 224, runtime(device="cuda")) == lite0.maps
+
+
+def test_threads_that_look_side_by_side_start_none_of_their_own(lite0: EfficientNetLite) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        eye = fuse(lite0, SIDES[0], runtime())
+        assert isinstance(eye, SideBySide)
+        eye(pixels(2, SIDES[0]))
+        assert set(eye.crew.map(lambda _: torch.get_num_threads(), range(8))) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
