@@ -27,16 +27,16 @@ were refused."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
 BEHIND_SEARCHES = 10
-"""Niceness of index workers: where both share cores, searches of a busy system take a third of the time
-(docs/performance.md)."""
+"""Niceness of index workers: where both share cores, searches go first (DECISIONS.md)."""
 
 
 @worker.command("index")
 def index(heartbeat: HeartbeatFile = None) -> None:
     """Take item events, look at their pictures, and put them into the index."""
     from consumers.compose import index_worker
+    from infra.machine import give_way
 
-    os.nice(BEHIND_SEARCHES)
+    give_way(BEHIND_SEARCHES)
     _work("index", index_worker, heartbeat)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -40,3 +41,15 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def give_way(niceness: int) -> None:
+    """Have this process, and those that it starts, get processor time after others.
+
+    Linux weighs sessions against each other before it looks at the niceness of what is in them ("The autogroup
+    feature" in sched(7)), and `lookstream up` gives each part a session: so the leader of one makes that nice, too.
+    """
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # not Linux, or without the feature
+            Path("/proc/self/autogroup").write_text(str(niceness))

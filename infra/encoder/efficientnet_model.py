@@ -29,7 +29,7 @@ class EfficientNetLiteModel(PreTrainedModel):
     def __init__(self, config: EfficientNetLiteConfig) -> None:
         super().__init__(config)
         self.network = EfficientNetLite(config.variant, config.classes)
-        self.post_init()
+        PreTrainedModel.post_init(self)
 
     def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
         """The maps as hidden states, float [N, 3, h, w] given."""

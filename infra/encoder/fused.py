@@ -25,7 +25,7 @@ from infra.encoder.efficientnet import Block, EfficientNetLite, Maps, Unit
 from infra.encoder.runtime import Runtime, one_thread
 
 PAIR = 2
-"""So few threads gain too little by sharing a picture (28 ms instead of 35) to be worth a second copy of the weights."""
+"""So few threads gain too little by sharing a picture (28 ms instead of 35) for a second copy of the weights."""
 COARSE = 8
 """Maps finer than side / 8 are computed for one picture at a time: of more pictures together they leave the caches
 (Lite2: 27 ms of a core for each of 8 pictures, 31 without this)."""
