@@ -26,17 +26,13 @@ HOPELESS, VALVE_CLOSED = 3, 5
 were refused."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
-BEHIND_SEARCHES = 10
-"""Niceness of index workers: where both share cores, searches go first (DECISIONS.md)."""
 
 
 @worker.command("index")
 def index(heartbeat: HeartbeatFile = None) -> None:
     """Take item events, look at their pictures, and put them into the index."""
     from consumers.compose import index_worker
-    from infra.machine import give_way
 
-    give_way(BEHIND_SEARCHES)
     _work("index", index_worker, heartbeat)
 
 
@@ -57,6 +53,7 @@ def _work(part: str, build: "Build", heartbeat: Path | None) -> None:
     from infra.encoder import EncoderUnavailable
     from infra.kafka import Fenced
     from infra.logs import configure_logs
+    from infra.machine import give_way
     from infra.qdrant.plan import EncoderDiffers
     from infra.secrets import redaction
     from infra.settings import read_settings
@@ -67,6 +64,8 @@ def _work(part: str, build: "Build", heartbeat: Path | None) -> None:
         with plain_errors(Fenced):
             settings = read_settings()
             configure_logs(settings.logs, part, redaction(settings))
+            if part == "index":
+                give_way(settings.worker.niceness)
             with build(settings, heartbeat) as worker:
                 worker.run(stop)
     except (EncoderDiffers, EncoderUnavailable) as error:

@@ -103,6 +103,12 @@ class Worker(BaseModel):
 
     batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
     batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
+    niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="Of index workers, so that searches on the same machine go first; 0: they do not",
+    )
     search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
     search_ms: int = Field(
         0, ge=0, le=10_000, description="Milliseconds to wait for more search requests; they gather during a batch"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infra.health import read_state
 from infra.running import LOCAL_SESSION_MS, read_running
+from infra.settings import Worker
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
 PATIENCE_SECONDS = 60.0
@@ -70,8 +71,13 @@ def another_index_worker(system: System) -> Iterator[None]:
 def new_system(folder: Path, encoder: str, engine: str) -> System:
     """A system that is not started yet, with the session timeout of the local mode."""
     settings = {"LOOKSTREAM_ENCODER": encoder, "LOOKSTREAM_TORCH_ENGINE": engine}
-    settings |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS)}
+    settings |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS), **as_outside_tests()}
     return System(folder, make_environment(folder, settings))
+
+
+def as_outside_tests() -> dict[str, str]:
+    """Settings that tests change for want of cores, as they are by default."""
+    return {"LOOKSTREAM_WORKER_NICENESS": str(Worker().niceness)}
 
 
 def _is_ready(alive: Path) -> bool:

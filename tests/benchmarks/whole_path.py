@@ -19,6 +19,7 @@ from schemas.outcomes import ItemIndexed
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
+from tests.benchmarks.parts import as_outside_tests
 from tests.end_to_end.system import System, make_environment
 
 SILENCE_SECONDS = 60.0
@@ -35,6 +36,7 @@ def running_system(folder: Path, encoder: str) -> Iterator[System]:
     settings = {
         "LOOKSTREAM_ENCODER": encoder,
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS),
+        **as_outside_tests(),
     }
     system = System(folder, make_environment(folder, settings))
     try:
