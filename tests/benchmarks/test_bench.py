@@ -53,13 +53,13 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
 
 def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Path) -> None:
     report = tmp_path / "load.json"
-    small = ("--pictures", "8", "--seconds", "1", "--sizes", "100,200", "--json", str(report))
+    small = ("--pictures", "4", "--seconds", "1", "--sizes", "100,200", "--json", str(report))
     command = [sys.executable, "-m", "tests.benchmarks.load", "--encoder", "fake", *small]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads(report.read_text())["measured"]
     assert set(measured["ready_s"]) == {"broker, topics and index", "index worker", "query worker", "all"}
-    assert {name: fed["indexed"] for name, fed in measured["sets"].items()} == {"drawn": 8, "12 megapixels": 8}
+    assert {name: fed["indexed"] for name, fed in measured["sets"].items()} == {"drawn": 4, "12 megapixels": 4}
     assert measured["low"]["indexed"] == 2
     assert set(measured["alone"]) == {"1 a second", "5 a second", "20 a second", "saturation"}
     assert set(measured["grown"]) == {"100", "200"}

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
-from consumers import shop
 from consumers.points import KNOWN_KEYS, PATCHED_KEYS
+from infra.qdrant import connect
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Patch, Payload, Point
 from lookstream import main
@@ -51,5 +51,5 @@ def _now() -> int:
 
 
 if __name__ == "__main__":
-    with patch.object(shop, "EmbeddedIndex", Unguarded):
+    with patch.object(connect, "EmbeddedIndex", Unguarded):
         main()

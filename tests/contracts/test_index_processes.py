@@ -31,6 +31,8 @@ from tests.chaos.parts import family
 
 FINGERPRINT, SIZE = "test-encoder", 8
 WIDE = 1_024
+SLOW_SECONDS = 60.0
+"""Copying a shard to a busy disk takes its time."""
 """Numbers a vector, so that the engine finds 3,000 of them worth a graph."""
 Answer = TypeVar("Answer")
 
@@ -251,14 +253,17 @@ def test_the_owner_ends_soon_when_the_process_that_it_waits_for_dies(engine: Eng
 
 def test_a_copy_cannot_take_over_before_the_shard_has_stopped(engine: Engine) -> None:
     opened(engine)
-    with connect(engine.address, engine.authkey, 5) as line, pytest.raises(ValueError, match="after `hand_over`"):
+    with (
+        connect(engine.address, engine.authkey, SLOW_SECONDS) as line,
+        pytest.raises(ValueError, match="after `hand_over`"),
+    ):
         ask(line, "take_over", str(engine.folder / "shard-1"))
     assert current(engine.folder).name == "shard"
 
 
 def test_a_wish_to_be_optimised_that_came_after_the_copy_is_handed_over(engine: Engine) -> None:
     client = opened(engine)
-    with connect(engine.address, engine.authkey, 5) as line:
+    with connect(engine.address, engine.authkey, SLOW_SECONDS) as line:
         ask(line, "copy", str(engine.folder / "shard-1"))
         client.optimise()
         assert ask(line, "hand_over") is True
@@ -266,7 +271,7 @@ def test_a_wish_to_be_optimised_that_came_after_the_copy_is_handed_over(engine: 
 
 def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
     client = opened(engine)
-    with connect(engine.address, engine.authkey, 5) as line:
+    with connect(engine.address, engine.authkey, SLOW_SECONDS) as line:
         ask(line, "copy", str(engine.folder / "shard-1"))
         ask(line, "hand_over")
         waiting = EmbeddedIndex(engine.address, engine.authkey, timeout_s=0.2)
