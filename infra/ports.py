@@ -1,10 +1,13 @@
 """Ports of the loopback interface: who listens, which are free, which another `lookstream up` has claimed."""
 
+import random
 import socket
 
 LOOPBACK = "127.0.0.1"
 TRIES = 100
 """Ports that are looked at before giving up."""
+QUIET = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections, of which one may take a port before its owner listens."""
 
 
 def accepts(address: tuple[str, int]) -> bool:
@@ -31,7 +34,7 @@ def claim_port(wanted: int) -> socket.socket:
     starts meanwhile would choose the same port, and then use the first one's broker. So the UDP port of the same
     number is held as the claim: it is nobody else's business, and the kernel gives it up when its owner dies.
     """
-    for port in (wanted, *[0] * TRIES):
+    for port in (*filter(None, [wanted]), *random.sample(QUIET, TRIES)):
         claim = socket.socket(type=socket.SOCK_DGRAM)
         try:
             claim.bind((LOOPBACK, port))
