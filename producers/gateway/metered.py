@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infra.metrics import EXPOSITION_TYPE, GatewayMetrics
 
 NO_ROUTE = "none"
+BUG = 500
 CUT_OFF = 499
 """The status of a request whose client left before the response began, as nginx has it."""
 
@@ -35,6 +36,9 @@ class Metered:
 
         try:
             await self._app(scope, receive, sending)
+        except Exception:  # what is answered then is sent outside of every middleware
+            status = BUG
+            raise
         finally:
             self._metrics.request(scope["method"], _route(scope), status, time.perf_counter() - began)
 

@@ -113,5 +113,5 @@ def make_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_DATA": str(folder), "LOOKSTREAM_ENCODER": "fake"}
     own |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"}  # the local broker lets members join after half of it
-    own |= {"LOOKSTREAM_WORKER_NICENESS": "0"}  # other tests take the cores meanwhile: it would be starved
+    own |= {"LOOKSTREAM_WORKER_NICENESS": "0"}  # other tests take the cores meanwhile: it could wait for long
     return {**inherited, **own, **settings}

@@ -46,6 +46,15 @@ def test_what_the_guard_refuses_is_counted_too(make_client: MakeClient) -> None:
     assert "process_resident_memory_bytes" in text
 
 
+def test_a_mistake_of_ours_is_counted_as_one(make_client: MakeClient) -> None:
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    client = make_client(check=broken)
+    assert client.get("/readyz", headers={"Connection": "close"}).status_code == 500  # the server hangs up
+    assert samples(client, "lookstream_http_requests_total") == {("GET", "/readyz", "500"): 1}
+
+
 @pytest.mark.parametrize("waiting", [0, 3])
 def test_searches_in_flight_are_asked_when_somebody_looks(waiting: int) -> None:
     metrics = GatewayMetrics()
