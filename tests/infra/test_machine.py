@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from infra.machine import give_way
 group = Path("/proc/self/autogroup")
-read = lambda: (["none"] + (group.read_text().split() if group.exists() else []))[-1]  # empty outside of any session
+read = lambda: (["none"] + (group.read_text().split() if group.exists() else []))[-1]  # empty outside of sessions
 before = read()
 give_way(5)
 print(os.nice(0), before, read())
