@@ -26,25 +26,29 @@ HOPELESS, VALVE_CLOSED = 3, 5
 were refused."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics", help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT; 0: none"),
+]
 
 
 @worker.command("index")
-def index(heartbeat: HeartbeatFile = None) -> None:
+def index(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
     """Take item events, look at their pictures, and put them into the index."""
     from consumers.compose import index_worker
 
-    _work("index", index_worker, heartbeat)
+    _work("index", index_worker, heartbeat, metrics)
 
 
 @worker.command("query")
-def query(heartbeat: HeartbeatFile = None) -> None:
+def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
     """Take search requests and answer them."""
     from consumers.compose import query_worker
 
-    _work("query", query_worker, heartbeat)
+    _work("query", query_worker, heartbeat, metrics)
 
 
-def _work(part: str, build: "Build", heartbeat: Path | None) -> None:
+def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None) -> None:
     """Build a worker and run it until a signal stops it."""
     from consumers.hands import Stop
     from consumers.valve import ValveClosed
@@ -63,6 +67,8 @@ def _work(part: str, build: "Build", heartbeat: Path | None) -> None:
     try:
         with plain_errors(Fenced):
             settings = read_settings()
+            if metrics is not None:
+                settings.metrics.port = metrics
             configure_logs(settings.logs, part, redaction(settings))
             if part == "index":
                 give_way(settings.worker.niceness)

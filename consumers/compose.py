@@ -21,7 +21,9 @@ from consumers.hands import Hands, Job
 from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.lanes import Lanes
+from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items, see_results
 from consumers.query import AnswerSearches
+from consumers.remembered import Remembered
 from consumers.requests import AnswerRequests
 from consumers.settle import Gate, Settler, due_time
 from consumers.shop import Shop, confidence_of, open_shop
@@ -36,15 +38,15 @@ from infra.breakers import Breakers
 from infra.health import Heartbeat
 from infra.images import Images
 from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once, check_broker
+from infra.metrics import ItemMetrics, SearchMetrics
 from infra.running import reach_kafka
 from infra.secrets import redaction
 from infra.settings import Kafka, Settings
 from infra.settings import Worker as WorkerSettings
-from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, SEARCH_REQUESTS, retry_topic
+from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS, SEARCH_REQUESTS
 
 QUERY_GROUP = "lookstream-query"
 """The consumer group of the query workers; those of the index workers are called by their lanes."""
-RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for delay in RETRY_DELAYS)
 ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 100, 250
 """Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
 SEARCH_PATIENCE_SECONDS = 2.0
@@ -88,11 +90,11 @@ def index_worker(
         source, source_again = (_join(settings, kafka, lane, stack) for lane in (live, again))
         source_again.due = due_time
         shop = open_shop(settings, kafka, "index", stack)
-        sink = stack.enter_context(closing(EventSink(kafka)))
+        plain = stack.enter_context(closing(EventSink(kafka)))
+        sink = MeteredSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
         watches = _watches(shop, sink, stack)
         items, items_again = (_items(shop, lane, sink, stack, watches) for lane in (live, again))
-        redact = redaction(settings)
-        settler = Settler(sink, items.tell, valve, shop.slot, shop.encoder, redact, delays)
+        settler = Settler(sink, items.tell, valve, shop.slot, shop.encoder, redaction(settings), delays)
         settler_again = replace(settler, gate=again.gate)
 
         def last_call() -> None:
@@ -103,9 +105,11 @@ def index_worker(
             items.idle()
 
         job = Job(items.handle, idle, passed=partial(note_progress, shop.index))
+        job = metered(job, shop.metrics, IndexGauge(shop.index, shop.metrics).look)
+        job_again = metered(Job(items_again.handle), shop.metrics)
         yield Lanes(
             _lane_worker(shop, live, source, settler, job),
-            _lane_worker(shop, again, source_again, settler_again, Job(items_again.handle)),
+            _lane_worker(shop, again, source_again, settler_again, job_again),
             last_call,
         )
 
@@ -119,22 +123,33 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
         stack.callback(source.close)
         shop = open_shop(settings, kafka, "query", stack)
-        sink, delivery = _search_delivery(shop, source, stack)
-        places = Places(shop.kafka)
+        plain, delivery = _search_delivery(shop, source, stack)
+        sink = MeteredSink(plain, see_results(SearchMetrics(shop.metrics.registry)), shop.metrics)
+        places = Places(kafka)
         answers = Answers(sink, shop.encoder, places.exists)
-        confidence = confidence_of(shop, SOON)
-        searches = AnswerSearches(
-            _sight(shop, SEARCH_PATIENCE_SECONDS, stack), shop.index, confidence, answers, given.search_records
-        )
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
-        # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-        answered = Answered(partial(for_whom, shop.kafka), round(time.time() * 1000))
-        freshness = Freshness(shop.index, places.count)
-        requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
-        job = Job(requests.handle, confidence.idle, searches.is_behind, answered.has)
+        job = metered(_search_job(shop, answers, places, stack), shop.metrics)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
-        yield Worker(source, hands, delivery, batches, Heartbeat(heartbeat))
+        yield Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(heartbeat), source, shop.metrics))
+
+
+def _search_job(shop: Shop, answers: Answers, places: Places, stack: ExitStack) -> Job:
+    # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
+    confidence = confidence_of(shop, SOON)
+    sight = _sight(shop, SEARCH_PATIENCE_SECONDS, stack)
+    sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
+    searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
+    freshness = Freshness(shop.index, places.count)
+    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
+    return Job(
+        requests.handle,
+        confidence.idle,
+        searches.is_behind,
+        Answered(partial(for_whom, shop.kafka), round(time.time() * 1000)).has,
+        hopeless=requests.hopeless,
+        refuse=searches.refuse,
+    )
 
 
 def _reach(settings: Settings) -> Kafka:
@@ -156,7 +171,7 @@ def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, 
     delivery = AtLeastOnce(source, settler.sink, shop.index.flush, COMMIT_SECONDS)
     hands = Hands(job, settler, delivery, _attempts(shop, lane.name))
     batches = Batches(lane.records, shop.settings.worker.batch_ms / 1000)
-    return Worker(source, hands, delivery, batches, Heartbeat(lane.heartbeat))
+    return Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(lane.heartbeat), source, shop.metrics))
 
 
 def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:

@@ -2,26 +2,24 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import structlog
 
 from consumers.curves import ENOUGH, UNCALIBRATED, Calibration, Curve, Parts, calibration_of, packed, unpacked
 from consumers.measuring import Measuring, Nulls
-from consumers.vision.look import Look
-from consumers.vision.nulls import DRAWING, NULLS, encoded, null_pictures
+from consumers.null_looks import LookAt, NullPictures
+from consumers.vision.nulls import DRAWING
 from infra.qdrant.plan import Index
-from schemas.failures import Failure, Unavailable
+from schemas.failures import Unavailable
 from schemas.ranking import Weights
 
 __all__ = ["ENOUGH", "UNCALIBRATED", "Confidence", "Curve"]
 
 NULL_NOTE = f"nulls:{DRAWING}"
-PICTURES = 4
-"""Null pictures that are looked at in one slice: less than a small batch of searches."""
+ALL = NullPictures()
 FRESH_SECONDS, MISSING_SECONDS = 10.0, 1.0
 """How long a calibration is believed to be the newest, and a missing one to be missing: others measure too."""
 SOON, WHENEVER = 500, sys.maxsize
@@ -33,8 +31,6 @@ MOST_KEPT = 1_000
 """Tenants, and curves of each, that are remembered at most."""
 
 Steps = Generator[None, None, None]
-LookAt = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
-"""Looks at encoded pictures, all in one batch."""
 
 
 @dataclass
@@ -65,11 +61,13 @@ class Confidence:
     together, and only the first worker has to look at them. For one thread.
     """
 
-    def __init__(self, index: Index, look_at: LookAt, parts: Parts, nulls: int = NULLS, at_once: int = 0) -> None:
+    def __init__(
+        self, index: Index, look_at: LookAt, parts: Parts, nulls: NullPictures = ALL, at_once: int = 0
+    ) -> None:
         self.parts = parts
         self._index = index
         self._look_at = look_at
-        self._count = nulls
+        self._null_pictures = nulls
         self._at_once = at_once
         self._nulls: Nulls | None = None
         self._held: dict[str, _Held] = {}
@@ -152,7 +150,7 @@ class Confidence:
         """The looks of the null pictures: the index's, or else it looks at them bit by bit."""
         known = self._known_nulls()
         if known is None:
-            known = self._nulls = yield from self._look_anew()
+            known = self._nulls = yield from self._null_pictures.looks(self._look_at)
             self._index.take_note(NULL_NOTE, {"looks": packed(known.looks), "studio": packed(known.studio)})
         return known
 
@@ -161,15 +159,6 @@ class Confidence:
             looks, studio = unpacked(note["looks"]), unpacked(note["studio"])
             self._nulls = Nulls(looks.astype(np.float32), studio.astype(np.int8))
         return self._nulls
-
-    def _look_anew(self) -> Generator[None, None, Nulls]:
-        looks: list[Look] = []
-        pictures = null_pictures(self._count)
-        while few := [encoded(picture) for picture in islice(pictures, PICTURES)]:
-            looks += [look for look in self._look_at(few) if isinstance(look, Look)]
-            yield
-        studio = np.array([look.studio for look in looks], np.int8)
-        return Nulls(np.stack([look.vector for look in looks]), studio)
 
 
 def _name(tenant: str) -> str:

@@ -4,16 +4,19 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import structlog
 
 from consumers.attempts import LIVES, Attempts
 from consumers.delivery import Batch, Delivery
-from consumers.settle import Settler, origin_of
+from consumers.settle import Settler
+from consumers.taken import Taken, parse, part_hopeless
 from infra.kafka import Record
-from schemas.envelope import Event, from_record
+from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
+
+Handle = Callable[[Sequence[Event]], Mapping[str, Failure]]
+"""Takes events; returns a Failure for each event id that could not be done. The rest is done."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two attempts while something is away: doubled each time, with jitter."""
@@ -32,6 +35,11 @@ def never(_record: Record) -> bool:
     return False
 
 
+def none_hopeless(_events: Sequence[Event]) -> set[str]:
+    """For jobs that do whatever they are given."""
+    return set()
+
+
 def never_behind() -> bool:
     """For jobs for which nothing comes too late."""
     return False
@@ -41,8 +49,7 @@ def never_behind() -> bool:
 class Job:
     """What a worker does: `handle` a batch."""
 
-    handle: Callable[[Sequence[Event]], Mapping[str, Failure]]
-    """Takes events; returns a Failure for each event id that could not be done. The rest is done."""
+    handle: Handle
     idle: Callable[[], None] = nothing_to_prepare
     """A small step of whatever can wait: called each time that nothing came."""
     is_behind: Callable[[], bool] = never_behind
@@ -51,6 +58,10 @@ class Job:
     """Whether a record has been done by a worker that died before it could say so."""
     passed: Callable[[Sequence[Record]], None] = unheard
     """Told of records that are done, with all before them in their partitions."""
+    hopeless: Callable[[Sequence[Event]], set[str]] = none_hopeless
+    """The ids of events that cannot be done in time, so that nobody waits for the others to hear of that."""
+    refuse: Handle | None = None
+    """Handles those: quickly, and in a delivery of their own before the others are handled."""
 
 
 @dataclass
@@ -67,15 +78,6 @@ class Stop:
         self.now = True
         for follower in self.followers:
             follower.at_once()
-
-
-@dataclass
-class Taken:
-    """A record, its event if it could be read, and why it failed if it did."""
-
-    record: Record
-    event: Event | None = None
-    failure: Failure | None = None
 
 
 class Hands:
@@ -98,9 +100,10 @@ class Hands:
         done: list[Record] = []
         for part in self._attempts.split(batch.records):
             with self._attempts.in_hand(part):
-                done += self._until_available(replace(batch, records=part), stop)
-            if stop.now or self.closed:
-                break
+                for handle, taken in self._turns(part):
+                    done += self._until_available(batch, handle, taken, stop)
+                    if stop.now or self.closed:
+                        return done
         return done
 
     def idle(self) -> list[Record]:
@@ -119,12 +122,22 @@ class Hands:
         """Wait no longer between two attempts: the worker was told to stop."""
         self._wake.set()
 
-    def _until_available(self, part: Batch, stop: Stop) -> list[Record]:
+    def _turns(self, part: Sequence[Record]) -> list[tuple[Handle, list[Taken]]]:
+        """What is hopeless comes first: it need not wait for the work on the others."""
+        taken = parse(part, self._job.was_done)
+        if self._job.refuse is None:
+            return [(self._job.handle, taken)]
+        hopeless = self._job.hopeless([event for one in taken for event in one.to_do])
+        first, then = part_hopeless(taken, hopeless)
+        turns = [(self._job.refuse, first), (self._job.handle, then)]
+        return [(handle, some) for handle, some in turns if some]
+
+    def _until_available(self, batch: Batch, handle: Handle, taken: list[Taken], stop: Stop) -> list[Record]:
         """Do a part, again until it works; gives up, with nothing done, when told to stop."""
         pause = FIRST_PAUSE
         while True:
             try:
-                return self._do(part)
+                return self._do(batch, handle, taken)
             except Unavailable as away:
                 self.away = str(away)
                 self._log.warning("holding", why=self.away, seconds=round(pause, 1))
@@ -132,42 +145,25 @@ class Hands:
                 return []
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _do(self, part: Batch) -> list[Record]:
+    def _do(self, batch: Batch, handle: Handle, taken: Sequence[Taken]) -> list[Record]:
         self._delivery.begin()
-        taken = self._parse(part.records)
-        events = [one.event for one in taken if one.event is not None and not self._job.was_done(one.record)]
+        events = [event for one in taken for event in one.to_do]
         failed: Mapping[str, Failure]
-        if self._attempts.is_deadly(part.records):
+        if self._attempts.is_deadly([one.record for one in taken]):
             failed = {event.id: _deadly() for event in events}
         else:
-            failed = self._job.handle(events)
+            failed = handle(events)
         done: list[Record] = []
         for one in taken:
-            one.failure = one.failure or (failed.get(one.event.id) if one.event else None)
+            failure = one.failure or (failed.get(one.event.id) if one.event else None)
             done.append(one.record)
-            if self._settler.settle(one.record, one.event, one.failure):
-                self.closed = _too_many(one.failure)
+            if self._settler.settle(one.record, one.event, failure):
+                self.closed = _too_many(failure)
                 break
-        self._delivery.finish(replace(part, records=done))
+        self._delivery.finish(replace(batch, records=done))
         self._job.passed(done)
         self.away = None
         return done
-
-    def _parse(self, records: Sequence[Record]) -> list[Taken]:
-        """The event of each record. Two that differ and still have one id are told apart by their positions."""
-        taken: list[Taken] = []
-        seen: dict[str, Event] = {}
-        for record in records:
-            origin = origin_of(record, datetime.now(UTC))
-            try:
-                event = from_record(origin.position, record.key, record.value, record.headers, origin.timestamp_ms)
-            except Rejected as rejected:
-                taken.append(Taken(record, None, rejected))
-                continue
-            if seen.setdefault(event.id, event).body != event.body:
-                event = replace(event, id=f"{event.id}@{origin.position}")
-            taken.append(Taken(record, event))
-        return taken
 
 
 def _deadly() -> Rejected:

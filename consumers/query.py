@@ -43,12 +43,9 @@ class AnswerSearches:
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Answer each request; those that came too late are answered before any work is done for them."""
+        """Answer each request; no work is done for those that are hopeless."""
         started = datetime.now(UTC)
-        searches = [Search(e, e.body) for e in events if isinstance(e.body, SearchRequest)]
-        late, in_time = split(searches, started, self._pace.longest())
-        in_time, too_many = self._affordable(in_time, started)
-        self._behind = len(late) + len(too_many) > len(in_time)
+        in_time, hopeless = self._part(events, started)
         try:
             answers = self._found(in_time, started)
         except Unavailable as away:
@@ -58,14 +55,22 @@ class AnswerSearches:
         # Nothing is sent before all is known: a batch that is held must not have been answered in part.
         for answer in answers:
             answer()
-        for search in late:
-            self._answers.expired(search.event, search.request)
-        for search in too_many:
-            self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
+        self._refuse(hopeless, started)
         if in_time:
             turns = math.ceil(len(in_time) / self._at_once)
             self._pace.note((datetime.now(UTC) - started).total_seconds() / turns)
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
+
+    def hopeless(self, events: Sequence[Event]) -> set[str]:
+        """The ids of the requests that come too late, or for which there is no time beside the others."""
+        in_time, hopeless = self._part(events, datetime.now(UTC))
+        self._behind = len(hopeless) > len(in_time)
+        return {search.event.id for search in hopeless}
+
+    def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
+        """Answer requests that are hopeless."""
+        self._refuse(_searches(events), datetime.now(UTC))
+        return {}
 
     def is_behind(self) -> bool:
         """Whether most of the last batch was too late or too much: it is time to take more at once.
@@ -74,6 +79,19 @@ class AnswerSearches:
         line stays short, and what is done is done well before its deadline.
         """
         return self._behind
+
+    def _part(self, events: Sequence[Event], now: datetime) -> tuple[list[Search], list[Search]]:
+        """Searches that can be done, and those that cannot."""
+        late, in_time = split(_searches(events), now, self._pace.longest())
+        in_time, too_many = self._affordable(in_time, now)
+        return in_time, late + too_many
+
+    def _refuse(self, searches: Sequence[Search], now: datetime) -> None:
+        for search in searches:
+            if search.is_late(now, self._pace.longest()):
+                self._answers.expired(search.event, search.request)
+            else:
+                self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
 
     def _affordable(self, searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:
         """The newest searches that can be done in a small part of the time that each has left; the others."""
@@ -115,6 +133,10 @@ class AnswerSearches:
             answers.append(partial(self._answers.found, search.event, search.request, found, times))
         self._log.info("answered", searches=len(searches), **{f"{k}_ms": round(v, 1) for k, v in steps.items()})
         return answers
+
+
+def _searches(events: Sequence[Event]) -> list[Search]:
+    return [Search(event, event.body) for event in events if isinstance(event.body, SearchRequest)]
 
 
 def _not_a_search() -> Rejected:

@@ -46,6 +46,10 @@ class AnswerRequests:
             time.sleep(PAUSE_SECONDS)
         return failures
 
+    def hopeless(self, events: Sequence[Event]) -> set[str]:
+        """The ids of requests that cannot be done in time; those that wait for the index are not among them."""
+        return self._searches.hopeless([event for event in events if not _waits(event)])
+
     def _as_of(self) -> tuple[AsOf, ...]:
         """How far the index has come; nothing while it is away, which the searches themselves find out."""
         try:
@@ -69,3 +73,7 @@ class AnswerRequests:
             self._answers.unavailable(event, body, Unavailable(BEHIND))
         else:
             self._answers.again(event, body.model_copy(update={"deadline_ms": left_ms}))
+
+
+def _waits(event: Event) -> bool:
+    return isinstance(event.body, SearchRequest) and bool(event.body.min_as_of)

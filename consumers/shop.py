@@ -11,10 +11,13 @@ import structlog
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.decoding import Decoders
+from consumers.null_looks import NullPictures, null_file
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
+from infra.exposing import exposed
+from infra.metrics import WorkerMetrics
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
 from infra.settings import Kafka, Settings
@@ -35,6 +38,7 @@ class Shop:
     index: Index
     eyes: Eyes
     slot: str
+    metrics: WorkerMetrics
 
     @property
     def encoder(self) -> str:
@@ -49,16 +53,20 @@ class Shop:
 
 def open_shop(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Shop:
     """All that a worker of this kind needs, closed with the stack."""
+    metrics = WorkerMetrics(kind)
+    stack.enter_context(exposed(settings.metrics, metrics.registry))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
     eyes = _open_eyes(settings, stack)
     index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
     stack.callback(index.close)
-    return Shop(settings, kafka, index, eyes, name)
+    metrics.encoder(eyes.encoder.fingerprint)
+    return Shop(settings, kafka, index, eyes, name, metrics)
 
 
 def confidence_of(shop: Shop, at_once: int) -> Confidence:
     """Confidence in what is found in its index."""
-    return Confidence(shop.index, shop.eyes.look_at, shop.parts, at_once=at_once)
+    nulls = NullPictures(file=null_file(shop.settings.cache, shop.encoder))
+    return Confidence(shop.index, shop.eyes.look_at, shop.parts, nulls, at_once)
 
 
 def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:

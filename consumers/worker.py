@@ -16,7 +16,7 @@ from consumers.delivery import Batch, Delivery
 from consumers.hands import Hands, Stop
 from consumers.settle import RawSink
 from consumers.valve import ValveClosed
-from infra.health import DRAINING, HOLDING, READY, STARTING, Heartbeat
+from infra.health import DRAINING, HOLDING, READY, STARTING
 from infra.kafka import EventSource, Record
 from schemas.envelope import Event
 
@@ -36,6 +36,12 @@ class Sink(RawSink, Protocol):
     """Where events go; infra.kafka.EventSink and TransactionSink are two."""
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None: ...
+
+
+class Pulse(Protocol):
+    """Who hears that a worker is alive; infra.health.Heartbeat is one."""
+
+    def beat(self, state: str = READY, why: str | None = None) -> None: ...
 
 
 class TooSlow(Exception):
@@ -64,14 +70,14 @@ class Worker:
     """Takes batches, has them handled, and commits them only when all that they led to is safe."""
 
     def __init__(
-        self, source: EventSource, hands: Hands, delivery: Delivery, batches: Batches, heartbeat: Heartbeat
+        self, source: EventSource, hands: Hands, delivery: Delivery, batches: Batches, pulse: Pulse
     ) -> None:
         self._source = source
         self._source.before_revoke = self._let_go
         self._hands = hands
         self._delivery = delivery
         self._batches = batches
-        self._heartbeat = heartbeat
+        self._pulse = pulse
         self._pool = ThreadPoolExecutor(1, "hands")
         self._in_hand: InHand | None = None
 
@@ -137,8 +143,8 @@ class Worker:
         """Say that the worker is alive, and what it does, unless it has been at one batch for too long."""
         since = self._in_hand.since if self._in_hand else time.monotonic()
         if not self._source.assigned:
-            self._heartbeat.beat(STARTING)
+            self._pulse.beat(STARTING)
         elif self._hands.away is not None:
-            self._heartbeat.beat(HOLDING, self._hands.away)
+            self._pulse.beat(HOLDING, self._hands.away)
         elif time.monotonic() - since < STUCK_SECONDS:
-            self._heartbeat.beat(DRAINING if stop.when_idle or stop.now else READY)
+            self._pulse.beat(DRAINING if stop.when_idle or stop.now else READY)

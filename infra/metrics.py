@@ -1,6 +1,6 @@
 """Every metric of the system, declared with its meaning; labels have few values, none of which a caller chooses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client import generate_latest as exposition_of
@@ -9,6 +9,8 @@ EXPOSITION_TYPE = CONTENT_TYPE_LATEST
 """The media type of what `exposition` gives."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0)
 """Bounds of times: fine about the promises, which are 0.4 s for a search and 1 s for freshness."""
+RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 """The others count as `other`: a caller may make up any."""
 
@@ -60,3 +62,165 @@ class GatewayMetrics:
     def watch_in_flight(self, number: Callable[[], int]) -> None:
         """Ask `number` how many are awaited, whenever somebody looks."""
         self._in_flight.set_function(number)
+
+
+class WorkerMetrics:
+    """What every worker tells of itself: its loop, and what becomes of its records; all by the worker's kind."""
+
+    def __init__(self, worker: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._worker = worker
+        by, topic, code = ("worker",), ("worker", "topic"), ("worker", "code")
+        self._records = Counter("lookstream_records", "Records that are done.", topic, registry=registry)
+        self._failures = Counter("lookstream_failures", "Events that failed, at each try.", code, registry=registry)
+        self._retries = Counter("lookstream_retries", "Records sent to a retry topic.", topic, registry=registry)
+        self._dead = Counter(
+            "lookstream_dead_letters", "Records sent to a dead-letter topic.", (*topic, "code"), registry=registry
+        )
+        self._batch = Histogram(
+            "lookstream_batch_records", "Events in a batch.", by, buckets=RECORDS, registry=registry
+        )
+        self._seconds = Histogram(
+            "lookstream_batch_seconds", "The work on a batch.", by, buckets=SECONDS, registry=registry
+        )
+        self._in_hand = Gauge("lookstream_in_hand_records", "Events that are worked on.", by, registry=registry)
+        self._lag = Gauge(
+            "lookstream_lag_records", "Not taken yet, by a topic's end at its last fetch.", topic, registry=registry
+        )
+        self._held = Counter(
+            "lookstream_held_seconds", "Work stood still for something that was away.", by, registry=registry
+        )
+        self._encoder = Gauge(
+            "lookstream_encoder_info",
+            "1, for the encoder's fingerprint.",
+            ("worker", "fingerprint"),
+            registry=registry,
+        )
+        self._points = Gauge("lookstream_index_points", "Points that can be found.", by, registry=registry)
+        self._unindexed = Gauge(
+            "lookstream_index_unindexed_points", "Those of them that are in no graph yet.", by, registry=registry
+        )
+        self._bytes = Gauge(
+            "lookstream_index_bytes", "What the index takes on disk, where the engine says.", by, registry=registry
+        )
+
+    def encoder(self, fingerprint: str) -> None:
+        """Whose vectors it makes."""
+        self._encoder.labels(self._worker, fingerprint).set(1)
+
+    def taken(self, events: int) -> None:
+        """A batch is being worked on."""
+        self._in_hand.labels(self._worker).inc(events)
+
+    def handled(self, events: int, seconds: float, failed: Iterable[str]) -> None:
+        """The work on a batch has ended; `failed` are the codes of those that could not be done."""
+        self._in_hand.labels(self._worker).dec(events)
+        self._batch.labels(self._worker).observe(events)
+        self._seconds.labels(self._worker).observe(seconds)
+        for code in failed:
+            self._failures.labels(self._worker, code).inc()
+
+    def done(self, topic: str, records: int) -> None:
+        """Records are done."""
+        self._records.labels(self._worker, topic).inc(records)
+
+    def retry(self, topic: str) -> None:
+        """A record was sent to a retry topic."""
+        self._retries.labels(self._worker, topic).inc()
+
+    def dead_letter(self, topic: str, code: str) -> None:
+        """A record was sent to a dead-letter topic."""
+        self._dead.labels(self._worker, topic, code).inc()
+
+    def behind(self, lag: Mapping[str, int]) -> None:
+        """How much there is to do, by topic."""
+        for topic, records in lag.items():
+            self._lag.labels(self._worker, topic).set(records)
+
+    def held(self, seconds: float) -> None:
+        """Work stood still for so long."""
+        self._held.labels(self._worker).inc(seconds)
+
+    def index(self, points: int, unindexed: int, size: int | None) -> None:
+        """How large the index is."""
+        self._points.labels(self._worker).set(points)
+        self._unindexed.labels(self._worker).set(unindexed)
+        if size is not None:
+            self._bytes.labels(self._worker).set(size)
+
+
+class ItemMetrics:
+    """What item events come to."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._items = Counter(
+            "lookstream_items", "Item events, by what became of them.", ("outcome", "source"), registry=registry
+        )
+        self._pictures = Counter(
+            "lookstream_pictures", "Pictures of items: new, unchanged or skipped.", ("fate",), registry=registry
+        )
+        self._steps = Histogram(
+            "lookstream_item_step_seconds",
+            "What a step took for the batch of an indexed item, once for each item.",
+            ("step",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._searchable = Histogram(
+            "lookstream_event_to_searchable_seconds",
+            "From an item's event to when it could be found.",
+            ("source",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+
+    def item(self, outcome: str, source: str) -> None:
+        """Count the outcome of an event."""
+        self._items.labels(outcome, source).inc()
+
+    def pictures(self, fate: str, number: int) -> None:
+        """Count pictures."""
+        self._pictures.labels(fate).inc(number)
+
+    def step(self, step: str, seconds: float) -> None:
+        """A step took so long."""
+        self._steps.labels(step).observe(seconds)
+
+    def searchable(self, source: str, seconds: float) -> None:
+        """An item could be found so long after its event."""
+        self._searchable.labels(source).observe(seconds)
+
+
+class SearchMetrics:
+    """What search requests come to."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._results = Counter("lookstream_search_results", "Results.", ("status", "code"), registry=registry)
+        self._steps = Histogram(
+            "lookstream_search_step_seconds",
+            "What a step took for the batch of a search, once for each search.",
+            ("step",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "lookstream_search_seconds", "All steps of a search, with the wait.", buckets=SECONDS, registry=registry
+        )
+        self._confidence = Histogram(
+            "lookstream_search_confidence", "Of first hits.", buckets=SHARES, registry=registry
+        )
+
+    def result(self, status: str, code: str) -> None:
+        """Count a result; `code` says why one was rejected, else it is empty."""
+        self._results.labels(status, code).inc()
+
+    def steps(self, seconds: Mapping[str, float]) -> None:
+        """The steps of a search took so long."""
+        for step, took in seconds.items():
+            self._steps.labels(step).observe(took)
+        self._seconds.observe(sum(seconds.values()))
+
+    def confidence(self, share: float) -> None:
+        """Of a first hit."""
+        self._confidence.observe(share)

@@ -4,9 +4,9 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from infra.settings import Kafka, Settings
@@ -34,6 +34,8 @@ class Running:
     ready: bool = False
     page: str | None = None
     """Address of the page, where a gateway runs."""
+    metrics: Mapping[str, int] = field(default_factory=dict)
+    """Ports of this machine at which workers tell their metrics, by their job."""
 
     def write(self, folder: Path) -> None:
         """Leave the note, whole or not at all."""
@@ -66,7 +68,8 @@ def read_running(folder: Path) -> Running | None:
     except (FileNotFoundError, ValueError):
         return None
     index = tuple(found["index"]) if found["index"] else None
-    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"))
+    metrics = found.get("metrics", {})
+    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"), metrics)
     return running if process_runs(running.pid) else None
 
 

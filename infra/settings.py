@@ -145,6 +145,16 @@ class Gateway(BaseModel):
     in_flight: int = Field(64, ge=1, le=10_000, description="Searches awaited at a time; more are told 503")
 
 
+class Metrics(BaseModel):
+    """Where workers tell their metrics."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
+    port: int = Field(
+        0, ge=0, le=65_535, description="Port to listen on; 0: nowhere. `up` gives each worker one, from this on"
+    )
+    token: SecretStr | None = Field(None, description="What readers must send as `Authorization: Bearer ...`")
+
+
 class Logs(BaseModel):
     """What is logged, and how."""
 
@@ -164,6 +174,10 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(Path(".lookstream"), description="Folder of the local mode: index, logs, dead letters")
+    cache: Path = Field(
+        Path("~/.cache/lookstream"),
+        description="Folder of this machine for what can be made anew",
+    )
     encoder: str = Field(
         "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"
     )
@@ -176,6 +190,7 @@ class Settings(BaseSettings):
     torch: Torch = Field(default_factory=Torch)
     worker: Worker = Field(default_factory=Worker)
     gateway: Gateway = Field(default_factory=Gateway)
+    metrics: Metrics = Field(default_factory=Metrics)
     logs: Logs = Field(default_factory=Logs)
 
 

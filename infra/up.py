@@ -18,6 +18,8 @@ from infra.supervisor import ChildFailed, Part, Supervisor, beat_since
 from schemas.topics import all_topics
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER, GATEWAY = "broker", "index", "index worker", "query worker", "gateway"
+WORKERS = {INDEX_WORKER: "index", QUERY_WORKER: "query"}
+"""What they are called, and their jobs."""
 BROKER_PORT, INDEX_PORT = 9092, 6339
 """Ports to try first; a free one is chosen when they are taken."""
 REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
@@ -61,6 +63,7 @@ class Up:
         self._kafka = settings.kafka
         self._index: tuple[str, int] | None = None
         self._page: str | None = None
+        self._metrics: dict[str, int] = {}
         self._claims: list[socket.socket] = []
 
     def run(self) -> None:
@@ -103,8 +106,13 @@ class Up:
             self._announce()
 
     def _workers(self) -> list[Part]:
-        workers = ((INDEX_WORKER, "index"), (QUERY_WORKER, "query"))
-        return [worker_part(name, job, self._folder, drains=self._local_broker) for name, job in workers]
+        first = self._settings.metrics.port
+        for number, job in enumerate(WORKERS.values() if first else ()):
+            self._metrics[job] = self._claim(first + number)
+        return [
+            worker_part(name, job, self._folder, self._metrics.get(job, 0), drains=self._local_broker)
+            for name, job in WORKERS.items()
+        ]
 
     def _gateway(self) -> list[Part]:
         if not self._wanted:
@@ -144,13 +152,16 @@ class Up:
 
     def _note(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
-        Running(os.getpid(), bootstrap, self._index, ready, self._page if ready else None).write(self._folder)
+        page = self._page if ready else None
+        Running(os.getpid(), bootstrap, self._index, ready, page, self._metrics).write(self._folder)
 
     def _announce(self) -> None:
         index = self._settings.qdrant.url or f"embedded, in {self._folder / 'index'}"
         self._say(f"lookstream is up. Kafka: {self._kafka.bootstrap}. Index: {index}. Ctrl-C stops it.")
         if self._page:
             self._say(f"the page: {self._page}")
+        for job, port in self._metrics.items():
+            self._say(f"metrics of the {job} worker: http://{LOOPBACK}:{port}/metrics")
 
 
 def broker_part(port: int) -> Part:
@@ -174,10 +185,10 @@ def index_part(address: tuple[str, int]) -> Part:
     return Part(INDEX, command, lambda _started: accepts(address))
 
 
-def worker_part(name: str, job: str, folder: Path, *, drains: bool) -> Part:
-    """A worker: ready once the group has given it its partitions."""
+def worker_part(name: str, job: str, folder: Path, metrics: int, *, drains: bool) -> Part:
+    """A worker: ready once the group has given it its partitions. `metrics` is the port that it tells them at."""
     heartbeat = folder / "run" / f"{job}.alive"
-    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat)]
+    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(metrics)]
     return Part(name, command, beat_since(heartbeat), drains)
 
 

@@ -57,6 +57,10 @@ def dead_letter_topic(source: str) -> str:
     return f"{source}.dead"
 
 
+RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for delay in RETRY_DELAYS)
+DEAD_LETTER_TOPICS = tuple(dead_letter_topic(topic) for topic in (*ITEM_TOPICS, SEARCH_REQUESTS))
+
+
 def _with_failures(topic: Topic) -> list[Topic]:
     name, what = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
     dead = Topic(name, 1, 30 * DAY, what, LARGE_RECORD)

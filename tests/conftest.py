@@ -3,7 +3,6 @@
 import io
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from infra.kafka import create_topics
-from infra.ports import accepts, free_port
+from infra.ports import LOOPBACK, free_port
 from infra.settings import Kafka
 from infra.up import broker_part
 from schemas.topics import all_topics
+from tests.running import running_part
 
 # A busy machine must not fail a test: how long something takes is for benchmarks to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -50,16 +50,8 @@ class Broker:
 def broker() -> Iterator[Broker]:
     """A broker of this test's own, without topics."""
     port = free_port(0)
-    process = subprocess.Popen(broker_part(port).command)
-    try:
-        until = time.monotonic() + 10
-        while not accepts(("127.0.0.1", port)):
-            assert time.monotonic() < until, "the local broker did not start"
-            time.sleep(0.01)
+    with running_part(broker_part(port), (LOOPBACK, port)) as process:
         yield Broker(process, port)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ HOMES = {
     "starlette": ("producers/gateway/",),
     "uvicorn": ("producers/gateway/serving.py",),
     "limits": ("producers/gateway/guard.py",),
-    "prometheus_client": ("infra/metrics.py",),
+    "prometheus_client": ("infra/metrics.py", "infra/exposing.py"),
     "matplotlib": ("consumers/fitting/plots.py",),
 }
 """The one place in which each outside library may be imported."""

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers import vision
-from consumers.vision.look import Eyes, Look
+from consumers.vision.look import Eyes, Look, code_of_looks
 from consumers.vision.perceptual import hash_in
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -26,11 +25,9 @@ PATIENCE_SECONDS = 60.0
 
 
 def recipe(encoder: str) -> str:
-    """A name for all that shapes a kept look: the encoder, the code of consumers/vision, and this file."""
-    code = sha256()
-    for path in [*sorted(Path(*vision.__path__).glob("*.py")), Path(__file__)]:
-        code.update(path.read_bytes())
-    return f"{encoder} {code.hexdigest()[:16]}"
+    """A name for all that shapes a kept look: the encoder, the code that looks, and this file."""
+    own = sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    return f"{encoder} {code_of_looks()} {own}"
 
 
 @dataclass

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -159,3 +161,11 @@ def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int
     )
     sizes = [object_size, style_size, len(vector) - object_size - style_size]
     return (vector * np.repeat(shares, sizes)).astype(np.float32)
+
+
+def code_of_looks() -> str:
+    """A name for the code of this folder: when it has changed, looks that are kept on disk are of no use."""
+    code = sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()[:16]

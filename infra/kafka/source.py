@@ -1,7 +1,7 @@
 """Where events come from: a member of a consumer group that never stops polling."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -94,6 +94,17 @@ class EventSource:
     def waiting(self) -> int:
         """How many records were received and not taken yet."""
         return sum(map(len, self._waiting.values()))
+
+    def lag(self) -> Counter[str]:
+        """How many records of each topic were not taken yet, by where its partitions ended at their last fetch."""
+        places = self._consumer.position(self._consumer.assignment())
+        lag = Counter({place.topic: 0 for place in places})
+        for place in places:
+            lag[place.topic] += len(self._waiting.get((place.topic, place.partition), ()))
+            if place.offset >= 0:  # else nothing was received of it so far
+                _, end = self._consumer.get_watermark_offsets(place, cached=True)
+                lag[place.topic] += max(0, end - place.offset)
+        return lag
 
     def mark(self, records: Sequence[Record], turn: int) -> None:
         """These records, taken at `turn`, are done; those of partitions that went since are another's to mark."""

@@ -17,6 +17,7 @@ from producers.search import NoAnswer
 from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
+from tests.benchmarks.fresh_bytes import new
 
 DEADLINE_MS = 5_000
 WARM_SEARCHES = 10
@@ -98,7 +99,7 @@ async def _warm_up(asking: Asking, shown: Iterator[bytes], tenant: str) -> None:
 
 async def _ask(asking: Asking, picture: bytes, tenant: str, due: float) -> Answer:
     request = SearchRequest(
-        request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=picture), deadline_ms=DEADLINE_MS
+        request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=new(picture)), deadline_ms=DEADLINE_MS
     )
     try:
         result: SearchResult = await asking.search(request)

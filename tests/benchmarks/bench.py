@@ -24,6 +24,7 @@ from infra.settings import Torch
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import Spread
 from tests.benchmarks.baselines import PlainIndex, loop_over_kafka, plain_network, script_over_folder
+from tests.benchmarks.hops import hop_measures, open_hops
 from tests.benchmarks.limits import Limits, measure_peak
 from tests.benchmarks.rounds import RATE, ROUNDS, WARM_UP, Figure, interleaved, short
 from tests.benchmarks.stages import open_bench, stage_measures
@@ -117,7 +118,7 @@ class Report:
             "batch_script": whole.script.as_json(),
             "whole_path": whole.ingest.as_json() | {"indexed": [one.pictures for one in whole.ingested]},
             "whole_path_after_first_batch": whole.steady.as_json() if whole.steady else None,
-            "ratios": {name: round(ratio, 3) for name, ratio in self.ratios.items()},
+            "ratios": {name: round(ratio, 6) for name, ratio in self.ratios.items()},
             "limits": self.limits.as_json(),
             "noisy": self.noisy,
             "searches": asdict(whole.searches),
@@ -135,8 +136,8 @@ def precision_of(encoder: object) -> str:
 
 def measure_stages(catalogue: Catalogue, encoder: Encoder, folder: Path) -> dict[str, Figure]:
     """Each stage by itself; nothing else of ours runs meanwhile."""
-    with open_bench(shots_of(catalogue), encoder, folder) as bench:
-        return interleaved(stage_measures(bench))
+    with open_bench(shots_of(catalogue), encoder, folder) as bench, open_hops(bench.pictures) as hops:
+        return interleaved(stage_measures(bench) | hop_measures(hops))
 
 
 def shots_of(catalogue: Catalogue) -> list[Path]:

@@ -7,21 +7,18 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
-
-from PIL import Image
 
 from infra.kafka import EventSink, TopicReader
 from infra.settings import Kafka
 from schemas.envelope import Event, from_bytes
-from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted, item_key
+from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 from tests.benchmarks.asked import percentiles
+from tests.benchmarks.fresh_bytes import new
 
 SILENCE_SECONDS = 60.0
 """How long no item may become searchable before the others are given up."""
-TWELVE_MEGAPIXELS, QUALITY = (4_000, 3_000), 60
 AHEAD = 128
 """Items that wait for an index worker that is kept busy: two of its batches."""
 
@@ -85,7 +82,7 @@ def kept_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str) -> Iterator[
 
 
 def _keep_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str, busy: Busy, over: threading.Event) -> None:
-    sent, shown = 0, (unknown([picture])[0] for picture in itertools.cycle(pictures))
+    sent, shown = 0, (new(picture) for picture in itertools.cycle(pictures))
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
         while not over.is_set():
             while sent - busy.indexed < AHEAD:
@@ -113,19 +110,3 @@ def _indexed(outcomes: TopicReader, tenant: str, count: int) -> Iterator[ItemInd
         if isinstance(body, ItemIndexed) and body.tenant == tenant:
             found, heard = found + 1, time.monotonic()
             yield body
-
-
-def unknown(pictures: Sequence[bytes]) -> list[bytes]:
-    """The same pictures in bytes that no index has: those that one has are not looked at again."""
-    return [picture + uuid.uuid4().bytes for picture in pictures]
-
-
-def as_phones_send(picture: bytes) -> bytes:
-    """The same picture with 12 megapixels, as a JPEG that fits into an event."""
-    large = Image.open(BytesIO(picture)).convert("RGB").resize(TWELVE_MEGAPIXELS, Image.Resampling.BICUBIC)
-    for quality in range(QUALITY, 0, -10):
-        out = BytesIO()
-        large.save(out, "JPEG", quality=quality)
-        if out.tell() <= MAX_INLINE_BYTES:
-            return out.getvalue()
-    raise ValueError("no quality makes the picture fit into an event")

@@ -1,8 +1,10 @@
 """The index beside those that people would otherwise use: recall@10 against milliseconds, on the same vectors.
 
-`python -m tests.benchmarks.indexes`: each library builds its graph of the same vectors, and answers the same
-queries one at a time, alone on the machine and without filters, payloads or durability, which ours has. A library
-that is not installed is left out, and that is said: `pip install lookstream[bench]`.
+`python -m tests.benchmarks.indexes [--data folder]`: each library builds its graph of the same vectors, and answers
+the same queries one at a time, alone on the machine and without filters, payloads or durability, which ours has.
+The vectors are looks at the pictures of a folder, each many times with noise, and the queries looks at others of
+them; without a folder vectors are drawn. A library that is not installed is left out, and that is said:
+`pip install lookstream[bench]`.
 """
 
 import json
@@ -10,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,11 +23,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from infra.machine import describe_machine, installed_versions
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Point, SearchPlan
+from tests.benchmarks.crowd import Labelled, make_crowd, read_labelled
+from tests.benchmarks.search import LOOKS, look_at, open_eyes
 from tests.benchmarks.stages import own_index
 
 Floats = NDArray[np.float32]
@@ -33,6 +39,9 @@ DEGREE, BUILD_EFFORT = 16, 100
 """Links of a point and candidates while building: what Qdrant takes by default (m, ef_construct)."""
 EFFORTS = (16, 32, 64, 128, 256)
 TOP = 10
+SEED = 7
+WIDTH = 384
+"""Dimensions of drawn vectors."""
 TENANT, BATCH = "compared", 256
 CLUSTERS = 500
 SPREAD = 0.25
@@ -137,6 +146,16 @@ def draw_vectors(count: int, width: int, chance: np.random.Generator) -> Floats:
     return unit
 
 
+def look_vectors(labelled: Labelled, points: int, encoder: str, cache: Path) -> tuple[Floats, Floats]:
+    """Looks at pictures, with noise, [points, size]; and at a tenth of them, which those are not of."""
+    with open_eyes(encoder) as eyes, Progress(console=Console(stderr=True), transient=True) as progress:
+        seen = look_at(labelled, eyes, cache, progress)
+    asked = len(seen.looks) // 10
+    crowd = replace(seen, looks=seen.looks[asked:], kinds=seen.kinds[asked:])
+    vectors = make_crowd(crowd, points, np.random.default_rng(SEED)).vectors
+    return vectors, np.stack([look.vector for look in seen.looks[:asked]])
+
+
 def nearest(vectors: Floats, queries: Floats) -> list[set[int]]:
     """The true TOP of each query, by comparing with every vector."""
     return [set(np.argpartition(-(vectors @ query), TOP)[:TOP].tolist()) for query in queries]
@@ -192,24 +211,35 @@ def show(figures: dict[str, Any], console: Console) -> None:
 
 
 def main(
+    data: Annotated[Path | None, typer.Option(help="Folder with products.csv and its pictures")] = None,
+    pictures: Annotated[int, typer.Option(help="Pictures to look at", min=20)] = 3_000,
+    encoder: Annotated[str, typer.Option(help="Who looks at them, as LOOKSTREAM_ENCODER")] = "best",
     points: Annotated[int, typer.Option(help="Vectors", min=100)] = 100_000,
-    width: Annotated[int, typer.Option(help="Dimensions of each; looks have 384", min=8)] = 384,
-    queries: Annotated[int, typer.Option(help="Searches for each effort", min=1)] = 300,
+    queries: Annotated[int, typer.Option(help="Searches for each effort at most", min=1)] = 300,
+    cache: Annotated[Path, typer.Option(help="Where looks are kept for the next run")] = LOOKS,
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Compare the index with others on this machine."""
-    console, chance = Console(), np.random.default_rng(7)
-    drawn = draw_vectors(points + queries, width, chance)
+    console = Console()
+    if data:
+        vectors, asked = look_vectors(read_labelled(data, pictures), points, encoder, cache)
+    else:
+        vectors, asked = np.split(draw_vectors(points + queries, WIDTH, np.random.default_rng(SEED)), [points])
     figures = dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="lookstream-indexes-") as temporary:
         folder = Path(temporary)
-        with own_index(folder / "own", "drawn", width) as index:
+        with own_index(folder / "own", "compared", vectors.shape[1]) as index:
             for name, contender in contenders(folder, index, partial(console.print, markup=False)):
                 with console.status(name):
-                    figures[name] = measure(contender, drawn[:points], drawn[points:])
+                    figures[name] = measure(contender, vectors, asked[:queries])
     show(figures, console)
     if path:
-        about = {"points": points, "width": width, "machine": describe_machine(), "versions": installed_versions()}
+        about = {
+            "points": points,
+            "vectors": "looks" if data else "drawn",
+            "machine": describe_machine(),
+            "versions": installed_versions(),
+        }
         path.write_text(json.dumps(about | {"indexes": figures}, indent=1) + "\n", encoding="utf-8")
 
 

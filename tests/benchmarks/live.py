@@ -18,6 +18,7 @@ from schemas.outcomes import ItemIndexed, ItemRemoved
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
+from tests.benchmarks.fresh_bytes import new
 
 Thing = TypeVar("Thing")
 
@@ -121,4 +122,6 @@ def _paced(things: Iterator[Thing], rate: float) -> Iterator[tuple[float, Thing]
 
 def _request(picture: bytes, tenant: str) -> SearchRequest:
     name = uuid.uuid4().hex
-    return SearchRequest(request_id=name, tenant=tenant, image=InlineImage(data=picture), deadline_ms=PATIENCE_MS)
+    return SearchRequest(
+        request_id=name, tenant=tenant, image=InlineImage(data=new(picture)), deadline_ms=PATIENCE_MS
+    )

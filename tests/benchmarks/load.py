@@ -33,7 +33,8 @@ from infra.settings import Torch
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.benchmarks.asked import ask_steadily, saturate
 from tests.benchmarks.crowd import TENANT, Seen, make_crowd
-from tests.benchmarks.fed import as_phones_send, feed, kept_busy, unknown
+from tests.benchmarks.fed import feed, kept_busy
+from tests.benchmarks.fresh_bytes import all_new, as_phones_send
 from tests.benchmarks.index_calls import settled
 from tests.benchmarks.load_report import LOW, Measured, Report
 from tests.benchmarks.parts import another_index_worker, memory_of, new_system, timed_start
@@ -115,7 +116,7 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
             before = size
             index.optimise()
             settled(index)
-            fed = feed(kafka, unknown(material.shots), TENANT)
+            fed = feed(kafka, all_new(material.shots), TENANT)
             asked = ask_steadily(kafka, material.photos, TENANT, LOW, material.seconds)
             measured.grown[f"{size:,}"] = fed, asked
 

@@ -44,6 +44,7 @@ SEARCH_RATE, ITEM_RATE = 5.0, 20.0
 LAST = 0.1
 """Share of the points that is written when the rest is in the graph, and that a new graph is then built for."""
 PATIENCE_SECONDS = 60.0
+LOOKS = Path(".lookstream/looks")
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="How long to search, to index and to delete", min=1)] = 60,
     item_rate: Annotated[float, typer.Option(help="Items a second", min=0.1)] = ITEM_RATE,
     encoder: Annotated[str, typer.Option(help="As LOOKSTREAM_ENCODER")] = "best",
-    cache: Annotated[Path, typer.Option(help="Where looks are kept")] = Path(".lookstream/looks"),
+    cache: Annotated[Path, typer.Option(help="Where looks are kept for the next run")] = LOOKS,
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Measure how well and how fast a running system searches many points on this machine."""

@@ -2,22 +2,24 @@
 
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TypeVar
+
+from PIL.Image import Image
 
 from consumers.points import State, look_payload
 from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
 from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.ports import LOOPBACK, free_port
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Point, SearchPlan
@@ -25,15 +27,18 @@ from infra.running import index_key
 from infra.up import index_part
 from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
-from tests.end_to_end.system import ROOT, make_environment
+from tests.end_to_end.system import make_environment
+from tests.running import running_part
 
 BATCH = 8
 UPSERT = 64
 UPSERTS, SEARCHES = 4, 32
 """How often the short ones are done in a round, of which the median counts."""
-START_SECONDS = 30
+
+PICTURE = "ms/picture"
 
 Shots = Sequence[Path]
+Thing = TypeVar("Thing")
 
 
 @contextmanager
@@ -41,20 +46,12 @@ def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedInd
     """An embedded index in a process of its own, as `lookstream up` starts it, for vectors of `size`."""
     address = (LOOPBACK, free_port(0))
     key = index_key(folder)
-    process = subprocess.Popen(index_part(address).command, env=make_environment(folder, {}), cwd=ROOT)
-    index = EmbeddedIndex(address, key)
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not accepts(address):
-            assert process.poll() is None, "the embedded index ended at once"
-            assert time.monotonic() < until, "the embedded index did not start"
-            time.sleep(0.02)
+    with (
+        running_part(index_part(address), address, make_environment(folder, {})),
+        closing(EmbeddedIndex(address, key)) as index,
+    ):
         index.open(fingerprint, size)
         yield index
-    finally:
-        index.close()
-        process.terminate()
-        process.wait()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +61,30 @@ class Bench:
     encoder: Encoder
     colours: Colours
     pictures: Sequence[bytes]
+    images: Sequence[Image]
+    """The same, decoded."""
     shown: Sequence[Shown]
     looks: Sequence[Look]
     index: EmbeddedIndex
 
     def see(self, _round: int) -> float:
         """Milliseconds a picture, on one thread, for all that comes before the network."""
-        return _seconds(lambda: [see(one, self.encoder, self.colours) for one in self.pictures]) * 1000 / self.count
+        return self._each(lambda one: see(one, self.encoder, self.colours), self.pictures)
+
+    def decode(self, _round: int) -> float:
+        """Milliseconds a picture, on one thread, from bytes to pixels."""
+        return self._each(lambda one: decode(one, Limits()), self.pictures)
+
+    def colour(self, _round: int) -> float:
+        """Milliseconds a picture, on one thread, for its colours."""
+        return self._each(self.colours.of, self.images)
+
+    def prepare(self, _round: int) -> float:
+        """Milliseconds a picture, on one thread, for what the encoder is shown of it."""
+        return self._each(lambda image: show(image, self.encoder), self.images)
+
+    def _each(self, work: Callable[[Thing], object], things: Sequence[Thing]) -> float:
+        return _seconds(lambda: [work(one) for one in things]) * 1000 / self.count
 
     def encode(self, few: int) -> Callable[[int], float]:
         """Measures pictures a second, `few` of them at once."""
@@ -104,6 +118,11 @@ def see(data: bytes, encoder: Encoder, colours: Colours) -> Shown:
     image = decode(data, limits).image
     thumbnail(image, limits.thumbnail)
     colours.of(image)
+    return show(image, encoder)
+
+
+def show(image: Image, encoder: Encoder) -> Shown:
+    """What the encoder is shown of a picture."""
     focus = focus_on(image)
     return Shown(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
 
@@ -117,9 +136,10 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
         looked = Eyes(encoder, colours, Limits(), pool).look_at(pictures)
     looks = [look for look in looked if isinstance(look, Look)]
     assert len(looks) == len(pictures), "every drawn picture can be used"
-    shown = [see(data, encoder, colours) for data in pictures]
+    images = [decode(data, Limits()).image for data in pictures]
+    shown = [show(image, encoder) for image in images]
     with own_index(folder, encoder.fingerprint, look_size(encoder)) as index:
-        bench = Bench(encoder, colours, pictures, shown, looks, index)
+        bench = Bench(encoder, colours, pictures, images, shown, looks, index)
         index.upsert(bench.points("held", bench.count))
         yield bench
 
@@ -127,7 +147,10 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
 def stage_measures(bench: Bench) -> dict[str, Measure]:
     """The stages of the walk."""
     return {
-        "see": Measure("decode, colours, prepare; one thread", "ms/picture", bench.see),
+        "decode": Measure("decode; one thread", PICTURE, bench.decode),
+        "colour": Measure("colours; one thread", PICTURE, bench.colour),
+        "prepare": Measure("preprocess; one thread", PICTURE, bench.prepare),
+        "see": Measure("these and a thumbnail; one thread", PICTURE, bench.see),
         "encode_1": Measure("encode, 1 at once", RATE, bench.encode(1)),
         "encode_8": Measure(f"encode, {BATCH} at once", RATE, bench.encode(BATCH)),
         "upsert_64": Measure(f"write {UPSERT} points", "ms", bench.upsert),

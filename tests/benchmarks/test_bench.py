@@ -1,12 +1,17 @@
 """The benchmark command, small and with the quick encoder: what it counts, not how fast it is."""
 
+import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+from producers.demo.catalogue import draw_catalogue
+
 ROOT = Path(__file__).parents[2]
-STAGES = {"see", "encode_1", "encode_8", "upsert_64", "search_1"}
+SEEING = {"decode", "colour", "prepare", "see"}
+HOPS = {"fetch_64", "produce_64", "take_64", "commit", "reply_16"}
+STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 
 
 def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) -> None:
@@ -70,9 +75,23 @@ def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Pat
 
 def test_the_index_finds_all_beside_whatever_other_library_is_installed(tmp_path: Path) -> None:
     report = tmp_path / "indexes.json"
-    small = ("--points", "600", "--width", "32", "--queries", "5", "--json", str(report))
+    small = ("--points", "600", "--queries", "5", "--json", str(report))
     command = [sys.executable, "-m", "tests.benchmarks.indexes", *small]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     efforts = json.loads(report.read_text())["indexes"]["lookstream, embedded"]["efforts"]
     assert all(found["recall"] == 1.0 for found in efforts.values())  # so few points are compared one by one
+
+
+def test_the_index_is_compared_on_looks_at_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    catalogue = draw_catalogue(tmp_path / "shop", 20, 7)
+    with (tmp_path / "shop" / "products.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "articleType"), *((p.image, p.kind) for p in catalogue.products)])
+    report = tmp_path / "indexes.json"
+    places = ("--data", str(tmp_path / "shop"), "--cache", str(tmp_path / "looks"), "--json", str(report))
+    command = [sys.executable, "-m", "tests.benchmarks.indexes", "--encoder", "fake", "--points", "200", *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(report.read_text())
+    assert (figures["vectors"], figures["points"]) == ("looks", 200)
+    assert figures["indexes"]["lookstream, embedded"]["efforts"]["256"]["recall"] >= 0.9

@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient
 
 from consumers.confidence import Confidence
 from consumers.curves import Parts
+from consumers.null_looks import NullPictures
 from consumers.sight import Sight
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
@@ -75,7 +76,7 @@ def sight(images: Images, eyes: Eyes) -> Sight:
 @pytest.fixture
 def confidence(index: Index, eyes: Eyes) -> Confidence:
     """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
-    return Confidence(index, eyes.look_at, parts_of(eyes), nulls=32)
+    return Confidence(index, eyes.look_at, parts_of(eyes), nulls=NullPictures(32))
 
 
 def parts_of(eyes: Eyes) -> Parts:

@@ -9,6 +9,7 @@ from consumers.answers import Answers
 from consumers.confidence import UNCALIBRATED, WHENEVER, Confidence
 from consumers.index import IndexItems
 from consumers.judges import judges_of
+from consumers.null_looks import NullPictures
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import Eyes, Look
@@ -53,7 +54,7 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
 ) -> None:
     indexer.handle(items(0, 24))
     glances = Glances(eyes)
-    patient = Confidence(index, glances.look_at, confidence.parts, nulls=FEW)
+    patient = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
     assert patient.curve("default", SIMILAR) == UNCALIBRATED
     for _ in range(FEW // 4):
         patient.idle()
@@ -72,7 +73,7 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     glances = Glances(eyes)
-    second = Confidence(index, glances.look_at, confidence.parts, nulls=FEW)
+    second = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
     assert theirs.cuts
     assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3)
@@ -84,14 +85,14 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
+    hasty = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
     assert not hasty.curve("default", SIMILAR).cuts
     indexer.handle(items(0, 24))
-    again = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
+    again = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
     assert again.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
-    third = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
+    third = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
     third.curve("default", SIMILAR)
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
@@ -103,7 +104,7 @@ def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_no
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     indexer.handle(items(24, 24))
-    worker = Confidence(index, eyes.look_at, confidence.parts, nulls=FEW, at_once=WHENEVER)
+    worker = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
     assert worker.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
     turns = 0

@@ -77,6 +77,39 @@ def run(kafka: Kafka, ledger: Path, kind: type[ExactlyOnce] = ExactlyOnce) -> li
         return job.asked
 
 
+def test_what_is_hopeless_is_answered_before_the_others_are_worked_on(kafka: Kafka, tmp_path: Path) -> None:
+    """With one key they lie in one partition; the first four are hopeless."""
+    seen: list[list[str]] = []
+    with closing(EventSink(kafka)) as asking:
+        for name in IDS:
+            request = SearchRequest(request_id=name, item_id="any")
+            asking.send(SEARCH_REQUESTS, "one", Event(request, extra={CORRELATION_ID: name}))
+        asking.flush()
+    with (
+        closing(EventSource(kafka, "queries", [SEARCH_REQUESTS])) as source,
+        closing(TransactionSink(kafka, "queries-0")) as sink,
+    ):
+        answering = Answering(sink)
+
+        def handle(events: Sequence[Event]) -> Mapping[str, Failure]:
+            seen.append(answers(kafka))
+            return answering.handle(events)
+
+        def hopeless(events: Sequence[Event]) -> set[str]:
+            return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id in IDS[:4]}
+
+        settler = Settler(sink, answering.tell, OpenValve(), delays={})
+        job = Job(handle, hopeless=hopeless, refuse=answering.handle)
+        hands = Hands(job, settler, ExactlyOnce(source, sink), Attempts(None))
+        Worker(source, hands, ExactlyOnce(source, sink), Batches(16, 0.5), Heartbeat(None)).run(
+            Stop(when_idle=True), 0.5
+        )
+    assert seen == [IDS[:4]]
+    assert answering.asked == IDS
+    assert answers(kafka) == IDS
+    assert run(kafka, tmp_path / "attempts") == []
+
+
 def answers(kafka: Kafka) -> list[str]:
     """Whom readers see answers for."""
     found = []

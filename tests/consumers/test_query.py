@@ -147,12 +147,17 @@ def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_
         SearchRequest(request_id=f"q{n}", item_id="red", strict=False, deadline_ms=deadline_ms) for n in range(40)
     ]
     now = datetime.now(UTC)
-    job.handle([Event(body, time=now - timedelta(milliseconds=n)) for n, body in enumerate(requests)])
+    events = [Event(body, time=now - timedelta(milliseconds=n)) for n, body in enumerate(requests)]
+    hopeless = job.hopeless(events)
+    job.refuse([event for event in events if event.id in hopeless])
+    refused = len(outbox.bodies(SEARCH_RESULTS))
+    assert refused == 40 - done
+    job.handle([event for event in events if event.id not in hopeless])
     results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
     assert {r.request_id for r in results if r.status == "ok"} == {f"q{n}" for n in range(done)}
     assert {r.request_id for r in results if r.status == "unavailable"} == {f"q{n}" for n in range(done, 40)}
     assert job.is_behind() == (done < 40)
-    job.handle([Event(requests[0])])
+    assert not job.hopeless([Event(requests[0])])
     assert not job.is_behind()
 
 

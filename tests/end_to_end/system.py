@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
@@ -77,6 +81,17 @@ class System:
     def search(self, *words: str | Path) -> dict[str, Any]:
         """The result of a search, as JSON."""
         found: dict[str, Any] = json.loads(self.run("search", *words, "--json").stdout)
+        return found
+
+    def metrics(self, job: str) -> dict[str, float]:
+        """What the worker with this job tells: the sum of each metric over its labels."""
+        running = read_running(self.folder)
+        assert running is not None
+        with urlopen(f"http://127.0.0.1:{running.metrics[job]}/metrics") as told:
+            families = list(text_string_to_metric_families(told.read().decode()))
+        found = defaultdict[str, float](float)
+        for sample in (sample for family in families for sample in family.samples):
+            found[sample.name] += sample.value
         return found
 
     def indexed(self, items: Sequence[str], tenant: str = "default") -> int:

@@ -70,6 +70,18 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
     system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     system.wait_for(lambda: "red" in hits(system.search(discs / "red.png")), "the item to be back")
 
+    items, searches = system.metrics("index"), system.metrics("query")
+    assert items["lookstream_event_to_searchable_seconds_count"] >= len(ITEMS) + 1
+    assert (
+        items["lookstream_items_total"] > items["lookstream_event_to_searchable_seconds_count"]
+    )  # one was removed
+    assert items["lookstream_records_total"] == items["lookstream_items_total"]
+    assert searches["lookstream_search_results_total"] == searches["lookstream_search_seconds_count"] >= 10
+    assert 0 < searches["lookstream_search_confidence_count"] < searches["lookstream_search_seconds_count"]
+    for told in (items, searches):
+        assert told["lookstream_encoder_info"] == 1
+        assert told["lookstream_in_hand_records"] == told["lookstream_failures_total"] == 0
+
 
 def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:
     running = read_running(system.folder)

@@ -1,0 +1,145 @@
+"""The stages between processes: pictures from their host, and records through a broker that does nothing else."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from itertools import cycle, islice
+
+from infra.images import Images
+from infra.kafka import EventSink, EventSource, Record, TransactionSink, create_topics
+from infra.ports import LOOPBACK, free_port
+from infra.running import local_kafka
+from infra.settings import Images as ImageSettings
+from infra.settings import Kafka
+from infra.up import broker_part
+from schemas.envelope import Event
+from schemas.items import InlineImage, ItemUpserted, UrlImage, item_key
+from schemas.results import SearchResult
+from schemas.topics import CATALOG_ITEMS, SEARCH_RESULTS, all_topics
+from tests.benchmarks.rounds import Measure
+from tests.infra.picture_host import send, serving
+from tests.running import running_part
+
+BATCH, ANSWERS = 64, 16
+"""Item events, and search requests, in a full batch."""
+TAKE_SECONDS = 10.0
+
+
+@dataclass
+class Hops:
+    """What the stages need, connected; they are to be measured in their order."""
+
+    images: Images
+    places: Sequence[UrlImage]
+    pictures: Sequence[bytes]
+    sink: EventSink
+    source: EventSource
+    replies: TransactionSink
+    taken: Sequence[Record] = ()
+
+    def fetch(self, _round: int) -> float:
+        """Milliseconds for BATCH pictures from one host, which is asked by four at a time."""
+        return _milliseconds(lambda: self.images.fetch_all(self.places))
+
+    def produce(self, round_: int) -> float:
+        """Milliseconds until the broker has BATCH item events with their pictures."""
+        events = [_item(picture, f"{round_}-{n}") for n, picture in enumerate(self.pictures)]
+        return _milliseconds(lambda: self._send(events))
+
+    def take(self, _round: int) -> float:
+        """Milliseconds until these have been read."""
+
+        def read() -> None:
+            taken, until = list[Record](), time.monotonic() + TAKE_SECONDS
+            while len(taken) < BATCH:
+                assert time.monotonic() < until, "what was sent did not come"
+                taken += self.source.take(BATCH - len(taken), 0)
+            self.taken = taken
+
+        return _milliseconds(read)
+
+    def commit(self, _round: int) -> float:
+        """Milliseconds until the broker keeps how far they were read."""
+        self.source.mark(self.taken, self.source.turn)
+        return _milliseconds(self.source.commit_now)
+
+    def reply(self, round_: int) -> float:
+        """Milliseconds for a transaction with ANSWERS results."""
+        results = [SearchResult(request_id=f"{round_}-{n}", status="no_match") for n in range(ANSWERS)]
+
+        def answer() -> None:
+            self.replies.begin()
+            for result in results:
+                self.replies.send(SEARCH_RESULTS, result.request_id, Event(result))
+            self.replies.commit(self.taken, self.source.group_metadata())
+
+        return _milliseconds(answer)
+
+    def _send(self, items: Sequence[ItemUpserted]) -> None:
+        for item in items:
+            self.sink.send(CATALOG_ITEMS, item_key(item.tenant, item.item_id), Event(item))
+        self.sink.flush()
+
+
+@contextmanager
+def open_hops(pictures: Sequence[bytes]) -> Iterator[Hops]:
+    """A broker and a host of pictures of their own, and all connections to them."""
+    port = free_port(0)
+    shown = list(islice(cycle(pictures), BATCH))
+    settings = ImageSettings(allow_http=True, allow_hosts=(LOOPBACK,))
+    with ExitStack() as stack:
+        stack.enter_context(running_part(broker_part(port), (LOOPBACK, port)))
+        kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
+        create_topics(kafka, all_topics())
+        host = stack.enter_context(serving(_host_of(shown)))
+        source = stack.enter_context(closing(EventSource(kafka, "bench", [CATALOG_ITEMS])))
+        while not source.assigned:
+            source.take(1, 0)
+        yield Hops(
+            stack.enter_context(closing(Images(settings))),
+            [UrlImage(url=f"http://{LOOPBACK}:{host}/{n}") for n in range(BATCH)],
+            shown,
+            stack.enter_context(closing(EventSink(kafka))),
+            source,
+            stack.enter_context(closing(TransactionSink(kafka, "bench"))),
+        )
+
+
+def hop_measures(hops: Hops) -> dict[str, Measure]:
+    """The stages between processes."""
+    return {
+        "fetch_64": Measure(f"fetch {BATCH} pictures from one host", "ms", hops.fetch),
+        "produce_64": Measure(f"produce {BATCH} events with pictures", "ms", hops.produce),
+        "take_64": Measure("take them", "ms", hops.take),
+        "commit": Measure("commit their offsets", "ms", hops.commit),
+        "reply_16": Measure(f"reply {ANSWERS} results, one transaction", "ms", hops.reply),
+    }
+
+
+def _host_of(pictures: Sequence[bytes]) -> type[BaseHTTPRequestHandler]:
+    class Host(BaseHTTPRequestHandler):
+        """Hands each picture out by its number."""
+
+        protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 20  # head and body in one packet: else the kernel waits 40 ms for an acknowledgement
+
+        def do_GET(self) -> None:
+            send(self, 200, pictures[int(self.path[1:])], Content_Type="application/octet-stream")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    return Host
+
+
+def _item(picture: bytes, item: str) -> ItemUpserted:
+    image = InlineImage(data=picture)
+    return ItemUpserted(item_id=item, source="catalog", revision=1, images=(image,))
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,30 @@
+"""One part of the system, running by itself as `lookstream up` starts it."""
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from infra.ports import accepts
+from infra.supervisor import Part
+from tests.end_to_end.system import ROOT
+
+START_SECONDS = 30
+
+
+@contextmanager
+def running_part(
+    part: Part, address: tuple[str, int], environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The process of a part that listens at an address; killed at the end."""
+    process = subprocess.Popen(part.command, env=environment, cwd=ROOT)
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not accepts(address):
+            assert process.poll() is None, f"{part.name} ended at once"
+            assert time.monotonic() < until, f"{part.name} did not start"
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
