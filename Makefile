@@ -36,7 +36,7 @@ up: $(READY)
 
 # Threads that wait for work by spinning take the cores from the other processes.
 test: $(READY) browser
-	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
 browser:

@@ -17,6 +17,7 @@ from consumers.evaluation.looks import open_looks
 from consumers.evaluation.measure import Bench
 from consumers.evaluation.over_kafka import open_over_kafka
 from consumers.evaluation.system import Step, Track
+from consumers.null_looks import NullPictures, null_file
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes
@@ -56,7 +57,8 @@ def open_bench(settings: Settings, through: str, means: Means) -> Iterator[Bench
         pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
         eyes = Eyes(open_encoder(means.encoder, settings.torch), colours, limits, pool)
         looks = stack.enter_context(open_looks(means.cache, eyes))
-        yield Bench(stack.enter_context(open_direct(looks)), through, namers, track, looks)
+        nulls = NullPictures(file=null_file(settings.cache, eyes.encoder.fingerprint))
+        yield Bench(stack.enter_context(open_direct(looks, nulls)), through, namers, track, looks)
         means.console.print(
             f"{looks.kept} of {looks.seen} looks were kept from before, in {means.cache}", markup=False
         )

@@ -14,6 +14,7 @@ from consumers.curves import Parts
 from consumers.evaluation.looks import KeptLooks
 from consumers.index import IndexItems
 from consumers.judges import judges_of
+from consumers.null_looks import NullPictures
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import look_size
@@ -97,7 +98,7 @@ class Direct:
 
 
 @contextmanager
-def open_direct(looks: KeptLooks) -> Iterator[Direct]:
+def open_direct(looks: KeptLooks, nulls: NullPictures) -> Iterator[Direct]:
     """The jobs on an empty index of the embedded engine, which is gone at the end; raises BadInput without it."""
     try:
         from infra.qdrant.shard import Shard
@@ -109,7 +110,7 @@ def open_direct(looks: KeptLooks) -> Iterator[Direct]:
         stack.callback(index.close)
         index.open(encoder.fingerprint, look_size(encoder))
         sight, outbox = Sight(fetch_inline, looks.look_at, encoder.fingerprint), Outbox()
-        confidence = Confidence(index, looks.look_at, Parts(encoder.object_size, encoder.style_size))
+        confidence = Confidence(index, looks.look_at, Parts(encoder.object_size, encoder.style_size), nulls)
         items = IndexItems(sight, index, judges_of(index, confidence), outbox)
         searches = AnswerSearches(sight, index, confidence, Answers(outbox, encoder.fingerprint))
         yield Direct(items, searches, confidence, outbox)

@@ -16,18 +16,18 @@ STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 
 def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) -> None:
     report = tmp_path / "bench.json"
-    small = ("--encoder", "fake", "--pictures", "12", "--searches", "4", "--json", str(report))
+    small = ("--encoder", "fake", "--pictures", "6", "--searches", "3", "--json", str(report))
     command = [sys.executable, "-m", "tests.benchmarks.bench", *small]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(report.read_text())
-    assert (figures["pictures"], figures["encoder"].split(":")[0]) == (12, "fake")
+    assert (figures["pictures"], figures["encoder"].split(":")[0]) == (6, "fake")
     assert set(figures["stages"]) == STAGES
     compared = [figures["plain_loop"], figures["batch_script"]]
     measured = [*figures["stages"].values(), *compared, figures["whole_path"]]
     assert all(len(one["rounds"]) == 3 and min(one["rounds"]) > 0 for one in measured)
-    assert figures["whole_path"]["indexed"] == [12, 12, 12]
-    assert (figures["searches"]["asked"], figures["searches"]["ok"]) == (4, 4)
+    assert figures["whole_path"]["indexed"] == [6, 6, 6]
+    assert (figures["searches"]["asked"], figures["searches"]["ok"]) == (3, 3)
     assert set(figures["searches"]["steps"]) == {"queued", "fetched", "decoded", "encoded", "searched", "elsewhere"}
     assert all(figures["machine"][name] for name in ("processor", "cores", "python"))
     assert {"torch", "confluent-kafka", "numpy"} <= set(figures["versions"])
