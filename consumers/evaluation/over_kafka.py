@@ -32,7 +32,7 @@ class OverKafka:
     sink: EventSink
     outcomes: TopicReader
     client: SearchClient
-    tenant: str = field(default_factory=lambda: f"evaluate-{int(time.time())}")
+    tenant: str
     put_in: list[str] = field(default_factory=list)
     """Ids of all items that were sent."""
 
@@ -91,14 +91,18 @@ class OverKafka:
 
 
 @contextmanager
-def open_over_kafka(kafka: Kafka) -> Iterator[OverKafka]:
-    """The system behind these brokers; what was put in is deleted at the end. Raises Unavailable."""
+def open_over_kafka(kafka: Kafka, tenant: str | None = None) -> Iterator[OverKafka]:
+    """The system behind these brokers; what was put in is deleted at the end. Raises Unavailable.
+
+    `tenant` is whose the items are; none: a new one of its own.
+    """
     check_broker(kafka)
     with ExitStack() as stack:
         sink = EventSink(kafka)
         stack.callback(sink.close)
         outcomes = TopicReader(kafka, ITEM_OUTCOMES)
         stack.callback(outcomes.close)
-        system = OverKafka(sink, outcomes, stack.enter_context(SearchClient(kafka)))
+        whose = tenant or f"evaluate-{int(time.time())}"
+        system = OverKafka(sink, outcomes, stack.enter_context(SearchClient(kafka)), whose)
         stack.callback(system.remove_all)
         yield system

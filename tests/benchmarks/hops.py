@@ -9,11 +9,11 @@ from itertools import cycle, islice
 
 from infra.images import Images
 from infra.kafka import EventSink, EventSource, Record, TransactionSink, create_topics
+from infra.parts import broker_part
 from infra.ports import LOOPBACK, free_port
 from infra.running import local_kafka
 from infra.settings import Images as ImageSettings
 from infra.settings import Kafka
-from infra.up import broker_part
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted, UrlImage, item_key
 from schemas.results import SearchResult

@@ -19,12 +19,12 @@ from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
 from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
+from infra.parts import index_part
 from infra.ports import LOOPBACK, free_port
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Point, SearchPlan
 from infra.running import index_key
-from infra.up import index_part
 from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
 from tests.end_to_end.system import make_environment

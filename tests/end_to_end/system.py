@@ -27,12 +27,13 @@ READY_SECONDS = 90
 
 @dataclass
 class System:
-    """A `lookstream up` on a data folder, without its gateway unless it is asked for."""
+    """A `lookstream up` on a data folder, without its gateway and a canary unless they are asked for."""
 
     folder: Path
     environment: Mapping[str, str]
     process: "subprocess.Popen[bytes] | None" = None
     gateway: bool = False
+    canary: bool = False
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +48,8 @@ class System:
     def launch(self) -> None:
         """Start it."""
         with self.log.open("ab") as log:
-            command = [*LOOKSTREAM, "up", "--gateway" if self.gateway else "--no-gateway"]
+            command = [*LOOKSTREAM, "up", f"--{'' if self.gateway else 'no-'}gateway"]
+            command += ["--canary"] if self.canary else []
             self.process = subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log, cwd=ROOT)
 
     def wait_until_ready(self) -> None:

@@ -9,8 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from infra.console import BadInput
-from infra.exposing import exposed
-from infra.metrics import ItemMetrics, WorkerMetrics
+from infra.metrics import ItemMetrics, WorkerMetrics, exposed
 from infra.ports import free_port
 from infra.settings import Metrics
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.up import page_at, reached_by
+from infra.parts import page_at, reached_by
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from infra.kafka import EventSink, TopicReader, create_topics
+from infra.parts import broker_part
 from infra.ports import LOOPBACK, accepts, free_port
 from infra.running import local_kafka
 from infra.settings import Kafka
-from infra.up import broker_part
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest

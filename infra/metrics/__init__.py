@@ -1,0 +1,16 @@
+"""Every metric of the system, declared with its meaning, and where they are read."""
+
+from infra.metrics.canary import CanaryMetrics
+from infra.metrics.exposing import exposed
+from infra.metrics.gateway import EXPOSITION_TYPE, GatewayMetrics
+from infra.metrics.workers import ItemMetrics, SearchMetrics, WorkerMetrics
+
+__all__ = [
+    "EXPOSITION_TYPE",
+    "CanaryMetrics",
+    "GatewayMetrics",
+    "ItemMetrics",
+    "SearchMetrics",
+    "WorkerMetrics",
+    "exposed",
+]

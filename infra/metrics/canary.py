@@ -1,0 +1,45 @@
+"""The metrics of a canary."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+Finding = Literal[
+    "recall", "first_hit_rate", "freshness_seconds", "mean_cosine", "norm", "neighbour_score", "neighbour_reference"
+]
+CANARY: Mapping[Finding, str] = {
+    "recall": "Share of the true ten nearest that searches of the index find: recall@10.",
+    "first_hit_rate": "Share of sampled items that a search by their thumbnail finds first.",
+    "freshness_seconds": "From an item's event to when it could be found, the last time that it was tried.",
+    "mean_cosine": "Cosine between the mean look of sampled items and that of the reference.",
+    "norm": "Mean length of sampled looks, against the reference's: 1 when nothing has changed.",
+    "neighbour_score": "Median score of the nearest other item of sampled items.",
+    "neighbour_reference": "The same when the reference was taken.",
+}
+
+
+class CanaryMetrics:
+    """What a canary finds."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._found = {
+            name: Gauge(f"lookstream_canary_{name}", meaning, registry=self.registry)
+            for name, meaning in CANARY.items()
+        }
+        self._rounds = Counter(
+            "lookstream_canary_rounds", "Rounds, by how they ended.", ("ended",), registry=self.registry
+        )
+
+        for gauge in self._found.values():
+            gauge.set(math.nan)  # nothing was found so far, which is not the same as 0
+
+    def found(self, name: Finding, value: float) -> None:
+        """What the last round has found."""
+        self._found[name].set(value)
+
+    def round(self, ended: Literal["well", "away"]) -> None:
+        """A round has ended; `away`: something did not answer."""
+        self._rounds.labels(ended).inc()

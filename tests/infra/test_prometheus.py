@@ -1,0 +1,124 @@
+"""Prometheus itself on the rules and on a running system: alerts fire for their causes, every panel has data."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from infra.ports import LOOPBACK, accepts, free_port
+from infra.running import read_running
+from tests.end_to_end.system import System, make_environment
+from tests.infra.test_deploy import DEPLOY, RULES, queries
+
+PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+RULES_FILE = DEPLOY / "prometheus" / "rules.yaml"
+CAUSES = Path(__file__).with_name("rules_test.yaml")
+
+pytestmark = pytest.mark.skipif(
+    PROMETHEUS is None or PROMTOOL is None, reason="Prometheus is not installed: make prometheus"
+)
+
+
+def promtool(*words: str | Path) -> str:
+    assert PROMTOOL
+    done = subprocess.run([PROMTOOL, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_are_sound() -> None:
+    count = sum(len(group["rules"]) for group in RULES["groups"])
+    assert f"{count} rules found" in promtool("check", "rules", RULES_FILE)
+
+
+def test_each_alert_fires_for_its_cause_alone_and_none_while_all_is_well() -> None:
+    for group in RULES["groups"]:
+        for rule in group["rules"]:
+            assert f"- name: {rule['alert']}\n" in CAUSES.read_text()
+    assert "SUCCESS" in promtool("test", "rules", CAUSES)
+
+
+def test_without_its_cause_an_alert_would_be_missed(tmp_path: Path) -> None:
+    """The control: a test whose cause is taken away must fail."""
+    without = CAUSES.read_text().replace("'0x20'", "'1x20'", 1).replace("../../infra", str(DEPLOY.parent), 1)
+    (tmp_path / "causes.yaml").write_text(without)
+    assert PROMTOOL
+    done = subprocess.run(
+        [PROMTOOL, "test", "rules", tmp_path / "causes.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "LookstreamDown" in done.stdout + done.stderr
+
+
+@contextmanager
+def watching(targets: list[str], folder: Path) -> Iterator[str]:
+    """A Prometheus that reads these targets each second; its address."""
+    assert PROMETHEUS
+    folder.mkdir()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES_FILE)],
+        "scrape_configs": [{"job_name": "lookstream", "static_configs": [{"targets": targets}]}],
+    }
+    (folder / "prometheus.json").write_text(json.dumps(config))
+    address = (LOOPBACK, free_port(0))
+    words = [f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'data'}"]
+    words.append(f"--web.listen-address={address[0]}:{address[1]}")
+    process = subprocess.Popen([PROMETHEUS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 30
+        while not accepts(address):
+            assert time.monotonic() < until, "Prometheus did not start"
+            time.sleep(0.05)
+        yield f"http://{address[0]}:{address[1]}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ask(prometheus: str, path: str, **words: str) -> list[dict[str, object]]:
+    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(words)}") as told:
+        data = json.loads(told.read())["data"]
+    found: list[dict[str, object]] = data["result"] if "result" in data else data["alerts"]
+    return found
+
+
+def test_every_panel_has_data_of_a_running_system_and_no_alert_fires(tmp_path: Path, discs: Path) -> None:
+    settings = {"LOOKSTREAM_METRICS_PORT": "9400"}
+    system = System(tmp_path / "data", make_environment(tmp_path / "data", settings), gateway=True, canary=True)
+    system.start()
+    try:
+        running = read_running(system.folder)
+        assert running is not None
+        assert running.page is not None
+        targets = [f"{LOOPBACK}:{port}" for port in running.metrics.values()] + [
+            running.page.removeprefix("http://")
+        ]
+        assert len(targets) == 4
+        with watching(targets, tmp_path / "prometheus") as prometheus:
+            feed = tmp_path / "shop.csv"
+            rows = [f"{path.stem},A disc,{path.name},Discs" for path in sorted(discs.glob("*.png"))]
+            feed.write_text("\n".join(["id,title,image_link,product_type", *rows]))
+            for _ in range(3):
+                system.run("ingest", "catalog", feed, "--image-root", discs)
+                system.search(discs / "red.png", "--best-effort")
+                time.sleep(2)
+            missing = dict(queries())
+
+            def all_told() -> bool:
+                for what in [what for what, query in missing.items() if ask(prometheus, "query", query=query)]:
+                    del missing[what]
+                return not missing.keys() - silent
+
+            silent = {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
+            system.wait_for(all_told, "every panel to have data", 60)
+            assert [one for one in ask(prometheus, "alerts") if one["state"] == "firing"] == []
+    finally:
+        system.stop()
