@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from infra.console import BadInput
+from producers.feeds import read_columns, read_feed
 from producers.pictures import Locate, nowhere, reference
-from producers.rows import BadRow, Json, Row, moment, read_columns, read_rows, revisions
+from producers.rows import BadRow, Json, Row, Skipped, moment, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ImageRef, ItemUpserted
@@ -25,6 +26,7 @@ GOOGLE = {
     "category": "product_type",
     "brand": "brand",
     "url": "link",
+    "tags": "tags",
     "attributes.color": "color",
     "attributes.gender": "gender",
     "attributes.age_group": "age_group",
@@ -38,7 +40,7 @@ GOOGLE = {
     "attributes.google_product_category": "google_product_category",
 }
 """Our fields and the columns they come from, where the file has them
-(https://support.google.com/merchants/answer/7052112)."""
+(https://support.google.com/merchants/answer/7052112; `tags` is not of them)."""
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
@@ -88,11 +90,11 @@ def choose_columns(path: Path, mappings: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def read_catalog(path: Path, reading: Reading) -> Iterator[ItemUpserted | BadRow]:
+def read_catalog(path: Path, reading: Reading) -> Iterator[ItemUpserted | BadRow | Skipped]:
     """The items of a catalog, in order; each row that cannot be one is a BadRow, and the rest goes on."""
     clock = revisions()
-    for row in read_rows(path):
-        yield row if isinstance(row, BadRow) else _read_item(row, reading, next(clock))
+    for row in read_feed(path):
+        yield _read_item(row, reading, next(clock)) if isinstance(row, Row) else row
 
 
 def _read_item(row: Row, reading: Reading, revision: int) -> ItemUpserted | BadRow:

@@ -26,7 +26,7 @@ app.add_typer(ingest, name="ingest")
 @ingest.command("catalog")
 @takes(CatalogOptions)
 def ingest_catalog(options: CatalogOptions) -> None:
-    """Send a merchant's catalog: CSV, TSV or JSONL in the columns of Google's product data specification."""
+    """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
     from infra.settings import read_settings
     from producers.catalog import Reading, choose_columns, read_catalog
     from producers.pictures import choose_root

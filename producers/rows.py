@@ -49,7 +49,7 @@ class Row:
     cells: Mapping[str, Json]
 
 
-def read_columns(path: Path) -> list[str]:
+def read_table_columns(path: Path) -> list[str]:
     """The columns of a feed; raises BadInput when there is no such file, or none of a kind that is read."""
     if path.suffix.lower() in JSON_LINES:
         rows = itertools.islice(read_objects(path), LOOK_AHEAD)
@@ -130,7 +130,7 @@ def _parse_object(line: int, text: str) -> Row | BadRow:
 def _delimiter(path: Path) -> str:
     found = DELIMITERS.get(path.suffix.lower())
     if found is None:
-        known = ", ".join((*DELIMITERS, *JSON_LINES))
+        known = ", ".join((*DELIMITERS, *JSON_LINES, ".xml"))
         raise BadInput(f"{path} is of no kind that is read ({known}): rename or convert it")
     return found
 

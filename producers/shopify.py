@@ -1,0 +1,112 @@
+"""Shopify's product export, a CSV file: the lines of one handle are one product, in Google's columns afterwards.
+
+Source: https://help.shopify.com/en/manual/products/import-export/using-csv (the columns; a line for each variant,
+and for each further picture).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from html import unescape
+from itertools import groupby
+
+from producers.rows import BadRow, Json, Row, Skipped
+
+HANDLE, PICTURE = "Handle", "Image Src"
+COLUMNS = (
+    "id", "title", "image_link", "additional_image_link", "price", "availability", "product_type", "brand", "tags",
+    "gtin", "mpn", "color", "size", "material",
+)  # fmt: skip
+"""What a product comes to."""
+OPTIONS = {"color": "color", "colour": "color", "size": "size", "material": "material"}
+"""Options of variants that are columns, by their names in lower case."""
+NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+SELLS_WITHOUT = "continue"
+"""The inventory policy of what is sold although none is in stock."""
+
+
+def is_export(columns: Sequence[str]) -> bool:
+    """Whether a table with these columns is an export of Shopify."""
+    return HANDLE in columns and PICTURE in columns
+
+
+def read_products(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow | Skipped]:
+    """The products of an export, in order, each at the line of its first row."""
+    for handle, lines in groupby(rows, key=_handle):
+        together = list(lines)
+        good = [row for row in together if isinstance(row, Row)]
+        if handle is None:
+            yield from (row for row in together if isinstance(row, BadRow))
+        elif good:
+            yield _product(handle, good)
+
+
+def _handle(row: Row | BadRow) -> str | None:
+    return None if isinstance(row, BadRow) else _text(row, HANDLE)
+
+
+def _product(handle: str, lines: Sequence[Row]) -> Row | Skipped:
+    first = lines[0]
+    status, published = _text(first, "Status").lower(), _text(first, "Published").lower()
+    if status in ("draft", "archived") or published == "false":
+        return Skipped(first.line, f"{handle} is not on sale: it is {status or 'not published'}")
+    pictures = sorted((line for line in lines if _text(line, PICTURE)), key=_position)
+    links = list(dict.fromkeys(_text(line, PICTURE) for line in pictures))
+    variants = [line for line in lines if _text(line, "Variant Price")]
+    cells: dict[str, Json] = {
+        "id": handle,
+        "title": unescape(_text(first, "Title")),
+        "image_link": links[0] if links else "",
+        "additional_image_link": links[1:],
+        "price": _lowest(variants),
+        "availability": _availability(variants),
+        "product_type": _text(first, "Type") or _text(first, "Product Category"),
+        "brand": _text(first, "Vendor"),
+        "tags": [tag.strip() for tag in _text(first, "Tags").split(",") if tag.strip()],
+        "gtin": _text(variants[0], "Variant Barcode") if variants else "",
+        "mpn": _text(variants[0], "Variant SKU") if variants else "",
+    }
+    return Row(first.line, cells | _options(first, lines))
+
+
+def _position(line: Row) -> int:
+    place = _text(line, "Image Position")
+    return int(place) if place.isascii() and place.isdecimal() else 0
+
+
+def _lowest(variants: Sequence[Row]) -> str:
+    """The lowest price, as it is written: what shops show as "from"."""
+    prices = [
+        price for price in (_text(one, "Variant Price") for one in variants) if re.fullmatch(r"\d+(\.\d+)?", price)
+    ]
+    return min(prices, key=float) if prices else ""
+
+
+def _availability(variants: Sequence[Row]) -> str:
+    """In stock when a variant is, or may be sold all the same; nothing where stock is not tracked."""
+    tracked = [one for one in variants if _text(one, "Variant Inventory Qty")]
+    if not tracked:
+        return ""
+    sold = any(_sells(one) for one in tracked)
+    return "in_stock" if sold else "out_of_stock"
+
+
+def _sells(variant: Row) -> bool:
+    quantity = _text(variant, "Variant Inventory Qty")
+    there = NUMBER.fullmatch(quantity) is not None and float(quantity) > 0
+    return there or _text(variant, "Variant Inventory Policy").lower() == SELLS_WITHOUT
+
+
+def _options(first: Row, lines: Sequence[Row]) -> dict[str, Json]:
+    """What the variants differ in, where that is a column: every value once."""
+    found: dict[str, Json] = {}
+    for number in (1, 2, 3):
+        column = OPTIONS.get(_text(first, f"Option{number} Name").lower())
+        values = dict.fromkeys(_text(line, f"Option{number} Value") for line in lines)
+        if column is not None:
+            found[column] = ", ".join(value for value in values if value)
+    return found
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.cells.get(column)
+    return value.strip() if isinstance(value, str) else ""
