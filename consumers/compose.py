@@ -4,7 +4,7 @@ It stands apart from commands.py because it imports everything, and `lookstream 
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from consumers.confidence import SOON, WHENEVER
 from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness, note_progress
-from consumers.hands import Hands, Job
+from consumers.hands import Handle, Hands, Job
 from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.lanes import Lanes
@@ -28,6 +28,7 @@ from consumers.requests import AnswerRequests
 from consumers.settle import Gate, Settler, due_time
 from consumers.shop import Shop, confidence_of, open_shop
 from consumers.sight import Sight
+from consumers.traced import Traced
 from consumers.valve import OpenValve, Valve
 from consumers.vision.look import look_size
 from consumers.watches.feed import WatchFeed
@@ -71,6 +72,14 @@ class Lane:
     heartbeat: Path | None = None
 
 
+@dataclass(frozen=True)
+class Outlet:
+    """Where a job sends what it comes to, and who must see what it handles."""
+
+    sink: Sink
+    watch: Callable[[Handle], Handle]
+
+
 @contextmanager
 def index_worker(
     settings: Settings, heartbeat: Path | None, delays: Mapping[str, float] = RETRY_DELAYS
@@ -79,22 +88,19 @@ def index_worker(
 
     `delays` are the seconds that each retry topic waits.
     """
-    given = settings.worker
-    valve = Valve(given.dead_in_a_row, given.dead_share)
-    live = Lane(
-        "index", ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, given.fetch_patience_s, valve, heartbeat
-    )
-    again = Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
+    live, again = _lanes(settings.worker, heartbeat)
     with ExitStack() as stack:
         kafka = _reach(settings)
         source, source_again = (_join(settings, kafka, lane, stack) for lane in (live, again))
         source_again.due = due_time
         shop = open_shop(settings, kafka, "index", stack)
-        plain = stack.enter_context(closing(EventSink(kafka)))
-        sink = MeteredSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
+        seen = see_items(ItemMetrics(shop.metrics.registry))
+        sink = MeteredSink(stack.enter_context(closing(EventSink(kafka))), seen, shop.metrics)
         watches = _watches(shop, sink, stack)
-        items, items_again = (_items(shop, lane, sink, stack, watches) for lane in (live, again))
-        settler = Settler(sink, items.tell, valve, shop.slot, shop.encoder, redaction(settings), delays)
+        outlet, outlet_again = _outlet(shop, sink), _outlet(shop, sink)
+        items = _items(shop, live, outlet.sink, stack, watches)
+        items_again = _items(shop, again, outlet_again.sink, stack, watches)
+        settler = Settler(sink, items.tell, live.gate, shop.slot, shop.encoder, redaction(settings), delays)
         settler_again = replace(settler, gate=again.gate)
 
         def last_call() -> None:
@@ -104,14 +110,20 @@ def index_worker(
             watches.idle()
             items.idle()
 
-        job = Job(items.handle, idle, passed=partial(note_progress, shop.index))
+        job = Job(outlet.watch(items.handle), idle, passed=partial(note_progress, shop.index))
         job = metered(job, shop.metrics, IndexGauge(shop.index, shop.metrics).look)
-        job_again = metered(Job(items_again.handle), shop.metrics)
+        job_again = metered(Job(outlet_again.watch(items_again.handle)), shop.metrics)
         yield Lanes(
             _lane_worker(shop, live, source, settler, job),
             _lane_worker(shop, again, source_again, settler_again, job_again),
             last_call,
         )
+
+
+def _lanes(given: WorkerSettings, heartbeat: Path | None) -> tuple[Lane, Lane]:
+    valve, patience = Valve(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
+    live = Lane("index", ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, valve, heartbeat)
+    return live, Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
 
 
 @contextmanager
@@ -125,16 +137,17 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         shop = open_shop(settings, kafka, "query", stack)
         plain, delivery = _search_delivery(shop, source, stack)
         sink = MeteredSink(plain, see_results(SearchMetrics(shop.metrics.registry)), shop.metrics)
+        outlet = _outlet(shop, sink)
         places = Places(kafka)
-        answers = Answers(sink, shop.encoder, places.exists)
+        answers = Answers(outlet.sink, shop.encoder, places.exists)
         settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
-        job = metered(_search_job(shop, answers, places, stack), shop.metrics)
+        job = metered(_search_job(shop, answers, places, stack, outlet), shop.metrics)
         hands = Hands(job, settler, delivery, _attempts(shop, "query"))
         batches = Batches(given.search_records, given.search_ms / 1000)
         yield Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(heartbeat), source, shop.metrics))
 
 
-def _search_job(shop: Shop, answers: Answers, places: Places, stack: ExitStack) -> Job:
+def _search_job(shop: Shop, answers: Answers, places: Places, stack: ExitStack, outlet: Outlet) -> Job:
     # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
     confidence = confidence_of(shop, SOON)
     sight = _sight(shop, SEARCH_PATIENCE_SECONDS, stack)
@@ -143,12 +156,12 @@ def _search_job(shop: Shop, answers: Answers, places: Places, stack: ExitStack) 
     freshness = Freshness(shop.index, places.count)
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
     return Job(
-        requests.handle,
+        outlet.watch(requests.handle),
         confidence.idle,
         searches.is_behind,
         Answered(partial(for_whom, shop.kafka), round(time.time() * 1000)).has,
         hopeless=requests.hopeless,
-        refuse=searches.refuse,
+        refuse=outlet.watch(searches.refuse),
     )
 
 
@@ -172,6 +185,13 @@ def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, 
     hands = Hands(job, settler, delivery, _attempts(shop, lane.name))
     batches = Batches(lane.records, shop.settings.worker.batch_ms / 1000)
     return Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(lane.heartbeat), source, shop.metrics))
+
+
+def _outlet(shop: Shop, sink: Sink) -> Outlet:
+    if shop.tracing is None:
+        return Outlet(sink, lambda handle: handle)
+    traced = Traced(sink, shop.tracing)
+    return Outlet(traced, traced.watch)
 
 
 def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:

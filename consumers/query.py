@@ -63,8 +63,8 @@ class AnswerSearches:
 
     def hopeless(self, events: Sequence[Event]) -> set[str]:
         """The ids of the requests that come too late, or for which there is no time beside the others."""
-        in_time, hopeless = self._part(events, datetime.now(UTC))
-        self._behind = len(hopeless) > len(in_time)
+        _, hopeless = self._part(events, datetime.now(UTC))
+        self._behind = bool(hopeless)
         return {search.event.id for search in hopeless}
 
     def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
@@ -73,9 +73,10 @@ class AnswerSearches:
         return {}
 
     def is_behind(self) -> bool:
-        """Whether most of the last batch was too late or too much: it is time to take more at once.
+        """Whether some of the last batch were too late or too many: it is time to take more at once.
 
-        Of a larger batch the newest are looked at, until there are no more waiting than can be done soon. So the
+        Partitions are taken in turn, so while one has requests in time the line of another may grow old. Of a
+        larger batch the newest are looked at, until there are no more waiting than can be done soon. So the
         line stays short, and what is done is done well before its deadline.
         """
         return self._behind

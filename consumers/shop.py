@@ -21,6 +21,7 @@ from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
 from infra.settings import Kafka, Settings
 from infra.slots import slot
+from infra.tracing import Tracing, tracing
 from schemas.failures import Unavailable
 
 PATIENCE_SECONDS = 30.0
@@ -38,6 +39,8 @@ class Shop:
     eyes: Eyes
     slot: str
     metrics: WorkerMetrics
+    tracing: Tracing | None
+    """Where its spans go, if anywhere."""
 
     @property
     def encoder(self) -> str:
@@ -54,12 +57,13 @@ def open_shop(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> 
     """All that a worker of this kind needs, closed with the stack."""
     metrics = WorkerMetrics(kind)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
+    spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
     eyes = _open_eyes(settings, stack)
     index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
     stack.callback(index.close)
     metrics.encoder(eyes.encoder.fingerprint)
-    return Shop(settings, kafka, index, eyes, name, metrics)
+    return Shop(settings, kafka, index, eyes, name, metrics, spans)
 
 
 def confidence_of(shop: Shop, at_once: int) -> Confidence:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from infra import index_commands
+from infra.capacity import commands as capacity
 from infra.console import FAILED, BadInput, takes
 from infra.health import FRESH_SECONDS
 
@@ -16,6 +17,7 @@ app = typer.Typer()
 topics = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(index_commands.app, name="index")
+app.add_typer(capacity.app)
 
 
 @dataclass(frozen=True)

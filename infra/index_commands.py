@@ -1,4 +1,4 @@
-"""`lookstream index status | optimise | export`: how the index is, for whoever looks after it."""
+"""`lookstream index status | optimise | export | migrate`: how the index is, for whoever looks after it."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from infra.console import BadInput, error_console, takes
 if TYPE_CHECKING:
     from infra.qdrant.plan import Index
 
-app = typer.Typer(help="The index: how it is, optimise it, export it.", no_args_is_help=True)
+app = typer.Typer(help="The index: how it is, optimise it, export it, move it.", no_args_is_help=True)
 
 LOOK_SECONDS = 0.5
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -84,6 +84,26 @@ def export(options: ExportOptions) -> None:
     with _index() as index:
         written = write_points(index, options.file, error_console())
     typer.echo(f"{written} points in {options.file}")
+
+
+@app.command("migrate")
+def migrate() -> None:
+    """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
+    from infra.console import plain_errors
+    from infra.qdrant.connect import connect
+    from infra.qdrant.migrate import copy_points
+    from infra.qdrant.plan import EncoderDiffers
+    from infra.settings import Qdrant, read_settings
+
+    with plain_errors(EncoderDiffers):
+        settings = read_settings()
+        if settings.qdrant.url is None:
+            raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
+        here = settings.model_copy(update={"qdrant": Qdrant(timeout_s=settings.qdrant.timeout_s)})
+        with closing(connect(here)) as source, closing(connect(settings)) as target:
+            copied = copy_points(source, target, error_console())
+            there = target.count()
+    typer.echo(f"{copied} points were copied, tombstones included; {there} can be found at {settings.qdrant.url}")
 
 
 @contextmanager

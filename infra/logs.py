@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
+from infra.reporting import Logs
 from infra.secrets import Redact, guard_crash, guard_threads, redact_all
-from infra.settings import Logs
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
+from infra.reporting import Logs, Metrics, Traces
+
 
 class SettingsError(Exception):
     """A setting that makes no sense; the message names the variable and the remedy."""
@@ -145,23 +147,6 @@ class Gateway(BaseModel):
     in_flight: int = Field(64, ge=1, le=10_000, description="Searches awaited at a time; more are told 503")
 
 
-class Metrics(BaseModel):
-    """Where workers tell their metrics."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
-    port: int = Field(
-        0, ge=0, le=65_535, description="Port to listen on; 0: nowhere. `up` gives each worker one, from this on"
-    )
-    token: SecretStr | None = Field(None, description="What readers must send as `Authorization: Bearer ...`")
-
-
-class Logs(BaseModel):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level shown")
-    format: Literal["console", "json"] = Field("console", description="console for people, json for machines")
-
-
 class Settings(BaseSettings):
     """All settings; each group is read from LOOKSTREAM_<GROUP>_<FIELD>."""
 
@@ -191,6 +176,7 @@ class Settings(BaseSettings):
     worker: Worker = Field(default_factory=Worker)
     gateway: Gateway = Field(default_factory=Gateway)
     metrics: Metrics = Field(default_factory=Metrics)
+    traces: Traces = Field(default_factory=Traces)
     logs: Logs = Field(default_factory=Logs)
 
 

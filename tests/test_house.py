@@ -32,6 +32,7 @@ HOMES = {
     "starlette": ("producers/gateway/",),
     "uvicorn": ("producers/gateway/serving.py",),
     "limits": ("producers/gateway/guard.py",),
+    "opentelemetry": ("infra/tracing.py",),
     "prometheus_client": ("infra/metrics/",),
     "matplotlib": ("consumers/fitting/plots.py",),
 }

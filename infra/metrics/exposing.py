@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, MetricsHandler
 
 from infra.addresses import is_loopback
 from infra.console import BadInput
-from infra.settings import Metrics
+from infra.reporting import Metrics
 
 PATIENCE_SECONDS = 5.0
 """How long whoever reads may take with a request."""

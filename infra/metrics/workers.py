@@ -48,6 +48,8 @@ class WorkerMetrics:
             "lookstream_index_bytes", "What the index takes on disk, where the engine says.", by, registry=registry
         )
 
+        self._held.labels(worker)  # it stands at 0 from the start: a rate needs two values
+
     def encoder(self, fingerprint: str) -> None:
         """Whose vectors it makes."""
         self._encoder.labels(self._worker, fingerprint).set(1)

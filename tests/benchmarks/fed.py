@@ -42,9 +42,9 @@ def feed(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float | Non
         for number, picture in enumerate(pictures):
             if rate is not None:
                 time.sleep(max(0.0, started + number / rate - time.time()))
-            _send(sink, picture, tenant)
+            send_item(sink, picture, tenant)
         sink.flush()
-        done = list(_indexed(outcomes, tenant, len(pictures)))
+        done = list(indexed(outcomes, tenant, len(pictures)))
     times = [one.times for one in done if one.times.searchable_at and one.times.event_time]
     ended = max((one.searchable_at.timestamp() for one in times if one.searchable_at), default=started)
     fresh = [
@@ -86,7 +86,7 @@ def _keep_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str, busy: Busy,
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
         while not over.is_set():
             while sent - busy.indexed < AHEAD:
-                _send(sink, next(shown), tenant)
+                send_item(sink, next(shown), tenant)
                 sent += 1
             sink.flush()
             record = outcomes.poll(0.1)
@@ -95,14 +95,16 @@ def _keep_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str, busy: Busy,
                 busy.indexed += isinstance(body, ItemIndexed) and body.tenant == tenant
 
 
-def _send(sink: EventSink, picture: bytes, tenant: str) -> None:
+def send_item(sink: EventSink, picture: bytes, tenant: str) -> None:
+    """Send the event of a new item with this picture."""
     item = f"fed-{uuid.uuid4().hex}"
     image = InlineImage(data=picture)
     body = ItemUpserted(tenant=tenant, item_id=item, source="catalog", revision=1, images=(image,))
     sink.send(CATALOG_ITEMS, item_key(tenant, item), Event(body))
 
 
-def _indexed(outcomes: TopicReader, tenant: str, count: int) -> Iterator[ItemIndexed]:
+def indexed(outcomes: TopicReader, tenant: str, count: int) -> Iterator[ItemIndexed]:
+    """The outcomes of so many items of a tenant, or of those that come before it is silent for too long."""
     found, heard = 0, time.monotonic()
     while found < count and time.monotonic() - heard < SILENCE_SECONDS:
         record = outcomes.poll(0.2)

@@ -95,3 +95,16 @@ def test_the_index_is_compared_on_looks_at_the_pictures_of_a_folder(tmp_path: Pa
     figures = json.loads(report.read_text())
     assert (figures["vectors"], figures["points"]) == ("looks", 200)
     assert figures["indexes"]["lookstream, embedded"]["efforts"]["256"]["recall"] >= 0.9
+
+
+def test_what_the_simulation_foretells_is_compared_with_a_system(tmp_path: Path) -> None:
+    report = tmp_path / "simulated.json"
+    small = ("--encoder", "fake", "--pictures", "8", "--items", "24", "--json", str(report))
+    command = [sys.executable, "-m", "tests.benchmarks.simulated", *small]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(report.read_text())
+    assert figures["service"]["each"] > 0
+    for load in figures["loads"].values():
+        assert set(load["off"]) == {"p50_s", "p95_s", "longest_line"}
+        assert min(*load["seen"].values(), *load["foretold"].values()) > 0

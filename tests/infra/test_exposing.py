@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from infra.console import BadInput
 from infra.metrics import ItemMetrics, WorkerMetrics, exposed
 from infra.ports import free_port
-from infra.settings import Metrics
+from infra.reporting import Metrics
 
 TOKEN = "canary-of-the-metrics"
 

@@ -5,19 +5,26 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from infra.index_commands import app
 from infra.ports import LOOPBACK, free_port
 from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.export import points_of
+from infra.qdrant.migrate import copy_points
 from infra.qdrant.owner import serve
-from infra.qdrant.plan import Point
+from infra.qdrant.plan import EncoderDiffers, Point
+from infra.qdrant.server import ServerIndex
 from infra.running import Running, index_key
+from infra.settings import Qdrant
 from schemas.failures import Unavailable
 from tests.chaos.parts import wait_for
 
@@ -111,3 +118,51 @@ def test_without_an_index_there_is_one_sentence(tmp_path: Path, monkeypatch: pyt
     refused = run("status")
     assert refused.exit_code == 1
     assert "no embedded index runs on" in refused.stderr
+
+
+@pytest.fixture
+def server() -> ServerIndex:
+    """A collection of a Qdrant server; qdrant-client stands for it in memory, as in the contract tests."""
+    return ServerIndex(QdrantClient(":memory:"), Qdrant())
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+def test_an_index_is_copied_as_it_is_and_again_without_harm(index: EmbeddedIndex, server: ServerIndex) -> None:
+    points = written(index)
+    for _ in range(2):
+        assert copy_points(index, server, Console(quiet=True)) == len(points)
+    there = {point.id: point for point in points_of(server)}
+    assert there.keys() == points.keys()
+    for id, point in points.items():
+        assert there[id].payload == point.payload
+        mine, theirs = point.vector, there[id].vector
+        assert mine is theirs is None or np.allclose(np.asarray(mine), np.asarray(theirs), atol=1e-6)
+    assert (server.count(), index.count()) == (3, 3)
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+def test_what_is_newer_at_the_server_stays(index: EmbeddedIndex, server: ServerIndex) -> None:
+    points = written(index)
+    copy_points(index, server, Console(quiet=True))
+    newer = replace(points[str(uuid.UUID(int=1))], payload={**points[str(uuid.UUID(int=1))].payload, "version": 9})
+    server.upsert([newer])
+    copy_points(index, server, Console(quiet=True))
+    assert server.payloads([newer.id], ("version",))[newer.id]["version"] == 9
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+def test_a_server_with_vectors_of_another_encoder_is_left_alone(index: EmbeddedIndex, server: ServerIndex) -> None:
+    written(index)
+    server.open("another encoder", SIZE)
+    with pytest.raises(EncoderDiffers):
+        copy_points(index, server, Console(quiet=True))
+    assert server.count() == 0
+
+
+def test_migrate_wants_a_server_that_answers(index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(index)
+    assert "set LOOKSTREAM_QDRANT_URL" in run("migrate").stderr
+    monkeypatch.setenv("LOOKSTREAM_QDRANT_URL", "http://127.0.0.1:1")
+    refused = run("migrate")
+    assert refused.exit_code == 1
+    assert "LOOKSTREAM_QDRANT_URL" in refused.stderr

@@ -90,7 +90,7 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
         ("with plain_errors(): raise RuntimeError('canary-secret')", "RuntimeError: ***"),
         (
             "from infra.logs import configure_logs; from infra.secrets import redact_known; import threading\n"
-            "from infra.settings import Logs; configure_logs(Logs(), 'x', redact_known)\n"
+            "from infra.reporting import Logs; configure_logs(Logs(), 'x', redact_known)\n"
             "def run(): raise RuntimeError('canary-secret')\n"
             "threading.Thread(target=run).start()",
             "RuntimeError: ***",

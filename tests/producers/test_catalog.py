@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from infra.console import BadInput
 from producers.catalog import Reading, choose_columns, read_catalog
-from producers.rows import BadRow
+from producers.rows import BadRow, Skipped
 from schemas.items import ItemUpserted, UrlImage
 
 URL = "https://shop.test/a.jpg"
 
 
-def read(path: Path, *mappings: str, currency: str | None = None) -> list[ItemUpserted | BadRow]:
+def read(path: Path, *mappings: str, currency: str | None = None) -> list[ItemUpserted | BadRow | Skipped]:
     return list(read_catalog(path, Reading(choose_columns(path, mappings), currency=currency)))
 
 
@@ -145,7 +145,7 @@ def test_a_bad_cell_is_one_sentence(tmp_path: Path, column: str, cell: str, part
 def test_a_bad_row_names_its_line_and_the_rest_goes_on(tmp_path: Path) -> None:
     text = f'id,title,image_link\n1,"two\nlines",{URL}\n2,x\n\n3,x,{URL},more\n4,x,{URL}\n'
     found = read(feed(tmp_path, text))
-    assert [row.line if isinstance(row, BadRow) else row.item_id for row in found] == ["1", 4, 6, "4"]
+    assert [row.item_id if isinstance(row, ItemUpserted) else row.line for row in found] == ["1", 4, 6, "4"]
 
 
 def test_a_row_that_is_not_utf8_is_bad_and_the_rest_goes_on(tmp_path: Path) -> None:

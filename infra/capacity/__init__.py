@@ -1,0 +1,1 @@
+"""Capacity: what a load needs, and what becomes of lag and freshness under it."""

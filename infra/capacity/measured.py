@@ -1,0 +1,75 @@
+"""What was measured, and all plans rest on: of a worker on two cores, and of a point in the index."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.console import BadInput
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Constants of one machine; the defaults are of docs/performance.md (AMD EPYC, 2 cores, encoder `best`)."""
+
+    photos_a_second: float = 6.9
+    """Photos that one index worker puts in, all at once."""
+    shots_a_second: float = 13.1
+    """The same of studio pictures, which are looked at once."""
+    searches_a_second: float = 9.6
+    """Searches by photo that one query worker answers at saturation."""
+    search_p95_ms: float = 175.0
+    """Of a search at half of that."""
+    fresh_p95_ms: float = 367.0
+    """From an event to its item, at one a second."""
+    vector_bytes: float = 1_536
+    """Originals of a look: 384 float32."""
+    code_bytes: float = 400
+    """The int8 codes of it, which are kept in memory."""
+    graph_bytes: float = 87
+    """Its links (research on 100,000 points, one graph of 448 dimensions)."""
+    index_bytes: float = 276
+    """Its id, and its share of the payload indexes, in memory."""
+    payload_bytes: float = 6_500
+    """Facts and a thumbnail of 160 pixels, on disk (medians of 4.4 to 7.4 kB of thumbnail)."""
+    engine_ms: float = 0.5
+    """Of a core, for one search of one shard (100,000 points, recall@10 .999)."""
+
+
+def read_measured(paths: Sequence[Path]) -> Measured:
+    """The defaults, with whatever the files of `make bench` say instead; raises BadInput."""
+    measured = Measured()
+    for path in paths:
+        try:
+            found = json.loads(path.read_text())
+            measured = replace(measured, **_of_load(found))
+        except OSError as error:
+            raise BadInput(f"--measured {path} cannot be read: {(error.strerror or 'unknown').lower()}") from None
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise BadInput(f"--measured {path} is no bench-load.json of `make bench`") from None
+    return measured
+
+
+def _of_load(found: Mapping[str, object]) -> dict[str, float]:
+    """What bench-load.json says of these constants."""
+    load = _part(found, "measured")
+    sets, alone = _part(load, "sets"), _part(load, "alone")
+    photos = [float(str(_part(sets, name)["rate"])) for name in sets if name == "data"]
+    whole = _part(alone, "5 a second")["whole"]
+    fresh = _part(load, "low")["fresh"]
+    assert isinstance(whole, list)
+    assert isinstance(fresh, list)
+    told = {
+        "shots_a_second": float(str(_part(sets, "drawn")["rate"])),
+        "searches_a_second": float(str(_part(alone, "saturation")["rate"])),
+        "search_p95_ms": float(whole[1]),
+        "fresh_p95_ms": float(fresh[1]),
+    }
+    return told | ({"photos_a_second": photos[0]} if photos else {})
+
+
+def _part(found: Mapping[str, object], name: str) -> Mapping[str, object]:
+    part = found[name]
+    if not isinstance(part, dict):
+        raise TypeError(name)
+    return part

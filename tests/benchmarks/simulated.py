@@ -1,0 +1,159 @@
+"""Does the simulation tell the truth? A load test of the index worker, and what was foretold of it.
+
+`python -m tests.benchmarks.simulated`: the constants come from bursts of several sizes, by their outcomes; then
+items come at random, below and above what the worker can do, and lag and freshness are compared with the foretold.
+"""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from consumers.compose import ITEM_FETCH_WAIT_MS
+from infra.capacity.simulation import Course, Service, simulate
+from infra.kafka import EventSink, TopicReader
+from infra.machine import describe_machine, installed_versions
+from infra.settings import Kafka, Worker
+from producers.demo.catalogue import draw_catalogue
+from schemas.topics import ITEM_OUTCOMES
+from tests.benchmarks.fed import indexed, send_item
+from tests.benchmarks.fresh_bytes import new
+from tests.benchmarks.parts import new_system
+from tests.benchmarks.whole_path import kafka_of
+from tests.end_to_end.system import System
+
+SEED = 7
+BURSTS = (1, 1, 2, 4, 8, 16, 32, 64)
+WARM = 8
+LOADS = {"two thirds of what it can do": 2 / 3, "one and a half times that": 1.5}
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A load: seconds from event to item, and the longest line, as they were seen and foretold."""
+
+    seen: dict[str, float]
+    foretold: dict[str, float]
+
+    @property
+    def off(self) -> dict[str, float]:
+        """By how much each was missed, as a share of what was seen."""
+        return {name: round(self.foretold[name] / self.seen[name] - 1, 3) for name in self.seen}
+
+
+def put(
+    kafka: Kafka, pictures: Sequence[bytes], tenant: str, due: Sequence[float] | Times
+) -> tuple[Times, Times, Times]:
+    """Put an item in for each picture when it is due; when its event was made, when it was taken, and found."""
+    with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
+        started = time.time()
+        for picture, moment in zip(pictures, due, strict=True):
+            time.sleep(max(0.0, started + moment - time.time()))
+            send_item(sink, new(picture), tenant)
+            sink.producer.poll(0)
+        sink.flush()
+        times = [one.times for one in indexed(outcomes, tenant, len(pictures))]
+    moments = [(t.event_time, t.received_at, t.searchable_at) for t in times]
+    found = np.array([[m.timestamp() for m in three if m] for three in moments])
+    assert found.shape == (len(pictures), 3), "every item became searchable"
+    found = found[np.argsort(found[:, 0])]
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+def learn(kafka: Kafka, pictures: Sequence[bytes], worker: Worker) -> Service:
+    """What a batch takes, by a straight line through batches of several sizes."""
+    sizes, took = list[float](), list[float]()
+    for number, burst in enumerate(BURSTS):
+        shown = list(islice(cycle(pictures), burst))
+        _, received, searchable = put(kafka, shown, f"burst-{number}", np.zeros(burst))
+        for batch, size in Counter(zip(received, searchable, strict=True)).items():
+            sizes.append(size)
+            took.append(batch[1] - batch[0])
+    each, fixed = np.polyfit(sizes, took, 1, w=1 / np.sqrt(took))
+    return Service(1, worker.batch_records, worker.batch_ms / 1000, max(0.0, float(fixed)), float(each))
+
+
+def judge(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, service: Service) -> Judged:
+    """Items at random, `rate` a second on average, against the simulation of the same events."""
+    chance = np.random.default_rng(SEED)
+    due = np.cumsum(chance.exponential(1 / rate, len(pictures)))
+    event, _, searchable = put(kafka, pictures, tenant, due)
+    # The local broker hands a fetch that found nothing back after its whole wait: a record comes anywhere within.
+    held = chance.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
+    arrived = np.sort(event + held)
+    told = simulate(arrived, service)
+    foretold = Course(event, told.done)
+    return Judged(_figures(Course(event, searchable)), _figures(foretold))
+
+
+def _figures(course: Course) -> dict[str, float]:
+    p50, p95 = np.percentile(course.took, [50, 95])
+    return {"p50_s": round(float(p50), 3), "p95_s": round(float(p95), 3), "longest_line": course.longest_line}
+
+
+def measure(system: System, pictures: Sequence[bytes], count: int) -> tuple[Service, dict[str, Judged]]:
+    """The constants of a running system, and each load."""
+    kafka = kafka_of(system)
+    put(kafka, list(islice(cycle(pictures), WARM)), "warm", np.zeros(WARM))
+    service = learn(kafka, pictures, Worker())
+    most = service.batch / (service.fixed + service.batch * service.each)
+    shown = list(islice(cycle(pictures), count))
+    loads = {
+        name: judge(kafka, shown, f"load-{number}", share * most, service)
+        for number, (name, share) in enumerate(LOADS.items())
+    }
+    return service, loads
+
+
+def main(
+    encoder: Annotated[str, typer.Option(help="As LOOKSTREAM_ENCODER")] = "best",
+    pictures: Annotated[int, typer.Option(help="Pictures that are drawn", min=8)] = 64,
+    items: Annotated[int, typer.Option(help="Items of each load", min=8)] = 256,
+    path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
+) -> None:
+    """Compare the simulation with a system of its own."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="lookstream-simulated-") as temporary:
+        folder = Path(temporary)
+        catalogue = draw_catalogue(folder / "shop", pictures, SEED)
+        shots = [(catalogue.folder / product.image).read_bytes() for product in catalogue.products]
+        system = new_system(folder / "data", encoder, "torch").start()
+        try:
+            with console.status("loading"):
+                service, loads = measure(system, shots, items)
+        finally:
+            system.stop()
+    table = Table(
+        "load",
+        "what",
+        "seen",
+        "foretold",
+        "off by",
+        title=f"batch: {service.fixed:.3f} s + {service.each:.4f} s each",
+    )
+    for name, judged in loads.items():
+        for what, seen in judged.seen.items():
+            table.add_row(name, what, f"{seen:g}", f"{judged.foretold[what]:g}", f"{judged.off[what]:+.0%}")
+    console.print(table)
+    if path:
+        figures = {name: asdict(one) | {"off": one.off} for name, one in loads.items()}
+        about = {"service": asdict(service), "machine": describe_machine(), "versions": installed_versions()}
+        path.write_text(json.dumps(about | {"loads": figures}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

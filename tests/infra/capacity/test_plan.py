@@ -1,0 +1,120 @@
+"""The plan of a load: it grows with the load, says no more than it knows, and names what is near."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.capacity.measured import Measured, read_measured
+from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, Plan, Wanted, make_plan
+from infra.console import BadInput
+
+ROOT = Path(__file__).parents[3]
+BILLION = Wanted(items=1e9, searches=2_000, changes=400)
+LOADS = st.builds(
+    Wanted,
+    items=st.floats(1, 1e11),
+    searches=st.floats(0.01, 1e5),
+    changes=st.floats(0.01, 1e5),
+    pictures=st.floats(1, 8),
+    replicas=st.integers(1, 4),
+)
+
+
+def sizes(plan: Plan) -> list[float]:
+    return [plan.memory_gb, plan.disk_gb, plan.query_workers, plan.index_workers, plan.engine_cores]
+
+
+@given(LOADS)
+def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: Wanted) -> None:
+    plan, measured = make_plan(wanted, Measured()), Measured()
+    if not plan.embedded:
+        assert plan.memory_gb <= plan.nodes * NODE_GB * USED * 1.000001
+        assert wanted.points * wanted.replicas <= plan.nodes * NODE_POINTS * 1.000001
+        assert plan.shards % 1 == 0
+        assert plan.shards >= 12
+    assert wanted.searches <= plan.query_workers * measured.searches_a_second
+    assert wanted.changes <= plan.index_workers * measured.photos_a_second
+    assert plan.item_partitions >= plan.index_workers
+    assert plan.request_partitions >= plan.query_workers
+
+
+@given(LOADS, st.floats(1.5, 20))
+def test_a_larger_load_never_needs_less(wanted: Wanted, times: float) -> None:
+    more = replace(
+        wanted, items=wanted.items * times, searches=wanted.searches * times, changes=wanted.changes * times
+    )
+    pairs = zip(sizes(make_plan(wanted, Measured())), sizes(make_plan(more, Measured())), strict=True)
+    assert all(larger >= smaller for smaller, larger in pairs)
+
+
+def test_a_billion_is_hundreds_of_gigabytes_and_tens_of_nodes() -> None:
+    plan = make_plan(BILLION, Measured())
+    assert not plan.embedded
+    assert 700 < plan.memory_gb / BILLION.replicas < 1_000
+    assert 10 <= plan.nodes <= 40
+    assert any("pinned" in warning for warning in plan.warnings)
+
+
+def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
+    plan = make_plan(Wanted(items=50_000, searches=2, changes=0.1), Measured())
+    assert (plan.embedded, plan.nodes, plan.query_workers, plan.index_workers) == (True, 1, 1, 1)
+    assert plan.warnings == ()
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    ({"p95_ms": 50.0}, "a search alone"), ({"freshness_s": 0.1}, "an item alone"), ({"changes": 1e5}, "optimiser"),
+])  # fmt: skip
+def test_what_cannot_be_kept_is_said(change: dict[str, Any], named: str) -> None:
+    assert any(named in warning for warning in make_plan(replace(BILLION, **change), Measured()).warnings)
+
+
+def test_the_constants_of_another_machine_are_taken_from_its_benchmark(tmp_path: Path) -> None:
+    load = {
+        "sets": {"drawn": {"rate": 40.0}, "data": {"rate": 20.0}},
+        "alone": {"5 a second": {"whole": [50.0, 80.0, 90.0]}, "saturation": {"rate": 30.0}},
+        "low": {"fresh": [90.0, 120.0, 150.0]},
+    }
+    (tmp_path / "bench-load.json").write_text(json.dumps({"measured": load}))
+    measured = read_measured([tmp_path / "bench-load.json"])
+    assert measured == Measured(
+        photos_a_second=20, shots_a_second=40, searches_a_second=30, search_p95_ms=80, fresh_p95_ms=120
+    )
+    assert make_plan(BILLION, measured).query_workers < make_plan(BILLION, Measured()).query_workers
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"measured": {"sets": 1}}'])
+def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(BadInput, match="make bench"):
+        read_measured([tmp_path / "other.json"])
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_measured([tmp_path / "none.json"])
+
+
+def lookstream(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "lookstream", "plan", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_tells_people_and_programs_the_same() -> None:
+    words = ("--items", "1e9", "--searches", "2000/s", "--p95", "200ms", "--freshness", "1s")
+    shown, told = lookstream(*words), json.loads(lookstream(*words, "--json").stdout)
+    assert shown.returncode == 0
+    assert f"{told['nodes']} nodes, {told['shards']} shards" in shown.stdout
+    assert "mind:" in shown.stdout
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    (("--items", "many"), "--items many"), (("--p95", "200"), "--p95 200"), (("--searches", "-3/s"), "-3/s"),
+])  # fmt: skip
+def test_what_is_no_number_is_named(words: tuple[str, str], named: str) -> None:
+    done = lookstream(*words)
+    assert done.returncode == 2
+    assert named in done.stderr
