@@ -36,7 +36,9 @@ from tests.end_to_end.system import System
 
 SEED = 7
 BURSTS = (1, 1, 2, 4, 8, 16, 32, 64)
-WARM = 8
+TENANT = "simulated"
+WARM = 600
+"""Items that the tenant has before: it is calibrated anew whenever it has doubled, which must not happen here."""
 LOADS = {"two thirds of what it can do": 2 / 3, "one and a half times that": 1.5}
 
 Times = NDArray[np.float64]
@@ -55,18 +57,16 @@ class Judged:
         return {name: round(self.foretold[name] / self.seen[name] - 1, 3) for name in self.seen}
 
 
-def put(
-    kafka: Kafka, pictures: Sequence[bytes], tenant: str, due: Sequence[float] | Times
-) -> tuple[Times, Times, Times]:
+def put(kafka: Kafka, pictures: Sequence[bytes], due: Sequence[float] | Times) -> tuple[Times, Times, Times]:
     """Put an item in for each picture when it is due; when its event was made, when it was taken, and found."""
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
         started = time.time()
         for picture, moment in zip(pictures, due, strict=True):
             time.sleep(max(0.0, started + moment - time.time()))
-            send_item(sink, new(picture), tenant)
+            send_item(sink, new(picture), TENANT)
             sink.producer.poll(0)
         sink.flush()
-        times = [one.times for one in indexed(outcomes, tenant, len(pictures))]
+        times = [one.times for one in indexed(outcomes, TENANT, len(pictures))]
     moments = [(t.event_time, t.received_at, t.searchable_at) for t in times]
     found = np.array([[m.timestamp() for m in three if m] for three in moments])
     assert found.shape == (len(pictures), 3), "every item became searchable"
@@ -77,9 +77,9 @@ def put(
 def learn(kafka: Kafka, pictures: Sequence[bytes], worker: Worker) -> Service:
     """What a batch takes, by a straight line through batches of several sizes."""
     sizes, took = list[float](), list[float]()
-    for number, burst in enumerate(BURSTS):
+    for burst in BURSTS:
         shown = list(islice(cycle(pictures), burst))
-        _, received, searchable = put(kafka, shown, f"burst-{number}", np.zeros(burst))
+        _, received, searchable = put(kafka, shown, np.zeros(burst))
         for batch, size in Counter(zip(received, searchable, strict=True)).items():
             sizes.append(size)
             took.append(batch[1] - batch[0])
@@ -87,11 +87,11 @@ def learn(kafka: Kafka, pictures: Sequence[bytes], worker: Worker) -> Service:
     return Service(1, worker.batch_records, worker.batch_ms / 1000, max(0.0, float(fixed)), float(each))
 
 
-def judge(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, service: Service) -> Judged:
+def judge(kafka: Kafka, pictures: Sequence[bytes], rate: float, service: Service) -> Judged:
     """Items at random, `rate` a second on average, against the simulation of the same events."""
     chance = np.random.default_rng(SEED)
     due = np.cumsum(chance.exponential(1 / rate, len(pictures)))
-    event, _, searchable = put(kafka, pictures, tenant, due)
+    event, _, searchable = put(kafka, pictures, due)
     # The local broker hands a fetch that found nothing back after its whole wait: a record comes anywhere within.
     held = chance.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
     arrived = np.sort(event + held)
@@ -105,24 +105,21 @@ def _figures(course: Course) -> dict[str, float]:
     return {"p50_s": round(float(p50), 3), "p95_s": round(float(p95), 3), "longest_line": course.longest_line}
 
 
-def measure(system: System, pictures: Sequence[bytes], count: int) -> tuple[Service, dict[str, Judged]]:
+def measure(system: System, pictures: Sequence[bytes], warm: int, count: int) -> tuple[Service, dict[str, Judged]]:
     """The constants of a running system, and each load."""
     kafka = kafka_of(system)
-    put(kafka, list(islice(cycle(pictures), WARM)), "warm", np.zeros(WARM))
+    put(kafka, list(islice(cycle(pictures), warm)), np.zeros(warm))
     service = learn(kafka, pictures, Worker())
     most = service.batch / (service.fixed + service.batch * service.each)
     shown = list(islice(cycle(pictures), count))
-    loads = {
-        name: judge(kafka, shown, f"load-{number}", share * most, service)
-        for number, (name, share) in enumerate(LOADS.items())
-    }
-    return service, loads
+    return service, {name: judge(kafka, shown, share * most, service) for name, share in LOADS.items()}
 
 
 def main(
     encoder: Annotated[str, typer.Option(help="As LOOKSTREAM_ENCODER")] = "best",
     pictures: Annotated[int, typer.Option(help="Pictures that are drawn", min=8)] = 64,
-    items: Annotated[int, typer.Option(help="Items of each load", min=8)] = 256,
+    warm: Annotated[int, typer.Option(help="Items that the tenant has before", min=8)] = WARM,
+    items: Annotated[int, typer.Option(help="Items of each load", min=8)] = 192,
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Compare the simulation with a system of its own."""
@@ -134,7 +131,7 @@ def main(
         system = new_system(folder / "data", encoder, "torch").start()
         try:
             with console.status("loading"):
-                service, loads = measure(system, shots, items)
+                service, loads = measure(system, shots, warm, items)
         finally:
             system.stop()
     table = Table(

@@ -99,7 +99,7 @@ def test_the_index_is_compared_on_looks_at_the_pictures_of_a_folder(tmp_path: Pa
 
 def test_what_the_simulation_foretells_is_compared_with_a_system(tmp_path: Path) -> None:
     report = tmp_path / "simulated.json"
-    small = ("--encoder", "fake", "--pictures", "8", "--items", "24", "--json", str(report))
+    small = ("--encoder", "fake", "--pictures", "8", "--warm", "24", "--items", "24", "--json", str(report))
     command = [sys.executable, "-m", "tests.benchmarks.simulated", *small]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

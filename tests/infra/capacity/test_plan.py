@@ -1,6 +1,8 @@
 """The plan of a load: it grows with the load, says no more than it knows, and names what is near."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -100,7 +102,8 @@ def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str) -> None
 
 def lookstream(*words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "lookstream", "plan", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    wide = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=False)
 
 
 def test_the_command_tells_people_and_programs_the_same() -> None:
@@ -109,6 +112,12 @@ def test_the_command_tells_people_and_programs_the_same() -> None:
     assert shown.returncode == 0
     assert f"{told['nodes']} nodes, {told['shards']} shards" in shown.stdout
     assert "mind:" in shown.stdout
+
+
+def test_the_plan_in_the_documentation_is_what_the_command_says() -> None:
+    page = (ROOT / "docs" / "scale.md").read_text()
+    [found] = re.findall(r"```sh\nlookstream plan (.*)\n```\n\n```text\n((?:.*\n)*?)```", page)
+    assert lookstream(*found[0].split()).stdout == found[1]
 
 
 @pytest.mark.parametrize(("words", "named"), [
