@@ -114,7 +114,7 @@ def test_make_demo_ends_well_and_leaves_its_pictures_and_figures(tmp_path: Path)
         "READY=",
         f"BIN={BIN}",
         "demo",
-        "DEMO=--products 48 --queries 12",
+        "DEMO=--products 36 --queries 9",
     ]
     done = subprocess.run(
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False

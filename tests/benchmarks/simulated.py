@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ from consumers.compose import ITEM_FETCH_WAIT_MS
 from infra.capacity.simulation import Course, Service, simulate
 from infra.kafka import EventSink, TopicReader
 from infra.machine import describe_machine, installed_versions
-from infra.settings import Kafka, Worker
+from infra.settings import Worker
 from producers.demo.catalogue import draw_catalogue
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fed import indexed, send_item
@@ -40,6 +40,9 @@ TENANT = "simulated"
 WARM = 600
 """Items that the tenant has before: it is calibrated anew whenever it has doubled, which must not happen here."""
 LOADS = {"two thirds of what it can do": 2 / 3, "one and a half times that": 1.5}
+
+MORE, FORETOLD = 10, 3_000
+"""How many times the load is foretold, and of how many items."""
 
 Times = NDArray[np.float64]
 
@@ -57,16 +60,23 @@ class Judged:
         return {name: round(self.foretold[name] / self.seen[name] - 1, 3) for name in self.seen}
 
 
-def put(kafka: Kafka, pictures: Sequence[bytes], due: Sequence[float] | Times) -> tuple[Times, Times, Times]:
+@dataclass(frozen=True)
+class Door:
+    """Where items go in, and where their outcomes come out."""
+
+    sink: EventSink
+    outcomes: TopicReader
+
+
+def put(door: Door, pictures: Sequence[bytes], due: Sequence[float] | Times) -> tuple[Times, Times, Times]:
     """Put an item in for each picture when it is due; when its event was made, when it was taken, and found."""
-    with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
-        started = time.time()
-        for picture, moment in zip(pictures, due, strict=True):
-            time.sleep(max(0.0, started + moment - time.time()))
-            send_item(sink, new(picture), TENANT)
-            sink.producer.poll(0)
-        sink.flush()
-        times = [one.times for one in indexed(outcomes, TENANT, len(pictures))]
+    started = time.time()
+    for picture, moment in zip(pictures, due, strict=True):
+        time.sleep(max(0.0, started + moment - time.time()))
+        send_item(door.sink, new(picture), TENANT)
+        door.sink.producer.poll(0)
+    door.sink.flush()
+    times = [one.times for one in indexed(door.outcomes, TENANT, len(pictures))]
     moments = [(t.event_time, t.received_at, t.searchable_at) for t in times]
     found = np.array([[m.timestamp() for m in three if m] for three in moments])
     assert found.shape == (len(pictures), 3), "every item became searchable"
@@ -74,12 +84,12 @@ def put(kafka: Kafka, pictures: Sequence[bytes], due: Sequence[float] | Times) -
     return found[:, 0], found[:, 1], found[:, 2]
 
 
-def learn(kafka: Kafka, pictures: Sequence[bytes], worker: Worker) -> Service:
+def learn(door: Door, pictures: Sequence[bytes], worker: Worker) -> Service:
     """What a batch takes: a straight line through the medians of batches of several sizes, by relative errors."""
     took = defaultdict[int, list[float]](list)
     for burst in BURSTS:
         shown = list(islice(cycle(pictures), burst))
-        _, received, searchable = put(kafka, shown, np.zeros(burst))
+        _, received, searchable = put(door, shown, np.zeros(burst))
         for (began, ended), size in Counter(zip(received, searchable, strict=True)).items():
             took[size].append(ended - began)
     medians = np.array([np.median(times) for times in took.values()])
@@ -87,17 +97,35 @@ def learn(kafka: Kafka, pictures: Sequence[bytes], worker: Worker) -> Service:
     return Service(1, worker.batch_records, worker.batch_ms / 1000, max(0.0, float(fixed)), float(each))
 
 
-def judge(kafka: Kafka, pictures: Sequence[bytes], rate: float, service: Service) -> Judged:
+def judge(door: Door, pictures: Sequence[bytes], rate: float, service: Service) -> Judged:
     """Items at random, `rate` a second on average, against the simulation of the same events."""
     chance = np.random.default_rng(SEED)
     due = np.cumsum(chance.exponential(1 / rate, len(pictures)))
-    event, _, searchable = put(kafka, pictures, due)
+    event, _, searchable = put(door, pictures, due)
     # The local broker hands a fetch that found nothing back after its whole wait: a record comes anywhere within.
     held = chance.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
     arrived = np.sort(event + held)
     told = simulate(arrived, service)
     foretold = Course(event, told.done)
     return Judged(_figures(Course(event, searchable)), _figures(foretold))
+
+
+def foretell(service: Service, times: float) -> dict[str, dict[str, float]]:
+    """The lower load, and so many times it: on the same workers, and on so many times as many."""
+    rate = min(LOADS.values()) / _seconds_each(service)
+    due = np.cumsum(np.random.default_rng(SEED).exponential(1, FORETOLD))
+    many = replace(service, workers=round(service.workers * times))
+    cases = {
+        f"{rate:.1f} items/s, one worker": (rate, service),
+        f"{times * rate:.0f} items/s, one worker": (times * rate, service),
+        f"{times * rate:.0f} items/s, {many.workers} workers": (times * rate, many),
+    }
+    return {name: _figures(simulate(due / pace, one)) for name, (pace, one) in cases.items()}
+
+
+def _seconds_each(service: Service) -> float:
+    """What a record takes at best."""
+    return service.each + service.fixed / service.batch
 
 
 def _figures(course: Course) -> dict[str, float]:
@@ -108,11 +136,12 @@ def _figures(course: Course) -> dict[str, float]:
 def measure(system: System, pictures: Sequence[bytes], warm: int, count: int) -> tuple[Service, dict[str, Judged]]:
     """The constants of a running system, and each load."""
     kafka = kafka_of(system)
-    put(kafka, list(islice(cycle(pictures), warm)), np.zeros(warm))
-    service = learn(kafka, pictures, Worker())
-    most = service.batch / (service.fixed + service.batch * service.each)
-    shown = list(islice(cycle(pictures), count))
-    return service, {name: judge(kafka, shown, share * most, service) for name, share in LOADS.items()}
+    with closing(EventSink(kafka)) as sink, closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes:
+        door = Door(sink, outcomes)
+        put(door, list(islice(cycle(pictures), warm)), np.zeros(warm))
+        service = learn(door, pictures, Worker())
+        shown, most = list(islice(cycle(pictures), count)), 1 / _seconds_each(service)
+        return service, {name: judge(door, shown, share * most, service) for name, share in LOADS.items()}
 
 
 def main(
@@ -146,10 +175,13 @@ def main(
         for what, seen in judged.seen.items():
             table.add_row(name, what, f"{seen:g}", f"{judged.foretold[what]:g}", f"{judged.off[what]:+.0%}")
     console.print(table)
+    grown = foretell(service, MORE)
+    for name, told in grown.items():
+        console.print(f"foretold, {name}: {told}", markup=False)
     if path:
         figures = {name: asdict(one) | {"off": one.off} for name, one in loads.items()}
         about = {"service": asdict(service), "machine": describe_machine(), "versions": installed_versions()}
-        path.write_text(json.dumps(about | {"loads": figures}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(about | {"loads": figures, "grown": grown}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -79,15 +79,13 @@ def test_what_cannot_be_kept_is_said(change: dict[str, Any], named: str) -> None
 
 def test_the_constants_of_another_machine_are_taken_from_its_benchmark(tmp_path: Path) -> None:
     load = {
-        "sets": {"drawn": {"rate": 40.0}, "data": {"rate": 20.0}},
+        "sets": {"drawn": {"rate": 40.0}, "train": {"rate": 20.0}},
         "alone": {"5 a second": {"whole": [50.0, 80.0, 90.0]}, "saturation": {"rate": 30.0}},
         "low": {"fresh": [90.0, 120.0, 150.0]},
     }
     (tmp_path / "bench-load.json").write_text(json.dumps({"measured": load}))
     measured = read_measured([tmp_path / "bench-load.json"])
-    assert measured == Measured(
-        photos_a_second=20, shots_a_second=40, searches_a_second=30, search_p95_ms=80, fresh_p95_ms=120
-    )
+    assert measured == Measured(photos_a_second=20, searches_a_second=30, search_p95_ms=80, fresh_p95_ms=120)
     assert make_plan(BILLION, measured).query_workers < make_plan(BILLION, Measured()).query_workers
 
 
