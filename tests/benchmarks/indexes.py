@@ -109,7 +109,8 @@ class LanceDb:
         self._table.create_index(metric="dot", index_type="IVF_HNSW_SQ", m=DEGREE, ef_construction=BUILD_EFFORT)
 
     def search(self, query: Floats, effort: int) -> Sequence[int]:
-        asked = self._table.search(query).distance_type("dot").ef(effort).refine_factor(2).select(["id"]).limit(TOP)
+        kept = max(effort, 2 * TOP)  # it refuses to keep fewer than it puts in order anew
+        asked = self._table.search(query).distance_type("dot").ef(kept).refine_factor(2).select(["id"]).limit(TOP)
         return [int(found) for found in asked.to_arrow()["id"].to_pylist()]
 
 
