@@ -4,6 +4,8 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +19,8 @@ from schemas.failures import Code, Failure, Rejected, Unavailable
 
 Handle = Callable[[Sequence[Event]], Mapping[str, Failure]]
 """Takes events; returns a Failure for each event id that could not be done. The rest is done."""
+
+Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two attempts while something is away: doubled each time, with jitter."""
@@ -100,9 +104,9 @@ class Hands:
         done: list[Record] = []
         for part in self._attempts.split(batch.records):
             with self._attempts.in_hand(part):
-                for handle, taken in self._turns(part):
-                    done += self._until_available(batch, handle, taken, stop)
-                    if stop.now or self.closed:
+                for handle, taken in self._until_available(partial(self._turns, part), stop):
+                    done += self._until_available(partial(self._do, batch, handle, taken), stop)
+                    if stop.now or self.closed or self._wake.is_set():
                         return done
         return done
 
@@ -132,15 +136,18 @@ class Hands:
         turns = [(self._job.refuse, first), (self._job.handle, then)]
         return [(handle, some) for handle, some in turns if some]
 
-    def _until_available(self, batch: Batch, handle: Handle, taken: list[Taken], stop: Stop) -> list[Record]:
-        """Do a part, again until it works; gives up, with nothing done, when told to stop."""
+    def _until_available(self, step: Callable[[], list[Result]], stop: Stop) -> list[Result]:
+        """What a step comes to, tried again until it works; nothing, when told to stop before that."""
         pause = FIRST_PAUSE
         while True:
             try:
-                return self._do(batch, handle, taken)
+                found = step()
             except Unavailable as away:
                 self.away = str(away)
                 self._log.warning("holding", why=self.away, seconds=round(pause, 1))
+            else:
+                self.away = None
+                return found
             if stop.now or self._wake.wait(pause * random.uniform(0.8, 1.2)):
                 return []
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -162,7 +169,6 @@ class Hands:
                 break
         self._delivery.finish(replace(batch, records=done))
         self._job.passed(done)
-        self.away = None
         return done
 
 

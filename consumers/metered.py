@@ -75,6 +75,8 @@ class MeteredPulse:
     now: Callable[[], float] = time.monotonic
     _held_since: float | None = None
     _looked: float = float("-inf")
+    _gone: dict[str, int] = field(default_factory=dict)
+    """No lag for each topic that was told of: one whose partitions went to others is theirs to tell of."""
 
     def beat(self, state: str = READY, why: str | None = None) -> None:
         """Still here, and what it does."""
@@ -85,7 +87,9 @@ class MeteredPulse:
         self._held_since = now if state == HOLDING else None
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            self.metrics.behind(self.source.lag())
+            lag = self.source.lag()
+            self.metrics.behind(self._gone | lag)
+            self._gone |= dict.fromkeys(lag, 0)
 
 
 @dataclass

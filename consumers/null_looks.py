@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -63,6 +64,8 @@ class NullPictures:
             np.savez(draft, looks=nulls.looks, studio=nulls.studio)
             draft.replace(self.file)
         except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             structlog.get_logger().debug("null pictures are not kept", why=str(error))
 
 

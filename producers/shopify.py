@@ -47,8 +47,9 @@ def _handle(row: Row | BadRow) -> str | None:
 def _product(handle: str, lines: Sequence[Row]) -> Row | Skipped:
     first = lines[0]
     status, published = _text(first, "Status").lower(), _text(first, "Published").lower()
-    if status in ("draft", "archived") or published == "false":
-        return Skipped(first.line, f"{handle} is not on sale: it is {status or 'not published'}")
+    why = status if status in ("draft", "archived") else "not published" if published == "false" else None
+    if why is not None:
+        return Skipped(first.line, f"{handle} is not on sale: it is {why}")
     pictures = sorted((line for line in lines if _text(line, PICTURE)), key=_position)
     links = list(dict.fromkeys(_text(line, PICTURE) for line in pictures))
     variants = [line for line in lines if _text(line, "Variant Price")]
@@ -75,10 +76,9 @@ def _position(line: Row) -> int:
 
 def _lowest(variants: Sequence[Row]) -> str:
     """The lowest price, as it is written: what shops show as "from"."""
-    prices = [
-        price for price in (_text(one, "Variant Price") for one in variants) if re.fullmatch(r"\d+(\.\d+)?", price)
-    ]
-    return min(prices, key=float) if prices else ""
+    prices = [_text(one, "Variant Price") for one in variants]
+    numbers = [price for price in prices if NUMBER.fullmatch(price)]
+    return min(numbers, key=float) if numbers else "".join(prices[:1])  # whoever reads the row says what is wrong
 
 
 def _availability(variants: Sequence[Row]) -> str:

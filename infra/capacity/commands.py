@@ -94,7 +94,7 @@ def _show(plan: "Plan", wanted: "Wanted") -> None:
     engine = "embedded, on one machine" if plan.embedded else f"{plan.nodes} nodes, {plan.shards} shards"
     rows = {
         "points": f"{plan.points:,.0f}",
-        "index": engine + ("" if plan.embedded else f", each {wanted.replicas} times"),
+        "index": engine + ("" if plan.embedded else f", each {plan.copies} times"),
         "memory of the index": f"{plan.memory_gb:,.1f} GB in all",
         "disk of the index": f"{plan.disk_gb:,.1f} GB in all",
         "cores of the index, for searches": f"{plan.engine_cores:,.1f}",

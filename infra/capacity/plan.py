@@ -5,7 +5,7 @@
     disk     = points x (originals + codes + links + payload + indexes) x replicas x SPARE
     workers  = rate / what one does x BUSY, whole ones
 
-Links grow with the logarithm of a shard's points. Everything beyond 100,000 points on one machine is extrapolated.
+Links grow with the logarithm of the points. Everything beyond 100,000 points on one machine is extrapolated.
 """
 
 import math
@@ -63,6 +63,8 @@ class Plan:
     disk_gb: float
     nodes: int
     shards: int
+    copies: int
+    """Of each shard: those that were asked for, or more, so that every node has one."""
     index_workers: int
     query_workers: int
     item_partitions: int
@@ -75,23 +77,22 @@ def make_plan(wanted: Wanted, measured: Measured) -> Plan:
     """What this load needs, by these constants."""
     small = wanted.points <= EMBEDDED_POINTS and wanted.searches <= EMBEDDED_SEARCHES
     replicas = 1 if small else wanted.replicas
-    memory = wanted.points * _in_memory(wanted.points, measured) * replicas / 1e9
-    disk = wanted.points * _on_disk(wanted.points, measured) * replicas * SPARE / 1e9
-    nodes = 1 if small else _nodes(wanted, memory, replicas)
-    shards = 1 if small else nodes * max(2, math.ceil(FEWEST_SHARDS / nodes))
-    a_shard = measured.engine_ms / 1000 * _growth(wanted.points / shards)
-    engine = wanted.searches * shards * a_shard / BUSY  # a search asks one copy of every shard
-    if not small:
-        nodes = max(nodes, math.ceil(engine / NODE_CORES))
+    for_points = 1 if small else _nodes(wanted, measured, replicas)
+    shards = 1 if small else for_points * max(2, math.ceil(FEWEST_SHARDS / for_points))
+    # A search asks one copy of every shard, so that more nodes help it when they hold more copies.
+    engine = wanted.searches * shards * measured.engine_ms / 1000 * _growth(wanted.points / shards) / BUSY
+    nodes = for_points if small else max(for_points, math.ceil(engine / NODE_CORES))
+    copies = max(replicas, math.ceil(nodes / shards))
     index_workers = max(1, math.ceil(wanted.changes / (measured.photos_a_second * BUSY)))
     query_workers = max(1, math.ceil(wanted.searches / (measured.searches_a_second * BUSY)))
     return Plan(
         points=wanted.points,
         embedded=small,
-        memory_gb=memory,
-        disk_gb=disk,
+        memory_gb=wanted.points * _in_memory(wanted.points, measured) * copies / 1e9,
+        disk_gb=wanted.points * _on_disk(wanted.points, measured) * copies * SPARE / 1e9,
         nodes=nodes,
         shards=shards,
+        copies=copies,
         index_workers=index_workers,
         query_workers=query_workers,
         item_partitions=_partitions(index_workers),
@@ -114,7 +115,9 @@ def _growth(points: float) -> float:
     return max(1.0, math.log2(max(points, 2)) / math.log2(LINKS_AT))
 
 
-def _nodes(wanted: Wanted, memory_gb: float, replicas: int) -> int:
+def _nodes(wanted: Wanted, measured: Measured, replicas: int) -> int:
+    """So many hold the points."""
+    memory_gb = wanted.points * _in_memory(wanted.points, measured) * replicas / 1e9
     by_memory = math.ceil(memory_gb / (NODE_GB * USED))
     by_points = math.ceil(wanted.points * replicas / NODE_POINTS)
     return max(3 if replicas > 1 else 1, by_memory, by_points)

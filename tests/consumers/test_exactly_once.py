@@ -20,7 +20,7 @@ from infra.health import Heartbeat
 from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event
-from schemas.failures import Failure
+from schemas.failures import Failure, Unavailable
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
@@ -75,6 +75,36 @@ def run(kafka: Kafka, ledger: Path, kind: type[ExactlyOnce] = ExactlyOnce) -> li
         hands = Hands(Job(job.handle, was_done=answered.has), settler, delivery, Attempts(ledger))
         Worker(source, hands, delivery, Batches(16, 0.05), Heartbeat(None)).run(Stop(when_idle=True), 0.5)
         return job.asked
+
+
+def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it_can(kafka: Kafka) -> None:
+    """The broker may go away just when a restarted worker asks what the one before it had done."""
+    with closing(EventSink(kafka)) as asking:
+        asking.send(SEARCH_REQUESTS, "q0", Event(SearchRequest(request_id="q0", item_id="any")))
+        asking.flush()
+    asked: list[str] = []
+
+    def was_done(record: Record) -> bool:
+        asked.append(record.position)
+        if len(asked) < 3:
+            raise Unavailable("the broker is away, for the test")
+        return False
+
+    with (
+        closing(EventSource(kafka, "queries", [SEARCH_REQUESTS])) as source,
+        closing(TransactionSink(kafka, "queries-0")) as sink,
+    ):
+        job, delivery = Answering(sink), ExactlyOnce(source, sink)
+        hands = Hands(
+            Job(job.handle, was_done=was_done),
+            Settler(sink, job.tell, OpenValve(), delays={}),
+            delivery,
+            Attempts(None),
+        )
+        Worker(source, hands, delivery, Batches(16, 0.05), Heartbeat(None)).run(Stop(when_idle=True), 0.5)
+    assert len(asked) == 3
+    assert job.asked == ["q0"]
+    assert answers(kafka) == ["q0"]
 
 
 def test_what_is_hopeless_is_answered_before_the_others_are_worked_on(kafka: Kafka, tmp_path: Path) -> None:

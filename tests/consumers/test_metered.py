@@ -20,7 +20,7 @@ from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, StepTimes
 from schemas.results import Hit, SearchResult, SearchTimes
-from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS, SOCIAL_POSTS
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 WHO: dict[str, Any] = {"event_id": "e", "tenant": "default", "item_id": "i", "revision": 1}
@@ -151,6 +151,23 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
     assert len(taken) == 2
     assert values(metrics, "lookstream_held_seconds_total") == {("index",): 3}
     assert values(metrics, "lookstream_lag_records") == {("index", CATALOG_ITEMS): 3}
+
+
+def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -> None:
+    class Source:
+        lags = iter([{CATALOG_ITEMS: 7, SOCIAL_POSTS: 2}, {SOCIAL_POSTS: 3}])
+
+        def lag(self) -> dict[str, int]:
+            return next(self.lags)
+
+    metrics, clock = WorkerMetrics("index"), Clock()
+    pulse = MeteredPulse(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
+    for clock.seconds in (0, 2):
+        pulse.beat()
+    metrics.behind({"catalog.items.retry.5s": 4})  # the other lane tells through the same metrics
+    assert values(metrics, "lookstream_lag_records") == {
+        ("index", SOCIAL_POSTS): 3, ("index", "catalog.items.retry.5s"): 4
+    }  # fmt: skip
 
 
 class Quiet:

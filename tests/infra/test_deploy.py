@@ -156,3 +156,9 @@ def test_what_listens_beyond_its_machine_has_a_token() -> None:
             assert variable.replace("_HOST", "_TOKEN") in service["environment"], (name, variable)
     for service in COMPOSE["services"].values():
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_what_kafka_keeps_lies_on_its_volume() -> None:
+    kafka = COMPOSE["services"]["kafka"]
+    [volume] = kafka["volumes"]
+    assert volume.partition(":")[2] == kafka["environment"]["KAFKA_LOG_DIRS"]

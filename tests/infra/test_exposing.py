@@ -1,6 +1,7 @@
 """Where a worker's metrics are read, and by whom."""
 
 import socket
+import threading
 import urllib.error
 import urllib.request
 
@@ -49,7 +50,9 @@ def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | 
 
 def test_nobody_listens_when_no_port_is_set() -> None:
     with exposed(Metrics(), WorkerMetrics("index").registry):
-        pass
+        assert "metrics" not in {thread.name for thread in threading.enumerate()}
+    with exposed(Metrics(port=free_port(0)), WorkerMetrics("index").registry):
+        assert "metrics" in {thread.name for thread in threading.enumerate()}
 
 
 def test_metrics_that_all_could_read_want_a_token() -> None:

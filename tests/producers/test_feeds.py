@@ -69,6 +69,20 @@ def test_lines_of_one_handle_are_one_product_of_a_shopify_export() -> None:
     assert "every item needs its image" in bare.message
 
 
+@pytest.mark.parametrize(("price", "published", "why"), [
+    ("9,50", "true", "price `9,50`"), ("9.50", "false", "not published"),
+])  # fmt: skip
+def test_a_product_that_is_not_sold_or_has_no_price_says_why(
+    tmp_path: Path, price: str, published: str, why: str
+) -> None:
+    export = tmp_path / "export.csv"
+    head = "Handle,Title,Published,Status,Variant Price,Image Src"
+    export.write_text(f'{head}\nred,Red,{published},active,"{price}",https://cdn.shop.example/red.jpg\n')
+    [row] = read(export)
+    assert not isinstance(row, ItemUpserted)
+    assert why in row.message
+
+
 def test_a_feed_that_breaks_off_gives_what_came_before_and_says_where(tmp_path: Path) -> None:
     good, bad = read_products(xml(tmp_path, f"{HEAD}\n{ITEM.format(id='a')}\n<item><g:id>b"))
     assert isinstance(good, Row)

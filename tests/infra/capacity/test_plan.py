@@ -39,8 +39,9 @@ def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: Wanted
     if not plan.embedded:
         assert plan.memory_gb <= plan.nodes * NODE_GB * USED * 1.000001
         assert wanted.points * wanted.replicas <= plan.nodes * NODE_POINTS * 1.000001
-        assert plan.shards % 1 == 0
         assert plan.shards >= 12
+        assert plan.shards * plan.copies >= plan.nodes, "no node is left without a shard"
+        assert plan.copies >= wanted.replicas
     assert wanted.searches <= plan.query_workers * measured.searches_a_second
     assert wanted.changes <= plan.index_workers * measured.photos_a_second
     assert plan.item_partitions >= plan.index_workers
@@ -89,7 +90,12 @@ def test_the_constants_of_another_machine_are_taken_from_its_benchmark(tmp_path:
     assert make_plan(BILLION, measured).query_workers < make_plan(BILLION, Measured()).query_workers
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"measured": {"sets": 1}}'])
+TORN = {
+    "sets": {}, "alone": {"5 a second": {"whole": 5}, "saturation": {"rate": 30.0}}, "low": {"fresh": [1.0]}
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"measured": {"sets": 1}}', json.dumps({"measured": TORN})])
 def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(BadInput, match="make bench"):
