@@ -30,8 +30,8 @@ def make_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 
 @pytest.fixture
 def system(make_system: Callable[..., System]) -> System:
-    """A running system, whose workers tell their metrics."""
-    return make_system(LOOKSTREAM_METRICS_PORT="9400").start()
+    """A running system."""
+    return make_system().start()
 
 
 @pytest.fixture

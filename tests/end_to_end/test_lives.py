@@ -1,128 +1,16 @@
-"""The main job: item events in, search answers out, all through Kafka and the embedded index."""
+"""Systems that are ended, killed, started again, or started wrongly: each test has its own."""
 
 import json
 import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.kafka import EventSink
-from infra.running import read_running
-from infra.settings import Kafka
-from producers.search import SearchClient
-from schemas.envelope import Event
-from schemas.freshness import Position
-from schemas.items import InlineImage, ItemUpserted
-from schemas.searches import SearchRequest
-from schemas.topics import CATALOG_ITEMS
+from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
-
-ITEMS = ("red", "green", "blue", "yellow", "black")
-
-
-def hits(result: dict[str, Any]) -> list[str]:
-    return [hit["item_id"] for hit in result["hits"]]
-
-
-def index_shop(system: System, shop: Path, discs: Path) -> str:
-    """Ingest the feed and wait until it is searchable; what the command said."""
-    done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
-    system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
-    return done.stderr
-
-
-def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
-    said = index_shop(system, shop, discs)
-    assert "line 7" in said
-    assert "missing.png" in said
-
-    assert hits(system.search(discs / "red.png"))[0] == "red"
-    dear = system.search(discs / "red.png", "--filter", "price=2..4", "--filter", "currency=EUR")
-    assert set(hits(dear)) == {"green", "blue", "yellow"}
-    assert hits(system.search(discs / "red.png", "--filter", "colour=blue", "--filter", "in_stock=true")) == [
-        "blue"
-    ]
-    assert "red" not in hits(system.search("item:red"))
-    assert system.search(discs / "red.png", "--filter", "brand=Nobody")["status"] == "no_match"
-    half = system.search(discs / "red.png", "--crop", "0.2,0.2,0.5,0.5", "--intent", "colour")
-    assert hits(half)[0] == "red"
-
-    pair = system.search(discs / "red.png", discs / "red.png", "--not", "colour=red", "--top-k", "2", "--explain")
-    assert "red" not in hits(pair)
-    assert pair["hits"][0]["explained"]["colour"] < 1
-    counted = json.loads(system.run("facets", "--facet", "category", "--filter", "colour=blue", "--json").stdout)
-    assert counted["counts"] == {"category": [{"value": "Discs", "count": 1}]}
-    assert "Discs" in system.run("facets").stdout
-    refused = system.run("facets", "--facet", "weight", code=2)
-    assert "`facets`" in refused.stderr
-
-    table = system.run("search", discs / "blue.png", "--top-k", "2", "--sheet", tmp_path / "sheet.png").stdout
-    assert "A blue disc" in table
-    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-
-    system.run("delete", "red")
-    system.wait_for(lambda: "red" not in hits(system.search(discs / "red.png")), "the item to be gone")
-    system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
-    system.wait_for(lambda: "red" in hits(system.search(discs / "red.png")), "the item to be back")
-
-    items, searches = system.metrics("index"), system.metrics("query")
-    assert items["lookstream_event_to_searchable_seconds_count"] >= len(ITEMS) + 1
-    assert (
-        items["lookstream_items_total"] > items["lookstream_event_to_searchable_seconds_count"]
-    )  # one was removed
-    assert items["lookstream_records_total"] == items["lookstream_items_total"]
-    assert searches["lookstream_search_results_total"] == searches["lookstream_search_seconds_count"] >= 10
-    assert 0 < searches["lookstream_search_confidence_count"] < searches["lookstream_search_seconds_count"]
-    for told in (items, searches):
-        assert told["lookstream_encoder_info"] == 1
-        assert told["lookstream_in_hand_records"] == told["lookstream_failures_total"] == 0
-
-
-def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:
-    running = read_running(system.folder)
-    assert running is not None
-    kafka = Kafka(bootstrap=running.bootstrap)
-    with closing(EventSink(kafka)) as sink, SearchClient(kafka) as client:
-        for turn, name in enumerate(ITEMS):
-            image = InlineImage(data=(discs / f"{name}.png").read_bytes())
-            item = ItemUpserted(item_id=f"{name}-{turn}", revision=1, images=(image,))
-            sink.send(CATALOG_ITEMS, f"default:{item.item_id}", Event(item))
-            result = client.search(SearchRequest(request_id=f"q{turn}", image=image, strict=False), after=sink)
-            assert [hit.item_id for hit in result.hits][:1] == [item.item_id]
-            assert [each.source for each in result.as_of] == ["catalog"]
-        future = (Position(source="catalog", partition=0, offset=10**6),)
-        request = SearchRequest(request_id="never", item_id="red-0", min_as_of=future, deadline_ms=1_000)
-        assert client.search(request).status == "unavailable"
-
-
-def test_social_posts_are_found_beside_the_catalogue(
-    system: System, shop: Path, discs: Path, tmp_path: Path
-) -> None:
-    post = {
-        "type": "Create",
-        "actor": "https://social.example/@ana",
-        "published": "2026-05-01T10:00:00Z",
-        "object": {
-            "type": "Note",
-            "id": "https://social.example/notes/1",
-            "content": "<p>My <b>green</b> thing</p>",
-            "tag": [{"type": "Hashtag", "name": "#green"}],
-            "attachment": [{"type": "Image", "url": "green.png", "mediaType": "image/png"}],
-        },
-    }
-    feed = tmp_path / "posts.jsonl"
-    feed.write_text(json.dumps(post) + "\n")
-    index_shop(system, shop, discs)
-    system.run("ingest", "social", feed, "--image-root", discs)
-    social = ("--filter", "source=social")
-    system.wait_for(lambda: len(hits(system.search(discs / "green.png", *social))) == 1, "the post to be found")
-    [hit] = system.search(discs / "green.png", *social)["hits"]
-    assert (hit["source"], hit["tags"]) == ("social", ["green"])
 
 
 def test_refused_events_are_listed_and_outlive_the_local_broker(system: System, tmp_path: Path) -> None:
@@ -181,13 +69,6 @@ def test_after_the_local_broker_was_killed_the_system_works_again(system: System
 
     system.wait_for(found, "the feed to be indexed")
     assert hits(system.search(discs / "red.png"))[0] == "red"
-
-
-def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:
-    refused = system.run("up", code=1)
-    assert "runs on" in refused.stderr
-    assert "LOOKSTREAM_DATA" in refused.stderr
-    assert system.is_ready
 
 
 def test_systems_that_start_in_the_same_instant_run_beside_each_other(make_system: Callable[..., System]) -> None:

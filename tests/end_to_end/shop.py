@@ -1,0 +1,20 @@
+"""A feed of five discs in a running system."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.system import System
+
+ITEMS = ("red", "green", "blue", "yellow", "black")
+
+
+def hits(result: dict[str, Any]) -> list[str]:
+    """The items that a search has found."""
+    return [hit["item_id"] for hit in result["hits"]]
+
+
+def index_shop(system: System, shop: Path, discs: Path) -> str:
+    """Ingest the feed and wait until it is searchable; what the command said."""
+    done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
+    system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
+    return done.stderr
