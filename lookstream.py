@@ -6,6 +6,7 @@ import consumers.commands
 import consumers.dead_letters.commands
 import consumers.evaluation.commands
 import consumers.fitting.commands
+import consumers.reindex.commands
 import infra.commands
 import producers.commands
 import producers.demo.commands
@@ -30,6 +31,7 @@ for folder in (
     consumers.dead_letters,
     consumers.evaluation,
     consumers.fitting,
+    consumers.reindex,
     schemas,
 ):
     app.add_typer(folder.commands.app)

@@ -33,17 +33,25 @@ MetricsPort = Annotated[
 
 
 @worker.command("index")
-def index(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
+def index(
+    heartbeat: HeartbeatFile = None,
+    metrics: MetricsPort = None,
+    generation: Annotated[
+        int | None, typer.Option(help="Whose index to fill; the one that serves, unless `reindex` is under way.")
+    ] = None,
+) -> None:
     """Take item events, look at their pictures, and put them into the index."""
+    from functools import partial
+
     from consumers.compose import index_worker
 
-    _work("index", index_worker, heartbeat, metrics)
+    _work("index", partial(index_worker, generation=generation), heartbeat, metrics)
 
 
 @worker.command("query")
 def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
     """Take search requests and answer them."""
-    from consumers.compose import query_worker
+    from consumers.compose_query import query_worker
 
     _work("query", query_worker, heartbeat, metrics)
 

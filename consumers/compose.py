@@ -3,30 +3,23 @@
 It stands apart from commands.py because it imports everything, and `lookstream --help` must not.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from consumers.answered import Answered, for_whom
-from consumers.answers import Answers
 from consumers.attempts import Attempts
-from consumers.confidence import SOON, WHENEVER
-from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
-from consumers.facets import AnswerFacets
-from consumers.freshness import Freshness, note_progress
+from consumers.beside import filling, mine_of
+from consumers.confidence import WHENEVER
+from consumers.delivery import AtLeastOnce
+from consumers.freshness import note_progress
 from consumers.hands import Handle, Hands, Job
 from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.lanes import Lanes
-from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items, see_results
-from consumers.query import AnswerSearches
-from consumers.remembered import Remembered
-from consumers.requests import AnswerRequests
+from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items
 from consumers.settle import Gate, Settler, due_time
-from consumers.shop import Shop, confidence_of, open_shop
+from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
 from consumers.sight import Sight
 from consumers.traced import Traced
 from consumers.valve import OpenValve, Valve
@@ -36,15 +29,16 @@ from consumers.watches.kept import FILE, KeptWatches
 from consumers.watches.watchlist import Watchlist
 from consumers.worker import Batches, Sink, Worker
 from infra.breakers import Breakers
+from infra.generations import named
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Places, Room, TransactionSink, at_once, check_broker
-from infra.metrics import ItemMetrics, SearchMetrics
+from infra.kafka import EventSink, EventSource, Record, Room, at_once, check_broker
+from infra.metrics import ItemMetrics
 from infra.running import reach_kafka
 from infra.secrets import redaction
 from infra.settings import Kafka, Settings
 from infra.settings import Worker as WorkerSettings
-from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS, SEARCH_REQUESTS
+from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS
 
 QUERY_GROUP = "lookstream-query"
 """The consumer group of the query workers; those of the index workers are called by their lanes."""
@@ -82,36 +76,39 @@ class Outlet:
 
 @contextmanager
 def index_worker(
-    settings: Settings, heartbeat: Path | None, delays: Mapping[str, float] = RETRY_DELAYS
+    settings: Settings,
+    heartbeat: Path | None,
+    delays: Mapping[str, float] = RETRY_DELAYS,
+    generation: int | None = None,
 ) -> Iterator[Lanes]:
     """The worker that takes item events, in two lanes; closes all that it holds at the end.
 
-    `delays` are the seconds that each retry topic waits.
+    `delays` are the seconds that each retry topic waits; `generation` is whose index it fills: that which serves,
+    unless another is named.
     """
-    live, again = _lanes(settings.worker, heartbeat)
+    mine = mine_of(settings, generation)
+    live, again = _lanes(settings.worker, heartbeat, mine.number)
     with ExitStack() as stack:
-        kafka = _reach(settings)
+        kafka = reach(settings)
         source, source_again = (_join(settings, kafka, lane, stack) for lane in (live, again))
         source_again.due = due_time
-        shop = open_shop(settings, kafka, "index", stack)
+        shop = furnish(open_premises(settings, kafka, "index", stack), mine.generation, stack)
         seen = see_items(ItemMetrics(shop.metrics.registry))
         sink = MeteredSink(stack.enter_context(closing(EventSink(kafka))), seen, shop.metrics)
         watches = _watches(shop, sink, stack)
-        outlet, outlet_again = _outlet(shop, sink), _outlet(shop, sink)
+        outlet, outlet_again = outlet_of(shop, sink), outlet_of(shop, sink)
         items = _items(shop, live, outlet.sink, stack, watches)
         items_again = _items(shop, again, outlet_again.sink, stack, watches)
+        items.tells = items_again.tells = mine.tells
         settler = Settler(sink, items.tell, live.gate, shop.slot, shop.encoder, redaction(settings), delays)
+        settler.settles = mine.settles
         settler_again = replace(settler, gate=again.gate)
 
         def last_call() -> None:
             source_again.due, settler_again.delays = at_once, {}
 
-        def idle() -> None:
-            watches.idle()
-            items.idle()
-
-        job = Job(outlet.watch(items.handle), idle, passed=partial(note_progress, shop.index))
-        job = metered(job, shop.metrics, IndexGauge(shop.index, shop.metrics).look)
+        beside = filling(shop, mine, sight_of(shop, None, stack), sink, stack)
+        job = _live_job(shop, outlet.watch(items.handle), (watches.idle, items.idle, beside), beside)
         job_again = metered(Job(outlet_again.watch(items_again.handle)), shop.metrics)
         yield Lanes(
             _lane_worker(shop, live, source, settler, job),
@@ -120,74 +117,42 @@ def index_worker(
         )
 
 
-def _lanes(given: WorkerSettings, heartbeat: Path | None) -> tuple[Lane, Lane]:
+def _live_job(shop: Shop, handle: Handle, steps: Sequence[Callable[[], None]], between: Callable[[], None]) -> Job:
+    def idle() -> None:
+        for step in steps:
+            step()
+
+    def passed(records: Sequence[Record]) -> None:
+        note_progress(shop.index, records)
+        between()
+
+    return metered(Job(handle, idle, passed=passed), shop.metrics, IndexGauge(shop.index, shop.metrics).look)
+
+
+def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
     valve, patience = Valve(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
-    live = Lane("index", ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, valve, heartbeat)
-    return live, Lane("index-retries", RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
-
-
-@contextmanager
-def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]:
-    """The worker that takes search requests; closes all that it holds at the end."""
-    given = settings.worker
-    with ExitStack() as stack:
-        kafka = _reach(settings)
-        source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=_room(given))
-        stack.callback(source.close)
-        shop = open_shop(settings, kafka, "query", stack)
-        plain, delivery = _search_delivery(shop, source, stack)
-        sink = MeteredSink(plain, see_results(SearchMetrics(shop.metrics.registry)), shop.metrics)
-        outlet = _outlet(shop, sink)
-        places = Places(kafka)
-        answers = Answers(outlet.sink, shop.encoder, places.exists)
-        settler = Settler(sink, answers.tell, OpenValve(), shop.slot, shop.encoder, redaction(settings), {})
-        job = metered(_search_job(shop, answers, places, stack, outlet), shop.metrics)
-        hands = Hands(job, settler, delivery, _attempts(shop, "query"))
-        batches = Batches(given.search_records, given.search_ms / 1000)
-        yield Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(heartbeat), source, shop.metrics))
-
-
-def _search_job(shop: Shop, answers: Answers, places: Places, stack: ExitStack, outlet: Outlet) -> Job:
-    # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-    confidence = confidence_of(shop, SOON)
-    sight = _sight(shop, SEARCH_PATIENCE_SECONDS, stack)
-    sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
-    searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
-    freshness = Freshness(shop.index, places.count)
-    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
-    return Job(
-        outlet.watch(requests.handle),
-        confidence.idle,
-        searches.is_behind,
-        Answered(partial(for_whom, shop.kafka), round(time.time() * 1000)).has,
-        hopeless=requests.hopeless,
-        refuse=outlet.watch(searches.refuse),
+    live = Lane(
+        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, valve, heartbeat
     )
+    retries = named("index-retries", number)
+    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
 
 
-def _reach(settings: Settings) -> Kafka:
+def reach(settings: Settings) -> Kafka:
     """The broker, which answers. Sources come next: members join beside the seconds that the encoder takes."""
     kafka = reach_kafka(settings)
     check_broker(kafka)
     return kafka
 
 
-def _search_delivery(shop: Shop, source: EventSource, stack: ExitStack) -> tuple[Sink, Delivery]:
-    if shop.settings.worker.search_delivery == "at_least_once":
-        plain = stack.enter_context(closing(EventSink(shop.kafka)))
-        return plain, AtLeastOnce(source, plain, nothing_to_keep, 0)
-    sink = stack.enter_context(closing(TransactionSink(shop.kafka, f"{QUERY_GROUP}-{shop.slot}")))
-    return sink, ExactlyOnce(source, sink)
-
-
 def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, job: Job) -> Worker:
     delivery = AtLeastOnce(source, settler.sink, shop.index.flush, COMMIT_SECONDS)
-    hands = Hands(job, settler, delivery, _attempts(shop, lane.name))
+    hands = Hands(job, settler, delivery, attempts_of(shop, lane.name))
     batches = Batches(lane.records, shop.settings.worker.batch_ms / 1000)
     return Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(lane.heartbeat), source, shop.metrics))
 
 
-def _outlet(shop: Shop, sink: Sink) -> Outlet:
+def outlet_of(shop: Premises, sink: Sink) -> Outlet:
     if shop.tracing is None:
         return Outlet(sink, lambda handle: handle)
     traced = Traced(sink, shop.tracing)
@@ -196,7 +161,7 @@ def _outlet(shop: Shop, sink: Sink) -> Outlet:
 
 def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:
     judges = judges_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
-    return IndexItems(_sight(shop, lane.patience_s, stack), shop.index, judges, sink)
+    return IndexItems(sight_of(shop, lane.patience_s, stack), shop.index, judges, sink)
 
 
 def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
@@ -206,7 +171,7 @@ def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
     return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))
 
 
-def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
+def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
     return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder)
@@ -215,14 +180,14 @@ def _sight(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
 def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:
     patient = {"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)}
     group = f"lookstream-{lane.name}"
-    source = EventSource(kafka.model_copy(update=patient), group, lane.topics, room=_room(settings.worker))
+    source = EventSource(kafka.model_copy(update=patient), group, lane.topics, room=room_of(settings.worker))
     stack.callback(source.close)
     return source
 
 
-def _room(given: WorkerSettings) -> Room:
+def room_of(given: WorkerSettings) -> Room:
     return Room(given.queue_records, given.queue_mb << 20)
 
 
-def _attempts(shop: Shop, kind: str) -> Attempts:
+def attempts_of(shop: Premises, kind: str) -> Attempts:
     return Attempts(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")

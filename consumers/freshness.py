@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from consumers.points import whole
-from infra.kafka import Place, Record, ends_of
+from infra.kafka import Place, Places, Record, ends_of, topic_ends
 from infra.qdrant.plan import Index, Payload
+from infra.settings import Kafka
 from schemas.freshness import AsOf, Position
 from schemas.items import Source
 from schemas.topics import ITEM_TOPICS, TOPIC_OF
@@ -44,6 +45,27 @@ class Freshness:
             for source, topic in TOPIC_OF.items()
             if (as_of := _as_of(source, {part: notes.get(_name(topic, part)) for t, part in places if t == topic}))
         )
+
+
+def reached(index: Index, partitions: CountPartitions) -> dict[Place, int]:
+    """How far an index has come in each partition of the item topics: the offset behind what it has passed."""
+    as_of = Freshness(index, partitions).read()
+    return {(TOPIC_OF[each.source], int(part)): end for each in as_of for part, end in each.offsets.items()}
+
+
+def goal_of(index: Index, kafka: Kafka) -> dict[Place, int]:
+    """How far another index must come to hold what this one does. Raises Unavailable.
+
+    What lies beyond its topic's end was noted of a broker that has forgotten it, and is left out.
+    """
+    ends = topic_ends(kafka, ITEM_TOPICS)
+    return {place: end for place, end in reached(index, Places(kafka).count).items() if end <= ends.get(place, 0)}
+
+
+def has_come_to(goal: Mapping[Place, int], index: Index, kafka: Kafka) -> bool:
+    """Whether an index has come as far as that. Raises Unavailable."""
+    there = reached(index, Places(kafka).count)
+    return all(there.get(place, 0) >= end for place, end in goal.items())
 
 
 def has_passed(as_of: Sequence[AsOf], positions: Sequence[Position]) -> bool:

@@ -36,6 +36,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def always(_moment: datetime) -> bool:
+    """For whoever tells of every event."""
+    return True
+
+
 class IndexItems:
     """A job: `handle` puts item events into the index; what an item comes to depends on revisions alone.
 
@@ -57,6 +62,8 @@ class IndexItems:
         self._sink = sink
         self._outcomes = Outcomes(sink)
         self._now = now
+        self.tells: Callable[[datetime], bool] = always
+        """Whether it is for this job to tell what became of an event of this time."""
         self._collected: datetime | None = None
         self._settling = threading.Lock()
         self._log = structlog.get_logger()
@@ -71,7 +78,7 @@ class IndexItems:
         waiting: Sequence[Entry] = entries
         while waiting:
             waiting = self._round(waiting, pictures)
-        self._outcomes.settled(entries, Moments(received, self._now(), pictures.clock))
+        self._outcomes.settled(entries, Moments(received, self._now(), pictures.clock), self.tells)
         verdicts = {id: verdict for entry in entries for id, verdict in entry.verdicts.items()}
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
         self._report(entries, failures, pictures)
@@ -100,14 +107,18 @@ class IndexItems:
             if seen:  # that took its time, and others write too
                 self._read(entries)
             ready = [entry for entry in entries if entry.is_ready(pictures)]
-            name_items(ready, self._judges.categories, self._index)
-            self._judges.duplicates.mark(ready)
             pictures.clock.lap()
-            changes = self._changes(ready)
-            write(self._index, changes)
-            lost = self._lost([each for each in changes if each.ids])
+            lost = self.write(ready)
             pictures.clock.written += pictures.clock.lap()
         return lost + [entry for entry in entries if entry not in ready]
+
+    def write(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Write entries that are ready, with what the judges say of them; those that others wrote meanwhile."""
+        name_items(entries, self._judges.categories, self._index)
+        self._judges.duplicates.mark(entries)
+        changes = self._changes(entries)
+        write(self._index, changes)
+        return self._lost([each for each in changes if each.ids])
 
     def _changes(self, entries: Sequence[Entry]) -> list[Changes]:
         """What to write for entries that are ready. Standing searches are told of matches before that.
@@ -117,7 +128,7 @@ class IndexItems:
         encoder, now = self._sight.encoder, self._now()
         changes = [changes_of(entry, encoder, now) for entry in entries]
         matches = self._judges.standing.match(changes)
-        tell(self._sink, matches)
+        tell(self._sink, matches, self.tells)
         return [changes_of(each.entry, encoder, now) if each.entry in matches else each for each in changes]
 
     def _read(self, entries: Sequence[Entry]) -> None:

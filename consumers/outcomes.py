@@ -1,7 +1,7 @@
 """Outcomes: each item event is told what became of it, once and for all."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,12 +47,12 @@ class Outcomes:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def settled(self, entries: Sequence[Entry], moments: Moments) -> None:
-        """Tell the events that have not failed what has become of them."""
+    def settled(self, entries: Sequence[Entry], moments: Moments, tells: Callable[[datetime], bool]) -> None:
+        """Tell the events that have not failed what has become of them, if it is for us to tell."""
         for entry in entries:
             for told in entry.events:
                 verdict = entry.verdicts[told.id]
-                if not isinstance(verdict, Failure):
+                if not isinstance(verdict, Failure) and tells(told.event.time):
                     self._send(told.id, _outcome(entry, told, moments, counts=verdict == "counts"))
 
     def rejected(self, record: Record, event: Event | None, failure: Failure) -> None:

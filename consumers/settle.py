@@ -50,6 +50,11 @@ def as_it_is(text: str) -> str:
     return text
 
 
+def always(_record: Record) -> bool:
+    """For settlers that settle every record."""
+    return True
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a record first lay, how often it was tried, and since when: retries keep it in headers."""
@@ -82,10 +87,12 @@ class Settler:
     patient_s: float = 900
     """How long a record may wait for a host that rests without losing attempts."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settles: Callable[[Record], bool] = always
+    """Whether a failed record is ours to send on, and not another index worker's."""
 
     def settle(self, record: Record, event: Event | None, failure: Failure | None) -> bool:
         """Send a record where it belongs, if it failed; whether so many have failed that it is time to stop."""
-        if failure is None:
+        if failure is None or not self.settles(record):
             return self.gate.count(record, dead=False)
         origin = origin_of(record, self.now())
         if isinstance(failure, TryLater) and (wait := self._next(failure, origin)) is not None:

@@ -16,6 +16,7 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
+from infra.generations import Generation, Register
 from infra.metrics import WorkerMetrics, exposed
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
@@ -30,17 +31,23 @@ AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Shop:
-    """What both workers are made of."""
+class Premises:
+    """What a worker has, whichever index it works on."""
 
     settings: Settings
     kafka: Kafka
-    index: Index
-    eyes: Eyes
     slot: str
     metrics: WorkerMetrics
     tracing: Tracing | None
     """Where its spans go, if anywhere."""
+
+
+@dataclass(frozen=True)
+class Shop(Premises):
+    """What both workers are made of: premises, and the index and the encoder of a generation."""
+
+    index: Index
+    eyes: Eyes
 
     @property
     def encoder(self) -> str:
@@ -53,17 +60,31 @@ class Shop:
         return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
 
 
-def open_shop(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Shop:
-    """All that a worker of this kind needs, closed with the stack."""
+def generations_of(settings: Settings) -> Register:
+    """Where the generations of the data folder are written down."""
+    return Register(settings.data, settings.encoder)
+
+
+def open_premises(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Premises:
+    """What a worker of this kind needs before it has an index, closed with the stack."""
     metrics = WorkerMetrics(kind)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
-    eyes = _open_eyes(settings, stack)
-    index = open_index(settings, eyes.encoder.fingerprint, look_size(eyes.encoder))
+    return Premises(settings, kafka, name, metrics, spans)
+
+
+def furnish(premises: Premises, generation: Generation, stack: ExitStack) -> Shop:
+    """The premises with the index and the encoder of a generation, which are closed with the stack.
+
+    Raises EncoderUnavailable, EncoderDiffers, and Unavailable when the index stays away.
+    """
+    eyes = open_eyes(premises.settings, generation.encoder, stack)
+    fingerprint = eyes.encoder.fingerprint
+    index = open_index(premises.settings, fingerprint, look_size(eyes.encoder), generation.number)
     stack.callback(index.close)
-    metrics.encoder(eyes.encoder.fingerprint)
-    return Shop(settings, kafka, index, eyes, name, metrics, spans)
+    premises.metrics.encoder(fingerprint)
+    return Shop(**vars(premises), index=index, eyes=eyes)
 
 
 def confidence_of(shop: Shop, at_once: int) -> Confidence:
@@ -72,22 +93,23 @@ def confidence_of(shop: Shop, at_once: int) -> Confidence:
     return Confidence(shop.index, shop.eyes.look_at, shop.parts, nulls, at_once)
 
 
-def _open_eyes(settings: Settings, stack: ExitStack) -> Eyes:
+def open_eyes(settings: Settings, encoder: str, stack: ExitStack) -> Eyes:
+    """Eyes with the encoder of this name; closed with the stack. Raises EncoderUnavailable."""
     cores = os.cpu_count() or 1
     decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
-    encoder = open_encoder(settings.encoder, settings.torch)
+    opened = open_encoder(encoder, settings.torch)
     pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
     given = settings.images
     limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return Eyes(encoder, make_colours(), limits, pool, decoders.decode)
+    return Eyes(opened, make_colours(), limits, pool, decoders.decode)
 
 
-def open_index(settings: Settings, fingerprint: str, size: int, patience: float = PATIENCE_SECONDS) -> Index:
-    """The index that the settings name, open for vectors of `size`; waits while it is away."""
-    until = time.monotonic() + patience
+def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:
+    """The index of a generation, or that which serves, open for vectors of `size`; waits while it is away."""
+    until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            index = connect(settings)
+            index = connect(settings, generation)
             index.open(fingerprint, size)
         except Unavailable as away:
             if time.monotonic() > until:

@@ -89,9 +89,13 @@ def config() -> None:
 
 
 @app.command(hidden=True)
-def embedded_index(port: Annotated[int, typer.Option(help="Port of the loopback interface")]) -> None:
+def embedded_index(
+    port: Annotated[int, typer.Option(help="Port of the loopback interface")],
+    generation: Annotated[int, typer.Option(help="Whose index it is")] = 1,
+) -> None:
     """Own the embedded index and answer the workers; `lookstream up` runs this."""
     from infra.console import plain_errors
+    from infra.generations import index_folder
     from infra.logs import configure_logs
     from infra.ports import LOOPBACK
     from infra.qdrant.owner import IndexBusy, serve
@@ -102,7 +106,7 @@ def embedded_index(port: Annotated[int, typer.Option(help="Port of the loopback 
     with plain_errors(IndexBusy):
         settings = read_settings()
         configure_logs(settings.logs, "index", redaction(settings))
-        serve(settings.data / "index", (LOOPBACK, port), index_key(settings.data))
+        serve(index_folder(settings.data, generation), (LOOPBACK, port), index_key(settings.data))
 
 
 @topics.command("create")

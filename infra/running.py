@@ -30,12 +30,14 @@ class Running:
     bootstrap: str | None
     """host:port of the local broker; None when Kafka is the user's own."""
     index: tuple[str, int] | None
-    """Address of the embedded index; None when Qdrant is the user's own."""
+    """Address of the embedded index that serves; None when Qdrant is the user's own."""
     ready: bool = False
     page: str | None = None
     """Address of the page, where a gateway runs."""
     metrics: Mapping[str, int] = field(default_factory=dict)
     """Ports of this machine at which workers tell their metrics, by their job."""
+    indexes: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Address of the embedded index of each generation."""
 
     def write(self, folder: Path) -> None:
         """Leave the note, whole or not at all."""
@@ -69,7 +71,8 @@ def read_running(folder: Path) -> Running | None:
         return None
     index = tuple(found["index"]) if found["index"] else None
     metrics = found.get("metrics", {})
-    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"), metrics)
+    indexes = {int(number): (host, port) for number, (host, port) in found.get("indexes", {}).items()}
+    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"), metrics, indexes)
     return running if process_runs(running.pid) else None
 
 
@@ -115,9 +118,11 @@ def index_key(folder: Path) -> bytes:
     return bytes.fromhex(path.read_text())
 
 
-def reach_index(settings: Settings) -> tuple[str, int]:
-    """Address of the embedded index; raises Unavailable when nothing runs on the data folder."""
+def reach_index(settings: Settings, generation: int | None = None) -> tuple[str, int]:
+    """Address of the embedded index of a generation, or of that which serves; raises Unavailable when none runs."""
     running = read_running(settings.data)
+    if running is not None and generation is not None and generation in running.indexes:
+        return running.indexes[generation]
     if running is None or running.index is None:
         raise Unavailable(
             f"no embedded index runs on {settings.data}: start `lookstream up`, or set LOOKSTREAM_QDRANT_URL"

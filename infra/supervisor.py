@@ -38,8 +38,10 @@ class Part:
     """Takes the time at which it was started, in seconds since 1970."""
     drains: bool = False
     """Whether SIGUSR1 tells it to finish what is queued, then end."""
-    needed_by: Sequence[str] = ()
-    """Parts that are ended when this one dies; whoever watches starts them again with `restart`."""
+    needs: str = ""
+    """The part with which this one is ended when that dies; whoever watches starts it again with `restart`."""
+    optional: bool = False
+    """Whether all others go on when it cannot run at all."""
 
 
 @dataclass
@@ -85,6 +87,14 @@ class Supervisor:
                     )
             time.sleep(0.05)
 
+    def add(self, parts: Sequence[Part]) -> None:
+        """Start parts, and wait for nothing."""
+        self._children.update({part.name: Child(part, self._spawn(part)) for part in parts})
+
+    def needing(self, name: str) -> list[str]:
+        """The parts that need this one."""
+        return [child.part.name for child in self._children.values() if child.part.needs == name]
+
     def watch(self) -> list[str]:
         """Start the dead again when they are due; the names of those that were. Raises ChildFailed if hopeless."""
         revived = []
@@ -92,7 +102,7 @@ class Supervisor:
             code = child.process.poll()
             if code is None:
                 continue
-            if code in HOPELESS:
+            if code in HOPELESS and not child.part.optional:
                 raise ChildFailed(f"the {child.part.name} cannot run (exit code {code}): see its message above")
             if child.due == 0.0:
                 self._mourn(child, code)
@@ -130,7 +140,7 @@ class Supervisor:
         wait = min(FIRST_BACKOFF * 2 ** (child.deaths - 1), LONGEST_BACKOFF)
         child.due = time.time() + wait
         self._log.warning("child died", name=child.part.name, code=code, again_in_seconds=round(wait, 1))
-        for name in child.part.needed_by:
+        for name in self.needing(child.part.name):
             self._children[name].process.kill()
             self._children[name].due = math.inf
 

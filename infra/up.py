@@ -1,29 +1,33 @@
 """`lookstream up`: the whole system on one machine, from a local broker to the query worker."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from infra.generations import FIRST, Generations, Register, index_folder, named
 from infra.kafka import check_broker, create_topics
 from infra.parts import (
     BROKER,
     CANARY,
     GATEWAY,
+    INDEX,
     INDEX_WORKER,
-    QUERY_WORKER,
     WORKERS,
+    Post,
     broker_part,
     canary_part,
     gateway_part,
     index_part,
+    index_worker_part,
     lookstream,
     page_at,
+    query_worker_part,
     reached_by,
-    worker_part,
 )
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.running import Running, index_key, local_kafka, only_one
@@ -74,7 +78,9 @@ class Up:
         self._say = say
         self._asked = Asked()
         self._kafka = settings.kafka
-        self._index: tuple[str, int] | None = None
+        self._register = Register(settings.data, settings.encoder)
+        self._serving = FIRST
+        self._indexes: dict[int, tuple[str, int]] = {}
         self._page: str | None = None
         self._metrics: dict[str, int] = {}
         self._claims: list[socket.socket] = []
@@ -109,9 +115,9 @@ class Up:
         if self._settings.qdrant.url:
             check_qdrant(self._settings.qdrant)
         else:
-            self._index = (LOOPBACK, self._claim(INDEX_PORT))
             index_key(self._folder)
-            self._begin(index_part(self._index))
+            self._serving = self._register.read().serving.number
+            self._begin(self._index_of(self._serving))
         self._note(ready=False)
         self._begin(*self._workers(), *self._gateway())
         self._begin(*self._canary())
@@ -123,10 +129,15 @@ class Up:
         first = self._settings.metrics.port
         for number, job in enumerate(WORKERS.values() if first else ()):
             self._metrics[job] = self._claim(first + number)
-        return [
-            worker_part(name, job, self._folder, self._metrics.get(job, 0), drains=self._local_broker)
-            for name, job in WORKERS.items()
-        ]
+        index, query = (self._post(self._metrics.get(job, 0)) for job in WORKERS.values())
+        return [index_worker_part(index, self._serving), query_worker_part(query)]
+
+    def _post(self, metrics: int = 0) -> Post:
+        return Post(self._folder, metrics, self._local_broker)
+
+    def _index_of(self, generation: int) -> Part:
+        self._indexes[generation] = (LOOPBACK, self._claim(INDEX_PORT))
+        return index_part(self._indexes[generation], generation)
 
     def _gateway(self) -> list[Part]:
         if not self._wanted.gateway:
@@ -153,13 +164,37 @@ class Up:
             self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
 
     def _look_after(self) -> None:
+        if self._indexes:
+            self._follow(self._register.read())
         if BROKER not in self._supervisor.watch():
             return
         self._say("the local broker died and took its topics along: send again what had no outcome yet")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
-        for name in (INDEX_WORKER, QUERY_WORKER, *self._beside()):
+        for name in (*self._supervisor.needing(BROKER), *self._beside()):
             self._supervisor.restart(name)
+
+    def _follow(self, generations: Generations) -> None:
+        """Run what belongs to the generations that there are, and nothing else."""
+        known = [one.number for one in generations.known]
+        if known == list(self._indexes) and generations.serving.number == self._serving:
+            return
+        for number in set(known) - set(self._indexes):
+            self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
+            parts = [self._index_of(number), index_worker_part(self._post(), number)]
+            self._note(ready=True)
+            self._supervisor.add([replace(part, optional=True) for part in parts])
+        for number in set(self._indexes) - set(known):
+            self._say(f"index {number} goes")
+            self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
+            del self._indexes[number]
+            shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
+        if generations.serving.number != self._serving:
+            self._serving = generations.serving.number
+            self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")
+            if self._wanted.canary:
+                self._supervisor.restart(CANARY)
+        self._note(ready=True)
 
     def _beside(self) -> list[str]:
         wanted = {GATEWAY: self._wanted.gateway, CANARY: self._wanted.canary}
@@ -172,16 +207,18 @@ class Up:
         self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
         if not self._supervisor.drain(self._settings.drain_s, lambda: self._asked.times > 1):
             self._say("stopped before all was done: what was still queued is lost, send it again")
-        self._supervisor.stop([INDEX_WORKER, QUERY_WORKER])
+        self._supervisor.stop(self._supervisor.needing(BROKER))
         subprocess.run([*lookstream(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
 
     def _note(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
         page = self._page if ready else None
-        Running(os.getpid(), bootstrap, self._index, ready, page, self._metrics).write(self._folder)
+        serving = self._indexes.get(self._serving)
+        note = Running(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
+        note.write(self._folder)
 
     def _announce(self) -> None:
-        index = self._settings.qdrant.url or f"embedded, in {self._folder / 'index'}"
+        index = self._settings.qdrant.url or f"embedded, in {index_folder(self._folder, self._serving)}"
         self._say(f"lookstream is up. Kafka: {self._kafka.bootstrap}. Index: {index}. Ctrl-C stops it.")
         if self._page:
             self._say(f"the page: {self._page}")

@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -83,13 +84,16 @@ class Standing:
         return np.concatenate(parts)
 
 
-def tell(sink: Sink, matches: Mapping[Entry, Sequence[Match]]) -> None:
+def tell(sink: Sink, matches: Mapping[Entry, Sequence[Match]], tells: Callable[[datetime], bool]) -> None:
     """Publish matches, and note in each entry which standing searches know of it. Raises Unavailable.
+
+    Those of events that another index worker tells of are noted alone.
 
     All have arrived at the end: an item that is written as told must not lose its matches with this process.
     """
     for entry, found in matches.items():
-        for match in found:
+        base = entry.folded.base
+        for match in found if base is None or tells(base.event.time) else ():
             body = WatchMatched(
                 watch_id=match.watch.watch_id,
                 tenant=entry.tenant,

@@ -2,7 +2,7 @@
 
 from infra.kafka.client import Fenced, Place, Record, check_broker
 from infra.kafka.places import Places
-from infra.kafka.readers import ReplyReader, TopicReader, read_to_end
+from infra.kafka.readers import ReplyReader, TopicReader, read_to_end, topic_ends
 from infra.kafka.sink import SOON, EventSink
 from infra.kafka.source import EventSource, Room, at_once, ends_of
 from infra.kafka.topics import create_topics
@@ -25,4 +25,5 @@ __all__ = [
     "create_topics",
     "ends_of",
     "read_to_end",
+    "topic_ends",
 ]

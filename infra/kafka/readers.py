@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from infra.kafka.client import ANSWER_SECONDS, Config, Record, client_config, log, no_broker, record_of
+from infra.kafka.client import ANSWER_SECONDS, Config, Place, Record, client_config, log, no_broker, record_of
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 
@@ -59,6 +59,19 @@ class ReplyReader:
     def close(self) -> None:
         """Let go of the broker."""
         self._reader.close()
+
+
+def topic_ends(kafka: Kafka, topics: Sequence[str]) -> dict[Place, int]:
+    """The offset behind the last record of each partition, as the broker says it. Raises Unavailable."""
+    consumer = _reader(kafka)
+    try:
+        places = [TopicPartition(topic, part) for topic in topics for part in _partitions(consumer, kafka, topic)]
+        ends = [consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)[1] for place in places]
+    except KafkaException:
+        raise Unavailable(no_broker(kafka)) from None
+    finally:
+        consumer.close()
+    return {(place.topic, place.partition): end for place, end in zip(places, ends, strict=True)}
 
 
 def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None) -> Iterator[Record]:

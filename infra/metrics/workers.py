@@ -52,6 +52,7 @@ class WorkerMetrics:
 
     def encoder(self, fingerprint: str) -> None:
         """Whose vectors it makes."""
+        self._encoder.clear()
         self._encoder.labels(self._worker, fingerprint).set(1)
 
     def taken(self, events: int) -> None:

@@ -6,7 +6,7 @@ Each request is a pickled (method, arguments), sent after both sides have proved
 import socket
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
@@ -42,12 +42,12 @@ Request = tuple[str, tuple[object, ...]]
 class EmbeddedIndex:
     """An Index that asks the process of owner.serve; for any number of threads, one at a time.
 
-    It connects when first asked, and again by itself after the engine's process was killed and restarted.
-    Asking twice is safe, since every write carries its condition.
+    It connects when first asked, and again by itself after the engine's process was killed and restarted: to
+    `address`, or to what it gives then. Asking twice is safe, since every write carries its condition.
     """
 
-    def __init__(self, address: Address, authkey: bytes, timeout_s: float = 10) -> None:
-        self._address = address
+    def __init__(self, address: Address | Callable[[], Address], authkey: bytes, timeout_s: float = 10) -> None:
+        self._find = address if callable(address) else lambda: address
         self._authkey = authkey
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
@@ -156,13 +156,13 @@ class EmbeddedIndex:
         if self._connection is not None and self._connection.poll():
             self._hang_up()  # nothing was asked, so what there is to read is the end: the engine was restarted
         if self._connection is None:
-            self._connection = connect(self._address, self._authkey, self._timeout_s)
+            self._connection = connect(self._find(), self._authkey, self._timeout_s)
         return self._connection
 
     def _sentence(self, error: Exception) -> str:
         late = isinstance(error, BlockingIOError)
         why = f"no answer in {self._timeout_s:g} s" if late else str(error) or "it hung up"
-        host, port = self._address
+        host, port = self._find()
         return f"the embedded index at {host}:{port} is away ({why}): start `lookstream up`, or see its log"
 
     def _hang_up(self) -> None:

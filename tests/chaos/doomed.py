@@ -8,7 +8,7 @@ import signal
 import sys
 from unittest.mock import patch
 
-from consumers import compose
+from consumers import compose_query
 from consumers.answered import Answered
 from consumers.delivery import AtLeastOnce, Batch, ExactlyOnce
 from infra.kafka import EventSource, Record, TransactionSink
@@ -70,8 +70,8 @@ class Forgetful(Answered):
 if __name__ == "__main__":
     del sys.argv[1:3]
     with (
-        patch.object(compose, "ExactlyOnce", Doomed),
-        patch.object(compose, "AtLeastOnce", DoomedPlain),
-        patch.object(compose, "Answered", Forgetful),
+        patch.object(compose_query, "ExactlyOnce", Doomed),
+        patch.object(compose_query, "AtLeastOnce", DoomedPlain),
+        patch.object(compose_query, "Answered", Forgetful),
     ):
         main()

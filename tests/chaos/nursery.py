@@ -18,13 +18,14 @@ from unittest.mock import patch
 
 import consumers.commands
 import consumers.compose
+import consumers.compose_query
 import consumers.shop
 import infra.commands
 import infra.qdrant.shard
 from consumers.vision.colour import Colours, make_colours
 
 ROOT = Path(__file__).parents[2]
-IMPORTED = (consumers.commands, consumers.compose, infra.commands, infra.qdrant.shard)
+IMPORTED = (consumers.commands, consumers.compose, consumers.compose_query, infra.commands, infra.qdrant.shard)
 """What the programs need, so that a child finds it imported."""
 
 

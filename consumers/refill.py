@@ -1,0 +1,175 @@
+"""Refill: what an older index holds, looked at again for a new one, between the batches of the new one's worker.
+
+Events that the topics still hold come by themselves: the worker of a new index reads the topics from their start.
+What they do not hold any more is filled in from the older index: its facts as they are, its pictures from where
+they can be had again. It goes through the older index by id, again and again, until a whole pass has found nothing
+to do. How far it has come is a note in the new index, so that it can be killed at any moment.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import structlog
+from pydantic import TypeAdapter
+
+from consumers.coalesce import Told
+from consumers.entries import Entry
+from consumers.index import IndexItems
+from consumers.pictures import Pictures
+from consumers.points import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, State, prediction_in, state_of
+from consumers.sight import Sight
+from infra.qdrant.identity import point_ids
+from infra.qdrant.plan import Index, Payload
+from schemas.envelope import Event
+from schemas.items import FileImage, ImageRef, ItemDeleted, ItemUpserted, item_key
+
+NOTE = "refill"
+PAGE = 16
+"""Points of the older index that are looked through at a time."""
+STEP_SECONDS = 0.25
+"""Live events wait for a step; one that comes to a page of pictures takes as long as those do."""
+MOST_NAMED = 100
+"""Items that could not be filled in and are named; all of them are counted."""
+GONE = FileImage(root="gone", path="gone")
+"""Stands for a picture that came in its event and cannot be had again, or that was left out."""
+
+REF: TypeAdapter[ImageRef] = TypeAdapter(ImageRef)
+
+Points = Mapping[int, Payload]
+"""The payloads of an item's points, by picture."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a refill has come."""
+
+    passed: int = 0
+    """Whole passes through the older index."""
+    after: str | None = None
+    """The id up to which this pass has come."""
+    seen: int = 0
+    """Items that this pass has come by."""
+    filled: int = 0
+    """Items that were filled in, in all passes."""
+    in_pass: int = 0
+    """Those of this pass."""
+    missing: int = 0
+    """Items of this pass whose main picture cannot be had again."""
+    named: tuple[str, ...] = ()
+    """Some of those, as tenant:item_id."""
+    done: bool = False
+    """Whether the last whole pass has found nothing that could be filled in."""
+
+    def further(self, seen: int, filled: int, missing: Sequence[str]) -> "Progress":
+        """After some more items."""
+        return replace(
+            self,
+            seen=self.seen + seen,
+            filled=self.filled + filled,
+            in_pass=self.in_pass + filled,
+            missing=self.missing + len(missing),
+            named=(*self.named, *missing)[:MOST_NAMED],
+        )
+
+    def at_end(self) -> "Progress":
+        """After the last page: another pass begins unless there was nothing to do."""
+        if self.in_pass:
+            return Progress(passed=self.passed + 1, filled=self.filled)
+        return replace(self, passed=self.passed + 1, after=None, done=True)
+
+
+def progress_in(index: Index) -> Progress:
+    """How far the refill of this index has come, by its note. Raises Unavailable."""
+    note = index.notes([NOTE]).get(NOTE)
+    return TypeAdapter(Progress).validate_python(dict(note)) if note else Progress()
+
+
+@dataclass(eq=False)
+class Refill:
+    """Fills the index of `items` from `source`. For one thread."""
+
+    source: Index
+    target: Index
+    sight: Sight
+    items: IndexItems
+    clock: Callable[[], float] = time.monotonic
+    _progress: Progress | None = field(default=None, init=False)
+
+    def step(self) -> None:
+        """Some pages; nothing once it is done. Raises Unavailable."""
+        began = self.clock()
+        progress = self._progress or progress_in(self.target)
+        while not progress.done and self.clock() - began < STEP_SECONDS:
+            progress = self._turn_page(progress)
+            self.target.take_note(NOTE, asdict(progress) | {"named": list(progress.named)})
+            self._progress = progress
+        self._progress = progress
+
+    def _turn_page(self, progress: Progress) -> Progress:
+        points, after = self.source.page(progress.after, PAGE)
+        entries = self._behind([point.payload for point in points if point.payload.get("n") == 0])
+        pictures = Pictures(self.sight, self.target)
+        pictures.see([(base, entry.known.points) for entry in entries if (base := entry.folded.base) is not None])
+        ready = [entry for entry in entries if entry.is_ready(pictures) and not entry.failed]
+        if ready:
+            self.items.write(ready)
+        missing = [item_key(entry.tenant, entry.item_id) for entry in entries if entry.failed]
+        progress = progress.further(sum(p.payload.get("n") == 0 for p in points), len(ready), missing)
+        if after is not None:
+            return replace(progress, after=after)
+        structlog.get_logger().info(
+            "refilled", items=progress.seen, filled=progress.in_pass, missing=progress.missing
+        )
+        return progress.at_end()
+
+    def _behind(self, mains: Sequence[Payload]) -> list[Entry]:
+        """Entries for the items of these main points of which the older index knows more."""
+        items = [(main, point_ids(str(main["tenant"]), str(main["item_id"]))) for main in mains]
+        every = [id for _, ids in items for id in ids]
+        old, new = self.source.payloads(every, KNOWN_KEYS), self.target.payloads(every, KNOWN_KEYS)
+        entries = []
+        for main, ids in items:
+            points = {n: old[id] for n, id in enumerate(ids) if id in old}
+            if 0 in points and _is_behind(new.get(ids[0], {}), points[0]):
+                entries.append(_entry(main, ids, points))
+                entries[-1].learn(new)
+                entries[-1].folded = replace(entries[-1].folded, state=_state(points[0]))
+        return entries
+
+
+def _is_behind(ours: Payload, theirs: Payload) -> bool:
+    """Whether an older index knows of newer events of an item."""
+    here, there = state_of(ours), state_of(theirs)
+    if here.base != there.base:
+        return here.base < there.base
+    return any(here.patched.get(fact, 0) < revision for fact, revision in there.patched.items())
+
+
+def _state(main: Payload) -> State:
+    """What counts of an item, but for what the older index has found out by the looks of others."""
+    state = state_of(main)
+    if prediction_in(state.facts) is None:
+        return state
+    return replace(state, facts={key: value for key, value in state.facts.items() if key not in CATEGORY_FIELDS})
+
+
+def _entry(main: Payload, ids: Sequence[str], points: Points) -> Entry:
+    """An item as the event that it rests on would have it; standing searches that know of it are not told again."""
+    state, about = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
+    about |= {"revision": state.base, "source": points[0].get("source", "catalog")}
+    body: ItemUpserted | ItemDeleted
+    if state.live:
+        there = {n: point for n, point in points.items() if point.get("base") == state.base}
+        images = tuple(_image(there.get(n, {})) for n in range(max(there) + 1))
+        body = ItemUpserted.model_validate(about | {"images": images})
+    else:
+        body = ItemDeleted.model_validate(about)
+    told = points[0].get(TOLD)
+    event = Told(Event(body), body, {}, state.digest)
+    marks = tuple(map(str, told)) if isinstance(told, list) else ()
+    return Entry(str(main["tenant"]), str(main["item_id"]), [event], ids, told=marks)
+
+
+def _image(point: Payload) -> ImageRef:
+    return REF.validate_python(point["image"]) if point.get("image") else GONE

@@ -1,0 +1,186 @@
+"""A change of generations, step by step: begin, fill, weigh, switch; or back, or drop."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from consumers.freshness import goal_of, has_come_to
+from consumers.refill import Progress as Filled
+from consumers.refill import progress_in
+from consumers.reindex.shadow import Measures, Side, draw, measure
+from consumers.shop import generations_of, open_eyes
+from infra.console import BadInput
+from infra.generations import Generation, Generations
+from infra.qdrant.connect import connect
+from infra.qdrant.plan import Index
+from infra.running import reach_index, reach_kafka
+from infra.settings import Settings
+from schemas.failures import Unavailable
+
+NOTICE_SECONDS = 2.0
+"""How long before it counts a switch is written down: workers look at what is written for every event."""
+LOOK_SECONDS = 0.25
+PATIENCE_SECONDS = 120.0
+"""How long an index may be away: it starts, or its process is started again."""
+
+
+@dataclass
+class Change:
+    """What a command can do about the generations of a running system."""
+
+    settings: Settings
+    console: Console
+    now: Callable[[], float] = time.time
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        if self.settings.qdrant.url:
+            raise BadInput("LOOKSTREAM_QDRANT_URL: reindex works on the embedded index only, as yet")
+        reach_index(self.settings)
+        self.register = generations_of(self.settings)
+
+    def close(self) -> None:
+        """Let go of indexes and eyes."""
+        self._stack.close()
+
+    @property
+    def generations(self) -> Generations:
+        """As they are written down."""
+        return self.register.read()
+
+    def begin(self, encoder: str) -> tuple[Side, Side]:
+        """The one that serves, and the one beside it, which is begun unless it is there already.
+
+        Raises BadInput when another one is there, or the encoder that serves is not known here; EncoderUnavailable.
+        """
+        other = self.generations.other
+        if other is not None and other.encoder != encoder:
+            raise BadInput(
+                f"--encoder: there is an index {other.number} of {other.encoder} beside the one that serves: "
+                "go on with that, or `lookstream reindex drop` it first"
+            )
+        eyes = open_eyes(self.settings, encoder, self._stack)
+        serving = self._serving_side()
+        if other is None:
+            self.register.write(self.generations.begun(encoder))
+            other = self.generations.other
+        assert other is not None
+        self._until(lambda: reach_index(self.settings, other.number) != reach_index(self.settings))
+        return serving, Side(self._index(other), eyes)
+
+    def fill(self, serving: Index, other: Index) -> Filled:
+        """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
+            task = bar.add_task("reading the topics", total=None)
+            filled = Filled()
+            while not filled.done:
+                time.sleep(LOOK_SECONDS)
+                try:
+                    filled, total = progress_in(other), serving.count()
+                except Unavailable:
+                    reach_index(self.settings)  # while the system runs, whatever has died is started again
+                    continue
+                if filled.passed or filled.seen:
+                    bar.update(
+                        task, description=f"filling, pass {filled.passed + 1}", total=max(total, filled.seen)
+                    )
+                    bar.update(task, completed=filled.seen)
+            bar.update(task, description="catching up", total=None)
+            self.catch_up(serving, other)
+        return filled
+
+    def catch_up(self, serving: Index, other: Index) -> None:
+        """Wait until the other index has come as far in the topics as the serving one has by now.
+
+        Raises Unavailable when it has not within PATIENCE_SECONDS.
+        """
+        kafka = reach_kafka(self.settings)
+        goal = goal_of(serving, kafka)
+        self._until(lambda: has_come_to(goal, other, kafka))
+
+    def weigh(self, serving: Side, other: Side, queries: int) -> tuple[Measures, Measures]:
+        """The measures of both by the same searches."""
+        drawn = draw(serving.index, other.index, queries)
+        with self.console.status(f"{len(drawn)} shadow queries"):
+            return measure(serving, drawn), measure(other, drawn)
+
+    def switch(self) -> Generation:
+        """Have the other one serve, from a moment on that is near; the one that will."""
+        self.register.write(self.generations.switched(self.now() + NOTICE_SECONDS))
+        return self.generations.serving
+
+    def back(self) -> Generation:
+        """Have the other one serve once it has caught up; raises BadInput when there is none."""
+        serving, other = self._both("rollback")
+        self.catch_up(self._index(serving), self._index(other))
+        return self.switch()
+
+    def drop(self) -> Generation:
+        """Remove the one beside that which serves, once nothing is left for it to tell; raises BadInput if none."""
+        serving, other = self._both("drop")
+        if any(switch.number == other.number for switch in self.generations.switches):
+            time.sleep(max(0.0, self.generations.switches[-1].moment - self.now()))
+            self.catch_up(self._index(serving), self._index(other))
+        self.register.write(self.generations.dropped())
+        return other
+
+    def status(self) -> list[dict[str, object]]:
+        """Each index, how many points it has, and how it was filled. Raises Unavailable."""
+        told: list[dict[str, object]] = []
+        for one in self.generations.known:
+            index, serves = self._index(one), one == self.generations.serving
+            filled = progress_in(index)
+            told.append({"index": one.number, "encoder": one.encoder, "serves": serves, "points": index.count()})
+            if one != self.generations.known[0]:
+                told[-1] |= {"pass": filled.passed + 1, "items": filled.seen, "filled": filled.filled}
+                told[-1] |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
+        return told
+
+    def _both(self, word: str) -> tuple[Generation, Generation]:
+        other = self.generations.other
+        if other is None:
+            raise BadInput(f"reindex {word}: there is no index beside the one that serves")
+        return self.generations.serving, other
+
+    def _serving_side(self) -> Side:
+        serving = self.generations.serving
+        index, eyes = self._index(serving), open_eyes(self.settings, serving.encoder, self._stack)
+        made_by = index.status().fingerprint
+        if made_by != eyes.encoder.fingerprint:
+            raise BadInput(
+                f"LOOKSTREAM_ENCODER: it is {serving.encoder} here ({eyes.encoder.fingerprint}), and the index "
+                f"that serves was made by {made_by}: name the encoder that `lookstream up` has"
+            )
+        return Side(index, eyes)
+
+    def _index(self, generation: Generation) -> Index:
+        return self._stack.enter_context(closing(connect(self.settings, generation.number)))
+
+    def _until(self, holds: Callable[[], bool]) -> None:
+        until, why = time.monotonic() + PATIENCE_SECONDS, "it is not ready, or far behind"
+        while time.monotonic() < until:
+            try:
+                if holds():
+                    return
+            except Unavailable as away:
+                why = str(away)
+            time.sleep(LOOK_SECONDS)
+        raise Unavailable(f"the new index is not there: {why}")
+
+
+@contextmanager
+def sole_change(data: Path) -> Iterator[None]:
+    """Hold the right to change the generations of a data folder; raises BadInput when another command has it."""
+    with (data / "reindex.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput("another `lookstream reindex` is at work on this data folder: wait for it") from None
+        yield
