@@ -31,6 +31,8 @@ STEP_SECONDS = 0.25
 """Live events wait for a step; one that comes to a page of pictures takes as long as those do."""
 MOST_NAMED = 100
 """Items that could not be filled in and are named; all of them are counted."""
+FRUITLESS = 3
+"""How often what is missing is asked for: hosts are away now and then."""
 GONE = FileImage(root="gone", path="gone")
 """Stands for a picture that came in its event and cannot be had again, or that was left out."""
 
@@ -58,8 +60,10 @@ class Progress:
     """Items of this pass whose main picture cannot be had again."""
     named: tuple[str, ...] = ()
     """Some of those, as tenant:item_id."""
+    fruitless: int = 0
+    """Passes in a row that have filled in nothing, though something was missing."""
     done: bool = False
-    """Whether the last whole pass has found nothing that could be filled in."""
+    """Whether the last whole pass has found nothing that could be filled in, or FRUITLESS in a row have not."""
 
     def further(self, seen: int, filled: int, missing: Sequence[str]) -> "Progress":
         """After some more items."""
@@ -74,9 +78,16 @@ class Progress:
 
     def at_end(self) -> "Progress":
         """After the last page: another pass begins unless there was nothing to do."""
-        if self.in_pass:
-            return Progress(passed=self.passed + 1, filled=self.filled)
+        fruitless = 0 if self.in_pass else self.fruitless + 1
+        if self.in_pass or (self.missing and fruitless < FRUITLESS):
+            return Progress(passed=self.passed + 1, filled=self.filled, fruitless=fruitless)
         return replace(self, passed=self.passed + 1, after=None, done=True)
+
+
+def fill_again(index: Index) -> None:
+    """Have the refill of this index begin anew, if it is done. Raises Unavailable."""
+    if progress_in(index).done:
+        index.take_note(NOTE, _noted(Progress()))
 
 
 def progress_in(index: Index) -> Progress:
@@ -99,10 +110,11 @@ class Refill:
     def step(self) -> None:
         """Some pages; nothing once it is done. Raises Unavailable."""
         began = self.clock()
-        progress = self._progress or progress_in(self.target)
+        known = self._progress
+        progress = progress_in(self.target) if known is None or known.done else known
         while not progress.done and self.clock() - began < STEP_SECONDS:
             progress = self._turn_page(progress)
-            self.target.take_note(NOTE, asdict(progress) | {"named": list(progress.named)})
+            self.target.take_note(NOTE, _noted(progress))
             self._progress = progress
         self._progress = progress
 
@@ -136,6 +148,10 @@ class Refill:
                 entries[-1].learn(new)
                 entries[-1].folded = replace(entries[-1].folded, state=_state(points[0]))
         return entries
+
+
+def _noted(progress: Progress) -> Payload:
+    return asdict(progress) | {"named": list(progress.named)}
 
 
 def _is_behind(ours: Payload, theirs: Payload) -> bool:

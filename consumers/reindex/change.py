@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from consumers.freshness import goal_of, has_come_to
 from consumers.refill import Progress as Filled
-from consumers.refill import progress_in
+from consumers.refill import fill_again, progress_in
 from consumers.reindex.shadow import Measures, Side, draw, measure
 from consumers.shop import generations_of, open_eyes
 from infra.console import BadInput
@@ -76,6 +76,12 @@ class Change:
 
     def fill(self, serving: Index, other: Index) -> Filled:
         """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
+
+        def begun() -> bool:
+            fill_again(other)
+            return True
+
+        self._until(begun)
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
             task = bar.add_task("reading the topics", total=None)

@@ -227,3 +227,11 @@ def test_an_item_that_came_back_is_not_forgotten(shard: Shard) -> None:
     times[0] += timedelta(days=TOMBSTONE_DAYS + 1)
     shop.job.idle()
     assert held(shard, ["a"]) == expected([back])
+
+
+def test_what_another_worker_tells_of_is_written_without_a_word(shop: Shop) -> None:
+    shop.job.tells = lambda moment: False
+    event = upsert("a", 1, RED)
+    assert shop.job.handle([event]) == {}
+    assert shop.outcomes() == []
+    assert held(shop.index, ["a"]) == expected([event])

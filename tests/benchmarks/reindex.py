@@ -1,0 +1,269 @@
+"""Changing the encoder under load: what searches and items feel of it, and what it comes to.
+
+    python -m tests.benchmarks.reindex [--items 10000] [--item-rate 20] [--kills 20]
+
+Items lie in files and the local broker is started again after they were indexed, so that the new index is filled
+from references. Searches and items go on all the while, before, during and after; parts are killed at random.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from infra.generations import Register
+from infra.kafka import EventSink
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.export import points_of
+from infra.qdrant.plan import Index, Vector
+from infra.running import index_key, read_running
+from infra.settings import Kafka
+from producers.demo.catalogue import draw_catalogue
+from producers.search import NoAnswer, SearchClient
+from schemas.envelope import Event
+from schemas.items import FileImage, InlineImage, ItemUpserted, item_key
+from schemas.searches import SearchRequest
+from schemas.topics import CATALOG_ITEMS
+from tests.benchmarks.asked import percentiles
+from tests.benchmarks.parts import new_system
+from tests.end_to_end.system import LOOKSTREAM, ROOT, System
+
+TENANT, ROOT_NAME, SEED = "default", "shots", 7
+BEFORE_SECONDS, AFTER_SECONDS = 30.0, 10.0
+PARTS = ("index", "embedded-index")
+SETTLE_SECONDS = 600.0
+
+
+@dataclass
+class Seen:
+    """What one who searches all the while sees: moments, milliseconds, statuses and encoders."""
+
+    at: list[float] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    encoders: list[str] = field(default_factory=list)
+
+    def between(self, start: float, end: float) -> list[float]:
+        """Percentiles of what was asked in that time."""
+        return percentiles([ms for at, ms in zip(self.at, self.took, strict=True) if start <= at < end])
+
+
+@dataclass
+class Report:
+    """What it came to."""
+
+    items: int
+    item_rate: float
+    search_rate: float
+    kills: int
+    seconds: float = 0.0
+    searches: dict[str, int] = field(default_factory=dict)
+    before_ms: list[float] = field(default_factory=list)
+    during_ms: list[float] = field(default_factory=list)
+    encoder_changes: int = 0
+    points: int = 0
+    same_ids: bool = False
+    largest_difference: float = 0.0
+    other_encoders: int = 0
+    """Points in the new index that the new encoder has not made."""
+
+
+@contextmanager
+def searching(kafka: Kafka, photos: Sequence[bytes], rate: float) -> Iterator[Seen]:
+    """Search at a rate until the block ends."""
+    seen, over = Seen(), threading.Event()
+
+    def search() -> None:
+        with SearchClient(kafka) as client:
+            started, number = time.monotonic(), 0
+            while not over.wait(max(0.0, started + number / rate - time.monotonic())):
+                image = InlineImage(data=photos[number % len(photos)])
+                request = SearchRequest(request_id=f"r{number}", tenant=TENANT, image=image, strict=False)
+                began = time.monotonic()
+                try:
+                    result = client.search(request)
+                    seen.statuses[result.status] += 1
+                    seen.encoders.append(result.encoder or "")
+                except NoAnswer:
+                    seen.statuses["none"] += 1
+                seen.at.append(began)
+                seen.took.append((time.monotonic() - began) * 1000)
+                number += 1
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def changing(kafka: Kafka, names: Sequence[str], rate: float) -> Iterator[None]:
+    """Send items anew at a rate until the block ends: each with another title, and another's picture."""
+    over, chance = threading.Event(), random.Random(SEED)
+
+    def change() -> None:
+        with closing(EventSink(kafka)) as sink:
+            started, number = time.monotonic(), 0
+            while not over.wait(max(0.0, started + number / rate - time.monotonic())):
+                send(sink, f"item-{chance.randrange(len(names))}", chance.choice(names), f"changed {number}")
+                number += 1
+            sink.flush()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def send(sink: EventSink, item: str, name: str, title: str) -> None:
+    """An item whose picture lies in a file."""
+    image = FileImage(root=ROOT_NAME, path=name)
+    body = ItemUpserted(tenant=TENANT, item_id=item, revision=time.time_ns() // 1_000, images=(image,), title=title)
+    sink.send(CATALOG_ITEMS, item_key(TENANT, item), Event(body))
+
+
+def kafka_of(system: System) -> Kafka:
+    """The broker of a running system."""
+    running = read_running(system.folder)
+    assert running is not None
+    return Kafka(bootstrap=running.bootstrap)
+
+
+def index_of(system: System, number: int) -> EmbeddedIndex:
+    """The index of a generation."""
+    running = read_running(system.folder)
+    assert running is not None
+    return EmbeddedIndex(running.indexes[number], index_key(system.folder), 60)
+
+
+def live_count(system: System, number: int) -> int:
+    """How many points a generation has."""
+    with closing(index_of(system, number)) as index:
+        return index.count()
+
+
+def vectors_of(index: Index) -> tuple[dict[str, Vector], set[object]]:
+    """The vector of every live point, and whose they are."""
+    points = [point for point in points_of(index) if point.vector is not None]
+    return {p.id: np.asarray(p.vector) for p in points}, {p.payload.get("encoder") for p in points}
+
+
+def kill_now_and_then(system: System, kills: int, over: threading.Event, chance: random.Random) -> int:
+    """Kill an index worker, an index or nothing, so many times; how many were."""
+    done = 0
+    while done < kills and not over.wait(chance.uniform(1.0, 4.0)):
+        running = f"/proc/{system.process.pid}/task/{system.process.pid}/children" if system.process else ""
+        pids = [int(pid) for pid in Path(running).read_text().split()]
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
+        of_new = [pid for pid, line in lines.items() if "--generation" in line and "2" in line]
+        if of_new:
+            os.kill(chance.choice(of_new), signal.SIGKILL)
+            done += 1
+    return done
+
+
+def reindex(system: System, encoder: str) -> None:
+    """Run the command to its end."""
+    with system.log.open("ab") as log:
+        command = [*LOOKSTREAM, "reindex", "--encoder", encoder, "--queries", "50"]
+        subprocess.run(command, env=dict(system.environment), stdout=log, stderr=log, cwd=ROOT, check=True)
+
+
+def main(
+    items: Annotated[int, typer.Option(help="Items that are indexed first", min=16)] = 10_000,
+    pictures: Annotated[int, typer.Option(help="Pictures to draw for them", min=16)] = 1_000,
+    item_rate: Annotated[float, typer.Option(help="Items a second meanwhile", min=0.1)] = 20,
+    search_rate: Annotated[float, typer.Option(help="Searches a second meanwhile", min=0.1)] = 5,
+    kills: Annotated[int, typer.Option(help="How often a part of the new index is killed", min=0)] = 20,
+    encoders: Annotated[str, typer.Option(help="From which to which")] = "balanced,fast",
+    path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
+) -> None:
+    """Measure a change of the encoder under load."""
+    console, chance = Console(), random.Random(SEED)
+    old, new = encoders.split(",")
+    report = Report(items, item_rate, search_rate, kills)
+    with tempfile.TemporaryDirectory(prefix="lookstream-reindex-") as temporary:
+        folder = Path(temporary)
+        catalogue = draw_catalogue(folder / "shop", pictures, SEED)
+        names = [str(product.image) for product in catalogue.products]
+        photos = [(catalogue.folder / product.photo).read_bytes() for product in catalogue.products[:200]]
+        system = new_system(folder / "system", old, "torch")
+        system.environment = {
+            **system.environment,
+            "LOOKSTREAM_IMAGES_ROOTS": json.dumps({ROOT_NAME: str(catalogue.folder)}),
+        }
+        with console.status("indexing"):
+            system.start()
+            with closing(EventSink(kafka_of(system))) as sink:
+                for number in range(items):
+                    send(sink, f"item-{number}", names[number % len(names)], f"item {number}")
+                sink.flush()
+            system.wait_for(lambda: live_count(system, 1) >= items, "the items", 1_200, every=1)
+            system.stop()
+            system.start()
+        console.print(f"{items} items are indexed by {old}")
+        kafka, over = kafka_of(system), threading.Event()
+        with searching(kafka, photos, search_rate) as seen, changing(kafka, names, item_rate):
+            began = time.monotonic()
+            time.sleep(BEFORE_SECONDS)
+            killed: list[int] = []
+            killer = threading.Thread(target=lambda: killed.append(kill_now_and_then(system, kills, over, chance)))
+            killer.start()
+            changed = time.monotonic()
+            reindex(system, new)
+            report.seconds = round(time.monotonic() - changed, 1)
+            time.sleep(AFTER_SECONDS)
+            over.set()
+            killer.join()
+            ended = time.monotonic()
+        report.kills = killed[0]
+        report.before_ms = seen.between(began + 5, began + BEFORE_SECONDS)
+        report.during_ms = seen.between(changed, ended)
+        report.searches = dict(seen.statuses)
+        pairs = zip(seen.encoders, seen.encoders[1:], strict=False)
+        report.encoder_changes = sum(one != other for one, other in pairs)
+        compare(system, report, console)
+        system.stop()
+    console.print(asdict(report))
+    if path:
+        path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+
+
+def compare(system: System, report: Report, console: Console) -> None:
+    """The new index against a third one, which is built fresh by the same encoder from what is there."""
+    with console.status("building it fresh"):
+        time.sleep(5)  # what was sent last is indexed by then
+        system.run("reindex", "drop")
+        serving = Register(system.folder, "").read().serving
+        with closing(index_of(system, serving.number)) as index:
+            ours, encoders = vectors_of(index)
+            report.points, report.other_encoders = len(ours), len(encoders) - 1
+        reindex(system, serving.encoder)
+        with closing(index_of(system, serving.number + 1)) as index:
+            fresh, _ = vectors_of(index)
+    report.same_ids = ours.keys() == fresh.keys()
+    report.largest_difference = max(float(np.abs(ours[id] - fresh[id]).max()) for id in ours.keys() & fresh.keys())
+
+
+if __name__ == "__main__":
+    typer.run(main)
