@@ -10,8 +10,7 @@ from infra.supervisor import Part, beat_since
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
 GATEWAY, CANARY = "gateway", "canary"
-WORKERS = {INDEX_WORKER: "index", QUERY_WORKER: "query"}
-"""What they are called, and their jobs."""
+"""What they are called."""
 REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
 """Where a listener on one of these hosts is reached; any other is reached by its own name."""
 

@@ -17,7 +17,6 @@ from infra.parts import (
     GATEWAY,
     INDEX,
     INDEX_WORKER,
-    WORKERS,
     Post,
     broker_part,
     canary_part,
@@ -126,14 +125,15 @@ class Up:
             self._announce()
 
     def _workers(self) -> list[Part]:
-        first = self._settings.metrics.port
-        for number, job in enumerate(WORKERS.values() if first else ()):
-            self._metrics[job] = self._claim(first + number)
-        index, query = (self._post(self._metrics.get(job, 0)) for job in WORKERS.values())
-        return [index_worker_part(index, self._serving), query_worker_part(query)]
+        return [index_worker_part(self._post("index"), self._serving), query_worker_part(self._post("query"))]
 
-    def _post(self, metrics: int = 0) -> Post:
-        return Post(self._folder, metrics, self._local_broker)
+    def _post(self, job: str) -> Post:
+        return Post(self._folder, self._metrics_port(job), self._local_broker)
+
+    def _metrics_port(self, job: str) -> int:
+        if first := self._settings.metrics.port:
+            self._metrics[job] = self._claim(first + len(self._metrics))
+        return self._metrics.get(job, 0)
 
     def _index_of(self, generation: int) -> Part:
         self._indexes[generation] = (LOOPBACK, self._claim(INDEX_PORT))
@@ -149,9 +149,7 @@ class Up:
     def _canary(self) -> list[Part]:
         if not self._wanted.canary:
             return []
-        if first := self._settings.metrics.port:
-            self._metrics[CANARY] = self._claim(first + len(WORKERS))
-        return [canary_part(self._metrics.get(CANARY, 0))]
+        return [canary_part(self._metrics_port(CANARY))]
 
     def _claim(self, wanted: int) -> int:
         """A port for a child of ours, for as long as we run."""
@@ -181,13 +179,14 @@ class Up:
             return
         for number in set(known) - set(self._indexes):
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
-            parts = [self._index_of(number), index_worker_part(self._post(), number)]
+            parts = [self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
             self._note(ready=True)
             self._supervisor.add([replace(part, optional=True) for part in parts])
         for number in set(self._indexes) - set(known):
             self._say(f"index {number} goes")
             self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
             del self._indexes[number]
+            self._metrics.pop(named("index", number), None)
             shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
         if generations.serving.number != self._serving:
             self._serving = generations.serving.number
