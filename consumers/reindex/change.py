@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -26,6 +27,8 @@ from schemas.failures import Unavailable
 NOTICE_SECONDS = 2.0
 """How long before it counts a switch is written down: workers look at what is written for every event."""
 LOOK_SECONDS = 0.25
+Result = TypeVar("Result")
+
 PATIENCE_SECONDS = 120.0
 """How long an index may be away: it starts, or its process is started again."""
 
@@ -76,12 +79,7 @@ class Change:
 
     def fill(self, serving: Index, other: Index) -> Filled:
         """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
-
-        def begun() -> bool:
-            fill_again(other)
-            return True
-
-        self._until(begun)
+        self._patiently(lambda: fill_again(other))
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
             task = bar.add_task("reading the topics", total=None)
@@ -113,9 +111,9 @@ class Change:
 
     def weigh(self, serving: Side, other: Side, queries: int) -> tuple[Measures, Measures]:
         """The measures of both by the same searches."""
-        drawn = draw(serving.index, other.index, queries)
+        drawn = self._patiently(lambda: draw(serving.index, other.index, queries))
         with self.console.status(f"{len(drawn)} shadow queries"):
-            return measure(serving, drawn), measure(other, drawn)
+            return self._patiently(lambda: measure(serving, drawn)), self._patiently(lambda: measure(other, drawn))
 
     def switch(self) -> Generation:
         """Have the other one serve, from a moment on that is near; the one that will."""
@@ -170,15 +168,25 @@ class Change:
         return self._stack.enter_context(closing(connect(self.settings, generation.number)))
 
     def _until(self, holds: Callable[[], bool]) -> None:
-        until, why = time.monotonic() + PATIENCE_SECONDS, "it is not ready, or far behind"
-        while time.monotonic() < until:
+        """Wait until it holds; raises Unavailable when it does not within PATIENCE_SECONDS."""
+
+        def ask() -> None:
+            if not holds():
+                raise Unavailable("the new index is not ready, or far behind: see the log of `lookstream up`")
+
+        self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[], Result]) -> Result:
+        """The answer, asked for again while an index is away: what has died of a running system comes again."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
             try:
-                if holds():
-                    return
-            except Unavailable as away:
-                why = str(away)
-            time.sleep(LOOK_SECONDS)
-        raise Unavailable(f"the new index is not there: {why}")
+                return ask()
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+                reach_index(self.settings)
+                time.sleep(LOOK_SECONDS)
 
 
 @contextmanager

@@ -50,4 +50,4 @@ def held_up(gate: Gate, old: Measures, new: Measures, missing: int) -> list[str]
 
 
 def _loss(old: float | None, new: float | None) -> float:
-    return 0.0 if old is None or new is None else old - new
+    return 0.0 if old is None or new is None else round(old - new, 6)  # what is lost, not what rounding adds

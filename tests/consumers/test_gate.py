@@ -38,6 +38,7 @@ def test_each_limit_holds_a_new_index_up_by_itself(new: Measures, missing: int, 
 
 def test_what_is_as_good_or_cannot_be_measured_passes() -> None:
     assert held_up(Gate(), GOOD, GOOD, 0) == []
+    assert held_up(Gate(), GOOD, Measures(10, 0.98, 0.88), 0) == [], "exactly what is allowed"
     assert held_up(Gate(), Measures(0, None, None), Measures(0, None, None), 0) == []
     assert held_up(Gate(missing=3, category_loss=0.5), GOOD, Measures(10, 0.99, 0.5), 3) == []
 
