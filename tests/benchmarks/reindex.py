@@ -40,6 +40,7 @@ from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
 from tests.benchmarks.asked import percentiles
 from tests.benchmarks.parts import new_system
+from tests.benchmarks.whole_path import kafka_of
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System
 
 TENANT, ROOT_NAME, SEED = "default", "shots", 7
@@ -141,13 +142,6 @@ def send(sink: EventSink, item: str, name: str, title: str) -> None:
     image = FileImage(root=ROOT_NAME, path=name)
     body = ItemUpserted(tenant=TENANT, item_id=item, revision=time.time_ns() // 1_000, images=(image,), title=title)
     sink.send(CATALOG_ITEMS, item_key(TENANT, item), Event(body))
-
-
-def kafka_of(system: System) -> Kafka:
-    """The broker of a running system."""
-    running = read_running(system.folder)
-    assert running is not None
-    return Kafka(bootstrap=running.bootstrap)
 
 
 def index_of(system: System, number: int) -> EmbeddedIndex:

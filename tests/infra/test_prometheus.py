@@ -1,25 +1,15 @@
 """Prometheus itself on the rules and on a running system: alerts fire for their causes, every panel has data."""
 
-import json
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
-from infra.ports import LOOPBACK, accepts, free_port
-from infra.running import read_running
 from tests.end_to_end.system import System, make_environment
+from tests.infra.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, ask, targets_of, watching
 from tests.infra.test_deploy import DEPLOY, RULES, queries
 
-PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
-RULES_FILE = DEPLOY / "prometheus" / "rules.yaml"
 PATIENCE_SECONDS = 30
 OF_TIME = {"LookstreamStale", "LookstreamSlow", "LookstreamLag"}
 """Alerts that a busy machine may bring near; how quick something is, is for benchmarks to say."""
@@ -61,39 +51,6 @@ def test_without_its_cause_an_alert_would_be_missed(tmp_path: Path) -> None:
     assert "LookstreamDown" in done.stdout + done.stderr
 
 
-@contextmanager
-def watching(targets: list[str], folder: Path) -> Iterator[str]:
-    """A Prometheus that reads these targets each second; its address."""
-    assert PROMETHEUS
-    folder.mkdir()
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES_FILE)],
-        "scrape_configs": [{"job_name": "lookstream", "static_configs": [{"targets": targets}]}],
-    }
-    (folder / "prometheus.json").write_text(json.dumps(config))
-    address = (LOOPBACK, free_port(0))
-    words = [f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'data'}"]
-    words.append(f"--web.listen-address={address[0]}:{address[1]}")
-    process = subprocess.Popen([PROMETHEUS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 30
-        while not accepts(address):
-            assert time.monotonic() < until, "Prometheus did not start"
-            time.sleep(0.05)
-        yield f"http://{address[0]}:{address[1]}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def ask(prometheus: str, path: str, **words: str) -> list[dict[str, Any]]:
-    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(words)}") as told:
-        data = json.loads(told.read())["data"]
-    found: list[dict[str, Any]] = data["result"] if "result" in data else data["alerts"]
-    return found
-
-
 def without_data(prometheus: str) -> set[str]:
     """The panels whose queries have no data, after they were given some time for it."""
     alerts = {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
@@ -109,12 +66,7 @@ def test_every_panel_has_data_of_a_running_system_and_no_alert_is_even_pending(t
     system = System(tmp_path / "data", make_environment(tmp_path / "data", settings), gateway=True, canary=True)
     system.start()
     try:
-        running = read_running(system.folder)
-        assert running is not None
-        assert running.page is not None
-        targets = [f"{LOOPBACK}:{port}" for port in running.metrics.values()] + [
-            running.page.removeprefix("http://")
-        ]
+        targets = targets_of(system)
         assert len(targets) == 4
         with watching(targets, tmp_path / "prometheus") as prometheus:
             feed = tmp_path / "shop.csv"

@@ -1,0 +1,61 @@
+"""A real Prometheus for tests and measurements: it reads some targets, and is asked what it found."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from infra.ports import LOOPBACK, accepts, free_port
+from infra.running import read_running
+from tests.end_to_end.system import System
+from tests.infra.test_deploy import DEPLOY
+
+PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+RULES_FILE = DEPLOY / "prometheus" / "rules.yaml"
+
+
+def targets_of(system: System) -> list[str]:
+    """Where the parts of a running system tell their metrics."""
+    running = read_running(system.folder)
+    assert running is not None
+    assert running.page is not None
+    return [f"{LOOPBACK}:{port}" for port in running.metrics.values()] + [running.page.removeprefix("http://")]
+
+
+@contextmanager
+def watching(targets: list[str], folder: Path) -> Iterator[str]:
+    """A Prometheus that reads these targets each second; its address."""
+    assert PROMETHEUS
+    folder.mkdir()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES_FILE)],
+        "scrape_configs": [{"job_name": "lookstream", "static_configs": [{"targets": targets}]}],
+    }
+    (folder / "prometheus.json").write_text(json.dumps(config))
+    address = (LOOPBACK, free_port(0))
+    words = [f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'data'}"]
+    words.append(f"--web.listen-address={address[0]}:{address[1]}")
+    process = subprocess.Popen([PROMETHEUS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 30
+        while not accepts(address):
+            assert time.monotonic() < until, "Prometheus did not start"
+            time.sleep(0.05)
+        yield f"http://{address[0]}:{address[1]}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ask(prometheus: str, path: str, **words: str) -> list[dict[str, Any]]:
+    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(words)}") as told:
+        data = json.loads(told.read())["data"]
+    found: list[dict[str, Any]] = data["result"] if "result" in data else data["alerts"]
+    return found
