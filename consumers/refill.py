@@ -2,8 +2,10 @@
 
 Events that the topics still hold come by themselves: the worker of a new index reads the topics from their start.
 What they do not hold any more is filled in from the older index: its facts as they are, its pictures from where
-they can be had again. It goes through the older index by id, again and again, until a whole pass has found nothing
-to do. How far it has come is a note in the new index, so that it can be killed at any moment.
+they can be had again. It goes through the older index by id. The first pass fills in whatever is missing; in later
+ones an item may be missing only because its event is on its way, so what one pass finds the next one fills in, if
+it is still the same. It is done when a pass finds nothing of that kind. How far it has come is a note in the new
+index, so that it can be killed at any moment.
 """
 
 import time
@@ -17,7 +19,7 @@ from consumers.coalesce import Told
 from consumers.entries import Entry
 from consumers.index import IndexItems
 from consumers.pictures import Pictures
-from consumers.points import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, State, prediction_in, state_of
+from consumers.points import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, State, marks, prediction_in, state_of
 from consumers.sight import Sight
 from infra.qdrant.identity import point_ids
 from infra.qdrant.plan import Index, Payload
@@ -33,6 +35,8 @@ MOST_NAMED = 100
 """Items that could not be filled in and are named; all of them are counted."""
 FRUITLESS = 3
 """How often what is missing is asked for: hosts are away now and then."""
+GRACE_SECONDS = 5.0
+"""How long an event may be on its way to the new index when the older one has it."""
 GONE = FileImage(root="gone", path="gone")
 """Stands for a picture that came in its event and cannot be had again, or that was left out."""
 
@@ -76,10 +80,10 @@ class Progress:
             named=(*self.named, *missing)[:MOST_NAMED],
         )
 
-    def at_end(self) -> "Progress":
-        """After the last page: another pass begins unless there was nothing to do."""
-        fruitless = 0 if self.in_pass else self.fruitless + 1
-        if self.in_pass or (self.missing and fruitless < FRUITLESS):
+    def at_end(self, *, sure: bool) -> "Progress":
+        """After the last page: another pass begins unless it is sure that there is nothing to fill in."""
+        fruitless = self.fruitless + 1 if self.missing and not self.in_pass else 0
+        if self.in_pass or not sure or (self.missing and fruitless < FRUITLESS):
             return Progress(passed=self.passed + 1, filled=self.filled, fruitless=fruitless)
         return replace(self, passed=self.passed + 1, after=None, done=True)
 
@@ -106,34 +110,63 @@ class Refill:
     items: IndexItems
     clock: Callable[[], float] = time.monotonic
     _progress: Progress | None = field(default=None, init=False)
+    _behind_before: dict[str, Payload] = field(default_factory=dict, init=False)
+    """What the pass before has left as it was, with its marks."""
+    _behind_now: dict[str, Payload] = field(default_factory=dict, init=False)
+    _whole: bool = field(default=False, init=False)
+    """Whether this pass was begun by this very process, which forgets what it has left when it is killed."""
+    _compared: bool = field(default=False, init=False)
+    """Whether the pass before was whole, and has left what may come by itself."""
+    _not_before: float = field(default=float("-inf"), init=False)
 
     def step(self) -> None:
-        """Some pages; nothing once it is done. Raises Unavailable."""
+        """A page, and more as long as they go quickly; nothing once it is done. Raises Unavailable."""
         began = self.clock()
-        known = self._progress
-        progress = progress_in(self.target) if known is None or known.done else known
-        while not progress.done and self.clock() - began < STEP_SECONDS:
-            progress = self._turn_page(progress)
-            self.target.take_note(NOTE, _noted(progress))
-            self._progress = progress
-        self._progress = progress
+        if self._progress is None or self._progress.done:  # done, unless somebody has it begin anew
+            self._progress = progress_in(self.target)
+        while not self._progress.done and self.clock() >= self._not_before:
+            self._progress = self._turn_page(self._progress)
+            self.target.take_note(NOTE, _noted(self._progress))
+            if self.clock() - began >= STEP_SECONDS:
+                break
 
     def _turn_page(self, progress: Progress) -> Progress:
+        self._whole = self._whole or progress.after is None
         points, after = self.source.page(progress.after, PAGE)
         entries = self._behind([point.payload for point in points if point.payload.get("n") == 0])
+        if progress.passed:
+            entries = [entry for entry in entries if not self._is_on_its_way(entry)]
+        said = {_key(entry): _marks(entry) for entry in entries}
         pictures = Pictures(self.sight, self.target)
         pictures.see([(base, entry.known.points) for entry in entries if (base := entry.folded.base) is not None])
         ready = [entry for entry in entries if entry.is_ready(pictures) and not entry.failed]
         if ready:
             self.items.write(ready)
-        missing = [item_key(entry.tenant, entry.item_id) for entry in entries if entry.failed]
+        missing = [_key(entry) for entry in entries if entry.failed]
+        self._behind_now |= {key: said[key] for key in missing}
         progress = progress.further(sum(p.payload.get("n") == 0 for p in points), len(ready), missing)
         if after is not None:
             return replace(progress, after=after)
         structlog.get_logger().info(
             "refilled", items=progress.seen, filled=progress.in_pass, missing=progress.missing
         )
-        return progress.at_end()
+        return self._at_end(progress)
+
+    def _at_end(self, progress: Progress) -> Progress:
+        nothing_left = self._whole and not self._behind_now
+        sure = progress.passed == 0 or self._compared or nothing_left
+        self._compared = self._whole and progress.passed > 0
+        self._behind_before, self._behind_now = self._behind_now, {}
+        if self._behind_before:
+            self._not_before = self.clock() + GRACE_SECONDS
+        return progress.at_end(sure=sure)
+
+    def _is_on_its_way(self, entry: Entry) -> bool:
+        """Whether the event that is missing may come by itself: it was not missing in the pass before."""
+        if self._behind_before.get(_key(entry)) == _marks(entry):
+            return False
+        self._behind_now[_key(entry)] = _marks(entry)
+        return True
 
     def _behind(self, mains: Sequence[Payload]) -> list[Entry]:
         """Entries for the items of these main points of which the older index knows more."""
@@ -148,6 +181,15 @@ class Refill:
                 entries[-1].learn(new)
                 entries[-1].folded = replace(entries[-1].folded, state=_state(points[0]))
         return entries
+
+
+def _key(entry: Entry) -> str:
+    return item_key(entry.tenant, entry.item_id)
+
+
+def _marks(entry: Entry) -> Payload:
+    """Which events the older index's state of an item comes from."""
+    return marks(entry.state.payload())
 
 
 def _noted(progress: Progress) -> Payload:

@@ -91,7 +91,8 @@ class Canary:
         asked = {str(one["item_id"]): str(one["thumbnail"]) for one in shown.values() if one.get("thumbnail")}
         if not asked:
             return
-        results = self.system.ask(self._request(thumbnail) for thumbnail in asked.values())
+        # One after another: all at once they wait for each other, and raise the alarm that searches are slow.
+        results = [result for shown in asked.values() for result in self.system.ask([self._request(shown)])]
         right = 0
         for item, result in zip(asked, results, strict=True):
             best = [hit.item_id for hit in result.hits if hit.score >= result.hits[0].score - TIE]

@@ -98,7 +98,8 @@ def draw_panel(prometheus: str, panel: Panel, since: float, axis: Any) -> None:
     axis.set_ylim(bottom=0)
     axis.set_xlim(0, until - since)
     axis.tick_params(labelsize=7)
-    axis.legend(fontsize=6, loc="upper left", frameon=False)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(fontsize=6, loc="upper left", frameon=False)
 
 
 def named(legend: str, labels: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers import refill
 from consumers.points import KNOWN_KEYS, TOLD, predicted
 from consumers.refill import Progress, Refill, progress_in
 from consumers.sight import Sight
@@ -59,20 +60,27 @@ class Both(NamedTuple):
     old: Shop
     new: Shop
 
-    def refill(self, clock: "Iterator[int] | None" = None) -> Refill:
-        ticks = clock or count()
+    def refill(self) -> Refill:
         sight = Sight(self.new.canned.fetch, self.new.canned.look_at, ENCODER)
-        return Refill(self.old.index, self.new.index, sight, self.new.job, clock=lambda: next(ticks) / 100)
+        return Refill(self.old.index, self.new.index, sight, self.new.job)
 
-    def fill(self) -> Progress:
+    def fill(self, meanwhile: Callable[[], None] = lambda: None) -> Progress:
         refill = self.refill()
         while not progress_in(self.new.index).done:
             refill.step()
+            meanwhile()
         return progress_in(self.new.index)
 
 
 def _is_gone(ref: ImageRef) -> bool:
     return isinstance(ref, FileImage) and ref.root == "gone"
+
+
+@pytest.fixture(autouse=True)
+def page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step is one page, and nobody waits between two passes."""
+    monkeypatch.setattr(refill, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(refill, "GRACE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -158,7 +166,7 @@ def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: 
     for name in names:
         both.old.handle(upsert(name, 1, stored_file(name.encode(), told=False)))
     for _ in range(3):
-        both.refill(iter((0, 0, 100))).step()  # one page, then its time is over
+        both.refill().step()
     assert 0 < progress_in(both.new.index).seen < len(names)
     told = both.fill()
     assert (told.filled, told.seen, told.done) == (len(names), len(names), True)
@@ -174,3 +182,41 @@ def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guesse
     filled = both.new.index.payloads([main], KNOWN_KEYS)[main]
     assert filled[TOLD] == ["reds"]
     assert "category" not in filled
+
+
+def test_items_that_keep_changing_do_not_keep_a_fill_from_ending(both: Both) -> None:
+    both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
+    revisions = count(2)
+
+    def change() -> None:
+        both.old.handle(upsert("b", next(revisions), stored_file(b"blue", told=False)))
+
+    change()
+    told = both.fill(change)
+    assert (told.done, told.missing) == (True, 0)
+    assert told.filled <= 2, "what changed after it had been filled in comes by itself"
+
+
+def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pass(both: Both) -> None:
+    both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
+    events = iter([upsert("b", 1, stored_file(b"blue", told=False))])
+
+    def live() -> None:
+        for event in events:
+            both.old.handle(event)  # the new one's worker was given it, and failed
+
+    told = both.fill(live)
+    assert (told.done, told.filled) == (True, 2)
+    assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
+
+
+def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: Both) -> None:
+    names = [uuid.uuid4().hex for _ in range(60)]
+    both.old.handle(*(upsert(name, 1, stored_file(name.encode(), told=False)) for name in names))
+    while not progress_in(both.new.index).passed:
+        both.refill().step()
+    both.old.handle(upsert("late", 1, stored_file(b"late", told=False)))
+    for _ in range(20):  # several passes
+        both.refill().step()
+    assert both.fill().done
+    assert held(both.new.index, ["late"]) == held(both.old.index, ["late"])

@@ -41,7 +41,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
     assert found[0] == "blue"
     assert "red" not in found
 
-    system.run("reindex", "--encoder", "fast")
+    assert "index 2 serves" in system.run("reindex", "rollback").stdout
     system.wait_for(lambda: encoder_of(system, discs / "red.png").startswith("fast:"), "the new encoder to answer")
     assert "index 1 of fake is gone" in system.run("reindex", "drop").stdout
     system.wait_for(lambda: not (system.folder / "index").exists(), "the old index to be gone")
