@@ -218,7 +218,8 @@ class Up:
 
     def _announce(self) -> None:
         index = self._settings.qdrant.url or f"embedded, in {index_folder(self._folder, self._serving)}"
-        self._say(f"lookstream is up. Kafka: {self._kafka.bootstrap}. Index: {index}. Ctrl-C stops it.")
+        kafka, encoder = self._kafka.bootstrap, self._register.read().serving.encoder
+        self._say(f"lookstream is up. Kafka: {kafka}. Index: {index}. Encoder: {encoder}. Ctrl-C stops it.")
         if self._page:
             self._say(f"the page: {self._page}")
         for job, port in self._metrics.items():
