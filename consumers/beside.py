@@ -1,8 +1,7 @@
 """Beside: what the index worker of a generation leaves to that of the other one, and how it catches up with it."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -16,7 +15,7 @@ from consumers.shop import Shop, confidence_of, generations_of
 from consumers.sight import Sight
 from consumers.worker import Sink
 from infra.generations import Generation, Register
-from infra.kafka import Record
+from infra.kafka import Place, Record
 from infra.qdrant.connect import connect
 from infra.settings import Settings
 from schemas.failures import Unavailable
@@ -49,35 +48,40 @@ def mine_of(settings: Settings, number: int | None) -> Mine:
     return Mine(register, number or register.read().serving.number)
 
 
-def nothing() -> None:
-    """For workers whose index serves: there is none to catch up with."""
+@dataclass(eq=False)
+class Filling:
+    """Fills the shop's index from the one that serves, for as long as it does not serve itself."""
 
+    shop: Shop
+    mine: Mine
+    sight: Sight
+    sink: Sink
+    stack: ExitStack
+    _source: int | None = field(default=None, init=False)
+    _goal: dict[Place, int] = field(default_factory=dict, init=False)
+    """How far the topics must have been read first: what they hold comes with its pictures."""
 
-def filling(shop: Shop, mine: Mine, sight: Sight, sink: Sink, stack: ExitStack) -> Callable[[], None]:
-    """A step of filling the shop's index from the one that serves; nothing to do when it serves itself.
-
-    What the topics hold comes first, since it comes with its pictures.
-    """
-    serving = mine.register.read().serving
-    if serving.number == mine.number:
-        return nothing
-    source = connect(shop.settings, serving.number)
-    stack.callback(source.close)
-    confidence = confidence_of(shop, WHENEVER)
-    items = IndexItems(sight, shop.index, judges_of(shop.index, confidence), sink)
-    refill = Refill(source, shop.index, sight, items)
-
-    goal = goal_of(source, shop.kafka)
-    topics_first = [True]
-
-    def step() -> None:
+    def step(self) -> None:
+        """A small step between batches. What is away is tried again at the next one."""
+        serving = self.mine.register.read().serving.number
+        if serving == self.mine.number:
+            return
         try:
-            confidence.idle()  # the null pictures: nobody else looks at them while the index is not searched
-            if topics_first and has_come_to(goal, shop.index, shop.kafka):
-                topics_first.clear()
-            if not topics_first:
-                refill.step()
+            if serving != self._source:
+                self._begin(serving)
+            self._confidence.idle()  # the null pictures: nobody else looks at them while nobody searches here
+            if self._goal and has_come_to(self._goal, self.shop.index):
+                self._goal = {}
+            if not self._goal:
+                self._refill.step()
         except Unavailable as away:  # a batch that is done must not be done again for this
             structlog.get_logger().debug("cannot fill", why=str(away))
 
-    return step
+    def _begin(self, serving: int) -> None:
+        source = connect(self.shop.settings, serving)
+        self.stack.callback(source.close)
+        self._goal = goal_of(source, self.shop.kafka)
+        self._confidence = confidence_of(self.shop, WHENEVER)
+        judges = judges_of(self.shop.index, self._confidence)
+        items = IndexItems(self.sight, self.shop.index, judges, self.sink)
+        self._refill, self._source = Refill(source, self.shop.index, self.sight, items), serving

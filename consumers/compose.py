@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from consumers.attempts import Attempts
-from consumers.beside import filling, mine_of
+from consumers.beside import Filling, mine_of
 from consumers.confidence import WHENEVER
 from consumers.delivery import AtLeastOnce
 from consumers.freshness import note_progress
@@ -107,7 +107,7 @@ def index_worker(
         def last_call() -> None:
             source_again.due, settler_again.delays = at_once, {}
 
-        beside = filling(shop, mine, sight_of(shop, None, stack), sink, stack)
+        beside = Filling(shop, mine, sight_of(shop, None, stack), sink, stack).step
         job = _live_job(shop, outlet.watch(items.handle), (watches.idle, items.idle, beside), beside)
         job_again = metered(Job(outlet_again.watch(items_again.handle)), shop.metrics)
         yield Lanes(

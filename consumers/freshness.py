@@ -4,11 +4,11 @@ Whoever indexes a batch notes where it ends, after all of it can be searched; wh
 So what is told is never too much: at worst a note is a batch behind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from consumers.points import whole
-from infra.kafka import Place, Places, Record, ends_of, topic_ends
+from infra.kafka import Place, Record, ends_of, topic_ends
 from infra.qdrant.plan import Index, Payload
 from infra.settings import Kafka
 from schemas.freshness import AsOf, Position
@@ -47,24 +47,18 @@ class Freshness:
         )
 
 
-def reached(index: Index, partitions: CountPartitions) -> dict[Place, int]:
-    """How far an index has come in each partition of the item topics: the offset behind what it has passed."""
-    as_of = Freshness(index, partitions).read()
-    return {(TOPIC_OF[each.source], int(part)): end for each in as_of for part, end in each.offsets.items()}
-
-
 def goal_of(index: Index, kafka: Kafka) -> dict[Place, int]:
-    """How far another index must come to hold what this one does. Raises Unavailable.
+    """How far another index must come in each partition to hold what this one does. Raises Unavailable.
 
     What lies beyond its topic's end was noted of a broker that has forgotten it, and is left out.
     """
     ends = topic_ends(kafka, ITEM_TOPICS)
-    return {place: end for place, end in reached(index, Places(kafka).count).items() if end <= ends.get(place, 0)}
+    return {place: end for place, end in _reached(index, ends).items() if end <= ends[place]}
 
 
-def has_come_to(goal: Mapping[Place, int], index: Index, kafka: Kafka) -> bool:
+def has_come_to(goal: Mapping[Place, int], index: Index) -> bool:
     """Whether an index has come as far as that. Raises Unavailable."""
-    there = reached(index, Places(kafka).count)
+    there = _reached(index, goal)
     return all(there.get(place, 0) >= end for place, end in goal.items())
 
 
@@ -72,6 +66,13 @@ def has_passed(as_of: Sequence[AsOf], positions: Sequence[Position]) -> bool:
     """Whether the index has come past all of these records."""
     reached = {(each.source, int(part)): end for each in as_of for part, end in each.offsets.items()}
     return all(reached.get((wanted.source, wanted.partition), 0) > wanted.offset for wanted in positions)
+
+
+def _reached(index: Index, places: Iterable[Place]) -> dict[Place, int]:
+    """The offset behind what an index has passed in these partitions, as far as it has noted one."""
+    names = {_name(*place): place for place in places}
+    notes = index.notes(list(names)) if names else {}
+    return {names[name]: whole(note["offset"]) for name, note in notes.items()}
 
 
 def _as_of(source: Source, notes: Mapping[int, Payload | None]) -> AsOf | None:

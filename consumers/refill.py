@@ -55,7 +55,7 @@ class Progress:
     after: str | None = None
     """The id up to which this pass has come."""
     seen: int = 0
-    """Items that this pass has come by."""
+    """Points that this pass has come by."""
     filled: int = 0
     """Items that were filled in, in all passes."""
     in_pass: int = 0
@@ -88,6 +88,9 @@ class Progress:
         return replace(self, passed=self.passed + 1, after=None, done=True)
 
 
+PROGRESS = TypeAdapter(Progress)
+
+
 def fill_again(index: Index) -> None:
     """Have the refill of this index begin anew, if it is done. Raises Unavailable."""
     if progress_in(index).done:
@@ -97,7 +100,7 @@ def fill_again(index: Index) -> None:
 def progress_in(index: Index) -> Progress:
     """How far the refill of this index has come, by its note. Raises Unavailable."""
     note = index.notes([NOTE]).get(NOTE)
-    return TypeAdapter(Progress).validate_python(dict(note)) if note else Progress()
+    return PROGRESS.validate_python(dict(note)) if note else Progress()
 
 
 @dataclass(eq=False)
@@ -118,16 +121,20 @@ class Refill:
     _compared: bool = field(default=False, init=False)
     """Whether the pass before was whole, and has left what may come by itself."""
     _not_before: float = field(default=float("-inf"), init=False)
+    """There is nothing to look for until then."""
 
     def step(self) -> None:
         """A page, and more as long as they go quickly; nothing once it is done. Raises Unavailable."""
         began = self.clock()
+        if began < self._not_before:
+            return
         if self._progress is None or self._progress.done:  # done, unless somebody has it begin anew
-            self._progress = progress_in(self.target)
-        while not self._progress.done and self.clock() >= self._not_before:
+            self._progress, self._not_before = progress_in(self.target), began + GRACE_SECONDS
+        while not self._progress.done:
             self._progress = self._turn_page(self._progress)
             self.target.take_note(NOTE, _noted(self._progress))
-            if self.clock() - began >= STEP_SECONDS:
+            now = self.clock()
+            if now - began >= STEP_SECONDS or now < self._not_before:
                 break
 
     def _turn_page(self, progress: Progress) -> Progress:
@@ -144,11 +151,11 @@ class Refill:
             self.items.write(ready)
         missing = [_key(entry) for entry in entries if entry.failed]
         self._behind_now |= {key: said[key] for key in missing}
-        progress = progress.further(sum(p.payload.get("n") == 0 for p in points), len(ready), missing)
+        progress = progress.further(len(points), len(ready), missing)
         if after is not None:
             return replace(progress, after=after)
         structlog.get_logger().info(
-            "refilled", items=progress.seen, filled=progress.in_pass, missing=progress.missing
+            "refilled", points=progress.seen, filled=progress.in_pass, missing=progress.missing
         )
         return self._at_end(progress)
 

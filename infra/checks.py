@@ -6,15 +6,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.generations import FIRST, named
 from infra.health import READY, is_alive, last_beat, read_state
 from infra.kafka import check_broker
+from infra.parts import heartbeat_file
 from infra.qdrant.connect import connect
 from infra.running import Running, process_runs, reach_kafka, read_running
 from infra.settings import Settings
 from schemas.failures import Unavailable
-
-JOBS = ("index", "query")
-"""The workers of `lookstream up`; each has a heartbeat file run/<job>.alive in the data folder."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ def _index(settings: Settings) -> str:
 
 def _heartbeats(data: Path, running: Running | None) -> Iterator[Path]:
     """The heartbeat files that there are, and those that there should be."""
-    expected = {data / "run" / f"{job}.alive" for job in JOBS} if running else set[Path]()
+    jobs = ["query", *(named("index", number) for number in running.indexes or (FIRST,))] if running else []
+    expected = {heartbeat_file(data, job) for job in jobs}
     yield from sorted(expected | set((data / "run").glob("*.alive")))
 
 

@@ -58,9 +58,14 @@ def index_worker_part(post: Post, generation: int = FIRST) -> Part:
     return _worker_part(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
 
 
+def heartbeat_file(data: Path, job: str) -> Path:
+    """Where a worker of `lookstream up` says that it is alive."""
+    return data / "run" / f"{job}.alive"
+
+
 def _worker_part(name: str, job: str, post: Post, generation: int, more: list[str]) -> Part:
     """A worker: ready once the group has given it its partitions."""
-    heartbeat = post.folder / "run" / f"{named(job, generation)}.alive"
+    heartbeat = heartbeat_file(post.folder, named(job, generation))
     command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(post.metrics), *more]
     # A member that spoke to the old broker haunts the new one, and its group then waits for it for ever.
     return Part(named(name, generation), command, beat_since(heartbeat), post.drains, needs=BROKER)

@@ -119,9 +119,14 @@ def index_key(folder: Path) -> bytes:
 
 
 def reach_index(settings: Settings, generation: int | None = None) -> tuple[str, int]:
-    """Address of the embedded index of a generation, or of that which serves; raises Unavailable when none runs."""
+    """Address of the embedded index of a generation, or of that which serves.
+
+    Raises Unavailable when it does not run: another generation's never stands in for it.
+    """
     running = read_running(settings.data)
-    if running is not None and generation is not None and generation in running.indexes:
+    if running is not None and running.index is not None and generation is not None:
+        if generation not in running.indexes:
+            raise Unavailable(f"index {generation} does not run on {settings.data}: it starts, or it was dropped")
         return running.indexes[generation]
     if running is None or running.index is None:
         raise Unavailable(

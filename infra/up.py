@@ -21,6 +21,7 @@ from infra.parts import (
     broker_part,
     canary_part,
     gateway_part,
+    heartbeat_file,
     index_part,
     index_worker_part,
     lookstream,
@@ -174,20 +175,21 @@ class Up:
 
     def _follow(self, generations: Generations) -> None:
         """Run what belongs to the generations that there are, and nothing else."""
-        known = [one.number for one in generations.known]
-        if known == list(self._indexes) and generations.serving.number == self._serving:
+        known = {one.number for one in generations.known}
+        if known == self._indexes.keys() and generations.serving.number == self._serving:
             return
-        for number in set(known) - set(self._indexes):
+        for number in known - self._indexes.keys():
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
             parts = [self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
             self._note(ready=True)
             self._supervisor.add([replace(part, optional=True) for part in parts])
-        for number in set(self._indexes) - set(known):
+        for number in self._indexes.keys() - known:
             self._say(f"index {number} goes")
             self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
             del self._indexes[number]
             self._metrics.pop(named("index", number), None)
             shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
+            heartbeat_file(self._folder, named("index", number)).unlink(missing_ok=True)
         if generations.serving.number != self._serving:
             self._serving = generations.serving.number
             self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")

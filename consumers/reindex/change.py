@@ -27,10 +27,10 @@ from schemas.failures import Unavailable
 NOTICE_SECONDS = 2.0
 """How long before it counts a switch is written down: workers look at what is written for every event."""
 LOOK_SECONDS = 0.25
-Result = TypeVar("Result")
-
 PATIENCE_SECONDS = 120.0
 """How long an index may be away: it starts, or its process is started again."""
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Change:
             self.register.write(self.generations.begun(encoder))
             other = self.generations.other
         assert other is not None
-        self._until(lambda: reach_index(self.settings, other.number) != reach_index(self.settings))
+        self._patiently(lambda: reach_index(self.settings, other.number))
         return serving, Side(self._index(other), eyes)
 
     def fill(self, serving: Index, other: Index) -> Filled:
@@ -105,9 +105,8 @@ class Change:
 
         Raises Unavailable when it has not within PATIENCE_SECONDS.
         """
-        kafka = reach_kafka(self.settings)
-        goal = goal_of(serving, kafka)
-        self._until(lambda: has_come_to(goal, other, kafka))
+        goal = goal_of(serving, reach_kafka(self.settings))
+        self._until(lambda: has_come_to(goal, other))
 
     def weigh(self, serving: Side, other: Side, queries: int) -> tuple[Measures, Measures]:
         """The measures of both by the same searches."""
@@ -142,8 +141,8 @@ class Change:
             index, serves = self._index(one), one == self.generations.serving
             filled = progress_in(index)
             told.append({"index": one.number, "encoder": one.encoder, "serves": serves, "points": index.count()})
-            if one != self.generations.known[0]:
-                told[-1] |= {"pass": filled.passed + 1, "items": filled.seen, "filled": filled.filled}
+            if not serves:
+                told[-1] |= {"pass": filled.passed + 1, "seen": filled.seen, "filled": filled.filled}
                 told[-1] |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
         return told
 

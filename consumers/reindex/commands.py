@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import BadInput, complain, error_console, plain_errors, takes
+from infra.console import FAILED, BadInput, complain, error_console, plain_errors, takes
 
 if TYPE_CHECKING:
     from consumers.refill import Progress
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 reindex = typer.Typer(help="Change the encoder while the system serves.", invoke_without_command=True)
 app.add_typer(reindex, name="reindex")
-
-HELD_UP = 1
-"""Exit code: the gate did not pass."""
 
 
 @reindex.callback()
@@ -58,7 +55,7 @@ def change(
             number = at.switch().number
     if reasons:
         complain(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
-        raise typer.Exit(HELD_UP)
+        raise typer.Exit(FAILED)
     typer.echo(f"index {number} serves, with {name}; `lookstream reindex rollback` goes back, `drop` ends it")
 
 

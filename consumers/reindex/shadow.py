@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.curves import Parts
+from consumers.evaluation.canary import TIE, TOP
 from consumers.points import GIVEN
 from consumers.vision.look import Eyes, Look
 from infra.qdrant.plan import Found, Index, Payload, SearchPlan
 from schemas.ranking import INTENTS
 
-TOP = 10
-TIE = 1e-3
-"""Scores so near the first one's are of the same picture, which several items may have."""
 PAGE, AT_ONCE = 256, 32
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from infra.generations import FIRST
 from infra.kafka import create_topics
 from infra.ports import LOOPBACK, accepts, free_port
 from infra.qdrant.embedded import EmbeddedIndex
@@ -104,7 +105,8 @@ class World:
         bootstrap = f"{LOOPBACK}:{self._broker_port}"
         self.kafka = Kafka(bootstrap=bootstrap, session_timeout_ms=SESSION_MS, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
         self._environment = _environment(self.data, self.kafka, settings)
-        Running(os.getpid(), bootstrap, (LOOPBACK, self._engine_port), ready=True).write(self.data)
+        index = LOOPBACK, self._engine_port
+        Running(os.getpid(), bootstrap, index, ready=True, indexes={FIRST: index}).write(self.data)
         self.index = EmbeddedIndex((LOOPBACK, self._engine_port), index_key(self.data))
 
     def open(self) -> "World":

@@ -1,6 +1,7 @@
 """The gate between a new index and the users, and the shadow queries that it judges by."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
     pytest.mark.filterwarnings("ignore:Local mode performs exact"),
 ]
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
 
 GOOD = Measures(10, 1.0, 0.9)
 
@@ -65,9 +69,9 @@ def test_a_gate_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None,
 
 
 def test_shadow_queries_find_items_by_their_own_thumbnails_and_judge_by_given_categories(
-    index: Index, eyes: Eyes, sight: Sight, confidence: Confidence, outbox: object, discs: Path
+    index: Index, eyes: Eyes, sight: Sight, confidence: Confidence, outbox: "Outbox", discs: Path
 ) -> None:
-    job = IndexItems(sight, index, judges_of(index, confidence), outbox)  # type: ignore[arg-type]
+    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
     kinds = {"red": "disc", "green": "disc", "blue": "disc", "yellow": "ball", "black": None}
     job.handle([upsert(name, 1, inline(discs, name), category=kind) for name, kind in kinds.items()])
     queries = draw(index, index, 100)

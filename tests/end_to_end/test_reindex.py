@@ -34,7 +34,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
     serves = {one["index"]: (one["encoder"], one["serves"]) for one in told}
     assert serves == {1: ("fake", False), 2: ("fast", True)}
 
-    back = system.run("reindex", "rollback")
+    back = system.run("reindex", "--encoder", "fake")
     assert "index 1 serves, with fake" in back.stdout
     system.wait_for(lambda: encoder_of(system, discs / "blue.png") == "fake:1", "the old encoder to answer again")
     found = hits(system.search(discs / "blue.png"))
@@ -50,3 +50,4 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
     assert system.stop() == 0
     system.start()
     assert encoder_of(system, discs / "red.png").startswith("fast:")
+    system.run("health")

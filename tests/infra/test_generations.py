@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.generations import FIRST, Generation, Generations, Register, index_folder, named
+from infra.generations import FIRST, Generation, Generations, Register, Switch, index_folder, named
 
 MOMENTS = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=5, unique=True).map(sorted)
 
@@ -30,7 +30,7 @@ def test_what_is_written_down_is_read_by_others_and_by_those_who_have_read_befor
     assert theirs.read().serving == Generation(1, "best")
     assert theirs.read().other == Generation(2, "fast")
     ours.write(ours.read().switched(10).dropped())
-    assert theirs.read() == Generations((Generation(2, "fast"),), ((0.0, 2),))  # type: ignore[arg-type]
+    assert theirs.read() == Generations((Generation(2, "fast"),), (Switch(0.0, 2),))
 
 
 @given(MOMENTS, st.floats(-1, 2e6, allow_nan=False))
