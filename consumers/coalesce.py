@@ -3,6 +3,7 @@
     upsert r    counts when no newer event was an upsert or delete; it says everything as of r
     delete r    likewise
     patch r     sets facts as of r, each unless a newer patch has set it, on top of an upsert older than r
+    block r     an upsert or patch with labels that block: the item is out until an upsert newer than r
 
 What comes of it depends on which events there were, not on their order nor on how they were batched.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, NoReturn
 
+from consumers.moderation import OPEN, Policy
 from consumers.points import FACTS, State, facts_payload, where
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
@@ -49,7 +51,8 @@ class Folded:
 
     state: State
     base: Told | None
-    """The upsert or delete that the state rests on, when it is among these; also when the index had it before."""
+    """The upsert or delete that the state rests on, when it is among these; also when the index had it before. None
+    of an item that is blocked: its pictures are not wanted."""
     verdicts: Mapping[str, Verdict | Failure]
     """What becomes of each event, by its id."""
 
@@ -75,17 +78,18 @@ def digest_of(body: ItemEvent) -> str:
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def fold(known: State, told: Sequence[Told]) -> Folded:
+def fold(known: State, told: Sequence[Told], policy: Policy = OPEN) -> Folded:
     """Fold the events of one item onto what counts of it; of two that contradict each other the first counts."""
     state = known
     refused: dict[str, Failure] = {}
     for one in sorted(told, key=lambda one: (one.body.revision, isinstance(one.body, ItemPatched))):
         try:
-            state = _after(state, one)
+            state = _barred(_after(state, one), one, policy)
         except Rejected as conflict:
             refused[one.id] = conflict
     kept = [one for one in told if one.id not in refused]
-    base = next((one for one in kept if one.digest and one.digest == state.digest), None)
+    based = (one for one in kept if one.digest and one.digest == state.digest)
+    base = None if state.blocked else next(based, None)
     verdicts: dict[str, Verdict | Failure] = {one.id: _verdict(state, one) for one in kept}
     return Folded(state, base, verdicts | refused)
 
@@ -103,13 +107,15 @@ def _after(state: State, told: Told) -> State:
         return state
     patched = {fact: revision for fact, revision in state.patched.items() if revision > body.revision}
     facts = _with_facts({}, {**told.said, **{fact: _values(state.facts, fact) for fact in patched}})
-    return State(body.revision, isinstance(body, ItemUpserted), told.digest, facts, patched)
+    after = State(body.revision, isinstance(body, ItemUpserted), told.digest, facts, patched)
+    lifted = state.blocked_revision <= body.revision
+    return after if lifted else after.barred(state.blocked, state.blocked_revision)
 
 
 def _after_patch(state: State, told: Told, patch: ItemPatched) -> State:
     if patch.revision == state.base:
         _conflict(patch)
-    if patch.revision < state.base or not state.live:
+    if patch.revision < state.base or not (state.live or state.blocked):
         return state
     before = state.patched
     if any(before.get(f) == patch.revision and _values(state.facts, f) != said for f, said in told.said.items()):
@@ -117,6 +123,22 @@ def _after_patch(state: State, told: Told, patch: ItemPatched) -> State:
     newer = {fact: values for fact, values in told.said.items() if before.get(fact, 0) < patch.revision}
     patched = {**before, **dict.fromkeys(newer, patch.revision)}
     return replace(state, facts=_with_facts(state.facts, newer), patched=patched)
+
+
+def _barred(state: State, told: Told, policy: Policy) -> State:
+    """The state, with the item blocked if this event says so and no newer one has: whatever other patches say."""
+    body = told.body
+    labels = policy.blocking(_labels(body))
+    known = state.live or state.blocked
+    if not labels or not known or body.revision < max(state.base, state.blocked_revision + 1):
+        return state
+    return state.barred(labels, body.revision)
+
+
+def _labels(body: ItemEvent) -> Sequence[str]:
+    if isinstance(body, ItemDeleted):
+        return ()
+    return (body.facts if isinstance(body, ItemPatched) else body).moderation
 
 
 def _verdict(state: State, told: Told) -> Verdict | Failure:
@@ -127,7 +149,7 @@ def _verdict(state: State, told: Told) -> Verdict | Failure:
     revisions = [state.patched.get(fact, 0) for fact in told.said]
     if body.revision < state.base or (revisions and min(revisions) > body.revision):
         return "superseded"
-    if state.live:
+    if state.live or state.blocked:
         return "counts"
     # A deleted item remembers its patches, for the upsert that they belong to may still come.
     return "superseded" if revisions and min(revisions) == body.revision else _unknown(body)

@@ -18,6 +18,7 @@ from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.lanes import Lanes
 from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items
+from consumers.moderation import policy_of
 from consumers.settle import Gate, Settler, due_time
 from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
 from consumers.sight import Sight
@@ -165,7 +166,8 @@ def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchF
 
 
 def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
-    watchlist = Watchlist(shop.encoder, look_size(shop.eyes.encoder), shop.parts)
+    policy, size = policy_of(shop.settings.moderation), look_size(shop.eyes.encoder)
+    watchlist = Watchlist(shop.encoder, size, shop.parts, policy)
     forgets = not shop.settings.kafka.bootstrap
     kept = KeptWatches(shop.settings.data / FILE) if forgets else None
     return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))
@@ -174,7 +176,8 @@ def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
 def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
-    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder)
+    policy = policy_of(shop.settings.moderation)
+    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, shop.eyes.moderator.name)
 
 
 def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:

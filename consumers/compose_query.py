@@ -80,7 +80,7 @@ def _job(shop: Shop, places: Places, outlet: Outlet, stack: ExitStack) -> Job:
     sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
     searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
     freshness = Freshness(shop.index, places.count)
-    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers), freshness, answers)
+    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
     return Job(
         outlet.watch(requests.handle),
         confidence.idle,

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.coalesce import Folded, Told, Verdict, fold
+from consumers.moderation import OPEN, SEEN_LABELS, Policy
 from consumers.pictures import Looked, Picture, Pictures, Points, Standing
-from consumers.points import DUPLICATE_GROUP, TOLD, State, predicted, state_of, whole
+from consumers.points import DUPLICATE_GROUP, TOLD, State, predicted, state_of, whole, words_in
 from infra.qdrant.identity import point_ids
 from infra.qdrant.plan import Payload
 from schemas.failures import Failure, TryLater
@@ -39,6 +40,8 @@ class Entry:
     events: Sequence[Told]
     ids: Sequence[str]
     """The ids that its points can have, the main one's first."""
+    policy: Policy = OPEN
+    """What its labels mean."""
     known: Known = field(default_factory=Known)
     folded: Folded = field(default_factory=lambda: Folded(State(), None, {}))
     pictures: Sequence[Picture] = ()
@@ -78,8 +81,11 @@ class Entry:
         while (base := self.folded.base) is not None:
             self.pictures = pictures.of(base, self.known.points)
             failure = self._failure()
+            if failure is None and Standing.UNSEEN in self.pictures:
+                return False
             if failure is None:
-                return Standing.UNSEEN not in self.pictures
+                self._bar(base.body.revision)
+                return True
             self.failed[base.id] = failure
             self._fold()
         return True
@@ -109,7 +115,17 @@ class Entry:
 
     def _fold(self) -> None:
         told = [told for told in self.events if told.id not in self.failed]
-        self.folded, self.pictures = fold(self.known.state, told), ()
+        self.folded, self.pictures = fold(self.known.state, told, self.policy), ()
+
+    def _bar(self, revision: int) -> None:
+        """Block it if its pictures show what its events do not tell."""
+        seen = set[str]()
+        for n, picture in enumerate(self.pictures):
+            known = words_in(self.known.points.get(n, {}), SEEN_LABELS) if picture is Standing.KEPT else ()
+            seen.update(picture.look.labels if isinstance(picture, Looked) else known)
+        if labels := self.policy.blocking(seen):
+            self.folded = replace(self.folded, state=self.state.barred(labels, revision), base=None)
+            self.pictures = ()
 
     def _failure(self) -> Failure | None:
         """Why the upsert cannot be indexed: for its main picture, or for one that may come later."""
@@ -121,7 +137,10 @@ class Entry:
         return next(bad, None)
 
 
-def entries_of(items: Mapping[str, list[Told]]) -> list[Entry]:
+def entries_of(items: Mapping[str, list[Told]], policy: Policy) -> list[Entry]:
     """An entry for each item that events tell of."""
     bodies = [(told[0].body, told) for told in items.values()]
-    return [Entry(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id)) for body, told in bodies]
+    return [
+        Entry(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id), policy)
+        for body, told in bodies
+    ]

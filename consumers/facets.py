@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from consumers.answers import Answers
+from consumers.moderation import OPEN, Policy
 from consumers.search import LAST_CHANCE_SECONDS
+from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.plan import FacetPlan, Index
 from schemas.envelope import Event
 from schemas.facets import Facet, FacetCount, FacetsRequest, FacetsResult
@@ -15,9 +17,10 @@ from schemas.filters import Filters
 class AnswerFacets:
     """A job: `handle` answers facets requests; it is given nothing else."""
 
-    def __init__(self, index: Index, answers: Answers) -> None:
+    def __init__(self, index: Index, answers: Answers, policy: Policy = OPEN) -> None:
         self._index = index
         self._answers = answers
+        self._policy = policy
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer each request; raises Unavailable while the index is away and there is time to wait for it."""
@@ -32,7 +35,7 @@ class AnswerFacets:
             text = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
             return FacetsResult(request_id=request.request_id, status="expired", message=text)
         try:
-            found = self._index.facets([_plan(request, name) for name in request.facets])
+            found = self._index.facets([self._plan(request, name) for name in request.facets])
         except Unavailable as away:
             if left > LAST_CHANCE_SECONDS:
                 raise
@@ -40,15 +43,15 @@ class AnswerFacets:
         counts = {name: _counts(each, request.limit) for name, each in zip(request.facets, found, strict=True)}
         return FacetsResult(request_id=request.request_id, status="ok", counts=counts)
 
+    def _plan(self, request: FacetsRequest, name: Facet) -> FacetPlan:
+        """What is counted for a field: whatever passes the filters on all the others."""
+        others = {field: value for field, value in request.filters if field != name}
+        filters, shown = Filters.model_construct(**others), self._policy.showable(restricted=request.restricted)
+        return FacetPlan(name, request.tenant, filters, request.any_of, request.none_of, (MAIN_PICTURE, *shown))
+
 
 def _request_in(event: Event) -> FacetsRequest | None:
     return event.body if isinstance(event.body, FacetsRequest) else None
-
-
-def _plan(request: FacetsRequest, name: Facet) -> FacetPlan:
-    """What is counted for a field: whatever passes the filters on all the others."""
-    others = {field: value for field, value in request.filters if field != name}
-    return FacetPlan(name, request.tenant, Filters.model_construct(**others), request.any_of, request.none_of)
 
 
 def _counts(found: Mapping[str, int], limit: int) -> tuple[FacetCount, ...]:

@@ -11,6 +11,7 @@ from consumers.candidates import Wanted, gather
 from consumers.category import VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
 from consumers.curves import Curve, Floats
+from consumers.moderation import Policy
 from consumers.points import DUPLICATE_GROUP, TOLD, hit
 from consumers.ranking import Terms, boosted, terms_of, varied
 from consumers.search import Search
@@ -37,9 +38,10 @@ class Page:
 class Finder:
     """Finds the hits of searches by their looks."""
 
-    def __init__(self, index: Index, confidence: Confidence) -> None:
+    def __init__(self, index: Index, confidence: Confidence, policy: Policy) -> None:
         self._index = index
         self._confidence = confidence
+        self._policy = policy
 
     def find(self, searches: Sequence[Search], now: datetime) -> list[Findings]:
         """What each search comes to; what was added to its filters is taken back while too little is found."""
@@ -166,6 +168,7 @@ class Finder:
             filters=search.guess.narrowed(request.filters).model_copy(update={"exclude_items": excluded}),
             any_of=request.any_of,
             none_of=request.none_of,
+            also=self._policy.showable(restricted=request.restricted),
             min_score=request.min_score,
             without=(TOLD,) if request.thumbnails else (TOLD, "thumbnail"),
             effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,

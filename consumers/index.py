@@ -74,7 +74,7 @@ class IndexItems:
         An event fails alone: what else a batch says of its item counts as if the event had never come.
         """
         received, pictures = self._now(), Pictures(self._sight, self._index)
-        entries = entries_of(told_by_item(events))
+        entries = entries_of(told_by_item(events), self._sight.policy)
         waiting: Sequence[Entry] = entries
         while waiting:
             waiting = self._round(waiting, pictures)
@@ -159,6 +159,7 @@ class IndexItems:
             pictures=sum(isinstance(picture, Looked) for picture in standings),
             unchanged=standings.count(Standing.KEPT),
             superseded=verdicts.count("superseded"),
+            blocked=sum(bool(entry.state.blocked) for entry in entries),
             conflicts=sum(failure.code == Code.REVISION_CONFLICT for failure in failures.values()),
             raced=sum(entry.lost for entry in entries),
             fetched_ms=round(clock.fetched),

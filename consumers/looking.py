@@ -36,6 +36,8 @@ class Looks:
 
     def find(self, searches: Sequence[Search], clock: Clock) -> None:
         """Give every search its look, or its failure; raises Unavailable when the index is away."""
+        for search in searches:
+            search.failure = self._refusal(search, search.request.moderation)
         pictures = [picture for search in searches for picture in _pictures(search)]
         known = self._look_up(searches)
         self._see(pictures, clock)
@@ -50,7 +52,7 @@ class Looks:
         found = self._index.vectors(list(ids)) if ids else {}
         for search in searches:
             missing = [item for item in search.request.named_items if _id(search, item) not in found]
-            if missing:
+            if missing and search.failure is None:
                 text = f"item {missing[0]} is not indexed: search by a picture, or index it first"
                 search.failure = Rejected(Code.ITEM_UNKNOWN, text)
         return found
@@ -69,10 +71,14 @@ class Looks:
         there = [one for one in there if one[0].search.failure is None]
         looks = self._sight.look_at([got for _, got in there], [picture.crop for picture, _ in there])
         for (picture, _), look in zip(there, looks, strict=True):
-            if isinstance(look, Failure):
-                picture.search.failure = look
-            else:
+            refusal = look if isinstance(look, Failure) else self._refusal(picture.search, look.labels)
+            if refusal is not None:
+                picture.search.failure = refusal
+            elif isinstance(look, Look):
                 picture.look = look
+
+    def _refusal(self, search: Search, labels: Sequence[str]) -> Failure | None:
+        return self._sight.policy.refusal(labels, restricted=search.request.restricted)
 
     def _show(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> None:
         """Give a search its look, and the colours and kind of its first picture."""

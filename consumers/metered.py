@@ -13,7 +13,7 @@ from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
 from infra.qdrant.plan import Index
 from schemas.envelope import Event
 from schemas.failures import Failure, Unavailable
-from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
+from schemas.outcomes import ItemBlocked, ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
 from schemas.results import SearchResult
 from schemas.topics import DEAD_LETTER_TOPICS, RETRY_TOPICS
 
@@ -155,6 +155,8 @@ def see_items(metrics: ItemMetrics) -> Seen:
                 _see_indexed(body, metrics)
             case ItemRemoved():
                 metrics.item("removed", body.source)
+            case ItemBlocked():
+                metrics.item("blocked", body.source)
             case ItemSuperseded():
                 metrics.item("superseded", body.source)
             case ItemRejected():

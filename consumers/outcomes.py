@@ -17,6 +17,7 @@ from schemas.failures import Failure
 from schemas.items import ItemDeleted, ItemEvent, ItemUpserted, item_key, split_item_key
 from schemas.outcomes import (
     MAX_EVENT_ID,
+    ItemBlocked,
     ItemIndexed,
     ItemOutcome,
     ItemRejected,
@@ -88,6 +89,8 @@ def _outcome(entry: Entry, told: Told, moments: Moments, *, counts: bool) -> Ite
         return ItemSuperseded.model_validate(about | {"newest": entry.state.revision})
     if isinstance(body, ItemDeleted):
         return ItemRemoved.model_validate(about)
+    if entry.state.blocked:
+        return ItemBlocked.model_validate(about | {"labels": entry.state.blocked})
     seen = _seen(entry) if isinstance(body, ItemUpserted) else {"images": 0}
     return ItemIndexed.model_validate(about | seen)
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from consumers.clock import Clock
 from consumers.coalesce import Told
+from consumers.moderation import MODERATOR
 from consumers.points import look_of
 from consumers.sight import Sight
 from consumers.vision.look import Look
@@ -93,7 +94,7 @@ class Pictures:
             points = self._index.same_bytes(tenant, sorted({self._sums[place] for place in places}))
             for place in places:
                 point = points.get(self._sums[place])
-                if point is not None and point.payload.get("encoder") == self._sight.encoder:
+                if point is not None and self._is_ours(point.payload):
                     known[place] = look_of(point)
         return known
 
@@ -116,8 +117,12 @@ class Pictures:
 
     def _has(self, point: Payload, told: Told, checksum: str | None) -> bool:
         """Whether a point is of the very event, or of the same bytes."""
-        usable = point.get("state") == LIVE and point.get("encoder") == self._sight.encoder
-        return usable and (point.get("digest") == told.digest or point.get("sha256") == checksum)
+        return self._is_ours(point) and (point.get("digest") == told.digest or point.get("sha256") == checksum)
+
+    def _is_ours(self, point: Payload) -> bool:
+        """Whether a point's look is what we would see: by our encoder, and under the eyes of our moderator."""
+        seen_by = point.get("encoder"), point.get(MODERATOR, "")
+        return point.get("state") == LIVE and seen_by == (self._sight.encoder, self._sight.moderator)
 
     def _sum(self, place: Place, ref: ImageRef) -> str | None:
         """The checksum of a picture as far as it is known without fetching it."""

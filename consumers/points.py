@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
+from consumers.moderation import MODERATOR, SEEN_LABELS
 from consumers.vision.look import Look
 from consumers.vision.perceptual import NO_HASH, hash_in
 from infra.qdrant.conditions import DEAD, LIVE
@@ -31,7 +32,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {name: (name,) for name in ItemFacts.mode
 FACT_KEYS = tuple(key for keys in FACTS.values() for key in keys)
 PATCHED_KEYS = {fact: f"{fact}_revision" for fact in FACTS}
 """The payload key with the revision of the patch that set a fact; facts of the upsert have none."""
-MARKS = ("base", "digest", "state", *PATCHED_KEYS.values())
+MARKS = ("base", "digest", "state", "blocked", "blocked_revision", *PATCHED_KEYS.values())
 """The payload keys that tell which events a point's state has come from."""
 STATE_KEYS = ("revision", *MARKS, *FACT_KEYS)
 """The payload keys that hold the State of an item; all of its points have them."""
@@ -39,7 +40,10 @@ DUPLICATE_GROUP = "duplicate_group"
 """The payload key that items whose main pictures are duplicates have in common."""
 TOLD = "told"
 """The payload key with the marks of the standing searches that have been told of the item."""
-KNOWN_KEYS = (*STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", DUPLICATE_GROUP, TOLD)
+KNOWN_KEYS = (
+    *STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", MODERATOR, SEEN_LABELS,
+    DUPLICATE_GROUP, TOLD,
+)  # fmt: skip
 """What is read of a point before it is written anew: all but what comes from the look."""
 
 
@@ -57,22 +61,34 @@ class State:
     base: int = 0
     """Revision of the newest upsert or delete; 0 when there was none."""
     live: bool = False
+    """Whether it can be found: that event was an upsert, and the item is not blocked."""
     digest: str = ""
     """Of what that event said: tells its replay from another event of its revision."""
     facts: Payload = field(default_factory=dict)
-    """The facts as payload, without those that are not known; of a deleted item those alone that patches have set,
-    for an upsert that is older than they are may still come."""
+    """The facts as payload, without those that are not known; of an item that is deleted or blocked those alone
+    that patches have set, for an upsert that is older than they are may still come."""
     patched: Mapping[str, int] = field(default_factory=dict)
     """Each fact that a patch has set since, and the patch's revision."""
+    blocked: tuple[str, ...] = ()
+    """The labels for which it is blocked."""
+    blocked_revision: int = 0
+    """Of the newest event that has blocked it: a newer upsert lifts that, a patch does not."""
 
     @property
     def revision(self) -> int:
         """The newest event that counts."""
         return max(self.base, *self.patched.values()) if self.live and self.patched else self.base
 
+    def barred(self, labels: tuple[str, ...], revision: int) -> "State":
+        """The state once an event of this revision, or what its pictures show, has blocked the item."""
+        kept = {key for fact in self.patched for key in FACTS[fact]}
+        facts = {key: value for key, value in self.facts.items() if key in kept}
+        return replace(self, live=False, facts=facts, blocked=labels, blocked_revision=revision)
+
     def payload(self) -> dict[str, object]:
         """The state as every point of the item has it."""
         known = {"revision": self.revision, "base": self.base, "digest": self.digest}
+        known |= {"blocked": list(self.blocked), "blocked_revision": self.blocked_revision} if self.blocked else {}
         known |= {PATCHED_KEYS[fact]: revision for fact, revision in self.patched.items()}
         return {**known, "state": LIVE if self.live else DEAD, **self.facts}
 
@@ -85,6 +101,8 @@ def state_of(payload: Payload) -> State:
         digest=str(payload.get("digest", "")),
         facts={key: payload[key] for key in FACT_KEYS if key in payload},
         patched={fact: whole(payload[key]) for fact, key in PATCHED_KEYS.items() if key in payload},
+        blocked=words_in(payload, "blocked"),
+        blocked_revision=whole(payload.get("blocked_revision", 0)),
     )
 
 
@@ -102,8 +120,9 @@ def look_payload(look: Look) -> dict[str, object]:
         "palette": [swatch.model_dump() for swatch in look.palette],
         "phash": str(look.phash),
     }
-    small = {"thumbnail": base64.b64encode(look.thumbnail).decode()} if look.thumbnail else {}
-    return payload | small
+    known: dict[str, object] = {"thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None}
+    known |= {MODERATOR: look.moderator, SEEN_LABELS: list(look.labels)}
+    return payload | {key: value for key, value in known.items() if value}
 
 
 def look_of(point: Point) -> Look:
@@ -122,6 +141,8 @@ def look_of(point: Point) -> Look:
         height=0,
         studio=payload.get("studio") == "true",
         phash=hash_in(str(payload["phash"])) if "phash" in payload else NO_HASH,
+        labels=words_in(payload, SEEN_LABELS),
+        moderator=str(payload.get(MODERATOR, "")),
     )
 
 
@@ -144,6 +165,7 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
         "tags": list(facts.tags),
         "created_at": None if facts.created_at is None else revision_at(facts.created_at),
         "url": facts.url,
+        "moderation": list(facts.moderation),
         "attributes": dict(facts.attributes),
         "attribute_values": [f"{name}={value}" for name, value in facts.attributes.items()],
     }
@@ -187,6 +209,12 @@ def hit(
         "thumbnail": base64.b64decode(str(small)) if thumbnail and small else None,
     }
     return Hit.model_validate(known, strict=False)
+
+
+def words_in(payload: Payload, key: str) -> tuple[str, ...]:
+    """The words of a payload's list; none when there is no list."""
+    words = payload.get(key)
+    return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
 def whole(value: object) -> int:

@@ -35,7 +35,7 @@ class AnswerSearches:
         self, sight: Sight, index: Index, confidence: Confidence, answers: Answers, at_once: int = 16
     ) -> None:
         self._looks = Looks(sight, index, confidence.parts)
-        self._finder = Finder(index, confidence)
+        self._finder = Finder(index, confidence, sight.policy)
         self._answers = answers
         self._at_once = at_once
         self._behind = False

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from consumers.coalesce import Told
 from consumers.entries import Entry
 from consumers.index import IndexItems
+from consumers.moderation import Policy
 from consumers.pictures import Pictures
 from consumers.points import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, State, marks, prediction_in, state_of
 from consumers.sight import Sight
@@ -184,7 +185,7 @@ class Refill:
         for main, ids in items:
             points = {n: old[id] for n, id in enumerate(ids) if id in old}
             if 0 in points and _is_behind(new.get(ids[0], {}), points[0]):
-                entries.append(_entry(main, ids, points))
+                entries.append(_entry(main, ids, points, self.sight.policy))
                 entries[-1].learn(new)
                 entries[-1].folded = replace(entries[-1].folded, state=_state(points[0]))
         return entries
@@ -219,7 +220,7 @@ def _state(main: Payload) -> State:
     return replace(state, facts={key: value for key, value in state.facts.items() if key not in CATEGORY_FIELDS})
 
 
-def _entry(main: Payload, ids: Sequence[str], points: Points) -> Entry:
+def _entry(main: Payload, ids: Sequence[str], points: Points, policy: Policy) -> Entry:
     """An item as the event that it rests on would have it; standing searches that know of it are not told again."""
     state, about = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
     about |= {"revision": state.base, "source": points[0].get("source", "catalog")}
@@ -233,7 +234,7 @@ def _entry(main: Payload, ids: Sequence[str], points: Points) -> Entry:
     told = points[0].get(TOLD)
     event = Told(Event(body), body, {}, state.digest)
     marks = tuple(map(str, told)) if isinstance(told, list) else ()
-    return Entry(str(main["tenant"]), str(main["item_id"]), [event], ids, told=marks)
+    return Entry(str(main["tenant"]), str(main["item_id"]), [event], ids, policy, told=marks)
 
 
 def _image(point: Payload) -> ImageRef:

@@ -11,6 +11,7 @@ import structlog
 from consumers.confidence import Confidence
 from consumers.curves import Parts
 from consumers.decoding import Decoders
+from consumers.moderation import moderator_of
 from consumers.null_looks import NullPictures, null_file
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
@@ -94,14 +95,15 @@ def confidence_of(shop: Shop, at_once: int) -> Confidence:
 
 
 def open_eyes(settings: Settings, encoder: str, stack: ExitStack) -> Eyes:
-    """Eyes with the encoder of this name; closed with the stack. Raises EncoderUnavailable."""
+    """Eyes with the encoder of this name; closed with the stack. Raises EncoderUnavailable, SettingsError."""
     cores = os.cpu_count() or 1
+    moderator = moderator_of(settings.moderation)
     decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
     opened = open_encoder(encoder, settings.torch)
     pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
     given = settings.images
     limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return Eyes(opened, make_colours(), limits, pool, decoders.decode)
+    return Eyes(opened, make_colours(), limits, pool, decoders.decode, moderator)
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:

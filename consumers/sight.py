@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumers.moderation import OPEN, Policy
 from consumers.vision.look import Look
 from schemas.failures import Failure
 from schemas.items import ImageRef
@@ -26,8 +27,13 @@ class LookAt(Protocol):
 
 @dataclass(frozen=True)
 class Sight:
-    """Fetches pictures and looks at them; `encoder` is the fingerprint of whoever makes the looks."""
+    """Fetches pictures and looks at them; `encoder` is the fingerprint of whoever makes the looks.
+
+    `moderator` is who looks for what not everybody shall see, and `policy` says what becomes of that.
+    """
 
     fetch: Fetch
     look_at: LookAt
     encoder: str
+    policy: Policy = OPEN
+    moderator: str = ""

@@ -2,7 +2,9 @@
 
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
@@ -10,7 +12,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from infra.settings import Images
-from schemas.failures import Code, Rejected, TryLater
+from schemas.failures import Code, Rejected, TryLater, Unavailable
 from schemas.items import S3Image
 
 if TYPE_CHECKING:
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.0
 CHUNK_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of a bucket: its key, a mark that changes when it does, and when it last did."""
+
+    key: str
+    mark: str
+    changed_at: datetime
 
 
 class ObjectStore:
@@ -51,6 +62,20 @@ class ObjectStore:
             raise _late(place) if waited else _away(place) from None
         except ValueError:
             raise Rejected(Code.SOURCE_REFUSED, f"{place} is not a key that can be read") from None
+
+    def listing(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
+        """The objects below a prefix; raises Unavailable, or Rejected when they may not be listed."""
+        place = f"s3://{bucket}/{prefix}"
+        try:
+            for page in obstore.list(self._store(bucket), prefix or None):
+                for each in page:
+                    mark = each["e_tag"] or f"{each['size']}-{each['last_modified'].timestamp()}"
+                    yield StoredObject(each["path"], mark, each["last_modified"])
+        except (PermissionDeniedError, UnauthenticatedError):
+            message = f"{place} may not be listed: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
+            raise Rejected(Code.SOURCE_REFUSED, message) from None
+        except (BaseError, OSError):
+            raise Unavailable(f"{place} could not be listed: the object store is away") from None
 
     def _read(self, ref: S3Image, place: str, until: float) -> bytes:
         if ref.key != ref.key.strip("/"):

@@ -136,6 +136,20 @@ class Worker(BaseModel):
     )
 
 
+class Moderation(BaseModel):
+    """What moderation labels mean, and who looks for them."""
+
+    blocked: tuple[str, ...] = Field(("blocked",), description="Labels whose items are never indexed")
+    restricted: tuple[str, ...] = Field(
+        ("adult", "sensitive"), description="Labels that hide items unless asked for"
+    )
+    call: str | None = Field(
+        None,
+        pattern=r"^[\w.]+:\w+$",
+        description="package.module:function that takes an upright RGB picture (PIL) and gives its labels",
+    )
+
+
 class Gateway(BaseModel):
     """Where the gateway listens, and how much it takes."""
 
@@ -174,6 +188,7 @@ class Settings(BaseSettings):
     images: Images = Field(default_factory=Images)
     torch: Torch = Field(default_factory=Torch)
     worker: Worker = Field(default_factory=Worker)
+    moderation: Moderation = Field(default_factory=Moderation)
     gateway: Gateway = Field(default_factory=Gateway)
     metrics: Metrics = Field(default_factory=Metrics)
     traces: Traces = Field(default_factory=Traces)

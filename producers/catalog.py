@@ -27,6 +27,8 @@ GOOGLE = {
     "brand": "brand",
     "url": "link",
     "tags": "tags",
+    "moderation": "moderation",
+    "adult": "adult",
     "attributes.color": "color",
     "attributes.gender": "gender",
     "attributes.age_group": "age_group",
@@ -40,20 +42,18 @@ GOOGLE = {
     "attributes.google_product_category": "google_product_category",
 }
 """Our fields and the columns they come from, where the file has them
-(https://support.google.com/merchants/answer/7052112; `tags` is not of them)."""
+(https://support.google.com/merchants/answer/7052112; `tags` and `moderation` are not of them)."""
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
-    "tags", "created_at", "url", "revision",
+    "tags", "moderation", "adult", "created_at", "url", "revision",
 )  # fmt: skip
 NEEDED = ("item_id", "image")
 ATTRIBUTE = "attributes."
 
-STOCK = {
-    "in_stock": True, "true": True, "yes": True, "1": True,
-    "out_of_stock": False, "false": False, "no": False, "0": False,
-    "preorder": False, "backorder": False,
-}  # fmt: skip
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+ALL_FIELDS = ", ".join([*FIELDS, f"{ATTRIBUTE}NAME"])
+STOCK = {"in_stock": True, "out_of_stock": False, "preorder": False, "backorder": False, **TRUTH}
 PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d+(?:\.\d{1,4})?)(?:\s*([A-Z]{3}))?", re.ASCII)
 
 
@@ -94,10 +94,11 @@ def read_catalog(path: Path, reading: Reading) -> Iterator[ItemUpserted | BadRow
     """The items of a catalog, in order; each row that cannot be one is a BadRow, and the rest goes on."""
     clock = revisions()
     for row in read_feed(path):
-        yield _read_item(row, reading, next(clock)) if isinstance(row, Row) else row
+        yield read_item(row, reading, next(clock)) if isinstance(row, Row) else row
 
 
-def _read_item(row: Row, reading: Reading, revision: int) -> ItemUpserted | BadRow:
+def read_item(row: Row, reading: Reading, revision: int) -> ItemUpserted | BadRow:
+    """The item of a row, of this revision unless the row tells another."""
     cells = Cells(row.cells, reading.columns)
     try:
         facts = {name: value for name, value in _facts(cells, reading).items() if value is not None}
@@ -149,6 +150,7 @@ def _facts(cells: Cells, reading: Reading) -> dict[str, object]:
         "category": category[-1] if category else None,
         "brand": cells.text("brand"),
         "tags": tuple(cells.texts("tags")),
+        "moderation": _labels(cells),
         "created_at": None if created_at is None else moment(created_at),
         "url": cells.text("url"),
         "revision": None if revision is None else _whole(revision),
@@ -194,6 +196,19 @@ def _price(text: str | None, currency: str | None) -> tuple[Decimal | None, str 
     return Decimal(number), code
 
 
+def _labels(cells: Cells) -> tuple[str, ...]:
+    """Moderation labels; Google's `adult` is one."""
+    adult = _truth("adult", cells.text("adult"))
+    return tuple(dict.fromkeys([*cells.texts("moderation"), *(["adult"] if adult else [])]))
+
+
+def _truth(name: str, text: str | None) -> bool | None:
+    found = TRUTH.get(_word(text)) if text else None
+    if text and found is None:
+        raise ValueError(f"{name} `{text[:80]}` is none of {', '.join(TRUTH)}")
+    return found
+
+
 def _stock(text: str | None) -> bool | None:
     """Whether it lies in stock; what can only be ordered ahead does not."""
     if text is None:
@@ -226,11 +241,14 @@ def _as_text(value: Json) -> str:
 
 def _parse_mapping(mapping: str) -> tuple[str, str]:
     name, equals, column = mapping.partition("=")
-    if not equals or not (name in FIELDS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)):
-        raise BadInput(
-            f"--map {mapping}: write FIELD=COLUMN, where FIELD is {_listed([*FIELDS, 'attributes.NAME'])}"
-        )
+    if not equals or not is_field(name):
+        raise BadInput(f"--map {mapping}: write FIELD=COLUMN, where FIELD is {ALL_FIELDS}")
     return name, column
+
+
+def is_field(name: str) -> bool:
+    """Whether a column can be mapped to a field of this name."""
+    return name in FIELDS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
+from producers.debezium.commands import app as debezium
 from producers.options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
+from producers.watched.commands import app as pictures
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 ingest = typer.Typer(no_args_is_help=True, help="Send a feed of items to Kafka.")
 app.add_typer(ingest, name="ingest")
+ingest.add_typer(debezium)
+ingest.add_typer(pictures)
 
 
 @ingest.command("catalog")
@@ -102,6 +106,7 @@ def facets(options: FacetsOptions) -> None:
         facets=tuple(options.facet) if options.facet else None,
         filters=parse_filters(options.filter or []),
         limit=options.limit,
+        restricted=options.restricted,
         deadline_ms=round(options.deadline * 1000),
     )
     with SearchClient(reach_kafka(read_settings())) as client:
@@ -161,6 +166,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         min_score=options.min_score,
         min_confidence=options.min_confidence,
         strict=not options.best_effort,
+        restricted=options.restricted,
         thumbnails=options.sheet is not None,
         deadline_ms=round(options.deadline * 1000),
     )

@@ -69,7 +69,7 @@ def publish(
         if stopped():
             tally.interrupted = True
             break
-        _publish_one(row, sink, tally)
+        publish_one(row, sink, tally)
         watch(row, tally)
     sink.flush()
     return tally
@@ -94,13 +94,15 @@ def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _publish_one(row: Publishable, sink: EventSink, tally: Tally) -> None:
+def publish_one(row: Publishable, sink: EventSink, tally: Tally, event_id: str | None = None) -> None:
+    """Send an event to the topic of its source, and count it."""
     if isinstance(row, BadRow):
         tally.bad += 1
     elif isinstance(row, Skipped):
         tally.skipped += 1
     else:
-        event = Event(row, source=f"lookstream/{row.source}")
+        source = f"lookstream/{row.source}"
+        event = Event(row, source) if event_id is None else Event(row, source, event_id)
         sink.send(TOPIC_OF[row.source], item_key(row.tenant, row.item_id), event)
         tally.sent += 1
         if tally.sent % FLUSH_EVERY == 0:

@@ -9,6 +9,9 @@ import typer
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
+Restricted = Annotated[
+    bool, typer.Option("--restricted", help="Items whose moderation labels restrict them count too.")
+]
 ImageRoot = Annotated[
     str | None,
     typer.Option(
@@ -73,6 +76,7 @@ class FacetsOptions:
         typer.Option(metavar="NAME=VALUE", help="What is counted; as those of `search`.", show_default=False),
     ] = None
     limit: Annotated[int, typer.Option(min=1, max=200, help="Values of each field at most.")] = 20
+    restricted: Restricted = False
     tenant: Tenant = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
@@ -160,6 +164,7 @@ class SearchOptions:
         float, typer.Option(min=0, max=1, help="Return nothing of less confidence than this.")
     ] = 0
     best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
+    restricted: Restricted = False
     tenant: Tenant = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False

@@ -78,6 +78,7 @@ def _said(row: Row, reading: Reading, now: int) -> Post:
         "created_at": moment(published) if published else None,
         "url": next((place for place in _addresses(post.get("url")) if place.startswith("http")), None),
         "tags": _hashtags(post),
+        "moderation": ("sensitive",) if post.get("sensitive") is True else (),
     }
     return ItemUpserted.model_validate(
         {

@@ -15,7 +15,7 @@ from schemas.audit import DeadLetterReplayed
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_REVISION, ItemDeleted, ItemPatched, ItemUpserted, Source, split_item_key
-from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
+from schemas.outcomes import ItemBlocked, ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SOCIAL_POSTS
@@ -33,6 +33,7 @@ Body = (
     | WatchMatched
     | ItemIndexed
     | ItemRemoved
+    | ItemBlocked
     | ItemSuperseded
     | ItemRejected
     | DeadLetterReplayed
@@ -44,6 +45,7 @@ BODIES: dict[str, type[Body]] = {
     "item.deleted/1": ItemDeleted,
     "item.indexed/1": ItemIndexed,
     "item.removed/1": ItemRemoved,
+    "item.blocked/1": ItemBlocked,
     "item.superseded/1": ItemSuperseded,
     "item.rejected/1": ItemRejected,
     "search.request/1": SearchRequest,

@@ -35,6 +35,7 @@ class FacetsRequest(Model):
     )
     any_of: tuple[Filters, ...] = Field((), max_length=10, description="What is counted satisfies one of these")
     none_of: tuple[Filters, ...] = Field((), max_length=10, description="What is counted satisfies none of these")
+    restricted: bool = Field(default=False, description="Whether items whose labels restrict them count too")
     limit: int = Field(20, ge=1, le=200, description="Values of each field at most, the most frequent ones")
     deadline_ms: int = Field(
         5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"

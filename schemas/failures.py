@@ -36,6 +36,8 @@ class Code(StrEnum):
     IMAGE_CRASHED = "image_crashed"
     REVISION_CONFLICT = "revision_conflict"
     WORKER_KILLED = "worker_killed"
+    MODERATED = "moderated"
+    MODERATOR_FAILED = "moderator_failed"
 
 
 class Failure(Exception):

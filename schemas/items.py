@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.model import Model
+from schemas.moderation import Labels
 
 MAX_INLINE_BYTES = 700_000
 """Raw picture bytes that fit into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
@@ -113,6 +114,7 @@ class ItemFacts(Model):
         None, description="When the item was made or published; RFC 3339 with an offset"
     )
     url: str | None = Field(None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item")
+    moderation: Labels = ()
     attributes: dict[Name, Annotated[str, Field(max_length=500)]] = Field(
         default_factory=dict, max_length=50, description="Further facts, text to text; up to 50"
     )

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from schemas.failures import Code
 from schemas.items import ItemId, Revision, Source, Tenant
 from schemas.model import Model
+from schemas.moderation import Labels
 from schemas.results import Likely
 
 MAX_EVENT_ID = 200
@@ -92,6 +93,23 @@ class ItemRemoved(Model):
     times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
 
 
+class ItemBlocked(Model):
+    """The item bears labels that block it, so it is not in the index, or not any more.
+
+    A newer `item.upserted/1` without such labels puts it there again; patches do not, for the index has forgotten
+    its pictures.
+    """
+
+    schema_: Literal["item.blocked/1"] = Field("item.blocked/1", alias="schema", description="Name and version")
+    event_id: EventId
+    tenant: Tenant
+    item_id: ItemId
+    source: Source
+    revision: Revision
+    labels: Labels = Field(description="The labels that block it")
+    times: StepTimes = Field(default_factory=StepTimes, description="When it passed each step")
+
+
 class ItemSuperseded(Model):
     """The event changed nothing: newer ones had said otherwise already."""
 
@@ -123,4 +141,4 @@ class ItemRejected(Model):
     message: str = Field(max_length=500, description="One sentence with the remedy")
 
 
-ItemOutcome = ItemIndexed | ItemRemoved | ItemSuperseded | ItemRejected
+ItemOutcome = ItemIndexed | ItemRemoved | ItemBlocked | ItemSuperseded | ItemRejected

@@ -8,6 +8,7 @@ from schemas.filters import Filters
 from schemas.freshness import Position
 from schemas.items import ImageRef, ItemId, Tenant
 from schemas.model import Model
+from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
 Collapse = Literal["item", "duplicates", "brand", "creator"]
@@ -82,6 +83,11 @@ class SearchRequest(Model):
         max_length=64,
         description="Records that the index must have passed, as one's own writes: until then the request waits; "
         "at its deadline it is answered `unavailable`",
+    )
+    moderation: Labels = ()
+    restricted: bool = Field(
+        default=False,
+        description="Whether hits, and what is searched by, may bear labels that restrict; blocked ones never may",
     )
     explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
     min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")

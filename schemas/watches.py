@@ -33,6 +33,7 @@ class Watch(Model):
     filters: Filters = Field(default_factory=Filters, description="What every match must satisfy")
     any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every match satisfies one at least")
     none_of: tuple[Filters, ...] = Field((), max_length=10, description="No match satisfies any of these")
+    restricted: bool = Field(default=False, description="Whether matches may bear labels that restrict")
     min_confidence: float = Field(
         0.5, gt=0, le=1, description="Least confidence of a match, as hits of searches have it"
     )

@@ -64,6 +64,9 @@ def folder(tmp_path: Path, discs: Path) -> Path:
     note = {"type": "Note", "id": "https://social.example/1", "attachment": [image], "content": "look"}
     post = {"type": "Create", "actor": "https://social.example/@ana", "published": "2026-05-01T10:00:00Z"}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post | {"object": note}) + "\n")
+    (tmp_path / "table.toml").write_text('currency = "EUR"\n[columns]\nitem_id = "id"\nimage = "photo"\n')
+    row = {"op": "c", "after": {"id": "row-1", "photo": "yellow.png"}, "source": {"ts_ms": 1_760_000_000_000}}
+    (tmp_path / "changes.jsonl").write_text(json.dumps(row) + "\n")
     draw_labelled(tmp_path)
     return tmp_path
 

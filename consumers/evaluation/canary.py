@@ -102,7 +102,12 @@ class Canary:
     def _request(self, thumbnail: str) -> SearchRequest:
         picture = InlineImage(data=base64.b64decode(thumbnail))
         return SearchRequest(
-            request_id=f"canary-{time.time_ns()}", tenant=self.tenant, image=picture, strict=False, top_k=TOP
+            request_id=f"canary-{time.time_ns()}",
+            tenant=self.tenant,
+            image=picture,
+            strict=False,
+            top_k=TOP,
+            restricted=True,
         )
 
     def _measure_freshness(self) -> None:

@@ -76,6 +76,10 @@ class Look:
     """Whether it is a studio picture; encoders treat the two kinds differently, so scores do not compare."""
     phash: PerceptualHash = NO_HASH
     """Perceptual hash of the picture, or of its crop."""
+    labels: tuple[str, ...] = ()
+    """The moderation labels that a moderator has seen in it."""
+    moderator: str = ""
+    """Who has; nobody when it is empty."""
     encoded_ms: float = 0.0
     """How long the encoder took for the batch that it was in."""
 
@@ -90,6 +94,31 @@ class _Seen:
     width: int
     height: int
     phash: PerceptualHash
+    labels: tuple[str, ...]
+
+
+class Moderator(Protocol):
+    """Looks for what not everybody shall see; consumers.moderation has one."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from others; empty when nobody looks."""
+
+    def labels(self, picture: Image, /) -> tuple[str, ...]:
+        """The moderation labels of an upright RGB picture; raises Failure. It is called from many threads."""
+
+
+class _Nobody:
+    """A moderator that sees nothing."""
+
+    name = ""
+
+    def labels(self, _picture: Image) -> tuple[str, ...]:
+        """No labels."""
+        return ()
+
+
+NOBODY: Moderator = _Nobody()
 
 
 @dataclass(frozen=True)
@@ -104,6 +133,7 @@ class Eyes:
     limits: Limits
     pool: Executor
     decode: Decode = decode
+    moderator: Moderator = NOBODY
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         """A look, or why there is none, for each picture; one bad picture never fails the others.
@@ -121,14 +151,15 @@ class Eyes:
     def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
         try:
             picture = self.decode(data, self.limits, crop)
-        except Rejected as failure:
+            labels = self.moderator.labels(picture.image)
+        except Failure as failure:
             return failure
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
         focus = focus_on(image)
         shown = Shown(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
-        return _Seen(shown, self.colours.of(image), small, *size, phash)
+        return _Seen(shown, self.colours.of(image), small, *size, phash, labels)
 
     def _finish(self, seen: _Seen, encoded: Vector, took: float) -> Look | Failure:
         vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
@@ -145,6 +176,8 @@ class Eyes:
             height=seen.height,
             studio=seen.shown.studio,
             phash=seen.phash,
+            labels=seen.labels,
+            moderator=self.moderator.name,
             encoded_ms=took,
         )
 

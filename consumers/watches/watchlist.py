@@ -7,6 +7,7 @@ import numpy as np
 import structlog
 
 from consumers.curves import Floats, Parts
+from consumers.moderation import OPEN, Policy
 from infra.qdrant.conditions import Condition, of_tenant
 from infra.qdrant.plan import SearchPlan, conditions
 from schemas.envelope import from_bytes
@@ -45,10 +46,11 @@ class Watchlist:
     For one thread.
     """
 
-    def __init__(self, encoder: str, size: int, parts: Parts) -> None:
+    def __init__(self, encoder: str, size: int, parts: Parts, policy: Policy = OPEN) -> None:
         self._encoder = encoder
         self._size = size
         self._parts = parts
+        self._policy = policy
         self._watches: dict[str, dict[str, Watch]] = {}
         self._rows: dict[str, Rows] = {}
         self._log = structlog.get_logger()
@@ -88,7 +90,14 @@ class Watchlist:
         queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
         owned = of_tenant(watches[0].tenant)
         plans = [
-            SearchPlan(query, watch.tenant, watch.filters, watch.any_of, watch.none_of)
+            SearchPlan(
+                query,
+                watch.tenant,
+                watch.filters,
+                watch.any_of,
+                watch.none_of,
+                also=self._policy.showable(restricted=watch.restricted),
+            )
             for query, watch in zip(queries, watches, strict=True)
         ]
         return Rows(

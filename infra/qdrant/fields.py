@@ -32,6 +32,8 @@ FIELDS = (
     Field("duplicate_group", "label"),
     Field("tags", "keyword"),
     Field("attribute_values", "keyword"),
+    Field("moderation", "keyword"),
+    Field("moderation_seen", "keyword"),
     Field("in_stock", "keyword"),
     Field("currency", "keyword"),
     Field("price", "float"),

@@ -11,7 +11,7 @@ from infra.kafka import Record, TopicReader
 from infra.settings import Kafka
 from producers.gateway.follower import Follower
 from schemas.envelope import from_bytes
-from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved, ItemSuperseded
+from schemas.outcomes import ItemIndexed, ItemOutcome
 from schemas.topics import ITEM_OUTCOMES
 
 MOST = 10_000
@@ -69,7 +69,7 @@ class Outcomes:
 
     def _take(self, record: Record) -> None:
         body = None if record.value is None else from_bytes(record.value)
-        if not isinstance(body, ItemIndexed | ItemRemoved | ItemSuperseded | ItemRejected):
+        if not isinstance(body, ItemOutcome):
             return
         with self._turn:
             self._times.append(time.monotonic())

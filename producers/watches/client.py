@@ -52,6 +52,7 @@ class WatchClient:
             filters=_but_for(request.filters, request.named_items),
             any_of=request.any_of,
             none_of=request.none_of,
+            restricted=request.restricted,
             min_confidence=min_confidence,
             created_at=datetime.now(UTC),
         )

@@ -96,6 +96,7 @@ def _request(options: AddOptions) -> "SearchRequest":
         any_of=parse_each("--any", options.any or []),
         none_of=parse_each("--not", options.not_ or []),
         top_k=MOST_SHOWN,
+        restricted=options.restricted,
         deadline_ms=round(options.deadline * 1000),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from producers.options import Tenant
+from producers.options import Restricted, Tenant
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
@@ -54,6 +54,7 @@ class AddOptions:
     intent: Annotated[
         Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
     ] = "similar"
+    restricted: Restricted = False
     tenant: Tenant = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the look.")] = 5
 

@@ -1,0 +1,1 @@
+"""Change events of a products table, as Debezium captures them from a database."""

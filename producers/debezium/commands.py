@@ -1,0 +1,95 @@
+"""The command that follows a table of a database: `ingest debezium`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.console import FAILED, BadInput, error_console, printable, takes
+from producers.options import ImageRoot
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from producers.debezium.changes import Change, Table
+    from producers.ingest import Tally
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class DebeziumOptions:
+    """What `ingest debezium` is told."""
+
+    mapping: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MAPPING", help="TOML file: which column of the table is which field.", show_default=False
+        ),
+    ]
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Change events, one a line.", show_default=False)
+    ] = None
+    topic: Annotated[
+        str | None, typer.Option(help="Follow this topic of change events instead.", show_default=False)
+    ] = None
+    image_root: ImageRoot = None
+
+
+@app.command("debezium")
+@takes(DebeziumOptions)
+def ingest_debezium(options: DebeziumOptions) -> None:
+    """Send the rows of a table as they change: change events of Debezium, from a topic until Ctrl-C, or a file."""
+    from infra.settings import read_settings
+    from producers.debezium.changes import Table
+    from producers.debezium.mapping import read_mapping
+    from producers.pictures import choose_root
+
+    if (options.file is None) == (options.topic is None):
+        raise BadInput("give either a file of change events or --topic, one of the two")
+    settings = read_settings()
+    table = Table(read_mapping(options.mapping), choose_root(options.image_root, settings.images.roots))
+    tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
+    if tally.bad:
+        sys.exit(FAILED)
+
+
+def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
+    from infra.kafka import EventSink, check_broker
+    from infra.running import reach_kafka
+    from producers.debezium.follow import read_changes
+    from producers.ingest import publish_watched
+    from producers.rows import count_lines
+
+    assert file is not None
+    total, kafka = count_lines(file), reach_kafka(settings)
+    check_broker(kafka)
+    sink = EventSink(kafka)
+    tally = publish_watched(read_changes(file, table), sink, total, error_console())
+    sink.close()
+    return tally
+
+
+def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
+    from infra.kafka import EventSink, EventSource, create_topics
+    from infra.running import reach_kafka
+    from producers.debezium.follow import GROUP, Follower, dead_letters_of
+    from producers.ingest import ctrl_c_noted
+    from producers.rows import BadRow
+
+    console, kafka = error_console(), reach_kafka(settings)
+    create_topics(kafka, [dead_letters_of(topic)])
+    source, sink = EventSource(kafka, f"{GROUP}-{topic}", [topic]), EventSink(kafka)
+
+    def watch(change: "Change", _tally: "Tally") -> None:
+        if isinstance(change, BadRow):
+            console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
+
+    console.print(f"following {topic} until Ctrl-C", markup=False)
+    with ctrl_c_noted() as stopped:
+        tally = Follower(source, sink, table, watch).run(stopped)
+    source.close()
+    sink.close()
+    console.print(tally.line(), markup=False)
+    return tally

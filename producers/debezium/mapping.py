@@ -1,0 +1,44 @@
+"""The small file that says which column of a table is which field of an item."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from infra.console import BadInput
+from producers.catalog import ALL_FIELDS, NEEDED, is_field
+from schemas.envelope import describe
+from schemas.items import Tenant
+from schemas.model import Model
+
+
+class TableMapping(Model):
+    """What a mapping file holds, in TOML."""
+
+    tenant: Tenant = "default"
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of prices that name none")
+    columns: Mapping[str, str] = Field(description="Our field = the table's column")
+    only: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Column = values: rows that have none of them are no items, and those that were are taken out",
+    )
+
+
+def read_mapping(path: Path) -> TableMapping:
+    """The mapping in a file; raises BadInput when it is none, or names fields that there are not."""
+    try:
+        with path.open("rb") as file:
+            mapping = TableMapping.model_validate(tomllib.load(file), strict=False)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise BadInput(f"{path} is no mapping: {describe(error)}") from None
+    for name in mapping.columns:
+        if not is_field(name):
+            raise BadInput(f"{path}: columns.{name} is no field; fields are {ALL_FIELDS}")
+    if missing := [name for name in NEEDED if name not in mapping.columns]:
+        raise BadInput(f"{path}: name the column of {' and '.join(missing)} under [columns]")
+    return mapping

@@ -1,0 +1,86 @@
+"""Values as Kafka Connect writes them in JSON, as the text that they stand for; the schema says what they are.
+
+Source: Debezium's documentation of its connectors, "Data type mappings" (semantic types); Kafka Connect's logical
+types Decimal, Date and Timestamp.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from producers.rows import Json
+
+Object = Mapping[str, Json]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_FIELDS: Object = {}
+
+
+def texts_of(row: Object, schema: Object | None) -> dict[str, Json]:
+    """The values of a row as a catalog's cells; raises ValueError, with the column, on one that is none."""
+    kinds = {str(field.get("field")): field for field in objects_in(schema or NO_FIELDS, "fields")}
+    cells: dict[str, Json] = {}
+    for column, value in row.items():
+        try:
+            cells[column] = _text_of(value, kinds.get(column, NO_FIELDS))
+        except (ValueError, TypeError, OverflowError):
+            kind = kinds.get(column, NO_FIELDS).get("name", "value")
+            raise ValueError(f"column `{column}` is no {kind}: {str(value)[:40]!r}") from None
+    return cells
+
+
+def objects_in(value: Object, name: str) -> list[Object]:
+    """The objects of a list in an object; none when there is no such list."""
+    found = value.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _text_of(value: Json, kind: Object) -> Json:
+    read = READERS.get(str(kind.get("name")))
+    return value if value is None or read is None else read(value, kind)
+
+
+def _decimal(value: Json, kind: Object) -> str:
+    """Bytes of a big-endian whole number, base64, and a scale."""
+    scale = kind.get("parameters")
+    places = int(str(scale.get("scale"))) if isinstance(scale, dict) else 0
+    unscaled = int.from_bytes(base64.b64decode(str(value), validate=True), "big", signed=True)
+    return str(Decimal(unscaled).scaleb(-places))
+
+
+def _variable_decimal(value: Json, _kind: Object) -> str:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return _decimal(value.get("value"), {"parameters": {"scale": value.get("scale")}})
+
+
+def _since_1970(**unit: float) -> Callable[[Json, Object], str]:
+    """A reader of counts of this unit of time."""
+
+    def read(value: Json, _kind: Object) -> str:
+        return (EPOCH + int(str(value)) * timedelta(**unit)).isoformat()
+
+    return read
+
+
+def _nanoseconds(value: Json, _kind: Object) -> str:
+    return (EPOCH + timedelta(microseconds=int(str(value)) // 1_000)).isoformat()
+
+
+def _json(value: Json, _kind: Object) -> Json:
+    return json.loads(str(value), parse_float=str, parse_int=str)
+
+
+READERS: Mapping[str, Callable[[Json, Object], Json]] = {
+    "org.apache.kafka.connect.data.Decimal": _decimal,
+    "io.debezium.data.VariableScaleDecimal": _variable_decimal,
+    "org.apache.kafka.connect.data.Date": _since_1970(days=1),
+    "org.apache.kafka.connect.data.Timestamp": _since_1970(milliseconds=1),
+    "io.debezium.time.Date": _since_1970(days=1),
+    "io.debezium.time.Timestamp": _since_1970(milliseconds=1),
+    "io.debezium.time.MicroTimestamp": _since_1970(microseconds=1),
+    "io.debezium.time.NanoTimestamp": _nanoseconds,
+    "io.debezium.data.Json": _json,
+}

@@ -1,0 +1,1 @@
+"""Pictures in a folder or an object store, kept in the index as they come, change and go."""

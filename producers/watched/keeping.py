@@ -1,0 +1,44 @@
+"""Keeping: each look's events go out, and only then is it noted that they have."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from infra.console import printable
+from infra.kafka import EventSink
+from producers.ingest import FLUSH_EVERY, Tally, publish_one
+from producers.rows import BadRow
+from producers.watched.known import Known
+from producers.watched.looks import Step, Watched
+
+
+@dataclass
+class Keeper:
+    """Publishes what looks find, some at a time; what was killed in between sends those again, to no effect."""
+
+    watched: Watched
+    known: Known
+    sink: EventSink
+    console: Console
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    tally: Tally = field(default_factory=Tally)
+
+    def look(self, stopped: Callable[[], bool]) -> Tally:
+        """Look once, and publish all that has changed; raises Unavailable."""
+        steps = self.watched.look(self.known.all(), self.now())
+        for start in range(0, len(steps), FLUSH_EVERY):
+            if stopped():
+                self.tally.interrupted = True
+                break
+            self._publish(steps[start : start + FLUSH_EVERY])
+        return self.tally
+
+    def _publish(self, steps: list[Step]) -> None:
+        for step in steps:
+            publish_one(step.event, self.sink, self.tally)
+            if isinstance(step.event, BadRow):
+                self.console.print(printable(step.event.message), markup=False, soft_wrap=True)
+        self.sink.flush()
+        self.known.note([step.sent for step in steps if step.sent], [step.gone for step in steps if step.gone])
