@@ -54,7 +54,7 @@ prometheus:
 	echo "no Prometheus could be installed: the tests of its rules will be skipped"
 
 screenshots: $(READY) browser
-	$(BIN)/python -m pytest tests/browser/test_looking.py --screenshots docs/screenshots
+	$(BIN)/python -m pytest tests/browser/test_page.py --screenshots docs/screenshots
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ ATTRIBUTE = "attributes."
 
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 ALL_FIELDS = ", ".join([*FIELDS, f"{ATTRIBUTE}NAME"])
-STOCK = {"in_stock": True, "out_of_stock": False, "preorder": False, "backorder": False, **TRUTH}
+STOCK = {"in_stock": True, **TRUTH, "out_of_stock": False, "preorder": False, "backorder": False}
 PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d+(?:\.\d{1,4})?)(?:\s*([A-Z]{3}))?", re.ASCII)
 
 

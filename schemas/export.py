@@ -18,7 +18,7 @@ from schemas.topics import (
 )
 
 ITEM_EVENTS = ("item.upserted/1", "item.patched/1", "item.deleted/1")
-OUTCOMES = ("item.indexed/1", "item.removed/1", "item.superseded/1", "item.rejected/1")
+OUTCOMES = ("item.indexed/1", "item.removed/1", "item.blocked/1", "item.superseded/1", "item.rejected/1")
 EVENTS_OF = {
     CATALOG_ITEMS: ITEM_EVENTS,
     SOCIAL_POSTS: ITEM_EVENTS,

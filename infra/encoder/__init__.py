@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 FITTED = "encoder.safetensors"
 """The file that makes a folder an encoder of ours: what `lookstream fit` writes."""
 
+FAKES = {"fake": "fake:1", "fake2": "fake:2"}
+"""Two encoders that see the same, for tests that go from one to another; and their fingerprints."""
+
 
 class EncoderUnavailable(Exception):
     """An encoder cannot be opened; the message names it, says why, and gives the remedy."""
@@ -21,13 +24,14 @@ class EncoderUnavailable(Exception):
 def open_encoder(name: str, torch_settings: Torch) -> "TorchEncoder | GridEncoder":
     """The encoder called `name`, warm and checked; raises EncoderUnavailable.
 
-    `fast`, `balanced` and `best` need no network. `fake` needs no torch: it is for fast tests. Any other name is a
-    folder that `lookstream fit` wrote, a folder with an image model, or the name of one on the Hugging Face hub.
+    `fast`, `balanced` and `best` need no network. `fake` and `fake2` need no torch: they are for fast tests. Any
+    other name is a folder that `lookstream fit` wrote, a folder with an image model, or the name of one on the
+    Hugging Face hub.
     """
-    if name == "fake":
+    if name in FAKES:
         from infra.encoder.grid import GridEncoder
 
-        return GridEncoder()
+        return GridEncoder(FAKES[name])
     from infra.encoder.lite import probe
     from infra.encoder.projection import TorchEncoder
 

@@ -1,4 +1,4 @@
-"""The encoder called `fake`: colours and contrast over a grid, quick, without torch, and checkable by hand."""
+"""The encoders `fake` and `fake2`: colours and contrast over a grid, quick, without torch, checkable by hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

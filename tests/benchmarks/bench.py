@@ -134,10 +134,10 @@ def precision_of(encoder: object) -> str:
     return "no network"
 
 
-def measure_stages(catalogue: Catalogue, encoder: Encoder, folder: Path) -> dict[str, Figure]:
+def measure_stages(catalogue: Catalogue, encoder: Encoder, rounds: int, folder: Path) -> dict[str, Figure]:
     """Each stage by itself; nothing else of ours runs meanwhile."""
     with open_bench(shots_of(catalogue), encoder, folder) as bench, open_hops(bench.pictures) as hops:
-        return interleaved(stage_measures(bench) | hop_measures(hops))
+        return interleaved(stage_measures(bench) | hop_measures(hops), rounds)
 
 
 def shots_of(catalogue: Catalogue) -> list[Path]:
@@ -145,7 +145,7 @@ def shots_of(catalogue: Catalogue) -> list[Path]:
     return [catalogue.folder / product.image for product in catalogue.products]
 
 
-def measure_whole(catalogue: Catalogue, encoder: str, searches: int, folder: Path) -> Whole:
+def measure_whole(catalogue: Catalogue, encoder: str, searches: int, rounds: int, folder: Path) -> Whole:
     """A system of its own: the catalogue goes in once a round, then searches in what the last round put in.
 
     After each round the plain loop takes the same events, and the script the same files, while the system is idle.
@@ -157,11 +157,11 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, folder: Pat
         running_system(folder / "system", encoder) as system,
         closing(PlainIndex(folder / "plain", network.size)) as index,
     ):
-        for number in range(ROUNDS + 1):
+        for number in range(rounds + 1):
             ingested.append(ingest(system, catalogue, number))
             loops.append(loop_over_kafka(kafka_of(system), tenant_of(number), len(files), network, index))
             scripts.append(script_over_folder(files, network, index))
-        searched = time_searches(system, list(islice(cycle(photos), searches)), tenant_of(ROUNDS))
+        searched = time_searches(system, list(islice(cycle(photos), searches)), tenant_of(rounds))
     first = WARM_UP + 1
     loop = Figure("plain loop over Kafka, one at a time", RATE, tuple(loops[first:]))
     script = Figure("batch script over the folder", RATE, tuple(scripts[first:]))
@@ -212,6 +212,7 @@ def _spread(spread: Spread) -> tuple[str, str]:
 def main(
     pictures: Annotated[int, typer.Option(help="Products to draw", min=1, max=MAX_PRODUCTS)] = 128,
     searches: Annotated[int, typer.Option(help="Searches, one after another", min=1)] = 40,
+    rounds: Annotated[int, typer.Option(help="Rounds, after one to warm up", min=1)] = ROUNDS,
     encoder_name: Annotated[str, typer.Option("--encoder", help="As LOOKSTREAM_ENCODER")] = "best",
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
@@ -223,9 +224,9 @@ def main(
         with console.status("drawing the pictures"):
             catalogue = draw_catalogue(folder / "shop", pictures, SEED)
         with console.status("measuring the stages"):
-            stages = measure_stages(catalogue, encoder, folder / "stages")
+            stages = measure_stages(catalogue, encoder, rounds, folder / "stages")
         with console.status("measuring the whole system, the plain loop and the batch script"):
-            whole = measure_whole(catalogue, encoder_name, searches, folder)
+            whole = measure_whole(catalogue, encoder_name, searches, rounds, folder)
         limits = count_limits(stages, encoder_name)
     report = Report(pictures, encoder.fingerprint, precision_of(encoder), stages, whole, limits, load)
     show(report, console)

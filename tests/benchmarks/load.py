@@ -43,8 +43,6 @@ from tests.benchmarks.whole_path import kafka_of
 from tests.end_to_end.system import System
 
 SEED = 7
-RATES = (1.0, 5.0, 20.0)
-"""Searches a second."""
 PHOTOS = 12
 """Pictures of 12 megapixels: each takes as long as dozens of others."""
 PATIENCE_SECONDS = 120.0
@@ -57,6 +55,8 @@ class Material:
 
     catalogue: Catalogue
     seconds: float
+    rates: Sequence[float]
+    """Searches a second."""
     sets: dict[str, list[bytes]]
 
     @property
@@ -93,10 +93,10 @@ def bear(system: System, material: Material, measured: Measured) -> None:
     with another_index_worker(system):
         measured.workers["drawn, two workers"] = feed(kafka, material.shots, "two")
     tenant = "set-drawn"
-    for rate in RATES:
+    for rate in material.rates:
         measured.alone[f"{rate:g} a second"] = ask_steadily(kafka, photos, tenant, rate, seconds)
     measured.alone["saturation"] = saturate(kafka, photos, tenant, seconds)
-    for rate in RATES:
+    for rate in material.rates:
         name = f"{rate:g} a second"
         with kept_busy(kafka, material.shots, "busy") as busy:
             measured.while_indexing[name] = ask_steadily(kafka, photos, tenant, rate, seconds)
@@ -147,6 +147,7 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder of JPEGs, as one more set")] = None,
     pictures: Annotated[int, typer.Option(help="Products to draw", min=2)] = 128,
     seconds: Annotated[float, typer.Option(help="How long to search at each rate", min=1)] = 30,
+    rates: Annotated[str, typer.Option(help="Searches a second, commas between")] = "1,5,20",
     sizes: Annotated[str, typer.Option(help="Points, commas between")] = "1000,10000,100000",
     encoder_name: Annotated[str, typer.Option("--encoder", help="As LOOKSTREAM_ENCODER")] = "best",
     engine: Annotated[Engine, typer.Option(help="As LOOKSTREAM_TORCH_ENGINE")] = "torch",
@@ -156,7 +157,7 @@ def main(
     console, load, measured = Console(), os.getloadavg(), Measured()
     with plain_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-load-") as temporary:
         folder = Path(temporary)
-        material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, data)
+        material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, rates, data)
         encoder = open_encoder(encoder_name, Torch(engine=engine))
         for name, shown in (material.sets | {"photos": material.photos}).items():
             measured.encoder_alone[name] = rate_alone(encoder, shown)
@@ -172,8 +173,8 @@ def main(
         raise typer.Exit(FAILED)
 
 
-def _material(catalogue: Catalogue, seconds: float, data: Path | None) -> Material:
-    material = Material(catalogue, seconds, {})
+def _material(catalogue: Catalogue, seconds: float, rates: str, data: Path | None) -> Material:
+    material = Material(catalogue, seconds, [float(rate) for rate in rates.split(",")], {})
     material.sets["drawn"] = material.shots
     material.sets["12 megapixels"] = [as_phones_send(photo) for photo in material.photos[:PHOTOS]]
     if data is not None:

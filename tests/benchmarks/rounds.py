@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 RATE = "pictures/s"
 ROUNDS = 3
 WARM_UP = 0
-"""The number of the round that is thrown away; those that count are 1 to ROUNDS."""
+"""The number of the round that is thrown away; those that count come after it."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Measure:
     take: Callable[[int], float]
 
 
-def interleaved(measures: Mapping[str, Measure]) -> dict[str, Figure]:
+def interleaved(measures: Mapping[str, Measure], rounds: int = ROUNDS) -> dict[str, Figure]:
     """Each measure once a round, all of them in every round, after a round to warm up; by the same names."""
-    turns = [{name: one.take(number) for name, one in measures.items()} for number in range(ROUNDS + 1)]
+    turns = [{name: one.take(number) for name, one in measures.items()} for number in range(rounds + 1)]
     counted = turns[WARM_UP + 1 :]
     return {name: Figure(m.what, m.unit, tuple(turn[name] for turn in counted)) for name, m in measures.items()}
