@@ -4,6 +4,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup browser prometheus demo up test screenshots check deploy-check bench evaluate chaos lock schemas clean
 
 help:

@@ -11,12 +11,12 @@ from consumers.freshness import goal_of, has_come_to
 from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.refill import Refill
-from consumers.shop import Shop, confidence_of, generations_of
+from consumers.shop import Shop, confidence_of
 from consumers.sight import Sight
 from consumers.worker import Sink
-from infra.generations import Generation, Register
+from infra.generations import Generation, Register, chosen
 from infra.kafka import Place, Record
-from infra.qdrant.connect import connect
+from infra.qdrant.connect import connect, generations_of
 from infra.settings import Settings
 from schemas.failures import Unavailable
 
@@ -38,14 +38,14 @@ class Mine:
 
     @property
     def generation(self) -> Generation:
-        """Its generation as it is written down; raises KeyError when it was dropped."""
-        return self.register.read().of(self.number)
+        """Its generation as it is written down; raises Unavailable when it is not there any more."""
+        return self.register.read().of(chosen(self.register, self.number))
 
 
 def mine_of(settings: Settings, number: int | None) -> Mine:
     """What is for the worker of a generation, or of the one that serves now, to tell."""
     register = generations_of(settings)
-    return Mine(register, number or register.read().serving.number)
+    return Mine(register, chosen(register, number))
 
 
 @dataclass(eq=False)
@@ -63,10 +63,10 @@ class Filling:
 
     def step(self) -> None:
         """A small step between batches. What is away is tried again at the next one."""
-        serving = self.mine.register.read().serving.number
-        if serving == self.mine.number:
-            return
         try:
+            serving = self.mine.register.read().serving.number
+            if serving == self.mine.number:
+                return
             if serving != self._source:
                 self._begin(serving)
             self._confidence.idle()  # the null pictures: nobody else looks at them while nobody searches here

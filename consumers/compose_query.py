@@ -30,13 +30,14 @@ from consumers.remembered import Remembered
 from consumers.requests import AnswerRequests
 from consumers.serving import Serving
 from consumers.settle import Settler
-from consumers.shop import Premises, Shop, confidence_of, furnish, generations_of, open_premises
+from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
 from consumers.valve import OpenValve
 from consumers.worker import Batches, Sink, Worker
 from infra.generations import Generation
 from infra.health import Heartbeat
 from infra.kafka import EventSink, EventSource, Places, TransactionSink
 from infra.metrics import SearchMetrics
+from infra.qdrant.connect import generations_of
 from infra.secrets import redaction
 from infra.settings import Settings
 from schemas.topics import SEARCH_REQUESTS

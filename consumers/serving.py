@@ -82,10 +82,11 @@ class Serving:
         """Open what serves next beside what serves now, then change between two batches."""
         pause = LOOK_SECONDS
         while not self._over.wait(pause):
-            wanted, pause = self._serving(), LOOK_SECONDS
-            if wanted == self._generation:
-                continue
+            pause = LOOK_SECONDS
             try:
+                wanted = self._serving()
+                if wanted == self._generation:
+                    continue
                 stack, job = self._opened(wanted)
             except (EncoderDiffers, EncoderUnavailable, Unavailable) as error:
                 self._log.error("cannot serve from the new index, the old one goes on", why=str(error))

@@ -17,7 +17,7 @@ from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
-from infra.generations import Generation, Register
+from infra.generations import Generation
 from infra.metrics import WorkerMetrics, exposed
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
@@ -59,11 +59,6 @@ class Shop(Premises):
     def parts(self) -> Parts:
         """How long the parts of its looks are."""
         return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
-
-
-def generations_of(settings: Settings) -> Register:
-    """Where the generations of the data folder are written down."""
-    return Register(settings.data, settings.encoder)
 
 
 def open_premises(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Premises:

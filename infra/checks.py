@@ -53,7 +53,7 @@ def _index(settings: Settings) -> str:
 
 def _heartbeats(data: Path, running: Running | None) -> Iterator[Path]:
     """The heartbeat files that there are, and those that there should be."""
-    jobs = ["query", *(named("index", number) for number in running.indexes or (FIRST,))] if running else []
+    jobs = ["query", *(named("index", number) for number in running.generations or (FIRST,))] if running else []
     expected = {heartbeat_file(data, job) for job in jobs}
     yield from sorted(expected | set((data / "run").glob("*.alive")))
 

@@ -12,7 +12,9 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from schemas.failures import Unavailable
 
 FIRST = 1
 FILE = "generations.json"
@@ -78,12 +80,25 @@ class Generations:
         return Generations((self.serving,), (Switch(0.0, self.serving.number),))
 
 
-class Register:
-    """Where the generations of a data folder are written down. `encoder` is whose the first one is."""
+class Register(Protocol):
+    """Where the generations of a system are written down."""
+
+    def read(self) -> Generations:
+        """As they stand. Quick, for it is asked for every event. Raises Unavailable when that cannot be told."""
+
+    def write(self, generations: Generations) -> None:
+        """Replace what is written down; raises Unavailable when that cannot be done."""
+
+    def forget(self, number: int) -> None:
+        """Remove what an index that is not written down any more has left; raises Unavailable."""
+
+
+class FileRegister:
+    """A Register in a data folder. `encoder` is whose the first index is."""
 
     def __init__(self, folder: Path, encoder: str) -> None:
         self._path = folder / FILE
-        self._first = Generations((Generation(FIRST, encoder),), (Switch(0.0, FIRST),))
+        self._first = first_alone(encoder)
         self._seen: tuple[int, Generations] | None = None
 
     def read(self) -> Generations:
@@ -91,7 +106,7 @@ class Register:
         try:
             changed = self._path.stat().st_mtime_ns
             if self._seen is None or self._seen[0] != changed:
-                self._seen = changed, _parsed(self._path.read_text())
+                self._seen = changed, parsed(self._path.read_text())
         except FileNotFoundError:
             return self._first
         return self._seen[1]
@@ -100,10 +115,24 @@ class Register:
         """Replace what is written down, in one step that survives a power loss."""
         draft = self._path.with_suffix(".new")
         with draft.open("w") as file:
-            json.dump(asdict(generations), file)
+            file.write(written(generations))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)
+
+    def forget(self, number: int) -> None:
+        """Nothing to do: `lookstream up` removes the folder of an index once its process has ended."""
+
+
+def chosen(register: Register, number: int | None) -> int:
+    """This generation, or the one that serves; raises Unavailable when it is not there any more."""
+    generations = register.read()
+    if number is None:
+        return generations.serving.number
+    try:
+        return generations.of(number).number
+    except KeyError:
+        raise Unavailable(f"there is no index {number}: see `lookstream reindex status`") from None
 
 
 def index_folder(data: Path, number: int) -> Path:
@@ -116,7 +145,18 @@ def named(name: str, number: int) -> str:
     return name if number == FIRST else f"{name}-{number}"
 
 
-def _parsed(text: str) -> Generations:
+def first_alone(encoder: str) -> Generations:
+    """What there is before anything was written down: the first generation, by this encoder."""
+    return Generations((Generation(FIRST, encoder),), (Switch(0.0, FIRST),))
+
+
+def written(generations: Generations) -> str:
+    """Generations as text."""
+    return json.dumps(asdict(generations))
+
+
+def parsed(text: str) -> Generations:
+    """Generations from their text."""
     found = json.loads(text)
     known = tuple(Generation(*one) for one in found["known"])
     return Generations(known, tuple(Switch(*one) for one in found["switches"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from infra.addresses import judge_url
 from infra.breakers import Breakers
 from infra.downloads import Downloads
+from infra.folders import check_size, read_below
 from infra.network import Internet
 from infra.object_store import ObjectStore
 from infra.settings import Images as ImageSettings
@@ -125,36 +126,3 @@ def out_of_time() -> TryLater:
     """A picture that nobody had the patience to wait for."""
     message = "the picture was not there in time: its host is slow, or has many to give"
     return TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
-
-
-def check_size(size: int, limit: int) -> None:
-    """Raise Rejected when a picture of `size` bytes is above `limit`."""
-    if size > limit:
-        raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has {size} bytes, the limit is {limit}")
-
-
-def find_below(root: Path, path: str) -> Path:
-    """The real file at `path` below `root`, links followed; raises Rejected when that leaves the folder."""
-    try:
-        real = (root / path).resolve()
-    except (ValueError, RuntimeError, OSError):  # a NUL, a circle of links, a name too long
-        raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]!r}` is not a path") from None
-    if not real.is_relative_to(root.resolve()):
-        raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]}` leaves its folder: give a path below it")
-    return real
-
-
-def read_below(root: Path, path: str, limit: int) -> bytes:
-    """The bytes of the picture at `path` below `root`; raises Rejected, or TryLater when the folder is away."""
-    file = find_below(root, path)
-    try:
-        if not root.is_dir():
-            raise TryLater(Code.IMAGE_UNREACHABLE, f"the pictures' folder `{root.name}` is not there: mount it")
-        if not file.is_file():
-            raise Rejected(Code.IMAGE_MISSING, f"there is no picture file `{path[:200]}`")
-        check_size(file.stat().st_size, limit)
-        return file.read_bytes()
-    except PermissionError:
-        raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]}` may not be read: change its permissions") from None
-    except OSError as error:
-        raise TryLater(Code.IMAGE_UNREACHABLE, f"`{path[:200]}` was not read: {error.strerror}") from None

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from infra.settings import Kafka, Settings
@@ -38,6 +38,8 @@ class Running:
     """Ports of this machine at which workers tell their metrics, by their job."""
     indexes: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     """Address of the embedded index of each generation."""
+    generations: tuple[int, ...] = ()
+    """Those that have an index worker here."""
 
     def write(self, folder: Path) -> None:
         """Leave the note, whole or not at all."""
@@ -73,6 +75,7 @@ def read_running(folder: Path) -> Running | None:
     metrics = found.get("metrics", {})
     indexes = {int(number): (host, port) for number, (host, port) in found.get("indexes", {}).items()}
     running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"), metrics, indexes)
+    running = replace(running, generations=tuple(found.get("generations", ())))
     return running if process_runs(running.pid) else None
 
 

@@ -1,4 +1,4 @@
-"""Traces: spans of what a worker did for an event, sent to an OTLP collector; off unless an endpoint is set.
+"""Traces: spans of what was done for an event, sent to an OTLP collector; off unless an endpoint is set.
 
 Trace contexts travel in the `traceparent` header (https://www.w3.org/TR/trace-context), from whoever sent the event
 to its outcome or result.
@@ -6,18 +6,20 @@ to its outcome or result.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from infra.console import BadInput
 from infra.reporting import Traces
-from schemas.envelope import TRACEPARENT
+from schemas.envelope import TRACEPARENT, Event
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
+SERVICE = "lookstream"
+"""What commands are called in traces; workers and the gateway have names of their own."""
 NANO = 1_000_000_000
 
 
@@ -61,6 +63,12 @@ class Tracing:
         span.end(_nanoseconds(whole.ended))
         TraceContextTextMapPropagator().inject(carrier, context)
         return carrier[TRACEPARENT]
+
+    def sent(self, event: Event, topic: str) -> Event:
+        """The event as it is sent: under a span of its sender's, where its trace begins unless it has one."""
+        whole = Step(f"send {topic}", event.time, datetime.now(UTC))
+        told = self.tell(event.extra.get(TRACEPARENT), whole, [], {"lookstream.event": event.id})
+        return replace(event, extra={**event.extra, TRACEPARENT: told})
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from infra.generations import FIRST, Generations, Register, index_folder, named
+from infra.generations import FIRST, Generations, index_folder, named
 from infra.kafka import check_broker, create_topics
 from infra.parts import (
     BROKER,
@@ -30,9 +31,11 @@ from infra.parts import (
     reached_by,
 )
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
+from infra.qdrant.connect import check_server, generations_of
 from infra.running import Running, index_key, local_kafka, only_one
-from infra.settings import Kafka, Qdrant, Settings
+from infra.settings import Kafka, Settings
 from infra.supervisor import ChildFailed, Part, Supervisor
+from schemas.failures import Unavailable
 from schemas.topics import all_topics
 
 BROKER_PORT, INDEX_PORT = 9092, 6339
@@ -78,8 +81,9 @@ class Up:
         self._say = say
         self._asked = Asked()
         self._kafka = settings.kafka
-        self._register = Register(settings.data, settings.encoder)
+        self._register = generations_of(settings)
         self._serving = FIRST
+        self._generations: set[int] = set()
         self._indexes: dict[int, tuple[str, int]] = {}
         self._page: str | None = None
         self._metrics: dict[str, int] = {}
@@ -113,11 +117,12 @@ class Up:
             self._begin(broker_part(port))
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
-            check_qdrant(self._settings.qdrant)
+            check_server(self._settings)
         else:
             index_key(self._folder)
-            self._serving = self._register.read().serving.number
-            self._begin(self._index_of(self._serving))
+        self._serving = self._register.read().serving.number
+        self._generations = {self._serving}
+        self._begin(*self._index_of(self._serving))
         self._note(ready=False)
         self._begin(*self._workers(), *self._gateway())
         self._begin(*self._canary())
@@ -136,9 +141,11 @@ class Up:
             self._metrics[job] = self._claim(first + len(self._metrics))
         return self._metrics.get(job, 0)
 
-    def _index_of(self, generation: int) -> Part:
+    def _index_of(self, generation: int) -> list[Part]:
+        if self._settings.qdrant.url:
+            return []
         self._indexes[generation] = (LOOPBACK, self._claim(INDEX_PORT))
-        return index_part(self._indexes[generation], generation)
+        return [index_part(self._indexes[generation], generation)]
 
     def _gateway(self) -> list[Part]:
         if not self._wanted.gateway:
@@ -163,7 +170,7 @@ class Up:
             self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
 
     def _look_after(self) -> None:
-        if self._indexes:
+        with suppress(Unavailable):  # a server that is away says nothing new
             self._follow(self._register.read())
         if BROKER not in self._supervisor.watch():
             return
@@ -176,17 +183,19 @@ class Up:
     def _follow(self, generations: Generations) -> None:
         """Run what belongs to the generations that there are, and nothing else."""
         known = {one.number for one in generations.known}
-        if known == self._indexes.keys() and generations.serving.number == self._serving:
+        if known == self._generations and generations.serving.number == self._serving:
             return
-        for number in known - self._indexes.keys():
+        for number in known - self._generations:
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
-            parts = [self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
+            parts = [*self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
+            self._generations.add(number)
             self._note(ready=True)
             self._supervisor.add([replace(part, optional=True) for part in parts])
-        for number in self._indexes.keys() - known:
+        for number in self._generations - known:
             self._say(f"index {number} goes")
             self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
-            del self._indexes[number]
+            self._generations.discard(number)
+            self._indexes.pop(number, None)
             self._metrics.pop(named("index", number), None)
             shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
             heartbeat_file(self._folder, named("index", number)).unlink(missing_ok=True)
@@ -216,7 +225,7 @@ class Up:
         page = self._page if ready else None
         serving = self._indexes.get(self._serving)
         note = Running(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
-        note.write(self._folder)
+        replace(note, generations=tuple(sorted(self._generations))).write(self._folder)
 
     def _announce(self) -> None:
         index = self._settings.qdrant.url or f"embedded, in {index_folder(self._folder, self._serving)}"
@@ -226,17 +235,6 @@ class Up:
             self._say(f"the page: {self._page}")
         for job, port in self._metrics.items():
             self._say(f"metrics, {job}: http://{LOOPBACK}:{port}/metrics")
-
-
-def check_qdrant(qdrant: Qdrant) -> None:
-    """Raise Unavailable with the remedy unless the user's own Qdrant answers."""
-    from infra.qdrant.server import open_server
-
-    server = open_server(qdrant)
-    try:
-        server.check()
-    finally:
-        server.close()
 
 
 def _wait_for_broker(kafka: Kafka) -> None:

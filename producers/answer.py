@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.console import BadInput, counted, printable
-from infra.images import Images
 from infra.settings import Images as ImageSettings
 from producers.pictures import MAX_FILE_BYTES, inline
 from schemas.envelope import describe
@@ -77,6 +76,8 @@ def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
     """The picture that a request asks by, to be shown; None when there is none, or it cannot be had."""
     if request.image is None:
         return None
+    from infra.images import Images  # its libraries for the web are needed for this alone
+
     with closing(Images(settings)) as images:
         found = images.fetch(request.image)
     return found if isinstance(found, bytes) else None

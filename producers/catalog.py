@@ -1,58 +1,22 @@
 """Catalog feeds: rows in the columns of Google's Merchant product data specification become item events."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from infra.console import BadInput
-from producers.feeds import read_columns, read_feed
+from producers.columns import ATTRIBUTE
+from producers.feeds import read_feed
 from producers.pictures import Locate, nowhere, reference
 from producers.rows import BadRow, Json, Row, Skipped, moment, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ImageRef, ItemUpserted
 
-GOOGLE = {
-    "item_id": "id",
-    "title": "title",
-    "image": "image_link",
-    "additional_images": "additional_image_link",
-    "price": "price",
-    "in_stock": "availability",
-    "category": "product_type",
-    "brand": "brand",
-    "url": "link",
-    "tags": "tags",
-    "moderation": "moderation",
-    "adult": "adult",
-    "attributes.color": "color",
-    "attributes.gender": "gender",
-    "attributes.age_group": "age_group",
-    "attributes.material": "material",
-    "attributes.pattern": "pattern",
-    "attributes.size": "size",
-    "attributes.condition": "condition",
-    "attributes.gtin": "gtin",
-    "attributes.mpn": "mpn",
-    "attributes.item_group_id": "item_group_id",
-    "attributes.google_product_category": "google_product_category",
-}
-"""Our fields and the columns they come from, where the file has them
-(https://support.google.com/merchants/answer/7052112; `tags` and `moderation` are not of them)."""
-
-FIELDS = (
-    "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
-    "tags", "moderation", "adult", "created_at", "url", "revision",
-)  # fmt: skip
-NEEDED = ("item_id", "image")
-ATTRIBUTE = "attributes."
-
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-ALL_FIELDS = ", ".join([*FIELDS, f"{ATTRIBUTE}NAME"])
 STOCK = {"in_stock": True, **TRUTH, "out_of_stock": False, "preorder": False, "backorder": False}
 PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d+(?:\.\d{1,4})?)(?:\s*([A-Z]{3}))?", re.ASCII)
 
@@ -66,28 +30,6 @@ class Reading:
     tenant: str = "default"
     currency: str | None = None
     """ISO 4217 code of prices without one."""
-
-
-def choose_columns(path: Path, mappings: Sequence[str]) -> dict[str, str]:
-    """Our fields and their columns in this file: Google's names, then `field=column` for others.
-
-    Raises BadInput with what there is when a field is unknown, a column is missing, or no column is an item's
-    id or picture. A JSONL file has the columns of its first 1,000 lines.
-    """
-    exist = read_columns(path)
-    chosen = {name: column for name, column in GOOGLE.items() if column in exist}
-    for mapping in mappings:
-        name, column = _parse_mapping(mapping)
-        if column not in exist:
-            raise BadInput(f"--map {mapping}: {path} has no column `{column}`, it has {_listed(exist)}")
-        chosen[name] = column
-    for name in NEEDED:
-        if name not in chosen:
-            raise BadInput(
-                f"{path} has no column `{GOOGLE[name]}`: name the one that it is with --map {name}=COLUMN; "
-                f"it has {_listed(exist)}"
-            )
-    return chosen
 
 
 def read_catalog(path: Path, reading: Reading) -> Iterator[ItemUpserted | BadRow | Skipped]:
@@ -237,19 +179,3 @@ def _as_text(value: Json) -> str:
     if isinstance(value, str):
         return value.strip()
     raise ValueError(f"a cell is {type(value).__name__}, not text, number or a list of them")
-
-
-def _parse_mapping(mapping: str) -> tuple[str, str]:
-    name, equals, column = mapping.partition("=")
-    if not equals or not is_field(name):
-        raise BadInput(f"--map {mapping}: write FIELD=COLUMN, where FIELD is {ALL_FIELDS}")
-    return name, column
-
-
-def is_field(name: str) -> bool:
-    """Whether a column can be mapped to a field of this name."""
-    return name in FIELDS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:60]) or "nothing"

@@ -32,7 +32,8 @@ ingest.add_typer(pictures)
 def ingest_catalog(options: CatalogOptions) -> None:
     """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
     from infra.settings import read_settings
-    from producers.catalog import Reading, choose_columns, read_catalog
+    from producers.catalog import Reading, read_catalog
+    from producers.columns import choose_columns
     from producers.pictures import choose_root
     from producers.rows import check_defaults
 
@@ -129,12 +130,14 @@ def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> No
     """Publish rows under the eyes of the user, and end with the exit code that they deserve."""
     from infra.kafka import EventSink, check_broker
     from infra.running import reach_kafka
+    from infra.tracing import SERVICE, tracing
     from producers.ingest import publish_watched
 
     kafka = reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
-    tally = publish_watched(rows, sink, total, error_console())
+    with tracing(settings.traces, SERVICE) as sink.tracing:
+        tally = publish_watched(rows, sink, total, error_console())
     sink.close()
     if tally.interrupted:
         sys.exit(INTERRUPTED)
@@ -175,9 +178,13 @@ def _request(options: SearchOptions) -> "SearchRequest":
 def _ask(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
     """The answer, and the seconds from the request to it."""
     from infra.running import reach_kafka
+    from infra.tracing import SERVICE, tracing
     from producers.search import SearchClient
 
-    with SearchClient(reach_kafka(settings)) as client:
+    with (
+        tracing(settings.traces, SERVICE) as spans,
+        SearchClient(reach_kafka(settings), tracing=spans) as client,
+    ):
         started = time.monotonic()
         return client.search(request), time.monotonic() - started
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from infra.console import BadInput
-from infra.images import find_below, read_below
+from infra.folders import find_below, read_below
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3Image, UrlImage
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from infra.kafka import SOON, EventSink, Record, ReplyReader
 from infra.settings import Kafka
+from infra.tracing import Tracing
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Unavailable
@@ -29,10 +30,17 @@ class NoAnswer(Unavailable):
 class SearchClient:
     """Sends search requests and waits for their answers; for one thread, with any number in flight."""
 
-    def __init__(self, kafka: Kafka, reply_to: str = SEARCH_RESULTS, grace_s: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        reply_to: str = SEARCH_RESULTS,
+        grace_s: float = GRACE_SECONDS,
+        tracing: Tracing | None = None,
+    ) -> None:
         # The reader first: its position must be known before the first request leaves.
         self._reader = ReplyReader(kafka, reply_to)
         self._sink = EventSink(kafka, SOON)
+        self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._until: dict[str, float] = {}

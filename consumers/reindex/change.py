@@ -15,10 +15,10 @@ from consumers.freshness import goal_of, has_come_to
 from consumers.refill import Progress as Filled
 from consumers.refill import fill_again, progress_in
 from consumers.reindex.shadow import Measures, Side, draw, measure
-from consumers.shop import generations_of, open_eyes
+from consumers.shop import open_eyes
 from infra.console import BadInput
 from infra.generations import Generation, Generations
-from infra.qdrant.connect import connect
+from infra.qdrant.connect import connect, generations_of
 from infra.qdrant.plan import Index
 from infra.running import reach_index, reach_kafka
 from infra.settings import Settings
@@ -43,9 +43,7 @@ class Change:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        if self.settings.qdrant.url:
-            raise BadInput("LOOKSTREAM_QDRANT_URL: reindex works on the embedded index only, as yet")
-        reach_index(self.settings)
+        self._look_alive()
         self.register = generations_of(self.settings)
 
     def close(self) -> None:
@@ -74,8 +72,14 @@ class Change:
             self.register.write(self.generations.begun(encoder))
             other = self.generations.other
         assert other is not None
-        self._patiently(lambda: reach_index(self.settings, other.number))
-        return serving, Side(self._index(other), eyes)
+        if self.settings.qdrant.url:
+            text = (
+                f"`lookstream up` starts its worker; or run `lookstream worker index --generation {other.number}`"
+            )
+            self.console.print(text, markup=False, soft_wrap=True)
+        beside = self._patiently(lambda: self._index(other))
+        self._patiently(beside.status)  # its worker has opened it
+        return serving, Side(beside, eyes)
 
     def fill(self, serving: Index, other: Index) -> Filled:
         """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
@@ -89,7 +93,7 @@ class Change:
                 try:
                     filled, total = progress_in(other), serving.count()
                 except Unavailable:
-                    reach_index(self.settings)  # while the system runs, whatever has died is started again
+                    self._look_alive()  # while the system runs, whatever has died is started again
                     continue
                 if filled.passed or filled.seen:
                     bar.update(
@@ -132,6 +136,7 @@ class Change:
             time.sleep(max(0.0, self.generations.switches[-1].moment - self.now()))
             self.catch_up(self._index(serving), self._index(other))
         self.register.write(self.generations.dropped())
+        self.register.forget(other.number)
         return other
 
     def status(self) -> list[dict[str, object]]:
@@ -145,6 +150,11 @@ class Change:
                 told[-1] |= {"pass": filled.passed + 1, "seen": filled.seen, "filled": filled.filled}
                 told[-1] |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
         return told
+
+    def _look_alive(self) -> None:
+        """Raise Unavailable when no `lookstream up` runs the embedded indexes; a server is waited for."""
+        if not self.settings.qdrant.url:
+            reach_index(self.settings)
 
     def _both(self, word: str) -> tuple[Generation, Generation]:
         other = self.generations.other
@@ -184,7 +194,7 @@ class Change:
             except Unavailable:
                 if time.monotonic() > until:
                     raise
-                reach_index(self.settings)
+                self._look_alive()
                 time.sleep(LOOK_SECONDS)
 
 

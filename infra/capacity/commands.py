@@ -1,14 +1,16 @@
 """The command that says what a load needs: `plan`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import BadInput, takes
+from infra.console import FAILED, BadInput, takes
 
 if TYPE_CHECKING:
+    from infra.capacity.measured import Measured
     from infra.capacity.plan import Plan, Wanted
 
 app = typer.Typer()
@@ -31,6 +33,14 @@ class PlanOptions:
         list[Path] | None,
         typer.Option(help="A bench-load.json of `make bench`: your machine's constants.", show_default=False),
     ] = None
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of what a node, a disk_gb and a worker cost a month.", show_default=False),
+    ] = None
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, help="What it may cost a month, by --prices; above that it fails.", show_default=False),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
 
 
@@ -44,12 +54,30 @@ def plan(options: PlanOptions) -> None:
     from infra.capacity.measured import read_measured
     from infra.capacity.plan import make_plan
 
-    wanted = _wanted(options)
-    made = make_plan(wanted, read_measured(options.measured or []))
+    if options.budget is not None and options.prices is None:
+        raise BadInput("--budget: give --prices too, a file of what a node, a disk_gb and a worker cost a month")
+    wanted, measured = _wanted(options), read_measured(options.measured or [])
+    made = make_plan(wanted, measured)
+    bill = _bill(options, made, wanted, measured)
     if options.json:
-        sys.stdout.write(json.dumps(asdict(made)) + "\n")
+        sys.stdout.write(json.dumps(asdict(made) | bill) + "\n")
     else:
-        _show(made, wanted)
+        _show(made, wanted, bill)
+    if options.budget is not None and bill["cost"] > options.budget:
+        sys.exit(FAILED)
+
+
+def _bill(options: PlanOptions, made: "Plan", wanted: "Wanted", measured: "Measured") -> dict[str, float]:
+    """What it costs a month, and how many items the budget holds; nothing without prices."""
+    from infra.capacity.costs import costs_of, items_within, read_prices
+
+    if options.prices is None:
+        return {}
+    prices = read_prices(options.prices)
+    bill = {"cost": costs_of(made, prices).total}
+    if options.budget is not None:
+        bill |= {"budget": options.budget, "items_within": items_within(options.budget, wanted, measured, prices)}
+    return bill
 
 
 def _wanted(options: PlanOptions) -> "Wanted":
@@ -86,7 +114,7 @@ def _milliseconds(option: str, text: str) -> float:
     raise BadInput(f"{option} {text} has no unit: write 200ms, or 1s")
 
 
-def _show(plan: "Plan", wanted: "Wanted") -> None:
+def _show(plan: "Plan", wanted: "Wanted", bill: Mapping[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -103,6 +131,10 @@ def _show(plan: "Plan", wanted: "Wanted") -> None:
         "partitions of catalog.items": f"{plan.item_partitions:,}",
         "partitions of search.requests": f"{plan.request_partitions:,}",
     }
+    if "cost" in bill:
+        rows["costs a month, without Kafka"] = f"{bill['cost']:,.0f}"
+    if "budget" in bill:
+        rows["items that the budget holds"] = f"{bill['items_within']:,.0f}"
     for what, much in rows.items():
         table.add_row(what, much)
     console.print(table)

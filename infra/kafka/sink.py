@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra.kafka.client import ConfigValue, Fenced, Place, Record, client_config, log
 from infra.settings import Kafka
+from infra.tracing import Tracing
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
@@ -48,11 +49,14 @@ class EventSink:
         self.producer = Producer(config, logger=log)
         """For infra.kafka.transactions alone."""
         self._problems: dict[int, list[str]] = defaultdict(list)
+        self.tracing: Tracing | None = None
+        """Where the events that it sends are traced, if anywhere: workers trace what theirs came of instead."""
         self.arrived: dict[Place, int] = {}
         """The offset of the newest record that has arrived in each partition."""
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         """Queue an event; raises Unavailable when the queue stays full."""
+        event = event if self.tracing is None else self.tracing.sent(event, topic)
         headers = {name: value.encode() for name, value in to_headers(event).items()}
         self.send_raw(topic, key.encode(), to_bytes(event.body), headers, partition=partition)
 

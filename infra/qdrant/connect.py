@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from infra.generations import FileRegister, Register
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
 from infra.running import index_key, reach_index
@@ -9,14 +10,34 @@ from infra.settings import Settings
 
 
 def connect(settings: Settings, generation: int | None = None) -> Index:
-    """The index of a generation, or that which serves; it is asked nothing yet.
+    """The index of a generation, or that which serves; of a server nothing is asked yet.
 
     Raises Unavailable when none runs here.
     """
     if settings.qdrant.url:
-        from infra.qdrant.server import open_server  # the embedded engine needs no client library
+        from infra.qdrant.server_register import open_server  # the embedded engine needs no client library
 
-        return open_server(settings.qdrant)
+        return open_server(settings, generation)
     reach_index(settings, generation)  # so that who asks too early hears it now
     where = partial(reach_index, settings, generation)
     return EmbeddedIndex(where, index_key(settings.data), settings.qdrant.timeout_s)
+
+
+def generations_of(settings: Settings) -> Register:
+    """Where the generations of this system are written down."""
+    if settings.qdrant.url:
+        from infra.qdrant.server_register import open_register
+
+        return open_register(settings)
+    return FileRegister(settings.data, settings.encoder)
+
+
+def check_server(settings: Settings) -> None:
+    """Raise Unavailable with the remedy unless the user's own Qdrant answers, and is new enough."""
+    from infra.qdrant.server_register import open_server
+
+    server = open_server(settings)
+    try:
+        server.check()
+    finally:
+        server.close()

@@ -1,7 +1,7 @@
 """The index on a Qdrant server (1.17 or newer), over gRPC."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 from qdrant_client import QdrantClient, models
 
+from infra.generations import FIRST
 from infra.qdrant import server_collection, stored
 from infra.qdrant.conditions import live_of
 from infra.qdrant.plan import (
@@ -37,10 +38,10 @@ SEARCHES_AT_ONCE = 8
 """Grouped searches have no batch call, so this many of a batch are under way at a time."""
 
 
-def open_server(settings: Qdrant) -> "ServerIndex":
-    """The index on the server of the settings; nothing is sent before the first call."""
+def reach_server(settings: Qdrant) -> QdrantClient:
+    """A client of the server of the settings; nothing is sent before the first call."""
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    client = QdrantClient(
+    return QdrantClient(
         url=settings.url,
         grpc_port=settings.grpc_port,
         prefer_grpc=True,
@@ -48,16 +49,16 @@ def open_server(settings: Qdrant) -> "ServerIndex":
         timeout=math.ceil(settings.timeout_s),
         check_compatibility=False,
     )
-    return ServerIndex(client, settings)
 
 
 class ServerIndex:
-    """An Index on a Qdrant server. Safe for several threads."""
+    """An Index on a Qdrant server, that of the generation which `number` tells. Safe for several threads."""
 
-    def __init__(self, client: QdrantClient, settings: Qdrant) -> None:
+    def __init__(self, client: QdrantClient, settings: Qdrant, number: Callable[[], int] = lambda: FIRST) -> None:
         self._client = client
         self._settings = settings
-        self._name = settings.collection
+        self._number = number
+        self._names: dict[int, str] = {}
         self._size = 0
         self._searchers = ThreadPoolExecutor(SEARCHES_AT_ONCE, "search")
 
@@ -66,9 +67,16 @@ class ServerIndex:
         mine = stored.Maker(fingerprint, size)
         self.check()
         with self._asking():
-            server_collection.ensure(self._client, self._settings, size)
+            server_collection.ensure(self._client, self._settings, self._number(), size)
             stored.check_maker(server_collection.claim(self._client, self._name, mine), mine)
         self._size = size
+
+    @property
+    def _name(self) -> str:
+        number = self._number()
+        if number not in self._names:
+            self._names[number] = server_collection.name_of(self._client, self._settings.collection, number)
+        return self._names[number]
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
         """These payload keys of each point that exists, tombstones included."""

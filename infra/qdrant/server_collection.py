@@ -1,7 +1,7 @@
-"""The collection on a Qdrant server: made under a number, reached by its alias, checked whenever it is opened.
+"""Collections on a Qdrant server: one for each index, by its number; checked whenever it is opened.
 
-The alias bears the name of the settings, so that another collection can be filled beside this one and take its
-place in one step. A collection that bears that name itself is used as it is.
+Index N is NAME-N, and the alias NAME leads to the one that serves. A collection, or another one's alias, that bore
+that name before there was a NAME-1 is used as the first.
 """
 
 import grpc
@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from infra.generations import FIRST
 from infra.qdrant import stored
 from infra.qdrant.fields import FIELDS
 from infra.qdrant.plan import VECTOR, EncoderDiffers
@@ -17,20 +18,43 @@ from infra.settings import Qdrant
 
 REFUSED = (grpc.RpcError, ResponseHandlingException, UnexpectedResponse, ResourceExhaustedResponse)
 """What the client raises when the server is away or says no."""
-FIRST = 1
-"""Number of the collection that is made when there is none."""
 
 
-def ensure(client: QdrantClient, settings: Qdrant, size: int) -> None:
-    """Make the collection, its alias and its payload indexes, as far as they are missing. Safe to race."""
-    name = settings.collection
+def name_of(client: QdrantClient, name: str, number: int) -> str:
+    """The collection of an index, whether or not it is there yet."""
+    numbered = f"{name}-{number}"
+    if number != FIRST or client.collection_exists(numbered):
+        return numbered
+    return name if _there(client, name) else numbered
+
+
+def ensure(client: QdrantClient, settings: Qdrant, number: int, size: int) -> None:
+    """Make the collection of an index and its payload indexes, as far as they are missing. Safe to race."""
+    name = name_of(client, settings.collection, number)
     if not _there(client, name):
-        numbered = f"{name}-{FIRST}"
-        if not client.collection_exists(numbered):
-            _create(client, numbered, settings, size)
-        alias = models.CreateAlias(collection_name=numbered, alias_name=name)
-        client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+        _create(client, name, settings, size)
+    if number == FIRST and not _there(client, settings.collection):
+        client.update_collection_aliases([_alias(name, settings.collection)])
     _check(client, name, size)
+
+
+def point_alias(client: QdrantClient, name: str, number: int) -> None:
+    """Have the alias NAME lead to this index, if it leads to one of ours."""
+    leads_to = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}.get(name)
+    numbered = f"{name}-{number}"
+    ours = leads_to is not None and leads_to.removeprefix(f"{name}-").isdecimal()
+    if ours and leads_to != numbered and client.collection_exists(numbered):
+        gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
+        client.update_collection_aliases([gone, _alias(numbered, name)])
+
+
+def drop(client: QdrantClient, name: str, number: int) -> None:
+    """Remove the collection of an index; one that bears no number of ours stays."""
+    client.delete_collection(f"{name}-{number}")
+
+
+def _alias(collection: str, name: str) -> models.CreateAliasOperation:
+    return models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
 
 
 def claim(client: QdrantClient, name: str, mine: stored.Maker) -> stored.Maker:

@@ -58,6 +58,7 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
     from infra.kafka import EventSink, check_broker
     from infra.running import reach_kafka
+    from infra.tracing import SERVICE, tracing
     from producers.debezium.follow import read_changes
     from producers.ingest import publish_watched
     from producers.rows import count_lines
@@ -66,7 +67,8 @@ def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
     total, kafka = count_lines(file), reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
-    tally = publish_watched(read_changes(file, table), sink, total, error_console())
+    with tracing(settings.traces, SERVICE) as sink.tracing:
+        tally = publish_watched(read_changes(file, table), sink, total, error_console())
     sink.close()
     return tally
 
@@ -74,6 +76,7 @@ def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
 def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
     from infra.kafka import EventSink, EventSource, create_topics
     from infra.running import reach_kafka
+    from infra.tracing import SERVICE, tracing
     from producers.debezium.follow import GROUP, Follower, dead_letters_of
     from producers.ingest import ctrl_c_noted
     from producers.rows import BadRow
@@ -87,7 +90,7 @@ def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
             console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
 
     console.print(f"following {topic} until Ctrl-C", markup=False)
-    with ctrl_c_noted() as stopped:
+    with tracing(settings.traces, SERVICE) as sink.tracing, ctrl_c_noted() as stopped:
         tally = Follower(source, sink, table, watch).run(stopped)
     source.close()
     sink.close()

@@ -7,7 +7,8 @@ from itertools import islice
 
 from infra.kafka import EventSink, Record, TopicReader
 from infra.settings import Kafka
-from producers.catalog import Reading, choose_columns, read_catalog
+from producers.catalog import Reading, read_catalog
+from producers.columns import choose_columns
 from producers.demo.catalogue import Catalogue
 from producers.pictures import inline_below
 from schemas.envelope import Event, from_bytes

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 
 from infra.kafka import SOON, EventSink, Record, ReplyReader
 from infra.settings import Kafka
+from infra.tracing import Tracing
 from producers.gateway.follower import Follower
 from producers.search import GRACE_SECONDS, NoAnswer, answer_in, no_answer, request_event
 from schemas.facets import FacetsRequest, FacetsResult
@@ -18,10 +19,17 @@ Answer = SearchResult | FacetsResult
 class Asking:
     """Sends requests and awaits their answers, any number at a time; for the tasks of one event loop."""
 
-    def __init__(self, kafka: Kafka, reply_to: str = SEARCH_RESULTS, grace_s: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        reply_to: str = SEARCH_RESULTS,
+        grace_s: float = GRACE_SECONDS,
+        tracing: Tracing | None = None,
+    ) -> None:
         # The reader first: its position must be known before the first request leaves.
         self._reader = ReplyReader(kafka, reply_to)
         self._sink = EventSink(kafka, SOON)
+        self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._waiting: dict[str, Future[Answer]] = {}

@@ -8,6 +8,7 @@ from infra.metrics import GatewayMetrics
 from infra.qdrant.connect import connect
 from infra.running import reach_kafka
 from infra.settings import Settings
+from infra.tracing import tracing
 from producers.gateway.app import Doors
 from producers.gateway.asking import Asking
 from producers.gateway.items import ItemDoor
@@ -23,8 +24,10 @@ def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     """What the routes need, until the stack is closed; raises Unavailable when Kafka or the index is away."""
     kafka, uploads = reach_kafka(settings), Uploads()
     metrics = GatewayMetrics()
-    asking = stack.enter_context(closing(Asking(kafka)))
+    spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
+    asking = stack.enter_context(closing(Asking(kafka, tracing=spans)))
     sink = stack.enter_context(closing(EventSink(kafka)))
+    sink.tracing = spans
     outcomes = stack.enter_context(closing(Outcomes(kafka)))
     index = stack.enter_context(closing(connect(settings)))
     searches = SearchDoor(asking, uploads, Memory(Told.size), settings.gateway.in_flight, metrics)

@@ -54,6 +54,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from infra.kafka import EventSink, check_broker
     from infra.running import reach_kafka
     from infra.settings import read_settings
+    from infra.tracing import SERVICE, tracing
     from producers.ingest import ctrl_c_noted
     from producers.rows import check_defaults
     from producers.watched.keeping import Keeper
@@ -68,7 +69,11 @@ def ingest_pictures(options: PicturesOptions) -> None:
     kafka = reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
-    with ctrl_c_noted() as stopped, open_known(settings.data / "watched", place.name, options.tenant) as known:
+    with (
+        tracing(settings.traces, SERVICE) as sink.tracing,
+        open_known(settings.data / "watched", place.name, options.tenant) as known,
+        ctrl_c_noted() as stopped,
+    ):
         keeper = Keeper(watched, known, sink, error_console())
         tally = _keep(keeper, options, stopped) if options.watch else keeper.look(stopped)
     sink.close()

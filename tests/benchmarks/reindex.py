@@ -25,7 +25,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from infra.generations import Register
+from infra.generations import FileRegister
 from infra.kafka import EventSink
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.export import points_of
@@ -253,7 +253,7 @@ def compare(system: System, report: Report, console: Console) -> None:
     with console.status("building it fresh"):
         time.sleep(5)  # what was sent last is indexed by then
         system.run("reindex", "drop")
-        serving = Register(system.folder, "").read().serving
+        serving = FileRegister(system.folder, "").read().serving
         with closing(index_of(system, serving.number)) as index:
             ours, encoders = vectors_of(index)
             report.points, report.other_encoders = len(ours), len(encoders) - 1

@@ -184,7 +184,7 @@ def test_the_group_outlives_its_first_item(shop: Shop) -> None:
     assert put(shop, "c", "front 0 anew").duplicate_group == "a"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(
         st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["front", "other"])), max_size=4), max_size=5

@@ -41,7 +41,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
     opened.close()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_a_history_in_any_order_comes_to_what_its_revisions_say(
     shard: Shard, history: Sequence[Step], chance: random.Random
@@ -58,7 +58,7 @@ def test_a_history_in_any_order_comes_to_what_its_revisions_say(
     assert held(shard, [own + item for item in ITEMS]) == expected(events)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_workers_that_get_in_between_each_other_lose_nothing(
     shard: Shard, history: Sequence[Step], chance: random.Random
@@ -84,7 +84,7 @@ def test_workers_that_get_in_between_each_other_lose_nothing(
     assert held(shard, [own + item for item in ITEMS]) == expected(events)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_writes_that_break_off_in_the_middle_leave_nothing_behind(
     shard: Shard, history: Sequence[Step], chance: random.Random

@@ -11,15 +11,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.traced import Traced
+from infra.kafka import TopicReader
 from infra.reporting import Traces
+from infra.settings import Kafka
 from infra.tracing import tracing
-from schemas.envelope import TRACEPARENT, Event
+from producers.search import NoAnswer, SearchClient
+from schemas.envelope import TRACEPARENT, Event, from_record
 from schemas.failures import Failure
 from schemas.items import InlineImage, ItemUpserted
 from schemas.outcomes import ItemIndexed, StepTimes
 from schemas.results import SearchResult, SearchTimes
 from schemas.searches import SearchRequest
-from schemas.topics import ITEM_OUTCOMES, SEARCH_RESULTS
+from schemas.topics import ITEM_OUTCOMES, SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.infra.picture_host import serving
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -148,3 +151,39 @@ def test_a_broken_trace_header_begins_a_new_trace(broken: str) -> None:
 def test_nothing_is_told_unless_an_endpoint_is_set() -> None:
     with tracing(Traces(), "lookstream-test") as nothing:
         assert nothing is None
+
+
+def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_has() -> None:
+    fresh, _ = item({"correlation-id": "c"})
+    given, _ = item({TRACEPARENT: GIVEN})
+    with collector() as (settings, spans), tracing(settings, "lookstream-test") as spans_to:
+        assert spans_to is not None
+        sent = [spans_to.sent(event, "catalog.items") for event in (fresh, given)]
+    assert [span.name for span in spans] == ["send catalog.items"] * 2
+    assert spans[0].parent_span_id == b""
+    assert sent[0].extra["correlation-id"] == "c"
+    carried = [event.extra[TRACEPARENT].rsplit("-", 1)[0] for event in sent]
+    assert carried == [f"00-{span.trace_id.hex()}-{span.span_id.hex()}" for span in spans]
+    assert (spans[1].trace_id.hex(), spans[1].parent_span_id.hex()) == (TRACE, PARENT)
+
+
+def test_one_trace_leads_from_the_command_to_the_answer(kafka: Kafka) -> None:
+    """The sender's span and the worker's are told by two processes, as far as a collector can see."""
+    with collector() as (settings, spans):
+        with tracing(settings, "lookstream") as ours, SearchClient(kafka, tracing=ours) as client:
+            request = SearchRequest(request_id="q", item_id="i", deadline_ms=50)
+            reader = TopicReader(kafka, SEARCH_REQUESTS)
+            client.send([request])
+            with pytest.raises(NoAnswer):
+                client.wait("q")
+            record = next(record for _ in range(50) if (record := reader.poll(0.2)))
+            reader.close()
+        asked = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
+        with tracing(settings, "lookstream-query") as theirs:
+            assert theirs is not None
+            traced = Traced(Sent(), theirs)
+            traced.watch(lambda _events: {})([asked])
+            traced.send(SEARCH_RESULTS, "q", Event(SearchResult(request_id="q", status="no_match")))
+    by_name = {span.name: span for span in spans}
+    assert by_name["search"].trace_id == by_name["send search.requests"].trace_id
+    assert by_name["search"].parent_span_id == by_name["send search.requests"].span_id

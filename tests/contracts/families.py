@@ -4,36 +4,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    ConvNextConfig,
-    ConvNextModel,
-    Dinov2Config,
-    Dinov2Model,
-    Dinov2WithRegistersConfig,
-    Dinov2WithRegistersModel,
-    DINOv3ConvNextConfig,
-    DINOv3ConvNextModel,
-    DINOv3ViTConfig,
-    DINOv3ViTModel,
-    Siglip2Config,
-    Siglip2Model,
-    Siglip2VisionConfig,
-    Siglip2VisionModel,
-    SiglipConfig,
-    SiglipModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-    ViTConfig,
-    ViTModel,
-)
-from transformers.modeling_utils import PreTrainedModel
+if TYPE_CHECKING:
+    from transformers.modeling_utils import PreTrainedModel
 
 VOCABULARY = 1013
 """Words of each text side: no other weight has so many rows."""
@@ -70,32 +44,42 @@ CONVNEXT = {
 class Family:
     """How to make a model of this kind, and the fields of its image processor."""
 
-    model: Callable[[], PreTrainedModel]
+    model: "Callable[[Any], PreTrainedModel]"
+    """Given transformers, which takes seconds to import: whoever makes one does so."""
     processor: dict[str, Any]
 
 
 FAMILIES = {
-    "clip": Family(lambda: CLIPModel(CLIPConfig(text_config=TEXT, vision_config=SMALL, projection_dim=24)), CLIP),
-    "clip-vision": Family(lambda: CLIPVisionModel(CLIPVisionConfig(**SMALL)), CLIP),
-    "siglip": Family(lambda: SiglipModel(SiglipConfig(text_config=TEXT, vision_config=SMALL)), SIGLIP),
-    "siglip-without-head": Family(
-        lambda: SiglipVisionModel(SiglipVisionConfig(**SMALL, vision_use_head=False)), SIGLIP
+    "clip": Family(
+        lambda of: of.CLIPModel(of.CLIPConfig(text_config=TEXT, vision_config=SMALL, projection_dim=24)), CLIP
     ),
-    "siglip2": Family(lambda: Siglip2Model(Siglip2Config(text_config=TEXT, vision_config=NAFLEX)), SIGLIP2),
-    "siglip2-vision": Family(lambda: Siglip2VisionModel(Siglip2VisionConfig(**NAFLEX)), SIGLIP2),
-    "dinov2": Family(lambda: Dinov2Model(Dinov2Config(**SMALL)), DINOV2),
-    "dinov2-registers": Family(lambda: Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL)), DINOV2),
-    "dinov3": Family(lambda: DINOv3ViTModel(DINOv3ViTConfig(**SMALL)), DINOV3),
-    "dinov3-convnext": Family(lambda: DINOv3ConvNextModel(DINOv3ConvNextConfig(**MAPS)), DINOV3),
-    "vit": Family(lambda: ViTModel(ViTConfig(**SMALL)), VIT),
-    "vit-without-pooler": Family(lambda: ViTModel(ViTConfig(**SMALL), add_pooling_layer=False), VIT),
-    "convnext": Family(lambda: ConvNextModel(ConvNextConfig(**MAPS)), CONVNEXT),
+    "clip-vision": Family(lambda of: of.CLIPVisionModel(of.CLIPVisionConfig(**SMALL)), CLIP),
+    "siglip": Family(lambda of: of.SiglipModel(of.SiglipConfig(text_config=TEXT, vision_config=SMALL)), SIGLIP),
+    "siglip-without-head": Family(
+        lambda of: of.SiglipVisionModel(of.SiglipVisionConfig(**SMALL, vision_use_head=False)), SIGLIP
+    ),
+    "siglip2": Family(
+        lambda of: of.Siglip2Model(of.Siglip2Config(text_config=TEXT, vision_config=NAFLEX)), SIGLIP2
+    ),
+    "siglip2-vision": Family(lambda of: of.Siglip2VisionModel(of.Siglip2VisionConfig(**NAFLEX)), SIGLIP2),
+    "dinov2": Family(lambda of: of.Dinov2Model(of.Dinov2Config(**SMALL)), DINOV2),
+    "dinov2-registers": Family(
+        lambda of: of.Dinov2WithRegistersModel(of.Dinov2WithRegistersConfig(**SMALL)), DINOV2
+    ),
+    "dinov3": Family(lambda of: of.DINOv3ViTModel(of.DINOv3ViTConfig(**SMALL)), DINOV3),
+    "dinov3-convnext": Family(lambda of: of.DINOv3ConvNextModel(of.DINOv3ConvNextConfig(**MAPS)), DINOV3),
+    "vit": Family(lambda of: of.ViTModel(of.ViTConfig(**SMALL)), VIT),
+    "vit-without-pooler": Family(lambda of: of.ViTModel(of.ViTConfig(**SMALL), add_pooling_layer=False), VIT),
+    "convnext": Family(lambda of: of.ConvNextModel(of.ConvNextConfig(**MAPS)), CONVNEXT),
 }
 
 
 def save(kind: str, folder: Path, **fields: Any) -> Path:
     """A model of this family, the same each time, into a folder; `fields` replace those of its image processor."""
+    import torch
+    import transformers
+
     torch.manual_seed(0)
-    FAMILIES[kind].model().save_pretrained(folder)
+    FAMILIES[kind].model(transformers).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(FAMILIES[kind].processor | fields))
     return folder

@@ -160,7 +160,7 @@ def lists_of_filters() -> st.SearchStrategy[tuple[Filters, ...]]:
     return st.lists(some_filters(1).filter(lambda one: one != Filters()), max_size=2).map(tuple)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     filters=st.lists(some_filters(), min_size=1, max_size=3),
@@ -190,7 +190,7 @@ def test_every_engine_answers_as_brute_force_does(
     index.remove({each.id: 2**53 for each in points})
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     filters=some_filters(),
@@ -211,7 +211,7 @@ def test_conditions_hold_in_python_of_the_points_that_every_engine_finds(
     index.remove({each.id: 2**53 for each in points})
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     field=st.sampled_from([None, "brand", "creator"]),
@@ -236,7 +236,7 @@ def test_groups_are_cut_and_pages_filled_on_every_engine_as_brute_force_does(
     index.remove({each.id: 2**53 for each in points})
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     filters=some_filters(),

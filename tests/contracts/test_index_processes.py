@@ -23,9 +23,9 @@ from infra.qdrant.embedded import EmbeddedIndex, ask, connect
 from infra.qdrant.folder import current
 from infra.qdrant.owner import LOOK_SECONDS, IndexBusy, serve
 from infra.qdrant.plan import EncoderDiffers, Patch, Point
-from infra.qdrant.server import open_server
+from infra.qdrant.server_register import open_server
 from infra.qdrant.shard import Shard
-from infra.settings import Qdrant
+from infra.settings import Qdrant, Settings
 from schemas.failures import Unavailable
 from tests.chaos.parts import family
 
@@ -313,10 +313,10 @@ def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_key() -> None:
     port = free_port(0)
-    settings = Qdrant(
+    qdrant = Qdrant(
         url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
     )
-    index = open_server(settings)
+    index = open_server(Settings(qdrant=qdrant))
     with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port} is away .*LOOKSTREAM_QDRANT_URL") as away:
         index.open(FINGERPRINT, SIZE)
     assert not any(word in str(away.value) for word in ("secret", "password", "\n"))

@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.generations import FIRST, Generation, Generations, Register, Switch, index_folder, named
+from infra.generations import FIRST, FileRegister, Generation, Generations, Switch, index_folder, named
 
 MOMENTS = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=5, unique=True).map(sorted)
 
 
 def begun() -> Generations:
-    return Register(Path("nowhere"), "best").read().begun("fast")
+    return FileRegister(Path("nowhere"), "best").read().begun("fast")
 
 
 def test_without_a_file_the_encoder_of_the_settings_serves_alone(tmp_path: Path) -> None:
-    found = Register(tmp_path, "best").read()
+    found = FileRegister(tmp_path, "best").read()
     assert found.serving == Generation(FIRST, "best")
     assert found.other is None
     assert found.tells(FIRST, 0)
 
 
 def test_what_is_written_down_is_read_by_others_and_by_those_who_have_read_before(tmp_path: Path) -> None:
-    ours, theirs = Register(tmp_path, "best"), Register(tmp_path, "another")
+    ours, theirs = FileRegister(tmp_path, "best"), FileRegister(tmp_path, "another")
     assert theirs.read().serving.encoder == "another"
     ours.write(ours.read().begun("fast"))
     assert theirs.read() == ours.read()

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.console import BadInput
-from producers.catalog import Reading, choose_columns, read_catalog
+from producers.catalog import Reading, read_catalog
+from producers.columns import choose_columns
 from producers.rows import BadRow, Skipped
 from schemas.items import ItemUpserted, UrlImage
 

@@ -251,6 +251,9 @@ def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: Table) -> 
 def test_the_command_follows_a_topic_until_ctrl_c(topics: Topics, tmp_path: Path) -> None:
     topics.put(event("c", 5, after=row() | {"name": "Mug", "price": "1.00"}))
     environment = os.environ | {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(topics.kafka.bootstrap)}
+    environment |= {
+        "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"
+    }  # the local broker takes half of it to let one in
     command = [sys.executable, "-m", "lookstream", "ingest", "debezium", str(MAPPING), "--topic", topics.name]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
     [record] = topics.take(topics.items, 1)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from consumers.vision.colour import make_colours
-from producers.catalog import Reading, choose_columns, read_catalog
+from producers.catalog import Reading, read_catalog
+from producers.columns import choose_columns
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, describe_product, draw_catalogue
 from producers.demo.drawing import WHITE, Finish, Pen
 from producers.demo.kinds import COLOURS, KINDS

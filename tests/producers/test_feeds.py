@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.console import BadInput
-from producers.catalog import Reading, choose_columns, read_catalog
+from producers.catalog import Reading, read_catalog
+from producers.columns import choose_columns
 from producers.merchant_xml import CHUNK, read_products
 from producers.rows import BadRow, Row, Skipped
 from schemas.items import ItemUpserted, UrlImage

@@ -1,0 +1,187 @@
+"""Changing the encoder of an index on a Qdrant server, with qdrant-client's own engine in the server's place."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from qdrant_client import QdrantClient
+from rich.console import Console
+
+from consumers.compose import index_worker
+from consumers.compose_query import query_worker
+from consumers.hands import Stop
+from consumers.lanes import Lanes
+from consumers.reindex.change import Change
+from consumers.worker import Worker
+from infra.kafka import EventSink
+from infra.qdrant import server_register
+from infra.reporting import Logs
+from infra.settings import Kafka, Qdrant, Settings
+from producers.search import SearchClient
+from schemas.envelope import Event
+from schemas.items import InlineImage, ItemDeleted, ItemUpserted, item_key
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import CATALOG_ITEMS
+from tests.conftest import draw_disc
+from tests.producers.conftest import running_broker
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+COLOURS = {"red": "#cc2222", "green": "#228833", "blue": "#2255cc"}
+
+
+class Shared:
+    """One engine for many clients and threads: a call at a time, and nobody closes it."""
+
+    def __init__(self) -> None:
+        self._client = QdrantClient(":memory:")
+        self._turn = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+
+        def call(*arguments: object, **named: object) -> Any:
+            with self._turn:
+                return found(*arguments, **named)
+
+        return call
+
+    def close(self) -> None:
+        """Others go on."""
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Kafka]:
+    with running_broker() as settings:
+        yield settings
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> QdrantClient:
+    shared = cast("QdrantClient", Shared())
+    monkeypatch.setattr(server_register, "reach_server", lambda _settings: shared)
+    return shared
+
+
+@pytest.fixture
+def settings(kafka: Kafka, tmp_path: Path) -> Settings:
+    (tmp_path / "run").mkdir()
+    return Settings(
+        data=tmp_path,
+        cache=tmp_path / "cache",
+        encoder="fake",
+        kafka=kafka.model_copy(update={"session_timeout_ms": 1_000}),
+        qdrant=Qdrant(url="http://the.server:6333", collection="shop"),
+        logs=Logs(level="error"),
+    )
+
+
+@contextmanager
+def at_work(build: Callable[[], AbstractContextManager[Worker | Lanes]]) -> Iterator[None]:
+    """A worker in a thread of its own."""
+    stop, ready, troubles = Stop(), threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            with build() as worker:
+                ready.set()
+                worker.run(stop)
+        except BaseException as trouble:
+            troubles.append(trouble)
+            raise
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield
+    finally:
+        stop.at_once()
+        thread.join(60)
+    assert troubles == []
+
+
+class Shop:
+    """What a merchant and a visitor do."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._sink = EventSink(kafka)
+        self._searches = SearchClient(kafka)
+
+    def put(self, *items: str) -> None:
+        for item in items:
+            picture = InlineImage(data=draw_disc(COLOURS[item]))
+            self._send(ItemUpserted(item_id=item, revision=time.time_ns() // 1_000, images=(picture,)))
+
+    def delete(self, item: str) -> None:
+        self._send(ItemDeleted(item_id=item, revision=time.time_ns() // 1_000))
+
+    def search(self, colour: str) -> SearchResult:
+        request = SearchRequest(
+            request_id=f"q{time.time_ns()}", image=InlineImage(data=draw_disc(COLOURS[colour])), strict=False
+        )
+        return self._searches.search(request, after=self._sink)
+
+    def close(self) -> None:
+        self._searches.close()
+        self._sink.close()
+
+    def _send(self, body: ItemUpserted | ItemDeleted) -> None:
+        self._sink.send(CATALOG_ITEMS, item_key(body.tenant, body.item_id), Event(body))
+        self._sink.flush()
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
+    engine: QdrantClient, kafka: Kafka, settings: Settings
+) -> None:
+    with ExitStack() as stack:
+        shop = stack.enter_context(closing(Shop(kafka)))
+        change = stack.enter_context(closing(Change(settings, Console(file=StringIO()))))
+        stack.enter_context(at_work(lambda: index_worker(settings, None, generation=1)))
+        stack.enter_context(at_work(lambda: query_worker(settings, None)))
+        shop.put(*COLOURS)
+        found = shop.search("red")
+        assert (found.hits[0].item_id, found.encoder) == ("red", "fake:1")
+        assert alias_of(engine) == "shop-1"
+
+        change.register.write(change.generations.begun("fake2"))
+        second = stack.enter_context(ExitStack())
+        second.enter_context(at_work(lambda: index_worker(settings, None, generation=2)))
+        serving, other = change.begin("fake2")
+        assert change.fill(serving.index, other.index).missing == 0
+        assert [side.first_hit_rate for side in change.weigh(serving, other, 3)] == [1.0, 1.0]
+        assert change.switch().number == 2
+        wait_for(lambda: shop.search("red").encoder == "fake:2", "the new encoder to answer")
+        assert alias_of(engine) == "shop-2"
+
+        shop.delete("red")
+        assert "red" not in {hit.item_id for hit in shop.search("red").hits}
+        assert change.back().number == 1
+        wait_for(lambda: shop.search("blue").encoder == "fake:1", "the old encoder to answer")
+        assert {hit.item_id for hit in shop.search("red").hits} == {"blue", "green"}
+        second.close()
+        assert change.drop().number == 2
+        assert not engine.collection_exists("shop-2")
+        assert alias_of(engine) == "shop-1"
+        assert [one["index"] for one in change.status()] == [1]
+
+
+def alias_of(engine: QdrantClient) -> str:
+    [alias] = engine.get_aliases().aliases
+    assert alias.alias_name == "shop"
+    return alias.collection_name
