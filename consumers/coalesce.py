@@ -117,6 +117,8 @@ def _after_patch(state: State, told: Told, patch: ItemPatched) -> State:
         _conflict(patch)
     if patch.revision < state.base or not (state.live or state.blocked):
         return state
+    if patch.revision <= state.blocked_revision:
+        return state
     before = state.patched
     if any(before.get(f) == patch.revision and _values(state.facts, f) != said for f, said in told.said.items()):
         _conflict(patch)

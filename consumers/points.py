@@ -66,7 +66,7 @@ class State:
     """Of what that event said: tells its replay from another event of its revision."""
     facts: Payload = field(default_factory=dict)
     """The facts as payload, without those that are not known; of an item that is deleted or blocked those alone
-    that patches have set, for an upsert that is older than they are may still come."""
+    that newer patches have set, for an upsert that is older than they are may still come."""
     patched: Mapping[str, int] = field(default_factory=dict)
     """Each fact that a patch has set since, and the patch's revision."""
     blocked: tuple[str, ...] = ()
@@ -80,10 +80,14 @@ class State:
         return max(self.base, *self.patched.values()) if self.live and self.patched else self.base
 
     def barred(self, labels: tuple[str, ...], revision: int) -> "State":
-        """The state once an event of this revision, or what its pictures show, has blocked the item."""
-        kept = {key for fact in self.patched for key in FACTS[fact]}
+        """The state once an event of this revision, or what its pictures show, has blocked the item.
+
+        Of what was known newer patches alone are kept: whatever lifts the block is newer than the others.
+        """
+        patched = {fact: at for fact, at in self.patched.items() if at > revision}
+        kept = {key for fact in patched for key in FACTS[fact]}
         facts = {key: value for key, value in self.facts.items() if key in kept}
-        return replace(self, live=False, facts=facts, blocked=labels, blocked_revision=revision)
+        return replace(self, live=False, facts=facts, patched=patched, blocked=labels, blocked_revision=revision)
 
     def payload(self) -> dict[str, object]:
         """The state as every point of the item has it."""

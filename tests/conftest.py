@@ -23,13 +23,16 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-LONGEST = ("test_readme.py", "test_search_page.py", "benchmarks", "browser", "end_to_end", "chaos")
-"""Files and folders of tests that run whole systems, the longest first."""
+LONGEST = (
+    "test_readme.py", "chaos", "benchmarks", "test_lives.py", "browser", "test_search_page.py", "end_to_end",
+)  # fmt: skip
+"""Files and folders of tests that run whole systems, the longest first; those that mostly wait beside those that
+mostly compute."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the tests of the page keep what they saw."""
-    parser.addoption("--screenshots", default="screenshots", help="folder that screenshots of the page are kept in")
+    parser.addoption("--screenshots", default=None, help="folder to keep screenshots of the page in")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -86,7 +86,7 @@ class Table:
         return read_item(Row(line, cells), self.reading, revision)
 
     def _is_item(self, cells: Mapping[str, Json]) -> bool:
-        return all(str(cells.get(column)) in values for column, values in self.mapping.only.items())
+        return all(_as_word(cells.get(column)) in values for column, values in self.mapping.only.items())
 
 
 def said_in(value: bytes | str | None, key: bytes | None, line: int) -> Said | BadRow | Skipped:
@@ -142,6 +142,11 @@ def _deletion(tenant: str, item: str, revision: int, line: int) -> ItemDeleted |
         return ItemDeleted(tenant=tenant, item_id=item, revision=revision)
     except ValidationError as error:
         return BadRow(line, describe(error))
+
+
+def _as_word(value: Json) -> str:
+    """A value as a mapping file names it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _as_id(value: Json) -> str:

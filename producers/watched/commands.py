@@ -97,4 +97,5 @@ def _keep(keeper: "Keeper", options: PicturesOptions, stopped: "Callable[[], boo
                 complain(said := str(away))
         while not stopped() and time.monotonic() < due:
             time.sleep(PAUSE_SECONDS)
+    keeper.tally.interrupted = True
     return keeper.tally

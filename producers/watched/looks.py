@@ -12,7 +12,7 @@ from producers.ingest import Publishable
 from producers.rows import BadRow, revisions
 from producers.watched.places import Listed, Place
 from schemas.envelope import describe
-from schemas.failures import Failure, Unavailable
+from schemas.failures import Failure, TryLater, Unavailable
 from schemas.items import ItemDeleted, ItemUpserted, Source
 
 SETTLED_SECONDS = 1.0
@@ -54,10 +54,10 @@ class Watched:
         newest = now - timedelta(seconds=SETTLED_SECONDS)
         settled = [each for each in there.values() if each.changed_at <= newest]
         changed = [each for each in settled if known.get(each.path) != each.mark]
-        steps = [Step(self._upserted(each), each, None) for each in changed]
+        steps = [self._upserted(each) for each in changed]
         return steps + [Step(self._deleted(path), None, path) for path in sorted(gone)]
 
-    def _upserted(self, listed: Listed) -> Publishable:
+    def _upserted(self, listed: Listed) -> Step:
         path, revision = PurePosixPath(listed.path), next(self._clock)
         facts: dict[str, object] = {"title": path.stem.replace("_", " ").replace("-", " ").strip()}
         if self.categories and path.parent.name:
@@ -66,11 +66,14 @@ class Watched:
             images = (self.place.reference(listed.path),)
             about = {"tenant": self.tenant, "item_id": listed.path, "source": self.source, "revision": revision}
             facts |= {"images": images, "created_at": listed.changed_at.astimezone(UTC)}
-            return ItemUpserted.model_validate(about | {name: value for name, value in facts.items() if value})
+            item = ItemUpserted.model_validate(about | {name: value for name, value in facts.items() if value})
+            return Step(item, listed, None)
         except ValidationError as error:
-            return BadRow(0, f"{listed.path}: {describe(error)}")
+            return Step(BadRow(0, f"{listed.path}: {describe(error)}"), listed, None)
+        except TryLater as error:
+            return Step(BadRow(0, f"{listed.path}: {error.message}"), None, None)
         except Failure as error:
-            return BadRow(0, f"{listed.path}: {error.message}")
+            return Step(BadRow(0, f"{listed.path}: {error.message}"), listed, None)
 
     def _deleted(self, path: str) -> Publishable:
         try:

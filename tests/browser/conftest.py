@@ -42,8 +42,10 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
 
 
 @pytest.fixture
-def screenshots(request: pytest.FixtureRequest) -> Path:
-    """The folder that screenshots are kept in."""
-    folder = Path(request.config.getoption("--screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def screenshots(request: pytest.FixtureRequest) -> Path | None:
+    """The folder that screenshots are kept in; none unless they are asked for."""
+    asked: str | None = request.config.getoption("--screenshots")
+    if asked is None:
+        return None
+    Path(asked).mkdir(parents=True, exist_ok=True)
+    return Path(asked)

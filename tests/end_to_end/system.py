@@ -19,6 +19,7 @@ from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
 from infra.running import index_key, read_running
 from schemas.failures import Unavailable
+from tests.end_to_end import forked
 
 LOOKSTREAM = (sys.executable, "-m", "lookstream")
 ROOT = Path(__file__).parents[2]
@@ -72,10 +73,7 @@ class System:
 
     def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run a lookstream command beside it, which must end with this exit code."""
-        command = [*LOOKSTREAM, *map(str, words)]
-        done = subprocess.run(
-            command, env=dict(self.environment), capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
-        )
+        done = forked.run([*map(str, words)], self.environment, ROOT, 120)
         assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}\n{self.log.read_text()}"
         assert "Traceback" not in done.stderr
         return done
@@ -130,5 +128,6 @@ def make_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_DATA": str(folder), "LOOKSTREAM_ENCODER": "fake"}
     own |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"}  # the local broker lets members join after half of it
+    own |= {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "100"}  # each fetch costs that broker, and nobody is in a hurry here
     own |= {"LOOKSTREAM_WORKER_NICENESS": "0"}  # other tests take the cores meanwhile: it could wait for long
     return {**inherited, **own, **settings}
