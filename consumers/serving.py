@@ -85,8 +85,11 @@ class Serving:
             pause = LOOK_SECONDS
             try:
                 wanted = self._serving()
-                if wanted == self._generation:
-                    continue
+            except Unavailable:  # the batches meet that too, and say so
+                continue
+            if wanted == self._generation:
+                continue
+            try:
                 stack, job = self._opened(wanted)
             except (EncoderDiffers, EncoderUnavailable, Unavailable) as error:
                 self._log.error("cannot serve from the new index, the old one goes on", why=str(error))
