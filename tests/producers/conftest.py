@@ -3,8 +3,9 @@
 import io
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -94,3 +95,15 @@ def png(width: int = 64, height: int = 48, colour: str = "red") -> bytes:
 def picture() -> bytes:
     """A small red PNG."""
     return png()
+
+
+@contextmanager
+def running(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> "Iterator[subprocess.Popen[str]]":
+    """A command that goes on until it is told to stop; it never outlives its test."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=dict(environment)) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from producers.rows import BadRow, Skipped
 from schemas.envelope import from_bytes
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, DAY, Topic
+from tests.producers.conftest import running
 
 SAMPLES = Path(__file__).parent / "samples"
 MAPPING = SAMPLES / "debezium.toml"
@@ -255,12 +255,12 @@ def test_the_command_follows_a_topic_until_ctrl_c(topics: Topics, tmp_path: Path
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"
     }  # the local broker takes half of it to let one in
     command = [sys.executable, "-m", "lookstream", "ingest", "debezium", str(MAPPING), "--topic", topics.name]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
-    [record] = topics.take(topics.items, 1)
+    with running(command, tmp_path, environment) as process:
+        [record] = topics.take(topics.items, 1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
     body = from_bytes(record.value or b"")
     assert isinstance(body, ItemUpserted)
     assert (body.title, body.images) == ("Mug", (UrlImage(url="https://x.org/a.png"),))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "stopped by Ctrl-C: sent 1 event" in said

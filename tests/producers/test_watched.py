@@ -26,6 +26,7 @@ from schemas.envelope import from_bytes
 from schemas.failures import Rejected, Unavailable
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemUpserted, S3Image
 from schemas.topics import CATALOG_ITEMS
+from tests.producers.conftest import running
 
 LATER = timedelta(minutes=1)
 
@@ -181,22 +182,22 @@ def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(kafka: Kafka, fol
     items = TopicReader(kafka, CATALOG_ITEMS)
     environment = os.environ | {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap)}
     command = [sys.executable, "-m", "lookstream", "ingest", "pictures", str(folder), "--watch", "--every", "0.5"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
-    first = [from_bytes(record.value or b"") for record in take(items, 3)]
+    with running(command, tmp_path, environment) as process:
+        first = [from_bytes(record.value or b"") for record in take(items, 3)]
+        (folder / "a.png").unlink()
+        [record] = take(items, 1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    items.close()
     assert {body.item_id for body in first if isinstance(body, ItemUpserted)} == {
         "a.png",
         "mugs/red_mug.JPG",
         "mugs/old/b.webp",
     }
-    (folder / "a.png").unlink()
-    [record] = take(items, 1)
     assert isinstance(from_bytes(record.value or b""), ItemDeleted)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    items.close()
     assert process.returncode == 1
     assert "empty.png: the picture is an empty file" in said
-    assert "sent 4 events" in said
+    assert "stopped by Ctrl-C: sent 4 events" in said
 
 
 def take(reader: TopicReader, count: int) -> list[Record]:
