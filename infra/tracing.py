@@ -6,6 +6,7 @@ to its outcome or result.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SERVICE = "lookstream"
 """What commands are called in traces; workers and the gateway have names of their own."""
+CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+"""The traceparent of whoever asked for what is being done, where there is one."""
 NANO = 1_000_000_000
 
 
@@ -67,7 +70,8 @@ class Tracing:
     def sent(self, event: Event, topic: str) -> Event:
         """The event as it is sent: under a span of its sender's, where its trace begins unless it has one."""
         whole = Step(f"send {topic}", event.time, datetime.now(UTC))
-        told = self.tell(event.extra.get(TRACEPARENT), whole, [], {"lookstream.event": event.id})
+        parent = event.extra.get(TRACEPARENT) or CALLER.get()
+        told = self.tell(parent, whole, [], {"lookstream.event": event.id})
         return replace(event, extra={**event.extra, TRACEPARENT: told})
 
 

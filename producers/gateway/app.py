@@ -18,6 +18,7 @@ from producers.gateway.metered import Metered, metrics_routes
 from producers.gateway.page import page_routes
 from producers.gateway.problems import Problem, problem_response, say_problems
 from producers.gateway.searches import SearchDoor, search_routes
+from producers.gateway.traced import Traced
 from schemas.failures import Unavailable
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
@@ -57,6 +58,7 @@ def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> F
     if is_loopback(settings.host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
     app.add_middleware(Metered, metrics=doors.metrics)
+    app.add_middleware(Traced)
     return app
 
 
