@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.coalesce import Folded, Told, Verdict, fold
-from consumers.moderation import OPEN, SEEN_LABELS, Policy
+from consumers.moderation import OPEN, SEEN_LABELS, TOLD_LABELS, Policy
 from consumers.pictures import Looked, Picture, Pictures, Points, Standing
 from consumers.points import DUPLICATE_GROUP, TOLD, State, predicted, state_of, whole, words_in
 from infra.qdrant.identity import point_ids
@@ -118,8 +118,8 @@ class Entry:
         self.folded, self.pictures = fold(self.known.state, told, self.policy), ()
 
     def _bar(self, revision: int) -> None:
-        """Block it if its pictures show what its events do not tell."""
-        seen = set[str]()
+        """Block it for what its pictures show, or for what an index that is older than the policy knows of it."""
+        seen = set(words_in(self.state.facts, TOLD_LABELS))
         for n, picture in enumerate(self.pictures):
             known = words_in(self.known.points.get(n, {}), SEEN_LABELS) if picture is Standing.KEPT else ()
             seen.update(picture.look.labels if isinstance(picture, Looked) else known)

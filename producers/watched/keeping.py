@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from rich.console import Console
 
@@ -28,11 +29,11 @@ class Keeper:
     def look(self, stopped: Callable[[], bool]) -> Tally:
         """Look once, and publish all that has changed; raises Unavailable."""
         steps = self.watched.look(self.known.all(), self.now())
-        for start in range(0, len(steps), FLUSH_EVERY):
+        while some := list(islice(steps, FLUSH_EVERY)):
             if stopped():
                 self.tally.interrupted = True
                 break
-            self._publish(steps[start : start + FLUSH_EVERY])
+            self._publish(some)
         return self.tally
 
     def _publish(self, steps: list[Step]) -> None:

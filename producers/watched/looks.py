@@ -42,8 +42,11 @@ class Watched:
     """Whether it is meant when most of them are gone at once."""
     _clock: Iterator[int] = field(default_factory=revisions)
 
-    def look(self, known: Mapping[str, str], now: datetime) -> list[Step]:
-        """What has changed against what is known; raises Unavailable when the place, or most of it, is away."""
+    def look(self, known: Mapping[str, str], now: datetime) -> Iterator[Step]:
+        """What has changed against what is known, one by one: a picture is read when its turn comes.
+
+        Raises Unavailable when the place, or most of it, is away.
+        """
         there = {each.path: each for each in self.place.pictures()}
         gone = known.keys() - there.keys()
         if len(known) >= MANY and len(gone) > MOST_GONE * len(known) and not self.lets_go:
@@ -53,9 +56,11 @@ class Watched:
             )
         newest = now - timedelta(seconds=SETTLED_SECONDS)
         settled = [each for each in there.values() if each.changed_at <= newest]
-        changed = [each for each in settled if known.get(each.path) != each.mark]
-        steps = [self._upserted(each) for each in changed]
-        return steps + [Step(self._deleted(path), None, path) for path in sorted(gone)]
+        for each in settled:
+            if known.get(each.path) != each.mark:
+                yield self._upserted(each)
+        for path in sorted(gone):
+            yield Step(self._deleted(path), None, path)
 
     def _upserted(self, listed: Listed) -> Step:
         path, revision = PurePosixPath(listed.path), next(self._clock)

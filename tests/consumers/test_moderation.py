@@ -173,6 +173,15 @@ def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Ind
     assert CRIME not in strict.canned.looked
 
 
+def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event_out(index: Index) -> None:
+    lenient, strict = moderated(index, Policy()), moderated(index)
+    lenient.put(upsert("a", 1, LAMP), patch("a", 9, moderation=("illegal",)))
+    [outcome] = strict.put(upsert("a", 5, BATH))
+    assert isinstance(outcome, ItemBlocked)
+    assert outcome.labels == ("illegal",)
+    assert index.count() == 0
+
+
 def test_restricted_items_are_found_and_counted_by_those_alone_who_ask(index: Index) -> None:
     shop = moderated(index)
     shop.put(

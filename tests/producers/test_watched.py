@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 def look(watched: Watched, known: dict[str, str], after: timedelta = LATER) -> list[Step]:
     """One look, after which what it found is known."""
-    steps = watched.look(known, datetime.now(UTC) + after)
+    steps = list(watched.look(known, datetime.now(UTC) + after))
     for step in steps:
         if step.sent:
             known[step.sent.path] = step.sent.mark
