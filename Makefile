@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup browser prometheus demo up test screenshots check deploy-check bench evaluate chaos lock schemas clean
+.PHONY: help setup browser prometheus demo up test screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
@@ -18,6 +18,7 @@ help:
 	@echo "make deploy-check  what hadolint, kubernetes-validate and checkov say of infra/deploy"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
+	@echo "make alerts     cause each alert of Prometheus on a running system; writes alerts.json"
 	@echo "make screenshots  take the page's screenshots anew; writes docs/screenshots"
 	@echo "make setup | schemas | lock | clean"
 
@@ -89,6 +90,9 @@ evaluate: $(READY)
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.chaos --json chaos.json
 
+alerts: $(READY) prometheus
+	$(BIN)/python -m tests.alerts.alerts --json alerts.json
+
 schemas: $(READY)
 	$(BIN)/lookstream schemas export
 
@@ -98,4 +102,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
 
 clean:
-	rm -rf .venv .venv-checks .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json evaluation.json
+	rm -rf .venv .venv-checks .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json alerts.json evaluation.json

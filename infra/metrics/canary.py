@@ -32,7 +32,8 @@ class CanaryMetrics:
         self._rounds = Counter(
             "lookstream_canary_rounds", "Rounds, by how they ended.", ("ended",), registry=self.registry
         )
-
+        for ended in ("well", "away"):
+            self._rounds.labels(ended)  # it stands at 0 from the start: a rate needs two values
         for gauge in self._found.values():
             gauge.set(math.nan)  # nothing was found so far, which is not the same as 0
 

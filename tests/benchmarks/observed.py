@@ -25,7 +25,7 @@ from tests.benchmarks.asked import ask_steadily
 from tests.benchmarks.fed import feed
 from tests.benchmarks.parts import new_system
 from tests.benchmarks.whole_path import kafka_of
-from tests.infra.prometheus import ask, targets_of, watching
+from tests.infra.prometheus import alerts, ask, targets_of, watching
 from tests.infra.test_deploy import DEPLOY
 
 SEED, COLUMNS = 7, 4
@@ -49,8 +49,8 @@ def alerts_noted(prometheus: str) -> Iterator[dict[str, set[str]]]:
 
     def look() -> None:
         while not over.wait(1.0):
-            for alert in ask(prometheus, "alerts"):
-                seen[str(alert["state"])].add(str(alert["labels"]["alertname"]))
+            for alert in alerts(prometheus):
+                seen["firing" if alert.firing else "pending"].add(alert.name)
 
     thread = threading.Thread(target=look)
     thread.start()

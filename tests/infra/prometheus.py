@@ -4,20 +4,30 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.ports import LOOPBACK, free_port
 from infra.running import read_running
 from tests.end_to_end.system import System
 from tests.infra.test_deploy import DEPLOY
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 RULES_FILE = DEPLOY / "prometheus" / "rules.yaml"
+TARGETS = "targets.json"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that is pending or firing."""
+
+    name: str
+    firing: bool
 
 
 def targets_of(system: System) -> list[str]:
@@ -29,14 +39,16 @@ def targets_of(system: System) -> list[str]:
 
 
 @contextmanager
-def watching(targets: list[str], folder: Path) -> Iterator[str]:
+def watching(targets: Sequence[str], folder: Path, rules: Path = RULES_FILE) -> Iterator[str]:
     """A Prometheus that reads these targets each second; its address."""
     assert PROMETHEUS
     folder.mkdir()
+    tell_targets(folder, targets)
+    found = [{"files": [str(folder / TARGETS)], "refresh_interval": "1s"}]
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES_FILE)],
-        "scrape_configs": [{"job_name": "lookstream", "static_configs": [{"targets": targets}]}],
+        "rule_files": [str(rules)],
+        "scrape_configs": [{"job_name": "lookstream", "file_sd_configs": found}],
     }
     (folder / "prometheus.json").write_text(json.dumps(config))
     address = (LOOPBACK, free_port(0))
@@ -45,13 +57,33 @@ def watching(targets: list[str], folder: Path) -> Iterator[str]:
     process = subprocess.Popen([PROMETHEUS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 30
-        while not accepts(address):
+        while not _is_ready(f"http://{address[0]}:{address[1]}/-/ready"):
             assert time.monotonic() < until, "Prometheus did not start"
             time.sleep(0.05)
         yield f"http://{address[0]}:{address[1]}"
     finally:
         process.kill()
         process.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        urlopen(url, timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def tell_targets(folder: Path, targets: Sequence[str]) -> None:
+    """Have the Prometheus of this folder read these targets from now on."""
+    draft = folder / f"{TARGETS}.new"
+    draft.write_text(json.dumps([{"targets": list(targets)}]))
+    draft.replace(folder / TARGETS)
+
+
+def alerts(prometheus: str) -> list[Alert]:
+    """The alerts that are pending or firing."""
+    return [Alert(str(one["labels"]["alertname"]), one["state"] == "firing") for one in ask(prometheus, "alerts")]
 
 
 def ask(prometheus: str, path: str, **words: str) -> list[dict[str, Any]]:

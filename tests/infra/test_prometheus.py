@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.system import System, make_environment
-from tests.infra.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, ask, targets_of, watching
+from tests.infra.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, alerts, ask, targets_of, watching
 from tests.infra.test_deploy import DEPLOY, RULES, queries
 
 PATIENCE_SECONDS = 30
@@ -53,8 +53,8 @@ def test_without_its_cause_an_alert_would_be_missed(tmp_path: Path) -> None:
 
 def without_data(prometheus: str) -> set[str]:
     """The panels whose queries have no data, after they were given some time for it."""
-    alerts = {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
-    missing, until = queries().keys() - alerts, time.monotonic() + PATIENCE_SECONDS
+    of_alerts = {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
+    missing, until = queries().keys() - of_alerts, time.monotonic() + PATIENCE_SECONDS
     while missing and time.monotonic() < until:
         missing -= {what for what in missing if ask(prometheus, "query", query=queries()[what])}
         time.sleep(0.5)
@@ -77,6 +77,6 @@ def test_every_panel_has_data_of_a_running_system_and_no_alert_is_even_pending(t
                 system.search(discs / "red.png", "--best-effort")
                 time.sleep(2)
             assert without_data(prometheus) == set()
-            assert {str(one["labels"]["alertname"]) for one in ask(prometheus, "alerts")} <= OF_TIME
+            assert {alert.name for alert in alerts(prometheus)} <= OF_TIME
     finally:
         system.stop()

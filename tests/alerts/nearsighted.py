@@ -1,0 +1,22 @@
+"""`lookstream` whose searches of the index go through the graph with the least effort; takes its words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from unittest.mock import patch
+
+from infra.qdrant.embedded import EmbeddedIndex
+from infra.qdrant.plan import Found, SearchPlan
+from lookstream import main
+
+LEAST = 1
+search = EmbeddedIndex.search
+
+
+def glance(index: EmbeddedIndex, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    """What a search finds that follows one path."""
+    return search(index, [replace(plan, effort=LEAST) for plan in plans])
+
+
+if __name__ == "__main__":
+    with patch.object(EmbeddedIndex, "search", glance):
+        main()

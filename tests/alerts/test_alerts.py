@@ -1,0 +1,50 @@
+"""Alerts caused on a running system: all of them by `make alerts`; here one, to hold the machinery."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.alerts.alerts import Outcome, caused
+from tests.alerts.causes import CAUSES
+from tests.alerts.quick import quickened
+from tests.infra.prometheus import PROMETHEUS, RULES_FILE
+from tests.infra.test_deploy import RULES
+
+ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
+QUIET_SECONDS = 6.0
+"""Twice what the alert waits, by the quickened rules."""
+
+
+def test_each_alert_has_a_cause() -> None:
+    assert sorted(cause.alert for cause in CAUSES) == sorted(ALERTS)
+
+
+def test_quickened_rules_differ_in_their_times_alone() -> None:
+    rules = RULES_FILE.read_text()
+    quick = yaml.safe_load(quickened(rules))
+    assert [rule["alert"] for group in quick["groups"] for rule in group["rules"]] == ALERTS
+    assert "[5m]" in rules
+    assert "for: 1m\n" in rules
+    assert "[15s]" in quickened(rules)
+    assert "for: 3s\n" in quickened(rules)
+    assert not {"m]", "m\n"} & {line[-2:] for line in quickened(rules).splitlines() if "for:" in line}
+
+
+def test_an_alert_that_fires_before_its_cause_or_never_or_for_ever_is_not_right() -> None:
+    right = Outcome("A", "something", (), 5.0, ("B",), 1.0)
+    assert right.right
+    for wrong in (("A",), 5.0, 1.0), ((), None, 1.0), ((), 5.0, None), (("B",), 5.0, 1.0):
+        before, fired, over = wrong
+        assert not Outcome("A", "something", before, fired, (), over).right
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed: make prometheus")
+def test_an_alert_fires_on_a_running_system_for_its_cause_and_neither_before_nor_after(
+    tmp_path: Path,
+) -> None:
+    [down] = [cause for cause in CAUSES if cause.alert == "LookstreamDown"]
+    outcome = caused(down, tmp_path / "ground", QUIET_SECONDS)
+    assert "LookstreamDown" not in outcome.before
+    assert outcome.fired is not None
+    assert outcome.over is not None
