@@ -35,6 +35,7 @@ from infra.health import Heartbeat
 from infra.images import Images
 from infra.kafka import EventSink, EventSource, Record, Room, at_once, check_broker
 from infra.metrics import ItemMetrics
+from infra.prefetch import Prefetch
 from infra.running import reach_kafka
 from infra.secrets import redaction
 from infra.settings import Kafka, Settings
@@ -109,7 +110,7 @@ def index_worker(
             source_again.due, settler_again.delays = at_once, {}
 
         beside = Filling(shop, mine, sight_of(shop, None, stack), sink, stack).step
-        job = _live_job(shop, outlet.watch(items.handle), (watches.idle, items.idle, beside), beside)
+        job = _live_job(shop, outlet.watch(items.handle), items, watches, beside)
         job_again = metered(Job(outlet_again.watch(items_again.handle)), shop.metrics)
         yield Lanes(
             _lane_worker(shop, live, source, settler, job),
@@ -118,16 +119,17 @@ def index_worker(
         )
 
 
-def _live_job(shop: Shop, handle: Handle, steps: Sequence[Callable[[], None]], between: Callable[[], None]) -> Job:
+def _live_job(shop: Shop, handle: Handle, items: IndexItems, watches: WatchFeed, beside: Callable[[], None]) -> Job:
     def idle() -> None:
-        for step in steps:
+        for step in (watches.idle, items.idle, beside):
             step()
 
     def passed(records: Sequence[Record]) -> None:
         note_progress(shop.index, records)
-        between()
+        beside()
 
-    return metered(Job(handle, idle, passed=passed), shop.metrics, IndexGauge(shop.index, shop.metrics).look)
+    job = Job(handle, idle, passed=passed, prepare=items.prepare)
+    return metered(job, shop.metrics, IndexGauge(shop.index, shop.metrics).look)
 
 
 def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
@@ -176,8 +178,9 @@ def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
 def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
-    policy = policy_of(shop.settings.moderation)
-    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, shop.eyes.moderator.name)
+    prefetch, policy = Prefetch(images), policy_of(shop.settings.moderation)
+    moderator = shop.eyes.moderator.name
+    return Sight(prefetch.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, prefetch.begin)
 
 
 def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:

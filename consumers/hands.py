@@ -9,16 +9,19 @@ from typing import TypeVar
 
 import structlog
 
+from consumers.ahead import Ahead
 from consumers.attempts import LIVES, Attempts
 from consumers.delivery import Batch, Delivery
 from consumers.settle import Settler
-from consumers.taken import Taken, parse, part_hopeless
+from consumers.taken import Taken, never, parse, part_hopeless
 from infra.kafka import Record
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
 
 Handle = Callable[[Sequence[Event]], Mapping[str, Failure]]
 """Takes events; returns a Failure for each event id that could not be done. The rest is done."""
+
+Prepare = Callable[[Sequence[Event]], None]
 
 Result = TypeVar("Result")
 
@@ -30,13 +33,12 @@ def nothing_to_prepare() -> None:
     """For jobs that have nothing else to do while nothing comes."""
 
 
+def nothing_ahead(_events: Sequence[Event]) -> None:
+    """For jobs that need nothing for a batch but the batch."""
+
+
 def unheard(_records: Sequence[Record]) -> None:
     """For jobs that nobody asks how far they have come."""
-
-
-def never(_record: Record) -> bool:
-    """For jobs that may be done again to no effect."""
-    return False
 
 
 def none_hopeless(_events: Sequence[Event]) -> set[str]:
@@ -66,6 +68,8 @@ class Job:
     """The ids of events that cannot be done in time, so that nobody waits for the others to hear of that."""
     refuse: Handle | None = None
     """Handles those: quickly, and in a delivery of their own before the others are handled."""
+    prepare: Prepare = nothing_ahead
+    """Gets ready what it will need for events that come next; not to be relied on, and another thread's work."""
 
 
 @dataclass
@@ -92,6 +96,7 @@ class Hands:
         self._settler = settler
         self._delivery = delivery
         self._attempts = attempts
+        self._ahead = None if job.prepare is nothing_ahead else Ahead(job.prepare)
         self._wake = threading.Event()
         self._log = structlog.get_logger()
         self.away: str | None = None
@@ -117,6 +122,11 @@ class Hands:
         except Unavailable as away:
             self._log.debug("idle", why=str(away))
         return []
+
+    def look_ahead(self, upcoming: Callable[[], Sequence[Record]]) -> None:
+        """Have what the next batch needs got ready, while this one is worked on."""
+        if self._ahead is not None:
+            self._ahead.look(upcoming)
 
     def is_behind(self) -> bool:
         """Whether many records should be taken at once."""

@@ -12,7 +12,7 @@ from consumers.entries import Entry, entries_of
 from consumers.judges import Judges
 from consumers.naming import name_items
 from consumers.outcomes import Moments, Outcomes
-from consumers.pictures import Looked, Pictures, Standing
+from consumers.pictures import Asked, Looked, Pictures, Standing
 from consumers.points import KNOWN_KEYS, MARKS
 from consumers.sight import Sight
 from consumers.watches.matching import tell
@@ -84,6 +84,12 @@ class IndexItems:
         self._report(entries, failures, pictures)
         return failures | {event.id: _not_an_item() for event in events if not isinstance(event.body, ItemEvent)}
 
+    def prepare(self, events: Sequence[Event]) -> None:
+        """Have the pictures come that a batch of these events will need. Raises Unavailable."""
+        entries = entries_of(told_by_item(events), self._sight.policy)
+        self._read(entries)
+        Pictures(self._sight, self._index).begin(_bases(entries))
+
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was refused for good."""
         self._outcomes.rejected(record, event, failure)
@@ -101,8 +107,7 @@ class IndexItems:
     def _round(self, entries: Sequence[Entry], pictures: Pictures) -> list[Entry]:
         """Take items as far as they go; those that need another round."""
         self._read(entries)
-        bases = [(entry.folded.base, entry.known.points) for entry in entries]
-        seen = pictures.see([(base, points) for base, points in bases if base is not None])
+        seen = pictures.see(_bases(entries))
         with self._settling:
             if seen:  # that took its time, and others write too
                 self._read(entries)
@@ -167,6 +172,12 @@ class IndexItems:
             encoded_ms=round(clock.encoded),
             written_ms=round(clock.written),
         )
+
+
+def _bases(entries: Sequence[Entry]) -> list[Asked]:
+    """The upserts that the items' states rest on, if they are among the events."""
+    bases = [(entry.folded.base, entry.known.points) for entry in entries]
+    return [(base, points) for base, points in bases if base is not None]
 
 
 def _not_an_item() -> Rejected:

@@ -61,12 +61,7 @@ class Pictures:
 
     def see(self, asked: Sequence[Asked]) -> bool:
         """Fetch the pictures that are unseen, and look at those that the index lacks; whether there were any."""
-        unseen = [
-            (told, n, points)
-            for told, points in asked
-            for n, picture in enumerate(self.of(told, points))
-            if picture is Standing.UNSEEN
-        ]
+        unseen = self._unseen(asked)
         if not unseen:
             return False
         self.clock.lap()
@@ -85,6 +80,18 @@ class Pictures:
         self._seen |= self._known(tenants)
         self._look({place: picture for place, picture in new.items() if place not in self._seen})
         return True
+
+    def begin(self, asked: Sequence[Asked]) -> None:
+        """Have the pictures come that are unseen, for a batch that will see them."""
+        self._sight.begin([_images(told)[n] for told, n, _ in self._unseen(asked)])
+
+    def _unseen(self, asked: Sequence[Asked]) -> list[tuple[Told, int, Points]]:
+        return [
+            (told, n, points)
+            for told, points in asked
+            for n, picture in enumerate(self.of(told, points))
+            if picture is Standing.UNSEEN
+        ]
 
     def _known(self, tenants: Mapping[Place, str]) -> dict[Place, Look]:
         """The looks that other items of the tenants have at the same bytes, by the same encoder."""

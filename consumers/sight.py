@@ -1,6 +1,6 @@
 """Sight: how a worker comes from a reference to a picture to its look."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,10 @@ class Fetch(Protocol):
     """Gets pictures; infra.images.Images.fetch_all is one."""
 
     def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
+
+
+def nothing_begins(_refs: Sequence[ImageRef]) -> None:
+    """For whoever fetches pictures when they are asked for."""
 
 
 class LookAt(Protocol):
@@ -37,3 +41,5 @@ class Sight:
     encoder: str
     policy: Policy = OPEN
     moderator: str = ""
+    begin: Callable[[Sequence[ImageRef]], None] = nothing_begins
+    """Has pictures come that `fetch` will be asked for."""

@@ -26,7 +26,12 @@ class Taken:
         return [] if self.event is None or self.was_done else [self.event]
 
 
-def parse(records: Sequence[Record], was_done: Callable[[Record], bool]) -> list[Taken]:
+def never(_record: Record) -> bool:
+    """For records that may be done again to no effect."""
+    return False
+
+
+def parse(records: Sequence[Record], was_done: Callable[[Record], bool] = never) -> list[Taken]:
     """The event of each record. Two that differ and still have one id are told apart by their positions."""
     taken: list[Taken] = []
     seen: dict[str, Event] = {}

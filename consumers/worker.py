@@ -10,6 +10,7 @@ away, costs the worker neither its partitions nor its heartbeat. The hands do th
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from consumers.delivery import Batch, Delivery
@@ -114,6 +115,7 @@ class Worker:
         self._in_hand, told = in_hand, 0.0
         while not wait([in_hand.work], LOOK_SECONDS).done:
             self._source.look_ahead()
+            self._hands.look_ahead(partial(self._source.upcoming, self._batches.records))
             self._beat(stop)
             if stop.now:
                 self._hands.wake()

@@ -2,10 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from infra.addresses import judge_url
 from infra.breakers import Breakers
@@ -30,6 +31,7 @@ MOST_PATIENCE = 240.0
 
 Pending = Future[bytes] | bytes | Failure
 """A picture on its way, or what it came to."""
+NONE_BEGUN: Mapping[ImageRef, Pending] = MappingProxyType({})
 
 
 class Images:
@@ -58,11 +60,17 @@ class Images:
         """The encoded picture, at most `max_bytes` long, or why there is none."""
         return self.fetch_all([ref])[0]
 
-    def fetch_all(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
-        """`fetch` for each, side by side; the answers lie in the order of `refs`."""
+    def fetch_all(
+        self, refs: Sequence[ImageRef], begun: Mapping[ImageRef, Pending] = NONE_BEGUN
+    ) -> list[bytes | Failure]:
+        """`fetch` for each that is not among the `begun`, side by side; the answers lie in the order of `refs`."""
         until = time.monotonic() + self._patience
-        pending = [self._start(ref, until) for ref in refs]
+        pending = [begun[ref] if ref in begun else self._start(ref, until) for ref in refs]
         return [await_picture(picture, until) for picture in pending]
+
+    def begin(self, ref: ImageRef) -> Pending:
+        """Have a picture come that nobody waits for yet; once it is its host's turn it has `patience_s`."""
+        return self._start(ref, time.monotonic() + MOST_PATIENCE)
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -91,7 +99,7 @@ class Images:
 
     def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, until: float) -> bytes:
         """Runs when it is the host's turn; no download outlives `until`, so that no thread is lost to it."""
-        left = min(until - time.monotonic(), self._settings.fetch_seconds)
+        left = min(until - time.monotonic(), self._patience, self._settings.fetch_seconds)
         if left <= 0:
             raise out_of_time()
         with self._breakers.watching(host, left):

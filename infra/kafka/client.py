@@ -68,6 +68,25 @@ def client_config(kafka: Kafka) -> Config:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
+def member_config(kafka: Kafka, group: str) -> dict[str, ConfigValue]:
+    """Settings of librdkafka for a member of a consumer group, which commits by itself."""
+    config = client_config(kafka) | {
+        "group.id": group,
+        "session.timeout.ms": kafka.session_timeout_ms,
+        "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 12),
+        "max.poll.interval.ms": max(kafka.max_poll_ms, kafka.session_timeout_ms),
+        "fetch.wait.max.ms": kafka.fetch_wait_ms,
+        "partition.assignment.strategy": kafka.assignment,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 16_384,
+        "topic.metadata.refresh.interval.ms": 10_000,
+    }
+    return config | ({"group.instance.id": kafka.static_member} if kafka.static_member else {})
+
+
 def check_broker(kafka: Kafka) -> None:
     """Raise Unavailable with the remedy unless a broker answers."""
     try:

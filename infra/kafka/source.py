@@ -4,10 +4,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, takewhile
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from infra.kafka.client import ConfigValue, Fenced, Place, Record, client_config, log, record_of
+from infra.kafka.client import Fenced, Place, Record, log, member_config, record_of
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 
@@ -70,7 +71,7 @@ class EventSource:
         """Whether the group has given this member its partitions (perhaps none of them)."""
         self.before_revoke: Callable[[], None] = lambda: None
         """Called before partitions go to another member: the last chance to mark what was done."""
-        self._consumer = Consumer(_config(kafka, group) | {"on_commit": self._on_commit}, logger=log)
+        self._consumer = Consumer(member_config(kafka, group) | {"on_commit": self._on_commit}, logger=log)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -89,6 +90,12 @@ class EventSource:
     def look_ahead(self) -> None:
         """Take what has arrived, without waiting, as far as there is room."""
         self._receive(AHEAD, 0)
+
+    def upcoming(self, limit: int) -> list[Record]:
+        """What `take` would give now, without taking it."""
+        now = time.time()
+        due = (takewhile(lambda record: self.due(record) <= now, line) for line in self._waiting.values())
+        return list(islice(chain.from_iterable(due), limit))
 
     @property
     def waiting(self) -> int:
@@ -229,21 +236,3 @@ def _offsets(ends: dict[Place, int]) -> list[TopicPartition]:
 
 def _size(record: Record) -> int:
     return len(record.value or b"")
-
-
-def _config(kafka: Kafka, group: str) -> dict[str, ConfigValue]:
-    config = client_config(kafka) | {
-        "group.id": group,
-        "session.timeout.ms": kafka.session_timeout_ms,
-        "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 12),
-        "max.poll.interval.ms": max(kafka.max_poll_ms, kafka.session_timeout_ms),
-        "fetch.wait.max.ms": kafka.fetch_wait_ms,
-        "partition.assignment.strategy": kafka.assignment,
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "queued.max.messages.kbytes": 16_384,
-        "topic.metadata.refresh.interval.ms": 10_000,
-    }
-    return config | ({"group.instance.id": kafka.static_member} if kafka.static_member else {})

@@ -33,20 +33,20 @@ class Ground:
     ports: dict[str, int] = field(default_factory=dict)
     mixed: tuple[Iterator[Record], int] | None = None
 
-    def start(self, name: str, program: str = LOOKSTREAM, **settings: str) -> None:
+    def start(self, name: str, program: str = LOOKSTREAM) -> None:
         """Start the part of this name: index, query, gateway or canary; in the place of the one before."""
         port = self.ports.setdefault(name, free_port(0))
-        settings = {"LOOKSTREAM_METRICS_PORT": str(port), "LOOKSTREAM_WORKER_SLOT": name, **settings}
+        tells = {"LOOKSTREAM_METRICS_PORT": str(port)}
         match name:
             case "index":
-                self.parts[name] = self.world.start_worker(name, program, **settings)
+                self.parts[name] = self.world.start_worker(name, program, ready=True, **tells)
             case "query":
-                self.parts[name] = start_query(self.world, program, name=name, **settings)
+                self.parts[name] = start_query(self.world, program, name=name, ready=True, **tells)
             case "gateway":
-                self.parts[name] = self.world.start(name, program, "gateway", "--port", str(port), **settings)
+                self.parts[name] = self.world.start(name, program, "gateway", "--port", str(port))
             case _:
                 words = ("canary", "--every", "2", "--queries", "4")
-                self.parts[name] = self.world.start(name, program, *words, **settings)
+                self.parts[name] = self.world.start(name, program, *words, **tells)
         wait_for(lambda: accepts((LOOPBACK, port)), name, self.parts[name])
 
     @contextmanager

@@ -34,6 +34,7 @@ class Canned:
 
     fetched: list[bytes] = field(default_factory=list)
     looked: list[bytes] = field(default_factory=list)
+    begun: list[bytes] = field(default_factory=list)
     meanwhile: Callable[[], object] = list
     """What happens while pictures are looked at."""
 
@@ -41,6 +42,9 @@ class Canned:
         found = [self._fetch(data_of(ref)) for ref in refs]
         self.fetched += map(data_of, refs)
         return found
+
+    def begin(self, refs: Sequence[ImageRef]) -> None:
+        self.begun += map(data_of, refs)
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         self.looked += pictures
@@ -82,7 +86,7 @@ def open_shop(
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
     judges = judges_of(index, Confidence(index, canned.look_at, Parts(4, 2)))
-    sight = Sight(canned.fetch, canned.look_at, ENCODER)
+    sight = Sight(canned.fetch, canned.look_at, ENCODER, begin=canned.begin)
     return Shop(IndexItems(sight, index, judges, outbox, now), index, outbox, canned)
 
 

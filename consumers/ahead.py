@@ -1,0 +1,36 @@
+"""Looking ahead: what the next batch needs is got ready while the hands are at the one before."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from consumers.taken import parse
+from infra.kafka import Record
+from schemas.envelope import Event
+from schemas.failures import Unavailable
+
+
+class Ahead:
+    """Has `prepare` see each record that comes next once, in a thread of its own; nobody waits for it."""
+
+    def __init__(self, prepare: Callable[[Sequence[Event]], None]) -> None:
+        self._prepare = prepare
+        self._pool = ThreadPoolExecutor(1, "ahead")
+        self._work: Future[None] | None = None
+        self._seen: set[str] = set()
+
+    def look(self, upcoming: Callable[[], Sequence[Record]]) -> None:
+        """Take up what comes next, unless there is still something to do; raises what went wrong with that."""
+        if self._work is not None:
+            if not self._work.done():
+                return
+            self._work.result()
+        records = upcoming()
+        new = [record for record in records if record.position not in self._seen]
+        self._seen = {record.position for record in records}
+        self._work = self._pool.submit(self._get_ready, new) if new else None
+
+    def _get_ready(self, records: Sequence[Record]) -> None:
+        events = [one.event for one in parse(records) if one.event is not None]
+        with suppress(Unavailable):  # the batch itself will find that out
+            self._prepare(events)

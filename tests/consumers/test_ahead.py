@@ -1,0 +1,142 @@
+"""Looking ahead: each record that comes next is seen once, and nobody waits for it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from consumers.ahead import Ahead
+from consumers.attempts import Attempts
+from consumers.delivery import AtLeastOnce
+from consumers.hands import Hands, Job, Stop
+from consumers.settle import Settler
+from consumers.valve import OpenValve
+from consumers.worker import Batches, Worker
+from infra.health import Heartbeat
+from infra.kafka import EventSink, EventSource, Record
+from infra.settings import Kafka
+from schemas.envelope import Event, to_bytes
+from schemas.failures import Failure, Unavailable
+from schemas.items import ItemDeleted
+from schemas.topics import CATALOG_ITEMS
+from tests.consumers.histories import stored_file, upsert
+from tests.consumers.shop import open_shard, open_shop
+
+
+def records(*numbers: int) -> list[Record]:
+    bodies = {n: ItemDeleted(item_id=f"i{n}", revision=1) for n in numbers}
+    return [Record(CATALOG_ITEMS, 0, n, f"default:i{n}".encode(), to_bytes(body)) for n, body in bodies.items()]
+
+
+def items_of(events: Sequence[Event]) -> list[str]:
+    return [event.body.item_id for event in events if isinstance(event.body, ItemDeleted)]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+class Noted:
+    """Notes what it is to get ready."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.error: Exception | None = None
+
+    def prepare(self, events: Sequence[Event]) -> None:
+        self.go_on.wait(30)
+        self.seen.append(items_of(events))
+        if self.error:
+            raise self.error
+
+
+def look_until(ahead: Ahead, noted: Noted, upcoming: list[Record], times: int) -> None:
+    """Look at what comes next until so many times something was got ready."""
+
+    def enough() -> bool:
+        ahead.look(lambda: upcoming)
+        return len(noted.seen) >= times
+
+    wait_for(enough)
+
+
+def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
+    noted = Noted()
+    ahead = Ahead(noted.prepare)
+    look_until(ahead, noted, records(1, 2), 1)
+    look_until(ahead, noted, records(1, 2, 3), 2)
+    look_until(ahead, noted, records(3, 4), 3)
+    assert noted.seen == [["i1", "i2"], ["i3"], ["i4"]]
+
+
+def test_nobody_waits_while_something_is_got_ready() -> None:
+    noted = Noted()
+    noted.go_on.clear()
+    ahead = Ahead(noted.prepare)
+    for number in range(5):
+        ahead.look(lambda number=number: records(number))  # type: ignore[misc]
+    assert noted.seen == []
+    noted.go_on.set()
+    look_until(ahead, noted, records(9), 2)
+    assert noted.seen == [["i0"], ["i9"]]
+
+
+def test_what_is_away_is_left_to_the_batch_and_a_mistake_of_ours_is_told() -> None:
+    noted = Noted()
+    noted.error = Unavailable("away, for the test")
+    ahead = Ahead(noted.prepare)
+    look_until(ahead, noted, records(1), 1)
+    look_until(ahead, noted, records(2), 2)
+    noted.error = KeyError("a mistake, for the test")
+    with pytest.raises(KeyError):
+        look_until(ahead, noted, records(3), 4)
+
+
+def test_records_that_cannot_be_read_are_passed_over() -> None:
+    noted = Noted()
+    unreadable = Record(CATALOG_ITEMS, 0, 7, b"default:i7", b"no JSON")
+    look_until(Ahead(noted.prepare), noted, [unreadable, *records(8)], 1)
+    assert noted.seen == [["i8"]]
+
+
+def test_the_pictures_that_a_batch_will_need_are_begun_and_those_that_the_index_has_are_not(tmp_path: Path) -> None:
+    with closing(open_shard(tmp_path)) as shard:
+        shop = open_shop(shard)
+        old = upsert("old", 1, stored_file(b"old", told=True))
+        shop.handle(old)
+        same_bytes = upsert("old", 2, stored_file(b"old", told=True), title="new")
+        new, newer = (upsert("new", n, stored_file(b"new-%d" % n, told=False)) for n in (1, 2))
+        shop.job.prepare([old, new, newer, same_bytes])
+        assert shop.canned.begun == [b"new-2"]
+
+
+def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: Kafka) -> None:
+    noted, handled = Noted(), list[str]()
+
+    def handle(events: Sequence[Event]) -> dict[str, Failure]:
+        # The second batch is got ready while the first is worked on, and nothing is after the last.
+        wait_for(lambda: len(handled) > 0 or bool(noted.seen))
+        handled.extend(items_of(events))
+        return {}
+
+    sink = EventSink(kafka)
+    for record in records(*range(4)):
+        sink.send_raw(CATALOG_ITEMS, record.key, record.value, {}, partition=0)
+    sink.flush()
+    source = EventSource(kafka, "ahead", [CATALOG_ITEMS])
+    delivery = AtLeastOnce(source, sink, lambda: None, 0.0)
+    settler = Settler(sink, lambda *_: None, OpenValve(), delays={})
+    hands = Hands(Job(handle, prepare=noted.prepare), settler, delivery, Attempts(None))
+    Worker(source, hands, delivery, Batches(2, 0.5), Heartbeat(None)).run(Stop(when_idle=True), 0.3)
+    source.close()
+    sink.close()
+    assert handled == ["i0", "i1", "i2", "i3"]
+    assert noted.seen[0] == ["i2", "i3"][: len(noted.seen[0])]
