@@ -2,6 +2,7 @@
 
     this thread    take ─► poll all the while ────────────────────────► mark ─► commit
     hands            └──► parse ─► handle ─► settle failures ─► finish ──┘
+    ahead                 begin what the next batch needs
 
 One thread owns the Kafka consumer and never waits for anything else, so that a slow batch, or an index that is
 away, costs the worker neither its partitions nor its heartbeat. The hands do the work of one batch at a time.

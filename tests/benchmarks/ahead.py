@@ -6,7 +6,7 @@ python -m tests.benchmarks.ahead [--delay-ms 50] [--items 192] [--rounds 3]
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle
@@ -51,7 +51,8 @@ def slow_host(pictures: Sequence[bytes], seconds: float) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             time.sleep(seconds)
-            send(self, 200, new(next(shown)), Content_Type="image/jpeg")
+            with suppress(BrokenPipeError):  # the worker had no more patience
+                send(self, 200, new(next(shown)), Content_Type="image/jpeg")
 
         def log_message(self, format: str, *_words: object) -> None:
             """Nobody listens."""

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,7 +36,7 @@ PART = 500
 LAST_PARTS = 4
 """The pace at a size is the median of its last parts."""
 SEARCHES_A_SECOND, SEARCH_SECONDS = 5.0, 20.0
-SHOP = 128
+SHOP, SIDE = 128, 96
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,16 @@ def grow(world: World, pictures: Sequence[bytes], sizes: Sequence[int], progress
                 rates.append(count / (time.monotonic() - began))
                 done += count
                 progress.advance(task, count)
+                progress.console.print(f"{done:,} items, {rates[-1]:.0f} a second", highlight=False)
             asked = ask_steadily(world.kafka, pictures, TENANT, SEARCHES_A_SECOND, SEARCH_SECONDS)
             yield _size(done, rates, asked, (index, query))
+
+
+def small(path: Path) -> bytes:
+    """The picture with SIDE pixels: what grows here is the number of items."""
+    out = BytesIO()
+    Image.open(path).convert("RGB").resize((SIDE, SIDE)).save(out, "JPEG")
+    return out.getvalue()
 
 
 def _size(items: int, rates: Sequence[float], asked: Asked, workers: tuple[Process, Process]) -> Size:
@@ -88,7 +98,7 @@ def main(
     console = Console()
     with tempfile.TemporaryDirectory(prefix="lookstream-growth-") as temporary:
         catalogue = draw_catalogue(Path(temporary) / "shop", SHOP, SEED)
-        shots = [(catalogue.folder / product.image).read_bytes() for product in catalogue.products]
+        shots = [small(catalogue.folder / product.image) for product in catalogue.products]
         with (
             open_world(Path(temporary) / "world", LOOKSTREAM_ENCODER=encoder) as world,
             Progress(console=Console(stderr=True)) as progress,

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
@@ -46,6 +47,8 @@ def spawn(program: str, words: Sequence[str], environment: Mapping[str, str], lo
 
 def _live(program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
     die_with_parent()
+    # Each child is given the pipe by whose end the nursery learns that its user has died: held, it never ends.
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)

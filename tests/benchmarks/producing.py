@@ -1,0 +1,127 @@
+"""What linger and compression cost and give, in events with a picture and in events with a reference to one.
+
+python -m tests.benchmarks.producing [--events 512] [--rounds 5]
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice, product
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from confluent_kafka import Producer
+from rich.console import Console
+from rich.table import Table
+
+from infra.kafka import create_topics
+from infra.kafka.client import client_config
+from infra.kafka.sink import ONCE
+from infra.machine import describe_machine
+from infra.parts import broker_part
+from infra.ports import LOOPBACK, free_port
+from infra.running import local_kafka
+from infra.settings import Kafka
+from producers.demo.catalogue import draw_catalogue
+from schemas.envelope import Event, to_bytes, to_headers
+from schemas.items import ImageRef, InlineImage, ItemUpserted, UrlImage, item_key
+from schemas.topics import CATALOG_ITEMS, all_topics
+from tests.running import running_part
+
+LINGERS, COMPRESSIONS = (0, 2, 20), ("none", "lz4", "zstd")
+SEED, SHOP = 7, 64
+STATISTICS_MS = 100
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one round took; for one event."""
+
+    wall_ms: float
+    cpu_ms: float
+    """Of the producer's process, all threads."""
+    wire_bytes: float
+
+
+@contextmanager
+def local_broker() -> Iterator[Kafka]:
+    """A broker that does nothing else."""
+    port = free_port(0)
+    with running_part(broker_part(port), (LOOPBACK, port)):
+        kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
+        create_topics(kafka, all_topics())
+        yield kafka
+
+
+def measure(kafka: Kafka, images: Sequence[ImageRef], linger: int, compression: str) -> Sent:
+    """Send an item with each of these pictures, and wait until the broker has them all."""
+    wire: list[int] = [0]
+
+    def note(told: str) -> None:
+        wire[0] = int(json.loads(told)["tx_bytes"])
+
+    chosen = {"acks": "all", **ONCE, "linger.ms": linger, "compression.type": compression}
+    watched = {"statistics.interval.ms": STATISTICS_MS, "stats_cb": note}
+    producer = Producer({**client_config(kafka), **chosen, **watched})
+    _send(producer, images[:1])  # its first record waits for a producer id
+    before = _settled(producer, wire)
+    wall, cpu = time.perf_counter(), time.process_time()
+    _send(producer, images)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    sent = _settled(producer, wire) - before
+    return Sent(wall * 1000 / len(images), cpu * 1000 / len(images), sent / len(images))
+
+
+def _send(producer: Producer, images: Sequence[ImageRef]) -> None:
+    for number, image in enumerate(images):
+        item = f"i{number}"
+        body = ItemUpserted(item_id=item, revision=1, images=(image,), title="A lamp of brass", category="Lamps")
+        headers: dict[str, str | bytes | None] = {**to_headers(Event(body))}
+        producer.produce(CATALOG_ITEMS, to_bytes(body), item_key("default", item), headers=headers)
+        producer.poll(0)
+    producer.flush()
+
+
+def _settled(producer: Producer, wire: Sequence[int]) -> int:
+    """What has gone over the wire by now, once the statistics know of it."""
+    until = time.monotonic() + 3 * STATISTICS_MS / 1000
+    while time.monotonic() < until:
+        producer.poll(0.05)
+    return wire[0]
+
+
+def main(
+    events: Annotated[int, typer.Option(help="In a round", min=1)] = 512,
+    rounds: Annotated[int, typer.Option(help="Of each kind, in turn", min=1)] = 5,
+) -> None:
+    """Medians of interleaved rounds, for one event."""
+    console = Console()
+    with TemporaryDirectory(prefix="lookstream-producing-") as folder:
+        catalogue = draw_catalogue(Path(folder), SHOP, SEED)
+        shots = [(catalogue.folder / one.image).read_bytes() for one in catalogue.products]
+    kinds: Mapping[str, Sequence[ImageRef]] = {
+        "picture inside": [InlineImage(data=shot) for shot in islice(cycle(shots), events)],
+        "reference": [UrlImage(url=f"https://shop.example/pictures/{n}.jpg") for n in range(events)],
+    }
+    choices = list(product(kinds, LINGERS, COMPRESSIONS))
+    seen: dict[tuple[str, int, str], list[Sent]] = {choice: [] for choice in choices}
+    with local_broker() as kafka, console.status("measuring"):
+        for _ in range(rounds):
+            for kind, linger, compression in choices:
+                seen[kind, linger, compression].append(measure(kafka, kinds[kind], linger, compression))
+    table = Table("event", "linger, ms", "compression", "wall, ms", "processor, ms", "bytes sent")
+    for (kind, linger, compression), each in seen.items():
+        wall, cpu, wire = (
+            median(getattr(one, what) for one in each) for what in ("wall_ms", "cpu_ms", "wire_bytes")
+        )
+        table.add_row(kind, str(linger), compression, f"{wall:.3f}", f"{cpu:.3f}", f"{wire:,.0f}")
+    console.print(describe_machine(), table, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
