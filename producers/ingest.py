@@ -120,6 +120,13 @@ def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDel
         raise BadInput(f"this deletion makes no sense: {describe(error)}") from None
 
 
+@contextmanager
+def tally_shown(console: Console) -> Iterator[Callable[[Tally], None]]:
+    """Shows a tally as it grows, on a terminal: for feeds whose length nobody knows."""
+    with console.status("waiting for what comes") as status:
+        yield lambda tally: status.update(tally.line())
+
+
 def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, console: Console) -> Tally:
     """Like publish, with a progress bar on a terminal, and a line for each bad row."""
     bar = Progress(

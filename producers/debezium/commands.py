@@ -78,19 +78,25 @@ def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
     from infra.running import reach_kafka
     from infra.tracing import SERVICE, tracing
     from producers.debezium.follow import GROUP, Follower, dead_letters_of
-    from producers.ingest import ctrl_c_noted
+    from producers.ingest import ctrl_c_noted, tally_shown
     from producers.rows import BadRow
 
     console, kafka = error_console(), reach_kafka(settings)
     create_topics(kafka, [dead_letters_of(topic)])
     source, sink = EventSource(kafka, f"{GROUP}-{topic}", [topic]), EventSink(kafka)
 
-    def watch(change: "Change", _tally: "Tally") -> None:
-        if isinstance(change, BadRow):
-            console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
-
     console.print(f"following {topic} until Ctrl-C", markup=False)
-    with tracing(settings.traces, SERVICE) as sink.tracing, ctrl_c_noted() as stopped:
+    with (
+        tracing(settings.traces, SERVICE) as sink.tracing,
+        ctrl_c_noted() as stopped,
+        tally_shown(console) as show,
+    ):
+
+        def watch(change: "Change", tally: "Tally") -> None:
+            if isinstance(change, BadRow):
+                console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
+            show(tally)
+
         tally = Follower(source, sink, table, watch).run(stopped)
     source.close()
     sink.close()

@@ -55,7 +55,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from infra.running import reach_kafka
     from infra.settings import read_settings
     from infra.tracing import SERVICE, tracing
-    from producers.ingest import ctrl_c_noted
+    from producers.ingest import ctrl_c_noted, tally_shown
     from producers.rows import check_defaults
     from producers.watched.keeping import Keeper
     from producers.watched.known import open_known
@@ -66,15 +66,16 @@ def ingest_pictures(options: PicturesOptions) -> None:
     check_defaults(options.tenant)
     place = place_of(options.place, settings.images)
     watched = Watched(place, options.tenant, options.source, options.categories, options.let_go)
-    kafka = reach_kafka(settings)
+    console, kafka = error_console(), reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
         open_known(settings.data / "watched", place.name, options.tenant) as known,
         ctrl_c_noted() as stopped,
+        tally_shown(console) as show,
     ):
-        keeper = Keeper(watched, known, sink, error_console())
+        keeper = Keeper(watched, known, sink, console, show)
         tally = _keep(keeper, options, stopped) if options.watch else keeper.look(stopped)
     sink.close()
     typer.echo(tally.line(), err=True)

@@ -23,6 +23,8 @@ class Keeper:
     known: Known
     sink: EventSink
     console: Console
+    show: Callable[[Tally], None] = lambda _tally: None
+    """Is told each time that events have arrived."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     tally: Tally = field(default_factory=Tally)
 
@@ -43,3 +45,4 @@ class Keeper:
                 self.console.print(printable(step.event.message), markup=False, soft_wrap=True)
         self.sink.flush()
         self.known.note([step.sent for step in steps if step.sent], [step.gone for step in steps if step.gone])
+        self.show(self.tally)
