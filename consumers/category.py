@@ -15,7 +15,6 @@ from consumers.measuring import given_category
 from consumers.points import GIVEN
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.plan import Found, Index, SearchPlan
-from schemas.filters import Filters
 from schemas.ranking import INTENTS
 from schemas.results import Likely
 
@@ -52,8 +51,7 @@ def vote(found: Sequence[Found]) -> tuple[Likely, ...]:
 
 def voters_for(query: Vector, tenant: str, itself: tuple[str, ...] = ()) -> SearchPlan:
     """The search for those who vote, other than the items themselves; `query` is weighed by WEIGHTS."""
-    others = Filters(exclude_items=itself)
-    return SearchPlan(query, tenant, others, also=(LABELLED,), keys=KEYS, limit=VOTERS)
+    return SearchPlan(query, tenant, apart_from=itself, also=(LABELLED,), keys=KEYS, limit=VOTERS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,6 @@ from consumers.points import DUPLICATE_GROUP
 from consumers.vision.perceptual import bits_apart, hash_in
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.plan import Found, Index, SearchPlan
-from schemas.filters import Filters
 from schemas.outcomes import Duplicate, Verdict
 from schemas.ranking import Weights
 
@@ -86,7 +85,7 @@ class Duplicates:
         return SearchPlan(
             vector=self._parts.weigh(main.look.vector, WEIGHTS),
             tenant=entry.tenant,
-            filters=Filters(exclude_items=(entry.item_id,)),
+            apart_from=(entry.item_id,),
             also=(MAIN_PICTURE,),
             limit=CANDIDATES,
             min_score=LEAST_SCORE,

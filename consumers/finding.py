@@ -160,12 +160,12 @@ class Finder:
 
     def _plan(self, search: Search) -> SearchPlan:
         request, weights = search.request, search.request.weighting()
-        excluded = request.filters.exclude_items + request.named_items
         total = weights.object + weights.style + weights.colour
         return SearchPlan(
             vector=self._confidence.parts.weigh(search.seen, weights),
             tenant=request.tenant,
-            filters=search.guess.narrowed(request.filters).model_copy(update={"exclude_items": excluded}),
+            filters=search.guess.narrowed(request.filters),
+            apart_from=request.named_items,
             any_of=request.any_of,
             none_of=request.none_of,
             also=self._policy.showable(restricted=request.restricted),

@@ -1,7 +1,7 @@
 """Measuring a tenant's points for a calibration, in slices between which searches can be answered."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -10,7 +10,6 @@ import numpy as np
 from consumers.curves import OTHER, SAME, UNKNOWN, Calibration, Codes, Floats, Near, Parts, stacked
 from consumers.points import PREDICTED
 from infra.qdrant.plan import Found, Index, Payload, SearchPlan
-from schemas.filters import Filters
 from schemas.ranking import INTENTS
 
 SAMPLES = 300
@@ -86,11 +85,9 @@ class Measuring:
         return [self._compared(probe, hits, looks) for probe, hits in zip(probes, each, strict=True)]
 
     def _plans(self, probe: Probe, candidates: int) -> list[SearchPlan]:
-        itself = Filters(exclude_items=(probe.item_id,)) if probe.item_id else Filters()
-        return [
-            SearchPlan(self.parts.weigh(probe.look, weights), self.tenant, itself, limit=candidates, keys=KEYS)
-            for weights in INTENTS.values()
-        ]
+        itself = (probe.item_id,) if probe.item_id else ()
+        plan = SearchPlan(probe.look, self.tenant, limit=candidates, keys=KEYS, apart_from=itself)
+        return [replace(plan, vector=self.parts.weigh(probe.look, one)) for one in INTENTS.values()]
 
     def _compared(self, probe: Probe, hits: Mapping[str, Found], looks: Mapping[str, Floats]) -> Near:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)

@@ -218,10 +218,11 @@ class ServerIndex:
             search_params=params,
             score_threshold=plan.min_score,
             with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.without)),
-            limit=plan.limit,
+            limit=plan.limit + len(plan.apart_from),
             group_size=1,
         )
-        return [Found(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
+        found = [Found(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
+        return [one for one in found if one.payload["item_id"] not in plan.apart_from][: plan.limit]
 
     def _facets(self, plan: FacetPlan) -> dict[str, int]:
         wanted = filter_of(conditions(plan))

@@ -17,9 +17,9 @@ from infra.qdrant.shard_words import filter_of
 from schemas.items import MAX_IMAGES
 
 OVERFETCH = 2
-ROUNDS = MAX_IMAGES // OVERFETCH
-"""qdrant-edge has no group-by in Python: each round fetches OVERFETCH * limit points of items not seen yet.
-An item has at most MAX_IMAGES points, so this many rounds always fill the answer."""
+ROUNDS = MAX_IMAGES // OVERFETCH + 1
+"""qdrant-edge has no group-by in Python: each round fetches OVERFETCH * limit points of items not seen yet. An item
+has at most MAX_IMAGES points, and the first round may meet none but items that are no hits: so many always do."""
 
 Selection = tuple[tuple[str, ...] | None, tuple[str, ...]]
 """Which payload keys a plan wants: these, or all but those."""
@@ -34,6 +34,8 @@ class Asked:
     """The best point of each item, by item_id (a plan stays within one tenant), best first."""
     hits: deque[edge.ScoredPoint] = field(default_factory=deque)
     """Those of this round, best first, whose payloads were not read yet."""
+    again: bool = False
+    """Whether the engine was asked before."""
     is_over: bool = False
     """Whether the engine has no more."""
 
@@ -48,8 +50,10 @@ class Asked:
         return tuple(self.plan.payload_keys) or None, self.plan.without
 
     def take(self, hit: edge.ScoredPoint, payload: Payload) -> None:
-        """Keep a point, unless a better one of its item is there."""
-        self.best.setdefault(str(payload["item_id"]), Found(str(hit.id), hit.score, payload))
+        """Keep a point, unless a better one of its item is there, or its item is not wanted."""
+        item = str(payload["item_id"])
+        if item not in self.plan.apart_from:
+            self.best.setdefault(item, Found(str(hit.id), hit.score, payload))
 
 
 def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[Found]]:
@@ -62,14 +66,18 @@ def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[Foun
         answers = shard.query_batch(edge.QueryBatchRequest([_request(each) for each in waiting]))
         for each, hits in zip(waiting, answers, strict=True):
             each.hits.extend(hits)
-            each.is_over = len(hits) < each.plan.limit * OVERFETCH
+            each.again, each.is_over = True, len(hits) < _limit(each.plan)
         _read(shard, waiting)
     return [list(each.best.values()) for each in asked]
 
 
+def _limit(plan: SearchPlan) -> int:
+    return plan.limit * OVERFETCH + len(plan.apart_from)
+
+
 def _request(asked: Asked) -> edge.QueryRequest:
-    plan = asked.plan
-    unseen: list[Condition] = [NotAnyOf("item_id", tuple(asked.best))] if asked.best else []
+    plan, known = asked.plan, (*asked.best, *asked.plan.apart_from)
+    unseen: list[Condition] = [NotAnyOf("item_id", known)] if asked.again and known else []
     params = edge.SearchParams(
         hnsw_ef=plan.effort,
         exact=plan.exact,
@@ -77,7 +85,7 @@ def _request(asked: Asked) -> edge.QueryRequest:
         acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_below(plan)),
     )
     return edge.QueryRequest(
-        limit=plan.limit * OVERFETCH,
+        limit=_limit(plan),
         query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
         filter=filter_of([*conditions(plan), *unseen]),
         score_threshold=plan.min_score,

@@ -28,7 +28,7 @@ def runs(pid: int) -> bool:
 
 
 def test_a_child_dies_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", STARTER, tmp_path / "log"]
+    words = [sys.executable, "-c", STARTER, str(tmp_path / "log")]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, env=dict(os.environ), text=True) as starter:
         assert starter.stdout is not None
         child = int(starter.stdout.readline())

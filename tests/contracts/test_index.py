@@ -13,7 +13,7 @@ import pytest
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.plan import EncoderDiffers, Found, Index, Patch, Point, SearchPlan
 from schemas.filters import Filters
-from schemas.items import revision_at
+from schemas.items import MAX_IMAGES, revision_at
 
 FINGERPRINT, SIZE = "test-encoder", 8
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -262,6 +262,17 @@ def test_tenants_never_see_each_other(index: Index, index_tenant: str) -> None:
 def test_excluded_items_are_left_out(index: Index, index_tenant: str) -> None:
     index.upsert([point(index_tenant, name, n=n) for n in range(2) for name in "abc"])
     assert items_for(index, plan(index_tenant, exclude_items=("a", "c"))) == {"b"}
+
+
+def test_items_that_a_search_is_apart_from_are_no_hits_and_take_no_others_place(
+    index: Index, index_tenant: str
+) -> None:
+    index.upsert([point(index_tenant, name, n=n) for name in "abcde" for n in range(MAX_IMAGES)])
+    for apart, limit in ((("a",), 4), (("a", "b", "e"), 2), (("a",), 1), (("no such",), 5)):
+        [found] = index.search([replace(plan(index_tenant), apart_from=apart, limit=limit)])
+        items = [str(hit.payload["item_id"]) for hit in found]
+        assert len(set(items)) == len(items) == limit
+        assert not {*items} & {*apart}
 
 
 def test_colours_are_asked_for_by_name_or_by_hex_code_with_a_distance(index: Index, index_tenant: str) -> None:

@@ -167,7 +167,7 @@ def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
         place, sink = place_of(str(folder), Images()), EventSink(kafka)
         with open_known(tmp_path / "known", place.name, "shop") as known:
             watched, quiet = Watched(place, "shop"), Console(quiet=True)
-            keeper = Keeper(watched, known, sink, quiet, lambda: datetime.now(UTC) + LATER)
+            keeper = Keeper(watched, known, sink, quiet, now=lambda: datetime.now(UTC) + LATER)
             tally = keeper.look(lambda: stopped)
         sink.close()
         return tally
