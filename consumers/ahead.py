@@ -1,8 +1,13 @@
-"""Looking ahead: what the next batch needs is got ready while the hands are at the one before."""
+"""Looking ahead: what the next batch needs is got ready while the hands are at the one before.
+
+Whatever goes wrong with that is logged and left: the batch meets it again, with its records in hand.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+
+import structlog
 
 from consumers.taken import parse
 from infra.kafka import Record
@@ -18,13 +23,15 @@ class Ahead:
         self._pool = ThreadPoolExecutor(1, "ahead")
         self._work: Future[None] | None = None
         self._seen: set[str] = set()
+        self._log = structlog.get_logger()
 
     def look(self, upcoming: Callable[[], Sequence[Record]]) -> None:
-        """Take up what comes next, unless there is still something to do; raises what went wrong with that."""
+        """Take up what comes next, unless there is still something to do."""
         if self._work is not None:
             if not self._work.done():
                 return
-            self._work.result()
+            if (error := self._work.exception()) is not None:
+                self._log.error("could not look ahead", exc_info=error)
         records = upcoming()
         new = [record for record in records if record.position not in self._seen]
         self._seen = {record.position for record in records}

@@ -1,5 +1,6 @@
 """Transactions over a real broker: all or nothing, and of two with one name only the younger."""
 
+import os
 import signal
 from collections.abc import Sequence
 
@@ -91,6 +92,7 @@ def test_a_transaction_whose_records_timed_out_is_undone_when_the_broker_is_back
     sink.send(SEARCH_RESULTS, "first", event("first"))
     sink.arrive()
     broker.process.send_signal(signal.SIGSTOP)
+    os.waitpid(broker.process.pid, os.WUNTRACED)  # until it has really stopped: it may be at something
     sink.send(SEARCH_RESULTS, "lost", event("lost"))
     with pytest.raises(Unavailable):
         sink.arrive()  # it timed out
