@@ -178,9 +178,8 @@ def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
 def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
-    prefetch, policy = Prefetch(images), policy_of(shop.settings.moderation)
-    moderator = shop.eyes.moderator.name
-    return Sight(prefetch.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, prefetch.begin)
+    policy, moderator = policy_of(shop.settings.moderation), shop.eyes.moderator.name
+    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
 
 
 def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:

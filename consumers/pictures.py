@@ -65,7 +65,7 @@ class Pictures:
         if not unseen:
             return False
         self.clock.lap()
-        fetched = self._sight.fetch([_images(told)[n] for told, n, _ in unseen])
+        fetched = self._fetch([(told.id, _images(told)[n]) for told, n, _ in unseen])
         self.clock.fetched += self.clock.lap()
         new: dict[Place, bytes] = {}
         tenants: dict[Place, str] = {}
@@ -83,7 +83,13 @@ class Pictures:
 
     def begin(self, asked: Sequence[Asked]) -> None:
         """Have the pictures come that are unseen, for a batch that will see them."""
-        self._sight.begin([_images(told)[n] for told, n, _ in self._unseen(asked)])
+        if self._sight.ahead is not None:
+            self._sight.ahead.begin([(told.id, _images(told)[n]) for told, n, _ in self._unseen(asked)])
+
+    def _fetch(self, wanted: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
+        if self._sight.ahead is not None:
+            return self._sight.ahead.fetch_all(wanted)
+        return self._sight.fetch([ref for _, ref in wanted])
 
     def _unseen(self, asked: Sequence[Asked]) -> list[tuple[Told, int, Points]]:
         return [

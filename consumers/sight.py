@@ -1,6 +1,6 @@
 """Sight: how a worker comes from a reference to a picture to its look."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +17,11 @@ class Fetch(Protocol):
     def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
 
 
-def nothing_begins(_refs: Sequence[ImageRef]) -> None:
-    """For whoever fetches pictures when they are asked for."""
+class FetchAhead(Protocol):
+    """Gets pictures, each by the id of its event, and has them come before; infra.prefetch.Prefetch is one."""
+
+    def begin(self, wanted: Sequence[tuple[str, ImageRef]], /) -> None: ...
+    def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]], /) -> Sequence[bytes | Failure]: ...
 
 
 class LookAt(Protocol):
@@ -41,5 +44,5 @@ class Sight:
     encoder: str
     policy: Policy = OPEN
     moderator: str = ""
-    begin: Callable[[Sequence[ImageRef]], None] = nothing_begins
-    """Has pictures come that `fetch` will be asked for."""
+    ahead: FetchAhead | None = None
+    """Fetches instead of `fetch`, where pictures may come before they are asked for."""

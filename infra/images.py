@@ -31,7 +31,7 @@ MOST_PATIENCE = 240.0
 
 Pending = Future[bytes] | bytes | Failure
 """A picture on its way, or what it came to."""
-NONE_BEGUN: Mapping[ImageRef, Pending] = MappingProxyType({})
+NONE_BEGUN: Mapping[int, Pending] = MappingProxyType({})
 
 
 class Images:
@@ -61,11 +61,11 @@ class Images:
         return self.fetch_all([ref])[0]
 
     def fetch_all(
-        self, refs: Sequence[ImageRef], begun: Mapping[ImageRef, Pending] = NONE_BEGUN
+        self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NONE_BEGUN
     ) -> list[bytes | Failure]:
-        """`fetch` for each that is not among the `begun`, side by side; the answers lie in the order of `refs`."""
+        """`fetch` for each, side by side, in the order of `refs`; those at the places in `begun` come already."""
         until = time.monotonic() + self._patience
-        pending = [begun[ref] if ref in begun else self._start(ref, until) for ref in refs]
+        pending = [begun[n] if n in begun else self._start(ref, until) for n, ref in enumerate(refs)]
         return [await_picture(picture, until) for picture in pending]
 
     def begin(self, ref: ImageRef) -> Pending:

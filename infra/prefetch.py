@@ -1,4 +1,7 @@
-"""Pictures that are fetched before a batch asks for them."""
+"""Pictures that are fetched before a batch asks for them, each for one event.
+
+Another event that names the same address may be about another picture there: it gets what is there after it came.
+"""
 
 import threading
 import time
@@ -13,7 +16,10 @@ ROOM_BYTES = 64 << 20
 """Pictures that lie here; with more of them no other is begun. One on its way counts as AVERAGE_BYTES."""
 AVERAGE_BYTES = 1 << 20
 FORGET_SECONDS = 60.0
-"""A picture that nobody has asked for by then is let go: a newer event came, or the partition went to another."""
+"""One that nobody has asked for by then goes when the next is begun: its event was outdone, or is another's."""
+
+Wanted = tuple[str, ImageRef]
+"""The id of an event, and a picture that it names."""
 
 
 class Prefetch:
@@ -23,29 +29,29 @@ class Prefetch:
         self._images = images
         self._room = room
         self._clock = clock
-        self._begun: dict[ImageRef, tuple[Pending, float]] = {}
+        self._begun: dict[Wanted, tuple[Pending, float]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, refs: Sequence[ImageRef]) -> None:
+    def begin(self, wanted: Sequence[Wanted]) -> None:
         """Have pictures come, as far as there is room."""
         with self._lock:
             self._forget()
             room = self._room - sum(_size(picture) for picture, _ in self._begun.values())
-            for ref in refs:
-                if not isinstance(ref, InlineImage) and ref not in self._begun and room > 0:
-                    self._begun[ref] = self._images.begin(ref), self._clock()
+            for one in wanted:
+                if not isinstance(one[1], InlineImage) and one not in self._begun and room > 0:
+                    self._begun[one] = self._images.begin(one[1]), self._clock()
                     room -= AVERAGE_BYTES
 
-    def fetch_all(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
-        """Images.fetch_all; what was begun is taken from here."""
+    def fetch_all(self, wanted: Sequence[Wanted]) -> list[bytes | Failure]:
+        """Images.fetch_all; what was begun for the same event is taken from here."""
         with self._lock:
-            begun = {ref: self._begun.pop(ref)[0] for ref in set(refs) if ref in self._begun}
-        return self._images.fetch_all(refs, begun)
+            begun = {n: self._begun.pop(one)[0] for n, one in enumerate(wanted) if one in self._begun}
+        return self._images.fetch_all([ref for _, ref in wanted], begun)
 
     def _forget(self) -> None:
         before = self._clock() - FORGET_SECONDS
-        for ref in [ref for ref, (_, since) in self._begun.items() if since < before]:
-            picture, _ = self._begun.pop(ref)
+        for one in [one for one, (_, since) in self._begun.items() if since < before]:
+            picture, _ = self._begun.pop(one)
             if isinstance(picture, Future):
                 picture.cancel()
 

@@ -43,8 +43,11 @@ class Canned:
         self.fetched += map(data_of, refs)
         return found
 
-    def begin(self, refs: Sequence[ImageRef]) -> None:
-        self.begun += map(data_of, refs)
+    def begin(self, wanted: Sequence[tuple[str, ImageRef]]) -> None:
+        self.begun += [data_of(ref) for _, ref in wanted]
+
+    def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
+        return self.fetch([ref for _, ref in wanted])
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         self.looked += pictures
@@ -86,7 +89,7 @@ def open_shop(
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
     judges = judges_of(index, Confidence(index, canned.look_at, Parts(4, 2)))
-    sight = Sight(canned.fetch, canned.look_at, ENCODER, begin=canned.begin)
+    sight = Sight(canned.fetch, canned.look_at, ENCODER, ahead=canned)
     return Shop(IndexItems(sight, index, judges, outbox, now), index, outbox, canned)
 
 
