@@ -45,9 +45,9 @@ test: $(READY) browser prometheus
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
 browser:
-	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
-	echo "installing Debian's chromium"; \
-	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
+	echo "installing Debian's chromium-headless-shell"; \
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends chromium-headless-shell >/dev/null || \
 	echo "no Chromium could be installed: the tests of the page will be skipped"
 
 # Prometheus and its promtool, for the tests of the rules and the dashboard; without them these are skipped, and say so.

@@ -3,14 +3,14 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.running import read_running
+from tests.end_to_end import forked
 from tests.end_to_end.system import make_environment
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
@@ -30,35 +30,29 @@ def code() -> str:
 
 
 @contextmanager
-def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Callable[..., str]]:
-    """The demo's shop, drawn and up in a folder; runs commands there, and gives what they print."""
+def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Callable[[str], str]]:
+    """The demo's shop, drawn and up in a folder; runs lines there, and gives what they print."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = make_environment(folder / ".lookstream", {"PATH": path, "COLUMNS": "120", **settings})
 
-    def run(*words: str) -> str:
-        return _run(words, folder, environment)
+    def run(line: str) -> str:
+        done = forked.run_line(line, environment, folder, 300)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     try:
-        run("sh", "-c", demo)
+        run(demo)
         yield run
     finally:
         if (running := read_running(folder / ".lookstream")) is not None:
             os.kill(running.pid, signal.SIGTERM)
 
 
-def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        words, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 def main() -> None:
     """Write the answers anew."""
 
     def answered(found: "re.Match[str]") -> str:
-        lines = run("sh", "-c", found["command"]).splitlines()[:MOST_LINES]
+        lines = run(found["command"]).splitlines()[:MOST_LINES]
         answer = "".join(f"{line.rstrip()}\n" for line in lines)
         return f"```sh\n{found['command']}\n```\n\n```text\n{answer}```"
 

@@ -2,9 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = {"schemas", "infra", "producers", "consumers", "lookstream"}
@@ -54,8 +53,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -63,7 +67,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, FUNCTIONS))
+    return (node for node in ast.walk(parsed(path)) if isinstance(node, FUNCTIONS))
 
 
 def house_of(name: str) -> set[str]:
@@ -75,16 +79,14 @@ def may(module: str, allowed: set[str]) -> bool:
     return any(module == prefix or module.startswith(prefix + ".") for prefix in allowed)
 
 
-@pytest.mark.parametrize("path", sources(), ids=name_of)
-def test_imports_go_one_way_down(path: Path) -> None:
-    ours = {module for module in imports(path) if module.split(".")[0] in OURS}
-    assert {module for module in ours if not may(module, house_of(name_of(path)))} == set()
+def test_imports_go_one_way_down() -> None:
+    ours = [(path, name) for path in sources() for name in imports(path) if name.split(".")[0] in OURS]
+    assert [f"{name_of(path)}: {name}" for path, name in ours if not may(name, house_of(name_of(path)))] == []
 
 
-@pytest.mark.parametrize("path", sources(), ids=name_of)
-def test_each_outside_library_has_one_home(path: Path) -> None:
-    found = {module.split(".")[0] for module in imports(path)} & set(HOMES)
-    assert {library for library in found if not name_of(path).startswith(HOMES[library])} == set()
+def test_each_outside_library_has_one_home() -> None:
+    found = {(name_of(path), name.split(".")[0]) for path in sources() for name in imports(path)}
+    assert [(path, name) for path, name in found if not path.startswith(HOMES.get(name, ("",)))] == []
 
 
 def test_schemas_and_vision_import_little_from_outside() -> None:
@@ -96,18 +98,22 @@ def test_schemas_and_vision_import_little_from_outside() -> None:
             assert outside <= allowed, name_of(path)
 
 
-@pytest.mark.parametrize("path", sources(), ids=name_of)
-def test_files_and_functions_stay_small_and_say_what_they_are(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_FILE
-    assert ast.get_docstring(ast.parse(text)), "the module opens with one sentence"
-    assert path.name not in FORBIDDEN_NAMES
-    for function in functions(path):
-        length = (function.end_lineno or 0) - function.lineno + 1
-        assert length <= LONGEST_FUNCTION, f"{function.name} has {length} lines"
-        if path.name != "commands.py":  # a command's parameters are its options
-            count = len(function.args.args) + len(function.args.kwonlyargs)
-            assert count <= MOST_PARAMETERS, f"{function.name} has {count} parameters"
+def test_files_stay_small_and_say_what_they_are() -> None:
+    for path in sources():
+        assert len(path.read_text().splitlines()) <= LONGEST_FILE, name_of(path)
+        assert ast.get_docstring(parsed(path)), f"{name_of(path)} opens with one sentence"
+        assert path.name not in FORBIDDEN_NAMES
+
+
+def test_functions_stay_small() -> None:
+    for path in sources():
+        for function in functions(path):
+            told = f"{name_of(path)}: {function.name}"
+            length = (function.end_lineno or 0) - function.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{told} has {length} lines"
+            if path.name != "commands.py":  # a command's parameters are its options
+                count = len(function.args.args) + len(function.args.kwonlyargs)
+                assert count <= MOST_PARAMETERS, f"{told} has {count} parameters"
 
 
 def test_nothing_happens_at_import() -> None:
@@ -117,7 +123,7 @@ def test_nothing_happens_at_import() -> None:
         ast.Import, ast.ImportFrom, *FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If,
     )  # fmt: skip
     for path in sources():
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             mounts = isinstance(node, ast.For) and path.name == "lookstream.py"
             says = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             typer = isinstance(node, ast.Expr) and path.name == "commands.py"

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from infra.running import read_running
-from infra.settings import Settings, describe_settings
+from infra.settings import Settings, describe_settings, read_settings
+from producers.demo.system import running_system
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
+from tests.end_to_end import forked
 from tests.end_to_end.system import System, make_environment
 
 ROOT = Path(__file__).parents[1]
@@ -34,14 +36,8 @@ def commands() -> list[str]:
 
 
 SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up", "lookstream gateway"}
+"""Lines with a test of their own, or that the tests stand on. `make demo` is the first of docs/search.md, too."""
 GATEWAY = "http://127.0.0.1:8400"
-"""Lines with a test of their own, or that the tests stand on."""
-
-
-def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        words, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=400, check=False
-    )
 
 
 def all_indexed(system: System) -> bool:
@@ -84,13 +80,18 @@ def draw_labelled(folder: Path) -> None:
 
 
 @pytest.fixture
-def system(folder: Path) -> Iterator[System]:
-    """What `lookstream up` in a first terminal starts."""
+def system(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+    """What `lookstream up` in a first terminal starts; started and stopped as the demo does it."""
     data = folder / "data"
     settings = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "BROWSER": "true"}  # true opens nothing
-    started = System(data, make_environment(data, settings), gateway=True).start()
-    yield started
-    started.stop()
+    environment = make_environment(data, settings)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    said = list[str]()
+    with running_system(read_settings(), folder / "data.log", said.append, keep=False):
+        yield System(data, environment)
+    assert said == ["lookstream up"]
+    assert read_running(data) is None
 
 
 def test_every_command_for_ones_own_pictures_runs_as_written(system: System, folder: Path) -> None:
@@ -101,31 +102,10 @@ def test_every_command_for_ones_own_pictures_runs_as_written(system: System, fol
     for command in (line.replace(GATEWAY, running.page) for line in commands() if line not in SETUP):
         if command.startswith("lookstream search"):
             system.wait_for(partial(all_indexed, system), "the items to be indexed")
-        done = run(["sh", "-c", command], folder, system.environment)
+        done = forked.run_line(command, system.environment, folder, 400)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
         assert (folder / written).exists(), written
-
-
-def test_make_demo_ends_well_and_leaves_its_pictures_and_figures(tmp_path: Path) -> None:
-    environment = make_environment(tmp_path / "data", {"LOOKSTREAM_ENCODER": "fast"})
-    # The recipe as it stands, in a folder of its own, on the environment that runs this test.
-    words = [
-        "make",
-        "--file",
-        str(ROOT / "Makefile"),
-        "READY=",
-        f"BIN={BIN}",
-        "demo",
-        "DEMO=--products 36 --queries 9",
-    ]
-    done = subprocess.run(
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((tmp_path / "demo.json").read_text())
-    assert read_running(tmp_path / "data") is None
 
 
 def test_the_event_for_ones_own_producer_is_valid() -> None:

@@ -39,6 +39,8 @@ from tests.benchmarks.whole_path import (
 )
 
 SEED = 7
+PRODUCTS = 2
+"""Matrix products a round, for the peak."""
 NOISY = 1.5
 """Largest round over smallest, above which other work on the machine is likely part of the figure."""
 
@@ -168,10 +170,10 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, rounds: int
     return Whole(tuple(ingested[first:]), loop, script, searched)
 
 
-def count_limits(stages: Mapping[str, Figure], encoder: str) -> Limits:
+def count_limits(stages: Mapping[str, Figure], encoder: str, rounds: int) -> Limits:
     """What this machine allows, by the stages that were measured on it."""
     seen, gflops = stages["see"].median, plain_network(encoder).operations() / 1e9
-    return Limits(measure_peak(), gflops, seen, best_rate(stages), os.cpu_count() or 1)
+    return Limits(measure_peak(PRODUCTS * rounds), gflops, seen, best_rate(stages), os.cpu_count() or 1)
 
 
 def best_rate(stages: Mapping[str, Figure]) -> float:
@@ -227,7 +229,7 @@ def main(
             stages = measure_stages(catalogue, encoder, rounds, folder / "stages")
         with console.status("measuring the whole system, the plain loop and the batch script"):
             whole = measure_whole(catalogue, encoder_name, searches, rounds, folder)
-        limits = count_limits(stages, encoder_name)
+        limits = count_limits(stages, encoder_name, rounds)
     report = Report(pictures, encoder.fingerprint, precision_of(encoder), stages, whole, limits, load)
     show(report, console)
     if path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-SIDE, PRODUCTS = 2_048, 7
+SIDE = 2_048
 """Of the matrix product that shows the peak: large enough that nothing else counts (16 MB an operand)."""
 
 
@@ -40,11 +40,14 @@ class Limits:
         return {name: round(value, 3) for name, value in (vars(self) | counted).items()}
 
 
-def measure_peak() -> float:
-    """Billions of float32 operations a second, of large matrix products on as many threads as torch has."""
+def measure_peak(products: int) -> float:
+    """Billions of float32 operations a second, of so many large matrix products on as many threads as torch has.
+
+    The first of them, at least two, only warms up.
+    """
     one, other = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     times = []
-    for _ in range(PRODUCTS):
+    for _ in range(products):
         started = time.perf_counter()
         torch.mm(one, other)
         times.append(time.perf_counter() - started)

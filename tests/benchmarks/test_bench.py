@@ -1,25 +1,61 @@
-"""The benchmark command, small and with the quick encoder: what it counts, not how fast it is."""
+"""The benchmark commands, small and with the quick encoder: what they count, not how fast it is.
+
+They run in this process, and those that want a system of their own share one: starting is most of their work.
+"""
 
 import csv
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
+from tests.benchmarks import bench, indexes, load, search, simulated
+from tests.benchmarks.whole_path import running_system
+from tests.end_to_end.system import System
 
-ROOT = Path(__file__).parents[2]
 SEEING = {"decode", "colour", "prepare", "see"}
 HOPS = {"fetch_64", "produce_64", "take_64", "commit", "reply_16"}
 STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A running system."""
+    with running_system(tmp_path_factory.mktemp("bench") / "system", "fake") as system:
+        yield system
+
+
+@pytest.fixture
+def shared(started: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has benchmarks find that system where they would start one."""
+
+    @contextmanager
+    def found(folder: Path, encoder: str) -> Iterator[System]:
+        yield started
+
+    for module in (bench, search, simulated):
+        monkeypatch.setattr(module, "running_system", found)
+
+
+def run(module: ModuleType, *words: str | Path) -> None:
+    """A benchmark with these words, which must end well."""
+    command = typer.Typer()
+    command.command()(module.main)
+    done = CliRunner().invoke(command, [str(word) for word in words])
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+
+
+@pytest.mark.usefixtures("shared")
 def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) -> None:
     report = tmp_path / "bench.json"
     small = ("--encoder", "fake", "--pictures", "6", "--searches", "3", "--rounds", "1", "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.bench", *small]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(bench, *small)
     figures = json.loads(report.read_text())
     assert (figures["pictures"], figures["encoder"].split(":")[0]) == (6, "fake")
     assert set(figures["stages"]) == STAGES
@@ -36,13 +72,12 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     assert min(figures["limits"].values()) > 0
 
 
+@pytest.mark.usefixtures("shared")
 def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> None:
     report = tmp_path / "search.json"
     small = ("--pictures", "24", "--points", "300", "--queries", "5", "--seconds", "1")
     places = ("--cache", str(tmp_path / "looks"), "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.search", "--encoder", "fake", *small, *places]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(search, "--encoder", "fake", *small, *places)
     figures = json.loads(report.read_text())
     measured, watching = figures["measured"], figures["watching"]
     assert watching["matches"] > 0
@@ -59,9 +94,7 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
 def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Path) -> None:
     report = tmp_path / "load.json"
     small = ("--pictures", "4", "--seconds", "1", "--sizes", "100", "--rates", "5", "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.load", "--encoder", "fake", *small]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(load, "--encoder", "fake", *small)
     measured = json.loads(report.read_text())["measured"]
     assert set(measured["ready_s"]) == {"broker, topics and index", "index worker", "query worker", "all"}
     assert {name: fed["indexed"] for name, fed in measured["sets"].items()} == {"drawn": 4, "12 megapixels": 4}
@@ -76,9 +109,7 @@ def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Pat
 def test_the_index_finds_all_beside_whatever_other_library_is_installed(tmp_path: Path) -> None:
     report = tmp_path / "indexes.json"
     small = ("--points", "600", "--queries", "5", "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.indexes", *small]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(indexes, *small)
     efforts = json.loads(report.read_text())["indexes"]["lookstream, embedded"]["efforts"]
     assert all(found["recall"] == 1.0 for found in efforts.values())  # so few points are compared one by one
 
@@ -89,22 +120,19 @@ def test_the_index_is_compared_on_looks_at_the_pictures_of_a_folder(tmp_path: Pa
         csv.writer(file).writerows([("image", "articleType"), *((p.image, p.kind) for p in catalogue.products)])
     report = tmp_path / "indexes.json"
     places = ("--data", str(tmp_path / "shop"), "--cache", str(tmp_path / "looks"), "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.indexes", "--encoder", "fake", "--points", "200", *places]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(indexes, "--encoder", "fake", "--points", "200", *places)
     figures = json.loads(report.read_text())
     assert (figures["vectors"], figures["points"]) == ("looks", 200)
     assert figures["indexes"]["lookstream, embedded"]["efforts"]["256"]["recall"] >= 0.9
 
 
+@pytest.mark.usefixtures("shared")
 def test_what_the_simulation_foretells_is_compared_with_a_system(tmp_path: Path) -> None:
     report = tmp_path / "simulated.json"
     small = ("--encoder", "fake", "--pictures", "8", "--warm", "24", "--items", "24", "--json", str(report))
-    command = [sys.executable, "-m", "tests.benchmarks.simulated", *small]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(simulated, *small)
     figures = json.loads(report.read_text())
     assert figures["service"]["each"] > 0
-    for load in figures["loads"].values():
-        assert set(load["off"]) == {"p50_s", "p95_s", "longest_line"}
-        assert min(*load["seen"].values(), *load["foretold"].values()) > 0
+    for one in figures["loads"].values():
+        assert set(one["off"]) == {"p50_s", "p95_s", "longest_line"}
+        assert min(*one["seen"].values(), *one["foretold"].values()) > 0

@@ -16,7 +16,7 @@ def browser() -> Iterator[Browser]:
     """A real Chromium. It ends with its file: while it runs, nothing else in the process may have an event loop."""
     path = find_browser()
     if path is None:
-        pytest.skip("no Chromium is installed: install Debian's package chromium, or Google Chrome")
+        pytest.skip("no Chromium is installed: install Debian's package chromium-headless-shell, or Google Chrome")
     expect.set_options(timeout=PATIENCE_MS)
     with running_browser(path) as browser:
         yield browser

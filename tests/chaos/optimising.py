@@ -125,7 +125,7 @@ def control(folder: Path, size: Size) -> Report:
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, chance, model = Report(), random.Random(size.seed), Model()
     data, port, wrong = folder / "data", free_port(0), 0
-    rounds = size.of(40, 3)
+    rounds = size.of(40, 2)
     index = Victim(program, (str(data), str(port), "0"), folder / "log")
     client, other = (EmbeddedIndex((LOOPBACK, port), index_key(data), PATIENCE_SECONDS) for _ in range(2))
     with report.timed():

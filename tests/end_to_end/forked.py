@@ -1,10 +1,11 @@
 """Commands of lookstream, each in a process of its own that is forked from one which has imported them.
 
-A command as people run it spends most of a second of a core on imports; README's and docs/search.md's are run so.
+A command by itself spends most of a second of a core on imports.
 """
 
 import multiprocessing
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ IMPORTED = (
     "producers.search", "rich.table",
 )  # fmt: skip
 """What most commands import once they run."""
+SHELL = "<>|&;$*`"
+"""What only a shell understands."""
 
 
 def run(
@@ -34,6 +37,24 @@ def run(
             process.join()
             raise subprocess.TimeoutExpired(list(words), seconds)
         return subprocess.CompletedProcess(list(words), process.exitcode, out.read_text(), err.read_text())
+
+
+def run_line(
+    line: str, environment: Mapping[str, str], folder: Path, seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    """What a line of a page comes to, run in a folder; by a shell where it is more than words of `lookstream`."""
+    words = shlex.split(line)
+    if words[0] == "lookstream" and not set(line) & set(SHELL):
+        return run(words[1:], environment, folder, seconds)
+    return subprocess.run(
+        ["sh", "-c", line],
+        env=dict(environment),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
 
 
 def _command(words: list[str], environment: dict[str, str], folder: Path, said: tuple[Path, Path]) -> None:

@@ -3,23 +3,21 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from tests.end_to_end import forked
+
 ROOT = Path(__file__).parents[2]
 
 
 def evaluate(*words: str | Path, code: int = 0, data: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "lookstream", "evaluate", *map(str, words)]
     own = {"LOOKSTREAM_DATA": str(data), "LOOKSTREAM_ENCODER": "fake", "COLUMNS": "200"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
-    done = subprocess.run(
-        command, cwd=ROOT, env=inherited | own, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = forked.run(["evaluate", *map(str, words)], inherited | own, ROOT, 300)
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done
@@ -124,7 +122,6 @@ def test_what_cannot_be_read_is_named_and_left_out(labels: Path, tmp_path: Path)
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
         (["--image-root", "."], 2, "are not there"),
         (["--against", "nowhere.json"], 2, "--against nowhere.json cannot be read"),
-        (["--encoder", "no/such-model"], 1, "no/such-model"),
         (["--through", "kafka"], 1, "lookstream up"),
         (["--through", "kafka", "--encoder", "fake"], 2, "--encoder is for --through direct"),
     ],

@@ -13,6 +13,7 @@ from infra.health import Heartbeat, State, is_alive, is_ready, last_beat, read_s
 from infra.running import Running
 from infra.settings import Kafka, Settings
 from infra.supervisor import beat_since
+from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,14 +94,7 @@ def test_a_worker_without_work_yet_does_not_count_as_started(tmp_path: Path) -> 
 
 def health(*words: str | Path, code: int, data: Path) -> str:
     environment = {**os.environ, "LOOKSTREAM_DATA": str(data)}
-    done = subprocess.run(
-        [sys.executable, "-m", "lookstream", "health", *map(str, words)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run(["health", *map(str, words)], environment, ROOT, 60)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

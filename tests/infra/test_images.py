@@ -154,7 +154,7 @@ def test_a_host_that_hangs_does_not_keep_other_hosts_pictures_waiting(counting: 
 
 def test_what_has_not_come_within_patience_is_tried_later_and_holds_no_thread(counting: int, port: int) -> None:
     settings = ImageSettings(allow_http=True, allow_hosts=("127.0.0.1", "localhost"))
-    with closing(Images(settings, patience_s=0.3)) as opened:
+    with closing(Images(settings, patience_s=1.0)) as opened:
         for _ in range(5):  # twenty pictures would hold all sixteen threads for 8 s, were they not given up
             hung = [UrlImage(url=f"http://localhost:{counting}/never")] * 4
             *late, good = opened.fetch_all([*hung, at(port, "/ok.png")])

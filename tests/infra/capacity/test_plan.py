@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from infra.capacity.measured import Measured, read_measured
 from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, Plan, Wanted, make_plan
 from infra.console import BadInput
+from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[3]
 BILLION = Wanted(items=1e9, searches=2_000, changes=400)
@@ -105,9 +105,7 @@ def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str) -> None
 
 
 def lookstream(*words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "lookstream", "plan", *words]
-    wide = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=False)
+    return forked.run(["plan", *words], {**os.environ, "COLUMNS": "100"}, ROOT, 60)
 
 
 def test_the_command_tells_people_and_programs_the_same() -> None:
