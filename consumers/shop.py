@@ -95,7 +95,8 @@ def open_eyes(settings: Settings, encoder: str, stack: ExitStack) -> Eyes:
     moderator = moderator_of(settings.moderation)
     decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
     opened = open_encoder(encoder, settings.torch)
-    pool = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="eyes"))
+    # One more than cores: somebody always waits for a decoder.
+    pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="eyes"))
     given = settings.images
     limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
     return Eyes(opened, make_colours(), limits, pool, decoders.decode, moderator)

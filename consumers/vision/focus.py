@@ -43,8 +43,8 @@ def focus_on(image: Image) -> Focus:
 
 def is_studio(image: Image) -> bool:
     """Whether the picture's border has one colour, as a studio's has."""
-    lab = to_lab(np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0)))
-    border = np.concatenate([lab[0], lab[-1], lab[1:-1, 0], lab[1:-1, -1]])
+    rgb = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
+    border = to_lab(np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]]))
     distance = np.linalg.norm(border - np.median(border, axis=0), axis=1)
     return bool(np.mean(distance < LIKE) >= UNIFORM)
 
