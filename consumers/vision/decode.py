@@ -195,7 +195,7 @@ def cut(picture: Picture, crop: Part, min_side: int = 16) -> Picture:
 def thumbnail(image: Image.Image, side: int) -> bytes:
     """A JPEG of the picture whose longer side is at most `side` pixels.
 
-    Whole factors are taken by averaging, bicubic does the rest: a seventh of the time of bicubic alone (480 pixels).
+    Whole factors are taken by averaging, bicubic does the rest: a seventh of bicubic's own time for 480 pixels.
     """
     small = image.copy()
     small.thumbnail((side, side), reducing_gap=1.0)
