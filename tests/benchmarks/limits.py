@@ -41,9 +41,9 @@ class Limits:
 
 
 def measure_peak(products: int) -> float:
-    """Billions of float32 operations a second, of so many large matrix products on as many threads as torch has.
+    """Billions of float32 operations a second, of large matrix products on as many threads as torch has.
 
-    The first of them, at least two, only warms up.
+    There are at least two `products`: the first one only warms up.
     """
     one, other = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     times = []
