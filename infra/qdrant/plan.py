@@ -43,6 +43,13 @@ class EncoderDiffers(Exception):
     """The collection was made by another encoder; the message names both and the remedy."""
 
 
+class EngineError(Exception):
+    """The engine failed at a call; the message holds the name and the message of its own error.
+
+    It is there, so waiting does not help: whoever asked for this fails of it, as of any error that nobody expected.
+    """
+
+
 @dataclass(frozen=True)
 class Point:
     """One picture of an item; without a vector it is a tombstone.
@@ -141,7 +148,8 @@ class IndexStatus:
 
 
 class Index(Protocol):
-    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away.
+    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away, and EngineError
+    when the engine fails at it.
 
     Every write says a `version`, and touches only points that are missing or whose stored version is below it. Who
     reads version n and writes n + 1 has therefore changed what it read or nothing at all, whoever else is writing;
