@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from infra.kafka_settings import SECRET_NAME
 from infra.settings import Settings, SettingsError, read_settings
 
 MASK = "***"
@@ -99,15 +100,16 @@ def guard_threads(redact: Redact) -> None:
 
 
 def _secrets_of(group: BaseModel) -> Iterator[str]:
-    """The values of SecretStr fields, and the passwords in addresses."""
+    """The values of SecretStr fields, also of those in a mapping, and the passwords in addresses."""
     for name in type(group).model_fields:
         value = getattr(group, name)
         if isinstance(value, BaseModel):
             yield from _secrets_of(value)
-        elif isinstance(value, SecretStr):
-            yield value.get_secret_value()
-        elif isinstance(value, str) and "://" in value:
-            yield urlsplit(value).password or ""
+        for one in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(one, SecretStr):
+                yield one.get_secret_value()
+            elif isinstance(one, str) and "://" in one:
+                yield urlsplit(one).password or ""
 
 
 def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
@@ -118,6 +120,19 @@ def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
             for inner, field in group.model_fields.items():
                 if SecretStr in (field.annotation, *get_args(field.annotation)):
                     yield environment.get(f"LOOKSTREAM_{name}_{inner}".upper(), "")
+    yield from _secrets_in_json(environment.get("LOOKSTREAM_KAFKA_CLIENT", ""))
+
+
+def _secrets_in_json(text: str) -> Iterator[str]:
+    """The secrets among librdkafka's settings; every value when they are not JSON."""
+    try:
+        passed = json.loads(text)
+    except ValueError:
+        yield from re.findall(r"""[:=]\s*["']?([^"',}]+)""", text)
+        return
+    for name, value in passed.items() if isinstance(passed, dict) else ():
+        if SECRET_NAME.search(name):
+            yield str(value)
 
 
 def _spellings(secret: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Settings from the environment (LOOKSTREAM_*): one small group for each part."""
 
 import difflib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,39 +12,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
+from infra.kafka_settings import Kafka as Kafka
 from infra.reporting import Logs, Metrics, Traces
 
 
 class SettingsError(Exception):
     """A setting that makes no sense; the message names the variable and the remedy."""
-
-
-class Kafka(BaseModel):
-    """How to reach Kafka; without `bootstrap`, the local broker of `lookstream up`."""
-
-    bootstrap: str | None = Field(None, description="host:port[,host:port] of the brokers; empty: the local broker")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How connections are secured"
-    )
-    sasl_mechanism: str | None = Field(None, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
-    sasl_username: str | None = Field(None, description="SASL user")
-    sasl_password: SecretStr | None = Field(None, description="SASL password")
-    ssl_ca: Path | None = Field(None, description="File with the certificate authorities to trust")
-    ssl_certificate: Path | None = Field(None, description="Client certificate file, for mutual TLS")
-    ssl_key: Path | None = Field(None, description="Client key file, for mutual TLS")
-    ssl_key_password: SecretStr | None = Field(None, description="Password of the client key file")
-    session_timeout_ms: int = Field(
-        45_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
-    )
-    max_poll_ms: int = Field(
-        300_000, ge=1_000, description="Milliseconds after which a worker that does not poll loses its partitions"
-    )
-    fetch_wait_ms: int = Field(
-        50, ge=1, le=10_000, description="Milliseconds that a broker may hold an empty fetch"
-    )
-    static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
-    assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
-    replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that is created")
 
 
 class Qdrant(BaseModel):
@@ -202,7 +176,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         raise SettingsError(_first_problem(error)) from None
     except NotJson as error:
-        raise SettingsError(f"a setting is not the JSON that it must be: {error}") from None
+        raise SettingsError(_not_json() or f"a setting is not the JSON that it must be: {error}") from None
     known = {setting.variable for setting in describe_settings(settings)}
     for name in sorted(os.environ):
         if name.startswith("LOOKSTREAM_") and name not in known:
@@ -215,7 +189,20 @@ def read_settings() -> Settings:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret
     variable = "LOOKSTREAM_" + "_".join(str(part) for part in problem["loc"]).upper()
-    return f"{variable}: {problem['msg'].removeprefix('Value error, ')}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return message if message.startswith("LOOKSTREAM_") else f"{variable}: {message}"
+
+
+def _not_json() -> str | None:
+    """Which variable is not the JSON that it must be; its value is left out, for it may hold a secret."""
+    for setting in describe_settings(Settings.model_construct()):
+        text = os.environ.get(setting.variable, "")
+        try:
+            if text and setting.default[:1] in ("{", "("):
+                json.loads(text)
+        except ValueError as error:
+            return f"{setting.variable} must be JSON, and is not: {error}"
+    return None
 
 
 @dataclass(frozen=True)

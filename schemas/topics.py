@@ -24,8 +24,11 @@ REPLY_TO_PATTERN = r"^search\.results(\.[a-z0-9-]{1,40})?$"
 """Topics that a request may name as its reply-to; anything else is refused."""
 
 MINUTE, DAY = 60_000, 86_400_000
-LARGE_RECORD = 2_100_000
-"""Bytes that retry and dead-letter topics take: an event of the brokers' default limit, and what is said of it."""
+MAX_RECORD_BYTES = 8_000_000
+"""Largest record that a client sends, in bytes: the largest event of the schemas fits, eight inline pictures in base64,
+with its headers. Hosted brokers take 8 MiB at most (DECISIONS.md)."""
+FRAMING_BYTES = 100_000
+"""What a topic takes beyond that, for what the protocol puts around a record."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class Topic:
     partitions: int
     retention_ms: int | None
     what: str
-    max_bytes: int | None = None
-    """Largest record; none: the broker's default."""
 
-    def config(self) -> dict[str, str]:
-        """The topic's settings in Kafka's own words."""
-        size = {} if self.max_bytes is None else {"max.message.bytes": str(self.max_bytes)}
+    def config(self, record_bytes: int = MAX_RECORD_BYTES) -> dict[str, str]:
+        """The topic's settings in Kafka's own words; `record_bytes` is the largest record of the clients.
+
+        All topics take the same: what can be read from one can be sent on to the next, as a retry or a dead letter.
+        """
+        size = {"max.message.bytes": str(record_bytes + FRAMING_BYTES)}
         if self.retention_ms is None:
             return size | {"cleanup.policy": "compact"}
         return size | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
@@ -63,9 +67,9 @@ DEAD_LETTER_TOPICS = tuple(dead_letter_topic(topic) for topic in (*ITEM_TOPICS, 
 
 def _with_failures(topic: Topic) -> list[Topic]:
     name, what = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
-    dead = Topic(name, 1, 30 * DAY, what, LARGE_RECORD)
+    dead = Topic(name, 1, 30 * DAY, what)
     retries = [
-        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}", LARGE_RECORD)
+        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}")
         for delay in RETRY_DELAYS
     ]
     return [topic, *retries, dead]

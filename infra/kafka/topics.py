@@ -16,8 +16,9 @@ def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     """Create the topics that do not exist yet; the names of those that were created."""
     check_broker(kafka)
     admin = AdminClient(client_config(kafka), logger=log)
+    size = kafka.record_bytes
     wanted = [
-        NewTopic(t.name, t.partitions, replication_factor=kafka.replication, config=t.config()) for t in topics
+        NewTopic(t.name, t.partitions, replication_factor=kafka.replication, config=t.config(size)) for t in topics
     ]
     created = []
     for name, future in admin.create_topics(wanted, request_timeout=30).items():

@@ -9,7 +9,7 @@ from infra.kafka import EventSink, EventSource, Place, Record
 from producers.debezium.changes import Change, Said, Table, Times, said_in
 from producers.ingest import Tally, publish_one
 from producers.rows import BadRow, open_feed
-from schemas.topics import DAY, LARGE_RECORD, Topic, dead_letter_topic
+from schemas.topics import DAY, Topic, dead_letter_topic
 
 BATCH, WAIT_SECONDS = 500, 0.2
 QUIET_SECONDS = 5.0
@@ -29,7 +29,7 @@ def read_changes(path: Path, table: Table) -> Iterator[Change]:
 
 def dead_letters_of(topic: str) -> Topic:
     """The topic for change events that cannot be read."""
-    return Topic(dead_letter_topic(topic), 1, 30 * DAY, f"change events of {topic} that were refused", LARGE_RECORD)
+    return Topic(dead_letter_topic(topic), 1, 30 * DAY, f"change events of {topic} that were refused")
 
 
 @dataclass

@@ -1,0 +1,196 @@
+"""Settings of Kafka: where it is, how clients sign in, and what librdkafka is given besides."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
+
+from schemas.topics import MAX_RECORD_BYTES
+
+ClientValue = str | int | float | bool | SecretStr
+"""The value of a librdkafka setting; `str` comes first, or pydantic would wrap every text as a secret."""
+SECRET_NAME = re.compile(r"passw|secret|key|token|jaas|credential|assertion|oauthbearer.config", re.IGNORECASE)
+"""Names of librdkafka settings whose values are secrets, or may hold one."""
+CLIENT_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+|acks|debug|retries|partitioner")
+
+_COMMITS = "workers commit what they have done, once it is safe"
+_COMMITTED_READS = "the answers of a batch that was undone would be read too"
+_ACKNOWLEDGED = "an event counts as sent once every in-sync replica has it"
+_ORDER = "the events of an item must arrive once, and in order"
+_TRANSACTIONS = "the query worker names its transactions after its slot, so that its successor fences it"
+_FROM_THE_START = "events from before the first start would be left out"
+_OWN_LOGS = "lookstream reads errors and logs itself"
+BREAKS_A_PROMISE: Mapping[str, str] = {
+    "enable.auto.commit": _COMMITS,
+    "auto.commit.enable": _COMMITS,
+    "auto.commit.interval.ms": _COMMITS,
+    "enable.auto.offset.store": _COMMITS,
+    "offset.store.method": _COMMITS,
+    "offset.store.path": _COMMITS,
+    "isolation.level": _COMMITTED_READS,
+    "auto.offset.reset": _FROM_THE_START,
+    "acks": _ACKNOWLEDGED,
+    "request.required.acks": _ACKNOWLEDGED,
+    "delivery.report.only.error": _ACKNOWLEDGED,
+    "enable.idempotence": _ORDER,
+    "enable.gapless.guarantee": _ORDER,
+    "max.in.flight": _ORDER,
+    "max.in.flight.requests.per.connection": _ORDER,
+    "retries": _ORDER,
+    "message.send.max.retries": _ORDER,
+    "partitioner": "the events of an item must stay in its partition",
+    "transactional.id": _TRANSACTIONS,
+    "group.id": "each part has a group of its own",
+    "group.protocol": "the workers hand partitions over by the classic protocol",
+    "delivery.timeout.ms": "a sender waits for an acknowledgement for a time that the program goes by",
+    "message.timeout.ms": "a sender waits for an acknowledgement for a time that the program goes by",
+    "enable.partition.eof": _OWN_LOGS,
+    "enabled.events": _OWN_LOGS,
+    "allow.auto.create.topics": "a topic that a broker makes by itself has the wrong partitions and sizes",
+    "plugin.library.paths": "it loads code into every process",
+}
+"""librdkafka settings that cannot be passed on, with the reason."""
+HAS_A_SETTING: Mapping[str, str] = {
+    "bootstrap.servers": "BOOTSTRAP",
+    "metadata.broker.list": "BOOTSTRAP",
+    "client.id": "CLIENT_ID",
+    "security.protocol": "SECURITY_PROTOCOL",
+    "sasl.mechanism": "SASL_MECHANISM",
+    "sasl.mechanisms": "SASL_MECHANISM",
+    "sasl.username": "SASL_USERNAME",
+    "sasl.password": "SASL_PASSWORD",
+    "sasl.oauthbearer.token.endpoint.url": "OAUTH_ENDPOINT",
+    "sasl.oauthbearer.client.id": "OAUTH_CLIENT_ID",
+    "sasl.oauthbearer.client.secret": "OAUTH_CLIENT_SECRET",
+    "sasl.oauthbearer.scope": "OAUTH_SCOPE",
+    "sasl.oauthbearer.extensions": "OAUTH_EXTENSIONS",
+    "ssl.ca.location": "SSL_CA",
+    "ssl.certificate.location": "SSL_CERTIFICATE",
+    "ssl.key.location": "SSL_KEY",
+    "ssl.key.password": "SSL_KEY_PASSWORD",
+    "session.timeout.ms": "SESSION_TIMEOUT_MS",
+    "max.poll.interval.ms": "MAX_POLL_MS",
+    "fetch.wait.max.ms": "FETCH_WAIT_MS",
+    "group.instance.id": "STATIC_MEMBER",
+    "partition.assignment.strategy": "ASSIGNMENT",
+    "message.max.bytes": "RECORD_BYTES",
+}
+"""librdkafka settings that have a setting of their own."""
+
+
+def check_client(given: object) -> object:
+    """The settings for librdkafka, secrets wrapped; raises ValueError for those that cannot be passed on."""
+    if not isinstance(given, Mapping):
+        raise ValueError('it must be a JSON object, as {"broker.address.family": "v4"}')
+    return {str(name): _checked(str(name), value) for name, value in given.items()}
+
+
+def _checked(name: str, value: object) -> object:
+    if reason := BREAKS_A_PROMISE.get(name):
+        raise ValueError(f"`{name}` cannot be passed on: {reason}")
+    if own := HAS_A_SETTING.get(name):
+        raise ValueError(f"`{name}` has a setting of its own: use LOOKSTREAM_KAFKA_{own}")
+    if not CLIENT_NAME.fullmatch(name):
+        raise ValueError(f"`{name}` is no setting of librdkafka: see its CONFIGURATION.md")
+    if isinstance(value, SecretStr) or (isinstance(value, str) and not SECRET_NAME.search(name)):
+        return value
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"`{name}` must be a text, a number, true or false")
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+class Kafka(BaseModel):
+    """How to reach Kafka; without `bootstrap`, the local broker of `lookstream up`."""
+
+    bootstrap: str | None = Field(None, description="host:port[,host:port] of the brokers; empty: the local broker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How connections are secured"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        None, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+    )
+    sasl_username: str | None = Field(None, description="SASL user")
+    sasl_password: SecretStr | None = Field(None, description="SASL password")
+    oauth_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Token endpoint of the OpenID provider, for OAUTHBEARER"
+    )
+    oauth_client_id: str | None = Field(None, description="Client id that asks it for tokens")
+    oauth_client_secret: SecretStr | None = Field(None, description="Secret of that client")
+    oauth_scope: str | None = Field(None, description="Scope of the tokens; empty: the provider's default")
+    oauth_extensions: str | None = Field(
+        None, description="SASL extensions, as logicalCluster=lkc-1,identityPoolId=pool-1"
+    )
+    oauth_ca: Path | None = Field(
+        None, description="File with the authorities that the token endpoint is trusted by; empty: the system's"
+    )
+    ssl_ca: Path | None = Field(None, description="File with the certificate authorities to trust")
+    ssl_certificate: Path | None = Field(None, description="Client certificate file, for mutual TLS")
+    ssl_key: Path | None = Field(None, description="Client key file, for mutual TLS")
+    ssl_key_password: SecretStr | None = Field(None, description="Password of the client key file")
+    client: Annotated[dict[str, ClientValue], BeforeValidator(check_client)] = Field(
+        default_factory=dict,
+        description='Further settings of librdkafka, as {"broker.address.family": "v4"}; those that would break a '
+        "promise are refused",
+    )
+    client_id: str | None = Field(
+        None, description="Name of these clients in the brokers' logs and quotas; empty: part, host and slot"
+    )
+    record_bytes: int = Field(
+        MAX_RECORD_BYTES,
+        ge=100_000,
+        le=50_000_000,
+        description="Largest record in bytes, of every topic and every client alike",
+    )
+    session_timeout_ms: int = Field(
+        45_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
+    )
+    max_poll_ms: int = Field(
+        300_000, ge=1_000, description="Milliseconds after which a worker that does not poll loses its partitions"
+    )
+    fetch_wait_ms: int = Field(
+        50, ge=1, le=10_000, description="Milliseconds that a broker may hold an empty fetch"
+    )
+    static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
+    assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
+    replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that is created")
+
+    @model_validator(mode="after")
+    def _sign_in_is_complete(self) -> Self:
+        """Name the setting that is missing: librdkafka would tell in words that no setting bears."""
+        signs_in, mechanism = self.security_protocol.startswith("SASL"), self.sasl_mechanism
+        if signs_in and mechanism is None and "sasl.kerberos.service.name" not in self.client:
+            raise ValueError(_missing("SASL_MECHANISM", f"SECURITY_PROTOCOL={self.security_protocol}"))
+        if mechanism and not signs_in:
+            raise ValueError(
+                f"LOOKSTREAM_KAFKA_SECURITY_PROTOCOL={self.security_protocol} does not sign in: for {mechanism} "
+                "set it to SASL_SSL (or SASL_PLAINTEXT, without TLS)"
+            )
+        needed = {
+            "PLAIN": ("sasl_username", "sasl_password"),
+            "SCRAM-SHA-256": ("sasl_username", "sasl_password"),
+            "SCRAM-SHA-512": ("sasl_username", "sasl_password"),
+            "OAUTHBEARER": () if self._has_tokens_of_its_own() else (
+                "oauth_endpoint", "oauth_client_id", "oauth_client_secret",
+            ),
+        }  # fmt: skip
+        for field in needed.get(mechanism or "", ()):
+            if getattr(self, field) is None:
+                raise ValueError(_missing(field.upper(), f"SASL_MECHANISM={mechanism}"))
+        for one, other in (("ssl_certificate", "ssl_key"), ("ssl_key", "ssl_certificate")):
+            if (
+                getattr(self, one) is not None
+                and getattr(self, other) is None
+                and f"{other}.pem" not in self.client
+            ):
+                raise ValueError(_missing(other.upper(), f"{one.upper()}"))
+        return self
+
+    def _has_tokens_of_its_own(self) -> bool:
+        """Whether `client` says how tokens are got, as for other grants and for managed identities."""
+        return any(name.startswith("sasl.oauthbearer.") for name in self.client)
+
+
+def _missing(variable: str, because: str) -> str:
+    return f"LOOKSTREAM_KAFKA_{variable} is missing: LOOKSTREAM_KAFKA_{because} needs it"
