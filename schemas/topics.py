@@ -25,8 +25,8 @@ REPLY_TO_PATTERN = r"^search\.results(\.[a-z0-9-]{1,40})?$"
 
 MINUTE, DAY = 60_000, 86_400_000
 MAX_RECORD_BYTES = 8_000_000
-"""Largest record that a client sends, in bytes: the largest event of the schemas fits, eight inline pictures in base64,
-with its headers. Hosted brokers take 8 MiB at most (DECISIONS.md)."""
+"""Largest record that a client sends, in bytes: the largest event of the schemas fits, with its headers, and eight
+inline pictures. Hosted brokers take 8 MiB at most (DECISIONS.md)."""
 FRAMING_BYTES = 100_000
 """What a topic takes beyond that, for what the protocol puts around a record."""
 
