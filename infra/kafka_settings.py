@@ -155,6 +155,11 @@ class Kafka(BaseModel):
     static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
     assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
     replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that is created")
+    prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,50}$",
+        description="What the names of all topics, groups and transactions begin with, to share a cluster",
+    )
 
     @model_validator(mode="after")
     def _sign_in_is_complete(self) -> Self:
