@@ -4,8 +4,8 @@ Whoever indexes a batch notes where it ends, after all of it can be searched; wh
 So what is told is never too much: at worst a note is a batch behind.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from consumers.points import whole
 from infra.kafka import Place, Record, ends_of, topic_ends
@@ -13,6 +13,7 @@ from infra.qdrant.plan import Index, Payload
 from infra.settings import Kafka
 from schemas.freshness import AsOf, Position
 from schemas.items import Source
+from schemas.moments import moment_at
 from schemas.topics import ITEM_TOPICS, TOPIC_OF
 
 CountPartitions = Callable[[str], int]
@@ -22,9 +23,10 @@ CountPartitions = Callable[[str], int]
 def note_progress(index: Index, records: Sequence[Record]) -> None:
     """Note that these records, and all before them in their partitions, were indexed or settled otherwise."""
     newest: dict[Place, int] = {}
+    now_ms = round(time.time() * 1000)  # a record may say that it is of any year
     for record in records:
         place = (record.topic, record.partition)
-        newest[place] = max(record.timestamp_ms, newest.get(place, 0))
+        newest[place] = max(min(record.timestamp_ms, now_ms), newest.get(place, 0))
     for place, end in ends_of(records).items():
         index.take_note(_name(*place), {"offset": end, "time_ms": newest[place]})
 
@@ -81,7 +83,7 @@ def _as_of(source: Source, notes: Mapping[int, Payload | None]) -> AsOf | None:
         return None
     newest = max(whole(note["time_ms"]) for note in known.values())
     offsets = {str(part): whole(note["offset"]) for part, note in known.items()}
-    return AsOf(source=source, time=datetime.fromtimestamp(newest / 1000, UTC), offsets=offsets)
+    return AsOf(source=source, time=moment_at(newest * 1000), offsets=offsets)
 
 
 def _name(topic: str, partition: int) -> str:

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
@@ -15,6 +14,7 @@ from infra.qdrant.plan import Found, Payload, Point
 from infra.qdrant.shades import shades_of
 from schemas.filters import ColourName
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
+from schemas.moments import moment_at
 from schemas.results import Explained, Hit, Likely, Swatch
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
@@ -209,7 +209,7 @@ def hit(
         "explained": explained,
         "image": payload["n"],
         "in_stock": None if stock is None else stock == "true",
-        "created_at": None if created is None else datetime.fromtimestamp(_number(created) / 1e6, UTC),
+        "created_at": None if created is None else moment_at(_number(created)),
         "thumbnail": base64.b64decode(str(small)) if thumbnail and small else None,
     }
     return Hit.model_validate(known, strict=False)
@@ -228,7 +228,7 @@ def whole(value: object) -> int:
     return value
 
 
-def _number(value: object) -> float:
+def _number(value: object) -> int | float:
     if not isinstance(value, int | float):
         raise TypeError(f"a payload number is {type(value).__name__}")
-    return float(value)
+    return value

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from schemas.model import Model
+from schemas.moments import Moment
 
 
 class DeadLetterReplayed(Model):
@@ -21,6 +22,6 @@ class DeadLetterReplayed(Model):
     topic: str = Field(max_length=250, description="The topic that it was sent to")
     code: str = Field(max_length=64, description="Why it had been refused, in a word for programs")
     key: Annotated[str, Field(max_length=300)] | None = Field(None, description="Key of the record, if it has one")
-    replayed_at: AwareDatetime = Field(description="When the broker acknowledged it")
+    replayed_at: Moment = Field(description="When the broker acknowledged it")
     replay_id: str = Field(max_length=64, description="Of the command that did it; the replayed record has it too")
     by: str = Field(max_length=100, description="Who ran the command: the operating system's name of the user")

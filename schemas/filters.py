@@ -3,10 +3,11 @@
 import re
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.items import MAX_REVISION, ItemId, Name, Source
 from schemas.model import Model
+from schemas.moments import Moment
 
 ColourName = Literal[
     "black", "white", "grey", "red", "orange", "yellow", "green", "teal",
@@ -61,8 +62,8 @@ class Filters(Model):
     price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
     price_max: float | None = Field(None, ge=0, description="Highest price, inclusive, in `currency`")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices")
-    created_after: AwareDatetime | None = Field(None, description="Created at or after this time, RFC 3339")
-    created_before: AwareDatetime | None = Field(None, description="Created before this time, RFC 3339")
+    created_after: Moment | None = Field(None, description="Created at or after this time, RFC 3339")
+    created_before: Moment | None = Field(None, description="Created before this time, RFC 3339")
     revision_min: int | None = Field(None, ge=1, le=MAX_REVISION, description="Lowest revision, inclusive")
     revision_max: int | None = Field(None, ge=1, le=MAX_REVISION, description="Highest revision, inclusive")
     exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")

@@ -1,9 +1,10 @@
 """Freshness: how far the index has come, and how far it must have come for a search."""
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from schemas.items import Source
 from schemas.model import Model
+from schemas.moments import Moment
 
 
 class Position(Model):
@@ -18,5 +19,5 @@ class AsOf(Model):
     """How far the index has come with one source: what lies before is searchable, refused, or to be retried."""
 
     source: Source = Field(description="catalog or social")
-    time: AwareDatetime = Field(description="Time of the newest record that was passed, RFC 3339")
+    time: Moment = Field(description="Time of the newest record that was passed, RFC 3339")
     offsets: dict[str, int] = Field(description="For each partition the offset after the last one that was passed")

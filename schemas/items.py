@@ -1,14 +1,15 @@
 """Item events: what merchants' catalogs and social platforms say about their items."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from schemas.model import Model
 from schemas.moderation import Labels
+from schemas.moments import Moment, microseconds_since_1970
 
 MAX_INLINE_BYTES = 700_000
 """Raw picture bytes that fit into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
@@ -110,7 +111,7 @@ class ItemFacts(Model):
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of `price`")
     in_stock: bool | None = Field(None, description="Whether it can be bought now")
     tags: tuple[Name, ...] = Field((), max_length=50, description="Free words; up to 50, 200 characters each")
-    created_at: AwareDatetime | None = Field(
+    created_at: Moment | None = Field(
         None, description="When the item was made or published; RFC 3339 with an offset"
     )
     url: str | None = Field(None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item")
@@ -184,5 +185,4 @@ def split_item_key(key: str) -> tuple[str, str]:
 
 def revision_at(moment: datetime) -> int:
     """The default revision of an event: its time in microseconds since 1970."""
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return microseconds_since_1970(moment)

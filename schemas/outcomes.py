@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from schemas.failures import Code
 from schemas.items import ItemId, Revision, Source, Tenant
 from schemas.model import Model
 from schemas.moderation import Labels
+from schemas.moments import Moment
 from schemas.results import Likely
 
 MAX_EVENT_ID = 200
@@ -32,9 +33,9 @@ class SkippedImage(Model):
 class StepTimes(Model):
     """When an event passed each step, and how long its batch took, in milliseconds."""
 
-    event_time: AwareDatetime | None = Field(None, description="When the producer made the event")
-    received_at: AwareDatetime | None = Field(None, description="When a worker took the event")
-    searchable_at: AwareDatetime | None = Field(None, description="When the index had it")
+    event_time: Moment | None = Field(None, description="When the producer made the event")
+    received_at: Moment | None = Field(None, description="When a worker took the event")
+    searchable_at: Moment | None = Field(None, description="When the index had it")
     fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
     decoded: float = Field(0, ge=0, description="Decoding and colours of the batch")
     encoded: float = Field(0, ge=0, description="Embedding of the batch")

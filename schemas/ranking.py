@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from schemas.model import Model
 
 Intent = Literal["exact", "similar", "style", "colour"]
+LEAST_WEIGHT = 1e-6
+"""Weights that sum to less are nothing to scale: as float32 they come to zero, and so to no number."""
 MOST_BOOST = 0.2
 """What one boost may add to a score: as much as lies between the same thing and the same kind of thing."""
 
@@ -20,8 +22,8 @@ class Weights(Model):
 
     @model_validator(mode="after")
     def _something_counts(self) -> Self:
-        if self.object + self.style + self.colour <= 0:
-            raise ValueError("at least one of object, style and colour must be above 0")
+        if self.object + self.style + self.colour < LEAST_WEIGHT:
+            raise ValueError(f"object, style and colour must sum to {LEAST_WEIGHT:f} or more: raise one of them")
         return self
 
 

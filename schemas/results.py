@@ -1,14 +1,17 @@
 """Search results."""
 
+import struct
+from math import isfinite
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field, field_validator
 
 from schemas.failures import Code
 from schemas.filters import ColourName, Filters
 from schemas.freshness import AsOf
 from schemas.items import ItemId, Source, Tenant
 from schemas.model import Model
+from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.searches import Crop, RequestId
 
@@ -73,7 +76,7 @@ class Hit(Model):
     currency: str | None = Field(None, description="ISO 4217 code of `price`")
     in_stock: bool | None = Field(None, description="Whether it could be bought when last heard of")
     tags: tuple[str, ...] = Field((), description="Free words")
-    created_at: AwareDatetime | None = Field(None, description="When it was made or published, RFC 3339")
+    created_at: Moment | None = Field(None, description="When it was made or published, RFC 3339")
     url: str | None = Field(None, description="Page of the item")
     colours: tuple[ColourName, ...] = Field((), description="Named colours of the matched picture")
     palette: tuple[Swatch, ...] = Field((), description="Up to 5 swatches of the matched picture, largest first")
@@ -89,6 +92,15 @@ class QueryLook(Model):
         description="The query's look, each part of unit length: float32, little-endian, base64",
     )
     studio: bool = Field(description="Whether it is a picture on a plain ground: such pictures score higher")
+
+    @field_validator("vector")
+    @classmethod
+    def _holds_numbers(cls, vector: bytes) -> bytes:
+        if len(vector) % 4:
+            raise ValueError(f"float32 takes 4 bytes a number, so {len(vector)} bytes are no vector")
+        if not all(isfinite(number) for (number,) in struct.iter_unpack("<f", vector)):
+            raise ValueError("the vector holds NaN or infinity: give it as a search result has it")
+        return vector
 
 
 class SearchTimes(Model):

@@ -3,11 +3,12 @@
 from hashlib import sha256
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from schemas.filters import Filters
 from schemas.items import Tenant, item_key
 from schemas.model import Model
+from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.results import Hit, QueryLook
 
@@ -37,7 +38,7 @@ class Watch(Model):
     min_confidence: float = Field(
         0.5, gt=0, le=1, description="Least confidence of a match, as hits of searches have it"
     )
-    created_at: AwareDatetime = Field(description="When it was added, RFC 3339")
+    created_at: Moment = Field(description="When it was added, RFC 3339")
 
     @property
     def key(self) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from infra.kafka import Record, read_to_end
 from infra.settings import Kafka
+from schemas.moments import moment_at
 from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS, dead_letter_topic
 
 DEAD_LETTER_TOPICS = tuple(dead_letter_topic(source) for source in (*ITEM_TOPICS, SEARCH_REQUESTS))
@@ -64,7 +65,7 @@ class DeadLetter:
     @property
     def died_at(self) -> datetime:
         """When it was refused."""
-        return datetime.fromtimestamp(self.died_at_ms / 1000, UTC)
+        return moment_at(self.died_at_ms * 1000)
 
     @property
     def known_since(self) -> datetime:

@@ -121,8 +121,10 @@ class Planner:
 
 def aim_of(letter: DeadLetter) -> Aim | str:
     """What a letter would change, or in a sentence why the worker of this version would refuse it at once."""
+    # A replay is a record of its own time; what deletes by a null value says when in that time.
+    time_ms = letter.timestamp_ms if letter.value is None else 0
     try:
-        body = from_record(letter.position, letter.key, letter.value, letter.headers, letter.timestamp_ms).body
+        body = from_record(letter.position, letter.key, letter.value, letter.headers, time_ms).body
     except Rejected as refused:
         return f"would be refused again: {refused.message}"
     if not isinstance(body, ItemEvent):

@@ -113,7 +113,7 @@ def test_what_is_hopeless_is_answered_before_the_others_are_worked_on(kafka: Kaf
     with closing(EventSink(kafka)) as asking:
         for name in IDS:
             request = SearchRequest(request_id=name, item_id="any")
-            asking.send(SEARCH_REQUESTS, "one", Event(request, extra={CORRELATION_ID: name}))
+            asking.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}), partition=0)
         asking.flush()
     with (
         closing(EventSource(kafka, "queries", [SEARCH_REQUESTS])) as source,

@@ -242,7 +242,7 @@ def test_the_valve_stops_the_worker_and_what_came_after_the_last_dead_letter_is_
 ) -> None:
     items = [str(n) for n in range(20)]
     for item in items:
-        sink.send(CATALOG_ITEMS, "one-key", Event(ItemDeleted(item_id=item, revision=1)))
+        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
     sink.flush()
     with pytest.raises(ValveClosed, match=r"image_missing: refused, for the test.*LOOKSTREAM_WORKER_DEAD_SHARE"):
         run_until_idle(kafka, sink, Notes(refuse=set(items)), Setting(valve=Valve(5, 1.0)))
