@@ -92,10 +92,10 @@ def migrate() -> None:
     from infra.console import plain_errors
     from infra.qdrant.connect import connect
     from infra.qdrant.migrate import copy_points
-    from infra.qdrant.plan import EncoderDiffers
+    from infra.qdrant.plan import EncoderDiffers, EngineError
     from infra.settings import Qdrant, read_settings
 
-    with plain_errors(EncoderDiffers):
+    with plain_errors(EncoderDiffers, EngineError):
         settings = read_settings()
         if settings.qdrant.url is None:
             raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
@@ -103,7 +103,8 @@ def migrate() -> None:
         with closing(connect(here)) as source, closing(connect(settings)) as target:
             copied = copy_points(source, target, error_console())
             there = target.count()
-    typer.echo(f"{copied} points were copied, tombstones included; {there} can be found at {settings.qdrant.url}")
+    where = ", ".join(settings.qdrant.places)
+    typer.echo(f"{copied} points were copied, tombstones included; {there} can be found at {where}")
 
 
 @contextmanager

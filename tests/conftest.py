@@ -31,7 +31,8 @@ mostly compute."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the tests of the page keep what they saw."""
+    """Where the tests of the page keep what they saw, and a Qdrant server to run on as well."""
+    parser.addoption("--qdrant", default=None, help="URL of a Qdrant server that contracts and systems run on")
     parser.addoption("--screenshots", default=None, help="folder to keep screenshots of the page in")
 
 

@@ -20,6 +20,7 @@ from infra.console import BadInput
 from infra.generations import Generation, Generations
 from infra.qdrant.connect import connect, generations_of
 from infra.qdrant.plan import Index
+from infra.retry import Retry
 from infra.running import reach_index, reach_kafka
 from infra.settings import Settings
 from schemas.failures import Unavailable
@@ -27,8 +28,8 @@ from schemas.failures import Unavailable
 NOTICE_SECONDS = 2.0
 """How long before it counts a switch is written down: workers look at what is written for every event."""
 LOOK_SECONDS = 0.25
-PATIENCE_SECONDS = 120.0
-"""How long an index may be away: it starts, or its process is started again."""
+PATIENCE = Retry(seconds=120, first=0.1)
+"""How long an index may be away: it is being made, it starts, or its process is started again."""
 
 Result = TypeVar("Result")
 
@@ -107,7 +108,7 @@ class Change:
     def catch_up(self, serving: Index, other: Index) -> None:
         """Wait until the other index has come as far in the topics as the serving one has by now.
 
-        Raises Unavailable when it has not within PATIENCE_SECONDS.
+        Raises Unavailable when it has not within PATIENCE.
         """
         goal = goal_of(serving, reach_kafka(self.settings))
         self._until(lambda: has_come_to(goal, other))
@@ -140,15 +141,19 @@ class Change:
         return other
 
     def status(self) -> list[dict[str, object]]:
-        """Each index, how many points it has, and how it was filled. Raises Unavailable."""
-        told: list[dict[str, object]] = []
-        for one in self.generations.known:
-            index, serves = self._index(one), one == self.generations.serving
-            filled = progress_in(index)
-            told.append({"index": one.number, "encoder": one.encoder, "serves": serves, "points": index.count()})
-            if not serves:
-                told[-1] |= {"pass": filled.passed + 1, "seen": filled.seen, "filled": filled.filled}
-                told[-1] |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
+        """Each index, how many points it has, and how it was filled; why, where that cannot be told (yet)."""
+        return [self._status(one) for one in self.generations.known]
+
+    def _status(self, one: Generation) -> dict[str, object]:
+        index, serves = self._index(one), one == self.generations.serving
+        told: dict[str, object] = {"index": one.number, "encoder": one.encoder, "serves": serves}
+        try:
+            told["points"], filled = index.count(), progress_in(index)
+        except Unavailable as error:
+            return told | {"points": None, "unavailable": str(error)}
+        if not serves:
+            told |= {"pass": filled.passed + 1, "seen": filled.seen, "filled": filled.filled}
+            told |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
         return told
 
     def _look_alive(self) -> None:
@@ -165,7 +170,7 @@ class Change:
     def _serving_side(self) -> Side:
         serving = self.generations.serving
         index, eyes = self._index(serving), open_eyes(self.settings, serving.encoder, self._stack)
-        made_by = index.status().fingerprint
+        made_by = self._patiently(index.status).fingerprint
         if made_by != eyes.encoder.fingerprint:
             raise BadInput(
                 f"LOOKSTREAM_ENCODER: it is {serving.encoder} here ({eyes.encoder.fingerprint}), and the index "
@@ -177,7 +182,7 @@ class Change:
         return self._stack.enter_context(closing(connect(self.settings, generation.number)))
 
     def _until(self, holds: Callable[[], bool]) -> None:
-        """Wait until it holds; raises Unavailable when it does not within PATIENCE_SECONDS."""
+        """Wait until it holds; raises Unavailable when it does not within PATIENCE."""
 
         def ask() -> None:
             if not holds():
@@ -187,15 +192,13 @@ class Change:
 
     def _patiently(self, ask: Callable[[], Result]) -> Result:
         """The answer, asked for again while an index is away: what has died of a running system comes again."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return ask()
-            except Unavailable:
-                if time.monotonic() > until:
-                    raise
+
+        def is_away(error: Exception) -> bool:
+            if isinstance(error, Unavailable):
                 self._look_alive()
-                time.sleep(LOOK_SECONDS)
+            return isinstance(error, Unavailable)
+
+        return PATIENCE.run(ask, is_away)
 
 
 @contextmanager

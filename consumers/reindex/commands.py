@@ -114,9 +114,9 @@ def _shown(value: float | None) -> str:
 
 def _encoder_errors() -> tuple[type[Exception], ...]:
     from infra.encoder import EncoderUnavailable
-    from infra.qdrant.plan import EncoderDiffers
+    from infra.qdrant.plan import EncoderDiffers, EngineError
 
-    return EncoderUnavailable, EncoderDiffers
+    return EncoderUnavailable, EncoderDiffers, EngineError
 
 
 @contextmanager

@@ -4,20 +4,20 @@ Index N is NAME-N, and the alias NAME leads to the one that serves. A collection
 that name before there was a NAME-1 is used as the first.
 """
 
-import grpc
 from qdrant_client import QdrantClient, models
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from infra.generations import FIRST
 from infra.qdrant import stored
 from infra.qdrant.fields import FIELDS
 from infra.qdrant.plan import VECTOR, EncoderDiffers
+from infra.qdrant.server_errors import REFUSED
 from infra.qdrant.server_words import index_of
+from infra.retry import Retry
 from infra.settings import Qdrant
+from schemas.failures import Unavailable
 
-REFUSED = (grpc.RpcError, ResponseHandlingException, UnexpectedResponse, ResourceExhaustedResponse)
-"""What the client raises when the server is away or says no."""
+WRITTEN = Retry(seconds=5)
+"""How long a replica that is read from may lack what was just written."""
 
 
 def name_of(client: QdrantClient, name: str, number: int) -> str:
@@ -61,13 +61,20 @@ def claim(client: QdrantClient, name: str, mine: stored.Maker) -> stored.Maker:
     """Write the meta point unless there is one; what it says then."""
     meta = models.PointStruct(id=stored.META_ID, vector={}, payload=stored.meta_payload(mine))
     client.upsert(name, [meta], update_mode=models.UpdateMode.INSERT_ONLY)
-    return maker_of(client, name)
+    return WRITTEN.run(lambda: maker_of(client, name), Unavailable)
 
 
 def maker_of(client: QdrantClient, name: str) -> stored.Maker:
-    """Which encoder made the collection."""
-    [record] = client.retrieve(name, [stored.META_ID])
-    return stored.maker_of(record.payload or {})
+    """Which encoder made the collection; raises Unavailable while that is not written down yet.
+
+    The worker that makes a collection writes it a moment later, and a replica may have it later still.
+    """
+    records = client.retrieve(name, [stored.META_ID])
+    if not records:
+        raise Unavailable(
+            f"collection {name} does not say yet which encoder made it: its index worker writes that when it starts"
+        )
+    return stored.maker_of(records[0].payload or {})
 
 
 def _there(client: QdrantClient, name: str) -> bool:

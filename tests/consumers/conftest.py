@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from qdrant_client import QdrantClient
 
 from consumers.confidence import Confidence
 from consumers.curves import Parts
@@ -21,6 +20,7 @@ from infra.qdrant.server import ServerIndex
 from infra.settings import Images as ImageSettings
 from infra.settings import Qdrant, Torch
 from schemas.envelope import Body, Event
+from tests.qdrant_server import in_memory
 
 
 @dataclass
@@ -85,7 +85,7 @@ def parts_of(eyes: Eyes) -> Parts:
 
 @pytest.fixture
 def index(eyes: Eyes) -> Iterator[Index]:
-    made: Index = ServerIndex(QdrantClient(":memory:"), Qdrant())
+    made: Index = ServerIndex(in_memory(), Qdrant())
     made.open("fake:1", look_size(eyes.encoder))
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""Changing the encoder of an index on a Qdrant server, with qdrant-client's own engine in the server's place."""
+"""Changing the encoder of an index on the Qdrant server of --qdrant, or on qdrant-client's own engine."""
 
 import threading
 import time
@@ -20,6 +20,7 @@ from consumers.reindex.change import Change
 from consumers.worker import Worker
 from infra.kafka import EventSink
 from infra.qdrant import server_register
+from infra.qdrant.server_nodes import Cluster
 from infra.reporting import Logs
 from infra.settings import Kafka, Qdrant, Settings
 from producers.search import SearchClient
@@ -30,6 +31,7 @@ from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
 from tests.conftest import draw_disc
 from tests.producers.conftest import running_broker
+from tests.qdrant_server import in_memory, own_cluster, own_settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
@@ -65,21 +67,31 @@ def kafka() -> Iterator[Kafka]:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> QdrantClient:
-    shared = cast("QdrantClient", Shared())
-    monkeypatch.setattr(server_register, "reach_server", lambda _settings: shared)
-    return shared
+def qdrant(pytestconfig: pytest.Config) -> Qdrant:
+    settings = own_settings(pytestconfig.getoption("--qdrant"))
+    return settings if settings.url else settings.model_copy(update={"url": "http://the.server:6333"})
 
 
 @pytest.fixture
-def settings(kafka: Kafka, tmp_path: Path) -> Settings:
+def cluster(pytestconfig: pytest.Config, qdrant: Qdrant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    if pytestconfig.getoption("--qdrant"):
+        with own_cluster(qdrant) as cluster:
+            yield cluster
+    else:
+        shared = in_memory(cast("QdrantClient", Shared()))
+        monkeypatch.setattr(server_register, "reach_cluster", lambda _settings: shared)
+        yield shared
+
+
+@pytest.fixture
+def settings(kafka: Kafka, qdrant: Qdrant, tmp_path: Path) -> Settings:
     (tmp_path / "run").mkdir()
     return Settings(
         data=tmp_path,
         cache=tmp_path / "cache",
         encoder="fake",
         kafka=kafka.model_copy(update={"session_timeout_ms": 1_000}),
-        qdrant=Qdrant(url="http://the.server:6333", collection="shop"),
+        qdrant=qdrant,
         logs=Logs(level="error"),
     )
 
@@ -147,8 +159,9 @@ def wait_for(holds: Callable[[], bool], what: str) -> None:
 
 
 def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
-    engine: QdrantClient, kafka: Kafka, settings: Settings
+    cluster: Cluster, kafka: Kafka, settings: Settings
 ) -> None:
+    name = settings.qdrant.collection
     with ExitStack() as stack:
         shop = stack.enter_context(closing(Shop(kafka)))
         change = stack.enter_context(closing(Change(settings, Console(file=StringIO()))))
@@ -157,7 +170,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
         shop.put(*COLOURS)
         found = shop.search("red")
         assert (found.hits[0].item_id, found.encoder) == ("red", "fake:1")
-        assert alias_of(engine) == "shop-1"
+        assert alias_of(cluster, name) == f"{name}-1"
 
         change.register.write(change.generations.begun("fake2"))
         second = stack.enter_context(ExitStack())
@@ -167,7 +180,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
         assert [side.first_hit_rate for side in change.weigh(serving, other, 3)] == [1.0, 1.0]
         assert change.switch().number == 2
         wait_for(lambda: shop.search("red").encoder == "fake:2", "the new encoder to answer")
-        assert alias_of(engine) == "shop-2"
+        assert alias_of(cluster, name) == f"{name}-2"
 
         shop.delete("red")
         assert "red" not in {hit.item_id for hit in shop.search("red").hits}
@@ -176,12 +189,11 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
         assert {hit.item_id for hit in shop.search("red").hits} == {"blue", "green"}
         second.close()
         assert change.drop().number == 2
-        assert not engine.collection_exists("shop-2")
-        assert alias_of(engine) == "shop-1"
+        assert not cluster.ask(lambda client: client.collection_exists(f"{name}-2"))
+        assert alias_of(cluster, name) == f"{name}-1"
         assert [one["index"] for one in change.status()] == [1]
 
 
-def alias_of(engine: QdrantClient) -> str:
-    [alias] = engine.get_aliases().aliases
-    assert alias.alias_name == "shop"
-    return alias.collection_name
+def alias_of(cluster: Cluster, name: str) -> str:
+    aliases = cluster.ask(lambda client: client.get_aliases()).aliases
+    return {alias.alias_name: alias.collection_name for alias in aliases}[name]

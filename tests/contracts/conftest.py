@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 
 import pytest
-from qdrant_client import QdrantClient
 
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.owner import serve
@@ -17,6 +16,7 @@ from infra.qdrant.server import ServerIndex
 from infra.qdrant.shard import Shard
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
+from tests.qdrant_server import in_memory, own_cluster, own_settings
 
 FINGERPRINT, SIZE = "test-encoder", 8
 MIN_FREE = 1 << 20
@@ -26,9 +26,17 @@ MIN_FREE = 1 << 20
 @pytest.fixture(scope="session")
 def index_memory() -> Iterator[ServerIndex]:
     """The oracle: the class for servers on qdrant-client's own engine in memory."""
-    index = ServerIndex(QdrantClient(":memory:"), Qdrant())
+    index = ServerIndex(in_memory(), Qdrant())
     yield index
     index.close()
+
+
+@pytest.fixture(scope="session")
+def index_server(pytestconfig: pytest.Config) -> Iterator[ServerIndex]:
+    """The index on the server of --qdrant, in a collection of its own."""
+    settings = own_settings(pytestconfig.getoption("--qdrant"))
+    with own_cluster(settings) as cluster:
+        yield ServerIndex(cluster, settings)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +74,14 @@ def _wait_for(client: EmbeddedIndex, seconds: float = 30) -> None:
             time.sleep(0.02)
 
 
-@pytest.fixture(scope="session", params=["memory", "shard", "embedded"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each contract runs on every engine: on a server too when there is --qdrant."""
+    if "index" in metafunc.fixturenames:
+        engines = ["memory", "shard", "embedded"] + (["server"] if metafunc.config.getoption("--qdrant") else [])
+        metafunc.parametrize("index", engines, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def index(request: pytest.FixtureRequest) -> Index:
     """Each Index, opened and closed once; tests stay apart by their tenants."""
     index: Index = request.getfixturevalue(f"index_{request.param}")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -24,9 +23,9 @@ from infra.qdrant.owner import serve
 from infra.qdrant.plan import EncoderDiffers, Point
 from infra.qdrant.server import ServerIndex
 from infra.running import Running, index_key
-from infra.settings import Qdrant
 from schemas.failures import Unavailable
 from tests.chaos.parts import wait_for
+from tests.qdrant_server import own_cluster, own_settings
 
 SIZE = 8
 
@@ -121,9 +120,11 @@ def test_without_an_index_there_is_one_sentence(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.fixture
-def server() -> ServerIndex:
-    """A collection of a Qdrant server; qdrant-client stands for it in memory, as in the contract tests."""
-    return ServerIndex(QdrantClient(":memory:"), Qdrant())
+def server(pytestconfig: pytest.Config) -> Iterator[ServerIndex]:
+    """A collection of the server of --qdrant, or else of qdrant-client's engine in memory."""
+    settings = own_settings(pytestconfig.getoption("--qdrant"))
+    with own_cluster(settings) as cluster:
+        yield ServerIndex(cluster, settings)
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect")

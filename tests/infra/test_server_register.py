@@ -1,18 +1,21 @@
-"""Which index serves, written down on a Qdrant server."""
+"""Which index serves, written down on a Qdrant server: that of --qdrant, or else qdrant-client's own engine."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 
-import grpc
 import pytest
 from qdrant_client import QdrantClient, models
 
 from infra.generations import FIRST, Generation, chosen
+from infra.ports import free_port
 from infra.qdrant.server import ServerIndex
 from infra.qdrant.server_collection import name_of
+from infra.qdrant.server_nodes import Cluster, Node
 from infra.qdrant.server_register import ServerRegister
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
+from tests.qdrant_server import own_cluster, own_settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
@@ -21,10 +24,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def client() -> Iterator[QdrantClient]:
-    client = QdrantClient(":memory:")
-    yield client
-    client.close()
+def settings(pytestconfig: pytest.Config) -> Qdrant:
+    return own_settings(pytestconfig.getoption("--qdrant"))
+
+
+@pytest.fixture
+def cluster(settings: Qdrant) -> Iterator[Cluster]:
+    with own_cluster(settings) as cluster:
+        yield cluster
 
 
 class Clock:
@@ -36,9 +43,9 @@ class Clock:
         return self.now
 
 
-def test_what_is_written_down_is_read_by_others_a_moment_later(client: QdrantClient) -> None:
+def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster, settings: Qdrant) -> None:
     clock = Clock()
-    ours, theirs = (ServerRegister(client, "shop", encoder, clock) for encoder in ("best", "another"))
+    ours, theirs = (ServerRegister(cluster, settings, encoder, clock) for encoder in ("best", "another"))
     assert theirs.read().serving == Generation(FIRST, "another")
     ours.write(ours.read().begun("fast"))
     assert ours.read().other == Generation(2, "fast")
@@ -48,9 +55,9 @@ def test_what_is_written_down_is_read_by_others_a_moment_later(client: QdrantCli
     assert theirs.read().serving == Generation(FIRST, "best")
 
 
-def test_of_two_who_write_at_once_one_is_told_so(client: QdrantClient) -> None:
+def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdrant) -> None:
     clock = Clock()
-    ours, theirs = (ServerRegister(client, "shop", "best", clock) for _ in range(2))
+    ours, theirs = (ServerRegister(cluster, settings, "best", clock) for _ in range(2))
     before = ours.read(), theirs.read()
     ours.write(before[0].begun("fast"))
     with pytest.raises(Unavailable, match="another command has changed"):
@@ -58,52 +65,60 @@ def test_of_two_who_write_at_once_one_is_told_so(client: QdrantClient) -> None:
     assert ours.read().other == Generation(2, "fast")
 
 
-def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(
-    client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(settings: Qdrant) -> None:
+    clock = Clock()
+    node = Node(QdrantClient(":memory:"), "memory:")
+    register = ServerRegister(Cluster([node]), settings, "best", clock)
+    register.write(register.read().begun("fast"))
+    with closing(node.client), closing(client_of_nothing()) as node.client:
+        clock.now = 1.0
+        assert register.read().other == Generation(2, "fast")
+        clock.now = 2.0
+        with pytest.raises(Unavailable, match=r"LOOKSTREAM_QDRANT_URL.*which index serves"):
+            register.read()
+
+
+def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
+    cluster: Cluster, settings: Qdrant
 ) -> None:
     clock = Clock()
-    register = ServerRegister(client, "shop", "best", clock)
-    register.write(register.read().begun("fast"))
-
-    def away(*_arguments: object, **_named: object) -> None:
-        raise grpc.RpcError
-
-    monkeypatch.setattr(client, "retrieve", away)
-    clock.now = 1.0
-    assert register.read().other == Generation(2, "fast")
-    clock.now = 2.0
-    with pytest.raises(Unavailable, match="LOOKSTREAM_QDRANT_URL"):
-        register.read()
-
-
-def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(client: QdrantClient) -> None:
-    clock = Clock()
-    register = ServerRegister(client, "lookstream", "best", clock)
-    first, second, serving = (ServerIndex(client, Qdrant(), partial(chosen, register, n)) for n in (1, 2, None))
+    register = ServerRegister(cluster, settings, "best", clock)
+    first, second, serving = (ServerIndex(cluster, settings, partial(chosen, register, n)) for n in (1, 2, None))
     first.open("a:1", 4)
     register.write(register.read().begun("fast"))
     second.open("b:1", 8)
     assert [index.status().fingerprint for index in (first, second, serving)] == ["a:1", "b:1", "a:1"]
     register.write(register.read().switched(0.0))
     assert serving.status().fingerprint == "b:1"
-    assert {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases} == {
-        "lookstream": "lookstream-2"
-    }
+    assert alias_of(cluster, settings) == f"{settings.collection}-2"
     register.write(register.read().dropped())
     register.forget(1)
-    assert not client.collection_exists("lookstream-1")
+    assert not cluster.ask(lambda client: client.collection_exists(f"{settings.collection}-1"))
     with pytest.raises(Unavailable, match="there is no index 1"):
         first.count()
     assert second.count() == 0
 
 
-def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_alias(client: QdrantClient) -> None:
+def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_alias(
+    cluster: Cluster, settings: Qdrant
+) -> None:
     look = {"look": models.VectorParams(size=4, distance=models.Distance.DOT)}
-    client.create_collection("lookstream", vectors_config=look)
-    register = ServerRegister(client, "lookstream", "best", Clock())
-    ServerIndex(client, Qdrant()).open("a:1", 4)
-    assert name_of(client, "lookstream", 1) == "lookstream"
+    cluster.ask(lambda client: client.create_collection(settings.collection, vectors_config=look))
+    register = ServerRegister(cluster, settings, "best", Clock())
+    ServerIndex(cluster, settings).open("a:1", 4)
+    assert cluster.ask(lambda client: name_of(client, settings.collection, 1)) == settings.collection
     register.write(register.read().begun("fast"))
-    ServerIndex(client, Qdrant(), lambda: 2).open("b:1", 4)
+    ServerIndex(cluster, settings, lambda: 2).open("b:1", 4)
     register.write(register.read().switched(0.0))
-    assert client.get_aliases().aliases == []
+    assert alias_of(cluster, settings) is None
+
+
+def alias_of(cluster: Cluster, settings: Qdrant) -> str | None:
+    """The collection that the alias leads to."""
+    aliases = cluster.ask(lambda client: client.get_aliases()).aliases
+    return {alias.alias_name: alias.collection_name for alias in aliases}.get(settings.collection)
+
+
+def client_of_nothing() -> QdrantClient:
+    """A client of a port that nobody listens at."""
+    return QdrantClient(url="http://127.0.0.1", grpc_port=free_port(0), prefer_grpc=True, check_compatibility=False)

@@ -1,0 +1,72 @@
+"""A Qdrant that refuses: a gRPC server that tells its version, and fails at every other call by a given code."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from qdrant_client import QdrantClient
+from qdrant_client import grpc as messages
+
+from infra.ports import LOOPBACK
+from infra.qdrant.server_nodes import Node
+
+VERSION_CALL = "/qdrant.Qdrant/HealthCheck"
+
+
+@dataclass
+class Refusing:
+    """What it answers, and how often it was called, the question for its version aside."""
+
+    code: grpc.StatusCode
+    details: str
+    version: str
+    port: int = 0
+    calls: list[str] = field(default_factory=list)
+
+    def service(self, call: Any) -> Any:
+        """The handler of a call, as gRPC asks for it."""
+        answer = self._tell_version if call.method == VERSION_CALL else self._refuse(call.method)
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def service_name(self) -> str:
+        """Part of the interface of a generic handler."""
+        return "any"
+
+    def _tell_version(self, _request: bytes, _context: Any) -> bytes:
+        reply = messages.HealthCheckReply(title="refusing", version=self.version)
+        return bytes(reply.SerializeToString())
+
+    def _refuse(self, method: str) -> Any:
+        def refuse(_request: bytes, context: Any) -> None:
+            self.calls.append(method)
+            context.abort(self.code, self.details)
+
+        return refuse
+
+
+@contextmanager
+def refusing(
+    code: grpc.StatusCode, details: str = "as the test has it", version: str = "1.18.3"
+) -> Iterator[Refusing]:
+    """Such a server, for as long as the context lasts."""
+    refuses = Refusing(code, details, version)
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((refuses,))
+    refuses.port = server.add_insecure_port(f"{LOOPBACK}:0")
+    server.start()
+    try:
+        yield refuses
+    finally:
+        server.stop(None).wait()
+
+
+@contextmanager
+def node_at(port: int) -> Iterator[Node]:
+    """A node of a cluster, which listens at that port or does not."""
+    url = f"http://{LOOPBACK}"
+    client = QdrantClient(url=url, grpc_port=port, prefer_grpc=True, timeout=5, check_compatibility=False)
+    with closing(client):
+        yield Node(client, f"{url}:{port}")
