@@ -23,7 +23,8 @@ from tests.chaos.asking import ask_all, start_query
 from tests.chaos.bad import write_bad
 from tests.chaos.feed import ANY_PARTITION, TENANT
 from tests.chaos.overload import large_pictures, large_request
-from tests.chaos.parts import open_world, wait_for
+from tests.chaos.parts import open_world
+from tests.chaos.processes import wait_for
 from tests.infra.picture_host import Handler, at, serving
 
 Bring = Callable[[Ground], AbstractContextManager[None]]

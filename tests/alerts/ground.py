@@ -13,7 +13,8 @@ from infra.ports import LOOPBACK, accepts, free_port
 from tests.alerts.quick import quickened
 from tests.chaos.asking import ITEMS, as_record, start_query, write_request
 from tests.chaos.feed import Author
-from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for
+from tests.chaos.parts import LOOKSTREAM, World, open_world
+from tests.chaos.processes import Process, wait_for
 from tests.infra.prometheus import RULES_FILE, Alert, alerts, tell_targets, watching
 
 TICK_SECONDS = 0.1

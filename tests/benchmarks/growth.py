@@ -28,7 +28,8 @@ from tests.benchmarks.asked import Asked, ask_steadily
 from tests.benchmarks.fed import indexed, send_item
 from tests.benchmarks.fresh_bytes import new
 from tests.chaos.asking import start_query
-from tests.chaos.parts import Process, World, open_world
+from tests.chaos.parts import World, open_world
+from tests.chaos.processes import Process
 
 SEED, TENANT = 7, "default"
 PART = 500

@@ -14,9 +14,10 @@ from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_hea
 from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
-from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, Topic
 from tests.chaos.feed import ANY_PARTITION, draw, write_feed
-from tests.chaos.parts import LOOKSTREAM, Process, World, open_world, wait_for
+from tests.chaos.parts import LOOKSTREAM, World, open_world
+from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report
 
 RESTART_SECONDS = 1.0
@@ -25,10 +26,10 @@ ITEMS, PICTURED = 40, 5
 
 
 @contextmanager
-def searchable(folder: Path, **settings: str) -> Iterator[World]:
-    """A world whose index holds some items."""
+def searchable(folder: Path, topics: Sequence[Topic] | None = None, **settings: str) -> Iterator[World]:
+    """A world whose index holds some items; it has all topics, or these."""
     feed = write_feed(ITEMS, ITEMS, seed=1)
-    with open_world(folder, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
+    with open_world(folder, topics, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
         sink = EventSink(world.kafka)
         for record in feed.records:
             sink.send_record(record)

@@ -11,7 +11,7 @@ from infra.running import index_key
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of
-from tests.chaos.parts import Process, wait_for, wait_until_free
+from tests.chaos.processes import Process, wait_for, wait_until_free
 from tests.chaos.scenario import Report, Scenario, Size
 
 DISK = 640 * MEGABYTE

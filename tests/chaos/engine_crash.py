@@ -12,7 +12,7 @@ import qdrant_edge as edge
 from infra.qdrant.conditions import META
 from infra.qdrant.plan import VECTOR, Vector
 from tests.chaos.engine import FLUSH, LOAD, OPTIMIZE, WRITE, Notes, identity, open_shard, vector_of
-from tests.chaos.parts import Process
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 
 ENGINE, NO_WAL = "tests.chaos.engine", "tests.chaos.no_wal"

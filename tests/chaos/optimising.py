@@ -21,7 +21,7 @@ from infra.qdrant.folder import current
 from infra.qdrant.plan import Patch, Point, SearchPlan, Vector
 from infra.running import index_key
 from schemas.failures import Unavailable
-from tests.chaos.parts import Process, family, wait_for
+from tests.chaos.processes import Process, family, wait_for
 from tests.chaos.scenario import Report, Scenario, Size
 
 SERVER, FORGETFUL = "tests.chaos.engine_server", "tests.chaos.forgetful"

@@ -9,7 +9,8 @@ from schemas.topics import ITEM_OUTCOMES
 from tests.chaos.asking import Supervised, as_record, judge_answers, read_answers, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
-from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
+from tests.chaos.parts import LOOKSTREAM, World, open_world
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
 

@@ -18,7 +18,8 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.asking import ask_all, searchable, start_query
-from tests.chaos.parts import LOOKSTREAM, Process, World
+from tests.chaos.parts import LOOKSTREAM, World
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 
 TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000

@@ -11,7 +11,8 @@ from schemas.envelope import Event
 from schemas.items import ImageRef, InlineImage, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import draw
-from tests.chaos.parts import World, open_world, wait_for
+from tests.chaos.parts import World, open_world
+from tests.chaos.processes import wait_for
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sick_host import FINE, MISSING, ailments, sick_host
 

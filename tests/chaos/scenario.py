@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.brokers import KINDS, Kind
+
 
 @dataclass(frozen=True)
 class Size:
@@ -76,4 +78,6 @@ class Scenario:
     control: Run
     """The same without the safeguard: its report must have something broken."""
     short: float | None = None
-    """The share of the figures with which `make test` runs it; none: only `make chaos` does."""
+    """The share of the figures with which tests run it; none: only `make chaos` does."""
+    brokers: tuple[Kind, ...] = KINDS
+    """The kinds of brokers on which the promise holds."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.chaos.feed import write_feed
 from tests.chaos.judge import judge_items, outcomes
-from tests.chaos.parts import Process, open_world
+from tests.chaos.parts import open_world
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
 

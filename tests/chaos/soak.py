@@ -24,7 +24,8 @@ from tests.chaos.asking import as_record, judge_answers, read_answers, start_que
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, name_bad, write_feed
 from tests.chaos.judge import catch_up, judge_items
-from tests.chaos.parts import LOOKSTREAM, Process, World, open_world
+from tests.chaos.parts import LOOKSTREAM, World, open_world
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
 

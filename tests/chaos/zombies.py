@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.chaos.feed import Author, Mix
 from tests.chaos.judge import compare, is_caught_up, judge_dead_letters, judge_index
-from tests.chaos.parts import LOOKSTREAM, SESSION_MS, Process, World, open_world
+from tests.chaos.parts import LOOKSTREAM, SESSION_MS, World, open_world
+from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
 

@@ -27,7 +27,7 @@ from infra.qdrant.server_register import open_server
 from infra.qdrant.shard import Shard
 from infra.settings import Qdrant, Settings
 from schemas.failures import Unavailable
-from tests.chaos.parts import family
+from tests.chaos.processes import family
 
 FINGERPRINT, SIZE = "test-encoder", 8
 WIDE = 1_024

@@ -24,7 +24,7 @@ from infra.qdrant.plan import EncoderDiffers, Point
 from infra.qdrant.server import ServerIndex
 from infra.running import Running, index_key
 from schemas.failures import Unavailable
-from tests.chaos.parts import wait_for
+from tests.chaos.processes import wait_for
 from tests.qdrant_server import own_cluster, own_settings
 
 SIZE = 8

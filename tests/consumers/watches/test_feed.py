@@ -14,7 +14,7 @@ from infra.kafka import EventSink, read_to_end
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.topics import SEARCH_WATCHES
-from tests.chaos.parts import wait_for
+from tests.chaos.processes import wait_for
 from tests.consumers.histories import SIZE
 from tests.consumers.shop import ENCODER
 from tests.consumers.watches.test_matching import watch

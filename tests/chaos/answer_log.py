@@ -1,0 +1,134 @@
+"""Searches sent at a steady pace, and when each of their answers could be read."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from infra.kafka import EventSink, Record, TopicReader
+from infra.kafka.sink import ONCE
+from infra.settings import Kafka
+from schemas.envelope import from_bytes
+from schemas.results import SearchResult
+from schemas.topics import SEARCH_RESULTS
+from tests.chaos.asking import as_record, write_request
+from tests.chaos.scenario import Report
+
+QUIET_SECONDS = 2.0
+"""After the last answer nothing more must come for so long: a second answer would."""
+GOOD = ("ok", "no_match")
+DELIVERY_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer as a reader of committed records sees it."""
+
+    status: str
+    at: float
+    """When it could be read, in seconds since 1970."""
+
+
+@dataclass
+class AnswerLog:
+    """What was asked, when, on which partition; and all answers."""
+
+    partitions: int
+    sent: dict[str, float] = field(default_factory=dict)
+    """By request id: when it was sent, in seconds since 1970."""
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+
+    def partition_of(self, request_id: str) -> int:
+        """The partition of a request: they take turns."""
+        return int(request_id[1:]) % self.partitions
+
+    @property
+    def open(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self.sent) - len(self.answers)
+
+    def seconds(self) -> list[float]:
+        """How long each request waited for its first answer."""
+        return [found[0].at - self.sent[name] for name, found in list(self.answers.items())]
+
+    def next_answer(self, partition: int, after: float) -> float | None:
+        """When a request of the partition that was sent after a moment had its answer, the first of these."""
+        times = [
+            found[0].at
+            for name, found in self.answers.items()
+            if self.sent[name] > after and self.partition_of(name) == partition
+        ]
+        return min(times, default=None)
+
+    def judge(self, report: Report) -> None:
+        """Note whether each request has exactly one answer, and what the answers are."""
+        kinds = Counter(answer.status for found in self.answers.values() for answer in found)
+        report.figures["requests"] = len(self.sent)
+        report.expect("lost", self.open, 0)
+        report.expect("doubled", sum(len(found) - 1 for found in self.answers.values()), 0)
+        report.expect("expired", kinds["expired"], 0)
+        report.expect(
+            "answers of another kind", sum(n for kind, n in kinds.items() if kind not in (*GOOD, "expired")), 0
+        )
+        report.figures["answers"] = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        seconds = self.seconds() or [0.0]
+        for name, share in (("p50", 50), ("p99", 99), ("longest", 100)):
+            report.figures[f"answered in, {name}, ms"] = round(1000 * float(np.percentile(seconds, share)))
+
+
+@contextmanager
+def reading_answers(kafka: Kafka, log: AnswerLog) -> Iterator[None]:
+    """Read all answers from now on into the log, beside what is done inside."""
+    over = threading.Event()
+    with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
+        thread = threading.Thread(target=_read, args=(reader, log, over), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextmanager
+def asking(kafka: Kafka, log: AnswerLog, count: int, seconds: float, deadline_ms: int) -> Iterator[None]:
+    """Send searches evenly over so many seconds, beside what is done inside; all are sent at its end."""
+    records = [
+        replace(as_record(write_request(n, deadline_ms)), partition=n % log.partitions) for n in range(count)
+    ]
+    thread = threading.Thread(target=_send, args=(kafka, log, records, seconds), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def wait_for_answers(log: AnswerLog, seconds: float) -> None:
+    """Wait until every request has its answer and nothing more comes, or so many seconds at most."""
+    until = time.monotonic() + seconds
+    while log.open and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(QUIET_SECONDS)
+
+
+def _send(kafka: Kafka, log: AnswerLog, records: Sequence[Record], seconds: float) -> None:
+    started = time.monotonic()
+    with closing(EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})) as sink:
+        for number, record in enumerate(records):
+            time.sleep(max(0.0, started + seconds * number / len(records) - time.monotonic()))
+            log.sent[(record.key or b"").decode()] = time.time()
+            sink.send_record(record)
+        sink.flush()
+
+
+def _read(reader: TopicReader, log: AnswerLog, over: threading.Event) -> None:
+    while not over.is_set():
+        record = reader.poll(0.1)
+        body = from_bytes(record.value) if record is not None and record.value is not None else None
+        if isinstance(body, SearchResult) and body.request_id in log.sent:
+            log.answers.setdefault(body.request_id, []).append(Answer(body.status, time.time()))

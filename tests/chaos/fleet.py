@@ -1,0 +1,160 @@
+"""A fleet of workers of one kind that come and go: ended politely, killed, or stopped past their session."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.chaos.processes import Process
+
+ENDED, KILLED, STOPPED = "ended", "killed", "stopped"
+"""How a worker departs."""
+ARRIVED, RESUMED = "arrived", "resumed"
+"""How a worker arrives: as a new process, or let go on after a stop."""
+HARD = (KILLED, STOPPED)
+"""Departures of which the group learns only when the session has run out."""
+READY_SECONDS = 45.0
+END_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Move:
+    """One arrival or departure."""
+
+    what: str
+    slot: str
+    at: float
+    """When it began, in seconds since 1970: an end at its signal, an arrival at the start of its process."""
+
+
+@dataclass
+class Member:
+    """A worker process, and since when it is stopped, if it is."""
+
+    slot: str
+    process: Process
+    stopped_at: float | None = None
+
+
+@dataclass
+class Fleet:
+    """Workers by slot. `start` starts the worker of a slot, `is_ready` says whether it has its partitions."""
+
+    start: Callable[[str], Process]
+    is_ready: Callable[[str], bool]
+    slots: list[str]
+    members: dict[str, Member] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    ended_alone: list[str] = field(default_factory=list)
+    """Workers that ended though nobody had asked them to, each with its exit code."""
+    never_ready: list[str] = field(default_factory=list)
+    """Workers that had no partitions after READY_SECONDS."""
+    exit_codes: list[int] = field(default_factory=list)
+    """Of those that were ended politely."""
+
+    @property
+    def working(self) -> list[str]:
+        """The slots of the workers that run and are not stopped."""
+        return [slot for slot, member in self.members.items() if member.stopped_at is None]
+
+    def arrive(self) -> None:
+        """Start a worker in the first free slot."""
+        slot = next(slot for slot in self.slots if slot not in self.members)
+        self.moves.append(Move(ARRIVED, slot, time.time()))
+        self.members[slot] = Member(slot, self.start(slot))
+
+    def depart(self, slot: str, how: str) -> None:
+        """Have the worker of a slot depart."""
+        member = self.members[slot]
+        self.moves.append(Move(how, slot, time.time()))
+        if how == STOPPED:
+            member.process.freeze()
+            member.stopped_at = time.monotonic()
+            return
+        del self.members[slot]
+        if how == KILLED:
+            member.process.kill()
+        else:
+            self.exit_codes.append(member.process.end(END_SECONDS))
+
+    def resume(self, after_seconds: float) -> bool:
+        """Let a worker go on that has been stopped for so long; whether there was one."""
+        for member in self.members.values():
+            if member.stopped_at is not None and time.monotonic() - member.stopped_at >= after_seconds:
+                self.moves.append(Move(RESUMED, member.slot, time.time()))
+                member.process.thaw()
+                member.stopped_at = None
+                return True
+        return False
+
+    def look_after(self) -> None:
+        """Note the workers that ended by themselves, and start each anew, as a supervisor does."""
+        for slot, member in list(self.members.items()):
+            if (code := member.process.code) is not None:
+                self.ended_alone.append(f"{slot} with exit code {code}")
+                self.members[slot] = Member(slot, self.start(slot))
+
+    def wait_until_ready(self, but: str | None = None) -> None:
+        """Wait until every worker that is not stopped has its partitions; `but` one."""
+        for slot in self.working:
+            until = time.monotonic() + READY_SECONDS
+            while slot != but and not self._is_settled(slot):
+                if time.monotonic() > until:
+                    self.never_ready.append(slot)
+                    break
+                time.sleep(0.02)
+
+    def end(self) -> None:
+        """Let the stopped ones go on, and end all politely."""
+        for member in self.members.values():
+            if member.stopped_at is not None:
+                member.process.thaw()
+        for member in self.members.values():
+            self.exit_codes.append(member.process.end(END_SECONDS))
+        self.members.clear()
+
+    def _is_settled(self, slot: str) -> bool:
+        self.look_after()
+        return self.is_ready(slot)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many moves there are, in how long, and how many workers there must be."""
+
+    moves: int
+    seconds: float
+    least: int
+    most: int
+    session_seconds: float
+    polite: float = 1 / 3
+    """Share of the moves, the first ones, of which all departures are polite: their pauses are theirs alone."""
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a worker is stopped: past its session."""
+        return self.session_seconds * 1.25 + 1
+
+
+def carry_out(plan: Plan, fleet: Fleet, chance: random.Random) -> None:
+    """Have workers arrive and depart, evenly over the time, with at least one that has its partitions."""
+    started, deck = time.monotonic(), list[str]()
+    for number in range(plan.moves):
+        _wait(fleet, started + plan.seconds * (number + 1) / (plan.moves + 1))
+        working = fleet.working
+        if len(working) <= plan.least or (len(working) < plan.most and chance.random() < 0.5):
+            if not fleet.resume(plan.stop_seconds):
+                fleet.arrive()
+            continue
+        deck = deck or chance.sample([ENDED, KILLED, STOPPED], 3)
+        how = ENDED if number < plan.moves * plan.polite else deck.pop()
+        leaver = chance.choice(working)
+        fleet.wait_until_ready(but=leaver)
+        fleet.depart(leaver, how)
+    _wait(fleet, started + plan.seconds)
+
+
+def _wait(fleet: Fleet, until: float) -> None:
+    while time.monotonic() < until:
+        fleet.look_after()
+        time.sleep(0.02)
