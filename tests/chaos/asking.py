@@ -26,7 +26,7 @@ ITEMS, PICTURED = 40, 5
 
 
 @contextmanager
-def searchable(folder: Path, topics: Sequence[Topic] | None = None, **settings: str) -> Iterator[World]:
+def searchable(folder: Path, topics: Sequence[Topic] | None = None, /, **settings: str) -> Iterator[World]:
     """A world whose index holds some items; it has all topics, or these."""
     feed = write_feed(ITEMS, ITEMS, seed=1)
     with open_world(folder, topics, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:

@@ -1,33 +1,34 @@
 """The broker of a chaos test: the local one, or a node of Apache Kafka, as a process that is frozen or killed."""
 
 import os
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, Protocol
 
 from infra.ports import LOOPBACK, accepts, free_port
+from infra.running import local_kafka, read_running
+from infra.settings import Kafka
 from tests.chaos.processes import Process, wait_for
+from tests.end_to_end.system import System
+from tests.kafka.apache import apache_node
 
 Kind = Literal["local", "apache"]
 KINDS: tuple[Kind, ...] = ("local", "apache")
 _chosen: ContextVar[Kind] = ContextVar("chosen", default="local")
-JARS = os.environ.get("CHAOS_JARS", "/tmp/chaos/kafka/jars")
 
 
 class Broker(Protocol):
-    """One broker on its own."""
+    """One broker that runs on its own."""
 
     bootstrap: str
 
     def start(self) -> None:
-        """Start it, again if it was killed, and wait until it listens."""
+        """Start it again after it was killed, and wait until it answers."""
 
     def freeze(self) -> None:
-        """Stop it in its tracks."""
+        """Stop it in its tracks: connections stay open, nobody answers."""
 
     def thaw(self) -> None:
         """Let it go on as if nothing had happened."""
@@ -51,9 +52,30 @@ def kind_of_brokers() -> Kind:
     return _chosen.get()
 
 
-def new_broker(folder: Path) -> Broker:
-    """A broker of the chosen kind, not started yet, with its log and its data in `folder`."""
-    return ApacheBroker(folder) if kind_of_brokers() == "apache" else LocalBroker(folder)
+def running_broker(folder: Path) -> AbstractContextManager[Broker]:
+    """A broker of the chosen kind, ready and without topics; gone at the end."""
+    return apache_node() if kind_of_brokers() == "apache" else _local_broker(folder)
+
+
+@contextmanager
+def broker_for_up(folder: Path) -> Iterator[tuple[Broker | None, Mapping[str, str]]]:
+    """For `lookstream up`: nothing, since it starts the local broker; or a broker and the setting that names it."""
+    if kind_of_brokers() == "local":
+        yield None, {}
+        return
+    with running_broker(folder) as broker:
+        yield broker, {"LOOKSTREAM_KAFKA_BOOTSTRAP": broker.bootstrap}
+
+
+def kafka_beside(system: System) -> Kafka:
+    """How to reach the broker that a running system uses."""
+    named = system.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
+    if named is not None:
+        return Kafka(bootstrap=named)
+    running = read_running(system.folder)
+    assert running is not None, "the system runs"
+    assert running.bootstrap is not None, "it has a broker of its own"
+    return local_kafka(Kafka(), running.bootstrap)
 
 
 class LocalBroker:
@@ -62,6 +84,7 @@ class LocalBroker:
     def __init__(self, folder: Path) -> None:
         self._folder, self._port = folder, free_port(0)
         self.bootstrap = f"{LOOPBACK}:{self._port}"
+        self.start()
 
     def start(self) -> None:
         """Start it."""
@@ -81,65 +104,10 @@ class LocalBroker:
         self._process.kill()
 
 
-class ApacheBroker:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "broker"
-        self.folder.mkdir(parents=True)
-        self.port, controller = free_port(0), free_port(0)
-        self.bootstrap = f"{LOOPBACK}:{self.port}"
-        self._file = self.folder / "server.properties"
-        self._file.write_text(f"""
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
-controller.listener.names=CONTROLLER
-log.dirs={self.folder}/log
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-offsets.topic.num.partitions=4
-transaction.state.log.num.partitions=4
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=500
-group.consumer.session.timeout.ms=6000
-group.consumer.min.session.timeout.ms=500
-group.consumer.heartbeat.interval.ms=500
-group.consumer.min.heartbeat.interval.ms=100
-auto.create.topics.enable=false
-""")
-        self._format()
-
-    def _java(self, *words: str) -> list[str]:
-        return [
-            "java",
-            "-Xmx384m",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
-            "-cp",
-            f"{JARS}/*",
-            *words,
-        ]
-
-    def _format(self) -> None:
-        subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(self._file)),
-            check=True,
-            capture_output=True,
-        )
-
-    def start(self) -> None:
-        log = (self.folder / "broker.log").open("ab")
-        self.process = subprocess.Popen(self._java("kafka.Kafka", str(self._file)), stdout=log, stderr=log)
-        wait_for(lambda: accepts((LOOPBACK, self.port)), "the broker")
-
-    def freeze(self) -> None:
-        os.kill(self.process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        os.kill(self.process.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+@contextmanager
+def _local_broker(folder: Path) -> Iterator[Broker]:
+    broker = LocalBroker(folder)
+    try:
+        yield broker
+    finally:
+        broker.kill()

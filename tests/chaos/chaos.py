@@ -17,12 +17,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.machine import describe_machine, installed_versions
+from tests.chaos.brokers import Kind, brokers_of
 from tests.chaos.scenario import Report, Size
 from tests.chaos.suite import Entry, Result, find_scenarios, run_entry
 
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help="Module or name of a scenario; may be repeated")] = None,
+    kafka: Annotated[Kind, typer.Option(help="Whose brokers: `apache` needs Java")] = "local",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the figures promised")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn")] = 1,
     controls: Annotated[bool, typer.Option(help="Whether to run the controls too")] = True,
@@ -31,22 +33,22 @@ def main(
 ) -> None:
     """Kill, freeze, flood and poison everything; exits 1 when a promise is broken, or a control keeps one."""
     logging.getLogger("librdkafka").setLevel(logging.CRITICAL)  # that brokers go away is what we want
-    entries = _chosen(only or [])
+    entries = _chosen(only or [], kafka)
     started, size = time.monotonic(), Size(share, seed)
-    with nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
+    with brokers_of(kafka), nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
         results = _run(entries, Path(folder), size, controls)
     table = _table(results)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    _write(report, size, results, time.monotonic() - started)
+    _write(report, size, kafka, results, time.monotonic() - started)
     sys.exit(0 if all(result.right for result in results) else 1)
 
 
-def _chosen(only: Sequence[str]) -> list[Entry]:
-    entries = find_scenarios()
+def _chosen(only: Sequence[str], kafka: Kind) -> list[Entry]:
+    entries = [entry for entry in find_scenarios() if kafka in entry.scenario.brokers]
     for name in only:
         if not any(entry.is_called(name) for entry in entries):
             known = ", ".join(sorted({entry.module for entry in entries}))
-            raise typer.BadParameter(f"there is no scenario `{name}`: choose of {known}")
+            raise typer.BadParameter(f"there is no scenario `{name}` for this broker: choose of {known}")
     return [entry for entry in entries if not only or any(entry.is_called(name) for name in only)]
 
 
@@ -101,9 +103,10 @@ def _figures(report: Report) -> str:
     return "\n".join([*counted, *([f"0: {', '.join(zeros)}"] if zeros else [])])
 
 
-def _write(path: Path, size: Size, results: Sequence[Result], seconds: float) -> None:
+def _write(path: Path, size: Size, kafka: Kind, results: Sequence[Result], seconds: float) -> None:
     said: dict[str, Any] = {
         **asdict(size),
+        "kafka": kafka,
         "seconds": round(seconds),
         "machine": describe_machine(),
         "versions": installed_versions(),

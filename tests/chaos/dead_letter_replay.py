@@ -16,11 +16,12 @@ from consumers.dead_letters.letters import latest, read_topics
 from infra.kafka import EventSink, read_to_end
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
-from infra.running import index_key, local_kafka, read_running
+from infra.running import index_key, read_running
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS
+from tests.chaos.brokers import broker_for_up, kafka_beside
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.conftest import draw_disc
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
@@ -110,15 +111,13 @@ def open_shop(folder: Path) -> Iterator[Shop]:
         "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "1000000",
         "LOOKSTREAM_WORKER_DEAD_SHARE": "1",
     }
-    system = System(data, make_environment(data, settings)).start()
-    try:
-        running = read_running(data)
-        assert running is not None
-        assert running.bootstrap is not None
-        kafka = local_kafka(Kafka(), running.bootstrap)
-        yield Shop(system, kafka, pictures, EventSink(kafka))
-    finally:
-        system.stop()
+    with broker_for_up(folder) as (_, broker):
+        system = System(data, make_environment(data, {**settings, **broker})).start()
+        try:
+            kafka = kafka_beside(system)
+            yield Shop(system, kafka, pictures, EventSink(kafka))
+        finally:
+            system.stop()
 
 
 def fill(shop: Shop, count: int) -> None:

@@ -136,20 +136,27 @@ class Plan:
         return self.session_seconds * 1.25 + 1
 
 
-def carry_out(plan: Plan, fleet: Fleet, chance: random.Random) -> None:
-    """Have workers arrive and depart, evenly over the time, with at least one that has its partitions."""
+def carry_out(
+    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None] = lambda: None
+) -> None:
+    """Have workers arrive and depart, evenly over the time, with at least one that has its partitions.
+
+    One that is killed or stopped may still be starting; one that is ended is not.
+    """
     started, deck = time.monotonic(), list[str]()
     for number in range(plan.moves):
         _wait(fleet, started + plan.seconds * (number + 1) / (plan.moves + 1))
         working = fleet.working
         if len(working) <= plan.least or (len(working) < plan.most and chance.random() < 0.5):
+            before_move()
             if not fleet.resume(plan.stop_seconds):
                 fleet.arrive()
             continue
         deck = deck or chance.sample([ENDED, KILLED, STOPPED], 3)
         how = ENDED if number < plan.moves * plan.polite else deck.pop()
         leaver = chance.choice(working)
-        fleet.wait_until_ready(but=leaver)
+        fleet.wait_until_ready(but=None if how == ENDED else leaver)
+        before_move()
         fleet.depart(leaver, how)
     _wait(fleet, started + plan.seconds)
 

@@ -14,7 +14,7 @@ from infra.running import LOCAL_FETCH_WAIT_MS, Running, index_key
 from infra.settings import Kafka
 from infra.supervisor import beat_since
 from schemas.topics import Topic, all_topics
-from tests.chaos.brokers import new_broker
+from tests.chaos.brokers import Broker, running_broker
 from tests.chaos.processes import Process, wait_for, wait_until_free
 
 LOOKSTREAM = "lookstream"
@@ -26,13 +26,13 @@ SESSION_MS = 1_000
 class World:
     """A broker, an embedded index, and as many workers as are started, on a data folder of their own."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
         self._logs = folder
         self.data = folder / "data"
         (self.data / "run").mkdir(parents=True)
         self._children: list[Process] = []
-        self.broker = new_broker(folder)
-        self._engine_port, bootstrap = free_port(0), self.broker.bootstrap
+        self.broker = broker
+        self._engine_port, bootstrap = free_port(0), broker.bootstrap
         self.kafka = Kafka(bootstrap=bootstrap, session_timeout_ms=SESSION_MS, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
         self._environment = _environment(self.data, self.kafka, settings)
         index = LOOPBACK, self._engine_port
@@ -40,8 +40,7 @@ class World:
         self.index = EmbeddedIndex((LOOPBACK, self._engine_port), index_key(self.data))
 
     def open(self, topics: Sequence[Topic]) -> "World":
-        """Start the broker and the embedded index, and make the topics."""
-        self.broker.start()
+        """Make the topics, and start the embedded index."""
         create_topics(self.kafka, topics)
         self.start_engine()
         return self
@@ -51,7 +50,6 @@ class World:
         self.index.close()
         for child in reversed(self._children):
             child.kill()
-        self.broker.kill()
 
     def start(self, name: str, program: str, *words: str, **settings: str) -> Process:
         """Start a module of ours as a program; its log is `name`.log."""
@@ -81,14 +79,15 @@ class World:
 
 
 @contextmanager
-def open_world(folder: Path, topics: Sequence[Topic] | None = None, **settings: str) -> Iterator[World]:
+def open_world(folder: Path, topics: Sequence[Topic] | None = None, /, **settings: str) -> Iterator[World]:
     """A world in `folder`, made if need be, with all topics or these; nothing of it runs on afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(folder, settings)
-    try:
-        yield world.open(topics or all_topics())
-    finally:
-        world.close()
+    with running_broker(folder) as broker:
+        world = World(folder, broker, settings)
+        try:
+            yield world.open(topics or all_topics())
+        finally:
+            world.close()
 
 
 def _environment(data: Path, kafka: Kafka, settings: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 import lookstream
 from consumers.dead_letters.letters import latest, read_topics
 from infra.kafka import EventSink, read_to_end
-from infra.running import local_kafka, read_running
 from infra.settings import Kafka
 from schemas.topics import (
     CATALOG_ITEMS,
@@ -26,6 +25,7 @@ from schemas.topics import (
     SEARCH_RESULTS,
     dead_letter_topic,
 )
+from tests.chaos.brokers import broker_for_up, kafka_beside
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
@@ -248,13 +248,10 @@ def go(folder: Path, code: str) -> Report:
         "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "1000",
         "LOOKSTREAM_WORKER_DEAD_SHARE": "1",
     }
-    with report.timed(), picture_host() as host:
-        system = System(data, make_environment(data, {**SETTINGS, **own})).start()
+    with report.timed(), picture_host() as host, broker_for_up(folder) as (_, broker):
+        system = System(data, make_environment(data, {**SETTINGS, **own, **broker})).start()
         try:
-            running = read_running(data)
-            assert running is not None
-            assert running.bootstrap is not None
-            kafka = local_kafka(Kafka(), running.bootstrap)
+            kafka = kafka_beside(system)
             wanted = provoke(kafka, host)
             system.wait_for(lambda: dead(kafka) >= wanted, "the dead letters", PATIENCE)
             look(system, kafka, seen)

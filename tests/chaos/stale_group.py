@@ -1,4 +1,4 @@
-"""A control: `lookstream` whose workers say at a commit what the group was when the batch was taken. Takes its words."""
+"""A control: `lookstream` whose workers say at a commit what their group was at the take; takes the same words."""
 
 from lookstream import main
 

@@ -141,8 +141,8 @@ SCENARIOS = (
     Scenario(
         name="storm of searches, one or two workers",
         promise="10,000 searches at 50 a second over 100 arrivals and departures of query workers (ended, killed, "
-        "stopped past their session and let go on), one at least at any time: 0 lost, 0 doubled, 0 expired; the next "
-        "answer 2 s after a polite departure, and the session timeout and 2 s after any other, at the latest",
+        "stopped past their session and let go on), one at least at any time: 0 lost, 0 doubled, 0 expired; the "
+        "next answer 2 s after a polite departure, and the session timeout and 2 s after any other, at the latest",
         run=run,
         control=control,
         short=0.01,

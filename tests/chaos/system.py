@@ -1,7 +1,8 @@
 """`lookstream up` as a user runs it: every part is killed or frozen while items come in.
 
 Each fault strikes while a part of the feed is on its way, and all items must be searchable at the end. The broker
-is frozen and thawed, never killed: its topics are in memory. The control kills it, and must lose items.
+is frozen and thawed, never killed: the local one keeps its topics in memory. The control kills it, or deletes the
+topic of another one, and must lose items.
 """
 
 import colorsys
@@ -15,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka.admin import AdminClient
 from PIL import Image, ImageDraw
 
+from schemas.topics import CATALOG_ITEMS
+from tests.chaos.brokers import Broker, broker_for_up
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.end_to_end.system import System, make_environment
 
-FAULTS = ("index", "embedded-index", "query", "freeze broker")
+FREEZE_BROKER, LOSE_BROKER = "freeze broker", "broker"
+FAULTS = ("index", "embedded-index", "query", FREEZE_BROKER)
 """Parts by the word of their command lines: index worker, embedded index, query worker; and the broker, frozen."""
 FROZEN_SECONDS = 1.5
 SEARCHED = 30
@@ -44,20 +49,20 @@ def run(folder: Path, size: Size) -> Report:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """Kill the broker as well."""
-    return _run(folder, ["index", "broker"], size, 10)
+    """Lose what the broker holds as well."""
+    return _run(folder, ["index", LOSE_BROKER], size, 10)
 
 
 def _run(folder: Path, faults: Sequence[str], size: Size, patience: float) -> Report:
     report, feed = Report(), _draw_feed(folder / "feed", size.of(1_000, 10 * len(faults)), len(faults), size.seed)
     data = folder / "data"
-    system = System(data, make_environment(data, {}))
-    with report.timed():
+    with report.timed(), broker_for_up(folder) as (broker, settings):
+        system = System(data, make_environment(data, settings))
         try:
             system.start()
             for part, fault in zip(feed.parts, faults, strict=True):
                 system.run("ingest", "catalog", part, "--image-root", feed.folder)
-                _strike(system, fault)
+                _strike(system, fault, broker)
             _judge(report, system, feed, size, patience)
         finally:
             system.stop()
@@ -76,17 +81,35 @@ def _judge(report: Report, system: System, feed: Feed, size: Size, patience: flo
     report.expect("found first by their own pictures", first, len(asked))
 
 
-def _strike(system: System, part: str) -> None:
+def _strike(system: System, fault: str, broker: Broker | None) -> None:
     """Freeze the broker for a while, or kill another part and wait until the supervisor has replaced it."""
-    if part == "freeze broker":
-        pid = system.children()["broker"]
-        os.kill(pid, signal.SIGSTOP)
+    if fault == FREEZE_BROKER:
+        _freeze_broker(system, broker)
+    elif fault == LOSE_BROKER and broker is not None:
+        _lose_items(broker)
+    else:
+        pid = system.children()[fault]
+        os.kill(pid, signal.SIGKILL)
+        system.wait_for(lambda: system.children().get(fault, pid) != pid, f"another {fault}", 30)
+
+
+def _freeze_broker(system: System, broker: Broker | None) -> None:
+    if broker is not None:
+        broker.freeze()
         time.sleep(FROZEN_SECONDS)
-        os.kill(pid, signal.SIGCONT)
+        broker.thaw()
         return
-    pid = system.children()[part]
-    os.kill(pid, signal.SIGKILL)
-    system.wait_for(lambda: system.children().get(part, pid) != pid, f"another {part}", 30)
+    pid = system.children()["broker"]
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(FROZEN_SECONDS)
+    os.kill(pid, signal.SIGCONT)
+
+
+def _lose_items(broker: Broker) -> None:
+    """Do to a broker that keeps its topics on a disk what its death does to one that keeps them in memory."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for deleted in admin.delete_topics([CATALOG_ITEMS]).values():
+        deleted.result()
 
 
 def _comes_first(system: System, feed: Feed, item: str) -> bool:

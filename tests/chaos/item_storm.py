@@ -1,0 +1,84 @@
+"""A storm of rebalances: index workers come and go, ended, killed or stopped, while item events come in."""
+
+import random
+import time
+from pathlib import Path
+
+from infra.health import READY, last_beat, read_state
+from tests.chaos.feed import Mix, write_feed
+from tests.chaos.fleet import Fleet, Plan, carry_out
+from tests.chaos.judge import catch_up, judge_items
+from tests.chaos.parts import LOOKSTREAM, World, open_world
+from tests.chaos.processes import Process
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+from tests.chaos.storm import SLOTS, judge_fleet
+
+EVENTS, ITEMS, MOVES = 20_000, 1_000, 50
+MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
+MOVE_SECONDS = 4.0
+SESSION_MS = 6_000
+AT_WORK_SECONDS = (0.05, 0.5)
+"""How long after a part of the events was sent a worker departs: in the midst of it, with luck."""
+
+
+def run(folder: Path, size: Size) -> Report:
+    """One to three workers."""
+    return _run(folder, size, LOOKSTREAM)
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same without the condition on revisions: late events and stopped workers overwrite newer ones."""
+    return _run(folder, size, "tests.chaos.unguarded")
+
+
+def _run(folder: Path, size: Size, program: str) -> Report:
+    report, moves = Report(), size.of(MOVES, least=6)
+    seconds = moves * MOVE_SECONDS
+    plan = Plan(moves, seconds, least=1, most=3, session_seconds=SESSION_MS / 1000, polite=0.2)
+    feed = write_feed(size.of(EVENTS, least=600), size.of(ITEMS, least=60), size.seed, MIX)
+    session = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
+    with report.timed(), open_world(folder, **session) as world:
+        fleet = index_fleet(world, program)
+        fleet.arrive()
+        fleet.wait_until_ready()
+        sender, parts, chance = Sender(world.kafka), feed.parts(moves), random.Random(size.seed)
+
+        def send_part() -> None:
+            sender.send(next(parts))
+            time.sleep(chance.uniform(*AT_WORK_SECONDS))
+
+        carry_out(plan, fleet, chance, send_part)
+        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
+        fleet.end()
+        judge_items(report, world, feed)
+        judge_fleet(report, fleet, folder)
+    report.figures |= {"records": len(feed.records), "items": len(feed.items)}
+    return report
+
+
+def index_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:
+    """Index workers that can come and go."""
+    begun: dict[str, float] = {}
+
+    def start(slot: str) -> Process:
+        begun[slot] = time.time()
+        return world.start_worker(f"index-{slot}", program, ready=False, LOOKSTREAM_WORKER_SLOT=slot)
+
+    def is_ready(slot: str) -> bool:
+        heartbeat = world.data / "run" / f"index-{slot}.alive"
+        found = read_state(heartbeat)
+        return found is not None and found.state == READY and last_beat(heartbeat) >= begun[slot]
+
+    return Fleet(start, is_ready, [f"i{n}" for n in range(SLOTS)])
+
+
+SCENARIO = Scenario(
+    name="storm of items",
+    promise="20,000 events in any order over 50 arrivals and departures of index workers (ended, killed, stopped "
+    "past their session and let go on): no item is wrong, lost or brought back, and every event has its outcome",
+    run=run,
+    control=control,
+    short=0.02,
+    brokers=("apache",),
+)
