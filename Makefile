@@ -17,7 +17,7 @@ help:
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
 	@echo "make deploy-check  what hadolint, kubernetes-validate and checkov say of infra/deploy"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
-	@echo "make chaos      kill and freeze every part under load; writes chaos.json"
+	@echo "make chaos      kill and freeze every part under load, on the local broker and on Apache Kafka; writes chaos.json and chaos-apache.json"
 	@echo "make alerts     cause each alert of Prometheus on a running system; writes alerts.json"
 	@echo "make screenshots  take the page's screenshots anew; writes docs/screenshots"
 	@echo "make setup | schemas | lock | clean"
@@ -89,6 +89,7 @@ evaluate: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.chaos --json chaos.json
+	$(BIN)/python -m tests.chaos.chaos --kafka apache --json chaos-apache.json
 
 alerts: $(READY) prometheus
 	$(BIN)/python -m tests.alerts.alerts --json alerts.json
@@ -102,4 +103,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
 
 clean:
-	rm -rf .venv .venv-checks .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json alerts.json evaluation.json
+	rm -rf .venv .venv-checks .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json chaos-apache.json alerts.json evaluation.json

@@ -12,7 +12,7 @@ from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of
 from tests.chaos.processes import Process, wait_for, wait_until_free
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 DISK = 640 * MEGABYTE
 ROOM = 4 * MEGABYTE
@@ -136,4 +136,5 @@ SCENARIO = Scenario(
     "that was acknowledged is lost",
     run=run,
     control=control,
+    brokers=NO_BROKER,
 )

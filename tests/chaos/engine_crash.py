@@ -13,7 +13,7 @@ from infra.qdrant.conditions import META
 from infra.qdrant.plan import VECTOR, Vector
 from tests.chaos.engine import FLUSH, LOAD, OPTIMIZE, WRITE, Notes, identity, open_shard, vector_of
 from tests.chaos.processes import Process
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 ENGINE, NO_WAL = "tests.chaos.engine", "tests.chaos.no_wal"
 BATCHES = (1, 64, 256, 1, 64, 256)
@@ -146,6 +146,7 @@ SCENARIOS = (
         run=write_run,
         control=write_control,
         short=0.02,
+        brokers=NO_BROKER,
     ),
     Scenario(
         name="engine killed while busy",
@@ -153,5 +154,6 @@ SCENARIOS = (
         "loads in 2 s",
         run=phase_run,
         control=phase_control,
+        brokers=NO_BROKER,
     ),
 )

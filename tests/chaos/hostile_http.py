@@ -19,7 +19,7 @@ from infra.settings import Images as ImageSettings
 from schemas.failures import Failure
 from schemas.items import UrlImage
 from tests.chaos.hostile_host import HOSTILE, PICTURE, hosting
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 TIMES = 20
 """How often each host is met."""
@@ -192,4 +192,5 @@ SCENARIO = Scenario(
     "and 10 MB, and healthy pictures beside them come as ever",
     run=run,
     control=control,
+    brokers=NO_BROKER,
 )

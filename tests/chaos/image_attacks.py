@@ -21,7 +21,7 @@ from infra.settings import Torch
 from schemas.failures import Code, Failure
 from schemas.searches import Crop
 from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 FLIPS = 5_000
 SECONDS = 5.0
@@ -154,4 +154,5 @@ SCENARIO = Scenario(
     "most each, give no vector that is not finite, and good pictures beside them look as ever",
     run=run,
     control=control,
+    brokers=NO_BROKER,
 )

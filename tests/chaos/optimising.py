@@ -22,7 +22,7 @@ from infra.qdrant.plan import Patch, Point, SearchPlan, Vector
 from infra.running import index_key
 from schemas.failures import Unavailable
 from tests.chaos.processes import Process, family, wait_for
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 SERVER, FORGETFUL = "tests.chaos.engine_server", "tests.chaos.forgetful"
 SIZE, POINTS, BATCH, FILL = 1_024, 3_000, 8, 256
@@ -247,4 +247,5 @@ SCENARIO = Scenario(
     run=run,
     control=control,
     short=0.05,
+    brokers=NO_BROKER,
 )

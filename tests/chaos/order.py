@@ -16,7 +16,7 @@ from consumers.points import KNOWN_KEYS
 from infra.qdrant.plan import Patch, Payload, Point
 from infra.qdrant.shard import Shard
 from schemas.envelope import Event
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 from tests.consumers.histories import KINDS, PICKS, SIZE, delete, delivered, event_of, expected, held, upsert
 from tests.consumers.shop import ENCODER, Worker, open_shop
 
@@ -182,4 +182,5 @@ SCENARIO = Scenario(
     run=run,
     control=control,
     short=0.02,
+    brokers=NO_BROKER,
 )

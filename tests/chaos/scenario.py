@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.chaos.brokers import KINDS, Kind
 
+NO_BROKER: tuple[Kind, ...] = ("local",)
+"""A scenario that uses no broker runs once, beside those of the local one."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -80,4 +83,4 @@ class Scenario:
     short: float | None = None
     """The share of the figures with which tests run it; none: only `make chaos` does."""
     brokers: tuple[Kind, ...] = KINDS
-    """The kinds of brokers on which the promise holds."""
+    """The kinds of brokers on which it runs."""

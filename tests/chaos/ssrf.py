@@ -16,7 +16,7 @@ from infra.network import Internet, dial
 from infra.settings import Images as ImageSettings
 from schemas.failures import Code, Rejected
 from schemas.items import UrlImage
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 PICTURE = b"\x89PNG\r\n\x1a\n of a good host"
 GOOD = ("8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::1")
@@ -202,4 +202,5 @@ SCENARIO = Scenario(
     run=run,
     control=control,
     short=1.0,
+    brokers=NO_BROKER,
 )
