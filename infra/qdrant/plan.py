@@ -148,8 +148,9 @@ class IndexStatus:
 
 
 class Index(Protocol):
-    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away, and EngineError
-    when the engine fails at it.
+    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away, EngineError
+    when it fails at the call, and SettingsError when a setting is wrong: its key, its port, or a collection that is
+    gone.
 
     Every write says a `version`, and touches only points that are missing or whose stored version is below it. Who
     reads version n and writes n + 1 has therefore changed what it read or nothing at all, whoever else is writing;
