@@ -28,6 +28,9 @@ CUT_OFF = re.compile(r"""(?<=://)[^\s/?#"<>:@\[\]]+:(?!\d{1,5}(?!\w))[^\s/?#"<>]
 QUERY = re.compile(r"""(://[^\s?#"<>]*)[?#][^\s"<>]+""")
 """Signed addresses carry their signature in the query, and some tokens come after a #."""
 
+TOKEN = re.compile(r'"token"\s*:\s*"([^"]+)')
+"""A token in the gateway's list of them, whether or not that is JSON."""
+
 Redact = Callable[[str], str]
 
 
@@ -100,13 +103,15 @@ def guard_threads(redact: Redact) -> None:
 
 
 def _secrets_of(group: BaseModel) -> Iterator[str]:
-    """The values of SecretStr fields, also of those in a mapping, and the passwords in addresses."""
+    """The values of SecretStr fields, also of those in a mapping or a list, and the passwords in addresses."""
     for name in type(group).model_fields:
         value = getattr(group, name)
         if isinstance(value, BaseModel):
             yield from _secrets_of(value)
-        for one in value.values() if isinstance(value, dict) else (value,):
-            if isinstance(one, SecretStr):
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
+            if isinstance(one, BaseModel) and one is not value:
+                yield from _secrets_of(one)
+            elif isinstance(one, SecretStr):
                 yield one.get_secret_value()
             elif isinstance(one, str) and "://" in one:
                 yield urlsplit(one).password or ""
@@ -121,6 +126,7 @@ def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
                 if SecretStr in (field.annotation, *get_args(field.annotation)):
                     yield environment.get(f"LOOKSTREAM_{name}_{inner}".upper(), "")
     yield from _secrets_in_json(environment.get("LOOKSTREAM_KAFKA_CLIENT", ""))
+    yield from TOKEN.findall(environment.get("LOOKSTREAM_GATEWAY_TOKENS", ""))
 
 
 def _secrets_in_json(text: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
+from infra.gateway_settings import Gateway as Gateway
 from infra.kafka_settings import Kafka as Kafka
 from infra.qdrant_settings import Qdrant as Qdrant
 from infra.reporting import Logs, Metrics, Traces
@@ -111,17 +112,6 @@ class Moderation(BaseModel):
         pattern=r"^[\w.]+:\w+$",
         description="package.module:function that takes an upright RGB picture (PIL) and gives its labels",
     )
-
-
-class Gateway(BaseModel):
-    """Where the gateway listens, and how much it takes."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
-    port: int = Field(8400, ge=0, le=65_535, description="Port to listen on; 0: any free one")
-    token: SecretStr | None = Field(None, description="What clients must send as `Authorization: Bearer ...`")
-    per_minute: int = Field(600, ge=1, description="Searches and item events that one address may send a minute")
-    max_bytes: int = Field(10_000_000, ge=1_000, description="Largest request body, in bytes")
-    in_flight: int = Field(64, ge=1, le=10_000, description="Searches awaited at a time; more are told 503")
 
 
 class Settings(BaseSettings):

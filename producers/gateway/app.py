@@ -1,8 +1,10 @@
 """The gateway as one application: its routes behind its guard."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -10,21 +12,26 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from infra.addresses import is_loopback
 from infra.metrics import GatewayMetrics
-from infra.settings import Gateway
-from producers.gateway.guard import Guard
+from producers.gateway.guard import Guard, GuardSettings
 from producers.gateway.items import ItemDoor, item_routes
 from producers.gateway.looking import LookingDoor, looking_routes
 from producers.gateway.metered import Metered, metrics_routes
 from producers.gateway.page import page_routes
-from producers.gateway.problems import Problem, problem_response, say_problems
+from producers.gateway.problems import SCHEMA, Problem, problem_response, problems, say_problems
 from producers.gateway.searches import SearchDoor, search_routes
+from producers.gateway.serving import Background
 from producers.gateway.traced import Traced
+from schemas.facets import FacetsRequest
 from schemas.failures import Unavailable
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
 
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]", "::1"]
 """What a gateway on loopback is called: a page of another site that has its name point here is refused."""
+DESCRIBED = (SearchRequest, FacetsRequest, ItemUpserted)
+"""What bodies are that the routes read by hand."""
+CHECK_SECONDS = 1.0
+"""How long an answer about readiness stands: who asks more often, without a token, costs nothing more."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,12 @@ class Doors:
     items: ItemDoor
     looking: LookingDoor
     metrics: GatewayMetrics
+    background: tuple[Background, ...] = ()
+    """What works in threads: when one of them has failed, the gateway is not alive."""
 
 
-def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> FastAPI:
-    """The application; `check` raises Unavailable while Kafka or the index is away."""
+def gateway_app(guarded: GuardSettings, doors: Doors, check: Callable[[], None]) -> FastAPI:
+    """The application; `check` raises Unavailable while something that requests need is away."""
     app = FastAPI(
         title="lookstream",
         summary="Find things by their look.",
@@ -52,29 +61,53 @@ def gateway_app(settings: Gateway, doors: Doors, check: Callable[[], None]) -> F
     app.include_router(looking_routes(doors.looking))
     app.include_router(page_routes())
     app.include_router(metrics_routes(doors.metrics))
-    _add_health(app, check)
+    _add_health(app, doors, Readiness(check))
     _describe_requests(app)
-    app.add_middleware(Guard, settings=settings)
-    if is_loopback(settings.host):
+    app.add_middleware(Guard, guarded=guarded)
+    if is_loopback(guarded.gateway.host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
     app.add_middleware(Metered, metrics=doors.metrics)
     app.add_middleware(Traced)
     return app
 
 
-def _add_health(app: FastAPI, check: Callable[[], None]) -> None:
-    @app.get("/healthz", tags=["health"])
-    async def alive() -> dict[str, str]:
-        """Whether the gateway itself lives."""
-        return {"status": "alive"}
+class Readiness:
+    """Asks whether all is there, one asker at a time; its answer stands for a moment."""
 
-    @app.get("/readyz", tags=["health"])
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check, self._turn = check, asyncio.Lock()
+        self._until, self._why = float("-inf"), ""
+
+    async def why_not(self) -> str:
+        """What is away, in a sentence; empty when all is there."""
+        async with self._turn:
+            if time.monotonic() >= self._until:
+                try:
+                    await asyncio.to_thread(self._check)
+                    self._why = ""
+                except Unavailable as away:
+                    self._why = str(away)
+                self._until = time.monotonic() + CHECK_SECONDS
+            return self._why
+
+
+def _add_health(app: FastAPI, doors: Doors, readiness: Readiness) -> None:
+    def failed() -> str:
+        failures = [part.failure for part in doors.background if part.failure is not None]
+        return f"a thread has ended ({type(failures[0]).__name__}): see the gateway's log" if failures else ""
+
+    @app.get("/healthz", tags=["health"], response_model=dict[str, str], responses=problems())
+    async def alive() -> JSONResponse:
+        """Whether the gateway itself lives."""
+        if why := failed():
+            return problem_response(Problem(503, why))
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", tags=["health"], response_model=dict[str, str], responses=problems())
     async def ready() -> JSONResponse:
-        """Whether Kafka and the index answer it."""
-        try:
-            await asyncio.to_thread(check)
-        except Unavailable as away:
-            return problem_response(Problem(503, str(away)))
+        """Whether Kafka and the index answer; in local mode also if workers are ready and the disk has room."""
+        if why := failed() or await readiness.why_not():
+            return problem_response(Problem(503, why))
         return JSONResponse({"status": "ready"})
 
 
@@ -82,10 +115,11 @@ def _describe_requests(app: FastAPI) -> None:
     """Put the schemas of bodies that are read by hand into the OpenAPI document."""
     make = app.openapi
 
-    def described() -> dict[str, object]:
+    def described() -> dict[str, Any]:
         document = make()
         parts = document["components"]["schemas"]
-        for model in (SearchRequest, ItemUpserted):
+        parts["Problem"] = dict(SCHEMA)
+        for model in DESCRIBED:
             schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
             parts |= schema.pop("$defs", {}) | parts | {model.__name__: schema}
         return document

@@ -36,6 +36,11 @@ class Asking:
         self._follower = Follower(self._reader, self._take)
 
     @property
+    def failure(self) -> BaseException | None:
+        """What has ended the reading of answers; None while they are read."""
+        return self._follower.failure
+
+    @property
     def in_flight(self) -> int:
         """Requests whose answers are awaited."""
         return len(self._waiting)

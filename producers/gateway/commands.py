@@ -20,7 +20,9 @@ def gateway(
     from infra.secrets import redaction
     from infra.settings import read_settings
     from producers.gateway.app import gateway_app
+    from producers.gateway.clients import Clients
     from producers.gateway.compose import open_doors, system_check
+    from producers.gateway.guard import GuardSettings
     from producers.gateway.serving import refuse_open_door, run, server_of
 
     with plain_errors(), ExitStack() as stack:
@@ -30,4 +32,6 @@ def gateway(
         refuse_open_door(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
         doors = open_doors(settings, stack)
-        run(server_of(gateway_app(settings.gateway, doors, system_check(settings)), settings.gateway))
+        guarded = GuardSettings(settings.gateway, settings.kafka.record_bytes, settings.metrics.token)
+        app = gateway_app(guarded, doors, system_check(settings))
+        run(server_of(app, settings.gateway, Clients(settings.gateway), doors.background))

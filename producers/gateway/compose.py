@@ -15,7 +15,8 @@ from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.searches import SearchDoor, Told
+from producers.gateway.reading import Parser
+from producers.gateway.searches import HttpResult, SearchDoor
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 
@@ -30,9 +31,11 @@ def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     sink.tracing = spans
     outcomes = stack.enter_context(closing(Outcomes(kafka)))
     index = stack.enter_context(closing(connect(settings)))
-    searches = SearchDoor(asking, uploads, Memory(Told.size), settings.gateway.in_flight, metrics)
-    items = ItemDoor(sink, uploads, Memory(), outcomes)
-    return Doors(searches, items, LookingDoor(Stored(index), outcomes), metrics)
+    parser, most = stack.enter_context(closing(Parser())), kafka.record_bytes
+    memory = Memory(HttpResult.size)
+    searches = SearchDoor(asking, uploads, memory, settings.gateway.in_flight, metrics, parser, most)
+    items = ItemDoor(sink, uploads, Memory(), outcomes, parser, most)
+    return Doors(searches, items, LookingDoor(Stored(index), outcomes), metrics, (asking, outcomes))
 
 
 def system_check(settings: Settings) -> Callable[[], None]:

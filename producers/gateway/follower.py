@@ -28,7 +28,9 @@ class Follower:
         self._reader, self._take = reader, take
         self._closing = threading.Event()
         self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self.failure: BaseException | None = None
+        """What has ended the thread, if it was not closed: whoever waits for records waits in vain."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -37,11 +39,18 @@ class Follower:
         self._thread.join()
         self._reader.close()
 
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._read()
+        except BaseException as error:  # the server ends with it: producers/gateway/serving.py
+            self.failure = error
+            raise
+
     def _read(self) -> None:
-        while not self._closing.is_set():
-            try:
-                record = self._reader.poll(POLL_SECONDS)
-                if record is not None:
-                    self._take(record)
-            except (Unavailable, Failure) as error:
-                self._log.warning("a record is passed over", why=str(error))
+        try:
+            record = self._reader.poll(POLL_SECONDS)
+            if record is not None:
+                self._take(record)
+        except (Unavailable, Failure) as error:
+            self._log.warning("a record is passed over", why=str(error))

@@ -1,8 +1,10 @@
-"""What every request passes before anything reads it: token, rate, size; and what every response carries."""
+"""What every request passes before a route reads it: token, rate, size; and what every response carries."""
 
-import hmac
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
+import structlog
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -11,8 +13,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.settings import Gateway
+from producers.gateway.bodies import Bodies
+from producers.gateway.clients import Clients, rate_key
 from producers.gateway.page import ASSETS, ENTRY
 from producers.gateway.problems import Problem, problem_response
+from producers.gateway.tokens import ACCESS, EVERYTHING, Tokens
+from schemas.topics import MAX_RECORD_BYTES
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
@@ -29,88 +35,107 @@ OPEN = ("/healthz", "/readyz", ENTRY)
 COUNTED = ("POST", "DELETE")
 FETCH_SITE, OWN_SITES = "Sec-Fetch-Site", ("same-origin", "none")
 """How a browser says whose page asks (W3C Fetch Metadata): pages of other sites may send nothing."""
+NOTED, NOTED_A_MINUTE = (401, 403, 429), 6
+"""Refusals that are logged with their client, and how many a minute of each: logs must not fill a disk."""
+MOST_PARAMETERS = 32
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """What the guard goes by, besides the gateway's own settings."""
+
+    gateway: Gateway
+    record_bytes: int = MAX_RECORD_BYTES
+    """Largest Kafka record, and so the largest JSON."""
+    metrics_token: SecretStr | None = None
+    """A token for reading metrics alone, as workers take it."""
 
 
 class Guard:
     """An ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, settings: Gateway) -> None:
-        self._app = app
-        self._token = settings.token
-        self._most = settings.max_bytes
+    def __init__(self, app: ASGIApp, guarded: GuardSettings) -> None:
+        settings = guarded.gateway
+        self._app, self._clients = app, Clients(settings)
+        self._tokens = Tokens(settings, guarded.metrics_token)
+        self._bodies = Bodies(settings, guarded.record_bytes)
         self._rate = RateLimitItemPerMinute(settings.per_minute)
+        self._noted = RateLimitItemPerMinute(NOTED_A_MINUTE)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it with a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sender = _with_headers(send)
+        response, client = _Response(send), self._clients.client_of(scope)
         try:
-            await self._check(scope)
-            await self._app(scope, _counted(receive, self._most), sender)
+            await self._check(scope, client)
+            async with self._bodies.reading(scope, receive, rate_key(client)) as reading:
+                await self._pass_on(scope, reading, response.send)
         except Problem as problem:
-            await problem_response(problem)(scope, receive, sender)
+            await problem_response(problem)(scope, receive, response.send)
+        await self._note(scope, client, response.status)
 
-    async def _check(self, scope: Scope) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """HEAD is a GET whose body the server leaves out."""
+        inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
+        await self._app(inner, receive, send)
+        scope.setdefault("route", inner.get("route"))
+
+    async def _check(self, scope: Scope, client: str) -> None:
         headers = Headers(scope=scope)
-        if scope["path"] not in OPEN and not scope["path"].startswith(ASSETS):
-            check_token(headers, self._token)
+        is_open = scope["path"] in OPEN or scope["path"].startswith(ASSETS)
+        scope[ACCESS] = EVERYTHING if is_open else self._tokens.access(headers)
+        _check_query(scope)
         if scope["method"] in COUNTED:
             _check_origin(headers)
-            _check_length(headers, self._most)
-            await self._check_rate(scope)
+            await self._check_rate(client)
 
-    async def _check_rate(self, scope: Scope) -> None:
-        address = scope["client"][0] if scope["client"] else "unknown"
-        if not await self._limiter.hit(self._rate, address):
+    async def _check_rate(self, client: str) -> None:
+        if not await self._limiter.hit(self._rate, rate_key(client)):
             message = f"more than {self._rate.amount} requests came from here in a minute: wait a little"
             raise Problem(429, message, {"Retry-After": "5"})
 
+    async def _note(self, scope: Scope, client: str, status: int) -> None:
+        if status in NOTED and await self._limiter.hit(self._noted, "noted", rate_key(client)):
+            self._log.warning("a request is refused", status=status, client=client, method=scope["method"])
 
-def check_token(headers: Headers, token: SecretStr | None) -> None:
-    """Raise a Problem unless the token was sent, if there is one."""
-    if token is None:
-        return
-    given, wanted = headers.get("authorization", ""), f"Bearer {token.get_secret_value()}"
-    if not hmac.compare_digest(given.encode(), wanted.encode()):
-        how = {"WWW-Authenticate": "Bearer"}
-        raise Problem(401, "send the gateway's token as `Authorization: Bearer ...`", how)
+
+def _check_query(scope: Scope) -> None:
+    """Refuse a parameter that stands twice: a proxy that judges by the first one would let the last one through."""
+    try:
+        pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise Problem(400, f"the query is not readable, or has more than {MOST_PARAMETERS} parameters") from None
+    counts = Counter(name for name, _ in pairs)
+    if twice := next((name for name, count in counts.items() if count > 1), None):
+        raise Problem(400, f"the parameter `{twice[:64]}` stands twice in the query: send it once")
 
 
 def _check_origin(headers: Headers) -> None:
-    if headers.get(FETCH_SITE, "none") not in OWN_SITES:
+    """Refuse what pages of other sites send; browsers without Fetch Metadata say their origin at least."""
+    site, origin = headers.get(FETCH_SITE), headers.get("origin")
+    if site is None and origin is not None:
+        is_own = origin.partition("://")[2] == headers.get("host")
+    else:
+        is_own = site is None or site in OWN_SITES
+    if not is_own:
         raise Problem(403, "pages of other sites may not ask this gateway: ask from a server of yours")
 
 
-def _check_length(headers: Headers, most: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > most:
-        raise Problem(413, f"the body may have {most} bytes at most: send a smaller picture")
+class _Response:
+    """Sends a response with the headers that all have, and knows its status."""
 
+    def __init__(self, send: Send) -> None:
+        self._send, self.status = send, 0
 
-def _counted(receive: Receive, most: int) -> Receive:
-    """Stops a body that is longer than it says, or does not say how long it is."""
-    taken = 0
-
-    async def counting() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            raise Problem(413, f"the body may have {most} bytes at most: send a smaller picture")
-        return message
-
-    return counting
-
-
-def _with_headers(send: Send) -> Callable[[Message], Awaitable[None]]:
-    async def sending(message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send a part of it."""
         if message["type"] == "http.response.start":
+            self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-        await send(message)
-
-    return sending
+        await self._send(message)

@@ -1,32 +1,65 @@
 """Items over HTTP: events in, and what became of them out."""
 
 import asyncio
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from infra.kafka import EventSink
 from producers.gateway.memory import Memory
+from producers.gateway.names import IdempotencyKey, wire_id
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.problems import Problem
-from producers.gateway.reading import form_fields, json_object
+from producers.gateway.problems import Problem, problems
+from producers.gateway.reading import FORM, JSON, Fields, Parser, form_parts, json_bytes
+from producers.gateway.records import check_record
+from producers.gateway.tokens import Access, check_access, permit, permit_use, tenant_in
 from producers.gateway.uploads import Uploads
 from schemas.envelope import Event, to_bytes
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, Source, item_key, revision_at
 from schemas.outcomes import ItemOutcome
-from schemas.topics import TOPIC_OF
+from schemas.topics import MAX_RECORD_BYTES, TOPIC_OF
 
 LONGEST_WAIT = 30.0
 """Seconds."""
-Key = Annotated[str | None, Header(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="To send twice safely: its id")]
+ITEM_BODY = {
+    "required": True,
+    "content": {
+        JSON: {"schema": {"$ref": "#/components/schemas/ItemUpserted"}},
+        FORM: {
+            "schema": {
+                "type": "object",
+                "required": ["pictures", "item"],
+                "properties": {
+                    "pictures": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "item": {"type": "string", "description": "The rest of an ItemUpserted, as JSON"},
+                },
+            }
+        },
+    },
+}
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for it")]
 ItemEvent = ItemUpserted | ItemDeleted
+
+
+class Receipt(BaseModel):
+    """An item event that was sent."""
+
+    event_id: str
+    tenant: str
+    item_id: str
+    revision: int
+    outcome: str
+    """Where it will be told what became of it."""
+
+    def response(self) -> JSONResponse:
+        """The answer to whoever sent it."""
+        return JSONResponse(self.model_dump(), 202, {"Location": self.outcome})
 
 
 @dataclass(frozen=True)
@@ -35,59 +68,77 @@ class ItemDoor:
 
     sink: EventSink
     uploads: Uploads
-    memory: Memory[dict[str, Any]]
+    memory: Memory[Receipt]
     outcomes: Outcomes
+    parser: Parser
+    record_bytes: int = MAX_RECORD_BYTES
 
-    async def take(self, fields: dict[str, Any], kind: type[ItemEvent], key: str | None) -> JSONResponse:
+    async def put(self, request: Request, key: str | None) -> Receipt:
+        """Send the item in a request, once."""
+        form = await form_parts(request, "item", MAX_IMAGES)
+        fields = await self.parser.fields(await json_bytes(request) if form is None else form[0])
+        check_access(request.scope, ("write",), tenant_in(fields))
+        if form is not None:
+            pictures = [await self.uploads.picture(file) for file in form[1]]
+            fields["images"] = [picture.model_dump(mode="json") for picture in pictures]
+        return await self.take(fields, ItemUpserted, key)
+
+    async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> Receipt:
         """Send an event once, and say where its outcome will be; its revision is the time unless it says one."""
-        event_id = key or str(uuid.uuid4())
-        event = kind.model_validate_json(json.dumps({"revision": revision_at(datetime.now(UTC))} | fields))
+        event = await self.parser.model(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
+        event_id = str(uuid.uuid4()) if key is None else wire_id("item", event.tenant, key)
+        check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
         send = partial(self._send, event, event_id)
-        receipt = await self.memory.ask(event_id, json.dumps(fields, sort_keys=True).encode(), send).outcome()
-        return JSONResponse(receipt, 202, {"Location": receipt["outcome"]})
+        digest = await self.parser.digest(fields)
+        return await self.memory.ask((event.tenant, key or event_id), digest, send).outcome()
 
-    async def _send(self, event: ItemEvent, event_id: str) -> dict[str, Any]:
+    async def _send(self, event: ItemEvent, event_id: str) -> Receipt:
         await asyncio.to_thread(self._send_now, event, event_id)
-        told = {"event_id": event_id, "tenant": event.tenant, "item_id": event.item_id, "revision": event.revision}
-        return told | {"outcome": f"/v1/outcomes/{event_id}"}
+        return Receipt(
+            event_id=event_id,
+            tenant=event.tenant,
+            item_id=event.item_id,
+            revision=event.revision,
+            outcome=f"/v1/outcomes/{event_id}",
+        )
 
     def _send_now(self, event: ItemEvent, event_id: str) -> None:
         envelope = Event(event, source="lookstream/gateway", id=event_id)
         self.sink.send(TOPIC_OF[event.source], item_key(event.tenant, event.item_id), envelope)
         self.sink.flush()
 
-    async def fields(self, request: Request) -> dict[str, Any]:
-        """The fields of an item: a JSON object, or a form with `item` as JSON and the pictures as files."""
-        form = await form_fields(request, "item", MAX_IMAGES)
-        if form is None:
-            return await json_object(request)
-        fields, files = form
-        pictures = [await self.uploads.picture(file) for file in files]
-        return fields | {"images": [picture.model_dump(mode="json") for picture in pictures]}
-
 
 def item_routes(door: ItemDoor) -> APIRouter:
     """The routes that take items, and tell what became of them."""
-    routes = APIRouter(prefix="/v1", tags=["items"])
+    routes = APIRouter(prefix="/v1", tags=["items"], dependencies=[permit_use("write")])
 
-    @routes.post("/items", status_code=202)
-    async def put(request: Request, idempotency_key: Key = None) -> JSONResponse:
+    @routes.post(
+        "/items",
+        status_code=202,
+        response_model=Receipt,
+        responses=problems(415),
+        openapi_extra={"requestBody": ITEM_BODY},
+    )
+    async def put(request: Request, idempotency_key: IdempotencyKey = None) -> JSONResponse:
         """Send an item, new or changed; what becomes of it is told at the address in the answer."""
-        return await door.take(await door.fields(request), ItemUpserted, idempotency_key)
+        return (await door.put(request, idempotency_key)).response()
 
-    @routes.delete("/items/{item_id:path}", status_code=202)
+    @routes.delete("/items/{item_id:path}", status_code=202, response_model=Receipt, responses=problems())
     async def delete(
-        item_id: str, tenant: str = "default", source: Source = "catalog", idempotency_key: Key = None
+        item_id: str,
+        tenant: Annotated[str, permit("write")],
+        source: Source = "catalog",
+        idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         """Take an item out of the index."""
-        fields = {"item_id": item_id, "tenant": tenant, "source": source}
-        return await door.take(fields, ItemDeleted, idempotency_key)
+        fields: Fields = {"item_id": item_id, "tenant": tenant, "source": source}
+        return (await door.take(fields, ItemDeleted, idempotency_key)).response()
 
-    @routes.get("/outcomes/{event_id}", response_model=ItemOutcome)
-    async def outcome(event_id: str, wait: Wait = 0) -> Response:
+    @routes.get("/outcomes/{event_id}", response_model=ItemOutcome, responses=problems(404))
+    async def outcome(event_id: str, access: Annotated[Access, permit_use("write")], wait: Wait = 0) -> Response:
         """What became of an item event that was sent in the last while."""
         found = await door.outcomes.of(event_id, wait)
-        if found is None:
+        if found is None or not access.has_tenant(found.tenant):
             raise Problem(404, f"nothing is known of event `{event_id[:64]}` yet: ask again, with `wait`")
         return Response(to_bytes(found), media_type="application/json")
 

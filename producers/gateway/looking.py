@@ -2,18 +2,23 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.problems import Problem
+from producers.gateway.problems import Problem, problems
 from producers.gateway.stored import Stored
+from producers.gateway.tokens import permit
+from schemas.items import MAX_IMAGES
 from schemas.stored import StoredItem
 
 PICTURE_SECONDS = 300
 """How long a browser may keep a thumbnail."""
+JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
+Tenant = Annotated[str, permit("search")]
+Number = Annotated[int, Path(ge=0, lt=MAX_IMAGES, description="Which of the item's pictures")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most")]
 
 
@@ -39,21 +44,21 @@ def looking_routes(door: LookingDoor) -> APIRouter:
     """The routes that read the index, and tell the pace."""
     routes = APIRouter(prefix="/v1", tags=["looking"])
 
-    @routes.get("/items")
-    async def some(tenant: str = "default", limit: Limit = 12) -> list[StoredItem]:
+    @routes.get("/items", responses=problems())
+    async def some(tenant: Tenant, limit: Limit = 12) -> list[StoredItem]:
         """A few items to begin with: the same ones while the index does not change."""
         return await asyncio.to_thread(door.stored.some, tenant, limit)
 
-    @routes.get("/items/{item_id:path}")
-    async def item(item_id: str, tenant: str = "default") -> StoredItem:
+    @routes.get("/items/{item_id:path}", responses=problems(404))
+    async def item(item_id: str, tenant: Tenant) -> StoredItem:
         """What the index knows of an item."""
         found = await asyncio.to_thread(door.stored.item, tenant, item_id)
         if found is None:
             raise Problem(404, f"the index has no item `{item_id[:200]}` of tenant `{tenant[:64]}`")
         return found
 
-    @routes.get("/pictures/{number}/{item_id:path}", response_class=Response)
-    async def picture(number: int, item_id: str, tenant: str = "default") -> Response:
+    @routes.get("/pictures/{number}/{item_id:path}", response_class=Response, responses=problems(404) | JPEG)
+    async def picture(number: Number, item_id: str, tenant: Tenant) -> Response:
         """A small JPEG of one of an item's pictures."""
         found = await asyncio.to_thread(door.stored.thumbnail, tenant, item_id, number)
         if found is None:
@@ -61,11 +66,11 @@ def looking_routes(door: LookingDoor) -> APIRouter:
         kept = {"Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
         return Response(found, media_type="image/jpeg", headers=kept)
 
-    @routes.get("/status")
-    async def status(tenant: str = "default") -> Status:
+    @routes.get("/status", responses=problems())
+    async def status(tenant: Annotated[str, permit("search", "operate")]) -> Status:
         """How much there is to find, and how fast events come through."""
         pictures = await asyncio.to_thread(door.stored.count, tenant)
-        pace = door.outcomes.pace()
+        pace = door.outcomes.pace(tenant)
         return Status(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)
 
     return routes

@@ -16,6 +16,8 @@ ROOM = 32 << 20
 """Bytes that all remembered answers may take: results carry their thumbnails."""
 
 Answer = TypeVar("Answer")
+Name = tuple[str, str]
+"""A tenant, and what it calls something."""
 
 
 @dataclass
@@ -48,9 +50,9 @@ class Memory(Generic[Answer]):
         room: int = ROOM,
     ) -> None:
         self._size, self._clock, self._most, self._room = size, clock, most, room
-        self._known: OrderedDict[str, Asked[Answer]] = OrderedDict()
+        self._known: OrderedDict[Name, Asked[Answer]] = OrderedDict()
 
-    def ask(self, name: str, body: bytes, asking: Callable[[], Coroutine[Any, Any, Answer]]) -> Asked[Answer]:
+    def ask(self, name: Name, body: bytes, asking: Callable[[], Coroutine[Any, Any, Answer]]) -> Asked[Answer]:
         """What was asked by this name already, unless it has failed, or else anew.
 
         Raises Problem when something else was asked by this name.
@@ -60,14 +62,16 @@ class Memory(Generic[Answer]):
         if known is None or known.has_failed:
             known = self._known[name] = Asked(asyncio.create_task(asking()), digest, self._clock())
         elif known.body != digest:
-            raise Problem(422, f"something else was asked as `{name}` before: give each request an id of its own")
+            raise Problem(
+                422, f"something else was asked as `{name[1]}` before: give each request an id of its own"
+            )
         return known
 
-    def find(self, name: str) -> Asked[Answer]:
+    def find(self, name: Name) -> Asked[Answer]:
         """What was asked by this name; raises Problem when nothing is known."""
         self._forget()
         if name not in self._known:
-            raise Problem(404, f"nothing was asked here as `{name[:64]}` in the last {SECONDS / 60:g} minutes")
+            raise Problem(404, f"nothing was asked here as `{name[1][:64]}` in the last {SECONDS / 60:g} minutes")
         return self._known[name]
 
     def _forget(self) -> None:

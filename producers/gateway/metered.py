@@ -8,8 +8,11 @@ from fastapi import APIRouter, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.metrics import EXPOSITION_TYPE, GatewayMetrics
+from producers.gateway.problems import problems
+from producers.gateway.tokens import permit_use
 
 NO_ROUTE = "none"
+EXPOSITION: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 BUG = 500
 CUT_OFF = 499
 """The status of a request whose client left before the response began, as nginx has it."""
@@ -44,10 +47,10 @@ class Metered:
 
 
 def metrics_routes(metrics: GatewayMetrics) -> APIRouter:
-    """The route that Prometheus asks; it needs the token like any other."""
-    routes = APIRouter(tags=["health"])
+    """The route that Prometheus asks, with a token for operating."""
+    routes = APIRouter(tags=["health"], dependencies=[permit_use("operate")])
 
-    @routes.get("/metrics", response_class=Response)
+    @routes.get("/metrics", response_class=Response, responses=problems() | EXPOSITION)
     async def exposition() -> Response:
         """The gateway's metrics, in the text format of Prometheus."""
         return Response(metrics.exposition(), media_type=EXPOSITION_TYPE)

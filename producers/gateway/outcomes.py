@@ -25,7 +25,7 @@ class Pace:
     """How item events have fared of late."""
 
     per_second: float
-    """Outcomes a second."""
+    """Outcomes a second, of one tenant."""
     freshness_ms: float | None
     """From the newest indexed event to when it could be found; none when none was indexed since the start."""
 
@@ -37,8 +37,8 @@ class Outcomes:
         self._most = most
         self._known: OrderedDict[str, ItemOutcome] = OrderedDict()
         self._waiting: dict[str, list[Future[ItemOutcome]]] = {}
-        self._times: deque[float] = deque(maxlen=most)
-        self._freshness_ms: float | None = None
+        self._times: deque[tuple[float, str | None]] = deque(maxlen=most)
+        self._freshness_ms: OrderedDict[str | None, float] = OrderedDict()
         self._turn = threading.Lock()
         self._follower = Follower(TopicReader(kafka, ITEM_OUTCOMES), self._take)
 
@@ -56,12 +56,17 @@ class Outcomes:
         finally:
             self._forget(event_id, outcome)
 
-    def pace(self) -> Pace:
-        """The present pace."""
+    @property
+    def failure(self) -> BaseException | None:
+        """What has ended it; None while it follows."""
+        return self._follower.failure
+
+    def pace(self, tenant: str) -> Pace:
+        """The present pace of a tenant's events."""
         since = time.monotonic() - RECENT_SECONDS
         with self._turn:
-            recent = sum(told > since for told in self._times)
-            return Pace(recent / RECENT_SECONDS, self._freshness_ms)
+            recent = sum(at > since and of == tenant for at, of in self._times)
+            return Pace(recent / RECENT_SECONDS, self._freshness_ms.get(tenant))
 
     def close(self) -> None:
         """Follow no more."""
@@ -72,11 +77,13 @@ class Outcomes:
         if not isinstance(body, ItemOutcome):
             return
         with self._turn:
-            self._times.append(time.monotonic())
-            self._freshness_ms = _freshness(body) or self._freshness_ms
+            self._times.append((time.monotonic(), body.tenant))
+            if (freshness_ms := _freshness(body)) is not None:
+                self._freshness_ms[body.tenant] = freshness_ms
             self._known[body.event_id] = body
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+            for remembered in (self._known, self._freshness_ms):
+                while len(remembered) > self._most:
+                    remembered.popitem(last=False)
             waiting = self._waiting.pop(body.event_id, [])
         for outcome in waiting:
             if outcome.set_running_or_notify_cancel():

@@ -1,53 +1,122 @@
 """Request bodies, which are JSON objects, or forms with one as text beside files."""
 
+import asyncio
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, TypeVar
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from pydantic import BaseModel
+from starlette.datastructures import Headers, UploadFile
 
 from producers.gateway.problems import Problem
 
 FORM, JSON = "multipart/form-data", "application/json"
 FILES = ("picture", "pictures")
 """What the files of a form are called."""
+MARKS = (b",", b"[", b"{", b":")
+MOST_MARKS, DEEPEST = 20_000, 32
+"""Above what any event of ours has; what is wider or deeper keeps a processor busy, and is not parsed."""
+
+Fields = dict[str, Any]
+Body = TypeVar("Body", bound=BaseModel)
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object of a body; raises Problem."""
-    if _kind(request) != JSON:
+class Parser:
+    """Parses in one thread: Python's parsers hold the interpreter's lock, so many at once would delay others."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "json")
+
+    async def fields(self, body: bytes) -> Fields:
+        """The JSON object in a body; raises Problem."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, parse_object, body)
+
+    async def model(self, kind: type[Body], fields: Mapping[str, Any]) -> Body:
+        """These fields as a model; raises ValidationError, Problem."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _model, kind, fields)
+
+    async def digest(self, fields: Fields) -> bytes:
+        """What tells these fields from others."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _digest, fields)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+async def json_bytes(request: Request) -> bytes:
+    """A body that says that it is JSON; raises Problem."""
+    if content_type(request.headers) != JSON:
         raise Problem(415, f"send {JSON}, or pictures as {FORM}")
-    return _object(await request.body())
+    return await request.body()
 
 
-async def form_fields(request: Request, name: str, most: int) -> tuple[dict[str, Any], Sequence[bytes]] | None:
-    """The JSON object of the part `name` of a form, and its files; none of a body that is no form."""
-    if _kind(request) != FORM:
+async def form_parts(request: Request, name: str, most: int) -> tuple[bytes, Sequence[bytes]] | None:
+    """The text of the part `name` of a form, and its files; none of a body that is no form."""
+    if content_type(request.headers) != FORM:
         return None
     async with request.form(max_files=most, max_fields=1) as form:
-        text = form.get(name, "{}")
+        texts = form.getlist(name) or ["{}"]
         files = [
             await file.read()
             for called, file in form.multi_items()
             if called in FILES and isinstance(file, UploadFile)
         ]
+    text = texts[0]
     if not files or not isinstance(text, str):
         raise Problem(422, f"`picture` is missing: send it as a file, and `{name}` as JSON text")
-    return _object(text.encode()), files
+    return text.encode(), files
 
 
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def content_type(headers: Headers) -> str:
+    """The media type of a body, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> Fields:
+    """The JSON object in a body; raises Problem, also of a field that stands twice: a proxy may read the other."""
+    if sum(map(body.count, MARKS)) > MOST_MARKS:
+        raise Problem(422, f"the JSON has more than {MOST_MARKS} values: no event has so many")
     try:
-        found = json.loads(body)
+        found = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except ValueError as error:
-        raise Problem(400, f"the body is no JSON ({error}): send one object") from None
+        raise Problem(400, f"the body is no JSON ({str(error)[:200]}): send one object") from None
     except RecursionError:
         raise Problem(400, "the JSON of the body is nested too deep: send one object") from None
     if not isinstance(found, dict):
         raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
+    if not _is_shallow(found, DEEPEST):
+        raise Problem(400, f"the JSON of the body is nested more than {DEEPEST} deep: send one object")
     return found
+
+
+def _digest(fields: Fields) -> bytes:
+    return sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+
+
+def _model(kind: type[Body], fields: Mapping[str, Any]) -> Body:
+    return kind.model_validate_json(json.dumps(fields))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Fields:
+    found: Fields = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"`{name[:100]}` stands twice in one object")
+        found[name] = value
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Whether a value is nested at most so deep."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)

@@ -15,14 +15,18 @@ from infra.qdrant.embedded import EmbeddedIndex
 from infra.settings import Gateway, Kafka
 from producers.gateway.app import Doors, gateway_app
 from producers.gateway.asking import Asking
+from producers.gateway.clients import Clients
+from producers.gateway.guard import GuardSettings
 from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
-from producers.gateway.searches import SearchDoor, Told
+from producers.gateway.reading import Parser
+from producers.gateway.searches import HttpResult, SearchDoor
 from producers.gateway.serving import server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
+from schemas.topics import MAX_RECORD_BYTES
 from tests.producers.conftest import running_broker
 
 MakeClient = Callable[..., httpx.Client]
@@ -41,10 +45,14 @@ def make_client(kafka: Kafka) -> Iterator[MakeClient]:
     """Makes clients of gateways with settings of their own; `check` is the gateway's readiness check."""
     with ExitStack() as stack:
 
-        def make(check: Callable[[], None] = lambda: None, **settings: object) -> httpx.Client:
+        def make(
+            check: Callable[[], None] = lambda: None, record_bytes: int = MAX_RECORD_BYTES, **settings: object
+        ) -> httpx.Client:
             gateway = Gateway.model_validate({"port": 0, **settings})
-            doors = stack.enter_context(_doors(kafka, gateway))
-            address = stack.enter_context(_listening(server_of(gateway_app(gateway, doors, check), gateway)))
+            guarded = GuardSettings(gateway, record_bytes)
+            doors = stack.enter_context(_doors(kafka, guarded))
+            server = server_of(gateway_app(guarded, doors, check), gateway, Clients(gateway))
+            address = stack.enter_context(_listening(server))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
 
         yield make
@@ -57,14 +65,20 @@ def client(make_client: MakeClient) -> httpx.Client:
 
 
 @contextmanager
-def _doors(kafka: Kafka, gateway: Gateway) -> Iterator[Doors]:
+def _doors(kafka: Kafka, guarded: GuardSettings) -> Iterator[Doors]:
     """Doors to the broker, and to an index that is away."""
     away = EmbeddedIndex((LOOPBACK, free_port(0)), b"key")
-    with closing(Asking(kafka)) as asking, closing(EventSink(kafka)) as sink, closing(Outcomes(kafka)) as outcomes:
+    with (
+        closing(Asking(kafka)) as asking,
+        closing(EventSink(kafka)) as sink,
+        closing(Outcomes(kafka)) as outcomes,
+        closing(Parser()) as parser,
+    ):
         uploads, metrics = Uploads(), GatewayMetrics()
-        items = ItemDoor(sink, uploads, Memory(), outcomes)
-        searches = SearchDoor(asking, uploads, Memory(Told.size), gateway.in_flight, metrics)
-        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics)
+        most, in_flight = guarded.record_bytes, guarded.gateway.in_flight
+        items = ItemDoor(sink, uploads, Memory(), outcomes, parser, most)
+        searches = SearchDoor(asking, uploads, Memory(HttpResult.size), in_flight, metrics, parser, most)
+        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics, (asking, outcomes))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
             await may_answer.wait()
             return "found"
 
-        first, second = (asyncio.create_task(memory.ask("a", b"", answer).outcome()) for _ in range(2))
+        first, second = (asyncio.create_task(memory.ask(("shop", "a"), b"", answer).outcome()) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -32,7 +32,7 @@ def test_the_oldest_answers_are_forgotten_when_all_together_are_too_large() -> N
         async def answer() -> bytes:
             return bytes(size)
 
-        await memory.ask(name, b"", answer).outcome()
+        await memory.ask(("shop", name), b"", answer).outcome()
 
     async def known() -> list[str]:
         memory = Memory[bytes](len, room=100)
@@ -46,7 +46,7 @@ def test_the_oldest_answers_are_forgotten_when_all_together_are_too_large() -> N
 def is_known(memory: Memory[bytes], name: str) -> bool:
     """Whether something was asked by this name."""
     try:
-        memory.find(name)
+        memory.find(("shop", name))
     except Problem:
         return False
     return True

@@ -37,7 +37,7 @@ def test_requests_are_counted_by_route_and_status_and_never_by_path(client: http
 
 
 def test_what_the_guard_refuses_is_counted_too(make_client: MakeClient) -> None:
-    client = make_client(token="a-long-secret")
+    client = make_client(tokens=[{"token": "a-long-secret", "uses": ["operate"]}])
     assert client.get("/metrics").status_code == 401
     client.headers["Authorization"] = "Bearer a-long-secret"
     assert samples(client, "lookstream_http_requests_total") == {("GET", "none", "401"): 1}

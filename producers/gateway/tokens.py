@@ -1,0 +1,133 @@
+"""Tokens: who may do what, and for which tenants."""
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any, get_args
+
+from fastapi import Depends, Query, Request
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from infra.gateway_settings import Token, Use
+from infra.settings import Gateway
+from producers.gateway.problems import Problem
+
+ACCESS = "lookstream.access"
+"""Where a request's scope has what its token allows."""
+DEFAULT_TENANT = "default"
+TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+TenantName = Annotated[str, Query(pattern=TENANT_PATTERN, description="Owner of the items")]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Uses of the gateway for some tenants; `tenants` of None means all of them."""
+
+    uses: frozenset[Use]
+    tenants: frozenset[str] | None = None
+
+    def has_tenant(self, tenant: str | None) -> bool:
+        """Whether it is for a tenant; what has no tenant is for grants of all of them."""
+        return self.tenants is None or tenant in self.tenants
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a token allows."""
+
+    grants: Sequence[Grant]
+
+    def narrowed(self, uses: Sequence[Use]) -> "Access":
+        """Only what it allows of these uses."""
+        return Access([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
+
+    def has_tenant(self, tenant: str | None) -> bool:
+        """Whether it is for a tenant."""
+        return any(grant.has_tenant(tenant) for grant in self.grants)
+
+
+EVERYTHING = Access([Grant(frozenset(get_args(Use)))])
+
+
+class Tokens:
+    """The tokens that the settings name, as digests: comparing those tells nothing of the tokens."""
+
+    def __init__(self, settings: Gateway, metrics_token: SecretStr | None = None) -> None:
+        self._grants = [(_digest_of(token), _grant_of(token)) for token in settings.tokens]
+        if settings.token is not None:
+            self._grants.append((_digest(settings.token), Grant(frozenset({"search", "write"}))))
+        if metrics_token is not None and self._grants:
+            self._grants.append((_digest(metrics_token), Grant(frozenset({"operate"}))))
+
+    def access(self, headers: Headers) -> Access:
+        """What the token of a request allows; everything, where no tokens are set. Raises Problem (401)."""
+        if not self._grants:
+            return EVERYTHING
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        given = sha256(credentials.strip().encode()).digest()
+        found = [grant for digest, grant in self._grants if hmac.compare_digest(digest, given)]
+        if scheme.lower() != "bearer" or not found:
+            raise Problem(401, "send a token of this gateway as `Authorization: Bearer ...`", CHALLENGE)
+        return Access(found)
+
+
+def permit(*uses: Use) -> Any:
+    """A dependency of routes for one tenant: the tenant, if the token is for it and for one of the uses."""
+
+    async def tenant(request: Request, tenant: TenantName = DEFAULT_TENANT) -> str:
+        check_access(request.scope, uses, tenant)
+        return tenant
+
+    return Depends(tenant)
+
+
+def permit_use(*uses: Use) -> Any:
+    """A dependency of routes whose tenant is in the body, if anywhere: what the token allows of these uses."""
+
+    async def access(request: Request) -> Access:
+        return check_use(request.scope, uses)
+
+    return Depends(access)
+
+
+def check_use(scope: Scope, uses: Sequence[Use]) -> Access:
+    """What the token allows of these uses; raises Problem (403) when that is nothing."""
+    access: Access = scope[ACCESS]
+    narrowed = access.narrowed(uses)
+    if not narrowed.grants:
+        raise Problem(403, f"this token does not allow this: use one whose `uses` have {' or '.join(uses)}")
+    return narrowed
+
+
+def check_access(scope: Scope, uses: Sequence[Use], tenant: str) -> None:
+    """Raise Problem (403) unless the token is for one of these uses, and for the tenant."""
+    if not check_use(scope, uses).has_tenant(tenant):
+        raise Problem(
+            403, f"this token is not for tenant `{tenant[:64]}`: name one of its own, or use another token"
+        )
+
+
+def tenant_in(fields: Mapping[str, Any]) -> str:
+    """The tenant that a body names, letter by letter, as a proxy may judge it. Raises Problem when it is none."""
+    tenant = fields.get("tenant", DEFAULT_TENANT)
+    if not isinstance(tenant, str) or not re.fullmatch(TENANT_PATTERN, tenant) or tenant.endswith("\n"):
+        raise Problem(422, "`tenant` must be 1 to 64 letters, digits, _ . or -, and begin with a letter or digit")
+    return tenant
+
+
+def _digest(secret: SecretStr) -> bytes:
+    return sha256(secret.get_secret_value().encode()).digest()
+
+
+def _digest_of(token: Token) -> bytes:
+    return _digest(token.token) if token.token is not None else bytes.fromhex(token.sha256 or "")
+
+
+def _grant_of(token: Token) -> Grant:
+    return Grant(frozenset(token.uses), frozenset(token.tenants) or None)
