@@ -11,8 +11,9 @@ from infra.health import READY, is_alive, last_beat, read_state
 from infra.kafka import check_broker
 from infra.parts import heartbeat_file
 from infra.qdrant.connect import connect
+from infra.qdrant.plan import EngineError
 from infra.running import Running, process_runs, reach_kafka, read_running
-from infra.settings import Settings
+from infra.settings import Settings, SettingsError
 from schemas.failures import Unavailable
 
 
@@ -36,8 +37,8 @@ def check_all(settings: Settings, within_seconds: float) -> list[Check]:
 def _asked(part: str, ask: Callable[[], str]) -> Check:
     try:
         return Check(part, ask(), well=True)
-    except (Unavailable, ValueError) as away:
-        return Check(part, str(away), well=False)
+    except (Unavailable, EngineError, SettingsError, ValueError) as wrong:
+        return Check(part, str(wrong), well=False)
 
 
 def _kafka(settings: Settings) -> str:

@@ -1,15 +1,18 @@
 """What an index on a Qdrant server says while its collection is not there yet, or is there no more."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
+from infra.checks import check_all
+from infra.ports import LOOPBACK
 from infra.qdrant import server_collection
 from infra.qdrant.server import ServerIndex
 from infra.qdrant.server_nodes import Cluster, Node
-from infra.settings import Qdrant, SettingsError
+from infra.settings import Qdrant, Settings, SettingsError
 from schemas.failures import Unavailable
 from tests.qdrant_server import own_cluster, own_settings
 from tests.refusing_qdrant import node_at, refusing
@@ -74,3 +77,16 @@ def test_a_generation_that_is_dropped_while_it_is_used_is_only_not_there_any_mor
         node.client = empty.client
         with pytest.raises(Unavailable, match="there is no index 2"):
             index.count()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(StatusCode.UNAUTHENTICATED, "LOOKSTREAM_QDRANT_API_KEY"), (StatusCode.DATA_LOSS, "see its log")],
+)
+def test_health_says_what_the_server_refuses(code: StatusCode, words: str, tmp_path: Path) -> None:
+    with refusing(code) as server:
+        qdrant = Qdrant(url=f"http://{LOOPBACK}", grpc_port=server.port)
+        checks = check_all(Settings(data=tmp_path, qdrant=qdrant), 30)
+    [(well, says)] = [(check.well, check.says) for check in checks if check.part == "index"]
+    assert not well
+    assert words in says
