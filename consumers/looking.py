@@ -9,6 +9,7 @@ from consumers.curves import Parts
 from consumers.search import Search
 from consumers.sight import Sight
 from consumers.vision.look import Look
+from infra.folders import for_tenant
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, Vector
 from schemas.failures import Code, Failure, Rejected
@@ -60,7 +61,7 @@ class Looks:
     def _see(self, pictures: Sequence[_Picture], clock: Clock) -> None:
         """Fetch and look at the pictures of searches that have not failed."""
         wanted = [picture for picture in pictures if picture.search.failure is None]
-        fetched = self._sight.fetch([picture.ref for picture in wanted])
+        fetched = self._sight.fetch([for_tenant(each.ref, each.search.request.tenant) for each in wanted])
         clock.fetched = clock.lap()
         there: list[tuple[_Picture, bytes]] = []
         for picture, got in zip(wanted, fetched, strict=True):

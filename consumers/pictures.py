@@ -11,6 +11,7 @@ from consumers.moderation import MODERATOR
 from consumers.points import look_of
 from consumers.sight import Sight
 from consumers.vision.look import Look
+from infra.folders import for_tenant
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.plan import Index, Payload
 from schemas.failures import Failure
@@ -65,7 +66,7 @@ class Pictures:
         if not unseen:
             return False
         self.clock.lap()
-        fetched = self._fetch([(told.id, _images(told)[n]) for told, n, _ in unseen])
+        fetched = self._fetch([_to_fetch(told, n) for told, n, _ in unseen])
         self.clock.fetched += self.clock.lap()
         new: dict[Place, bytes] = {}
         tenants: dict[Place, str] = {}
@@ -84,7 +85,7 @@ class Pictures:
     def begin(self, asked: Sequence[Asked]) -> None:
         """Have the pictures come that are unseen, for a batch that will see them."""
         if self._sight.ahead is not None:
-            self._sight.ahead.begin([(told.id, _images(told)[n]) for told, n, _ in self._unseen(asked)])
+            self._sight.ahead.begin([_to_fetch(told, n) for told, n, _ in self._unseen(asked)])
 
     def _fetch(self, wanted: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
         if self._sight.ahead is not None:
@@ -142,6 +143,11 @@ class Pictures:
         if place not in self._sums and isinstance(ref, InlineImage):
             self._sums[place] = sha256(ref.data).hexdigest()
         return self._sums.get(place) or (None if isinstance(ref, InlineImage) else ref.sha256)
+
+
+def _to_fetch(told: Told, n: int) -> tuple[str, ImageRef]:
+    """A picture of an upsert as it is fetched: by the event's id, and on its tenant's behalf."""
+    return told.id, for_tenant(_images(told)[n], told.body.tenant)
 
 
 def _images(told: Told) -> tuple[ImageRef, ...]:

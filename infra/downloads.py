@@ -10,6 +10,7 @@ import httpcore
 from infra.addresses import judge_url, shown
 from infra.network import Allowance, Internet, JudgedNetwork
 from infra.picture_cache import Kept, PictureCache
+from infra.picture_formats import MAGIC_BYTES, media_type
 from infra.settings import Images
 from infra.turns import Turns
 from schemas.failures import Code, Rejected, TryLater
@@ -28,8 +29,6 @@ HEADERS: Mapping[str, str] = {
     # A compressed body of 49 kB can be 50 MB: pictures are compressed already.
     "Accept-Encoding": "identity",
 }
-MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"GIF8": "image/gif"}
-"""How the formats begin; WebP is RIFF, four bytes of length, WEBP."""
 ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -137,16 +136,14 @@ def check_headers(headers: Mapping[str, str], place: str, limit: int) -> None:
         raise Rejected(Code.IMAGE_FORMAT, f"{place} came compressed, although that was declined")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
-        raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has {length[:20]} bytes, the limit is {limit}")
+        raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has more than {limit} bytes")
 
 
 def check_kind(content_type: str, body: bytes, place: str) -> None:
     """Raise Rejected unless the bytes begin as a picture does, and as the content type says if it says anything."""
-    seen = next((kind for start, kind in MAGIC.items() if body.startswith(start)), None)
-    if body.startswith(b"RIFF") and body[8:12] == b"WEBP":
-        seen = "image/webp"
+    seen = media_type(body[:MAGIC_BYTES])
     if seen is None:
-        raise Rejected(Code.IMAGE_FORMAT, f"{place} is not a JPEG, PNG, WebP or GIF: it starts {body[:12]!r}")
+        raise Rejected(Code.IMAGE_FORMAT, f"{place} is not a JPEG, PNG, WebP or GIF: send the address of one")
     kind = _bare(content_type)
     if kind and kind not in UNTYPED and ALIASES.get(kind, kind) != seen:
         message = f"{place} says that it is `{kind[:80]}`, but it is {seen}: correct its content type"

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from infra.addresses import judge_url
 from infra.breakers import Breakers
 from infra.downloads import Downloads
-from infra.folders import check_size, read_below
+from infra.folders import TenantFile, check_size, read_picture_below
 from infra.network import Internet
 from infra.object_store import ObjectStore
+from infra.settings import DEFAULT_TENANT
 from infra.settings import Images as ImageSettings
 from infra.turns import Turns
 from schemas.failures import Code, Failure, Rejected, TryLater
@@ -94,8 +95,8 @@ class Images:
             return host, partial(self._downloads.get, ref.url)
         if isinstance(ref, S3Image):
             return f"s3://{ref.bucket}", partial(self._buckets.get, ref)
-        root, limit = self._root(ref.root), self._settings.max_bytes
-        return f"folder {ref.root}", lambda _seconds: read_below(root, ref.path, limit)
+        root, limit = self._root(ref), self._settings.max_bytes
+        return f"folder {ref.root}", lambda _seconds: read_picture_below(root, ref.path, limit)
 
     def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, until: float) -> bytes:
         """Runs when it is the host's turn; no download outlives `until`, so that no thread is lost to it."""
@@ -109,12 +110,15 @@ class Images:
             raise Rejected(Code.IMAGE_DIFFERS, message)
         return data
 
-    def _root(self, name: str) -> Path:
-        root = self._settings.roots.get(name)
-        if root is None:
-            known = ", ".join(sorted(self._settings.roots)) or "none"
-            raise Rejected(Code.SOURCE_REFUSED, f"no folder is named `{name}` in LOOKSTREAM_IMAGES_ROOTS: {known}")
-        return root
+    def _root(self, ref: FileImage) -> Path:
+        """The folder that a picture's tenant means by a name; whether others have one of that name is not told."""
+        tenant = ref.tenant if isinstance(ref, TenantFile) else DEFAULT_TENANT
+        folders = self._settings.folders_of(tenant)
+        if ref.root not in folders:
+            known = ", ".join(sorted(folders)) or "none"
+            message = f"tenant {tenant} has no folder `{ref.root}` in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
+            raise Rejected(Code.SOURCE_REFUSED, message)
+        return folders[ref.root]
 
 
 def await_picture(picture: Pending, until: float) -> bytes | Failure:

@@ -5,9 +5,9 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
@@ -17,15 +17,37 @@ from infra.kafka_settings import Kafka as Kafka
 from infra.qdrant_settings import Qdrant as Qdrant
 from infra.reporting import Logs, Metrics, Traces
 
+DEFAULT_TENANT, EVERY_TENANT = "default", "*"
+
 
 class SettingsError(Exception):
     """A setting that makes no sense; the message names the variable and the remedy."""
 
 
+class Root(BaseModel):
+    """A folder that events name, and whose pictures lie there."""
+
+    path: Path
+    tenants: tuple[str, ...] = (DEFAULT_TENANT,)
+
+    def is_open_to(self, tenant: str) -> bool:
+        """Whether events and requests of a tenant may name it."""
+        return tenant in self.tenants or EVERY_TENANT in self.tenants
+
+
+def as_root(value: object) -> object:
+    """A folder that is given as a path alone is the default tenant's."""
+    return {"path": value} if isinstance(value, str | Path) else value
+
+
 class Images(BaseModel):
     """Where pictures may come from, and how large they may be."""
 
-    roots: dict[str, Path] = Field(default_factory=dict, description='Named folders, as {"shop": "/data/shop"}')
+    roots: dict[str, Annotated[Root, BeforeValidator(as_root)]] = Field(
+        default_factory=dict,
+        description='Named folders, as {"shop": "/data/shop"}; of other tenants than `default`, as '
+        '{"shop": {"path": "/data/shop", "tenants": ["ana"]}}, where ["*"] are all',
+    )
     max_bytes: int = Field(
         10_000_000, ge=1_000, description="Largest encoded picture, with the headers it comes with, in bytes"
     )
@@ -49,6 +71,10 @@ class Images(BaseModel):
     thumbnails: int = Field(
         160, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
     )
+
+    def folders_of(self, tenant: str) -> dict[str, Path]:
+        """The named folders that a tenant's events may name."""
+        return {name: root.path for name, root in self.roots.items() if root.is_open_to(tenant)}
 
 
 class Torch(BaseModel):

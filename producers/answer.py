@@ -76,10 +76,11 @@ def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
     """The picture that a request asks by, to be shown; None when there is none, or it cannot be had."""
     if request.image is None:
         return None
+    from infra.folders import for_tenant
     from infra.images import Images  # its libraries for the web are needed for this alone
 
     with closing(Images(settings)) as images:
-        found = images.fetch(request.image)
+        found = images.fetch(for_tenant(request.image, request.tenant))
     return found if isinstance(found, bytes) else None
 
 

@@ -39,7 +39,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
-    locate = choose_root(options.image_root, settings.images.roots)
+    locate = choose_root(options.image_root, settings.images.folders_of(options.tenant))
     columns = choose_columns(options.file, options.map or [])
     reading = Reading(columns, locate, options.tenant, options.currency)
     rows = itertools.islice(read_catalog(options.file, reading), options.limit)
@@ -57,7 +57,7 @@ def ingest_social(options: SocialOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant)
-    reading = Reading(choose_root(options.image_root, settings.images.roots), options.tenant)
+    reading = Reading(choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant)
     rows = itertools.islice(read_social(options.file, reading), options.limit)
     _send(settings, rows, _row_count(options.file, options.limit))
 

@@ -1,10 +1,12 @@
 """Pictures on their way into events: shrunk until they fit, or left where workers can read them."""
 
 import io
+import struct
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from infra.console import BadInput
 from infra.folders import find_below, read_below
@@ -14,6 +16,9 @@ from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 80_000_000
 """Larger files are no product photos; PIL itself warns above 89 million pixels."""
+
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+"""What PIL raises on bytes that break off or lie."""
 
 STEPS = ((1600, 90), (1600, 80), (1600, 70), (1600, 60), (1200, 70), (800, 70))
 """Long side in pixels and JPEG quality, tried until the picture fits; the last one fits even noise."""
@@ -42,7 +47,9 @@ def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
     if Path(text).is_dir():
         return inline_below(Path(text))
     known = ", ".join(sorted(roots)) or "none"
-    raise BadInput(f"--image-root {text} is no folder, and no name in LOOKSTREAM_IMAGES_ROOTS (it has: {known})")
+    raise BadInput(
+        f"--image-root {text} is no folder, and no name of this tenant in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
+    )
 
 
 def nowhere(text: str) -> ImageRef:
@@ -100,8 +107,12 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         message = f"the picture has more than {MAX_PIXELS} pixels: make it smaller"
         raise Rejected(Code.IMAGE_TOO_LARGE, message) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Rejected(Code.IMAGE_UNREADABLE, f"the picture cannot be read: {error}"[:300]) from None
+    except UnidentifiedImageError:
+        message = "the picture is of no kind that can be read: send a JPEG, PNG, WebP or GIF"
+        raise Rejected(Code.IMAGE_UNREADABLE, message) from None
+    except BROKEN:
+        # What PIL says of it names objects of this process.
+        raise Rejected(Code.IMAGE_UNREADABLE, "the picture is broken: send it again, whole") from None
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

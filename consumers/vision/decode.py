@@ -1,5 +1,6 @@
 """Encoded bytes to an upright RGB picture of bounded size, or the reason why not."""
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 """What PIL raises on bytes that break off or lie."""
+
+QUOTED = re.compile(r"<[^>]*>|b(['\"]).*?\1")
+"""What a message of PIL must not tell: objects of this process, and bytes of the file."""
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -89,21 +93,23 @@ def _open(data: bytes, limits: Limits) -> ImageFile:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise _unknown(data) from None
+        raise _unknown() from None
     except BOMBS:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has more than {limits.max_pixels:,} pixels") from None
     except BROKEN as error:
         raise _unreadable(error) from None
 
 
-def _unknown(data: bytes) -> Rejected:
+def _unknown() -> Rejected:
     return Rejected(
-        Code.IMAGE_FORMAT, f"the picture is not a JPEG, PNG, WebP or GIF that can be read: it starts {data[:12]!r}"
+        Code.IMAGE_FORMAT, "the picture is not a JPEG, PNG, WebP or GIF that can be read: send one of these, whole"
     )
 
 
 def _unreadable(error: BaseException) -> Rejected:
-    return Rejected(Code.IMAGE_UNREADABLE, f"the picture is broken ({str(error)[:120]}): send it again, whole")
+    # PIL names the object that it read from, with its address in memory, and quotes what it found there.
+    why = QUOTED.sub("...", str(error))[:120]
+    return Rejected(Code.IMAGE_UNREADABLE, f"the picture is broken ({why}): send it again, whole")
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
@@ -126,7 +132,8 @@ def _check_scans(image: ImageFile, data: bytes) -> None:
 def _load(image: ImageFile, limits: Limits, crop: Part | None) -> tuple[int, int]:
     """Decode the pixels and turn them upright, in place; the upright size before any reduction."""
     full = image.size
-    detail = round(limits.detail / min(crop.w, crop.h)) if crop else limits.detail
+    # A crop may be as narrow as a float can be: no more detail is needed than there is.
+    detail = round(min(limits.detail / min(crop.w, crop.h), max(full))) if crop else limits.detail
     try:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8, fourteen times faster for a photo of 12 megapixels.
         image.draft(None, (detail, detail))

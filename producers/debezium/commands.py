@@ -49,7 +49,8 @@ def ingest_debezium(options: DebeziumOptions) -> None:
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
     settings = read_settings()
-    table = Table(read_mapping(options.mapping), choose_root(options.image_root, settings.images.roots))
+    mapping = read_mapping(options.mapping)
+    table = Table(mapping, choose_root(options.image_root, settings.images.folders_of(mapping.tenant)))
     tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
     if tally.bad:
         sys.exit(FAILED)

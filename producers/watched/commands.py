@@ -64,7 +64,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant)
-    place = place_of(options.place, settings.images)
+    place = place_of(options.place, settings.images, options.tenant)
     watched = Watched(place, options.tenant, options.source, options.categories, options.let_go)
     console, kafka = error_console(), reach_kafka(settings)
     check_broker(kafka)
@@ -76,7 +76,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
         tally_shown(console) as show,
     ):
         keeper = Keeper(watched, known, sink, console, show)
-        tally = _keep(keeper, options, stopped) if options.watch else keeper.look(stopped)
+        tally = _keep(keeper, options, stopped) if options.watch else keeper.look_at_all(stopped)
     sink.close()
     typer.echo(tally.line(), err=True)
     if tally.bad:

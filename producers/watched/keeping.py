@@ -1,8 +1,9 @@
 """Keeping: each look's events go out, and only then is it noted that they have."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from rich.console import Console
@@ -13,6 +14,11 @@ from producers.ingest import FLUSH_EVERY, Tally, publish_one
 from producers.rows import BadRow
 from producers.watched.known import Known
 from producers.watched.looks import Step, Watched
+
+PATIENCE = timedelta(seconds=10)
+"""How long files that change are waited for."""
+PAUSE_SECONDS = 0.1
+STILL_CHANGING = "it is still being written, and was left out: run this again once it is whole, or with --watch"
 
 
 @dataclass
@@ -27,6 +33,16 @@ class Keeper:
     """Is told each time that events have arrived."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     tally: Tally = field(default_factory=Tally)
+
+    def look_at_all(self, stopped: Callable[[], bool]) -> Tally:
+        """Look until nothing is left for a later look; what does not stop changing is told as bad."""
+        until = self.now() + PATIENCE
+        while not self.look(stopped).interrupted and (left := self.watched.unsettled):
+            if self.now() > until:
+                self._publish([Step(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in left])
+                break
+            time.sleep(PAUSE_SECONDS)
+        return self.tally
 
     def look(self, stopped: Callable[[], bool]) -> Tally:
         """Look once, and publish all that has changed; raises Unavailable."""

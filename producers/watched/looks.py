@@ -15,7 +15,7 @@ from schemas.envelope import describe
 from schemas.failures import Failure, TryLater, Unavailable
 from schemas.items import ItemDeleted, ItemUpserted, Source
 
-SETTLED_SECONDS = 1.0
+SETTLED = timedelta(seconds=1)
 """A file that changed so lately may still be being written: it is taken at a later look."""
 MANY, MOST_GONE = 20, 0.5
 """Of so many pictures or more this share may go from one look to the next; more is a mount that went away."""
@@ -40,7 +40,11 @@ class Watched:
     """Whether the folder that a picture lies in names its category."""
     lets_go: bool = False
     """Whether it is meant when most of them are gone at once."""
+    unsettled: list[str] = field(default_factory=list)
+    """The pictures that the last look has left for a later one: they may still be being written."""
     _clock: Iterator[int] = field(default_factory=revisions)
+    _young: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    """For each of those, the mark that it has had since when."""
 
     def look(self, known: Mapping[str, str], now: datetime) -> Iterator[Step]:
         """What has changed against what is known, one by one: a picture is read when its turn comes.
@@ -54,13 +58,25 @@ class Watched:
                 f"{len(gone)} of {len(known)} pictures of {self.place.name} are gone at once: is it mounted? "
                 "If they are to go, say --let-go"
             )
-        newest = now - timedelta(seconds=SETTLED_SECONDS)
-        settled = [each for each in there.values() if each.changed_at <= newest]
-        for each in settled:
-            if known.get(each.path) != each.mark:
+        changed = [each for each in there.values() if known.get(each.path) != each.mark]
+        self.unsettled = [each.path for each in changed if not self._is_settled(each, now)]
+        self._young = {path: self._young[path] for path in self.unsettled}
+        for each in changed:
+            if each.path not in self._young:
                 yield self._upserted(each)
         for path in sorted(gone):
             yield Step(self._deleted(path), None, path)
+
+    def _is_settled(self, listed: Listed, now: datetime) -> bool:
+        """Whether a picture is whole: it is older, or has not changed for as long by our own clock.
+
+        The clock of another machine may be ahead: its files would stay young for ever.
+        """
+        if listed.changed_at <= now - SETTLED:
+            return True
+        mark, since = self._young.get(listed.path, ("", now))
+        self._young[listed.path] = (listed.mark, since if mark == listed.mark else now)
+        return mark == listed.mark and now - since >= SETTLED
 
     def _upserted(self, listed: Listed) -> Step:
         path, revision = PurePosixPath(listed.path), next(self._clock)

@@ -1,7 +1,7 @@
 """Places that hold pictures: a folder, or what a bucket has under a prefix."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from infra.console import BadInput
 from infra.object_store import ObjectStore, StoredObject
-from infra.settings import Images
+from infra.settings import DEFAULT_TENANT, Images
 from producers.pictures import Locate, choose_root
 from schemas.failures import Unavailable
 from schemas.items import ImageRef, S3Image
@@ -103,10 +103,14 @@ class Prefix:
         return each.key.removeprefix(self.prefix).lstrip("/")
 
 
-def place_of(text: str, settings: Images) -> Place:
-    """The place: s3://BUCKET/PREFIX, a name of LOOKSTREAM_IMAGES_ROOTS, or a folder; raises BadInput."""
+def place_of(text: str, settings: Images, tenant: str = DEFAULT_TENANT) -> Place:
+    """The place: s3://BUCKET/PREFIX, a name that the tenant has in LOOKSTREAM_IMAGES_ROOTS, or a folder.
+
+    Raises BadInput.
+    """
     if not text.startswith(SCHEME):
-        return Folder(_folder(text, settings.roots), choose_root(text, settings.roots))
+        folders = settings.folders_of(tenant)
+        return Folder(folders.get(text, Path(text)), choose_root(text, folders))
     bucket, _, prefix = text.removeprefix(SCHEME).partition("/")
     if bucket not in settings.s3_buckets:
         raise BadInput(f"{text}: name the bucket in LOOKSTREAM_IMAGES_S3_BUCKETS, so that workers may read it too")
@@ -116,10 +120,6 @@ def place_of(text: str, settings: Images) -> Place:
 def is_picture(name: str) -> bool:
     """Whether a file or an object is one, by its name."""
     return name.lower().endswith(SUFFIXES) and not name.rpartition("/")[2].startswith(".")
-
-
-def _folder(text: str, roots: Mapping[str, Path]) -> Path:
-    return roots.get(text, Path(text))
 
 
 def _away(error: OSError) -> None:

@@ -1,6 +1,8 @@
 """Fetching: every kind of source, side by side, within patience, and none of them at the cost of the others."""
 
 import hashlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.breakers import Breakers
+from infra.folders import for_tenant, read_below
 from infra.images import Images
 from infra.settings import Images as ImageSettings
 from schemas.failures import Code, Rejected, TryLater
@@ -39,24 +42,81 @@ def test_an_unknown_root_is_refused_by_the_name_of_its_setting(tmp_path: Path) -
     assert "shop" in message
 
 
-@pytest.mark.parametrize(
-    "path", ["../secret", "a/../../secret", "/etc/passwd", "link", "link-dir/secret", "a\0b", "loop"]
-)
+@pytest.mark.parametrize("path", ["../secret", "a/../../secret", "/etc/passwd", "..", "/", "a/../../root/real.png"])
 def test_a_path_that_leaves_its_root_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "secret").write_bytes(PICTURE)
     root = tmp_path / "root"
     root.mkdir()
-    (root / "link").symlink_to(tmp_path / "secret")
-    (root / "link-dir").symlink_to(tmp_path)
-    (root / "loop").symlink_to(root / "loop")
     assert_fails(fetch(FileImage(root="shop", path=path), roots={"shop": root}), Rejected, Code.SOURCE_REFUSED)
 
 
-@pytest.mark.parametrize("path", ["none.png", "folder"])
-def test_a_missing_file_is_rejected(tmp_path: Path, path: str) -> None:
-    (tmp_path / "folder").mkdir()
-    found = fetch(FileImage(root="shop", path=path), roots={"shop": tmp_path})
-    assert_fails(found, Rejected, Code.IMAGE_MISSING)
+NO_PICTURES = (
+    "none.png", "folder", "folder/none", "text.png", "short", "empty", "huge", "locked", "pipe", "socket", "link",
+    "dir/secret", "dir/none", "loop", "nowhere", "text.png/below", "a\0b", "x" * 1_000, "y/" * 500, ".",
+    "folder/..",
+)  # fmt: skip
+
+
+def test_strangers_learn_nothing_of_what_is_no_picture_in_a_folder(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    lay_out(root, tmp_path)
+    refusals = set()
+    with images(roots={"shop": root}, max_bytes=1_000) as opened, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "socket"))
+        for path in NO_PICTURES:
+            found = opened.fetch(FileImage(root="shop", path=path))
+            message = assert_fails(found, Rejected, Code.IMAGE_MISSING)
+            refusals.add(message.replace(f"{path[:200]!r}", "PATH"))
+        assert opened.fetch(FileImage(root="shop", path="folder/../real.png")) == PICTURE
+        large = assert_fails(opened.fetch(FileImage(root="shop", path="big.png")), Rejected, Code.IMAGE_TOO_LARGE)
+    [refusal] = refusals
+    assert "PATH` is not a picture" in refusal
+    assert "5000" not in large
+
+
+def lay_out(root: Path, outside: Path) -> None:
+    """A folder of one picture, one that is too large, and all that is none."""
+    (root / "folder").mkdir(parents=True)
+    files = {"real.png": PICTURE, "big.png": PICTURE * 5_000, "text.png": b"TOPSECRET-CA", "short": b"\x89P"}
+    files |= {"empty": b"", "huge": b"TOPSECRET" * 5_000, "locked": b"TOPSECRET"}
+    for name, data in files.items():
+        (root / name).write_bytes(data)
+    (root / "locked").chmod(0)
+    (outside / "secret").write_bytes(PICTURE)
+    os.mkfifo(root / "pipe")
+    links = {"link": outside / "secret", "dir": outside, "loop": root / "loop", "nowhere": root / "none"}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+
+
+def test_a_name_that_no_file_can_have_is_refused_at_once_for_its_owner_too(tmp_path: Path) -> None:
+    for path in ("x" * 1_000, "a.png/b", "loop/a", "a\0b"):
+        (tmp_path / "a.png").write_bytes(PICTURE)
+        (tmp_path / "loop").unlink(missing_ok=True)
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        with pytest.raises(Rejected):
+            read_below(tmp_path, path, 1_000)
+
+
+def test_a_named_folder_is_its_tenants_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    ref, path = FileImage(root="shop", path="a.png"), str(tmp_path)
+    for root, open_to in (
+        (path, ["default"]),
+        ({"path": path, "tenants": ["ana", "bo"]}, ["ana", "bo"]),
+        ({"path": path, "tenants": ["*"]}, ["default", "ana", "bo", "anyone"]),
+        ({"path": path, "tenants": []}, []),
+    ):
+        with images(roots={"shop": root}) as opened:
+            for tenant in ("default", "ana", "bo", "anyone"):
+                found = opened.fetch(for_tenant(ref, tenant))
+                if tenant in open_to:
+                    assert found == PICTURE
+                else:
+                    message = assert_fails(found, Rejected, Code.SOURCE_REFUSED)
+                    assert message.startswith(f"tenant {tenant} has no folder `shop`")
+                    assert message.endswith("(it has: none)")
+            assert isinstance(opened.fetch(ref), bytes) == ("default" in open_to)
 
 
 def test_a_root_that_is_not_mounted_is_tried_later(tmp_path: Path) -> None:
@@ -64,8 +124,9 @@ def test_a_root_that_is_not_mounted_is_tried_later(tmp_path: Path) -> None:
     assert_fails(found, TryLater, Code.IMAGE_UNREACHABLE)
 
 
-def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_large_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("wb") as file:
+        file.write(PICTURE)
         file.truncate(2**40)
     found = fetch(FileImage(root="shop", path="a.png"), roots={"shop": tmp_path})
     assert_fails(found, Rejected, Code.IMAGE_TOO_LARGE)

@@ -15,7 +15,7 @@ from rich.console import Console
 from infra.console import BadInput
 from infra.kafka import EventSink, Record, TopicReader
 from infra.ports import accepts, free_port
-from infra.settings import Images, Kafka
+from infra.settings import Images, Kafka, Root
 from producers.ingest import Tally
 from producers.rows import BadRow
 from producers.watched.keeping import Keeper
@@ -84,8 +84,54 @@ def test_a_file_that_may_still_be_being_written_is_left_for_a_later_look(folder:
     assert len(look(watched, {}, timedelta(seconds=2))) == 3
 
 
+def test_a_file_whose_time_lies_ahead_is_taken_once_it_has_not_changed_for_a_second(folder: Path) -> None:
+    ahead = time.time() + 3_600
+    os.utime(folder / "a.png", (ahead, ahead))
+    watched, known = Watched(place_of(str(folder), Images()), "shop"), dict[str, str]()
+    assert "a.png" not in told(look(watched, known, timedelta(seconds=2)))
+    assert watched.unsettled == ["a.png"]
+    assert told(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
+    assert watched.unsettled == []
+
+
+def test_one_run_takes_files_that_were_only_just_written(kafka: Kafka, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for n in range(5):
+        (folder / f"{n}.png").write_bytes(b"%d" % n)
+    place, sink = place_of(str(folder), Images()), EventSink(kafka)
+    with open_known(tmp_path / "data", place.name, "shop") as known:
+        tally = Keeper(Watched(place, "shop"), known, sink, Console()).look_at_all(lambda: False)
+        assert (tally.sent, tally.bad) == (5, 0)
+        assert len(known.all()) == 5
+
+
+def test_one_run_says_which_files_did_not_stop_changing(
+    kafka: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    now = datetime.now(UTC)
+
+    def later() -> datetime:
+        """Five seconds after the last time, in which somebody has written a little more."""
+        nonlocal now
+        now += timedelta(seconds=5)
+        with (folder / "a.png").open("ab") as file:
+            file.write(b"more")
+        os.utime(folder / "a.png", (now.timestamp(), now.timestamp()))
+        return now
+
+    place, sink = place_of(str(folder), Images()), EventSink(kafka)
+    with open_known(tmp_path / "data", place.name, "shop") as known:
+        tally = Keeper(Watched(place, "shop"), known, sink, Console(), now=later).look_at_all(lambda: False)
+        assert (tally.sent, tally.bad) == (0, 1)
+        assert known.all() == {}
+    assert "a.png: it is still being written, and was left out" in capsys.readouterr().out
+
+
 def test_a_folder_known_by_name_sends_paths_alone(folder: Path) -> None:
-    place = place_of("shop", Images(roots={"shop": folder}))
+    place = place_of("shop", Images(roots={"shop": Root(path=folder)}))
     assert place.reference("mugs/old/b.webp") == FileImage(root="shop", path="mugs/old/b.webp")
     assert {each.path for each in place.pictures()} == {"a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"}
 

@@ -78,6 +78,22 @@ def test_what_is_no_picture_says_so(data: bytes, code: Code) -> None:
     assert rejected(data).code == code
 
 
+@pytest.mark.parametrize(
+    "start", [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0\0\0WEBP"]
+)
+def test_a_refusal_tells_nothing_of_the_bytes_nor_of_this_process(start: bytes) -> None:
+    for rest in (b"TOPSECRET-CA", b"\x00\x00\x00\x0dIHDRTOPSECRET", b"\x00\x00\x00\x0dTOPSECRET-CA"):
+        message = rejected(start + rest).message
+        assert not any(told in message for told in ("SECRET", "b'", "BytesIO", "0x"))
+
+
+def test_the_narrowest_crop_that_a_float_can_be_is_refused_as_too_small(encode: Encode) -> None:
+    for kind in ("JPEG", "PNG"):
+        for width in (5e-324, 1e-300, 1e-9):
+            crop = Crop(x=0, y=0, w=width, h=1)
+            assert rejected(encode(halves(), kind), crop=crop).code == Code.CROP_IMPOSSIBLE
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_a_truncated_picture_is_unreadable(kind: str, encode: Encode) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8))
