@@ -12,9 +12,9 @@ from infra.addresses import judge_url
 from infra.breakers import Breakers
 from infra.downloads import Downloads
 from infra.folders import TenantFile, check_size, read_picture_below
+from infra.image_settings import DEFAULT_TENANT
 from infra.network import Internet
 from infra.object_store import ObjectStore
-from infra.settings import DEFAULT_TENANT
 from infra.settings import Images as ImageSettings
 from infra.turns import Turns
 from schemas.failures import Code, Failure, Rejected, TryLater

@@ -5,76 +5,22 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from infra.gateway_settings import Gateway as Gateway
+from infra.image_settings import Images as Images
 from infra.kafka_settings import Kafka as Kafka
 from infra.qdrant_settings import Qdrant as Qdrant
 from infra.reporting import Logs, Metrics, Traces
 
-DEFAULT_TENANT, EVERY_TENANT = "default", "*"
-
 
 class SettingsError(Exception):
     """A setting that makes no sense; the message names the variable and the remedy."""
-
-
-class Root(BaseModel):
-    """A folder that events name, and whose pictures lie there."""
-
-    path: Path
-    tenants: tuple[str, ...] = (DEFAULT_TENANT,)
-
-    def is_open_to(self, tenant: str) -> bool:
-        """Whether events and requests of a tenant may name it."""
-        return tenant in self.tenants or EVERY_TENANT in self.tenants
-
-
-def as_root(value: object) -> object:
-    """A folder that is given as a path alone is the default tenant's."""
-    return {"path": value} if isinstance(value, str | Path) else value
-
-
-class Images(BaseModel):
-    """Where pictures may come from, and how large they may be."""
-
-    roots: dict[str, Annotated[Root, BeforeValidator(as_root)]] = Field(
-        default_factory=dict,
-        description='Named folders, as {"shop": "/data/shop"}; of other tenants than `default`, as '
-        '{"shop": {"path": "/data/shop", "tenants": ["ana"]}}, where ["*"] are all',
-    )
-    max_bytes: int = Field(
-        10_000_000, ge=1_000, description="Largest encoded picture, with the headers it comes with, in bytes"
-    )
-    max_pixels: int = Field(20_000_000, ge=256, description="Largest picture, width times height")
-    fetch_seconds: float = Field(7, gt=0, le=60, description="Seconds that one download may take in all")
-    per_host: int = Field(4, ge=1, le=16, description="Pictures that are fetched from one host at a time")
-    allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")
-    allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')
-    only_hosts: tuple[str, ...] = Field(
-        (), description='The only hosts that are asked, as ["cdn.com", ".shop.com"]; empty: any public host'
-    )
-    cache: Path | None = Field(None, description="Folder that keeps pictures by their ETag; empty: none are kept")
-    cache_mb: int = Field(500, ge=1, le=1_000_000, description="Size of that folder in MB")
-    s3_buckets: tuple[str, ...] = Field((), description='Buckets that may be read, as ["shop-pictures"]')
-    s3_endpoint: str | None = Field(
-        None, pattern=r"^https?://[^\s/@]+$", description="http(s)://host:port of the object store; empty: AWS"
-    )
-    s3_region: str = Field("us-east-1", description="Region of the buckets")
-    s3_key_id: str | None = Field(None, description="Access key id; empty: buckets are read anonymously")
-    s3_secret: SecretStr | None = Field(None, description="Secret access key")
-    thumbnails: int = Field(
-        160, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
-    )
-
-    def folders_of(self, tenant: str) -> dict[str, Path]:
-        """The named folders that a tenant's events may name."""
-        return {name: root.path for name, root in self.roots.items() if root.is_open_to(tenant)}
 
 
 class Torch(BaseModel):

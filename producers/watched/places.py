@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from infra.console import BadInput
+from infra.image_settings import DEFAULT_TENANT, Images
 from infra.object_store import ObjectStore, StoredObject
-from infra.settings import DEFAULT_TENANT, Images
 from producers.pictures import Locate, choose_root
 from schemas.failures import Unavailable
 from schemas.items import ImageRef, S3Image

@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from infra.console import BadInput
+from infra.image_settings import Root
 from infra.kafka import EventSink, Record, TopicReader
 from infra.ports import accepts, free_port
-from infra.settings import Images, Kafka, Root
+from infra.settings import Images, Kafka
 from producers.ingest import Tally
 from producers.rows import BadRow
 from producers.watched.keeping import Keeper
