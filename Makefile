@@ -7,12 +7,13 @@ READY := .venv/.ready
 # Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup browser prometheus demo up test screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
+.PHONY: help setup browser prometheus kafka demo up test conformance screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
 	@echo "make up         run the whole system here until Ctrl-C"
 	@echo "make test       all tests"
+	@echo "make conformance  the tests that use a broker, on Apache Kafka; QDRANT=http://host:6333 adds those of the index, on that server"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
 	@echo "make deploy-check  what hadolint, kubernetes-validate and checkov say of infra/deploy"
@@ -42,6 +43,18 @@ up: $(READY)
 # Threads that wait for work by spinning take the cores from the other processes.
 test: $(READY) browser prometheus
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# KAFKA_VERSION=3.9.1 is the last one of the older line. A Qdrant server must be empty, and nobody else's.
+conformance: $(READY) kafka
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
+		--kafka apache $(if $(QDRANT),--qdrant "$(QDRANT)")
+
+# Java for Apache Kafka, and Maven for its jars. Without them the tests fail: nothing else runs it.
+kafka:
+	@command -v java >/dev/null && command -v mvn >/dev/null && exit 0; \
+	echo "installing Debian's openjdk-17-jre-headless and maven"; \
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y --no-install-recommends openjdk-17-jre-headless maven >/dev/null || \
+	{ echo "Apache Kafka needs Java 17 or newer, and Maven for its jars: install both, as openjdk-17-jre-headless and maven of Debian"; exit 1; }
 
 # A real browser for the tests of the page; without one they are skipped, and say so.
 browser:

@@ -1,22 +1,18 @@
-"""What many tests need: a real local broker each, the quick encoder, and pictures drawn in code."""
+"""What many tests need: a real broker, the quick encoder, and pictures drawn in code."""
 
 import io
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
-from infra.kafka import create_topics
-from infra.parts import broker_part
-from infra.ports import LOOPBACK, free_port
 from infra.settings import Kafka
-from schemas.topics import all_topics
-from tests.running import running_part
+from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
+from tests.kafka.plugin import add_option, select, share_kafka
+from tests.kafka.shared import shared_bootstrap
 
 # A busy machine must not fail a test: how long something takes is for benchmarks to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -31,39 +27,50 @@ mostly compute."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the tests of the page keep what they saw, and a Qdrant server to run on as well."""
+    """Where the tests of the page keep what they saw, and which engines the tests run on."""
     parser.addoption("--qdrant", default=None, help="URL of a Qdrant server that contracts and systems run on")
     parser.addoption("--screenshots", default=None, help="folder to keep screenshots of the page in")
+    add_option(parser)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the Kafka that the tests share."""
+    share_kafka(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests come first: at the end one would be waited for alone."""
+    select(config, items)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: min(places.get(part, len(places)) for part in item.path.parts))
 
 
-@dataclass(frozen=True)
-class Broker:
-    """A local broker of a test's own."""
+@pytest.fixture(scope="session")
+def kafka_server() -> str | None:
+    """The address of the Kafka that all tests share; none when each has a local broker.
 
-    process: "subprocess.Popen[bytes]"
-    port: int
+    A fixture that leads to a broker asks for this one: its tests are those that `--kafka apache` runs.
+    """
+    return shared_bootstrap()
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
+def broker(kafka_server: str | None) -> Iterator[Broker]:
     """A broker of this test's own, without topics."""
-    port = free_port(0)
-    with running_part(broker_part(port), (LOOPBACK, port)) as process:
-        yield Broker(process, port)
+    with own_broker() as broker:
+        yield broker
 
 
 @pytest.fixture
-def kafka(broker: Broker) -> Kafka:
-    """How to reach that broker, with all topics; members join in half a second."""
-    settings = Kafka(bootstrap=f"127.0.0.1:{broker.port}", session_timeout_ms=1_000, fetch_wait_ms=2)
-    create_topics(settings, all_topics())
-    return settings
+def kafka(request: pytest.FixtureRequest, kafka_server: str | None) -> Iterator[Kafka]:
+    """How to reach Kafka, with all topics: in the test's own broker if it has one."""
+    if "broker" in request.fixturenames:
+        broker: Broker = request.getfixturevalue("broker")
+        yield topics_in(broker.bootstrap)
+    else:
+        with own_kafka() as kafka:
+            yield kafka
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def draw_labelled(folder: Path) -> None:
 
 
 @pytest.fixture
-def system(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+def system(kafka_server: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     """What `lookstream up` in a first terminal starts; started and stopped as the demo does it."""
     data = folder / "data"
     settings = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "BROWSER": "true"}  # true opens nothing

@@ -30,7 +30,7 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
 from tests.conftest import draw_disc
-from tests.producers.conftest import running_broker
+from tests.kafka.brokers import own_kafka
 from tests.qdrant_server import in_memory, own_cluster, own_settings
 
 pytestmark = [
@@ -61,9 +61,9 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def kafka() -> Iterator[Kafka]:
-    with running_broker() as settings:
-        yield settings
+def kafka(kafka_server: str | None) -> Iterator[Kafka]:
+    with own_kafka() as kafka:
+        yield kafka
 
 
 @pytest.fixture

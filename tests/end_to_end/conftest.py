@@ -11,7 +11,7 @@ from tests.end_to_end.system import System, make_environment
 
 
 @pytest.fixture
-def make_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
+def make_system(tmp_path: Path, kafka_server: str | None) -> Iterator[Callable[..., System]]:
     """Makes systems that are stopped at the end of the test."""
     made: list[System] = []
 

@@ -18,8 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
 from infra.running import index_key, read_running
+from infra.settings import Kafka
 from schemas.failures import Unavailable
 from tests.end_to_end import forked
+from tests.kafka.shared import kafka_environment, kafka_of
 
 LOOKSTREAM = (sys.executable, "-m", "lookstream")
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,13 @@ class System:
             found[sample.name] += sample.value
         return found
 
+    @property
+    def kafka(self) -> Kafka:
+        """How to reach its Kafka."""
+        running = read_running(self.folder)
+        assert running is not None
+        return kafka_of(self.environment, running.bootstrap)
+
     def indexed(self, items: Sequence[str], tenant: str = "default") -> int:
         """How many of these items the index holds now; 0 while it is away."""
         running = read_running(self.folder)
@@ -130,4 +139,4 @@ def make_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str
     own |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"}  # the local broker lets members join after half of it
     own |= {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "100"}  # each fetch costs that broker, and nobody is in a hurry here
     own |= {"LOOKSTREAM_WORKER_NICENESS": "0"}  # other tests take the cores meanwhile: it could wait for long
-    return {**inherited, **own, **settings}
+    return {**inherited, **own, **kafka_environment(folder), **settings}

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import EventSink
-from infra.running import read_running
-from infra.settings import Kafka
 from producers.search import SearchClient
 from schemas.envelope import Event
 from schemas.freshness import Position
@@ -21,7 +19,7 @@ from tests.end_to_end.system import System, make_environment
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(kafka_server: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The running system that these tests share, whose workers tell their metrics."""
     folder = tmp_path_factory.mktemp("shared") / "data"
     started = System(folder, make_environment(folder, {"LOOKSTREAM_METRICS_PORT": "9400"})).start()
@@ -77,10 +75,7 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
 
 
 def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:
-    running = read_running(system.folder)
-    assert running is not None
-    kafka = Kafka(bootstrap=running.bootstrap)
-    with closing(EventSink(kafka)) as sink, SearchClient(kafka) as client:
+    with closing(EventSink(system.kafka)) as sink, SearchClient(system.kafka) as client:
         for turn, name in enumerate(ITEMS):
             image = InlineImage(data=(discs / f"{name}.png").read_bytes())
             item = ItemUpserted(tenant="written", item_id=f"{name}-{turn}", revision=1, images=(image,))

@@ -14,7 +14,6 @@ from infra.metrics import CanaryMetrics
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Found, Index, SearchPlan
 from infra.running import index_key, read_running
-from infra.settings import Kafka
 from producers.demo.catalogue import draw_catalogue
 from schemas.failures import Unavailable
 from schemas.items import InlineImage, ItemUpserted
@@ -24,7 +23,7 @@ ITEMS = 24
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(kafka_server: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A running system with some products of the demo."""
     folder = tmp_path_factory.mktemp("canary")
     catalogue = draw_catalogue(folder / "shop", ITEMS, 7)
@@ -35,17 +34,11 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         )
         for n, one in enumerate(catalogue.products)
     ]
-    with open_over_kafka(kafka_of(started), "default") as over:
+    with open_over_kafka(started.kafka, "default") as over:
         assert len(list(over.put(items))) == ITEMS
         over.put_in.clear()  # they stay
     yield started
     started.stop()
-
-
-def kafka_of(system: System) -> Kafka:
-    running = read_running(system.folder)
-    assert running is not None
-    return Kafka(bootstrap=running.bootstrap)
 
 
 @pytest.fixture
@@ -59,7 +52,7 @@ def index(system: System) -> Iterator[EmbeddedIndex]:
 
 @pytest.fixture
 def over(system: System) -> Iterator[OverKafka]:
-    with open_over_kafka(kafka_of(system), "canary") as opened:
+    with open_over_kafka(system.kafka, "canary") as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from schemas.envelope import Event
 from schemas.failures import Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.conftest import Broker
+from tests.kafka.brokers import Broker
 
 
 def event(item: str) -> Event:

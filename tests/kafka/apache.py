@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 
@@ -56,10 +56,10 @@ class ApacheNode:
         self._file.write_text(node_properties(plan, number, str(folder / "data")))
 
     @property
-    def pid(self) -> int:
-        """The process id of its JVM."""
+    def process(self) -> "subprocess.Popen[bytes]":
+        """Its JVM."""
         assert self._process is not None, f"node {self.number} was never started"
-        return self._process.pid
+        return self._process
 
     @property
     def is_running(self) -> bool:
@@ -88,7 +88,7 @@ class ApacheNode:
         # However this process ends, the pipe is closed then, and the guard kills the node.
         guard = 'read -r _; kill -9 "$1"; rm -rf "$2"'
         self._guard = subprocess.Popen(
-            ["sh", "-c", guard, "guard", str(self.pid), str(self.folder)],
+            ["sh", "-c", guard, "guard", str(self._process.pid), str(self.folder)],
             stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -118,13 +118,11 @@ class ApacheNode:
 
     def freeze(self) -> None:
         """Stop its process in its tracks: connections stay open, nobody answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -235,7 +233,9 @@ def apache_cluster(
             node.launch()
         for node in nodes.values():
             node.wait_until_ready(size)
-        yield ApacheCluster(nodes)
+        cluster = ApacheCluster(nodes)
+        _open_coordinators(cluster)
+        yield cluster
     finally:
         for node in nodes.values():
             node.kill()
@@ -267,6 +267,15 @@ def java_hash(text: str) -> int:
     for unit in units:
         total = (31 * total + unit) & 0xFFFF_FFFF
     return total - (1 << 32) if total >= 1 << 31 else total
+
+
+def _open_coordinators(cluster: ApacheCluster) -> None:
+    """Kafka makes its own topics when they are first needed, and answers "not yet" meanwhile."""
+    addresses = {"bootstrap.servers": ",".join(node.internal for node in cluster.nodes.values()), "log_level": 0}
+    Producer({**addresses, "transactional.id": "ready"}).init_transactions(START_SECONDS)
+    consumer = Consumer({**addresses, "group.id": "ready"})
+    consumer.committed([TopicPartition(TRANSACTIONS, 0)], START_SECONDS)
+    consumer.close()
 
 
 def _admin(addresses: str) -> AdminClient:

@@ -10,44 +10,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from infra.kafka import EventSink, TopicReader, create_topics
-from infra.parts import broker_part
-from infra.ports import LOOPBACK, accepts, free_port
-from infra.running import local_kafka
+from infra.kafka import EventSink, TopicReader
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
-from schemas.topics import SEARCH_REQUESTS, all_topics
+from schemas.topics import SEARCH_REQUESTS
 
 Responder = Callable[[SearchRequest], list[SearchResult]]
 Answering = Callable[[Responder], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def kafka() -> Iterator[Kafka]:
-    """Settings of a local broker of this test's own."""
-    with running_broker() as settings:
-        yield settings
-
-
-@contextmanager
-def running_broker() -> Iterator[Kafka]:
-    """A local broker with all topics, and its settings: it is up in a tenth of a second."""
-    port = free_port(0)
-    with subprocess.Popen(
-        broker_part(port).command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as broker:
-        try:
-            pause = threading.Event()
-            while not accepts((LOOPBACK, port)):
-                assert broker.poll() is None, "the broker ended at once"
-                pause.wait(0.02)
-            reached = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
-            create_topics(reached, all_topics())
-            yield reached
-        finally:
-            broker.kill()
 
 
 @contextmanager

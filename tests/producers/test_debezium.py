@@ -25,6 +25,7 @@ from producers.rows import BadRow, Skipped
 from schemas.envelope import from_bytes
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, DAY, Topic
+from tests.kafka.shared import environment_of
 from tests.producers.conftest import running
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -250,7 +251,7 @@ def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: Table) -> 
 
 def test_the_command_follows_a_topic_until_ctrl_c(topics: Topics, tmp_path: Path) -> None:
     topics.put(event("c", 5, after=row() | {"name": "Mug", "price": "1.00"}))
-    environment = os.environ | {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(topics.kafka.bootstrap)}
+    environment = os.environ | environment_of(topics.kafka)
     environment |= {
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"
     }  # the local broker takes half of it to let one in

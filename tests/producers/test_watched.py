@@ -27,6 +27,7 @@ from schemas.envelope import from_bytes
 from schemas.failures import Rejected, Unavailable
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemUpserted, S3Image
 from schemas.topics import CATALOG_ITEMS
+from tests.kafka.shared import environment_of
 from tests.producers.conftest import running
 
 LATER = timedelta(minutes=1)
@@ -227,7 +228,7 @@ def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
 def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(kafka: Kafka, folder: Path, tmp_path: Path) -> None:
     (folder / "empty.png").touch()
     items = TopicReader(kafka, CATALOG_ITEMS)
-    environment = os.environ | {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap)}
+    environment = os.environ | environment_of(kafka)
     command = [sys.executable, "-m", "lookstream", "ingest", "pictures", str(folder), "--watch", "--every", "0.5"]
     with running(command, tmp_path, environment) as process:
         first = [from_bytes(record.value or b"") for record in take(items, 3)]

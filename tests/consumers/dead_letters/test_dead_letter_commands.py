@@ -33,6 +33,7 @@ def local(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     data = tmp_path / "data"
     data.mkdir()
     monkeypatch.setenv("LOOKSTREAM_DATA", str(data))
+    monkeypatch.setenv("LOOKSTREAM_KAFKA_PREFIX", kafka.prefix)
     monkeypatch.setenv("LOOKSTREAM_QDRANT_API_KEY", "canary-key")
     Running(os.getpid(), kafka.bootstrap, None, ready=True).write(data)
     return data

@@ -27,17 +27,17 @@ from producers.gateway.serving import server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 from schemas.topics import MAX_RECORD_BYTES
-from tests.producers.conftest import running_broker
+from tests.kafka.brokers import own_kafka
 
 MakeClient = Callable[..., httpx.Client]
 SECONDS = 30
 
 
 @pytest.fixture(scope="module")
-def kafka() -> Iterator[Kafka]:
-    """One broker for the tests of a file."""
-    with running_broker() as settings:
-        yield settings
+def kafka(kafka_server: str | None) -> Iterator[Kafka]:
+    """Topics for the tests of a file."""
+    with own_kafka() as kafka:
+        yield kafka
 
 
 @pytest.fixture

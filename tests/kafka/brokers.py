@@ -1,0 +1,72 @@
+"""What a test has of Kafka: a broker of its own, or its own names in the one that the run shares."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from confluent_kafka.admin import AdminClient
+
+from infra.kafka import create_topics
+from infra.parts import broker_part
+from infra.ports import LOOPBACK, free_port
+from infra.settings import Kafka
+from schemas.topics import all_topics
+from tests.kafka.apache import apache_node
+from tests.kafka.shared import new_prefix, shared_bootstrap
+from tests.running import running_part
+
+QUICK: Mapping[str, int] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2}
+"""Members join the local broker in half a second."""
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker of a test's own, whose process may be stopped: the local one, or a node of Apache Kafka."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    @property
+    def bootstrap(self) -> str:
+        """Its address."""
+        return f"{LOOPBACK}:{self.port}"
+
+
+@contextmanager
+def own_broker() -> Iterator[Broker]:
+    """A broker without topics: Apache Kafka where the run is on it."""
+    if shared_bootstrap() is None:
+        port = free_port(0)
+        with running_part(broker_part(port), (LOOPBACK, port)) as process:
+            yield Broker(process, port)
+    else:
+        with apache_node() as node:
+            yield Broker(node.process, int(node.bootstrap.rpartition(":")[2]))
+
+
+@contextmanager
+def own_kafka() -> Iterator[Kafka]:
+    """All topics, for nobody else: in a local broker, or under a prefix in the shared Kafka."""
+    shared = shared_bootstrap()
+    if shared is None:
+        with own_broker() as broker:
+            yield topics_in(broker.bootstrap)
+    else:
+        kafka = topics_in(shared, new_prefix())
+        yield kafka
+        # Nobody waits for it: it keeps the broker small.
+        _admin(shared).delete_topics([kafka.prefix + topic.name for topic in all_topics()])
+
+
+def topics_in(bootstrap: str, prefix: str = "") -> Kafka:
+    """How to reach the Kafka at this address, with all topics."""
+    kafka = Kafka.model_validate({"bootstrap": bootstrap, "prefix": prefix, **QUICK})
+    create_topics(kafka, all_topics())
+    return kafka
+
+
+@cache
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})

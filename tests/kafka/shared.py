@@ -1,0 +1,46 @@
+"""The Kafka that all tests of a run share, and the part of it that one test has to itself: a prefix of names."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.settings import Kafka
+
+BOOTSTRAP, RUN = "TEST_KAFKA_BOOTSTRAP", "TEST_KAFKA_RUN"
+"""Variables that the processes of a run inherit: the address, and what no other run is called."""
+
+
+def share(bootstrap: str) -> None:
+    """Let this process, and those that it starts, use the Kafka at this address."""
+    os.environ[BOOTSTRAP], os.environ[RUN] = bootstrap, uuid.uuid4().hex
+
+
+def shared_bootstrap() -> str | None:
+    """The address of the shared Kafka; none when each test has a local broker of its own."""
+    return os.environ.get(BOOTSTRAP)
+
+
+def new_prefix() -> str:
+    """A prefix that nobody else has."""
+    return f"{uuid.uuid4().hex[:12]}-"
+
+
+def kafka_environment(folder: Path) -> dict[str, str]:
+    """Settings by which `lookstream` on this data folder has its own names in the shared Kafka, if there is one."""
+    bootstrap = shared_bootstrap()
+    if bootstrap is None:
+        return {}
+    prefix = hashlib.sha256(f"{os.environ[RUN]} {folder}".encode()).hexdigest()[:12]
+    return environment_of(Kafka(bootstrap=bootstrap, prefix=f"{prefix}-"))
+
+
+def environment_of(kafka: Kafka) -> dict[str, str]:
+    """The variables by which a command reaches the same Kafka, with the same prefix."""
+    return {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
+
+
+def kafka_of(environment: Mapping[str, str], bootstrap: str | None) -> Kafka:
+    """How a test reaches the Kafka of a system with this environment, which is at this address."""
+    return Kafka(bootstrap=bootstrap, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
