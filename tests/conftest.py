@@ -13,6 +13,8 @@ from infra.settings import Kafka
 from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
 from tests.kafka.plugin import add_option, select, share_kafka
 from tests.kafka.shared import shared_bootstrap
+from tests.qdrant_server import add_option as add_qdrant_option
+from tests.qdrant_server import share_qdrant, shared_url
 
 # A busy machine must not fail a test: how long something takes is for benchmarks to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -28,15 +30,16 @@ mostly compute."""
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the tests of the page keep what they saw, and which engines the tests run on."""
-    parser.addoption("--qdrant", default=None, help="URL of a Qdrant server that contracts and systems run on")
     parser.addoption("--screenshots", default=None, help="folder to keep screenshots of the page in")
     add_option(parser)
+    add_qdrant_option(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the Kafka that the tests share."""
+    """Start the Kafka that the tests share, and find the Qdrant server."""
     share_kafka(config)
+    share_qdrant(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,6 +56,12 @@ def kafka_server() -> str | None:
     A fixture that leads to a broker asks for this one: its tests are those that `--kafka apache` runs.
     """
     return shared_bootstrap()
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> str | None:
+    """The URL of the Qdrant server of --qdrant. Whatever runs on it when there is one asks for this fixture."""
+    return shared_url()
 
 
 @pytest.fixture

@@ -67,14 +67,14 @@ def kafka(kafka_server: str | None) -> Iterator[Kafka]:
 
 
 @pytest.fixture
-def qdrant(pytestconfig: pytest.Config) -> Qdrant:
-    settings = own_settings(pytestconfig.getoption("--qdrant"))
+def qdrant(qdrant_server: str | None) -> Qdrant:
+    settings = own_settings()
     return settings if settings.url else settings.model_copy(update={"url": "http://the.server:6333"})
 
 
 @pytest.fixture
-def cluster(pytestconfig: pytest.Config, qdrant: Qdrant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    if pytestconfig.getoption("--qdrant"):
+def cluster(qdrant_server: str | None, qdrant: Qdrant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    if qdrant_server:
         with own_cluster(qdrant) as cluster:
             yield cluster
     else:

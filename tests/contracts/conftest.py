@@ -16,7 +16,7 @@ from infra.qdrant.server import ServerIndex
 from infra.qdrant.shard import Shard
 from infra.settings import Qdrant
 from schemas.failures import Unavailable
-from tests.qdrant_server import in_memory, own_cluster, own_settings
+from tests.qdrant_server import in_memory, own_cluster, own_settings, shared_url
 
 FINGERPRINT, SIZE = "test-encoder", 8
 MIN_FREE = 1 << 20
@@ -32,9 +32,9 @@ def index_memory() -> Iterator[ServerIndex]:
 
 
 @pytest.fixture(scope="session")
-def index_server(pytestconfig: pytest.Config) -> Iterator[ServerIndex]:
+def index_server(qdrant_server: str) -> Iterator[ServerIndex]:
     """The index on the server of --qdrant, in a collection of its own."""
-    settings = own_settings(pytestconfig.getoption("--qdrant"))
+    settings = own_settings()
     with own_cluster(settings) as cluster:
         yield ServerIndex(cluster, settings)
 
@@ -77,7 +77,7 @@ def _wait_for(client: EmbeddedIndex, seconds: float = 30) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each contract runs on every engine: on a server too when there is --qdrant."""
     if "index" in metafunc.fixturenames:
-        engines = ["memory", "shard", "embedded"] + (["server"] if metafunc.config.getoption("--qdrant") else [])
+        engines = ["memory", "shard", "embedded"] + (["server"] if shared_url() else [])
         metafunc.parametrize("index", engines, indirect=True, scope="session")
 
 

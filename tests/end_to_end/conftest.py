@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.system import System, make_environment
+from tests.qdrant_server import qdrant_environment
 
 
 @pytest.fixture
-def make_system(tmp_path: Path, kafka_server: str | None) -> Iterator[Callable[..., System]]:
+def make_system(
+    tmp_path: Path, kafka_server: str | None, qdrant_server: str | None
+) -> Iterator[Callable[..., System]]:
     """Makes systems that are stopped at the end of the test."""
     made: list[System] = []
 
     def make(name: str = "data", **settings: str) -> System:
         folder = tmp_path / name
-        made.append(System(folder, make_environment(folder, settings)))
+        made.append(System(folder, make_environment(folder, qdrant_environment(folder) | settings)))
         return made[-1]
 
     yield make

@@ -22,6 +22,7 @@ from infra.settings import Kafka
 from schemas.failures import Unavailable
 from tests.end_to_end import forked
 from tests.kafka.shared import kafka_environment, kafka_of
+from tests.qdrant_server import points_in
 
 LOOKSTREAM = (sys.executable, "-m", "lookstream")
 ROOT = Path(__file__).parents[2]
@@ -106,11 +107,14 @@ class System:
     def indexed(self, items: Sequence[str], tenant: str = "default") -> int:
         """How many of these items the index holds now; 0 while it is away."""
         running = read_running(self.folder)
+        ids = [point_id(tenant, item, 0) for item in items]
+        if "LOOKSTREAM_QDRANT_URL" in self.environment:
+            return points_in(self.environment, ids)
         if running is None or running.index is None:
             return 0
         index = EmbeddedIndex(running.index, index_key(self.folder))
         try:
-            return len(index.payloads([point_id(tenant, item, 0) for item in items], ("state",)))
+            return len(index.payloads(ids, ("state",)))
         except Unavailable:
             return 0
         finally:

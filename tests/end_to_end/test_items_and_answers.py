@@ -1,4 +1,4 @@
-"""The main job: item events in, search answers out, all through Kafka and the embedded index; on one system."""
+"""The main job: item events in, search answers out, all through Kafka and the index; on one system."""
 
 import json
 from collections.abc import Iterator
@@ -16,13 +16,18 @@ from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System, make_environment
+from tests.qdrant_server import qdrant_environment
 
 
 @pytest.fixture(scope="module")
-def system(kafka_server: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(
+    kafka_server: str | None, qdrant_server: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
     """The running system that these tests share, whose workers tell their metrics."""
     folder = tmp_path_factory.mktemp("shared") / "data"
-    started = System(folder, make_environment(folder, {"LOOKSTREAM_METRICS_PORT": "9400"})).start()
+    started = System(
+        folder, make_environment(folder, {"LOOKSTREAM_METRICS_PORT": "9400"} | qdrant_environment(folder))
+    ).start()
     yield started
     started.stop()
 

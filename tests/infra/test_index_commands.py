@@ -120,9 +120,9 @@ def test_without_an_index_there_is_one_sentence(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.fixture
-def server(pytestconfig: pytest.Config) -> Iterator[ServerIndex]:
+def server(qdrant_server: str | None) -> Iterator[ServerIndex]:
     """A collection of the server of --qdrant, or else of qdrant-client's engine in memory."""
-    settings = own_settings(pytestconfig.getoption("--qdrant"))
+    settings = own_settings()
     with own_cluster(settings) as cluster:
         yield ServerIndex(cluster, settings)
 
@@ -164,6 +164,7 @@ def test_migrate_wants_a_server_that_answers(index: EmbeddedIndex, monkeypatch: 
     written(index)
     assert "set LOOKSTREAM_QDRANT_URL" in run("migrate").stderr
     monkeypatch.setenv("LOOKSTREAM_QDRANT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LOOKSTREAM_QDRANT_GRPC_PORT", "1")
     refused = run("migrate")
     assert refused.exit_code == 1
     assert "LOOKSTREAM_QDRANT_URL" in refused.stderr

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 
 
 @pytest.fixture
-def settings(pytestconfig: pytest.Config) -> Qdrant:
-    return own_settings(pytestconfig.getoption("--qdrant"))
+def settings(qdrant_server: str | None) -> Qdrant:
+    return own_settings()
 
 
 @pytest.fixture

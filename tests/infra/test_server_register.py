@@ -24,8 +24,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def settings(pytestconfig: pytest.Config) -> Qdrant:
-    return own_settings(pytestconfig.getoption("--qdrant"))
+def settings(qdrant_server: str | None) -> Qdrant:
+    return own_settings()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from tests.kafka.apache import apache_node
 from tests.kafka.jars import KafkaMissing
 from tests.kafka.shared import share
+from tests.qdrant_server import runs_on_server
 
 LOCAL, APACHE = "local", "apache"
 
@@ -40,10 +41,13 @@ def share_kafka(config: pytest.Config) -> None:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On Apache Kafka only tests that use a broker count: those whose fixtures rest on `kafka_server`."""
+    """On Apache Kafka only tests that use a broker count: those whose fixtures rest on `kafka_server`.
+
+    Those that run on a Qdrant server of --qdrant count too.
+    """
     if config.getoption("--kafka") == LOCAL:
         return
-    chosen = [item for item in items if "kafka_server" in getattr(item, "fixturenames", ())]
+    chosen = [item for item in items if "kafka_server" in getattr(item, "fixturenames", ()) or runs_on_server(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
     for item in items:
