@@ -15,7 +15,8 @@ from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, Topic
-from tests.chaos.feed import ANY_PARTITION, draw, write_feed
+from tests.chaos.brokers import Broker
+from tests.chaos.feed import ANY_PARTITION, Feed, draw, write_feed
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report
@@ -26,16 +27,22 @@ ITEMS, PICTURED = 40, 5
 
 
 @contextmanager
-def searchable(folder: Path, topics: Sequence[Topic] | None = None, /, **settings: str) -> Iterator[World]:
-    """A world whose index holds some items; it has all topics, or these."""
-    feed = write_feed(ITEMS, ITEMS, seed=1)
-    with open_world(folder, topics, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
+def searchable(
+    folder: Path, topics: Sequence[Topic] | None = None, broker: Broker | None = None, /, **settings: str
+) -> Iterator[World]:
+    """A world whose index holds some items; topics and broker as in `open_world`."""
+    with open_world(folder, topics, broker, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
         sink = EventSink(world.kafka)
-        for record in feed.records:
+        for record in searchable_items().records:
             sink.send_record(record)
         sink.flush()
         world.start_worker(LOOKSTREAM_WORKER_SLOT="i").drain()
         yield world
+
+
+def searchable_items() -> Feed:
+    """The items that the index of a searchable world holds at first."""
+    return write_feed(ITEMS, ITEMS, seed=1)
 
 
 def start_query(

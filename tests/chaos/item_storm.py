@@ -52,7 +52,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         fleet.end()
         judge_items(report, world, feed)
-        judge_fleet(report, fleet, folder)
+        judge_fleet(report, fleet, folder, "index")
     report.figures |= {"records": len(feed.records), "items": len(feed.items)}
     return report
 

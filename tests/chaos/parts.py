@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from infra.generations import FIRST
@@ -27,13 +27,15 @@ class World:
     """A broker, an embedded index, and as many workers as are started, on a data folder of their own."""
 
     def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
-        self._logs = folder
+        self.folder = folder
         self.data = folder / "data"
         (self.data / "run").mkdir(parents=True)
         self._children: list[Process] = []
         self.broker = broker
         self._engine_port, bootstrap = free_port(0), broker.bootstrap
-        self.kafka = Kafka(bootstrap=bootstrap, session_timeout_ms=SESSION_MS, fetch_wait_ms=LOCAL_FETCH_WAIT_MS)
+        replicas = int(settings.get("LOOKSTREAM_KAFKA_REPLICATION", 1))
+        waits = {"session_timeout_ms": SESSION_MS, "fetch_wait_ms": LOCAL_FETCH_WAIT_MS}
+        self.kafka = Kafka.model_validate({"bootstrap": bootstrap, "replication": replicas, **waits})
         self._environment = _environment(self.data, self.kafka, settings)
         index = LOOPBACK, self._engine_port
         Running(os.getpid(), bootstrap, index, ready=True, indexes={FIRST: index}).write(self.data)
@@ -53,7 +55,7 @@ class World:
 
     def start(self, name: str, program: str, *words: str, **settings: str) -> Process:
         """Start a module of ours as a program; its log is `name`.log."""
-        child = Process(program, words, {**self._environment, **settings}, self._logs / f"{name}.log")
+        child = Process(program, words, {**self._environment, **settings}, self.folder / f"{name}.log")
         self._children.append(child)
         return child
 
@@ -79,11 +81,16 @@ class World:
 
 
 @contextmanager
-def open_world(folder: Path, topics: Sequence[Topic] | None = None, /, **settings: str) -> Iterator[World]:
-    """A world in `folder`, made if need be, with all topics or these; nothing of it runs on afterwards."""
+def open_world(
+    folder: Path, topics: Sequence[Topic] | None = None, broker: Broker | None = None, /, **settings: str
+) -> Iterator[World]:
+    """A world in `folder`, made if need be, with all topics or these; nothing of it runs on afterwards.
+
+    Its broker is of the chosen kind, unless one that runs is given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with running_broker(folder) as broker:
-        world = World(folder, broker, settings)
+    with running_broker(folder) if broker is None else nullcontext(broker) as running:
+        world = World(folder, running, settings)
         try:
             yield world.open(topics or all_topics())
         finally:

@@ -13,7 +13,7 @@ from tests.chaos.fleet import Fleet, Plan, carry_out
 from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.pauses import Pause, judge_pauses, pauses_of
 from tests.chaos.processes import Process
-from tests.chaos.raw_errors import count_raw_errors
+from tests.chaos.raw_errors import count_raw_errors, first_raw_errors
 from tests.chaos.scenario import Report, Scenario, Size
 
 DEADLINE_MS = 60_000
@@ -102,13 +102,15 @@ def query_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:
     return Fleet(start, is_ready, [f"q{n}" for n in range(SLOTS)])
 
 
-def judge_fleet(report: Report, fleet: Fleet, folder: Path) -> None:
+def judge_fleet(report: Report, fleet: Fleet, folder: Path, kind: str = "query") -> None:
     """Note how many moves there were, and how the workers ended."""
-    report.figures["moves"] = len(fleet.moves)
-    report.expect("workers that ended by themselves", ", ".join(fleet.ended_alone) or "none", "none")
-    report.expect("workers that were not ready in time", len(fleet.never_ready), 0)
-    report.expect("exit codes of polite ends", str(sorted(set(fleet.exit_codes))), "[0]")
+    report.figures[f"moves of {kind} workers"] = len(fleet.moves)
+    report.expect(f"{kind} workers that ended by themselves", ", ".join(fleet.ended_alone) or "none", "none")
+    report.expect(f"{kind} workers that were not ready in time", len(fleet.never_ready), 0)
+    report.expect(f"exit codes of {kind} workers", str(sorted(set(fleet.exit_codes))), "[0]")
     report.expect("raw errors in the logs", count_raw_errors(folder), 0)
+    if count_raw_errors(folder):
+        report.figures["where raw errors are"] = first_raw_errors(folder)
 
 
 def _topics(partitions: int) -> list[Topic]:

@@ -1,0 +1,142 @@
+"""Three nodes of Apache Kafka: one that leads is killed, again and again, under searches and item events."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
+from tests.chaos.asking import searchable, searchable_items
+from tests.chaos.feed import Feed, Mix, write_feed
+from tests.chaos.item_storm import index_fleet
+from tests.chaos.judge import catch_up, judge_items
+from tests.chaos.parts import World
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.sender import Sender
+from tests.chaos.storm import DEADLINE_MS, judge_fleet, query_fleet
+from tests.kafka.apache import ApacheCluster, apache_cluster
+
+KILLS, SEARCHES_A_SECOND, EVENTS_A_SECOND, ITEMS = 20, 8.0, 20.0, 200
+DOWN_SECONDS = 8.0
+"""How long a node stays away: longer than the others need to notice."""
+ROUND_SECONDS = 25.0
+"""About how long it takes until it is back, and in sync."""
+LONGEST_SECONDS = 10.0
+MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
+QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
+WATCHFUL = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
+"""The controller notices a dead broker after this; after 9 s by default, which nobody who searches would wait."""
+SESSION = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "6000"}
+
+
+class Cluster:
+    """A whole cluster in the place of one broker."""
+
+    def __init__(self, nodes: ApacheCluster) -> None:
+        self.nodes, self.bootstrap = nodes, nodes.bootstrap
+
+    def start(self) -> None:
+        """Start every node that was killed."""
+        for number, node in self.nodes.nodes.items():
+            if not node.is_running:
+                self.nodes.start(number)
+
+    def freeze(self) -> None:
+        """Stop all nodes."""
+        for node in self.nodes.nodes.values():
+            node.freeze()
+
+    def thaw(self) -> None:
+        """Let all go on."""
+        for node in self.nodes.nodes.values():
+            node.thaw()
+
+    def kill(self) -> None:
+        """Kill all."""
+        for number in self.nodes.nodes:
+            self.nodes.kill(number)
+
+
+def run(folder: Path, size: Size) -> Report:
+    """Kill twenty leaders, of each kind in turn."""
+    return _run(folder, size, WATCHFUL, {"LOOKSTREAM_KAFKA_REPLICATION": "3"})
+
+
+def control(folder: Path, size: Size) -> Report:
+    """The same with topics that have one replica each."""
+    alone = {"min.insync.replicas": "1"}
+    return _run(folder, size, WATCHFUL | alone, {"LOOKSTREAM_KAFKA_REPLICATION": "1"})
+
+
+def _run(folder: Path, size: Size, cluster_settings: Mapping[str, str], settings: Mapping[str, str]) -> Report:
+    report, kills = Report(), size.of(KILLS, least=2)
+    seconds = kills * ROUND_SECONDS
+    feed = write_feed(round(seconds * EVENTS_A_SECOND), ITEMS, size.seed, MIX, "fed")
+    with (
+        report.timed(),
+        apache_cluster(3, settings=cluster_settings) as cluster,
+        searchable(folder, None, Cluster(cluster), **SESSION, **settings) as world,
+    ):
+        _kill_under_load(report, world, cluster, feed, kills, random.Random(size.seed))
+    report.figures |= {"kills": kills, "events": len(feed.records)}
+    return report
+
+
+def _kill_under_load(
+    report: Report, world: World, cluster: ApacheCluster, feed: Feed, kills: int, chance: random.Random
+) -> None:
+    searchers, indexers, log = query_fleet(world), index_fleet(world), AnswerLog(2)
+    for fleet in (searchers, searchers, indexers):
+        fleet.arrive()
+    searchers.wait_until_ready()
+    indexers.wait_until_ready()
+    seconds = kills * ROUND_SECONDS
+    with reading_answers(world.kafka, log):
+        with (
+            asking(world.kafka, log, round(seconds * SEARCHES_A_SECOND), seconds, DEADLINE_MS),
+            Sender(world.kafka).spread(feed.records, seconds),
+        ):
+            for number in range(kills):
+                _kill_one(cluster, number, chance)
+                searchers.look_after()
+                indexers.look_after()
+        wait_for_answers(log, DEADLINE_MS / 1000)
+    both = searchable_items().joined(feed)
+    report.figures["caught up at the end, seconds"] = catch_up(world, both)
+    log.judge(report)
+    longest = max(log.seconds(), default=float("inf"))
+    report.expect_at_most("longest wait for an answer, s", round(longest, 1), LONGEST_SECONDS)
+    for what, fleet in (("query", searchers), ("index", indexers)):
+        fleet.end()
+        judge_fleet(report, fleet, world.folder, what)
+    judge_items(report, world, both)
+
+
+def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random) -> None:
+    """Kill the leader of something that matters, and have it back in sync."""
+    partition = chance.randrange(2)
+    leaders: list[Callable[[], int]] = [
+        lambda: cluster.leader(SEARCH_REQUESTS, partition),
+        lambda: cluster.coordinator(QUERY_GROUP),
+        lambda: cluster.leader(CATALOG_ITEMS, partition),
+        lambda: cluster.transaction_coordinator(f"{QUERY_GROUP}-q0"),
+        lambda: cluster.leader(SEARCH_RESULTS, partition),
+        lambda: cluster.coordinator(INDEX_GROUP),
+    ]
+    node = leaders[number % len(leaders)]()
+    cluster.kill(node)
+    time.sleep(DOWN_SECONDS)
+    cluster.start(node)
+    cluster.wait_in_sync()
+
+
+SCENARIO = Scenario(
+    name="leader killed",
+    promise="Three nodes of which one that leads is killed, 20 times, one at a time, under searches and item "
+    "events: 0 lost, 0 doubled, no worker ends, no raw error in a log, and no search waits longer than 10 s",
+    run=run,
+    control=control,
+    short=0.1,
+    brokers=("apache",),
+)
