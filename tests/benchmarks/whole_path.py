@@ -2,13 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.kafka import TopicReader
-from infra.running import LOCAL_SESSION_MS, local_kafka, read_running
+from infra.running import LOCAL_SESSION_MS
 from infra.settings import Kafka
 from producers.demo.catalogue import Catalogue
 from producers.demo.figures import Spread, spread
@@ -21,6 +21,7 @@ from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fresh_bytes import new
 from tests.benchmarks.parts import as_outside_tests
+from tests.chaos.brokers import kafka_beside
 from tests.end_to_end.system import System, make_environment
 
 SILENCE_SECONDS = 60.0
@@ -31,15 +32,15 @@ STEPS = ("queued", "fetched", "decoded", "encoded", "searched")
 
 
 @contextmanager
-def running_system(folder: Path, encoder: str) -> Iterator[System]:
-    """`lookstream up` on a data folder, with the settings of the local mode; stopped at the end."""
+def running_system(folder: Path, encoder: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
+    """`lookstream up` on a data folder, with the settings of the local mode and more; stopped at the end."""
     # Tests run with a session timeout so short that a busy machine breaks it.
-    settings = {
+    own = {
         "LOOKSTREAM_ENCODER": encoder,
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS),
         **as_outside_tests(),
     }
-    system = System(folder, make_environment(folder, settings))
+    system = System(folder, make_environment(folder, {**own, **(settings or {})}))
     try:
         yield system.start()
     finally:
@@ -49,10 +50,7 @@ def running_system(folder: Path, encoder: str) -> Iterator[System]:
 
 def kafka_of(system: System) -> Kafka:
     """How to reach the broker of a running system."""
-    running = read_running(system.folder)
-    assert running is not None, "the system runs"
-    assert running.bootstrap is not None, "it has a broker of its own"
-    return local_kafka(Kafka(), running.bootstrap)
+    return kafka_beside(system)
 
 
 @dataclass(frozen=True)
