@@ -71,7 +71,7 @@ def kafka_beside(system: System) -> Kafka:
     """How to reach the broker that a running system uses."""
     named = system.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
     if named is not None:
-        return Kafka(bootstrap=named)
+        return Kafka(bootstrap=named, prefix=system.environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
     running = read_running(system.folder)
     assert running is not None, "the system runs"
     assert running.bootstrap is not None, "it has a broker of its own"
