@@ -13,6 +13,7 @@ SEARCH_WATCHES = "search.watches"
 SEARCH_MATCHES = "search.matches"
 ITEM_OUTCOMES = "item.outcomes"
 DEAD_LETTERS_AUDIT = "dead-letters.audit"
+GATEWAY_CLAIMS = "gateway.claims"
 
 ITEM_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS)
 TOPIC_OF: Mapping[Source, str] = {"catalog": CATALOG_ITEMS, "social": SOCIAL_POSTS}
@@ -86,5 +87,6 @@ def all_topics() -> tuple[Topic, ...]:
     outcomes = Topic(ITEM_OUTCOMES, 2, 7 * DAY, "what became of each item event")
     dead_requests = Topic(dead_letter_topic(SEARCH_REQUESTS), 1, 30 * DAY, "unreadable search requests")
     audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "which dead letters were replayed, when and by whom")
+    claims = Topic(GATEWAY_CLAIMS, 1, 30 * MINUTE, "what gateways were asked by a name, for all of them to know")
     searches = (requests, dead_requests, results, watches, matches)
-    return (*_with_failures(items), *_with_failures(posts), *searches, outcomes, audit)
+    return (*_with_failures(items), *_with_failures(posts), *searches, outcomes, audit, claims)

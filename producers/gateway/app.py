@@ -18,7 +18,8 @@ from producers.gateway.looking import LookingDoor, looking_routes
 from producers.gateway.metered import Metered, metrics_routes
 from producers.gateway.page import page_routes
 from producers.gateway.problems import SCHEMA, Problem, problem_response, problems, say_problems
-from producers.gateway.searches import SearchDoor, search_routes
+from producers.gateway.search_routes import search_routes
+from producers.gateway.searches import SearchDoor
 from producers.gateway.serving import Background
 from producers.gateway.traced import Traced
 from schemas.facets import FacetsRequest

@@ -11,12 +11,14 @@ from infra.settings import Settings
 from infra.tracing import tracing
 from producers.gateway.app import Doors
 from producers.gateway.asking import Asking
+from producers.gateway.claims import Claims
 from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
 from producers.gateway.reading import Parser
-from producers.gateway.searches import HttpResult, SearchDoor
+from producers.gateway.recall import Recall
+from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 
@@ -32,10 +34,11 @@ def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     outcomes = stack.enter_context(closing(Outcomes(kafka)))
     index = stack.enter_context(closing(connect(settings)))
     parser, most = stack.enter_context(closing(Parser())), kafka.record_bytes
-    memory = Memory(HttpResult.size)
-    searches = SearchDoor(asking, uploads, memory, settings.gateway.in_flight, metrics, parser, most)
-    items = ItemDoor(sink, uploads, Memory(), outcomes, parser, most)
-    return Doors(searches, items, LookingDoor(Stored(index), outcomes), metrics, (asking, outcomes))
+    claims = stack.enter_context(closing(Claims(kafka)))
+    limits, memory = SearchLimits(settings.gateway.in_flight, most), Memory(HttpResult.size)
+    searches = SearchDoor(asking, uploads, memory, claims, Recall(kafka), limits, metrics, parser)
+    items = ItemDoor(sink, uploads, claims, outcomes, parser, most)
+    return Doors(searches, items, LookingDoor(Stored(index), outcomes), metrics, (asking, outcomes, claims))
 
 
 def system_check(settings: Settings) -> Callable[[], None]:

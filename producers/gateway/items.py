@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from infra.kafka import EventSink
-from producers.gateway.memory import Memory
+from producers.gateway.claims import Claim, Claims
 from producers.gateway.names import IdempotencyKey, wire_id
 from producers.gateway.outcomes import Outcomes
 from producers.gateway.problems import Problem, problems
@@ -68,7 +67,7 @@ class ItemDoor:
 
     sink: EventSink
     uploads: Uploads
-    memory: Memory[Receipt]
+    claims: Claims
     outcomes: Outcomes
     parser: Parser
     record_bytes: int = MAX_RECORD_BYTES
@@ -88,12 +87,11 @@ class ItemDoor:
         event = await self.parser.model(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
         event_id = str(uuid.uuid4()) if key is None else wire_id("item", event.tenant, key)
         check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
-        send = partial(self._send, event, event_id)
-        digest = await self.parser.digest(fields)
-        return await self.memory.ask((event.tenant, key or event_id), digest, send).outcome()
-
-    async def _send(self, event: ItemEvent, event_id: str) -> Receipt:
-        await asyncio.to_thread(self._send_now, event, event_id)
+        if key is not None:
+            digest = (await self.parser.digest(fields)).hex()
+            event = await self._send_once(event, event_id, key, digest)
+        else:
+            await asyncio.to_thread(self._send, event, event_id)
         return Receipt(
             event_id=event_id,
             tenant=event.tenant,
@@ -102,7 +100,19 @@ class ItemDoor:
             outcome=f"/v1/outcomes/{event_id}",
         )
 
-    def _send_now(self, event: ItemEvent, event_id: str) -> None:
+    async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
+        """Send an event unless it was sent under this key already; the event as it was sent first."""
+        mine = Claim(
+            kind="item", tenant=event.tenant, name=key, digest=digest, wire_id=event_id, revision=event.revision
+        )
+        first = await self.claims.claim(mine)
+        event = event.model_copy(update={"revision": first.revision})
+        if first.owner == mine.owner or not await self.claims.is_finished(first):
+            await asyncio.to_thread(self._send, event, event_id)
+            await self.claims.finish(first)
+        return event
+
+    def _send(self, event: ItemEvent, event_id: str) -> None:
         envelope = Event(event, source="lookstream/gateway", id=event_id)
         self.sink.send(TOPIC_OF[event.source], item_key(event.tenant, event.item_id), envelope)
         self.sink.flush()

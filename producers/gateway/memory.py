@@ -1,4 +1,4 @@
-"""What was asked here and what came of it, for a while: the same answer to the same idempotency key."""
+"""What this gateway was asked and what came of it, for a while: the same answer to the same idempotency key."""
 
 import asyncio
 import time
@@ -28,6 +28,18 @@ class Asked(Generic[Answer]):
     body: bytes
     """Digest of what was asked."""
     at: float
+    accepted: asyncio.Event
+    """Set once other gateways can know of it."""
+
+    async def acceptance(self) -> None:
+        """Wait until other gateways can know of it; raises what went wrong before."""
+        accepted = asyncio.ensure_future(self.accepted.wait())
+        try:
+            await asyncio.wait({accepted, self.answer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            accepted.cancel()
+        if not self.accepted.is_set():
+            await self.outcome()
 
     async def outcome(self) -> Answer:
         """What came of it; who stops waiting does not end it for the others."""
@@ -52,27 +64,31 @@ class Memory(Generic[Answer]):
         self._size, self._clock, self._most, self._room = size, clock, most, room
         self._known: OrderedDict[Name, Asked[Answer]] = OrderedDict()
 
-    def ask(self, name: Name, body: bytes, asking: Callable[[], Coroutine[Any, Any, Answer]]) -> Asked[Answer]:
+    def ask(
+        self, name: Name, body: bytes, asking: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
+    ) -> Asked[Answer]:
         """What was asked by this name already, unless it has failed, or else anew.
+
+        `asking` sets the event that it is given once other gateways can know of it.
 
         Raises Problem when something else was asked by this name.
         """
         self._forget()
-        digest, known = sha256(body).digest(), self._known.get(name)
+        digest, known, accepted = sha256(body).digest(), self._known.get(name), asyncio.Event()
         if known is None or known.has_failed:
-            known = self._known[name] = Asked(asyncio.create_task(asking()), digest, self._clock())
+            known = self._known[name] = Asked(
+                asyncio.create_task(asking(accepted)), digest, self._clock(), accepted
+            )
         elif known.body != digest:
             raise Problem(
                 422, f"something else was asked as `{name[1]}` before: give each request an id of its own"
             )
         return known
 
-    def find(self, name: Name) -> Asked[Answer]:
-        """What was asked by this name; raises Problem when nothing is known."""
+    def find(self, name: Name) -> Asked[Answer] | None:
+        """What was asked by this name, if anything was."""
         self._forget()
-        if name not in self._known:
-            raise Problem(404, f"nothing was asked here as `{name[1][:64]}` in the last {SECONDS / 60:g} minutes")
-        return self._known[name]
+        return self._known.get(name)
 
     def _forget(self) -> None:
         """Leave out the oldest ones: what is too old, too many or too large, but none that is on its way."""

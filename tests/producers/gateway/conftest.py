@@ -15,6 +15,7 @@ from infra.qdrant.embedded import EmbeddedIndex
 from infra.settings import Gateway, Kafka
 from producers.gateway.app import Doors, gateway_app
 from producers.gateway.asking import Asking
+from producers.gateway.claims import Claims
 from producers.gateway.clients import Clients
 from producers.gateway.guard import GuardSettings
 from producers.gateway.items import ItemDoor
@@ -22,7 +23,8 @@ from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
 from producers.gateway.reading import Parser
-from producers.gateway.searches import HttpResult, SearchDoor
+from producers.gateway.recall import Recall
+from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
 from producers.gateway.serving import server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
@@ -72,13 +74,15 @@ def _doors(kafka: Kafka, guarded: GuardSettings) -> Iterator[Doors]:
         closing(Asking(kafka)) as asking,
         closing(EventSink(kafka)) as sink,
         closing(Outcomes(kafka)) as outcomes,
+        closing(Claims(kafka)) as claims,
         closing(Parser()) as parser,
     ):
         uploads, metrics = Uploads(), GatewayMetrics()
         most, in_flight = guarded.record_bytes, guarded.gateway.in_flight
-        items = ItemDoor(sink, uploads, Memory(), outcomes, parser, most)
-        searches = SearchDoor(asking, uploads, Memory(HttpResult.size), in_flight, metrics, parser, most)
-        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics, (asking, outcomes))
+        items = ItemDoor(sink, uploads, claims, outcomes, parser, most)
+        limits, memory = SearchLimits(in_flight, most), Memory(HttpResult.size)
+        searches = SearchDoor(asking, uploads, memory, claims, Recall(kafka), limits, metrics, parser)
+        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics, (asking, outcomes, claims))
 
 
 @contextmanager
