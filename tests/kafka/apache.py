@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from infra.ports import LOOPBACK, claim_port, port_of
-from tests.kafka.jars import class_path, java, kafka_version
+from tests.kafka.jars import class_archive, jar_folder, java, kafka_version, make_once
 from tests.kafka.properties import INTERNAL_PARTITIONS, Access, Plan, Ports, node_properties, scram_options
 
 START_SECONDS = 180
@@ -43,12 +43,13 @@ JVM = (
 class ApacheNode:
     """One node, broker and controller: `bootstrap` is its listener for clients."""
 
-    def __init__(self, plan: Plan, number: int, folder: Path) -> None:
+    def __init__(self, plan: Plan, number: int, folder: Path, *options: str) -> None:
         self.number, self.folder, self.log = number, folder, folder / "log.txt"
         self.bootstrap = f"{LOOPBACK}:{plan.ports[number].clients}"
         self.internal = f"{LOOPBACK}:{plan.ports[number].internal}"
         self._file, self._access = folder / "node.properties", plan.access
-        self._java, self._version = java(), kafka_version()
+        jars = ":".join(map(str, sorted(jar_folder(kafka_version()).iterdir())))
+        self._jvm = [java(), *JVM, *options, "-cp", jars]
         self._admin = _admin(self.internal)
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -138,7 +139,7 @@ class ApacheNode:
             self._guard.communicate()
 
     def _command(self, main: str, *words: str) -> list[str]:
-        return [self._java, *JVM, "-cp", class_path(self._version), main, *words]
+        return [*self._jvm, main, *words]
 
 
 class ApacheCluster:
@@ -219,13 +220,27 @@ def apache_cluster(
 
     `settings` are Kafka's own, for each node: {"broker.session.timeout.ms": "6000"}.
     """
+    archive = class_archive(kafka_version())
+    make_once(archive, _archive_classes)
+    with _running(size, access, settings or {}, f"-XX:SharedArchiveFile={archive}") as cluster:
+        yield cluster
+
+
+def _archive_classes(path: Path) -> None:
+    with _running(1, None, {}, f"-XX:ArchiveClassesAtExit={path}") as cluster:
+        cluster.stop(1)
+    path.touch()  # a JVM that wrote none, now or later, starts without one
+
+
+@contextmanager
+def _running(size: int, access: Access | None, settings: Mapping[str, str], option: str) -> Iterator[ApacheCluster]:
     claims = [[claim_port(0) for _ in range(3)] for _ in range(size)]
     folder = Path(tempfile.mkdtemp(prefix="lookstream-kafka-"))
     nodes: dict[int, ApacheNode] = {}
     try:
         ports = {n + 1: Ports(*map(port_of, claims[n])) for n in range(size)}
-        plan = Plan(ports, access, settings or {})
-        nodes |= {number: ApacheNode(plan, number, folder / str(number)) for number in ports}
+        plan = Plan(ports, access, settings)
+        nodes |= {number: ApacheNode(plan, number, folder / str(number), option) for number in ports}
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for node in nodes.values():
             node.format(identity)
@@ -272,10 +287,20 @@ def java_hash(text: str) -> int:
 def _open_coordinators(cluster: ApacheCluster) -> None:
     """Kafka makes its own topics when they are first needed, and answers "not yet" meanwhile."""
     addresses = {"bootstrap.servers": ",".join(node.internal for node in cluster.nodes.values()), "log_level": 0}
-    Producer({**addresses, "transactional.id": "ready"}).init_transactions(START_SECONDS)
+    producer = Producer({**addresses, "transactional.id": "ready"})
     consumer = Consumer({**addresses, "group.id": "ready"})
-    consumer.committed([TopicPartition(TRANSACTIONS, 0)], START_SECONDS)
+    wait_for(lambda: _succeeds(lambda: producer.init_transactions(10)), "transactions to be coordinated")
+    places = [TopicPartition(TRANSACTIONS, 0)]
+    wait_for(lambda: _succeeds(lambda: consumer.committed(places, 10)), "groups to be coordinated")
     consumer.close()
+
+
+def _succeeds(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except KafkaException:
+        return False
+    return True
 
 
 def _admin(addresses: str) -> AdminClient:

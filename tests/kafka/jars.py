@@ -6,8 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 POM = Path(__file__).with_name("pom.xml")
@@ -26,15 +25,33 @@ def kafka_version() -> str:
     return os.environ.get("KAFKA_VERSION") or newest
 
 
-def class_path(version: str) -> str:
-    """Java's class path for this version of Kafka, whose jars are downloaded when they are not in the cache."""
+def jar_folder(version: str) -> Path:
+    """The folder with the jars of this version of Kafka, which are downloaded when they are not in the cache."""
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:8]
     folder = _cache() / f"kafka-{version}-{digest}"
-    if not folder.exists():
-        with _lock(folder):
-            if not folder.exists():  # another process may have copied them meanwhile
-                _copy_jars(version, folder)
-    return f"{folder}/*"
+    make_once(folder, lambda partial: _copy_jars(version, partial))
+    return folder
+
+
+def make_once(path: Path, make: Callable[[Path], None]) -> None:
+    """Have a path in the cache made, beside it at first, unless it is there or another process is making it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                partial = path.with_name(f"{path.name}.partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.unlink(missing_ok=True)
+                make(partial)
+                partial.rename(path)
+
+
+def class_archive(version: str) -> Path:
+    """Where the JVM's archive of Kafka's classes belongs: with it a node starts in three fifths of the time."""
+    build = subprocess.run([java(), "-version"], capture_output=True, check=True).stderr
+    folder = jar_folder(version)
+    return folder.with_name(f"{folder.name}-{hashlib.sha256(build).hexdigest()[:8]}.jsa")
 
 
 def java() -> str:
@@ -53,22 +70,11 @@ def _copy_jars(version: str, folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise KafkaMissing(f"the jars of Apache Kafka come by Maven, and there is none: {INSTALL}")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     command = [maven, "--batch-mode", "--quiet", "--file", str(POM), "dependency:copy-dependencies"]
-    command += [f"-Dkafka.version={version}", f"-DoutputDirectory={partial}"]
+    command += [f"-Dkafka.version={version}", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COPY_SECONDS, check=False)
     if done.returncode != 0:
         raise KafkaMissing(f"Maven could not download Apache Kafka {version}: {done.stdout}{done.stderr}")
-    partial.rename(folder)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _cache() -> Path:
