@@ -90,23 +90,24 @@ def config() -> None:
 
 @app.command(hidden=True)
 def embedded_index(
-    port: Annotated[int, typer.Option(help="Port of the loopback interface")],
+    socket: Annotated[Path, typer.Option(help="Where to listen")],
     generation: Annotated[int, typer.Option(help="Whose index it is")] = 1,
 ) -> None:
     """Own the embedded index and answer the workers; `lookstream up` runs this."""
     from infra.console import plain_errors
     from infra.generations import index_folder
     from infra.logs import configure_logs
-    from infra.ports import LOOPBACK
     from infra.qdrant.owner import IndexBusy, serve
-    from infra.running import index_key
+    from infra.qdrant.plan import EngineError
+    from infra.running import keep_private
     from infra.secrets import redaction
     from infra.settings import read_settings
 
-    with plain_errors(IndexBusy):
+    with plain_errors(IndexBusy, EngineError):
         settings = read_settings()
         configure_logs(settings.logs, "index", redaction(settings))
-        serve(index_folder(settings.data, generation), (LOOPBACK, port), index_key(settings.data))
+        keep_private(settings.data)
+        serve(index_folder(settings.data, generation), socket)
 
 
 @topics.command("create")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import BadInput, error_console, takes
+from infra.console import FAILED, BadInput, complain, error_console, takes
 
 if TYPE_CHECKING:
     from infra.qdrant.plan import Index
@@ -109,9 +109,14 @@ def migrate() -> None:
 
 @contextmanager
 def _index() -> "Iterator[Index]":
-    """The index that the settings name."""
+    """The index that the settings name; where it is damaged, or fails, that is told in one sentence."""
     from infra.qdrant.connect import connect
+    from infra.qdrant.plan import EngineError
     from infra.settings import read_settings
 
-    with closing(connect(read_settings())) as index:
-        yield index
+    try:
+        with closing(connect(read_settings())) as index:
+            yield index
+    except EngineError as error:
+        complain(str(error))
+        raise typer.Exit(FAILED) from None

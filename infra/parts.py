@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.generations import FIRST, named
 from infra.ports import LOOPBACK, accepts
+from infra.qdrant import channel
 from infra.supervisor import Part, beat_since
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
@@ -33,10 +34,10 @@ def broker_part(port: int) -> Part:
     return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
 
 
-def index_part(address: tuple[str, int], generation: int = FIRST) -> Part:
-    """The embedded index of a generation: the process that owns the shard."""
-    command = [*lookstream(), "embedded-index", "--port", str(address[1]), "--generation", str(generation)]
-    return Part(named(INDEX, generation), command, lambda _started: accepts(address))
+def index_part(socket: Path, generation: int = FIRST) -> Part:
+    """The embedded index of a generation: the process that owns the shard; ready once it answers."""
+    command = [*lookstream(), "embedded-index", "--socket", str(socket), "--generation", str(generation)]
+    return Part(named(INDEX, generation), command, lambda _started: channel.accepts(socket))
 
 
 @dataclass(frozen=True)

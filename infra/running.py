@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from infra.settings import Kafka, Settings
@@ -16,6 +16,9 @@ LOCAL_SESSION_MS = 6_000
 LOCAL_FETCH_WAIT_MS = 25
 """What the local broker wants (DECISIONS.md): it lets a member join after half a session timeout, and looks through
 all batches of a partition for each fetch, until the wait is over: then it answers with what it has by then."""
+
+PRIVATE = ("up.*", "run", "index*", "generations.json", "*.jsonl", "*.sqlite", "reindex.lock", "watched", "demo")
+"""What lookstream itself makes in a data folder, which may be a folder that holds other things too."""
 
 
 class AlreadyUp(Exception):
@@ -29,29 +32,29 @@ class Running:
     pid: int
     bootstrap: str | None
     """host:port of the local broker; None when Kafka is the user's own."""
-    index: tuple[str, int] | None
-    """Address of the embedded index that serves; None when Qdrant is the user's own."""
+    index: Path | None
+    """The socket of the embedded index that serves; None when Qdrant is the user's own."""
     ready: bool = False
     page: str | None = None
     """Address of the page, where a gateway runs."""
     metrics: Mapping[str, int] = field(default_factory=dict)
     """Ports of this machine at which workers tell their metrics, by their job."""
-    indexes: Mapping[int, tuple[str, int]] = field(default_factory=dict)
-    """Address of the embedded index of each generation."""
+    indexes: Mapping[int, Path] = field(default_factory=dict)
+    """The socket of the embedded index of each generation."""
     generations: tuple[int, ...] = ()
     """Those that have an index worker here."""
 
     def write(self, folder: Path) -> None:
         """Leave the note, whole or not at all."""
         draft = folder / "up.json.new"
-        draft.write_text(json.dumps(asdict(self)))
+        draft.write_text(json.dumps(asdict(self), default=str))
         draft.replace(folder / "up.json")
 
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold the data folder; raises AlreadyUp when another `lookstream up` has it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,20 +65,36 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            (folder / "up.json").unlink(missing_ok=True)
+            running = read_running(folder)
+            if running is None or running.pid == os.getpid():  # where the lock was removed, another one may run
+                (folder / "up.json").unlink(missing_ok=True)
+
+
+def keep_private(folder: Path) -> None:
+    """From now on what this process and its children make is this user's alone, and so is what is there already."""
+    os.umask(0o077)
+    for pattern in PRIVATE:
+        for path in folder.glob(pattern):
+            if not path.is_symlink() and path.stat().st_uid == os.geteuid():
+                path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def read_running(folder: Path) -> Running | None:
     """The note of the `lookstream up` that runs on this folder, if one does."""
     try:
         found = json.loads((folder / "up.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    index = tuple(found["index"]) if found["index"] else None
-    metrics = found.get("metrics", {})
-    indexes = {int(number): (host, port) for number, (host, port) in found.get("indexes", {}).items()}
-    running = Running(found["pid"], found["bootstrap"], index, found["ready"], found.get("page"), metrics, indexes)
-    running = replace(running, generations=tuple(found.get("generations", ())))
+        running = Running(
+            pid=found["pid"],
+            bootstrap=found["bootstrap"],
+            index=Path(found["index"]) if found["index"] else None,
+            ready=found["ready"],
+            page=found["page"],
+            metrics=found["metrics"],
+            indexes={int(number): Path(socket) for number, socket in found["indexes"].items()},
+            generations=tuple(found["generations"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # it is not there, or another version of lookstream wrote it
     return running if process_runs(running.pid) else None
 
 
@@ -110,19 +129,8 @@ def local_kafka(kafka: Kafka, bootstrap: str) -> Kafka:
     return kafka.model_copy(update=changes | {"bootstrap": bootstrap})
 
 
-def index_key(folder: Path) -> bytes:
-    """The secret that clients of the embedded index share; made on first use, readable by its owner alone."""
-    path = folder / "index.key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(os.urandom(32).hex())
-    return bytes.fromhex(path.read_text())
-
-
-def reach_index(settings: Settings, generation: int | None = None) -> tuple[str, int]:
-    """Address of the embedded index of a generation, or of that which serves.
+def reach_index(settings: Settings, generation: int | None = None) -> Path:
+    """The socket of the embedded index of a generation, or of that which serves.
 
     Raises Unavailable when it does not run: another generation's never stands in for it.
     """

@@ -1,11 +1,8 @@
 """The supervisor behind `lookstream up`: runs the parts as child processes and starts them again when they die."""
 
-import ctypes
 import math
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from infra.health import STARTING, last_beat, read_state
+from infra.spawn import end, spawn
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 """Seconds before a dead child is started again: doubled each time it dies young."""
@@ -114,7 +112,7 @@ class Supervisor:
     def restart(self, name: str) -> None:
         """End a part, if it has not ended yet, and start it again."""
         child = self._children[name]
-        _end(child.process, signal.SIGTERM)
+        end(child.process, signal.SIGTERM, STOP_SECONDS)
         child.process, child.started, child.due = self._spawn(child.part), time.time(), 0.0
 
     def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
@@ -133,7 +131,7 @@ class Supervisor:
         """End these parts, or all, the last started first."""
         for name in reversed(list(self._children)):
             if names is None or name in names:
-                _end(self._children.pop(name).process, signal.SIGTERM)
+                end(self._children.pop(name).process, signal.SIGTERM, STOP_SECONDS)
 
     def _mourn(self, child: Child, code: int) -> None:
         child.deaths = child.deaths + 1 if time.time() - child.started < YOUNG_SECONDS else 1
@@ -145,13 +143,7 @@ class Supervisor:
             self._children[name].due = math.inf
 
     def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            list(part.command),
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in the terminal is the supervisor's alone
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
+        return spawn(part.command, signal.SIGTERM, self._environment)
 
 
 def beat_since(path: Path) -> Callable[[float], bool]:
@@ -162,22 +154,3 @@ def beat_since(path: Path) -> Callable[[float], bool]:
         return last_beat(path) >= started and (told is None or told.state != STARTING)
 
     return is_ready
-
-
-def _end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
-    if process.poll() is None:
-        process.send_signal(how)
-        process.send_signal(signal.SIGCONT)  # a frozen process ends only once it is thawed
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _die_with_parent() -> None:
-    """Linux sends SIGTERM to a child whose parent was killed, so that nothing is left running."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() == 1:
-        os._exit(0)

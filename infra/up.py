@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from infra.generations import FIRST, Generations, index_folder, named
 from infra.kafka import check_broker, create_topics
@@ -31,15 +32,16 @@ from infra.parts import (
     reached_by,
 )
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
+from infra.qdrant.channel import address_of
 from infra.qdrant.connect import check_server, generations_of
-from infra.running import Running, index_key, local_kafka, only_one
+from infra.running import Running, keep_private, local_kafka, only_one
 from infra.settings import Kafka, Settings
 from infra.supervisor import ChildFailed, Part, Supervisor
 from schemas.failures import Unavailable
 from schemas.topics import all_topics
 
-BROKER_PORT, INDEX_PORT = 9092, 6339
-"""Ports to try first; a free one is chosen when they are taken."""
+BROKER_PORT = 9092
+"""The port to try first; a free one is chosen when it is taken."""
 READY_SECONDS = 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
 
@@ -84,7 +86,7 @@ class Up:
         self._register = generations_of(settings)
         self._serving = FIRST
         self._generations: set[int] = set()
-        self._indexes: dict[int, tuple[str, int]] = {}
+        self._indexes: dict[int, Path] = {}
         self._page: str | None = None
         self._metrics: dict[str, int] = {}
         self._claims: list[socket.socket] = []
@@ -92,6 +94,7 @@ class Up:
     def run(self) -> None:
         """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
         with only_one(self._folder):
+            keep_private(self._folder)
             (self._folder / "run").mkdir(exist_ok=True)
             self._asked.listen()
             try:
@@ -118,8 +121,6 @@ class Up:
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
             check_server(self._settings)
-        else:
-            index_key(self._folder)
         self._serving = self._register.read().serving.number
         self._generations = {self._serving}
         self._begin(*self._index_of(self._serving))
@@ -144,7 +145,7 @@ class Up:
     def _index_of(self, generation: int) -> list[Part]:
         if self._settings.qdrant.url:
             return []
-        self._indexes[generation] = (LOOPBACK, self._claim(INDEX_PORT))
+        self._indexes[generation] = address_of(index_folder(self._folder, generation))
         return [index_part(self._indexes[generation], generation)]
 
     def _gateway(self) -> list[Part]:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from infra.ports import accepts
 from infra.supervisor import Part
 from tests.end_to_end.system import ROOT
 
@@ -13,14 +12,13 @@ START_SECONDS = 30
 
 
 @contextmanager
-def running_part(
-    part: Part, address: tuple[str, int], environment: Mapping[str, str] | None = None
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """The process of a part that listens at an address; killed at the end."""
+def running_part(part: Part, environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """The process of a part, once it is ready; killed at the end."""
+    started = time.time()
     process = subprocess.Popen(part.command, env=environment, cwd=ROOT)
     try:
         until = time.monotonic() + START_SECONDS
-        while not accepts(address):
+        while not part.is_ready(started):
             assert process.poll() is None, f"{part.name} ended at once"
             assert time.monotonic() < until, f"{part.name} did not start"
             time.sleep(0.01)

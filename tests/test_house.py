@@ -35,6 +35,7 @@ HOMES = {
     "opentelemetry": ("infra/tracing.py",),
     "prometheus_client": ("infra/metrics/",),
     "matplotlib": ("consumers/fitting/plots.py",),
+    "msgpack": ("infra/qdrant/wire.py",),
 }
 """The one place in which each outside library may be imported."""
 SCHEMAS_NEED = {"pydantic", "typer"}
@@ -43,6 +44,15 @@ FORBIDDEN_NAMES = {"utils.py", "helpers.py", "base.py", "common.py", "misc.py"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6
 """Lines, lines, and parameters with `self`."""
+
+
+FORKING = {"fork", "forkpty", "register_at_fork"}
+"""What is never called, of `os` or `pty`: a fork of a process with threads or gRPC may hang or die."""
+FORMATS_WITH_CODE = {"pickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"}
+"""Formats that hold code: whoever writes them runs what he likes in the reader."""
+START_METHODS = {"spawn", "forkserver"}
+MAY_FORK = {"tests/infra/test_spawn.py": {"preexec_fn"}}
+"""The control of a test that nothing forks."""
 
 
 def sources() -> list[Path]:
@@ -129,6 +139,52 @@ def test_nothing_happens_at_import() -> None:
             says = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             typer = isinstance(node, ast.Expr) and path.name == "commands.py"
             assert isinstance(node, passive) or mounts or says or typer, f"{name_of(path)}:{node.lineno}"
+
+
+def forks(tree: ast.Module, *, is_test: bool) -> Iterator[str]:
+    """What in a file forks, or reads code where it should read data."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names) | ast.ImportFrom(names=names):
+                modules = {alias.name for alias in names} | {getattr(node, "module", None) or ""}
+                roots = {module.split(".")[0] for module in modules}
+                yield from roots & FORMATS_WITH_CODE
+                if not is_test:
+                    yield from roots & {"multiprocessing"}
+                yield from {alias.name for alias in names} & {"fork", "ForkProcess"}
+            case ast.Attribute(ast.Name("os" | "pty"), name) if name in FORKING:
+                yield name
+            case ast.Attribute(ast.Name("multiprocessing" | "mp"), "Process" | "Pool" | "Manager" | "Queue"):
+                yield "multiprocessing's default, which forks"
+            case ast.Call(ast.Attribute(attr="get_context") | ast.Name("get_context"), arguments):
+                named = {each.value for each in arguments if isinstance(each, ast.Constant)}
+                yield from () if named & START_METHODS else ["get_context"]
+            case ast.Call(ast.Attribute(attr="ProcessPoolExecutor") | ast.Name("ProcessPoolExecutor")):
+                yield from (
+                    () if any(each.arg == "mp_context" for each in node.keywords) else ["ProcessPoolExecutor"]
+                )
+            case ast.keyword("preexec_fn"):
+                yield "preexec_fn"
+            case ast.keyword("allow_pickle", ast.Constant(True)):
+                yield "allow_pickle"
+
+
+def test_nothing_forks_and_nothing_reads_code_as_data() -> None:
+    for path in [*sources(), *sorted((ROOT / "tests").rglob("*.py"))]:
+        found = set(forks(parsed(path), is_test=name_of(path).startswith("tests/")))
+        assert found <= MAY_FORK.get(name_of(path), set()), name_of(path)
+
+
+def test_a_planted_fork_is_found() -> None:
+    for line in (
+        "os.fork()", "from os import fork", "import pickle", "from pickle import loads", "get_context()",
+        "multiprocessing.get_context('fork')", "import multiprocessing.pool", "ProcessPoolExecutor(2)",
+        "np.load(f, allow_pickle=True)",
+        "subprocess.Popen(words, preexec_fn=work)", "multiprocessing.Process(target=work)",
+    ):  # fmt: skip
+        assert list(forks(ast.parse(line), is_test=False)), line
+    for line in ("multiprocessing.get_context('spawn')", "import multiprocessing", "subprocess.Popen(words)"):
+        assert not list(forks(ast.parse(line), is_test=True)), line
 
 
 def test_a_planted_sin_is_found() -> None:

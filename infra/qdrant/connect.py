@@ -2,25 +2,31 @@
 
 from functools import partial
 
-from infra.generations import FileRegister, Register
+from infra.generations import FileRegister, Register, chosen, index_folder
+from infra.qdrant.damage import IndexDamaged, read_note
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Index
-from infra.running import index_key, reach_index
+from infra.running import reach_index
 from infra.settings import Settings
+from schemas.failures import Unavailable
 
 
 def connect(settings: Settings, generation: int | None = None) -> Index:
     """The index of a generation, or that which serves; of a server nothing is asked yet.
 
-    Raises Unavailable when none runs here.
+    Raises Unavailable when none runs here, IndexDamaged when it could not be opened.
     """
     if settings.qdrant.url:
         from infra.qdrant.server_register import open_server  # the embedded engine needs no client library
 
         return open_server(settings, generation)
-    reach_index(settings, generation)  # so that who asks too early hears it now
-    where = partial(reach_index, settings, generation)
-    return EmbeddedIndex(where, index_key(settings.data), settings.qdrant.timeout_s)
+    try:
+        reach_index(settings, generation)  # so that who asks too early hears it now
+    except Unavailable:
+        if why := read_note(index_folder(settings.data, chosen(generations_of(settings), generation))):
+            raise IndexDamaged(why) from None
+        raise
+    return EmbeddedIndex(partial(reach_index, settings, generation), settings.qdrant.timeout_s)
 
 
 def generations_of(settings: Settings) -> Register:

@@ -1,18 +1,18 @@
-"""The embedded index, for those who ask: one process owns the shard and answers all others over a loopback socket.
+"""The embedded index, for its clients: one process owns the shard and answers all others over a Unix socket.
 
-Each request is a pickled (method, arguments), sent after both sides have proved that they know the same key.
+Each request is a method and its arguments, each answer a value or an error by its name (wire.py, channel.py).
 """
 
-import socket
-import struct
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
 
+from infra.qdrant.channel import Address, Channel, connect
+from infra.qdrant.damage import IndexDamaged
 from infra.qdrant.plan import (
     EncoderDiffers,
+    EngineError,
     FacetPlan,
     Found,
     IndexStatus,
@@ -22,21 +22,26 @@ from infra.qdrant.plan import (
     SearchPlan,
     Vector,
 )
+from infra.qdrant.wire import ErrorAnswer, Malformed, encode
 from schemas.failures import Unavailable
 
 METHODS = frozenset(
     {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors"}
     | {"same_bytes", "sample", "count", "take_note", "notes", "status", "optimise", "page", "flush"}
 )
-EXPECTED = (ValueError, EncoderDiffers, Unavailable)
-"""What a method may raise by its contract; it travels back to the caller."""
+CONTRACT = (ValueError, EncoderDiffers, Unavailable)
+"""What a method may raise by its contract."""
+ERRORS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in (*CONTRACT, IndexDamaged, EngineError)}
+"""The errors that travel, by name; a class comes before those that it is made of."""
 
 HUNG_UP = (EOFError, ConnectionResetError, BrokenPipeError)
 ATTEMPTS = 3
 """An engine that hands over may take one more connection before it ends, hence two more."""
+MOST_DEATHS = 4
+"""So many times in a row may the engine's process end over one request; then the request counts as the cause. While
+it hands over it may end twice."""
 
-Address = tuple[str, int]
-Request = tuple[str, tuple[object, ...]]
+Request = tuple[str, Sequence[object]]
 
 
 class EmbeddedIndex:
@@ -46,12 +51,12 @@ class EmbeddedIndex:
     `address`, or to what it gives then. Asking twice is safe, since every write carries its condition.
     """
 
-    def __init__(self, address: Address | Callable[[], Address], authkey: bytes, timeout_s: float = 10) -> None:
+    def __init__(self, address: Address | Callable[[], Address], timeout_s: float = 10) -> None:
         self._find = address if callable(address) else lambda: address
-        self._authkey = authkey
         self._timeout_s = timeout_s
-        self._connection: Connection | None = None
+        self._channel: Channel | None = None
         self._lock = threading.Lock()
+        self._deaths = _Deaths()
 
     def open(self, fingerprint: str, size: int) -> None:
         """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
@@ -142,60 +147,74 @@ class EmbeddedIndex:
             self._hang_up()
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        """Asks again when it hangs up on us: then another process goes on with an optimised copy."""
+        """Ask again when it hangs up: then another process goes on with an optimised copy, or it was killed."""
         with self._lock:
             for left in reversed(range(ATTEMPTS)):
+                channel = None
                 try:
-                    return ask(self._connected(), method, *arguments)
-                except (OSError, EOFError, AuthenticationError) as error:
+                    channel = self._connected()
+                    answer = ask(channel, method, *arguments)
+                except (OSError, EOFError, Malformed) as error:
                     self._hang_up()
+                    if channel is not None and isinstance(error, HUNG_UP):
+                        self._deaths.count(method, arguments)
                     if not left or not isinstance(error, HUNG_UP):
                         raise Unavailable(self._sentence(error)) from None
+                else:
+                    self._deaths.forget()
+                    return answer
 
-    def _connected(self) -> Connection:
-        if self._connection is not None and self._connection.poll():
+    def _connected(self) -> Channel:
+        if self._channel is not None and not self._channel.is_silent():
             self._hang_up()  # nothing was asked, so what there is to read is the end: the engine was restarted
-        if self._connection is None:
-            self._connection = connect(self._find(), self._authkey, self._timeout_s)
-        return self._connection
+        if self._channel is None:
+            self._channel = connect(self._find(), self._timeout_s)
+        return self._channel
 
     def _sentence(self, error: Exception) -> str:
-        late = isinstance(error, BlockingIOError)
-        why = f"no answer in {self._timeout_s:g} s" if late else str(error) or "it hung up"
-        host, port = self._find()
-        return f"the embedded index at {host}:{port} is away ({why}): start `lookstream up`, or see its log"
+        why = str(error) or "it hung up"
+        if isinstance(error, TimeoutError):
+            why = f"no answer in {self._timeout_s:g} s"
+        elif isinstance(error, OSError):
+            why = error.strerror or why
+        return f"the embedded index at {self._find()} is away ({why}): start `lookstream up`, or see its log"
 
     def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
 
-def connect(address: Address, authkey: bytes, timeout_s: float) -> Connection:
-    """A line to the engine's process, on which both sides have proved that they know the key.
+class _Deaths:
+    """How often in a row the engine's process has ended over the same request."""
 
-    Whatever takes longer than `timeout_s` raises BlockingIOError.
+    def __init__(self) -> None:
+        self._request = b""
+        self._count = 0
+
+    def count(self, method: str, arguments: Sequence[object]) -> None:
+        """It has ended over this request; raises EngineError when it always does."""
+        request = hashlib.sha256(encode([method, arguments])).digest()
+        self._count = self._count + 1 if request == self._request else 1
+        self._request = request
+        if self._count >= MOST_DEATHS:
+            self.forget()
+            raise EngineError(
+                f"the process of the embedded index ends whenever it is to {method} this: see its log"
+            )
+
+    def forget(self) -> None:
+        """A request was answered."""
+        self._request, self._count = b"", 0
+
+
+def ask(channel: Channel, method: str, *arguments: object) -> Any:
+    """The answer to one request; raises what the method raises, and EOFError when the process ends.
+
+    Whatever the engine has raised that no contract names is an EngineError.
     """
-    with socket.create_connection(address, timeout_s) as stream:
-        stream.settimeout(None)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            stream.setsockopt(socket.SOL_SOCKET, option, _timeval(timeout_s))
-        connection = Connection(stream.detach())
-    answer_challenge(connection, authkey)
-    deliver_challenge(connection, authkey)
-    return connection
-
-
-def ask(line: Connection, method: str, *arguments: object) -> Any:
-    """The answer to one request; raises what the method raises, and EOFError when the process ends."""
-    line.send((method, arguments))
-    answer = line.recv()
-    if isinstance(answer, EXPECTED):
-        raise answer
+    channel.send([method, list(arguments)])
+    answer = channel.receive()
+    if isinstance(answer, ErrorAnswer):
+        raise ERRORS.get(answer.name, EngineError)(answer.message)
     return answer
-
-
-def _timeval(seconds: float) -> bytes:
-    """C's struct timeval: a read or write that takes longer ends with BlockingIOError."""
-    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))

@@ -5,9 +5,12 @@ is replaced in one step: a kill at any moment leaves one whole shard that holds 
 """
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from infra.qdrant.damage import damaged
 
 FIRST = "shard"
 POINTER = "current"
@@ -18,9 +21,12 @@ AT_ONCE = 1 << 20
 
 
 def current(folder: Path) -> Path:
-    """The shard that counts; it may not have been made yet."""
+    """The shard that counts; it may not have been made yet. Raises IndexDamaged when the pointer names no shard."""
     pointer = folder / POINTER
-    return folder / (pointer.read_text().strip() if pointer.exists() else FIRST)
+    name = pointer.read_text(errors="replace").strip() if pointer.exists() else FIRST
+    if re.fullmatch(rf"{FIRST}(-[0-9]{{1,18}})?", name) is None:  # it must not lead out of the folder
+        raise damaged(folder, f"{pointer} names {name[:80]!r}, which is no shard of it")
+    return folder / name
 
 
 def make_current(path: Path) -> None:

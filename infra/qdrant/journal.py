@@ -1,15 +1,15 @@
 """The journal: what was written to a shard after a copy of it was taken, so that the copy can catch up.
 
-Each entry is the length of a pickled request (8 bytes, little end first) and the request. Only the process that
-answers writes here, and its successor reads: pickles of others never come this far.
+Each entry is the length of a request (8 bytes, little end first) and the request, as it comes over the socket
+(wire.py). The process that answers writes here, and its successor reads.
 """
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from infra.qdrant.embedded import Request
+from infra.qdrant.wire import decode, encode
 
 LENGTH = 8
 
@@ -22,7 +22,8 @@ class Journal:
 
     def note(self, request: Request) -> None:
         """Take a request down that was carried out."""
-        entry = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
+        method, arguments = request
+        entry = encode([method, arguments])
         self._file.write(len(entry).to_bytes(LENGTH, "little") + entry)
 
     def close(self) -> None:
@@ -42,7 +43,8 @@ class Reader:
         """Carry out what has been taken down since the last time; how many requests."""
         count = 0
         while (entry := self._entry()) is not None:
-            carry_out(pickle.loads(entry))
+            method, arguments = decode(entry)
+            carry_out((method, arguments))
             count += 1
         return count
 

@@ -1,34 +1,35 @@
-"""The process that owns the embedded index: it holds folder and port, and keeps one child that has the shard open.
+"""The process that owns the embedded index: it holds folder and socket, and keeps a child that has the shard open.
 
 When many points are outside the graph, it has the shard copied, the copy optimised in a child of low priority, and
-a successor started on the result, which catches up and then answers at the same port (desk.py, succession.py).
-Searches wait for the last few writes to be replayed, writes for the copying besides.
+a successor started on the result, which catches up and then answers at the same socket (request_server.py,
+engine_process.py). Searches wait for the last few writes to be replayed, writes for the copying besides.
 """
 
 import fcntl
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import structlog
 
-from infra.forks import end, ended, fork
+from infra.qdrant import children, damage
 from infra.qdrant import folder as place
-from infra.qdrant.desk import HANDED_OVER
-from infra.qdrant.embedded import Address, ask
-from infra.qdrant.plan import IndexStatus
-from infra.qdrant.succession import NOTHING_TO_DO, Seat, answer, optimise_copy, succeed
+from infra.qdrant.channel import Address, bind
+from infra.qdrant.children import HANDED_OVER, NOTHING_TO_DO, Engine, Seat
+from infra.qdrant.embedded import ask
+from infra.qdrant.plan import EngineError, IndexStatus
 from infra.qdrant.upkeep import Upkeep
+from infra.spawn import end
 from schemas.failures import Unavailable
 
 MIN_FREE = 256 << 20
@@ -36,6 +37,8 @@ MIN_FREE = 256 << 20
 ROOM = 2.5
 """A copy and what optimising makes of it take so many times the shard, for a while."""
 LOOK_SECONDS, TICK_SECONDS = 2.0, 0.1
+STOP_SECONDS = 30.0
+"""For a flush, on a slow disk."""
 LOCK_SECONDS = 2.0
 """The children of an owner that was killed are killed too, and then let go of the folder."""
 
@@ -44,19 +47,21 @@ Result = TypeVar("Result")
 
 
 class IndexBusy(Exception):
-    """Another process owns the folder or the port; the message names it and the remedy."""
+    """Another process owns the folder, or has no room for its socket; the message names it and the remedy."""
 
 
-def serve(folder: Path, address: Address, authkey: bytes, min_free: int = MIN_FREE) -> None:
+def serve(folder: Path, address: Address, min_free: int = MIN_FREE, program: str = children.MODULE) -> None:
     """Own the index in `folder` and answer on `address` until SIGTERM or SIGINT: then flush, close and exit 0.
 
-    To be called in the main thread, the only one, of a process of its own. Writes are refused with less than
-    `min_free` bytes of disk free. Raises IndexBusy when another process owns the folder or the port.
+    To be called in the main thread of a process of its own. Writes are refused with less than `min_free` bytes of
+    disk free. `program` is the module that the children run. Raises IndexBusy when another process owns the folder,
+    or the socket cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _sole_owner(folder), _listening(address) as listener:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _sole_owner(folder), _bound(address) as listener:
         place.sweep(folder)
-        owner = Owner(Seat(folder, listener, authkey, min_free))
+        seat = Seat(str(folder.absolute()), listener.fileno(), str(address.absolute()), min_free, program)
+        owner = Owner(seat)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         try:
@@ -70,12 +75,13 @@ class Owner:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
+        self._folder = Path(seat.folder)
         self._upkeep = Upkeep()
         self._log = structlog.get_logger()
         self._copy: Path | None = None
-        self._optimiser: int | None = None
+        self._optimiser: subprocess.Popen[bytes] | None = None
         self._successor: Engine | None = None
-        self._engine: Engine | None = _started(partial(answer, seat))
+        self._engine: Engine | None = children.start_engine(children.ANSWER, seat)
 
     def watch(self) -> NoReturn:
         """Look after the children until the one that answers has died: then exit likewise."""
@@ -91,45 +97,50 @@ class Owner:
     def stop(self) -> None:
         """End all children, the one that answers when it has flushed."""
         if self._optimiser is not None:
-            end(self._optimiser, signal.SIGKILL)
+            end(self._optimiser, signal.SIGKILL, STOP_SECONDS)
         if self._successor is not None:
-            end(self._successor.pid, signal.SIGKILL)
+            end(self._successor.process, signal.SIGKILL, STOP_SECONDS)
         if self._engine is not None:
-            end(self._engine.pid, signal.SIGTERM)
+            end(self._engine.process, signal.SIGTERM, STOP_SECONDS)
 
     def _look_after_engine(self) -> None:
-        code = None if self._engine is None else ended(self._engine.pid)
+        code = None if self._engine is None else self._engine.process.poll()
         if code is None:
             return
         self._engine, self._successor = self._successor, None
         if code != HANDED_OVER or self._engine is None:
-            sys.exit(max(code, 0) if code in (0, 1) else 1)
+            sys.exit(code if code in (0, damage.EXIT_CODE) else 1)
         self._copy = None
-        place.sweep(self._seat.folder)
-        self._log.info("optimised", shard=place.current(self._seat.folder).name)
+        place.sweep(self._folder)
+        self._log.info("optimised", shard=place.current(self._folder).name)
 
     def _look_after_copy(self) -> None:
-        if self._optimiser is not None and (code := ended(self._optimiser)) is not None:
+        if self._optimiser is not None and (code := self._optimiser.poll()) is not None:
             self._optimiser = None
             if code == 0 and self._copy is not None:
-                self._successor = _started(partial(succeed, self._seat, self._copy))
+                self._successor = children.start_engine(children.SUCCEED, self._copying)
             else:
                 self._ended_early(code)
-        elif self._successor is not None and (code := ended(self._successor.pid)) is not None:
+        elif self._successor is not None and (code := self._successor.process.poll()) is not None:
             self._successor = None
             self._ended_early(code)
+
+    @property
+    def _copying(self) -> Seat:
+        """The seat of a child that works on the copy."""
+        return replace(self._seat, copy=str(self._copy or ""))
 
     def _look_at_index(self) -> None:
         try:
             status: IndexStatus = self._ask("status")
-        except (OSError, EOFError, Unavailable):
+        except (OSError, EOFError, Unavailable, EngineError):
             return  # nobody has made it yet, or it has died
         if self._upkeep.is_due(status, time.monotonic()):
             self._begin(status)
 
     def _begin(self, status: IndexStatus) -> None:
         """Have the shard copied, and optimise the copy."""
-        folder, size = self._seat.folder, status.bytes or 0
+        folder, size = self._folder, status.bytes or 0
         if shutil.disk_usage(folder).free < ROOM * size + self._seat.min_free:
             self._upkeep.failed(time.monotonic())
             self._log.warning("not optimised: it takes more disk than is free", mb=round(ROOM * size / 1e6))
@@ -140,10 +151,10 @@ class Owner:
         self._copy = copy
         try:
             self._ask("copy", str(copy))
-        except (OSError, EOFError, Unavailable) as error:
+        except (OSError, EOFError, Unavailable, EngineError) as error:
             self._give_up(str(error) or "it hung up")
         else:
-            self._optimiser = fork(partial(optimise_copy, copy))
+            self._optimiser = children.start(children.OPTIMISE, self._copying)
 
     def _ended_early(self, code: int) -> None:
         if code == NOTHING_TO_DO:
@@ -161,7 +172,7 @@ class Owner:
         """Remove the copy, unless it counts by now: the process that answers knows."""
         try:
             self._ask("forget_copy")
-        except (OSError, EOFError, Unavailable):
+        except (OSError, EOFError, Unavailable, EngineError):
             return  # it has died, perhaps after handing over
         for path in (self._copy, self._copy and place.journal_of(self._copy)):
             if path is not None:
@@ -173,23 +184,6 @@ class Owner:
         if self._engine is None:
             raise EOFError
         return ask(self._engine.line, method, *arguments)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A child that has a shard open, with a line to it that breaks when the child dies.
-
-    A connection to the port would not: it waits there for whoever accepts it.
-    """
-
-    pid: int
-    line: Connection
-
-
-def _started(work: Callable[[Connection], None]) -> Engine:
-    ours, theirs = Pipe()
-    with theirs:
-        return Engine(fork(partial(work, theirs)), ours)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -208,13 +202,22 @@ def _sole_owner(folder: Path) -> Iterator[None]:
         yield
 
 
-def _listening(address: Address) -> socket.socket:
+@contextmanager
+def _bound(address: Address) -> Iterator[socket.socket]:
+    """A socket at this address, which is gone afterwards."""
     try:
-        return _patiently(partial(socket.create_server, address, backlog=128))
+        listener = bind(address)
     except OSError as error:
         raise IndexBusy(
-            f"the index cannot listen on {address[0]}:{address[1]} ({error.strerror}): choose another port"
+            f"the index cannot have a socket at {address} ({error.strerror or error}): choose another "
+            "LOOKSTREAM_DATA folder, on a local disk and with a path of less than 80 letters"
         ) from None
+    with listener:
+        try:
+            yield listener
+        finally:
+            with suppress(OSError):
+                address.unlink()
 
 
 def _patiently(attempt: Callable[[], Result]) -> Result:

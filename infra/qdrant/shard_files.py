@@ -8,6 +8,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from infra.qdrant import stored
+from infra.qdrant.damage import check_vectors, opening
 from infra.qdrant.fields import FIELDS
 from infra.qdrant.plan import VECTOR
 from infra.qdrant.shard_words import index_of
@@ -28,8 +29,23 @@ def make(path: Path, maker: stored.Maker) -> None:
 
 
 def load(path: Path) -> edge.EdgeShard:
-    """Opens a shard, and makes the payload indexes that it lacks; takes a second for 100,000 points."""
+    """Opens a shard, and makes the payload indexes that it lacks; takes a second for 100,000 points.
+
+    Raises IndexDamaged, and leaves a note in the folder that it lies in, when its files are not what was written.
+    """
+    with opening(path.parent):
+        shard = _loaded(path)
+    return shard
+
+
+def _loaded(path: Path) -> edge.EdgeShard:
     shard = edge.EdgeShard.load(str(path))
+    size = maker_of(shard).size
+    everything = edge.QueryRequest(
+        limit=1, query=edge.Query.Nearest([1.0] * size, using=VECTOR), params=edge.SearchParams(exact=True)
+    )
+    shard.query(everything)  # fails where vectors cannot be read
+    check_vectors(path, size)
     known = shard.info().payload_schema
     for field in FIELDS:
         if field.name not in known:
@@ -39,8 +55,10 @@ def load(path: Path) -> edge.EdgeShard:
 
 def maker_of(shard: edge.EdgeShard) -> stored.Maker:
     """Which encoder made the shard."""
-    [record] = shard.retrieve([stored.META_ID], with_payload=True, with_vector=False)
-    return stored.maker_of(record.payload or {})
+    records = shard.retrieve([stored.META_ID], with_payload=True, with_vector=False)
+    if not records:
+        raise ValueError("the point that says which encoder made it is missing")
+    return stored.maker_of(records[0].payload or {})
 
 
 def sync_log(path: Path) -> int:

@@ -4,10 +4,12 @@ The engine takes 80 us for each hit that it gives with its payload, and 30 us fo
 afterwards (100,000 points of 384 numbers).
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import qdrant_edge as edge
 
 from infra.qdrant import stored
@@ -65,10 +67,21 @@ def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[Foun
             break
         answers = shard.query_batch(edge.QueryBatchRequest([_request(each) for each in waiting]))
         for each, hits in zip(waiting, answers, strict=True):
+            _check_scores(each.plan, hits)
             each.hits.extend(hits)
             each.again, each.is_over = True, len(hits) < _limit(each.plan)
         _read(shard, waiting)
     return [list(each.best.values()) for each in asked]
+
+
+def _check_scores(plan: SearchPlan, hits: Sequence[edge.ScoredPoint]) -> None:
+    """Raise ValueError where the plan's vector is at fault, RuntimeError where a stored one is."""
+    odd = next((hit for hit in hits if not math.isfinite(hit.score)), None)
+    if odd is None:
+        return
+    if not np.isfinite(plan.vector).all():
+        raise ValueError("a search has a vector with NaN or infinity: it cannot be compared")
+    raise RuntimeError(f"the vector of point {odd.id} is corrupt: its score is {odd.score}")
 
 
 def _limit(plan: SearchPlan) -> int:

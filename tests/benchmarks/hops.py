@@ -90,7 +90,7 @@ def open_hops(pictures: Sequence[bytes]) -> Iterator[Hops]:
     shown = list(islice(cycle(pictures), BATCH))
     settings = ImageSettings(allow_http=True, allow_hosts=(LOOPBACK,))
     with ExitStack() as stack:
-        stack.enter_context(running_part(broker_part(port), (LOOPBACK, port)))
+        stack.enter_context(running_part(broker_part(port)))
         kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
         host = stack.enter_context(serving(_host_of(shown)))

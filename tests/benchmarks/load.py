@@ -28,7 +28,7 @@ from consumers.vision.look import Encoder, Eyes, Look
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import index_key, read_running
+from infra.running import read_running
 from infra.settings import Torch
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.benchmarks.asked import ask_steadily, saturate
@@ -113,7 +113,7 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
     assert running.index is not None, "it has an index of its own"
     seen = look_at(material, encoder)
     crowd, before = make_crowd(seen, max(sizes), np.random.default_rng(SEED)), 0
-    with closing(EmbeddedIndex(running.index, index_key(system.folder), PATIENCE_SECONDS)) as index:
+    with closing(EmbeddedIndex(running.index, PATIENCE_SECONDS)) as index:
         for size in sizes:
             crowd.write(index, before, size, lambda _count: None)
             before = size

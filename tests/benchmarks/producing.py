@@ -52,7 +52,7 @@ class Sent:
 def local_broker() -> Iterator[Kafka]:
     """A broker that does nothing else."""
     port = free_port(0)
-    with running_part(broker_part(port), (LOOPBACK, port)):
+    with running_part(broker_part(port)):
         kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
         yield kafka

@@ -30,7 +30,7 @@ from infra.kafka import EventSink
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.export import points_of
 from infra.qdrant.plan import Index, Vector
-from infra.running import index_key, read_running
+from infra.running import read_running
 from infra.settings import Kafka
 from producers.demo.catalogue import draw_catalogue
 from producers.search import NoAnswer, SearchClient
@@ -148,7 +148,7 @@ def index_of(system: System, number: int) -> EmbeddedIndex:
     """The index of a generation."""
     running = read_running(system.folder)
     assert running is not None
-    return EmbeddedIndex(running.indexes[number], index_key(system.folder), 60)
+    return EmbeddedIndex(running.indexes[number], 60)
 
 
 def live_count(system: System, number: int) -> int:

@@ -27,7 +27,7 @@ from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.machine import describe_machine, installed_versions
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import index_key, read_running
+from infra.running import read_running
 from infra.settings import Torch
 from producers.demo.catalogue import MAX_PRODUCTS, draw_catalogue
 from producers.demo.figures import Spread
@@ -148,10 +148,10 @@ def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progre
     running = read_running(system.folder)
     assert running is not None, "the system runs"
     assert running.index is not None, "it has an index of its own"
-    address, key = running.index, index_key(system.folder)
+    address = running.index
     with (
-        closing(EmbeddedIndex(address, key, PATIENCE_SECONDS)) as index,
-        closing(EmbeddedIndex(address, key, PATIENCE_SECONDS)) as other,
+        closing(EmbeddedIndex(address, PATIENCE_SECONDS)) as index,
+        closing(EmbeddedIndex(address, PATIENCE_SECONDS)) as other,
     ):
         bench = Bench(make_crowd(seen, sizes.points, np.random.default_rng(SEED)), seen, index)
         filled = fill(bench, progress)

@@ -19,12 +19,12 @@ from consumers.vision.colour import Colours, make_colours
 from consumers.vision.decode import Limits, decode, thumbnail
 from consumers.vision.focus import focus_on
 from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
+from infra.generations import FIRST, index_folder
 from infra.parts import index_part
-from infra.ports import LOOPBACK, free_port
+from infra.qdrant.channel import address_of
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Point, SearchPlan
-from infra.running import index_key
 from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
 from tests.end_to_end.system import make_environment
@@ -44,11 +44,10 @@ Thing = TypeVar("Thing")
 @contextmanager
 def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedIndex]:
     """An embedded index in a process of its own, as `lookstream up` starts it, for vectors of `size`."""
-    address = (LOOPBACK, free_port(0))
-    key = index_key(folder)
+    address = address_of(index_folder(folder, FIRST))
     with (
-        running_part(index_part(address), address, make_environment(folder, {})),
-        closing(EmbeddedIndex(address, key)) as index,
+        running_part(index_part(address), make_environment(folder, {})),
+        closing(EmbeddedIndex(address)) as index,
     ):
         index.open(fingerprint, size)
         yield index

@@ -16,7 +16,7 @@ from consumers.dead_letters.letters import latest, read_topics
 from infra.kafka import EventSink, read_to_end
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
-from infra.running import index_key, read_running
+from infra.running import read_running
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
@@ -84,7 +84,7 @@ class Shop:
         running = read_running(self.system.folder)
         assert running is not None
         assert running.index is not None
-        index = EmbeddedIndex(running.index, index_key(self.system.folder))
+        index = EmbeddedIndex(running.index)
         ids = {point_id("default", item, 0): item for item in self.model}
         payloads = index.payloads(list(ids), ["state", "base"])
         index.close()

@@ -3,11 +3,10 @@
 from contextlib import suppress
 from pathlib import Path
 
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.qdrant.channel import accepts, address_of
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.owner import MIN_FREE
 from infra.qdrant.plan import SearchPlan
-from infra.running import index_key
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of
@@ -29,16 +28,16 @@ class Engine:
     def __init__(self, disk: Disk, log: Path, min_free: int) -> None:
         self.disk = disk
         self._log, self._min_free = log, min_free
-        self._port = free_port(0)
-        self.index = EmbeddedIndex((LOOPBACK, self._port), index_key(disk.folder))
+        self._socket = address_of(disk.folder / "index")
+        self.index = EmbeddedIndex(self._socket)
         self.acknowledged = 0
 
     def start(self) -> None:
         """Start its process, and make or load the index."""
-        words = [str(self.disk.folder), str(self._port), str(self._min_free)]
-        wait_until_free((LOOPBACK, self._port))
+        words = [str(self.disk.folder), str(self._socket), str(self._min_free)]
+        wait_until_free(self._socket)
         self.process = Process("tests.chaos.engine_server", words, {}, self._log)
-        wait_for(lambda: accepts((LOOPBACK, self._port)), "the engine", self.process)
+        wait_for(lambda: accepts(self._socket), "the engine", self.process)
         self.index.open(FINGERPRINT, SIZE)
 
     def write_until_refused(self) -> bool:

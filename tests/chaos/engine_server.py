@@ -1,12 +1,17 @@
-"""An embedded index with a guard of its own: `python -m tests.chaos.engine_server DATA PORT MIN_FREE`."""
+"""An embedded index with a guard of its own: `python -m tests.chaos.engine_server DATA SOCKET MIN_FREE`."""
 
 import sys
 from pathlib import Path
 
-from infra.ports import LOOPBACK
+from infra.qdrant.children import MODULE
 from infra.qdrant.owner import serve
-from infra.running import index_key
+
+
+def main(program: str = MODULE) -> None:
+    """Serve; the children run `program`."""
+    data, socket, min_free = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    serve(data / "index", socket, min_free, program)
+
 
 if __name__ == "__main__":
-    data, port, min_free = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    serve(data / "index", (LOOPBACK, port), index_key(data), min_free)
+    main()

@@ -14,12 +14,11 @@ from uuid import UUID
 
 import numpy as np
 
-from infra.ports import LOOPBACK, free_port
+from infra.qdrant.channel import address_of
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.folder import current
 from infra.qdrant.plan import Patch, Point, SearchPlan, Vector
-from infra.running import index_key
 from schemas.failures import Unavailable
 from tests.chaos.processes import Process, family, wait_for
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
@@ -124,10 +123,11 @@ def control(folder: Path, size: Size) -> Report:
 
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, chance, model = Report(), random.Random(size.seed), Model()
-    data, port, wrong = folder / "data", free_port(0), 0
+    data, wrong = folder / "data", 0
+    socket = address_of(data / "index")
     rounds = size.of(40, 2)
-    index = Victim(program, (str(data), str(port), "0"), folder / "log")
-    client, other = (EmbeddedIndex((LOOPBACK, port), index_key(data), PATIENCE_SECONDS) for _ in range(2))
+    index = Victim(program, (str(data), str(socket), "0"), folder / "log")
+    client, other = (EmbeddedIndex(socket, PATIENCE_SECONDS) for _ in range(2))
     with report.timed():
         index.start(client)
         writer = Writer(other, model, size.seed)

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from infra.generations import FIRST
+from infra.generations import FIRST, index_folder
 from infra.kafka import create_topics
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.qdrant import channel
+from infra.qdrant.channel import address_of
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import LOCAL_FETCH_WAIT_MS, Running, index_key
+from infra.running import LOCAL_FETCH_WAIT_MS, Running
 from infra.settings import Kafka
 from infra.supervisor import beat_since
 from schemas.topics import Topic, all_topics
@@ -32,14 +33,13 @@ class World:
         (self.data / "run").mkdir(parents=True)
         self._children: list[Process] = []
         self.broker = broker
-        self._engine_port, bootstrap = free_port(0), broker.bootstrap
+        self._socket, bootstrap = address_of(index_folder(self.data, FIRST)), broker.bootstrap
         replicas = int(settings.get("LOOKSTREAM_KAFKA_REPLICATION", 1))
         waits = {"session_timeout_ms": SESSION_MS, "fetch_wait_ms": LOCAL_FETCH_WAIT_MS}
         self.kafka = Kafka.model_validate({"bootstrap": bootstrap, "replication": replicas, **waits})
         self._environment = _environment(self.data, self.kafka, settings)
-        index = LOOPBACK, self._engine_port
-        Running(os.getpid(), bootstrap, index, ready=True, indexes={FIRST: index}).write(self.data)
-        self.index = EmbeddedIndex((LOOPBACK, self._engine_port), index_key(self.data))
+        Running(os.getpid(), bootstrap, self._socket, ready=True, indexes={FIRST: self._socket}).write(self.data)
+        self.index = EmbeddedIndex(self._socket)
 
     def open(self, topics: Sequence[Topic]) -> "World":
         """Make the topics, and start the embedded index."""
@@ -61,9 +61,9 @@ class World:
 
     def start_engine(self) -> None:
         """Start the process that owns the index, again if it was killed."""
-        wait_until_free((LOOPBACK, self._engine_port))
-        self.engine = self.start("engine", LOOKSTREAM, "embedded-index", "--port", str(self._engine_port))
-        wait_for(lambda: accepts((LOOPBACK, self._engine_port)), "the embedded index", self.engine)
+        wait_until_free(self._socket)
+        self.engine = self.start("engine", LOOKSTREAM, "embedded-index", "--socket", str(self._socket))
+        wait_for(lambda: channel.accepts(self._socket), "the embedded index", self.engine)
 
     def start_worker(
         self, name: str = "worker", program: str = LOOKSTREAM, *, ready: bool = True, **settings: str

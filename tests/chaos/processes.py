@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from infra.ports import accepts
+from infra.qdrant.channel import Address, accepts
 from tests.chaos.nursery import spawn
 
 READY_SECONDS = 60.0
@@ -105,6 +105,6 @@ def wait_for(
         time.sleep(0.02)
 
 
-def wait_until_free(address: tuple[str, int]) -> None:
+def wait_until_free(address: Address) -> None:
     """Wait until nobody listens there: the children of a process that was killed outlive it for a moment."""
     wait_for(lambda: not accepts(address), f"{address} to be free")

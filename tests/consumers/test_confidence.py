@@ -1,6 +1,7 @@
 """Confidence on a real index: measured in small steps or at once, kept in the index, and again after growth."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_no
 
 
 def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: Eyes, confidence: Confidence) -> None:
-    away = Confidence(EmbeddedIndex(("127.0.0.1", 9), b"key"), eyes.look_at, confidence.parts)
+    away = Confidence(EmbeddedIndex(Path("nobody listens here")), eyes.look_at, confidence.parts)
     away.idle()
     away.idle()
 

@@ -1,6 +1,7 @@
 """Facets count items by the values of their fields; each filter leaves its own field as it is."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -90,7 +91,7 @@ def test_a_request_past_its_deadline_is_expired(counted: AnswerFacets, outbox: "
 
 
 def test_while_the_index_is_away_there_is_waiting_and_then_the_truth(outbox: "Outbox") -> None:
-    away = AnswerFacets(EmbeddedIndex(("127.0.0.1", 9), b"key"), Answers(outbox, "fake:1"))
+    away = AnswerFacets(EmbeddedIndex(Path("nobody listens here")), Answers(outbox, "fake:1"))
     with pytest.raises(Unavailable):
         away.handle([Event(ask(deadline_ms=60_000))])
     assert outbox.sent == []

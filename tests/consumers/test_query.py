@@ -174,7 +174,7 @@ def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_
 @pytest.fixture
 def away(sight: Sight, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
     """Searches over an embedded index that is not there."""
-    nobody = EmbeddedIndex(("127.0.0.1", 9), b"key")
+    nobody = EmbeddedIndex(Path("nobody listens here"))
     confidence = Confidence(nobody, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
     return AnswerSearches(sight, nobody, confidence, Answers(outbox, "fake:1", everywhere))
 

@@ -1,7 +1,5 @@
 """Engines for the contract suites: each one real, and started once."""
 
-import secrets
-import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,6 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
+from infra.qdrant.channel import address_of
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.owner import serve
 from infra.qdrant.plan import Index
@@ -50,12 +49,11 @@ def index_shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
 @pytest.fixture(scope="session")
 def index_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedIndex]:
     """A client of the embedded engine in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = ("127.0.0.1", int(probe.getsockname()[1]))
-    arguments = (tmp_path_factory.mktemp("engine"), address, secrets.token_bytes(16), MIN_FREE)
-    process = get_context("spawn").Process(target=serve, args=arguments, daemon=True)
+    folder = tmp_path_factory.mktemp("engine")
+    address = address_of(folder)
+    process = get_context("spawn").Process(target=serve, args=(folder, address, MIN_FREE), daemon=True)
     process.start()
-    client = EmbeddedIndex(address, arguments[2])
+    client = EmbeddedIndex(address)
     _wait_for(client)
     yield client
     client.close()

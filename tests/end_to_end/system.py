@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.identity import point_id
-from infra.running import index_key, read_running
+from infra.running import read_running
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from tests.end_to_end import forked
@@ -112,7 +112,7 @@ class System:
             return points_in(self.environment, ids)
         if running is None or running.index is None:
             return 0
-        index = EmbeddedIndex(running.index, index_key(self.folder))
+        index = EmbeddedIndex(running.index)
         try:
             return len(index.payloads(ids, ("state",)))
         except Unavailable:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import index_key, read_running
+from infra.running import read_running
 from tests.end_to_end.system import System
 from tests.qdrant_server import live_points_in
 
@@ -17,7 +17,7 @@ def live_points(system: System) -> int:
     running = read_running(system.folder)
     assert running is not None
     assert running.index is not None
-    index = EmbeddedIndex(running.index, index_key(system.folder))
+    index = EmbeddedIndex(running.index)
     try:
         return index.count()
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from consumers.evaluation.over_kafka import OverKafka, open_over_kafka
 from infra.metrics import CanaryMetrics
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.plan import Found, Index, SearchPlan
-from infra.running import index_key, read_running
+from infra.running import read_running
 from producers.demo.catalogue import draw_catalogue
 from schemas.failures import Unavailable
 from schemas.items import InlineImage, ItemUpserted
@@ -46,7 +47,7 @@ def index(system: System) -> Iterator[EmbeddedIndex]:
     running = read_running(system.folder)
     assert running is not None
     assert running.index is not None
-    with closing(EmbeddedIndex(running.index, index_key(system.folder))) as opened:
+    with closing(EmbeddedIndex(running.index)) as opened:
         yield opened
 
 
@@ -135,7 +136,7 @@ def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index
 
 
 def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: OverKafka) -> None:
-    away = EmbeddedIndex(("127.0.0.1", 9), b"key")
+    away = EmbeddedIndex(Path("nobody listens here"))
     with pytest.raises(Unavailable):
         away.status()
     canary = make(away, over)

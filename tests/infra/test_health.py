@@ -130,7 +130,7 @@ def says(settings: Settings, part: str) -> tuple[bool, str]:
 
 def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, kafka=Kafka(prefix=kafka.prefix))
-    Running(os.getpid(), kafka.bootstrap, ("127.0.0.1", 1), ready=True).write(tmp_path)
+    Running(os.getpid(), kafka.bootstrap, tmp_path / "socket", ready=True).write(tmp_path)
     path = tmp_path / "run" / "index.alive"
     heartbeat = Heartbeat(path)
     assert says(settings, "kafka") == (True, f"answers at {kafka.bootstrap}")

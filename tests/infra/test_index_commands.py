@@ -15,14 +15,14 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from infra.index_commands import app
-from infra.ports import LOOPBACK, free_port
+from infra.qdrant.channel import address_of
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.qdrant.export import points_of
 from infra.qdrant.migrate import copy_points
 from infra.qdrant.owner import serve
 from infra.qdrant.plan import EncoderDiffers, Point
 from infra.qdrant.server import ServerIndex
-from infra.running import Running, index_key
+from infra.running import Running
 from schemas.failures import Unavailable
 from tests.chaos.processes import wait_for
 from tests.qdrant_server import own_cluster, own_settings
@@ -33,12 +33,12 @@ SIZE = 8
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedIndex]:
     """An index that runs on the data folder of the settings."""
-    address = LOOPBACK, free_port(0)
+    address = address_of(tmp_path / "index")
     monkeypatch.setenv("LOOKSTREAM_DATA", str(tmp_path))
     Running(os.getpid(), None, address, ready=True).write(tmp_path)
-    process = get_context("spawn").Process(target=serve, args=(tmp_path / "index", address, index_key(tmp_path), 0))
+    process = get_context("spawn").Process(target=serve, args=(tmp_path / "index", address, 0))
     process.start()
-    client = EmbeddedIndex(address, index_key(tmp_path))
+    client = EmbeddedIndex(address)
     wait_for(lambda: opens(client), "the index")
     yield client
     client.close()

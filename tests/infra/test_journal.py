@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from infra.qdrant.embedded import Request
 from infra.qdrant.journal import Journal, Reader
 
-REQUESTS = st.lists(st.tuples(st.sampled_from(("upsert", "remove")), st.tuples(st.integers(), st.text())))
+REQUESTS = st.lists(
+    st.tuples(st.sampled_from(("upsert", "remove")), st.tuples(st.integers(-(2**63), 2**64 - 1), st.text()))
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

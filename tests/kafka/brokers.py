@@ -39,7 +39,7 @@ def own_broker() -> Iterator[Broker]:
     """A broker without topics: Apache Kafka where the run is on it."""
     if shared_bootstrap() is None:
         port = free_port(0)
-        with running_part(broker_part(port), (LOOPBACK, port)) as process:
+        with running_part(broker_part(port)) as process:
             yield Broker(process, port)
     else:
         with apache_node() as node:

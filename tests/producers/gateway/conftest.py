@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ import uvicorn
 
 from infra.kafka import EventSink
 from infra.metrics import GatewayMetrics
-from infra.ports import LOOPBACK, free_port
+from infra.ports import LOOPBACK
 from infra.qdrant.embedded import EmbeddedIndex
 from infra.settings import Gateway, Kafka
 from producers.gateway.app import Doors, gateway_app
@@ -69,7 +70,7 @@ def client(make_client: MakeClient) -> httpx.Client:
 @contextmanager
 def _doors(kafka: Kafka, guarded: GuardSettings) -> Iterator[Doors]:
     """Doors to the broker, and to an index that is away."""
-    away = EmbeddedIndex((LOOPBACK, free_port(0)), b"key")
+    away = EmbeddedIndex(Path("nobody listens here"))
     with (
         closing(Asking(kafka)) as asking,
         closing(EventSink(kafka)) as sink,

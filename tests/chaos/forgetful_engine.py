@@ -1,0 +1,19 @@
+"""A process of the embedded index that replays nothing of the journal."""
+
+import sys
+from collections.abc import Callable
+from unittest.mock import patch
+
+from infra.qdrant.embedded import Request
+from infra.qdrant.engine_process import main
+from infra.qdrant.journal import Reader
+
+
+def forget(_reader: Reader, _carry_out: Callable[[Request], object]) -> int:
+    """Nothing is replayed."""
+    return 0
+
+
+if __name__ == "__main__":
+    with patch.object(Reader, "replay", forget):
+        main(sys.argv[1:])
