@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.model import Model
+from schemas.model import UNTRIMMED, Model
 from schemas.moderation import Labels
 from schemas.moments import Moment, microseconds_since_1970
 
@@ -20,6 +20,7 @@ MAX_REVISION = 2**53
 
 Tenant = Annotated[
     str,
+    UNTRIMMED,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
         description="Owner of the item; searches never cross it. 1 to 64 letters, digits, _ . or -",

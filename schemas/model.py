@@ -1,6 +1,9 @@
 """The rules that every model on the wire keeps: strict, frozen, unknown fields refused."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+UNTRIMMED = StringConstraints(strip_whitespace=False)
+"""For names that others judge before us, as a proxy does tenants: " ana" is not "ana", and is refused."""
 
 
 class Model(BaseModel):

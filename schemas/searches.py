@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.filters import Filters
 from schemas.freshness import Position
 from schemas.items import ImageRef, ItemId, Tenant
-from schemas.model import Model
+from schemas.model import UNTRIMMED, Model
 from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
@@ -17,6 +17,7 @@ REARRANGED = 100
 """Hits that diversity and boosts put in order: the best ones by score."""
 RequestId = Annotated[
     str,
+    UNTRIMMED,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="Correlation id, the request's Kafka key: 1 to 64 letters, digits, _ . or -",

@@ -7,13 +7,14 @@ from pydantic import Field
 
 from schemas.filters import Filters
 from schemas.items import Tenant, item_key
-from schemas.model import Model
+from schemas.model import UNTRIMMED, Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.results import Hit, QueryLook
 
 WatchId = Annotated[
     str,
+    UNTRIMMED,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="The standing search's own identifier, unique within its tenant: 1 to 64 letters, digits, _ . "
