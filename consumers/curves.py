@@ -38,6 +38,8 @@ PRIOR = 1.0
 LEAST_SLOPE = 0.5
 LEAST_SCALE = 0.05
 STEPS = 12
+UNIT_TOLERANCE = 0.01
+"""How far from 1 the length of a part may be: encoders may round to 8 bits of mantissa."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class Parts:
         """The look with each part of unit length, but for parts of zeros alone."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         return np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts]).astype(np.float32)
+
+    def are_of_unit_length(self, look: Floats) -> bool:
+        """Whether each part of a look is of unit length or of zeros alone, and so all of it numbers."""
+        parts = np.split(look, [self.object_size, self.object_size + self.style_size])
+        lengths = np.array([np.linalg.norm(part.astype(np.float64)) for part in parts])
+        return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
 
     def cosines(self, look: Floats, others: Floats) -> Floats:
         """float32 [n, 3]: the cosine of each part of a look with those of n others, [n, size]."""

@@ -26,6 +26,8 @@ class WatchFeed:
         self._watchlist = watchlist
         self._kept = kept
         self._values: dict[str, bytes] = {}
+        """The standing searches by key; what is none is not among them, whatever its bytes are."""
+        self._is_kept = True
         self._lock = threading.Lock()
         # The reader first: what comes while the rest is read is read again by it.
         self._reader = TopicReader(kafka.model_copy(update={"fetch_wait_ms": FETCH_WAIT_MS}), SEARCH_WATCHES)
@@ -56,33 +58,38 @@ class WatchFeed:
 
     def _take_new(self, seconds: float = 0) -> None:
         """Take what there is, or comes within these seconds."""
-        changed = False
         while (record := self._reader.poll(seconds)) is not None:
-            changed = self._put(record) or changed
-        if changed and self._kept is not None:
-            self._kept.write(self._values)
+            self._is_kept = not self._put(record) and self._is_kept
+        if not self._is_kept:
+            self._keep()
 
     def _put(self, record: Record) -> bool:
         """Take a record; whether it changes anything."""
-        key = _key(record)
-        if self._values.get(key) == record.value:
+        key, value = _key(record), record.value
+        if self._values.get(key) == value:
             return False
-        if record.value is None:
-            del self._values[key]
-        else:
-            self._values[key] = record.value
-        self._watchlist.put(key, record.value)
-        return True
+        known = self._values.pop(key, None)
+        if self._watchlist.put(key, value) and value is not None:
+            self._values[key] = value
+        return self._values.get(key) != known
+
+    def _keep(self) -> None:
+        """Write the file anew. With a full disk items are indexed all the same; it is tried again at the next look."""
+        try:
+            if self._kept is not None:
+                self._kept.write(self._values)
+            self._is_kept = True
+        except OSError as error:
+            structlog.get_logger().error("standing searches are not kept on disk", why=error.strerror)
 
     def _bring_back(self, kept: KeptWatches, told: Collection[str], sink: Sink) -> None:
         """Send those again that the local broker has forgotten; of `told` its topic knows, if only their end."""
         for key, value in kept.read().items():
-            if key not in told:
+            if key not in told and self._watchlist.put(key, value):
                 sink.send_raw(SEARCH_WATCHES, key.encode(), value, {})
                 self._values[key] = value
-                self._watchlist.put(key, value)
         sink.flush()
-        kept.write(self._values)
+        self._keep()
 
 
 def _key(record: Record) -> str:

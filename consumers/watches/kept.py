@@ -21,10 +21,11 @@ class KeptWatches:
         """The values by key; none when there is no file. Raises BadInput on a line that is none of ours."""
         if not self._path.exists():
             return {}
-        return dict(self._entry(n, line) for n, line in enumerate(self._path.read_text().splitlines(), 1))
+        # By bytes and newlines alone: text has other ends of lines, and a broken file may be no text.
+        return dict(self._entry(n, line) for n, line in enumerate(self._path.read_bytes().splitlines(), 1))
 
     def write(self, values: Mapping[str, bytes]) -> None:
-        """Keep these, and these alone."""
+        """Keep these, and these alone: standing searches, whose values are UTF-8. Raises OSError."""
         draft = self._path.with_suffix(".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -33,9 +34,9 @@ class KeptWatches:
             os.fsync(file.fileno())
         draft.replace(self._path)
 
-    def _entry(self, number: int, line: str) -> tuple[str, bytes]:
+    def _entry(self, number: int, line: bytes) -> tuple[str, bytes]:
         try:
             key, value = json.loads(line)
             return str(key), str(value).encode()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise BadInput(f"line {number} of {self._path} is no watch: mend it, or take it out") from None

@@ -12,8 +12,12 @@ from infra.qdrant.conditions import Condition, of_tenant
 from infra.qdrant.plan import SearchPlan, conditions
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected
+from schemas.json_value import check_parts
 from schemas.ranking import Weights
 from schemas.watches import Watch
+
+LEAST_CONFIDENCE = np.finfo(np.float32).tiny
+"""A confidence that is asked for may be so small that float32 has it as 0, which everything reaches."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,18 @@ class Watchlist:
         self._rows: dict[str, Rows] = {}
         self._log = structlog.get_logger()
 
-    def put(self, key: str, value: bytes | None) -> None:
-        """Take a record of the topic: a standing search in place of an older one, or its end."""
+    def put(self, key: str, value: bytes | None) -> bool:
+        """Take a record of the topic, a standing search in place of an older one, or its end; whether it is one.
+
+        Anybody may write there, so a value may be of any bytes: one that is none counts as an end.
+        """
         tenant = key.partition(":")[0]
         self._rows.pop(tenant, None)
-        known = self._watches.setdefault(tenant, {})
-        known.pop(key, None)
-        if value is not None and (watch := self._read(key, value)) is not None:
-            known[key] = watch
+        self._watches.get(tenant, {}).pop(key, None)
+        watch = None if value is None else self._read(key, value)
+        if watch is not None and self._compares(watch):
+            self._watches.setdefault(tenant, {})[key] = watch
+        return watch is not None
 
     def rows(self, tenant: str) -> Rows | None:
         """The standing searches of a tenant; none when there are none."""
@@ -72,17 +80,28 @@ class Watchlist:
 
     def _read(self, key: str, value: bytes) -> Watch | None:
         try:
+            check_parts(value)
             watch = from_bytes(value)
         except Rejected as failure:
             self._log.warning("not a watch", key=key[:80], why=failure.message)
             return None
-        if not isinstance(watch, Watch) or watch.key != key:
-            self._log.warning("not a watch", key=key[:80], why="the value is another event, or another key's")
-        elif watch.encoder != self._encoder or len(watch.look.vector) != 4 * self._size:
-            self._log.warning("a watch rests: add it again for this encoder", key=key, encoder=watch.encoder)
-        else:
+        if isinstance(watch, Watch) and watch.key == key:
             return watch
+        self._log.warning("not a watch", key=key[:80], why="the value is another event, or another key's")
         return None
+
+    def _compares(self, watch: Watch) -> bool:
+        """Whether a standing search can be compared with our looks: same encoder, and a look as those are."""
+        if watch.encoder != self._encoder or len(watch.look.vector) != 4 * self._size:
+            self._log.warning(
+                "a watch rests: add it again for this encoder", key=watch.key, encoder=watch.encoder[:80]
+            )
+            return False
+        if not self._parts.are_of_unit_length(np.frombuffer(watch.look.vector, "<f4")):
+            why = "the parts of its look are not of unit length: take the look from a search result"
+            self._log.warning("a watch rests", key=watch.key, why=why)
+            return False
+        return True
 
     def _make(self, watches: list[Watch]) -> Rows:
         watches.sort(key=_kind_of)
@@ -105,7 +124,7 @@ class Watchlist:
             marks=tuple(watch.mark for watch in watches),
             wanted=tuple(tuple(each for each in conditions(plan) if each not in owned) for plan in plans),
             queries=np.stack(queries),
-            least=np.array([watch.min_confidence for watch in watches], np.float32),
+            least=np.maximum(np.array([watch.min_confidence for watch in watches], np.float32), LEAST_CONFIDENCE),
             kinds=tuple(_kinds(watches)),
         )
 

@@ -1,6 +1,7 @@
 """The feed of standing searches on a real broker, and the file in which they survive it."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from consumers.watches.watchlist import Watchlist
 from infra.console import BadInput
 from infra.kafka import EventSink, read_to_end
 from infra.settings import Kafka
-from schemas.envelope import Event
+from schemas.envelope import Event, from_bytes
+from schemas.filters import Filters
 from schemas.topics import SEARCH_WATCHES
+from schemas.watches import Watch
 from tests.chaos.processes import wait_for
 from tests.consumers.histories import SIZE
 from tests.consumers.shop import ENCODER
 from tests.consumers.watches.test_matching import watch
+from tests.hostile.records import hostile_records
 
 
 def open_feed(kafka: Kafka, kept: KeptWatches | None = None) -> WatchFeed:
@@ -91,6 +95,70 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
     with closing(open_feed(kafka, kept)) as feed:
         assert ids(feed) == {"forgotten", "new"}
         assert sorted(kept.read()) == ["t:forgotten", "t:new"]
+
+
+def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(kafka: Kafka, tmp_path: Path) -> None:
+    kept = KeptWatches(tmp_path / "watches.jsonl")
+    bad = [record for record in hostile_records(5, 3_000, 20_000) if record.topic == SEARCH_WATCHES]
+    with closing(open_feed(kafka, kept)) as feed:
+        send(kafka, "a")
+        with closing(EventSink(kafka)) as sink:
+            for record in bad:
+                sink.send_raw(SEARCH_WATCHES, record.key, record.value, dict(record.headers))
+            sink.send_raw(SEARCH_WATCHES, b"t:bad", b"\xff", {})
+            sink.flush()
+        send(kafka, "b")
+        wait_for(lambda: ids(feed) == {"a", "b"}, "the feed to hear of those behind it")
+    values = kept.read()
+    assert {key for key in values if key.startswith("t:")} == {"t:a", "t:b"}
+    assert all(isinstance(from_bytes(value), Watch) for value in values.values())
+    assert len(values) < len(bad)
+    with closing(open_feed(kafka, kept)) as feed:
+        assert ids(feed) == {"a", "b"}
+
+
+def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path: Path) -> None:
+    kept = KeptWatches(tmp_path / "watches.jsonl")
+    with closing(open_feed(kafka, kept)) as feed:
+        send(kafka, "a", "b")
+        wait_for(lambda: ids(feed) == {"a", "b"}, "the feed to hear of them")
+        with closing(EventSink(kafka)) as sink:
+            sink.send_raw(SEARCH_WATCHES, b"t:a", b"\xff\x00", {})
+            sink.flush()
+        wait_for(lambda: ids(feed) == {"b"}, "the feed to hear of its end")
+    assert sorted(kept.read()) == ["t:b"]
+
+
+def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: Kafka, tmp_path: Path) -> None:
+    from schemas.envelope import to_bytes
+
+    kept = KeptWatches(tmp_path / "watches.jsonl")
+    early = to_bytes(watch("early", filters=Filters(created_after=datetime(2026, 1, 1, tzinfo=UTC))))
+    beyond = early.replace(b"2026-01-01T00:00:00Z", b"0001-01-01T00:00:00+14:00").replace(b'"early"', b'"beyond"')
+    assert b"+14:00" in beyond
+    kept.write({"t:a": to_bytes(watch("a")), "t:beyond": beyond, "t:x": b"x", "t:other": early})
+    with closing(open_feed(kafka, kept)) as feed:
+        assert ids(feed) == {"a"}
+    assert list(kept.read()) == ["t:a"]
+    assert [record.key for record in read_to_end(kafka, [SEARCH_WATCHES])] == [b"t:a"]
+
+
+def test_a_disk_that_takes_nothing_is_tried_again(kafka: Kafka, tmp_path: Path) -> None:
+    folder = tmp_path / "away"
+    kept = KeptWatches(folder / "watches.jsonl")
+    with closing(open_feed(kafka, kept)) as feed:
+        send(kafka, "a")
+        wait_for(lambda: ids(feed) == {"a"}, "the feed to hear of it")
+        folder.mkdir()
+        feed.idle()
+        assert list(kept.read()) == ["t:a"]
+
+
+@pytest.mark.parametrize("line", [b"17", b'["t:a"]', b"\xff", b"[" * 100_000, b'["t:a", "\\ud800"]'])
+def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "watches.jsonl").write_bytes(b'["t:a", "{}"]\n' + line + b"\n")
+    with pytest.raises(BadInput, match="line 2 of"):
+        KeptWatches(tmp_path / "watches.jsonl").read()
 
 
 def test_a_line_that_is_no_watch_is_named(tmp_path: Path) -> None:

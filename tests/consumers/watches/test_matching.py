@@ -80,6 +80,22 @@ def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: 
     )
 
 
+@pytest.mark.parametrize("spoil", [0, 1.1, -1, 3e38, 1e-30])
+def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: Watchlist, spoil: float) -> None:
+    vector = posed(0).astype("<f4")
+    vector[:4] *= spoil
+    look = QueryLook(vector=vector.tobytes(), studio=False)
+    assert watchlist.put("t:a", to_bytes(watch("a", look=look)))
+    assert (watchlist.rows("t") is not None) == (spoil in (0, -1))
+
+
+def test_the_smallest_confidence_that_can_be_asked_for_is_more_than_none(watchlist: Watchlist) -> None:
+    put(watchlist, watch("a", min_confidence=5e-324))
+    rows = watchlist.rows("t")
+    assert rows is not None
+    assert rows.least[0] > 0
+
+
 def put(watchlist: Watchlist, *watches: Watch) -> None:
     for each in watches:
         watchlist.put(each.key, to_bytes(each))
