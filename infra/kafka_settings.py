@@ -43,7 +43,6 @@ BREAKS_A_PROMISE: Mapping[str, str] = {
     "partitioner": "the events of an item must stay in its partition",
     "transactional.id": _TRANSACTIONS,
     "group.id": "each part has a group of its own",
-    "group.protocol": "the workers hand partitions over by the classic protocol",
     "delivery.timeout.ms": "a sender waits for an acknowledgement for a time that the program goes by",
     "message.timeout.ms": "a sender waits for an acknowledgement for a time that the program goes by",
     "enable.partition.eof": _OWN_LOGS,

@@ -1,6 +1,7 @@
 """Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
 
-from infra.kafka.client import Fenced, Place, Record, check_broker
+from infra.kafka.broker_check import check_broker
+from infra.kafka.client import Fenced, Place, Record
 from infra.kafka.places import Places
 from infra.kafka.readers import ReplyReader, TopicReader, read_to_end, topic_ends
 from infra.kafka.sink import SOON, EventSink

@@ -1,31 +1,151 @@
-"""Creating the topics."""
+"""Creating the topics, and telling which of those that exist differ from what is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
-from infra.kafka.client import check_broker, client_config, log
+from infra.kafka.broker_check import check_broker
+from infra.kafka.client import client_config, log
+from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import Topic
 
+TIMEOUT_S = 30.0
+SIZE, POLICY = "max.message.bytes", "cleanup.policy"
+"""The settings of a topic that promises depend on; an operator may choose the others, as how long records stay."""
+
+DENIED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+
+
+class NotReady(Exception):
+    """A topic has been created, and a partition of it has no leader yet."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting of an existing topic that is not what it must be."""
+
+    topic: str
+    setting: str
+    found: str
+    needed: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.setting} is {self.found}, and must be {self.needed}"
+
+    def command(self, bootstrap: str) -> str:
+        """The line for Apache Kafka's kafka-configs.sh that mends it."""
+        return (
+            f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics "
+            f"--entity-name {self.topic} --add-config {self.setting}={self.needed}"
+        )
+
 
 def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
-    """Create the topics that do not exist yet; the names of those that were created."""
+    """Create the topics that do not exist yet, and wait until they have leaders; the names of those created."""
     check_broker(kafka)
-    admin = AdminClient(client_config(kafka), logger=log)
-    size = kafka.record_bytes
-    wanted = [
-        NewTopic(t.name, t.partitions, replication_factor=kafka.replication, config=t.config(size)) for t in topics
-    ]
+    admin = _admin(kafka)
+    new = [_new_topic(kafka, topic) for topic in _missing(kafka, admin, topics)]
     created = []
-    for name, future in admin.create_topics(wanted, request_timeout=30).items():
+    for name, future in admin.create_topics(new, request_timeout=TIMEOUT_S).items() if new else ():
         try:
             future.result()
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Unavailable(f"topic {name} could not be created: {error.args[0].str()}") from None
+                raise _failure(f"topic {name} could not be created", error.args[0]) from None
+    Retry(TIMEOUT_S).run(lambda: _check_leaders(admin, created), NotReady)
     return created
+
+
+def missing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
+    """The names of the topics that do not exist, or that this user may not see."""
+    check_broker(kafka)
+    return [kafka.prefix + topic.name for topic in _missing(kafka, _admin(kafka), topics)]
+
+
+def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
+    """What must be changed about topics that exist."""
+    check_broker(kafka)
+    admin = _admin(kafka)
+    missing = _missing(kafka, admin, topics)
+    needed = {
+        kafka.prefix + topic.name: topic.config(kafka.record_bytes) for topic in topics if topic not in missing
+    }
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in needed]
+    answers = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    differences = list[Difference]()
+    for resource, future in answers.items():
+        with _named(f"the settings of topic {resource.name} could not be read"):
+            found = {name: str(entry.value) for name, entry in future.result().items()}
+        differences += _differences(resource.name, found, needed[resource.name])
+    return differences
+
+
+def update_topics(kafka: Kafka, differences: Sequence[Difference]) -> None:
+    """Change what differs."""
+    changes: dict[str, list[ConfigEntry]] = {}
+    for one in differences:
+        entry = ConfigEntry(one.setting, one.needed, incremental_operation=AlterConfigOpType.SET)
+        changes.setdefault(one.topic, []).append(entry)
+    resources = [
+        ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for name, entries in changes.items()
+    ]
+    admin = _admin(kafka)
+    answers = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    for resource, future in answers.items():
+        with _named(f"topic {resource.name} could not be changed"):
+            future.result()
+
+
+def _new_topic(kafka: Kafka, topic: Topic) -> NewTopic:
+    name, config = kafka.prefix + topic.name, topic.config(kafka.record_bytes)
+    return NewTopic(name, topic.partitions, replication_factor=kafka.replication, config=config)
+
+
+def _missing(kafka: Kafka, admin: AdminClient, topics: Sequence[Topic]) -> list[Topic]:
+    with _named("the topics could not be listed"):
+        existing = admin.list_topics(timeout=TIMEOUT_S).topics
+    return [topic for topic in topics if kafka.prefix + topic.name not in existing]
+
+
+def _check_leaders(admin: AdminClient, names: Sequence[str]) -> None:
+    with _named("the topics could not be listed"):
+        known = admin.list_topics(timeout=TIMEOUT_S).topics
+    for name in names:
+        partitions = known[name].partitions.values() if name in known else ()
+        if not partitions or any(partition.leader < 0 for partition in partitions):
+            raise NotReady(f"topic {name} has been created, and not every partition has a leader yet: try again")
+
+
+def _differences(topic: str, found: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[Difference]:
+    size, policy = found.get(SIZE), found.get(POLICY)
+    if size is not None and int(size) < int(needed[SIZE]):
+        yield Difference(topic, SIZE, size, needed[SIZE])
+    if policy is not None and policy != needed[POLICY]:
+        yield Difference(topic, POLICY, policy, needed[POLICY])
+
+
+def _admin(kafka: Kafka) -> AdminClient:
+    return AdminClient(client_config(kafka), logger=log)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say which step failed."""
+    try:
+        yield
+    except KafkaException as error:
+        raise _failure(what, error.args[0]) from None
+
+
+def _failure(what: str, error: KafkaError) -> Unavailable:
+    remedy = ": allow it to this user: `lookstream topics acls --part topics` prints the commands"
+    return Unavailable(f"{what}: {error.str()}{remedy if error.code() in DENIED else ''}")

@@ -25,8 +25,8 @@ from tests.benchmarks.asked import ask_steadily
 from tests.benchmarks.fed import feed
 from tests.benchmarks.parts import new_system
 from tests.benchmarks.whole_path import kafka_of
+from tests.infra.deploy_files import DEPLOY
 from tests.infra.prometheus import alerts, ask, targets_of, watching
-from tests.infra.test_deploy import DEPLOY
 
 SEED, COLUMNS = 7, 4
 ITEMS_A_SECOND, SEARCHES_A_SECOND = 1.0, 1.0

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from infra.ports import LOOPBACK, free_port
 from infra.running import read_running
 from tests.end_to_end.system import System
-from tests.infra.test_deploy import DEPLOY
+from tests.infra.deploy_files import DEPLOY
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 RULES_FILE = DEPLOY / "prometheus" / "rules.yaml"

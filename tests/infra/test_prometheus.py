@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.system import System, make_environment
+from tests.infra.deploy_files import DEPLOY, RULES, queries
 from tests.infra.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, alerts, ask, targets_of, watching
-from tests.infra.test_deploy import DEPLOY, RULES, queries
 
 PATIENCE_SECONDS = 30
 OF_TIME = {"LookstreamStale", "LookstreamSlow", "LookstreamLag"}
