@@ -1,6 +1,7 @@
 """Logging: structlog, as lines for people or JSON for machines, to standard error; secrets are masked."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -18,10 +19,11 @@ def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
 
     `redact` (infra.secrets.redaction) masks every line, also of libraries, and the trace of a crash.
     """
+    colours = sys.stderr.isatty() or "FORCE_COLOR" in os.environ  # of `lookstream up`, for its children
     renderer = (
         structlog.processors.JSONRenderer()
         if logs.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
     )
     structlog.configure(
         processors=[

@@ -191,7 +191,7 @@ class Up:
             parts = [*self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
             self._generations.add(number)
             self._note(ready=True)
-            self._supervisor.add([replace(part, optional=True) for part in parts])
+            self._supervisor.add(parts)
         for number in self._generations - known:
             self._say(f"index {number} goes")
             self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
