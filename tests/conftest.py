@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from infra.settings import Kafka
+from tests.kafka.apache import ApacheCluster, apache_cluster
 from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
 from tests.kafka.plugin import add_option, select, share_kafka
 from tests.kafka.shared import shared_bootstrap
@@ -80,6 +81,15 @@ def kafka(request: pytest.FixtureRequest, kafka_server: str | None) -> Iterator[
     else:
         with own_kafka() as kafka:
             yield kafka
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(kafka_server: str | None) -> Iterator[ApacheCluster]:
+    """Three nodes of Apache Kafka, for the tests of a file that end them one by one."""
+    if kafka_server is None:
+        pytest.skip("the local broker has one node: this runs on Apache Kafka, by `make conformance`")
+    with apache_cluster(3, settings={"broker.session.timeout.ms": "6000"}) as cluster:
+        yield cluster
 
 
 @pytest.fixture

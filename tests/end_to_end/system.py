@@ -98,6 +98,11 @@ class System:
         return found
 
     @property
+    def has_local_broker(self) -> bool:
+        """Whether it starts a broker of its own."""
+        return not self.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
+
+    @property
     def kafka(self) -> Kafka:
         """How to reach its Kafka."""
         running = read_running(self.folder)

@@ -17,8 +17,10 @@ from tests.kafka.apache import apache_node
 from tests.kafka.shared import new_prefix, shared_bootstrap
 from tests.running import running_part
 
-QUICK: Mapping[str, int] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2}
+LOCAL: Mapping[str, int] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2}
 """Members join the local broker in half a second."""
+APACHE: Mapping[str, int] = {"session_timeout_ms": 3_000, "fetch_wait_ms": 10}
+"""Members that are killed are missed soon."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def own_kafka() -> Iterator[Kafka]:
 
 def topics_in(bootstrap: str, prefix: str = "") -> Kafka:
     """How to reach the Kafka at this address, with all topics."""
-    kafka = Kafka.model_validate({"bootstrap": bootstrap, "prefix": prefix, **QUICK})
+    kafka = Kafka.model_validate(
+        {"bootstrap": bootstrap, "prefix": prefix, **(APACHE if shared_bootstrap() else LOCAL)}
+    )
     create_topics(kafka, all_topics())
     return kafka
 

@@ -11,6 +11,9 @@ from infra.settings import Kafka
 BOOTSTRAP, RUN = "TEST_KAFKA_BOOTSTRAP", "TEST_KAFKA_RUN"
 """Variables that the processes of a run inherit: the address, and what no other run is called."""
 
+SESSION_MS = 6_000
+"""A member that a busy machine holds up for a second is no dead one."""
+
 
 def share(bootstrap: str) -> None:
     """Let this process, and those that it starts, use the Kafka at this address."""
@@ -33,7 +36,8 @@ def kafka_environment(folder: Path) -> dict[str, str]:
     if bootstrap is None:
         return {}
     prefix = hashlib.sha256(f"{os.environ[RUN]} {folder}".encode()).hexdigest()[:12]
-    return environment_of(Kafka(bootstrap=bootstrap, prefix=f"{prefix}-"))
+    own = environment_of(Kafka(bootstrap=bootstrap, prefix=f"{prefix}-"))
+    return own | {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
 
 
 def environment_of(kafka: Kafka) -> dict[str, str]:
