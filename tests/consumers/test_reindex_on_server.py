@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from grpc import StatusCode
 from qdrant_client import QdrantClient
 from rich.console import Console
 
@@ -32,6 +34,7 @@ from schemas.topics import CATALOG_ITEMS
 from tests.conftest import draw_disc
 from tests.kafka.brokers import own_kafka
 from tests.qdrant_server import in_memory, own_cluster, own_settings
+from tests.refusing_qdrant import node_at, refusing
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
@@ -41,10 +44,14 @@ COLOURS = {"red": "#cc2222", "green": "#228833", "blue": "#2255cc"}
 
 
 class Shared:
-    """One engine for many clients and threads: a call at a time, and nobody closes it."""
+    """One engine for many clients and threads: a call at a time, and nobody closes it.
 
-    def __init__(self) -> None:
+    A collection that is not there is told of as a server does, by one that has nothing.
+    """
+
+    def __init__(self, empty: QdrantClient) -> None:
         self._client = QdrantClient(":memory:")
+        self._empty = empty
         self._turn = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
@@ -52,7 +59,12 @@ class Shared:
 
         def call(*arguments: object, **named: object) -> Any:
             with self._turn:
-                return found(*arguments, **named)
+                try:
+                    return found(*arguments, **named)
+                except ValueError as error:
+                    if "not found" not in str(error):
+                        raise
+                return getattr(self._empty, name)(*arguments, **named)
 
         return call
 
@@ -78,9 +90,10 @@ def cluster(qdrant_server: str | None, qdrant: Qdrant, monkeypatch: pytest.Monke
         with own_cluster(qdrant) as cluster:
             yield cluster
     else:
-        shared = in_memory(cast("QdrantClient", Shared()))
-        monkeypatch.setattr(server_register, "reach_cluster", lambda _settings: shared)
-        yield shared
+        with refusing(StatusCode.NOT_FOUND) as server, node_at(server.port) as empty:
+            shared = in_memory(cast("QdrantClient", Shared(empty.client)))
+            monkeypatch.setattr(server_register, "reach_cluster", lambda _settings: shared)
+            yield shared
 
 
 @pytest.fixture
@@ -172,10 +185,15 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
         assert (found.hits[0].item_id, found.encoder) == ("red", "fake:1")
         assert alias_of(cluster, name) == f"{name}-1"
 
-        change.register.write(change.generations.begun("fake2"))
+        # As on a server: the command asks for the second index before its worker has made it.
+        begun = stack.enter_context(ThreadPoolExecutor(1)).submit(change.begin, "fake2")
+        wait_for(lambda: change.generations.other is not None, "the second index to be written down")
+        [_, not_there_yet] = change.status()
+        assert (not_there_yet["index"], not_there_yet["points"]) == (2, None)
+        assert "or not yet" in str(not_there_yet["unavailable"])
         second = stack.enter_context(ExitStack())
         second.enter_context(at_work(lambda: index_worker(settings, None, generation=2)))
-        serving, other = change.begin("fake2")
+        serving, other = begun.result(60)
         assert change.fill(serving.index, other.index).missing == 0
         assert [side.first_hit_rate for side in change.weigh(serving, other, 3)] == [1.0, 1.0]
         assert change.switch().number == 2
