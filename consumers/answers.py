@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from consumers.worker import Sink
-from infra.kafka import Record
+from consumers.runtime.ports import Sink
+from infra.kafka import OutgoingRecord, Record, record_of_event
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.facets import FacetsResult
-from schemas.failures import Failure, Unavailable
+from schemas.failures import Code, Failure, Unavailable
 from schemas.filters import Filters
 from schemas.freshness import AsOf
 from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
-from schemas.topics import REPLY_TO_PATTERN, SEARCH_REQUESTS, SEARCH_RESULTS
+from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
 
 ANONYMOUS = "unknown"
 """The request id in an answer to a record that could not even be read so far."""
@@ -43,6 +44,26 @@ class Findings:
     """What was looked for, if the request wants to know."""
     added: Filters = field(default_factory=Filters)
     relaxed: Filters = field(default_factory=Filters)
+
+
+class Asker(Protocol):
+    """Whom an answer is for: an event, or what is known of a record that could not be read."""
+
+    @property
+    def extra(self) -> Mapping[str, str]:
+        """Its headers."""
+
+    @property
+    def position(self) -> str:
+        """topic/partition/offset of its record."""
+
+
+@dataclass(frozen=True)
+class RecordSender:
+    """The sender of a record that could not be read."""
+
+    extra: Mapping[str, str]
+    position: str
 
 
 class Answers:
@@ -75,42 +96,49 @@ class Answers:
             encoder=self._encoder,
             times=times,
         )
-        self.send(result, event.extra)
+        self.send(result, event)
 
     def expired(self, event: Event, request: SearchRequest) -> None:
         """The request was taken after its deadline."""
         text = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
-        self.send(SearchResult(request_id=request.request_id, status="expired", message=text), event.extra)
+        self.send(SearchResult(request_id=request.request_id, status="expired", message=text), event)
 
     def unavailable(self, event: Event, request: SearchRequest, why: Unavailable) -> None:
         """The index is away and the deadline is near."""
         text = str(why)[:500]
-        self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event.extra)
+        self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event)
 
-    def again(self, event: Event, request: SearchRequest) -> None:
-        """The request is to come once more, as it stands now."""
-        self._sink.send(SEARCH_REQUESTS, request.request_id, Event(request, event.source, extra=event.extra))
-
-    def rejected(self, extra: Mapping[str, str], request_id: str, failure: Failure) -> None:
+    def rejected(self, asker: Asker, request_id: str, failure: Failure) -> None:
         """The request itself is at fault."""
         message = failure.message[:500]
         result = SearchResult(request_id=request_id, status="rejected", code=failure.code, message=message)
-        self.send(result, extra)
+        self.send(result, asker)
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         """A request that could not be read is answered too, if it says who asked."""
-        extra = event.extra if event else texts_of(record)
-        self.rejected(extra, request_id_of(extra), failure)
+        asker = event or RecordSender(texts_of(record), record.position)
+        self.rejected(asker, request_id_of(asker.extra), failure)
 
-    def send(self, result: SearchResult | FacetsResult, extra: Mapping[str, str]) -> None:
+    def send(self, result: SearchResult | FacetsResult, asker: Asker) -> None:
         """A place that is not allowed, or does not exist, is not followed: the answer goes to the common topic."""
-        topic, place = reply_topic(extra), _partition(extra)
+        topic, place = reply_topic(asker.extra), _partition(asker.extra)
         if not self._exists(topic, None):
             topic = SEARCH_RESULTS
         if not self._exists(topic, place):
             place = None  # a record for a partition that is not there is never delivered, and holds up all others
-        event = Event(result, extra={CORRELATION_ID: result.request_id})
+        event = Event(result, extra={CORRELATION_ID: result.request_id}, position=asker.position)
         self._sink.send(topic, result.request_id, event, partition=place)
+
+
+def short_answer(record: OutgoingRecord, event: Event) -> OutgoingRecord | None:
+    """What is sent instead of an answer that Kafka refuses: that it was, on the common topic."""
+    if not isinstance(event.body, SearchResult | FacetsResult):
+        return None
+    text = f"an answer of {record.size:,} bytes was refused by {record.topic}: ask for fewer hits (top_k) or facets"
+    body = type(event.body)(
+        request_id=event.body.request_id, status="rejected", code=Code.ANSWER_TOO_LARGE, message=text
+    )
+    return record_of_event(SEARCH_RESULTS, body.request_id, replace(event, body=body))
 
 
 def texts_of(record: Record) -> dict[str, str]:

@@ -11,11 +11,11 @@ from consumers.freshness import goal_of, has_come_to
 from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.refill import Refill
+from consumers.runtime.ports import Sink
 from consumers.shop import Shop, confidence_of
 from consumers.sight import Sight
-from consumers.worker import Sink
 from infra.generations import Generation, Register, chosen
-from infra.kafka import Place, Record
+from infra.kafka import Partition, Record
 from infra.qdrant.connect import connect, generations_of
 from infra.settings import Settings
 from schemas.failures import Unavailable
@@ -58,7 +58,7 @@ class Filling:
     sink: Sink
     stack: ExitStack
     _source: int | None = field(default=None, init=False)
-    _goal: dict[Place, int] = field(default_factory=dict, init=False)
+    _goal: dict[Partition, int] = field(default_factory=dict, init=False)
     """How far the topics must have been read first: what they hold comes with its pictures."""
 
     def step(self) -> None:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from consumers.hands import Stop
-    from consumers.lanes import Lanes
-    from consumers.worker import Worker
+    from consumers.runtime.lanes import Lanes
+    from consumers.runtime.loop import Worker
+    from consumers.runtime.shutdown import ShutdownSignal
     from infra.settings import Settings
 
     Build = Callable[[Settings, Path | None], AbstractContextManager[Worker | Lanes]]
@@ -21,9 +21,8 @@ app = typer.Typer()
 worker = typer.Typer(help="The workers; `lookstream up` runs one of each.", no_args_is_help=True)
 app.add_typer(worker, name="worker")
 
-HOPELESS, VALVE_CLOSED = 3, 5
-"""Exit codes of a worker: no restart will mend it (the encoder is missing, or not the index's own); too many events
-were refused."""
+HOPELESS = 3
+"""Exit code of a worker that no restart will mend: the encoder is missing, or not the index's own."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
 MetricsPort = Annotated[
@@ -58,22 +57,20 @@ def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
 
 def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None) -> None:
     """Build a worker and run it until a signal stops it."""
-    from consumers.hands import Stop
-    from consumers.valve import ValveClosed
-    from consumers.worker import TooSlow
+    from consumers.runtime.loop import TooSlow
+    from consumers.runtime.shutdown import ShutdownSignal
     from infra.console import complain, plain_errors
     from infra.encoder import EncoderUnavailable
-    from infra.kafka import Fenced
     from infra.logs import configure_logs
     from infra.machine import give_way
     from infra.qdrant.plan import EncoderDiffers
     from infra.secrets import redaction
     from infra.settings import read_settings
 
-    stop = Stop()
+    stop = ShutdownSignal()
     _listen(stop)
     try:
-        with plain_errors(Fenced):
+        with plain_errors():
             settings = read_settings()
             if metrics is not None:
                 settings.metrics.port = metrics
@@ -85,15 +82,12 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
     except (EncoderDiffers, EncoderUnavailable) as error:
         complain(str(error))
         raise typer.Exit(HOPELESS) from None
-    except ValveClosed as closed:
-        complain(str(closed))
-        raise typer.Exit(VALVE_CLOSED) from None
     except TooSlow as slow:
         complain(str(slow))
         os._exit(1)  # its thread would be waited for
 
 
-def _listen(stop: "Stop") -> None:
+def _listen(stop: "ShutdownSignal") -> None:
     """SIGTERM and Ctrl-C finish the batch in hand, a second one ends at once; SIGUSR1 drains, then ends."""
     import signal
 

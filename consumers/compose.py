@@ -3,37 +3,40 @@
 It stands apart from commands.py because it imports everything, and `lookstream --help` must not.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from consumers.attempts import Attempts
 from consumers.beside import Filling, mine_of
 from consumers.confidence import WHENEVER
-from consumers.delivery import AtLeastOnce
-from consumers.freshness import note_progress
-from consumers.hands import Handle, Hands, Job
 from consumers.index import IndexItems
+from consumers.item_handlers import LiveItems, RetriedItems
 from consumers.judges import judges_of
-from consumers.lanes import Lanes
-from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items
+from consumers.metered import IndexGauge, see_items
 from consumers.moderation import policy_of
-from consumers.settle import Gate, Settler, due_time
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import AtLeastOnceCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
+from consumers.runtime.failure_router import DeadLetterCounter, FailureRouter, Report
+from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
+from consumers.runtime.lanes import Lanes
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.ports import BatchHandler, Sink
+from consumers.runtime.retry_headers import due_time
 from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
 from consumers.sight import Sight
-from consumers.traced import Traced
-from consumers.valve import OpenValve, Valve
+from consumers.traced import Handle, Traced
 from consumers.vision.look import look_size
 from consumers.watches.feed import WatchFeed
 from consumers.watches.kept import FILE, KeptWatches
 from consumers.watches.watchlist import Watchlist
-from consumers.worker import Batches, Sink, Worker
 from infra.breakers import Breakers
 from infra.generations import named
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Record, Room, at_once, check_broker
+from infra.kafka import EventSink, EventSource, Room, at_once, check_broker
 from infra.metrics import ItemMetrics
 from infra.prefetch import Prefetch
 from infra.running import reach_kafka
@@ -64,7 +67,7 @@ class Lane:
     records: int
     patience_s: float | None
     """Seconds that a batch waits for its pictures; none: as long as a download may take."""
-    gate: Gate
+    limit: DeadLetterCounter
     heartbeat: Path | None = None
 
 
@@ -85,60 +88,52 @@ def index_worker(
 ) -> Iterator[Lanes]:
     """The worker that takes item events, in two lanes; closes all that it holds at the end.
 
-    `delays` are the seconds that each retry topic waits; `generation` is whose index it fills: that which serves,
-    unless another is named.
+    `delays` are the seconds that each retry topic waits; `generation` is whose index it fills, if not what serves.
     """
     mine = mine_of(settings, generation)
-    live, again = _lanes(settings.worker, heartbeat, mine.number)
+    live, retries = _lanes(settings.worker, heartbeat, mine.number)
     with ExitStack() as stack:
-        kafka = reach(settings)
-        source, source_again = (_join(settings, kafka, lane, stack) for lane in (live, again))
-        source_again.due = due_time
-        shop = furnish(open_premises(settings, kafka, "index", stack), mine.generation, stack)
-        seen = see_items(ItemMetrics(shop.metrics.registry))
-        sink = MeteredSink(stack.enter_context(closing(EventSink(kafka))), seen, shop.metrics)
+        premises = open_premises(settings, reach(settings), "index", stack)
+        source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
+        shop = furnish(premises, mine.generation, stack)
+        observe = see_items(ItemMetrics(shop.metrics.registry))
+        sink = InstrumentedSink(stack.enter_context(closing(EventSink(shop.kafka))), observe, shop.metrics)
         watches = _watches(shop, sink, stack)
-        outlet, outlet_again = outlet_of(shop, sink), outlet_of(shop, sink)
+        outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
         items = _items(shop, live, outlet.sink, stack, watches)
-        items_again = _items(shop, again, outlet_again.sink, stack, watches)
-        items.tells = items_again.tells = mine.tells
-        settler = Settler(sink, items.tell, live.gate, shop.slot, shop.encoder, redaction(settings), delays)
-        settler.settles = mine.settles
-        settler_again = replace(settler, gate=again.gate)
+        retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
+        items.tells = retry_items.tells = mine.tells
+        router = replace(_router(shop, sink, items.tell, live), owns_failures=mine.settles, delays=delays)
+        retry_router = replace(router, limit=retries.limit)
 
         def last_call() -> None:
-            source_again.due, settler_again.delays = at_once, {}
+            retry_source.take_at_once()
+            retry_router.delays = {}
 
-        beside = Filling(shop, mine, sight_of(shop, None, stack), sink, stack).step
-        job = _live_job(shop, outlet.watch(items.handle), items, watches, beside)
-        job_again = metered(Job(outlet_again.watch(items_again.handle)), shop.metrics)
+        backfill = Filling(shop, mine, sight_of(shop, None, stack), sink, stack).step
+        handler = LiveItems(shop, outlet.watch(items.handle), items, watches, backfill)
+        gauge = IndexGauge(shop.index, shop.metrics).look
+        measured = InstrumentedHandler(handler, shop.metrics, gauge)
+        retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), shop.metrics)
         yield Lanes(
-            _lane_worker(shop, live, source, settler, job),
-            _lane_worker(shop, again, source_again, settler_again, job_again),
+            _lane_worker(shop, live, source, router, measured),
+            _lane_worker(shop, retries, retry_source, retry_router, retried),
             last_call,
         )
 
 
-def _live_job(shop: Shop, handle: Handle, items: IndexItems, watches: WatchFeed, beside: Callable[[], None]) -> Job:
-    def idle() -> None:
-        for step in (watches.idle, items.idle, beside):
-            step()
-
-    def passed(records: Sequence[Record]) -> None:
-        note_progress(shop.index, records)
-        beside()
-
-    job = Job(handle, idle, passed=passed, prepare=items.prepare)
-    return metered(job, shop.metrics, IndexGauge(shop.index, shop.metrics).look)
+def _router(shop: Shop, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
+    redact, size = redaction(shop.settings), shop.kafka.record_bytes
+    return FailureRouter(sink, report, lane.limit, shop.slot, lambda: shop.encoder, redact, record_bytes=size)
 
 
 def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
-    valve, patience = Valve(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
+    limit, patience = DeadLetterLimit(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
     live = Lane(
-        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, valve, heartbeat
+        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, limit, heartbeat
     )
     retries = named("index-retries", number)
-    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, OpenValve())
+    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, Unlimited())
 
 
 def reach(settings: Settings) -> Kafka:
@@ -148,11 +143,14 @@ def reach(settings: Settings) -> Kafka:
     return kafka
 
 
-def _lane_worker(shop: Shop, lane: Lane, source: EventSource, settler: Settler, job: Job) -> Worker:
-    delivery = AtLeastOnce(source, settler.sink, shop.index.flush, COMMIT_SECONDS)
-    hands = Hands(job, settler, delivery, attempts_of(shop, lane.name))
-    batches = Batches(lane.records, shop.settings.worker.batch_ms / 1000)
-    return Worker(source, hands, delivery, batches, MeteredPulse(Heartbeat(lane.heartbeat), source, shop.metrics))
+def _lane_worker(
+    shop: Shop, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
+) -> Worker:
+    strategy = AtLeastOnceCommit(source, router.sink, shop.index.flush, COMMIT_SECONDS)
+    processor = BatchProcessor(handler, router, strategy, ledger_of(shop, lane.name))
+    size = BatchSize(lane.records, shop.settings.worker.batch_ms / 1000)
+    heartbeat = InstrumentedHeartbeat(Heartbeat(lane.heartbeat), source, shop.metrics)
+    return Worker(source, processor, strategy, size, heartbeat)
 
 
 def outlet_of(shop: Premises, sink: Sink) -> Outlet:
@@ -182,10 +180,11 @@ def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
 
 
-def _join(settings: Settings, kafka: Kafka, lane: Lane, stack: ExitStack) -> EventSource:
-    patient = {"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)}
-    group = f"lookstream-{lane.name}"
-    source = EventSource(kafka.model_copy(update=patient), group, lane.topics, room=room_of(settings.worker))
+def _join(premises: Premises, lane: Lane, stack: ExitStack) -> EventSource:
+    kafka, group = premises.kafka, f"lookstream-{lane.name}"
+    patient = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
+    due = due_time if lane.topics == RETRY_TOPICS else at_once
+    source = EventSource(patient, group, lane.topics, due, room_of(premises.settings.worker))
     stack.callback(source.close)
     return source
 
@@ -194,5 +193,5 @@ def room_of(given: WorkerSettings) -> Room:
     return Room(given.queue_records, given.queue_mb << 20)
 
 
-def attempts_of(shop: Premises, kind: str) -> Attempts:
-    return Attempts(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")
+def ledger_of(shop: Premises, kind: str) -> CrashLedger:
+    return CrashLedger(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")

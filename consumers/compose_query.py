@@ -1,45 +1,56 @@
 """Composition of the query worker: one loop, and a job over whichever index serves."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from consumers.answered import Answered, for_whom
-from consumers.answers import Answers
+from consumers.answers import Answers, short_answer
 from consumers.compose import (
     QUERY_GROUP,
     SEARCH_PATIENCE_SECONDS,
     Outlet,
-    attempts_of,
+    ledger_of,
     outlet_of,
     reach,
     room_of,
     sight_of,
 )
-from consumers.confidence import SOON
-from consumers.delivery import AtLeastOnce, Delivery, ExactlyOnce, nothing_to_keep
+from consumers.confidence import SOON, Confidence
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness
-from consumers.hands import Hands, Job
-from consumers.metered import MeteredPulse, MeteredSink, metered, see_results
+from consumers.metered import see_results
 from consumers.query import AnswerSearches
 from consumers.remembered import Remembered
 from consumers.requests import AnswerRequests
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import (
+    AtLeastOnceCommit,
+    CommitStrategy,
+    GatheringSink,
+    TransactionalCommit,
+    nothing_to_make_durable,
+)
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
 from consumers.serving import Serving
-from consumers.settle import Settler
 from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
-from consumers.valve import OpenValve
-from consumers.worker import Batches, Sink, Worker
+from consumers.traced import Handle
 from infra.generations import Generation
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, Places, TransactionSink
+from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink
 from infra.metrics import SearchMetrics
 from infra.qdrant.connect import generations_of
 from infra.secrets import redaction
 from infra.settings import Settings
+from schemas.envelope import Event
+from schemas.failures import Failure
 from schemas.topics import SEARCH_REQUESTS
 
 
@@ -48,52 +59,96 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes search requests; closes all that it holds at the end."""
     given = settings.worker
     with ExitStack() as stack:
-        kafka = reach(settings)
+        premises = open_premises(settings, reach(settings), "query", stack)
+        kafka = premises.kafka
         source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=room_of(given))
         stack.callback(source.close)
-        premises = open_premises(settings, kafka, "query", stack)
-        plain, delivery = _delivery(premises, source, stack)
-        sink = MeteredSink(plain, see_results(SearchMetrics(premises.metrics.registry)), premises.metrics)
-        outlet, places = outlet_of(premises, sink), Places(kafka)
-        tell = Answers(outlet.sink, "", places.exists).tell
-        settler = Settler(sink, tell, OpenValve(), premises.slot, redact=redaction(settings), delays={})
-        was_done = Answered(partial(for_whom, kafka), round(time.time() * 1000)).has
+        plain, strategy = _commits(premises, source, stack)
+        observe = see_results(SearchMetrics(premises.metrics.registry))
+        sink = InstrumentedSink(plain, observe, premises.metrics)
+        outlet, partitions = outlet_of(premises, sink), PartitionCache(kafka)
+        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000))
 
-        def open_job(generation: Generation, held: ExitStack) -> Job:
-            shop = furnish(premises, generation, held)
-            settler.encoder = shop.encoder
-            return replace(_job(shop, places, outlet, held), was_done=was_done)
+        def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
+            return _handler(furnish(premises, generation, held), partitions, outlet, answered, held)
 
         register = generations_of(settings)
-        serving = stack.enter_context(closing(Serving(lambda: register.read().serving, open_job)))
-        job = metered(serving.job(), premises.metrics)
-        hands = Hands(job, settler, delivery, attempts_of(premises, "query"))
-        batches = Batches(given.search_records, given.search_ms / 1000)
-        pulse = MeteredPulse(Heartbeat(heartbeat), source, premises.metrics)
-        yield Worker(source, hands, delivery, batches, pulse)
+        serving = stack.enter_context(closing(Serving(lambda: register.read().serving, open_handler)))
+        report = Answers(outlet.sink, "", partitions.exists).tell
+        router = FailureRouter(
+            sink,
+            report,
+            Unlimited(),
+            premises.slot,
+            lambda: serving.encoder,
+            redaction(settings),
+            {},
+            record_bytes=kafka.record_bytes,
+        )
+        handler = InstrumentedHandler(serving, premises.metrics)
+        processor = BatchProcessor(handler, router, strategy, ledger_of(premises, "query"))
+        size = BatchSize(given.search_records, given.search_ms / 1000)
+        pulse = InstrumentedHeartbeat(Heartbeat(heartbeat), source, premises.metrics)
+        yield Worker(source, processor, strategy, size, pulse)
 
 
-def _job(shop: Shop, places: Places, outlet: Outlet, stack: ExitStack) -> Job:
-    answers = Answers(outlet.sink, shop.encoder, places.exists)
+@dataclass(frozen=True)
+class Requests(HandlerDefaults):
+    """Requests that are answered over one index."""
+
+    requests: AnswerRequests
+    work: Handle
+    refusal: Handle
+    confidence: Confidence
+    answered: Answered
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Answer them."""
+        return self.work(events)
+
+    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Answer that there is no time for them."""
+        return self.refusal(events)
+
+    def idle(self) -> None:
+        """Look at null pictures."""
+        self.confidence.idle()
+
+    def is_behind(self) -> bool:
+        """Whether it is time to take more requests at once."""
+        return self.requests.is_behind()
+
+    def was_done(self, record: Record) -> bool:
+        """Whether a worker that is gone has answered it."""
+        return self.answered.has(record)
+
+    def expired(self, events: Sequence[Event]) -> set[str]:
+        """Those that cannot be answered in time."""
+        return self.requests.expired(events)
+
+    def deferred(self, events: Sequence[Event]) -> set[str]:
+        """Those that wait for the index."""
+        return self.requests.deferred(events)
+
+
+def _handler(
+    shop: Shop, partitions: PartitionCache, outlet: Outlet, answered: Answered, stack: ExitStack
+) -> Requests:
+    answers = Answers(outlet.sink, shop.encoder, partitions.exists)
     # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
     confidence = confidence_of(shop, SOON)
     sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
     sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
     searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
-    freshness = Freshness(shop.index, places.count)
+    freshness = Freshness(shop.index, partitions.count)
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
-    return Job(
-        outlet.watch(requests.handle),
-        confidence.idle,
-        searches.is_behind,
-        hopeless=requests.hopeless,
-        refuse=outlet.watch(searches.refuse),
-    )
+    return Requests(requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), confidence, answered)
 
 
-def _delivery(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, Delivery]:
+def _commits(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
     if shop.settings.worker.search_delivery == "at_least_once":
         plain = stack.enter_context(closing(EventSink(shop.kafka)))
-        return plain, AtLeastOnce(source, plain, nothing_to_keep, 0)
-    sink = stack.enter_context(closing(TransactionSink(shop.kafka, f"{QUERY_GROUP}-{shop.slot}")))
-    return sink, ExactlyOnce(source, sink)
+        return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)
+    transactions = stack.enter_context(closing(TransactionSink(shop.kafka, f"{QUERY_GROUP}-{shop.slot}")))
+    gathering = GatheringSink(short_answer)
+    return gathering, TransactionalCommit(source, gathering, transactions)

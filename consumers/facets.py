@@ -26,7 +26,7 @@ class AnswerFacets:
         """Answer each request; raises Unavailable while the index is away and there is time to wait for it."""
         results = [(event, self._result(event, body)) for event in events if (body := _request_in(event))]
         for event, result in results:
-            self._answers.send(result, event.extra)
+            self._answers.send(result, event)
         return {}
 
     def _result(self, event: Event, request: FacetsRequest) -> FacetsResult:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from consumers.points import whole
-from infra.kafka import Place, Record, ends_of, topic_ends
+from infra.kafka import Partition, Record, ends_of, topic_ends
 from infra.qdrant.plan import Index, Payload
 from infra.settings import Kafka
 from schemas.freshness import AsOf, Position
@@ -22,7 +22,7 @@ CountPartitions = Callable[[str], int]
 
 def note_progress(index: Index, records: Sequence[Record]) -> None:
     """Note that these records, and all before them in their partitions, were indexed or settled otherwise."""
-    newest: dict[Place, int] = {}
+    newest: dict[Partition, int] = {}
     now_ms = round(time.time() * 1000)  # a record may say that it is of any year
     for record in records:
         place = (record.topic, record.partition)
@@ -49,7 +49,7 @@ class Freshness:
         )
 
 
-def goal_of(index: Index, kafka: Kafka) -> dict[Place, int]:
+def goal_of(index: Index, kafka: Kafka) -> dict[Partition, int]:
     """How far another index must come in each partition to hold what this one does. Raises Unavailable.
 
     What lies beyond its topic's end was noted of a broker that has forgotten it, and is left out.
@@ -58,7 +58,7 @@ def goal_of(index: Index, kafka: Kafka) -> dict[Place, int]:
     return {place: end for place, end in _reached(index, ends).items() if end <= ends[place]}
 
 
-def has_come_to(goal: Mapping[Place, int], index: Index) -> bool:
+def has_come_to(goal: Mapping[Partition, int], index: Index) -> bool:
     """Whether an index has come as far as that. Raises Unavailable."""
     there = _reached(index, goal)
     return all(there.get(place, 0) >= end for place, end in goal.items())
@@ -70,7 +70,7 @@ def has_passed(as_of: Sequence[AsOf], positions: Sequence[Position]) -> bool:
     return all(reached.get((wanted.source, wanted.partition), 0) > wanted.offset for wanted in positions)
 
 
-def _reached(index: Index, places: Iterable[Place]) -> dict[Place, int]:
+def _reached(index: Index, places: Iterable[Partition]) -> dict[Partition, int]:
     """The offset behind what an index has passed in these partitions, as far as it has noted one."""
     names = {_name(*place): place for place in places}
     notes = index.notes(list(names)) if names else {}

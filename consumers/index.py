@@ -14,9 +14,9 @@ from consumers.naming import name_items
 from consumers.outcomes import Moments, Outcomes
 from consumers.pictures import Asked, Looked, Pictures, Standing
 from consumers.points import KNOWN_KEYS, MARKS
+from consumers.runtime.ports import HandlerDefaults, Sink
 from consumers.sight import Sight
 from consumers.watches.matching import tell
-from consumers.worker import Sink
 from infra.kafka import Record
 from infra.qdrant.plan import Index
 from schemas.envelope import Event
@@ -41,7 +41,7 @@ def always(_moment: datetime) -> bool:
     return True
 
 
-class IndexItems:
+class IndexItems(HandlerDefaults):
     """A job: `handle` puts item events into the index; what an item comes to depends on revisions alone.
 
     For any number of threads and processes on one index: each item is read, and written on condition that nobody
@@ -83,6 +83,11 @@ class IndexItems:
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
         self._report(entries, failures, pictures)
         return failures | {event.id: _not_an_item() for event in events if not isinstance(event.body, ItemEvent)}
+
+    @property
+    def prepares(self) -> bool:
+        """It does: pictures are fetched ahead."""
+        return True
 
     def prepare(self, events: Sequence[Event]) -> None:
         """Have the pictures come that a batch of these events will need. Raises Unavailable."""

@@ -10,7 +10,7 @@ from consumers.coalesce import Told
 from consumers.entries import Entry
 from consumers.pictures import Looked, Standing
 from consumers.points import prediction_in
-from consumers.worker import Sink
+from consumers.runtime.ports import Sink
 from infra.kafka import Record
 from schemas.envelope import Event
 from schemas.failures import Failure

@@ -116,7 +116,7 @@ class AnswerSearches:
         answers += self._search(in_time, clock, started)
         for s in searches:
             if s.failure is not None:
-                answers.append(partial(self._answers.rejected, s.event.extra, s.request.request_id, s.failure))
+                answers.append(partial(self._answers.rejected, s.event, s.request.request_id, s.failure))
         return answers
 
     def _search(self, searches: Sequence[Search], clock: Clock, started: datetime) -> list[Answer]:

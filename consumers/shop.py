@@ -67,7 +67,14 @@ def open_premises(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
-    return Premises(settings, kafka, name, metrics, spans)
+    return Premises(settings, _as_member(kafka, kind, name), name, metrics, spans)
+
+
+def _as_member(kafka: Kafka, kind: str, slot: str) -> Kafka:
+    """How a worker is known to Kafka: by its kind and its slot, which the next one takes over after a crash."""
+    name = f"{kind}-{slot}"
+    member = kafka.static_member or (name if kafka.membership == "static" else None)
+    return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{name}", "static_member": member})
 
 
 def furnish(premises: Premises, generation: Generation, stack: ExitStack) -> Shop:

@@ -1,17 +1,19 @@
 """Traced: each event that a job handled, and what it came to, as spans of one trace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from consumers.hands import Handle
-from consumers.worker import Sink
+from consumers.runtime.ports import Sink
+from infra.kafka import OutgoingRecord
 from infra.tracing import Step, Tracing, one_after_another
 from schemas.envelope import TRACEPARENT, Event
 from schemas.failures import Failure
 from schemas.outcomes import ItemOutcome
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
+
+Handle = Callable[[Sequence[Event]], Mapping[str, Failure]]
 
 ITEM_STEPS = ("fetched", "decoded", "encoded", "written")
 SEARCH_STEPS = ("fetched", "decoded", "encoded", "searched")
@@ -38,17 +40,9 @@ class Traced:
         """Send an event; what came of one that was handled is traced, and says in which trace."""
         self.sink.send(topic, key, self._traced(event), partition)
 
-    def send_raw(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Mapping[str, bytes | None],
-        *,
-        partition: int | None = None,
-    ) -> None:
+    def send_record(self, record: OutgoingRecord) -> None:
         """Send a record as it is."""
-        self.sink.send_raw(topic, key, value, headers, partition=partition)
+        self.sink.send_record(record)
 
     def flush(self) -> None:
         """Wait until all has arrived."""

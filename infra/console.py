@@ -48,14 +48,14 @@ def complain(message: str) -> None:
 def plain_errors(*also: type[Exception]) -> Iterator[None]:
     """Turn the errors that people can do something about into one sentence and an exit code, without a trace.
 
-    Those are BadInput (exit 2), SettingsError, Failure, Unavailable and the kinds in `also` (exit 1). Anything
-    else is a bug of ours, and keeps its trace, without secrets. Works as a decorator too.
+    Those are BadInput (exit 2), SettingsError, Failure, Unavailable, Fault and the kinds in `also` (exit 1).
+    Anything else is a bug of ours, and keeps its trace, without secrets. Works as a decorator too.
     """
     from infra.secrets import guard_crash, redact_known
     from infra.settings import SettingsError
-    from schemas.failures import Failure, Unavailable
+    from schemas.failures import Failure, Fault, Unavailable
 
-    expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, *also)
+    expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, Fault, *also)
     guard_crash(redact_known)
     try:
         yield

@@ -73,6 +73,7 @@ HAS_A_SETTING: Mapping[str, str] = {
     "max.poll.interval.ms": "MAX_POLL_MS",
     "fetch.wait.max.ms": "FETCH_WAIT_MS",
     "group.instance.id": "STATIC_MEMBER",
+    "group.protocol": "GROUP_PROTOCOL",
     "partition.assignment.strategy": "ASSIGNMENT",
     "message.max.bytes": "RECORD_BYTES",
 }
@@ -143,7 +144,7 @@ class Kafka(BaseModel):
         description="Largest record in bytes, of every topic and every client alike",
     )
     session_timeout_ms: int = Field(
-        45_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
+        10_000, ge=1_000, le=600_000, description="Milliseconds after which a silent worker loses its partitions"
     )
     max_poll_ms: int = Field(
         300_000, ge=1_000, description="Milliseconds after which a worker that does not poll loses its partitions"
@@ -151,7 +152,15 @@ class Kafka(BaseModel):
     fetch_wait_ms: int = Field(
         50, ge=1, le=10_000, description="Milliseconds that a broker may hold an empty fetch"
     )
-    static_member: str | None = Field(None, description="group.instance.id of this worker, for static membership")
+    membership: Literal["static", "dynamic"] = Field(
+        "static", description="static: a worker that comes back within its session has its partitions at once"
+    )
+    static_member: str | None = Field(
+        None, description="group.instance.id of this worker, for static membership; empty: its kind and slot"
+    )
+    group_protocol: Literal["classic", "consumer"] = Field(
+        "classic", description="Protocol of the consumer groups; consumer: KIP-848, of Apache Kafka 4"
+    )
     assignment: str = Field("cooperative-sticky", description="partition.assignment.strategy of the workers")
     replication: int = Field(1, ge=1, le=10, description="Replicas of each topic that is created")
     prefix: str = Field(

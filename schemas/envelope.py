@@ -88,6 +88,8 @@ class Event:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     extra: Mapping[str, str] = field(default_factory=dict)
     """Further headers: traceparent, and for searches correlation-id, reply-to, reply-partition."""
+    position: str = ""
+    """topic/partition/offset of the record that carried it, or that it answers; empty for one that is new."""
 
 
 def to_bytes(body: BaseModel) -> bytes:

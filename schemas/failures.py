@@ -4,6 +4,7 @@
     |-- Rejected             never: it goes to the dead-letter topic, whole
     `-- TryLater             not now: this one event is tried again later
     Unavailable              nothing works now: hold the batch, keep polling, commit nothing
+    Fault                    waiting mends nothing: say the remedy and end
 
 A job returns a Failure for each event that it could not do, and raises Unavailable when the trouble
 is not in the events at all.
@@ -38,6 +39,8 @@ class Code(StrEnum):
     WORKER_KILLED = "worker_killed"
     MODERATED = "moderated"
     MODERATOR_FAILED = "moderator_failed"
+    TENANT_SET_ASIDE = "tenant_set_aside"
+    ANSWER_TOO_LARGE = "answer_too_large"
 
 
 class Failure(Exception):
@@ -68,3 +71,7 @@ class TryLater(Failure):
 
 class Unavailable(Exception):
     """Nothing can be done now, for any event: the index or the broker is away."""
+
+
+class Fault(Exception):
+    """Something that we need refuses, and waiting does not mend it; the message says what, why, and the remedy."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from consumers.dead_letters.audit import Audit
 from consumers.dead_letters.letters import FIRST_FAILED, DeadLetter
-from infra.kafka import Record
+from infra.kafka import OutgoingRecord
 from schemas.audit import DeadLetterReplayed
 from schemas.envelope import TYPE_PREFIX, from_record, to_bytes
 
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.1
 class RecordSink(Protocol):
     """Takes records for their own topic and partition; infra.kafka.EventSink is one."""
 
-    def send_record(self, record: Record) -> None: ...
+    def send_record(self, record: OutgoingRecord) -> None: ...
     def flush(self) -> None: ...
 
 
@@ -98,7 +98,7 @@ class Replay:
             time.sleep(min(left, LOOK_SECONDS))
 
 
-def replayed_record(letter: DeadLetter, replay_id: str) -> Record:
+def replayed_record(letter: DeadLetter, replay_id: str) -> OutgoingRecord:
     """The record to send: key, value, headers and partition as they were, and what says that it is a replay.
 
     A null value gets its revision from its record's time. It becomes the deletion with that revision in writing:
@@ -112,7 +112,7 @@ def replayed_record(letter: DeadLetter, replay_id: str) -> Record:
         value = to_bytes(body)
         told |= {"ce_type": TYPE_PREFIX + body.schema_, "content-type": "application/json"}
     headers |= {name: text.encode() for name, text in told.items()}
-    return Record(letter.topic, letter.partition, 0, letter.key, value, headers)
+    return OutgoingRecord(letter.topic, letter.key, value, headers, letter.partition)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The system without Kafka: the very jobs of the two workers, in this process, on an index of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +19,7 @@ from consumers.query import AnswerSearches
 from consumers.sight import Sight
 from consumers.vision.look import look_size
 from infra.console import BadInput
+from infra.kafka import OutgoingRecord
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef, InlineImage, ItemUpserted
@@ -45,17 +46,9 @@ class Outbox:
         """Keep an event."""
         self.sent.append(event)
 
-    def send_raw(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Mapping[str, bytes | None],
-        *,
-        partition: int | None = None,
-    ) -> None:
+    def send_record(self, record: OutgoingRecord) -> None:
         """Jobs send events alone: only a worker sends raw records."""
-        raise NotImplementedError(f"a raw record for {topic}")
+        raise NotImplementedError(f"a raw record for {record.topic}")
 
     def flush(self) -> None:
         """What was sent has arrived already."""

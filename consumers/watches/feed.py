@@ -5,10 +5,10 @@ from collections.abc import Collection
 
 import structlog
 
+from consumers.runtime.ports import Sink
 from consumers.watches.kept import KeptWatches
 from consumers.watches.watchlist import Rows, Watchlist
-from consumers.worker import Sink
-from infra.kafka import Record, TopicReader, read_to_end
+from infra.kafka import OutgoingRecord, Record, TopicReader, read_to_end
 from infra.settings import Kafka
 from schemas.topics import SEARCH_WATCHES
 
@@ -74,7 +74,7 @@ class WatchFeed:
         return self._values.get(key) != known
 
     def _keep(self) -> None:
-        """Write the file anew. With a full disk items are indexed all the same; it is tried again at the next look."""
+        """Write the file anew. With a full disk items are indexed all the same; the next look tries again."""
         try:
             if self._kept is not None:
                 self._kept.write(self._values)
@@ -86,7 +86,7 @@ class WatchFeed:
         """Send those again that the local broker has forgotten; of `told` its topic knows, if only their end."""
         for key, value in kept.read().items():
             if key not in told and self._watchlist.put(key, value):
-                sink.send_raw(SEARCH_WATCHES, key.encode(), value, {})
+                sink.send_record(OutgoingRecord(SEARCH_WATCHES, key.encode(), value))
                 self._values[key] = value
         sink.flush()
         self._keep()

@@ -13,8 +13,8 @@ from consumers.confidence import Confidence
 from consumers.curves import Floats
 from consumers.entries import Entry
 from consumers.points import hit
+from consumers.runtime.ports import Sink
 from consumers.watches.watchlist import Rows
-from consumers.worker import Sink
 from infra.qdrant.holding import all_hold
 from infra.qdrant.plan import Found, Point
 from schemas.envelope import Event

@@ -1,30 +1,45 @@
 """Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
 
+from infra.kafka.assignments import Batch, Room
 from infra.kafka.broker_check import check_broker
-from infra.kafka.client import Fenced, Place, Record
-from infra.kafka.places import Places
+from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, RecordRefused, TakenAway
+from infra.kafka.names import OffsetAndNote
+from infra.kafka.partition_cache import PartitionCache
 from infra.kafka.readers import ReplyReader, TopicReader, read_to_end, topic_ends
-from infra.kafka.sink import SOON, EventSink
-from infra.kafka.source import EventSource, Room, at_once, ends_of
+from infra.kafka.record import OutgoingRecord, Partition, Record, ends_of, partition_of
+from infra.kafka.sink import SOON, EventSink, record_of_event
+from infra.kafka.source import EventSource, at_once, nothing_to_finish
 from infra.kafka.topics import create_topics
-from infra.kafka.transactions import TransactionSink
+from infra.kafka.transactions import OutcomeUnknown, TransactionSink
 
 __all__ = [
+    "ERROR_CLASSES",
     "SOON",
+    "Batch",
+    "ErrorClass",
     "EventSink",
     "EventSource",
     "Fenced",
-    "Place",
-    "Places",
+    "KafkaFault",
+    "OffsetAndNote",
+    "OutcomeUnknown",
+    "OutgoingRecord",
+    "Partition",
+    "PartitionCache",
     "Record",
+    "RecordRefused",
     "ReplyReader",
     "Room",
+    "TakenAway",
     "TopicReader",
     "TransactionSink",
     "at_once",
     "check_broker",
     "create_topics",
     "ends_of",
+    "nothing_to_finish",
+    "partition_of",
     "read_to_end",
+    "record_of_event",
     "topic_ends",
 ]

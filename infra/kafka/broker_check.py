@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.kafka.client import client_config, no_broker
+from infra.kafka.config import client_config, no_broker
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 

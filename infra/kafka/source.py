@@ -1,31 +1,38 @@
-"""Where events come from: a member of a consumer group that never stops polling."""
+"""Where events come from: a member of a consumer group that never stops polling. Everything is per partition."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice, takewhile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.kafka.client import Fenced, Place, Record, log, member_config, record_of
+from infra.kafka.assignments import Assignments, Batch, DueTime, Room
+from infra.kafka.config import log
+from infra.kafka.errors import ErrorClass, TakenAway, classify, translating
+from infra.kafka.membership import Membership
+from infra.kafka.names import (
+    OffsetAndNote,
+    client_offsets,
+    client_partition,
+    plain_partition,
+    plain_topic,
+)
+from infra.kafka.problems import Problems
+from infra.kafka.record import Partition, Record, record_of
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 
-MOVED_ON = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError._NO_OFFSET,
-    KafkaError._ASSIGNMENT_LOST,
-)
-"""A commit that fails so is no loss: the partition's next owner takes the records again."""
 AHEAD = 64
 """Records to ask the client for at a time while a batch is being worked on."""
-JOIN_SECONDS = 5.0
-"""A member that leaves waits so long at most for the end of its joining."""
-FENCED = "another worker has taken this one's place in its group: give each a static member of its own"
+RESUME_SECONDS = 0.5
+"""How often the notes of last owners are asked for while they cannot be read."""
+
+
+BeforeRevoke = Callable[[Sequence[Partition]], None]
+
+
+def nothing_to_finish(_places: Sequence[Partition]) -> None:
+    """For sources whose records nobody works on."""
 
 
 def at_once(_record: Record) -> float:
@@ -33,20 +40,10 @@ def at_once(_record: Record) -> float:
     return 0.0
 
 
-@dataclass(frozen=True)
-class Room:
-    """How much may be taken ahead of the work, in records and bytes; partitions are paused beyond it."""
-
-    records: int = 512
-    size: int = 64 << 20
-    resume_share: float = 0.4
-    """Partitions are resumed once this share of the room is taken or less."""
-
-
 class EventSource:
     """A member of a consumer group; one thread owns it, and calls take or look_ahead all the time.
 
-    `due` says when a record may be taken, in seconds since 1970; records behind it in its partition wait too.
+    `due` says when a record may be taken, in seconds since 1970; those behind it in its partition wait too.
     """
 
     def __init__(
@@ -54,185 +51,200 @@ class EventSource:
         kafka: Kafka,
         group: str,
         topics: Sequence[str],
-        due: Callable[[Record], float] = at_once,
+        due: DueTime = at_once,
         room: Room | None = None,
     ) -> None:
-        self.due = due
+        self._due = due
+        self._kafka = kafka
         self._room = room or Room()
-        self._incremental = "cooperative" in kafka.assignment
-        self._waiting: dict[Place, deque[Record]] = {}
-        self._size = 0
-        self._paused = False
-        self._ends: dict[Place, int] = {}
-        self._lost: dict[Place, int] = {}
-        self.turn = 0
-        """Counts the changes of assignment; `mark` wants the one at which its records were taken."""
-        self.assigned = False
-        """Whether the group has given this member its partitions (perhaps none of them)."""
-        self.before_revoke: Callable[[], None] = lambda: None
-        """Called before partitions go to another member: the last chance to mark what was done."""
-        self._consumer = Consumer(member_config(kafka, group) | {"on_commit": self._on_commit}, logger=log)
-        self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._held = Assignments()
+        self._resume_at = 0.0
+        self.problems = Problems()
+        """What the client has reported, with the remedy, until it is over."""
+        self.assigned = False  # perhaps without partitions
+        self._before_revoke: BeforeRevoke = nothing_to_finish
+        callbacks: dict[str, Callable[..., None]] = {
+            "on_assign": self._on_assign,
+            "on_revoke": self._on_revoke,
+            "on_lost": self._on_lost,
+            "on_commit": self._on_commit,
+            "error_cb": self.problems.note,
+        }
+        self._member = Membership(kafka, group, topics, callbacks)
 
-    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> list[Record]:
-        """Up to `limit` records that are due: waits `idle_seconds` for the first, then `seconds` for more."""
-        records = self._ready(limit)
-        if not records:
+    def call_before_revoke(self, call: BeforeRevoke) -> None:
+        """Have this called before partitions go to another member: the last chance to mark what was done."""
+        self._before_revoke = call
+
+    def take_at_once(self) -> None:
+        """Give out from now on what is not due yet."""
+        self._due = at_once
+
+    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
+        """Up to `limit` records that are due: waits `idle_seconds` for the first, then `seconds` for more.
+
+        They are given out after the last poll: all belong to the assignment of this moment.
+        """
+        if not self.upcoming(limit):
             self._receive(1, idle_seconds)
-            records = self._ready(limit)
-        if records and len(records) < limit:
-            self._receive(limit - len(records), seconds)
-            records += self._ready(limit - len(records))
-        return records
+        if 0 < (ready := len(self.upcoming(limit))) < limit:
+            self._receive(limit - ready, seconds)
+        self._resume()
+        return self._held.take(limit, self._due)
 
     def look_ahead(self) -> None:
-        """Take what has arrived, without waiting, as far as there is room."""
-        self._receive(AHEAD, 0)
+        """Take what has arrived, without waiting for it, as far as there is room."""
+        self._receive(min(AHEAD, self._held.free(self._room)), 0)
 
     def upcoming(self, limit: int) -> list[Record]:
         """What `take` would give now, without taking it."""
-        now = time.time()
-        due = (takewhile(lambda record: self.due(record) <= now, line) for line in self._waiting.values())
-        return list(islice(chain.from_iterable(due), limit))
+        return self._held.upcoming(limit, self._due)
 
     @property
     def waiting(self) -> int:
         """How many records were received and not taken yet."""
-        return sum(map(len, self._waiting.values()))
+        return self._held.waiting
 
     def lag(self) -> Counter[str]:
         """How many records of each topic were not taken yet, by where its partitions ended at their last fetch."""
-        places = self._consumer.position(self._consumer.assignment())
-        lag = Counter({place.topic: 0 for place in places})
-        for place in places:
-            lag[place.topic] += len(self._waiting.get((place.topic, place.partition), ()))
-            if place.offset >= 0:  # else nothing was received of it so far
-                _, end = self._consumer.get_watermark_offsets(place, cached=True)
-                lag[place.topic] += max(0, end - place.offset)
+        lag = Counter({topic: 0 for topic, _ in self._held})
+        with translating("positions are not known"):
+            for each in self._member.consumer.position(
+                [client_partition(self._kafka, place) for place in self._held]
+            ):
+                place = plain_partition(self._kafka, each)
+                lag[place[0]] += len(self._held[place].buffer)
+                if each.offset >= 0:  # else nothing was received of it so far
+                    _, end = self._member.consumer.get_watermark_offsets(each, cached=True)
+                    lag[place[0]] += max(0, end - each.offset)
         return lag
 
-    def mark(self, records: Sequence[Record], turn: int) -> None:
-        """These records, taken at `turn`, are done; those of partitions that went since are another's to mark."""
-        for place, end in ends_of(records).items():
-            if self._lost.get(place, -1) < turn:
-                self._ends[place] = max(end, self._ends.get(place, 0))
+    def owned(self, batch: Batch) -> Batch:
+        """What of a batch is still this member's. For any thread."""
+        return self._held.owned(batch)
+
+    def progress(self, batch: Batch) -> dict[Partition, OffsetAndNote]:
+        """What is to be committed once this batch, all of which is owned, is done."""
+        return self._held.progress(batch)
+
+    def mark(self, batch: Batch) -> None:
+        """These records are done; those of partitions that went since are another member's to mark."""
+        self._held.finish(batch)
+
+    def mark_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> None:
+        """A transaction has committed these."""
+        self._held.mark_committed(offsets)
 
     def commit_soon(self) -> None:
         """Ask the broker to keep what was marked; asked again by the next call until it has said yes."""
-        if self._ends:
-            self._consumer.commit(offsets=_offsets(self._ends), asynchronous=True)
+        if offsets := self._held.uncommitted():
+            with translating("offsets were not committed"):
+                self._member.consumer.commit(offsets=client_offsets(self._kafka, offsets), asynchronous=True)
 
     def commit_now(self) -> None:
-        """Have the broker keep what was marked; raises Unavailable when it is away."""
-        if not self._ends:
-            return
-        try:
-            self._consumer.commit(offsets=_offsets(self._ends), asynchronous=False)
-        except KafkaException as error:
-            self._judge(error.args[0])
-        self._ends.clear()
+        """Have the broker keep what was marked. Raises Unavailable, TakenAway, Fenced, KafkaFault."""
+        if offsets := self._held.uncommitted():
+            with translating("offsets were not committed"):
+                answer = self._member.consumer.commit(
+                    offsets=client_offsets(self._kafka, offsets), asynchronous=False
+                )
+                for each in answer or []:
+                    if each.error is not None:
+                        raise KafkaException(each.error)
+            self._held.mark_committed(offsets)
+
+    def are_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> bool:
+        """Whether the group has committed just these. Raises Unavailable, TakenAway."""
+        return self._member.committed(offsets) == dict(offsets)
 
     def group_metadata(self) -> object:
-        """What a transaction says of this member when it commits offsets for it."""
-        return self._consumer.consumer_group_metadata()
-
-    def owned_since(self, records: Sequence[Record], turn: int) -> bool:
-        """Whether all partitions of these records, taken at `turn`, are still this member's."""
-        return all(self._lost.get(place, -1) < turn for place in ends_of(records))
+        """What a transaction says of this member when it commits offsets for it; ask when it is about to."""
+        return self._member.consumer.consumer_group_metadata()
 
     def close(self) -> None:
-        """Leave the group, when it has let this member in.
-
-        For one that leaves while it joins the local broker waits for ever, and lets nobody else in (Tansu 0.6.0).
-        """
-        until = time.monotonic() + JOIN_SECONDS
-        while not self.assigned and time.monotonic() < until:
-            self._consumer.poll(0.05)
-        self._consumer.close()
-
-    def _ready(self, limit: int) -> list[Record]:
-        """The records that are due, in the order of their partitions; at most `limit`."""
-        now, found = time.time(), list[Record]()
-        for place in list(self._waiting):
-            line = self._waiting.pop(place)  # put back at the end, so that no partition starves the others
-            while line and len(found) < limit and self.due(line[0]) <= now:
-                found.append(line.popleft())
-            if line:
-                self._waiting[place] = line
-        self._size -= sum(map(_size, found))
-        return found
+        """Leave the group."""
+        self._member.leave(lambda: self.assigned, lambda: bool(list(self._held)))
 
     def _receive(self, limit: int, seconds: float) -> None:
         self._make_room()
-        if limit == 1:  # poll wakes up at once, consume(1) does too but costs more
-            message = self._consumer.poll(seconds)
-            messages = [] if message is None else [message]
-        else:
-            messages = self._consumer.consume(limit, timeout=seconds)
+        with translating("records were not received"):
+            if limit == 1:  # poll wakes up at once, consume(1) does too but costs more
+                message = self._member.consumer.poll(seconds)
+                messages = [] if message is None else [message]
+            else:
+                messages = self._member.consumer.consume(limit, timeout=seconds)
         for message in messages:
-            if (error := message.error()) is not None and error.fatal():
-                raise Fenced(f"{FENCED} ({error.str()})")
-            if (record := record_of(message)) is not None:
-                self._waiting.setdefault((record.topic, record.partition), deque()).append(record)
-                self._size += _size(record)
+            self._take_in(message)
+
+    def _take_in(self, message: Message) -> None:
+        if (error := message.error()) is not None:
+            if error.code() != KafkaError._PARTITION_EOF:
+                self._judge(error, message.topic())
+            return
+        record = record_of(message, self._kafka.prefix)
+        if record is not None and record.place in self._held:
+            self.problems.clear(record.topic)
+            self._held[record.place].receive(record)
+
+    def _judge(self, error: KafkaError, topic: str | None) -> None:
+        """What the client says of this member: noted, or the end of it."""
+        self.problems.note(error, None if topic is None else plain_topic(self._kafka, topic))
+        if error.fatal():
+            self._held.drop(self._held)
+            self.assigned = False
+            self._member.rejoin(error)
 
     def _make_room(self) -> None:
-        """Pause when too much waits, resume when little does: a paused consumer is still polled."""
-        share = max(self.waiting / self._room.records, self._size / self._room.size)
-        if share >= 1 and not self._paused:
-            self._paused = True
-            self._consumer.pause(self._consumer.assignment())
-        elif share <= self._room.resume_share and self._paused:
-            self._paused = False
-            self._consumer.resume(self._consumer.assignment())
+        """Pause and resume each partition by itself; a paused consumer is still polled."""
+        self._set_paused(self._held.to_pause(self._room, self._due), paused=True)
+        self._set_paused(self._held.to_resume(self._room, self._due), paused=False)
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _set_paused(self, places: Sequence[Partition], *, paused: bool) -> None:
+        if places:
+            self._member.pause(places, paused=paused)
+            for place in places:
+                self._held[place].paused = paused
+
+    def _resume(self) -> None:
+        """Read the notes that last owners left with their commits; until then nothing is taken of a partition."""
+        new = [place for place in self._held if not self._held[place].resumed]
+        if not new or time.monotonic() < self._resume_at:
+            return
+        self._resume_at = time.monotonic() + RESUME_SECONDS
+        try:
+            found = self._member.committed(new)
+        except (Unavailable, TakenAway) as away:
+            log.warning("%s", away)
+            return
+        self._resume_at = 0.0
+        for place, (_, note) in found.items():
+            self._held[place].resume(note)
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.assigned = True
-        if self._paused:
-            # Without a call here the library would assign them itself, and not paused.
-            assign = consumer.incremental_assign if self._incremental else consumer.assign
-            assign(partitions)
-            consumer.pause(partitions)
+        self.problems.clear(None)
+        places = [plain_partition(self._kafka, each) for each in partitions]
+        for topic, _ in places:
+            self.problems.clear(topic)
+        self._held.add(places)
 
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.before_revoke()
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [plain_partition(self._kafka, each) for each in partitions]
+        self._before_revoke(places)
         try:
             self.commit_now()
-        except Unavailable as away:
+        except (Unavailable, TakenAway) as away:
             log.warning("offsets of partitions that went were not committed: %s", away)
-        self._on_lost(consumer, partitions)
+        self._held.drop(places)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.turn += 1
-        for place in ((p.topic, p.partition) for p in partitions):
-            self._lost[place] = self.turn - 1
-            self._ends.pop(place, None)
-            self._size -= sum(map(_size, self._waiting.pop(place, ())))
+        self._held.drop(plain_partition(self._kafka, each) for each in partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for p in partitions:
-            if error is None and p.error is None and self._ends.get((p.topic, p.partition), -1) <= p.offset:
-                self._ends.pop((p.topic, p.partition), None)
-
-    def _judge(self, error: KafkaError) -> None:
-        if error.code() not in MOVED_ON:
-            raise Unavailable(f"offsets were not committed: {error.str()}") from None
-
-
-def ends_of(records: Sequence[Record]) -> dict[Place, int]:
-    """For each partition the offset after its last record, which is what is committed."""
-    ends: dict[Place, int] = {}
-    for record in records:
-        place = (record.topic, record.partition)
-        ends[place] = max(ends.get(place, 0), record.offset + 1)
-    return ends
-
-
-def _offsets(ends: dict[Place, int]) -> list[TopicPartition]:
-    return [TopicPartition(topic, partition, end) for (topic, partition), end in ends.items()]
-
-
-def _size(record: Record) -> int:
-    return len(record.value or b"")
+        for each in partitions:
+            place = plain_partition(self._kafka, each)
+            if (problem := error or each.error) is not None:
+                if classify(problem) is ErrorClass.FATAL:
+                    self.problems.note(problem, place[0])
+            else:
+                self._held.mark_committed({place: (each.offset, each.metadata or "")})

@@ -10,7 +10,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.cimpl import NewTopic
 
 from infra.kafka.broker_check import check_broker
-from infra.kafka.client import client_config, log
+from infra.kafka.config import client_config, log
 from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable

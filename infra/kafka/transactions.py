@@ -1,151 +1,165 @@
 """Transactions: results, and the offsets of the requests they answer, become visible together or not at all."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
-from infra.kafka.client import ConfigValue, Fenced, Record, no_broker
-from infra.kafka.sink import ONCE, EventSink
-from infra.kafka.source import ends_of
+from infra.kafka.config import ConfigValue, log, no_broker
+from infra.kafka.errors import ErrorClass, Fenced, classify, explain, translated, translating
+from infra.kafka.names import OffsetAndNote, client_offsets, group_name
+from infra.kafka.record import OutgoingRecord, Partition
+from infra.kafka.sink import ONCE, EventSink, replacement
+from infra.retry import Retry
 from infra.settings import Kafka
-from schemas.envelope import Event
 from schemas.failures import Unavailable
 
 TRANSACTION_MS = 10_000
 """A transaction that its worker left open ends after this; until then readers wait behind it."""
-ANSWER_SECONDS = 15.0
-"""How long the broker may take for one step of a transaction."""
+ANSWER_SECONDS = 5.0
+"""How long the broker may take for one step of a transaction, before it is asked again."""
+STEP_SECONDS = 15.0
+"""How long a step is asked for in all."""
+SECOND_LOOK_SECONDS = 120.0
+"""A producer that is fenced is replaced, once in so long: a worker that was stopped past the transaction's timeout
+is told the same as one that has a twin."""
 STAYS: Mapping[str, ConfigValue] = {"metadata.recovery.strategy": "none"}
 """A producer that has lost all brokers forgets them and asks the bootstrap servers anew. It may then wait for ever
 for the coordinator of the group, which it has forgotten too, past its own timeout (librdkafka 2.16.0, issues 5456
 and 5511; met after a broker had been frozen for 90 s). One that keeps its brokers goes on."""
-ATTEMPTS = 3
-"""Steps whose outcome is unknown are asked for so often; then somebody must start anew, which settles it."""
+
+
+class OutcomeUnknown(Exception):
+    """Nobody said whether a transaction was committed: call `settle`, then see what the group has committed."""
 
 
 class TransactionSink:
-    """Where events go, a transaction at a time; of two with one name only the younger can commit.
-
-    Raises Unavailable when the broker is away, and Fenced when this one must end: another has its name, or the
-    outcome of a commit stayed unknown (a new one finds out).
-    """
+    """Sends records and offsets, a transaction at a time; of two with one name only the younger can commit."""
 
     def __init__(self, kafka: Kafka, name: str) -> None:
         self._kafka = kafka
-        self._name = name
-        self._sink = self._started()
-        self._open = False
-        self._unanswered = 0
-        """How often an abort was asked for in vain."""
-        self.is_empty = True
-        """Whether nothing was sent since `begin`."""
+        self._name = group_name(kafka, name)
+        self._replaced = float("-inf")
+        self._open = self._unknown = False
+        self._sink = self._start()
 
-    def begin(self) -> None:
-        """Start a transaction, after ending one that was left open."""
-        self.abort()
-        with self._judging():
-            self._sink.producer.begin_transaction()
-        self._open = self.is_empty = True
+    @property
+    def problem(self) -> str | None:
+        """What the client has reported, with the remedy, until it is over."""
+        return self._sink.problems.newest
 
-    def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
-        """Add an event to the transaction."""
-        self.is_empty = False
-        self._sink.send(topic, key, event, partition)
-
-    def send_raw(
+    def commit(
         self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Mapping[str, bytes | None],
-        *,
-        partition: int | None = None,
+        records: Sequence[OutgoingRecord],
+        offsets: Mapping[Partition, OffsetAndNote],
+        group_metadata: Callable[[], object],
     ) -> None:
-        """Add a record as it is to the transaction."""
-        self.is_empty = False
-        self._sink.send_raw(topic, key, value, headers, partition=partition)
+        """Make these records visible, and these offsets of the group committed, in one step.
 
-    def flush(self) -> None:
-        """Nothing to do: `commit` waits until everything has arrived."""
-
-    def arrive(self) -> None:
-        """Wait until what was sent has arrived, which alone makes nothing visible."""
-        self._sink.flush()
-
-    def commit(self, records: Sequence[Record], group: object) -> None:
-        """Make what was sent visible, and these records of `group` done, in one step."""
-        self.promise(records, group)
-        self._insist(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
-        self._open = False
-
-    def promise(self, records: Sequence[Record], group: object) -> None:
-        """Make these records of `group` a part of the transaction: done if it is committed."""
-        offsets = [TopicPartition(topic, part, end) for (topic, part), end in ends_of(records).items()]
-        self._insist(lambda: self._sink.producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS))
-
-    def abort(self) -> None:
-        """Forget what was sent since `begin`; nothing of it becomes visible.
-
-        Raises Unavailable while it is not known to be undone: the next `begin` asks again.
+        `group_metadata` is asked when the offsets are about to be sent: the group may have moved on since the
+        records of the batch were taken. Raises Unavailable or TakenAway when nothing was committed and the same
+        call may work later; OutcomeUnknown; Fenced and KafkaFault when this producer must end.
         """
-        if not self._open:
-            return
+        self.settle()
+        self._abort()
+        with translating("a transaction was not begun"):
+            self._sink.producer.begin_transaction()
+        self._open = True
         try:
-            with self._judging():
-                self._sink.producer.abort_transaction(ANSWER_SECONDS)
-        except _Unknown as unknown:
-            self._unanswered += 1
-            if self._unanswered < ATTEMPTS:
-                raise Unavailable(f"a transaction is not undone yet: {unknown}") from None
+            for record in records:
+                self._sink.send_record(record)
+            self._step(lambda: self._send_offsets(offsets, group_metadata()))
+        except KafkaException as problem:
+            return self._commit_again(records, offsets, group_metadata, problem.args[0])
+        try:
+            self._step(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
+            self._open = False
+        except KafkaException as problem:
+            if problem.args[0].txn_requires_abort():
+                return self._commit_again(records, offsets, group_metadata, problem.args[0])
+            self._unknown = True
+            raise OutcomeUnknown(explain(problem.args[0])) from None
+
+    def settle(self) -> None:
+        """After OutcomeUnknown: have a new producer end the transaction, this way or that. Raises Unavailable."""
+        if self._unknown:
             self._start_anew()
-        self._open, self._unanswered = False, 0
+            self._unknown = False
 
     def close(self) -> None:
         """Let go of the broker; a transaction that is open ends without effect."""
         self._sink.close()
 
+    def _send_offsets(self, offsets: Mapping[Partition, OffsetAndNote], group: object) -> None:
+        self._sink.producer.send_offsets_to_transaction(client_offsets(self._kafka, offsets), group, ANSWER_SECONDS)
+
+    def _commit_again(
+        self,
+        records: Sequence[OutgoingRecord],
+        offsets: Mapping[Partition, OffsetAndNote],
+        group_metadata: Callable[[], object],
+        error: KafkaError,
+    ) -> None:
+        """Undo what failed; do it once more with other records in place of those that were refused for good."""
+        failed = self._sink.take_failed()
+        if error.fatal() or classify(error) is ErrorClass.FENCED:
+            self._replace(error)
+            raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
+        self._abort()
+        others = {id(record): other for record, why in failed if (other := replacement(record, why)) is not None}
+        if others:
+            return self.commit([others.get(id(each), each) for each in records], offsets, group_metadata)
+        raise translated(failed[0][1] if failed else error, "a transaction was not completed")
+
+    def _step(self, step: Callable[[], None]) -> None:
+        """Do a step, again while it may still be done: asking again is safe. Raises KafkaException."""
+        Retry(STEP_SECONDS).run(step, _is_passing)
+
+    def _abort(self) -> None:
+        """Undo a transaction that was left open. Raises Unavailable while it is not known to be undone."""
+        if not self._open:
+            return
+        try:
+            Retry(STEP_SECONDS).run(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS), _is_passing)
+        except KafkaException as problem:
+            log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
+            self._start_anew()
+        self._sink.take_failed()
+        self._open = False
+
+    def _replace(self, error: KafkaError) -> None:
+        """Take a new producer in place of one that was fenced, unless that has happened just before."""
+        now = time.monotonic()
+        if now - self._replaced < SECOND_LOOK_SECONDS:
+            raise Fenced(f"another worker has the name {self._name}: give each a slot of its own ({error.str()})")
+        log.warning("fenced, so starting anew once: %s", error.str())
+        self._replaced = now
+        self._start_anew()
+
     def _start_anew(self) -> None:
-        """Have a new producer of this name undo what the old one cannot; raises Unavailable.
+        """Have a new producer of this name end what the old one left open; raises Unavailable.
 
         A producer whose records timed out in a transaction needs a new epoch to abort it. The local broker never
         grants one (Tansu 0.6.0; met after it had been frozen for 90 s), but to a new producer of that name it does.
         """
         self._sink.producer.purge()
-        self._sink = self._started()
+        self._sink = self._start()
+        self._open = False
 
-    def _started(self) -> EventSink:
+    def _start(self) -> EventSink:
         timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
         name = {"transactional.id": self._name}
         sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
         try:
-            sink.producer.init_transactions(ANSWER_SECONDS)
-        except KafkaException as error:
-            raise Unavailable(f"{no_broker(self._kafka)} ({error.args[0].str()})") from None
+            Retry(STEP_SECONDS).run(lambda: sink.producer.init_transactions(ANSWER_SECONDS), _is_passing)
+        except KafkaException as problem:
+            raise translated(problem.args[0], no_broker(self._kafka)) from None
         return sink
 
-    def _insist(self, step: Callable[[], None]) -> None:
-        """Do a step, again while its outcome is unknown: asking again is safe until it is known."""
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                with self._judging():
-                    return step()
-            except _Unknown as unknown:
-                if not left:
-                    raise Fenced(f"the outcome of a transaction stayed unknown ({unknown})") from None
 
-    @contextmanager
-    def _judging(self) -> Iterator[None]:
-        try:
-            yield
-        except KafkaException as problem:
-            error = problem.args[0]
-            if error.fatal() or error.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED):
-                raise Fenced(f"another worker took the name {self._name} ({error.str()})") from None
-            if error.retriable():
-                raise _Unknown(error.str()) from None
-            raise Unavailable(f"a transaction was not completed: {error.str()}") from None
-
-
-class _Unknown(Exception):
-    """The broker did not say in time whether a step worked."""
+def _is_passing(problem: Exception) -> bool:
+    """Whether the same step may still work."""
+    if not isinstance(problem, KafkaException):
+        return False
+    error: KafkaError = problem.args[0]
+    return bool(error.retriable()) and not error.txn_requires_abort() and not error.fatal()

@@ -84,7 +84,8 @@ def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
 
     console, kafka = error_console(), reach_kafka(settings)
     create_topics(kafka, [dead_letters_of(topic)])
-    source, sink = EventSource(kafka, f"{GROUP}-{topic}", [topic]), EventSink(kafka)
+    theirs = kafka.model_copy(update={"prefix": ""})  # the topic is somebody else's, the group is ours
+    source, sink = EventSource(theirs, f"{kafka.prefix}{GROUP}-{topic}", [topic]), EventSink(kafka)
 
     console.print(f"following {topic} until Ctrl-C", markup=False)
     with (

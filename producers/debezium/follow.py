@@ -1,11 +1,11 @@
 """Following change events: those of a file until its end, or those of a topic until Ctrl-C."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.kafka import EventSink, EventSource, Place, Record
+from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, Record
 from producers.debezium.changes import Change, Said, Table, Times, said_in
 from producers.ingest import Tally, publish_one
 from producers.rows import BadRow, open_feed
@@ -38,8 +38,8 @@ class _Line:
 
     times: Times = field(default_factory=Times)
     open: list[Record] = field(default_factory=list)
-    turn: int = 0
-    """The source's turn at which the first of these was taken."""
+    epochs: Mapping[Partition, int] = field(default_factory=dict)
+    """The assignment under which the first of these was taken."""
     last: int = -1
 
 
@@ -57,7 +57,7 @@ class Follower:
     watch: Callable[[Change, Tally], None]
     clock: Callable[[], float] = time.monotonic
     tally: Tally = field(default_factory=Tally)
-    _lines: dict[Place, _Line] = field(default_factory=dict)
+    _lines: dict[Partition, _Line] = field(default_factory=dict)
     _heard: float = 0.0
 
     def run(self, stopped: Callable[[], bool]) -> Tally:
@@ -69,39 +69,40 @@ class Follower:
 
     def step(self) -> None:
         """Publish what there is. Records are done when those of a later commit of the database have come."""
-        turn = self.source.turn
-        records = self.source.take(BATCH, 0.05, WAIT_SECONDS)
-        done = [part for record in records if (part := self._publish(record, turn))]
-        if records:
+        batch = self.source.take(BATCH, 0.05, WAIT_SECONDS)
+        done = [part for record in batch.records if (part := self._publish(record, batch.epochs))]
+        if batch.records:
             self.sink.flush()
             self._heard = self.clock()
         elif self.clock() - self._heard > QUIET_SECONDS:
             done = [self._end(line) for line in self._lines.values() if line.open]
         for ended in done:
-            self.source.mark(*ended)
+            self.source.mark(ended)
         if done:
             self.source.commit_now()
 
-    def _publish(self, record: Record, turn: int) -> tuple[list[Record], int] | None:
-        """Publish one record; the records of the commit before, and their turn, if it is the first of another."""
+    def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
+        """Publish one record; the records of the commit before, if it is the first of another."""
         line, ended = self._line(record), None
         said = said_in(record.value, record.key, record.offset)
         if isinstance(said, Said) and line.times.begins(said.at_ms) and line.open:
             ended = self._end(line)
         if not line.open:
-            line.turn = turn
+            line.epochs = epochs
         line.open.append(record)
         change = self.table.read(said, line.times, record.offset) if isinstance(said, Said) else said
         publish_one(change, self.sink, self.tally, event_id=record.position)
         if isinstance(change, BadRow):
             headers = dict(record.headers) | _reason(record, change)
-            self.sink.send_raw(dead_letter_topic(record.topic), record.key, record.value, headers)
+            self.sink.send_record(
+                OutgoingRecord(dead_letter_topic(record.topic), record.key, record.value, headers)
+            )
         self.watch(change, self.tally)
         return ended
 
-    def _end(self, line: _Line) -> tuple[list[Record], int]:
+    def _end(self, line: _Line) -> Batch:
         ended, line.open = line.open, []
-        return ended, line.turn
+        return Batch(ended, line.epochs)
 
     def _line(self, record: Record) -> _Line:
         """The record's partition, which begins anew where it is read again."""

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.kafka import SOON, EventSink, Record, TopicReader, read_to_end
+from infra.kafka import SOON, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from infra.settings import Kafka
 from producers.gateway.follower import Follower
 from producers.gateway.names import wire_id
@@ -157,7 +157,7 @@ class Claims:
         return None if is_over else claim
 
     def _send(self, claim: Claim) -> None:
-        self._sink.send_raw(GATEWAY_CLAIMS, claim.key.encode(), claim.model_dump_json().encode(), {})
+        self._sink.send_record(OutgoingRecord(GATEWAY_CLAIMS, claim.key.encode(), claim.model_dump_json().encode()))
         self._sink.flush()
 
     def _take(self, record: Record) -> None:

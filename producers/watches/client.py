@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 
-from infra.kafka import EventSink, Record, TopicReader, read_to_end
+from infra.kafka import EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from infra.settings import Kafka
 from producers.search import SearchClient
 from schemas.envelope import Event, from_bytes
@@ -103,7 +103,7 @@ class WatchClient:
         with closing(EventSink(self._kafka)) as sink:
             for key, watch in watches.items():
                 if watch is None:
-                    sink.send_raw(SEARCH_WATCHES, key.encode(), None, {})
+                    sink.send_record(OutgoingRecord(SEARCH_WATCHES, key.encode(), None))
                 else:
                     sink.send(SEARCH_WATCHES, key, Event(watch, source=SOURCE))
             sink.flush()

@@ -26,6 +26,7 @@ from tests.chaos.overload import large_pictures, large_request
 from tests.chaos.parts import open_world
 from tests.chaos.processes import wait_for
 from tests.infra.picture_host import Handler, at, serving
+from tests.outgoing import outgoing
 
 Bring = Callable[[Ground], AbstractContextManager[None]]
 
@@ -58,7 +59,7 @@ def _items_at_once(number: int) -> Bring:
     def bring(ground: Ground) -> Iterator[None]:
         with closing(EventSink(ground.world.kafka)) as sink:
             for n, picture in enumerate(islice(cycle(large_pictures()), number)):
-                sink.send_record(_item(f"flood-{n}", InlineImage(data=new(picture))))
+                sink.send_record(outgoing(_item(f"flood-{n}", InlineImage(data=new(picture)))))
         yield
 
     return bring

@@ -16,6 +16,7 @@ from tests.chaos.feed import Author
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process, wait_for
 from tests.infra.prometheus import RULES_FILE, Alert, alerts, tell_targets, watching
+from tests.outgoing import outgoing
 
 TICK_SECONDS = 0.1
 """One item, one search and one HTTP request in each."""
@@ -117,11 +118,11 @@ def _use(ground: Ground, over: threading.Event) -> None:
     author = Author(seed=1)
     with closing(EventSink(ground.world.kafka)) as sink:
         for number in count():
-            sink.send_record(author.event(f"item-{number % ITEMS}"))
+            sink.send_record(outgoing(author.event(f"item-{number % ITEMS}")))
             if number >= ITEMS:  # the items are there by then
-                sink.send_record(as_record(write_request(number, DEADLINE_MS)))
+                sink.send_record(outgoing(as_record(write_request(number, DEADLINE_MS))))
             if (mixed := ground.mixed) and number % mixed[1] == 0:
-                sink.send_record(next(mixed[0]))
+                sink.send_record(outgoing(next(mixed[0])))
             with suppress(OSError):
                 urlopen(f"http://{LOOPBACK}:{ground.ports['gateway']}/readyz", timeout=TICK_SECONDS).close()
             if over.wait(TICK_SECONDS):

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle, islice
 
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Record, TransactionSink, create_topics
+from infra.kafka import Batch, EventSink, EventSource, TransactionSink, create_topics, record_of_event
 from infra.parts import broker_part
 from infra.ports import LOOPBACK, free_port
 from infra.running import local_kafka
@@ -37,7 +37,7 @@ class Hops:
     sink: EventSink
     source: EventSource
     replies: TransactionSink
-    taken: Sequence[Record] = ()
+    taken: Batch = field(default_factory=Batch)
 
     def fetch(self, _round: int) -> float:
         """Milliseconds for BATCH pictures from one host, which is asked by four at a time."""
@@ -52,17 +52,17 @@ class Hops:
         """Milliseconds until these have been read."""
 
         def read() -> None:
-            taken, until = list[Record](), time.monotonic() + TAKE_SECONDS
-            while len(taken) < BATCH:
+            taken, until = Batch(), time.monotonic() + TAKE_SECONDS
+            while len(taken.records) < BATCH:
                 assert time.monotonic() < until, "what was sent did not come"
-                taken += self.source.take(BATCH - len(taken), 0)
+                taken = taken + self.source.take(BATCH - len(taken.records), 0)
             self.taken = taken
 
         return _milliseconds(read)
 
     def commit(self, _round: int) -> float:
         """Milliseconds until the broker keeps how far they were read."""
-        self.source.mark(self.taken, self.source.turn)
+        self.source.mark(self.taken)
         return _milliseconds(self.source.commit_now)
 
     def reply(self, round_: int) -> float:
@@ -70,10 +70,9 @@ class Hops:
         results = [SearchResult(request_id=f"{round_}-{n}", status="no_match") for n in range(ANSWERS)]
 
         def answer() -> None:
-            self.replies.begin()
-            for result in results:
-                self.replies.send(SEARCH_RESULTS, result.request_id, Event(result))
-            self.replies.commit(self.taken, self.source.group_metadata())
+            records = [record_of_event(SEARCH_RESULTS, each.request_id, Event(each)) for each in results]
+            offsets = self.source.progress(self.taken)
+            self.replies.commit(records, offsets, self.source.group_metadata)
 
         return _milliseconds(answer)
 

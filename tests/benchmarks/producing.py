@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.kafka import create_topics
-from infra.kafka.client import client_config
+from infra.kafka.config import client_config
 from infra.kafka.sink import ONCE
 from infra.machine import describe_machine
 from infra.parts import broker_part

@@ -17,6 +17,7 @@ from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
 from tests.chaos.asking import as_record, write_request
 from tests.chaos.scenario import Report
+from tests.outgoing import outgoing
 
 QUIET_SECONDS = 2.0
 """After the last answer nothing more must come for so long: a second answer would."""
@@ -122,7 +123,7 @@ def _send(kafka: Kafka, log: AnswerLog, records: Sequence[Record], seconds: floa
         for number, record in enumerate(records):
             time.sleep(max(0.0, started + seconds * number / len(records) - time.monotonic()))
             log.sent[(record.key or b"").decode()] = time.time()
-            sink.send_record(record)
+            sink.send_record(outgoing(record))
         sink.flush()
 
 

@@ -20,6 +20,7 @@ from tests.chaos.feed import ANY_PARTITION, Feed, draw, write_feed
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report
+from tests.outgoing import outgoing
 
 RESTART_SECONDS = 1.0
 ITEMS, PICTURED = 40, 5
@@ -34,7 +35,7 @@ def searchable(
     with open_world(folder, topics, broker, LOOKSTREAM_WORKER_SLOT="q", **settings) as world:
         sink = EventSink(world.kafka)
         for record in searchable_items().records:
-            sink.send_record(record)
+            sink.send_record(outgoing(record))
         sink.flush()
         world.start_worker(LOOKSTREAM_WORKER_SLOT="i").drain()
         yield world

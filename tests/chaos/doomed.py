@@ -6,12 +6,13 @@ Takes the words of `lookstream` after the step at which it dies and how many bat
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
 from consumers import compose_query
 from consumers.answered import Answered
-from consumers.delivery import AtLeastOnce, Batch, ExactlyOnce
-from infra.kafka import EventSource, Record, TransactionSink
+from consumers.runtime.commit import AtLeastOnceCommit, Finished
+from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
 from lookstream import main
 from tests.chaos.doomed_steps import STEPS
 
@@ -23,40 +24,50 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Doomed(ExactlyOnce):
-    """Exactly once, until it dies."""
+class Doomed(TransactionSink):
+    """Transactions, until it dies."""
 
     left = LEFT
+    _steps = 0
 
-    def __init__(self, source: EventSource, sink: TransactionSink) -> None:
-        super().__init__(source, sink)
-        self._mine = sink
-
-    def finish(self, batch: Batch) -> None:
+    def commit(
+        self,
+        records: Sequence[OutgoingRecord],
+        offsets: Mapping[Partition, OffsetAndNote],
+        group_metadata: Callable[[], object],
+    ) -> None:
         """Die, when it is time."""
         self.left -= 1
-        if self.left >= 0 or self._mine.is_empty:
-            return super().finish(batch)
-        if STEPS[0] != STEP:
-            self._mine.arrive()
-        if STEPS[2] == STEP:
-            self._mine.promise(batch.records, batch.group)
-        if STEPS[3] == STEP:
-            super().finish(batch)
-        die()
+        super().commit(records, offsets, group_metadata)
+        if self.left < 0:
+            die()
+
+    def _step(self, step: Callable[[], None]) -> None:
+        if self.left < 0:
+            self._steps += 1
+            if self._steps == 1 and STEPS[0] == STEP:
+                die()
+            if self._steps == 1 and STEPS[1] == STEP:
+                self._sink.flush()
+                die()
+            if self._steps == 2 and STEPS[2] == STEP:
+                self._sink.flush()
+                die()
+        super()._step(step)
 
 
-class DoomedPlain(AtLeastOnce):
+class DoomedPlain(AtLeastOnceCommit):
     """The control: answers first, offsets afterwards, and dies between."""
 
     left = LEFT
 
-    def finish(self, batch: Batch) -> None:
+    def collect(self, batch: Batch) -> Finished:
         """Die, when it is time."""
-        super().finish(batch)
+        finished = super().collect(batch)
         self.left -= 1
         if self.left < 0:
             die()
+        return finished
 
 
 class Forgetful(Answered):
@@ -70,8 +81,8 @@ class Forgetful(Answered):
 if __name__ == "__main__":
     del sys.argv[1:3]
     with (
-        patch.object(compose_query, "ExactlyOnce", Doomed),
-        patch.object(compose_query, "AtLeastOnce", DoomedPlain),
+        patch.object(compose_query, "TransactionSink", Doomed),
+        patch.object(compose_query, "AtLeastOnceCommit", DoomedPlain),
         patch.object(compose_query, "Answered", Forgetful),
     ):
         main()

@@ -3,19 +3,19 @@
 from unittest.mock import patch
 
 from consumers import compose
-from infra.kafka import EventSource, Record
+from infra.kafka import Batch, EventSource
 from lookstream import main
 
 
 class Hasty(EventSource):
     """A source that tells the broker at once that all it gives out is done."""
 
-    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> list[Record]:
+    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Records that nobody will be given again."""
-        records = super().take(limit, seconds, idle_seconds)
-        self.mark(records, self.turn)
+        batch = super().take(limit, seconds, idle_seconds)
+        self.mark(batch)
         self.commit_now()
-        return records
+        return batch
 
 
 if __name__ == "__main__":

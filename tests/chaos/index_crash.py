@@ -10,6 +10,7 @@ from tests.chaos.feed import Feed, Mix, add_bad, write_feed
 from tests.chaos.judge import judge_items
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.outgoing import outgoing
 
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 LIFE_SECONDS = (1.0, 2.5)
@@ -43,7 +44,7 @@ def _kill(world: World, feed: Feed, kills: int, chance: random.Random, program: 
     sink = EventSink(world.kafka)
     for part in feed.parts(kills):
         for record in part:
-            sink.send_record(record)
+            sink.send_record(outgoing(record))
         sink.flush()
         worker = world.start_worker(program=program)
         time.sleep(chance.uniform(*LIFE_SECONDS))

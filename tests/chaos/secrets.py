@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import lookstream
 from consumers.dead_letters.letters import latest, read_topics
-from infra.kafka import EventSink, read_to_end
+from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from infra.settings import Kafka
 from schemas.topics import (
     CATALOG_ITEMS,
@@ -161,15 +161,19 @@ def provoke(kafka: Kafka, host: str) -> int:
         "ce_source": ADDRESS.format(host="cdn.example").encode(),
     }
     for name, value in values.items():
-        sink.send_raw(CATALOG_ITEMS, f"default:{name}".encode(), value, headers)
+        sink.send_record(OutgoingRecord(CATALOG_ITEMS, f"default:{name}".encode(), value, headers))
     # Its key is no item's. Queries stay in keys: they tell one item from another.
-    sink.send_raw(CATALOG_ITEMS, f"!:https://ana:{CANARY}-password@cdn.example/a.png".encode(), None, headers)
+    sink.send_record(
+        OutgoingRecord(CATALOG_ITEMS, f"!:https://ana:{CANARY}-password@cdn.example/a.png".encode(), None, headers)
+    )
     searches = [b"no json at all", json.dumps({"schema": "search.request/1", ADDRESS: 1}).encode()]
     for n, value in enumerate(searches):
-        sink.send_raw(SEARCH_REQUESTS, b"r", value, headers | {"correlation-id": b"%d" % n})
+        sink.send_record(OutgoingRecord(SEARCH_REQUESTS, b"r", value, headers | {"correlation-id": b"%d" % n}))
     image = {"kind": "url", "url": ADDRESS.format(host="cdn.example")}
     asked = {"schema": "search.request/1", "request_id": "r", "image": image, "deadline_ms": 60_000}
-    sink.send_raw(SEARCH_REQUESTS, b"r", json.dumps(asked).encode(), headers | {"correlation-id": b"r"})
+    sink.send_record(
+        OutgoingRecord(SEARCH_REQUESTS, b"r", json.dumps(asked).encode(), headers | {"correlation-id": b"r"})
+    )
     sink.flush()
     return len(values) + 1 + len(searches) - len(("broken", "bucket"))  # those two are tried for minutes
 

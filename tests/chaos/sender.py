@@ -10,6 +10,7 @@ from infra.kafka import EventSink, Record
 from infra.kafka.sink import ONCE
 from infra.settings import Kafka
 from schemas.failures import Unavailable
+from tests.outgoing import outgoing
 
 DELIVERY_MS = 600_000
 """A broker that is frozen gets everything once it goes on."""
@@ -25,7 +26,7 @@ class Sender:
     def send(self, records: Sequence[Record]) -> None:
         """Send records and wait until the broker has them."""
         for record in records:
-            self._sink.send_record(record)
+            self._sink.send_record(outgoing(record))
         self._flush()
 
     @contextmanager
@@ -46,7 +47,7 @@ class Sender:
             passed = 1.0 if spread.hurry.is_set() else (time.monotonic() - started) / seconds
             due = min(len(records), round(passed * len(records)))
             for record in records[spread.sent : due]:
-                self._sink.send_record(record)
+                self._sink.send_record(outgoing(record))
             spread.sent = due
             spread.hurry.wait(TICK_SECONDS)
         self._flush()

@@ -1,6 +1,6 @@
 """A worker's surroundings: the index in memory, the quick encoder, and an outbox instead of Kafka."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from consumers.vision.decode import Limits
 from consumers.vision.look import Eyes, look_size
 from infra.encoder import open_encoder
 from infra.images import Images
+from infra.kafka import OutgoingRecord
 from infra.qdrant.plan import Index
 from infra.qdrant.server import ServerIndex
 from infra.settings import Images as ImageSettings
@@ -32,16 +33,8 @@ class Outbox:
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         self.sent.append((topic, key, event, partition))
 
-    def send_raw(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Mapping[str, bytes | None],
-        *,
-        partition: int | None = None,
-    ) -> None:
-        raise AssertionError("a job sends events, only a worker sends raw records")
+    def send_record(self, record: OutgoingRecord) -> None:
+        raise AssertionError("a handler sends events, only the loop sends records")
 
     def flush(self) -> None:
         """All that was sent has arrived already."""

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from consumers.confidence import Confidence
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness, has_passed, note_progress
 from consumers.query import AnswerSearches
-from consumers.requests import AnswerRequests
+from consumers.requests import MOST_WAITING, AnswerRequests
 from consumers.sight import Sight
 from infra.kafka import Record
 from infra.qdrant.plan import Index
@@ -75,17 +76,32 @@ def test_a_record_is_passed_when_the_index_is_behind_it_no_more(offset: int, pas
     assert has_passed(as_of, (Position(source="catalog", partition=1, offset=offset),)) == passed
 
 
-def test_a_search_that_is_early_comes_again_with_the_time_that_it_has_left(
-    job: AnswerRequests, outbox: "Outbox"
+def test_a_search_that_is_early_waits_in_memory_while_it_has_time(
+    job: AnswerRequests, outbox: "Outbox", index: Index
 ) -> None:
-    started = time.time()
-    event = Event(search(deadline_ms=5_000), extra=EXTRA, time=datetime.fromtimestamp(started - 1, UTC))
-    assert job.handle([event]) == {}
-    [(topic, key, again, _)] = outbox.sent
-    assert (topic, key, again.extra) == (SEARCH_REQUESTS, "q", EXTRA)
-    assert isinstance(again.body, SearchRequest)
-    assert 3_000 < again.body.deadline_ms <= 4_000
-    assert again.body.model_copy(update={"deadline_ms": 5_000}) == event.body
+    event = Event(search(deadline_ms=5_000), extra=EXTRA, time=datetime.fromtimestamp(time.time() - 1, UTC))
+    other = Event(SearchRequest(request_id="other", item_id="b"))
+    assert job.deferred([event, other]) == job.deferred([event]) == {event.id}
+    assert outbox.sent == []
+    note_progress(index, [record(1, 7)])
+    assert job.deferred([event]) == set()
+
+
+def test_a_search_from_the_future_waits_no_longer_than_it_allows(
+    job: AnswerRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("consumers.requests.time", SimpleNamespace(monotonic=lambda: now[0]))
+    event = Event(search(deadline_ms=5_000), time=datetime(9999, 1, 1, tzinfo=UTC))
+    waited = []
+    for now[0] in (100, 104, 104.9, 105, 110):
+        waited.append(job.deferred([event]) == {event.id})
+    assert waited == [True, True, False, False, False]
+
+
+def test_no_more_searches_wait_than_there_is_room_for(job: AnswerRequests) -> None:
+    events = [Event(search(deadline_ms=5_000)) for _ in range(MOST_WAITING + 20)]
+    assert len(job.deferred(events)) == MOST_WAITING
 
 
 def test_once_the_index_has_come_so_far_it_is_answered_and_told(
@@ -108,9 +124,3 @@ def test_at_its_deadline_it_is_told_that_the_index_is_behind(
     assert isinstance(result, SearchResult)
     assert result.status == status
     assert outbox.bodies(SEARCH_REQUESTS) == []
-
-
-def test_others_of_its_batch_are_answered_meanwhile(job: AnswerRequests, outbox: "Outbox") -> None:
-    other = SearchRequest(request_id="other", item_id="b")
-    job.handle([Event(search()), Event(other)])
-    assert [topic for topic, *_ in outbox.sent] == [SEARCH_RESULTS, SEARCH_REQUESTS]

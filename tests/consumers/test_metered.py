@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consumers.hands import Job
-from consumers.metered import IndexGauge, MeteredPulse, MeteredSink, metered, see_items, see_results
+from consumers.metered import IndexGauge, see_items, see_results
+from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from infra.health import HOLDING, READY
-from infra.kafka import EventSink, EventSource, Record
+from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
 from infra.qdrant.plan import IndexStatus
 from infra.settings import Kafka
@@ -21,6 +21,7 @@ from schemas.items import ItemDeleted
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, StepTimes
 from schemas.results import Hit, SearchResult, SearchTimes
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS, SOCIAL_POSTS
+from tests.consumers.runtime.handlers import Calls
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 WHO: dict[str, Any] = {"event_id": "e", "tenant": "default", "item_id": "i", "revision": 1}
@@ -35,11 +36,8 @@ class Unsent:
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         self.raw.append(topic)
 
-    def send_raw(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None],
-        *, partition: int | None = None,
-    ) -> None:  # fmt: skip
-        self.raw.append(topic)
+    def send_record(self, record: OutgoingRecord) -> None:
+        self.raw.append(record.topic)
 
     def flush(self) -> None:
         self.raw.append("flush")
@@ -53,7 +51,7 @@ def values(metrics: WorkerMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_outcomes_tell_what_items_came_to() -> None:
     metrics = WorkerMetrics("index")
-    sink = MeteredSink(Unsent(), see_items(ItemMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(Unsent(), see_items(ItemMetrics(metrics.registry)), metrics)
     times = StepTimes(event_time=NOW, searchable_at=NOW + timedelta(seconds=0.3), decoded=30, encoded=70)
     for body in (
         ItemIndexed(**WHO, source="catalog", images=2, unchanged=1, times=times),
@@ -71,7 +69,7 @@ def test_outcomes_tell_what_items_came_to() -> None:
 
 def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -> None:
     metrics = WorkerMetrics("query")
-    sink = MeteredSink(Unsent(), see_results(SearchMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(Unsent(), see_results(SearchMetrics(metrics.registry)), metrics)
     hit = Hit(item_id="i", tenant="default", score=0.9, confidence=0.75, image=0, source="catalog", revision=1)
     for body in (
         SearchResult(request_id="a", status="ok", hits=(hit,), times=SearchTimes(queued=20, encoded=80)),
@@ -88,10 +86,10 @@ def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -
 
 def test_retries_and_dead_letters_are_told_from_other_records() -> None:
     metrics, unsent = WorkerMetrics("index"), Unsent()
-    sink = MeteredSink(unsent, lambda _body: None, metrics)
-    sink.send_raw("catalog.items.retry.5s", b"k", b"v", {})
-    sink.send_raw("catalog.items.dead", b"k", b"v", {"dead-code": b"image_missing"})
-    sink.send_raw("catalog.items", b"k", b"v", {})
+    sink = InstrumentedSink(unsent, lambda _body: None, metrics)
+    sink.send_record(OutgoingRecord("catalog.items.retry.5s", b"k", b"v", {}))
+    sink.send_record(OutgoingRecord("catalog.items.dead", b"k", b"v", {"dead-code": b"image_missing"}))
+    sink.send_record(OutgoingRecord("catalog.items", b"k", b"v", {}))
     sink.flush()
     assert unsent.raw == ["catalog.items.retry.5s", "catalog.items.dead", "catalog.items", "flush"]
     assert values(metrics, "lookstream_retries_total") == {("index", "catalog.items.retry.5s"): 1}
@@ -106,9 +104,9 @@ def test_a_batch_is_counted_with_its_failures_and_in_hand_only_while_it_is() -> 
         during.append(values(metrics, "lookstream_in_hand_records"))
         return {events[0].id: Rejected(Code.IMAGE_MISSING, "no")}
 
-    job = metered(Job(handle), metrics)
+    job = InstrumentedHandler(Calls(handle), metrics)
     job.handle([Event(ItemDeleted(item_id=f"{n}", revision=1)) for n in range(3)])
-    job.passed([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
+    job.note_done([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
     assert during == [{("index",): 3}]
     assert values(metrics, "lookstream_in_hand_records") == {}
     assert values(metrics, "lookstream_failures_total") == {("index", "image_missing"): 1}
@@ -123,7 +121,7 @@ def test_a_batch_that_is_held_is_not_in_hand_for_ever() -> None:
         raise Unavailable("away, for the test")
 
     with pytest.raises(Unavailable):
-        metered(Job(away), metrics).handle([Event(ItemDeleted(item_id="a", revision=1))])
+        InstrumentedHandler(Calls(away), metrics).handle([Event(ItemDeleted(item_id="a", revision=1))])
     assert values(metrics, "lookstream_in_hand_records") == {}
 
 
@@ -143,9 +141,9 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
         for n in range(5):
             sink.send(CATALOG_ITEMS, "one", Event(ItemDeleted(item_id=f"{n}", revision=1)))
         sink.flush()
-        while not (taken := source.take(2, 0.1)):
+        while not (taken := source.take(2, 0.1).records):
             pass
-        pulse = MeteredPulse(Quiet(), source, metrics, clock)
+        pulse = InstrumentedHeartbeat(Quiet(), source, metrics, clock)
         for clock.seconds, state in ((0, READY), (1, HOLDING), (3, HOLDING), (4, READY), (9, READY)):
             pulse.beat(state)
     assert len(taken) == 2
@@ -161,7 +159,7 @@ def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -
             return next(self.lags)
 
     metrics, clock = WorkerMetrics("index"), Clock()
-    pulse = MeteredPulse(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
+    pulse = InstrumentedHeartbeat(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 2):
         pulse.beat()
     metrics.behind({"catalog.items.retry.5s": 4})  # the other lane tells through the same metrics

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from consumers.compose import index_worker
 from consumers.compose_query import query_worker
-from consumers.hands import Stop
-from consumers.lanes import Lanes
 from consumers.reindex.change import Change
-from consumers.worker import Worker
+from consumers.runtime.lanes import Lanes
+from consumers.runtime.loop import Worker
+from consumers.runtime.shutdown import ShutdownSignal
 from infra.kafka import EventSink
 from infra.qdrant import server_register
 from infra.qdrant.server_nodes import Cluster
@@ -112,7 +112,7 @@ def settings(kafka: Kafka, qdrant: Qdrant, tmp_path: Path) -> Settings:
 @contextmanager
 def at_work(build: Callable[[], AbstractContextManager[Worker | Lanes]]) -> Iterator[None]:
     """A worker in a thread of its own."""
-    stop, ready, troubles = Stop(), threading.Event(), list[BaseException]()
+    stop, ready, troubles = ShutdownSignal(), threading.Event(), list[BaseException]()
 
     def work() -> None:
         try:

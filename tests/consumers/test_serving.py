@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from consumers import serving as module
-from consumers.hands import Job
+from consumers.runtime.ports import BatchHandler
 from consumers.serving import Serving
 from infra.encoder import EncoderUnavailable
 from infra.generations import Generation
 from schemas.envelope import Event
 from schemas.failures import Failure
 from tests.consumers.histories import delete
+from tests.consumers.runtime.handlers import Calls
 
 OLD, NEW = Generation(1, "old"), Generation(2, "new")
 
@@ -37,7 +38,7 @@ class Stage:
     meanwhile: Callable[[], None] = lambda: None
     broken: bool = False
 
-    def open(self, generation: Generation, stack: ExitStack) -> Job:
+    def open(self, generation: Generation, stack: ExitStack) -> BatchHandler:
         stack.callback(self.gone.append, generation.encoder)
         if self.broken:
             raise EncoderUnavailable("no such encoder")
@@ -47,7 +48,7 @@ class Stage:
             self.handled.append((generation.encoder, len(events)))
             return {}
 
-        return Job(handle)
+        return Calls(handle)
 
 
 @pytest.fixture(autouse=True)
@@ -62,22 +63,21 @@ def stage() -> Stage:
 
 
 @pytest.fixture
-def job(stage: Stage) -> Iterator[Job]:
+def job(stage: Stage) -> Iterator[Serving]:
     with closing(Serving(lambda: stage.serving, stage.open)) as serving:
-        yield serving.job()
+        yield serving
 
 
-def test_batches_go_to_whatever_serves(stage: Stage, job: Job) -> None:
+def test_batches_go_to_whatever_serves(stage: Stage, job: Serving) -> None:
     job.handle([delete("a", 1)])
     stage.serving = NEW
     wait_until(lambda: stage.gone == ["old"])
     job.handle([delete("a", 2), delete("b", 1)])
-    assert job.refuse is not None
     job.refuse([])
     assert stage.handled == [("old", 1), ("new", 2), ("new", 0)]
 
 
-def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: Job) -> None:
+def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: Serving) -> None:
     opened = threading.Event()
 
     def change_now() -> None:
@@ -91,7 +91,7 @@ def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job
     wait_until(lambda: stage.gone == ["old"])
 
 
-def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: Job) -> None:
+def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: Serving) -> None:
     stage.broken, stage.serving = True, NEW
     wait_until(lambda: "new" in stage.gone)
     job.handle([delete("a", 1)])

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.traced import Traced
-from infra.kafka import TopicReader
+from infra.kafka import OutgoingRecord, TopicReader
 from infra.reporting import Traces
 from infra.settings import Kafka
 from infra.tracing import CALLER, tracing
@@ -39,10 +39,7 @@ class Sent:
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
         self.events.append(event)
 
-    def send_raw(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None],
-        *, partition: int | None = None,
-    ) -> None:  # fmt: skip
+    def send_record(self, record: OutgoingRecord) -> None:
         """Nothing: these tests have events alone."""
 
     def flush(self) -> None:

@@ -147,7 +147,7 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path)
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.kafka.client.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("infra.kafka.broker_check.PATIENCE_SECONDS", 0.3)
     Running(os.getpid(), "127.0.0.1:1", None, ready=True).write(tmp_path)
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     path = tmp_path / "run" / "query.alive"

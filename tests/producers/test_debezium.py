@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from infra.console import BadInput
-from infra.kafka import EventSink, EventSource, Record, TopicReader, create_topics
+from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, TopicReader, create_topics
 from infra.settings import Kafka
 from producers.debezium.changes import Said, Table, Times, said_in
 from producers.debezium.follow import Follower, dead_letters_of, read_changes
@@ -181,7 +181,7 @@ class Topics:
 
     def put(self, *values: bytes | None) -> None:
         for value in values:
-            self._sink.send_raw(self.name, b'{"id": 1}', value, {})
+            self._sink.send_record(OutgoingRecord(self.name, b'{"id": 1}', value, {}))
         self._sink.flush()
 
     def take(self, reader: TopicReader, count: int) -> list[Record]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.settle import Settler
-from consumers.valve import OpenValve
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
 from infra.kafka import SOON, EventSink, Record
 from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes, to_headers
@@ -31,10 +31,10 @@ class Undertaker:
 
     def bury(self, record: Record, code: Code = Code.IMAGE_MISSING, message: str = "there is no picture") -> Record:
         """Write a dead letter; the record that it is about."""
-        settler = Settler(
-            self.sink, told, OpenValve(), worker="host-0", encoder="fake:1", delays={}, now=lambda: self.now
+        router = FailureRouter(
+            self.sink, told, Unlimited(), worker="host-0", encoder=lambda: "fake:1", delays={}, now=lambda: self.now
         )
-        settler.settle(record, None, Rejected(code, message))
+        router.route(record, None, Rejected(code, message))
         self.sink.flush()
         return record
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 import lookstream
 from consumers.dead_letters.kept import FILE, KeptLetters
 from consumers.dead_letters.letters import read_topics
+from infra.kafka import OutgoingRecord
 from infra.running import Running
 from infra.settings import Kafka
 from schemas.failures import Code
@@ -46,7 +47,9 @@ def letters(undertaker: Undertaker, make_record: MakeRecord) -> None:
     undertaker.bury(record, message=f"{LINK} answered 404")
     undertaker.bury(record, message=f"{LINK} answered 404")
     undertaker.bury(make_record("b", offset=1), message="there is no picture `b.png` canary-key")
-    undertaker.sink.send_raw("social.posts.dead", None, b"\x1b[31m canary-key", {"dead-code": b"event_unreadable"})
+    undertaker.sink.send_record(
+        OutgoingRecord("social.posts.dead", None, b"\x1b[31m canary-key", {"dead-code": b"event_unreadable"})
+    )
     undertaker.sink.flush()
 
 

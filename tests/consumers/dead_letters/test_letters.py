@@ -10,7 +10,7 @@ from consumers.dead_letters.choice import choose
 from consumers.dead_letters.letters import DeadLetter, from_record, latest, read_topics
 from consumers.dead_letters.stats import count
 from infra.console import BadInput
-from infra.kafka import Record
+from infra.kafka import OutgoingRecord, Record
 from infra.settings import Kafka
 from schemas.failures import Code
 from schemas.topics import CATALOG_ITEMS
@@ -65,7 +65,9 @@ def test_every_topic_is_read_to_its_end(
 ) -> None:
     undertaker.bury(search_record)
     for n in range(300):
-        undertaker.sink.send_raw(f"{CATALOG_ITEMS}.dead", b"k", b"%d" % n, {"dead-offset": b"%d" % n})
+        undertaker.sink.send_record(
+            OutgoingRecord(f"{CATALOG_ITEMS}.dead", b"k", b"%d" % n, {"dead-offset": b"%d" % n})
+        )
     undertaker.sink.flush()
     assert len(latest(read_topics(kafka))) == 301
 
@@ -118,7 +120,7 @@ def test_the_newest_come_first_and_the_limit_counts() -> None:
 @pytest.mark.parametrize(
     ("codes", "since", "said"),
     [
-        (["image_mising"], None, "did you mean image_missing? The codes are crop_impossible, "),
+        (["image_mising"], None, "did you mean image_missing? The codes are answer_too_large, "),
         (["zzz"], None, "--code zzz does not exist: The codes are"),
         (None, "yesterday", "--since yesterday is no time: give 30m, 2h, 3d"),
     ],

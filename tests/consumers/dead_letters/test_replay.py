@@ -20,7 +20,7 @@ from consumers.dead_letters.letters import DeadLetter, latest, read_topics
 from consumers.dead_letters.plan import Plan, Planner
 from consumers.dead_letters.replay import Order, RecordSink, Replay, Tally
 from consumers.dead_letters.shelf import Shelf
-from infra.kafka import EventSink, Record, read_to_end
+from infra.kafka import EventSink, OutgoingRecord, Record, read_to_end
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Index, Point
 from infra.settings import Kafka
@@ -73,7 +73,7 @@ class Broken:
     audits: Sequence[Audit] = ()
     seen: int = field(default=0)
 
-    def send_record(self, record: Record) -> None:
+    def send_record(self, record: OutgoingRecord) -> None:
         self._count()
         self.sink.send_record(record)
 
@@ -125,7 +125,9 @@ def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
     kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, search_record: Record, index: Index
 ) -> None:
     undertaker.bury(search_record, Code.EVENT_UNREADABLE)
-    undertaker.sink.send_raw(f"{CATALOG_ITEMS}.dead", b"default:strange", b"{}", {"dead-topic": b"other"})
+    undertaker.sink.send_record(
+        OutgoingRecord(f"{CATALOG_ITEMS}.dead", b"default:strange", b"{}", {"dead-topic": b"other"})
+    )
     undertaker.bury(replace(make_record("broken", offset=1), value=b"no json"), Code.EVENT_UNREADABLE)
     undertaker.bury(replace(make_record("keyless", offset=2), key=b"no-colon", value=None), Code.KEY_INVALID)
     undertaker.bury(make_record("stale", revision=5, offset=3))

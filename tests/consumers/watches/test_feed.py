@@ -11,7 +11,7 @@ from consumers.watches.feed import WatchFeed
 from consumers.watches.kept import KeptWatches
 from consumers.watches.watchlist import Watchlist
 from infra.console import BadInput
-from infra.kafka import EventSink, read_to_end
+from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from infra.settings import Kafka
 from schemas.envelope import Event, from_bytes
 from schemas.filters import Filters
@@ -43,7 +43,7 @@ def send(kafka: Kafka, *watch_ids: str) -> None:
 
 def end(kafka: Kafka, watch_id: str) -> None:
     with closing(EventSink(kafka)) as sink:
-        sink.send_raw(SEARCH_WATCHES, f"t:{watch_id}".encode(), None, {})
+        sink.send_record(OutgoingRecord(SEARCH_WATCHES, f"t:{watch_id}".encode(), None, {}))
         sink.flush()
 
 
@@ -104,8 +104,8 @@ def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(ka
         send(kafka, "a")
         with closing(EventSink(kafka)) as sink:
             for record in bad:
-                sink.send_raw(SEARCH_WATCHES, record.key, record.value, dict(record.headers))
-            sink.send_raw(SEARCH_WATCHES, b"t:bad", b"\xff", {})
+                sink.send_record(OutgoingRecord(SEARCH_WATCHES, record.key, record.value, dict(record.headers)))
+            sink.send_record(OutgoingRecord(SEARCH_WATCHES, b"t:bad", b"\xff"))
             sink.flush()
         send(kafka, "b")
         wait_for(lambda: ids(feed) == {"a", "b"}, "the feed to hear of those behind it")
@@ -123,7 +123,7 @@ def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path
         send(kafka, "a", "b")
         wait_for(lambda: ids(feed) == {"a", "b"}, "the feed to hear of them")
         with closing(EventSink(kafka)) as sink:
-            sink.send_raw(SEARCH_WATCHES, b"t:a", b"\xff\x00", {})
+            sink.send_record(OutgoingRecord(SEARCH_WATCHES, b"t:a", b"\xff\x00"))
             sink.flush()
         wait_for(lambda: ids(feed) == {"b"}, "the feed to hear of its end")
     assert sorted(kept.read()) == ["t:b"]

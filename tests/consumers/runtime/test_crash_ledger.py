@@ -1,5 +1,6 @@
 """The ledger finds records that may have killed the worker, and keeps the order in which all are done."""
 
+import shutil
 from itertools import chain
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.attempts import LIVES, Attempts
+from consumers.runtime.crash_ledger import LIVES, CrashLedger
 from infra.kafka import Record
 
 
@@ -19,7 +20,7 @@ def records(count: int) -> list[Record]:
 def die_with(path: Path, part: list[Record]) -> None:
     """A worker that died with these records in hand."""
     try:
-        with Attempts(path).in_hand(part):
+        with CrashLedger(path).in_progress(part):
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         pass
@@ -33,7 +34,7 @@ def test_parts_keep_the_order_of_the_batch_and_every_suspect_is_alone(
     suspects = [batch[n] for n in sorted(held) if n < count]
     path = tmp_path_factory.mktemp("ledger") / "a"
     die_with(path, suspects)
-    parts = Attempts(path).split(batch)
+    parts = CrashLedger(path).split(batch)
     assert list(chain.from_iterable(parts)) == batch, "what is committed after a part covers all before it"
     for part in parts:
         assert part
@@ -43,21 +44,39 @@ def test_parts_keep_the_order_of_the_batch_and_every_suspect_is_alone(
 def test_a_record_is_deadly_once_it_was_alone_in_hand_at_so_many_deaths(tmp_path: Path) -> None:
     path, (first, second) = tmp_path / "a", records(2)
     die_with(path, [first, second])
-    assert Attempts(path).split([first, second]) == [[first], [second]]
+    assert CrashLedger(path).split([first, second]) == [[first], [second]]
     for _ in range(LIVES):
-        assert not Attempts(path).is_deadly([first])
+        assert not CrashLedger(path).is_deadly(first)
         die_with(path, [first])
-    assert Attempts(path).is_deadly([first])
-    assert not Attempts(path).is_deadly([second])
+    assert CrashLedger(path).is_deadly(first)
+    assert not CrashLedger(path).is_deadly(second)
 
 
 def test_what_survives_is_no_suspect_any_more(tmp_path: Path) -> None:
     path, batch = tmp_path / "a", records(3)
     die_with(path, batch)
-    attempts = Attempts(path)
+    attempts = CrashLedger(path)
     assert attempts.suspects == 3
     for part in attempts.split(batch):
-        with attempts.in_hand(part):
-            pass
+        with attempts.in_progress(part):
+            attempts.survived(part)
     assert attempts.suspects == 0
     assert attempts.split(batch) == [batch]
+
+
+def test_what_was_not_reached_before_a_stop_stays_a_suspect(tmp_path: Path) -> None:
+    path, batch = tmp_path / "a", records(3)
+    die_with(path, batch)
+    ledger = CrashLedger(path)
+    with ledger.in_progress(batch[:1]):
+        pass  # told to stop before it was handled
+    assert CrashLedger(path).split(batch) == [[record] for record in batch]
+
+
+def test_a_full_disk_costs_the_note_and_not_the_work(tmp_path: Path) -> None:
+    ledger, done = CrashLedger(tmp_path / "folder" / "a"), list[int]()
+    shutil.rmtree(tmp_path / "folder")
+    for number in range(2):
+        with ledger.in_progress(records(1)):
+            done.append(number)
+    assert done == [0, 1]

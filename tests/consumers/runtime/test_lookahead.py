@@ -8,21 +8,23 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from consumers.ahead import Ahead
-from consumers.attempts import Attempts
-from consumers.delivery import AtLeastOnce
-from consumers.hands import Hands, Job, Stop
-from consumers.settle import Settler
-from consumers.valve import OpenValve
-from consumers.worker import Batches, Worker
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import AtLeastOnceCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.lookahead import LookAhead
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, Record
+from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes
 from schemas.failures import Failure, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS
 from tests.consumers.histories import stored_file, upsert
+from tests.consumers.runtime.handlers import Calls
 from tests.consumers.shop import open_shard, open_shop
 
 
@@ -58,7 +60,7 @@ class Noted:
             raise self.error
 
 
-def look_until(ahead: Ahead, noted: Noted, upcoming: list[Record], times: int) -> None:
+def look_until(ahead: LookAhead, noted: Noted, upcoming: list[Record], times: int) -> None:
     """Look at what comes next until so many times something was got ready."""
 
     def enough() -> bool:
@@ -70,7 +72,7 @@ def look_until(ahead: Ahead, noted: Noted, upcoming: list[Record], times: int) -
 
 def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
     noted = Noted()
-    ahead = Ahead(noted.prepare)
+    ahead = LookAhead(noted.prepare)
     look_until(ahead, noted, records(1, 2), 1)
     look_until(ahead, noted, records(1, 2, 3), 2)
     look_until(ahead, noted, records(3, 4), 3)
@@ -80,7 +82,7 @@ def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
 def test_nobody_waits_while_something_is_got_ready() -> None:
     noted = Noted()
     noted.go_on.clear()
-    ahead = Ahead(noted.prepare)
+    ahead = LookAhead(noted.prepare)
     for number in range(5):
         ahead.look(lambda number=number: records(number))  # type: ignore[misc]
     assert noted.seen == []
@@ -92,7 +94,7 @@ def test_nobody_waits_while_something_is_got_ready() -> None:
 def test_what_is_away_is_left_to_the_batch_and_a_mistake_of_ours_is_logged() -> None:
     noted = Noted()
     noted.error = Unavailable("away, for the test")
-    ahead = Ahead(noted.prepare)
+    ahead = LookAhead(noted.prepare)
     with capture_logs() as logs:
         look_until(ahead, noted, records(1), 1)
         look_until(ahead, noted, records(2), 2)
@@ -106,7 +108,7 @@ def test_what_is_away_is_left_to_the_batch_and_a_mistake_of_ours_is_logged() -> 
 def test_records_that_cannot_be_read_are_passed_over() -> None:
     noted = Noted()
     unreadable = Record(CATALOG_ITEMS, 0, 7, b"default:i7", b"no JSON")
-    look_until(Ahead(noted.prepare), noted, [unreadable, *records(8)], 1)
+    look_until(LookAhead(noted.prepare), noted, [unreadable, *records(8)], 1)
     assert noted.seen == [["i8"]]
 
 
@@ -132,13 +134,13 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: Kafka) -> None:
 
     sink = EventSink(kafka)
     for record in records(*range(4)):
-        sink.send_raw(CATALOG_ITEMS, record.key, record.value, {}, partition=0)
+        sink.send_record(OutgoingRecord(CATALOG_ITEMS, record.key, record.value, {}, partition=0))
     sink.flush()
     source = EventSource(kafka, "ahead", [CATALOG_ITEMS])
-    delivery = AtLeastOnce(source, sink, lambda: None, 0.0)
-    settler = Settler(sink, lambda *_: None, OpenValve(), delays={})
-    hands = Hands(Job(handle, prepare=noted.prepare), settler, delivery, Attempts(None))
-    Worker(source, hands, delivery, Batches(2, 0.5), Heartbeat(None)).run(Stop(when_idle=True), 0.3)
+    strategy = AtLeastOnceCommit(source, sink, lambda: None, 0.0)
+    router = FailureRouter(sink, lambda *_: None, Unlimited(), delays={})
+    processor = BatchProcessor(Calls(handle, get_ready=noted.prepare), router, strategy, CrashLedger(None))
+    Worker(source, processor, strategy, BatchSize(2, 0.5), Heartbeat(None)).run(ShutdownSignal(when_idle=True), 0.3)
     source.close()
     sink.close()
     assert handled == ["i0", "i1", "i2", "i3"]

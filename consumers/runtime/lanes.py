@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from consumers.hands import Stop
-from consumers.worker import Worker
+from consumers.runtime.loop import Worker
+from consumers.runtime.shutdown import ShutdownSignal
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -18,32 +18,32 @@ class Lanes:
     """An index worker. `last_call` makes the lane of retries try everything at once, and once."""
 
     live: Worker
-    again: Worker
+    retries: Worker
     last_call: Callable[[], None]
 
-    def run(self, stop: Stop, idle_seconds: float = 1.0) -> None:
+    def run(self, shutdown: ShutdownSignal, idle_seconds: float = 1.0) -> None:
         """Work until told to stop; when that is once all is done, what waits is tried a last time.
 
         Raises what Worker.run raises, of either lane.
         """
-        later = Stop()
-        stop.followers.append(later)
+        later = ShutdownSignal()
+        shutdown.followers.append(later)
         with ThreadPoolExecutor(1, "retries") as pool:
-            again = pool.submit(self.again.run, later)
-            again.add_done_callback(lambda done: _end_both(done, stop))
+            retries = pool.submit(self.retries.run, later)
+            retries.add_done_callback(lambda done: _end_both(done, shutdown))
             try:
-                self.live.run(stop, idle_seconds)
-                if not stop.now:
+                self.live.run(shutdown, idle_seconds)
+                if not shutdown.now:
                     self.last_call()
                     later.when_idle = True
             except BaseException:
                 later.at_once()
                 raise
-            while not wait([again], LOOK_SECONDS).done:
+            while not wait([retries], POLL_SECONDS).done:
                 pass
-            again.result()
+            retries.result()
 
 
-def _end_both(again: "Future[None]", stop: Stop) -> None:
-    if again.exception() is not None:
-        stop.at_once()
+def _end_both(retries: "Future[None]", shutdown: ShutdownSignal) -> None:
+    if retries.exception() is not None:
+        shutdown.at_once()

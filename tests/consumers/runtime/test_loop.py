@@ -7,22 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from consumers.attempts import Attempts
 from consumers.dead_letters.letters import read_topics
-from consumers.delivery import AtLeastOnce
-from consumers.hands import Hands, Job, Stop
-from consumers.settle import Settler
-from consumers.valve import OpenValve, Valve, ValveClosed
-from consumers.worker import Batches, Worker
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import AtLeastOnceCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, Record
+from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_end
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted
-from schemas.topics import CATALOG_ITEMS
+from schemas.topics import CATALOG_ITEMS, retry_topic
+from tests.consumers.runtime.handlers import Calls
 
-USUAL = Batches(64, 0.05)
+USUAL = BatchSize(64, 0.05)
 
 
 @dataclass
@@ -80,25 +82,26 @@ def send(sink: EventSink, *items: str) -> None:
 class Setting:
     """What the worker under test is made with."""
 
-    batches: Batches = USUAL
+    batches: BatchSize = USUAL
     commit_seconds: float = 0.0
-    valve: Valve | OpenValve = field(default_factory=OpenValve)
+    limit: DeadLetterLimit | Unlimited = field(default_factory=Unlimited)
     ledger: Path | None = None
+    delays: Mapping[str, float] = field(default_factory=dict)
 
 
 def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> Worker:
     given = setting or Setting()
-    delivery = AtLeastOnce(source, sink, notes.keep, given.commit_seconds)
-    settler = Settler(sink, notes.tell, given.valve, delays={})
-    hands = Hands(Job(notes.handle, notes.idle), settler, delivery, Attempts(given.ledger))
-    return Worker(source, hands, delivery, given.batches, Heartbeat(None))
+    strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
+    router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
+    processor = BatchProcessor(Calls(notes.handle, notes.idle), router, strategy, CrashLedger(given.ledger))
+    return Worker(source, processor, strategy, given.batches, Heartbeat(None))
 
 
 def run_until_idle(kafka: Kafka, sink: EventSink, notes: Notes, setting: Setting | None = None) -> None:
     """Run a worker until nothing has come for a while."""
     source = EventSource(kafka, "workers", [CATALOG_ITEMS])
     try:
-        make_worker(source, sink, notes, setting).run(Stop(when_idle=True), idle_seconds=0.3)
+        make_worker(source, sink, notes, setting).run(ShutdownSignal(when_idle=True), idle_seconds=0.3)
     finally:
         source.close()
 
@@ -130,7 +133,7 @@ def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: Kafk
 
 
 def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: Kafka, sink: EventSink) -> None:
-    sink.send_raw(CATALOG_ITEMS, b"default:x", b"\xff not json", {"mine": b"kept"})
+    sink.send_record(OutgoingRecord(CATALOG_ITEMS, b"default:x", b"\xff not json", {"mine": b"kept"}))
     send(sink, "good")
     notes = Notes()
     run_until_idle(kafka, sink, notes)
@@ -144,7 +147,7 @@ def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: Kafka, sink
 
 
 def test_a_tombstone_is_an_event_too(kafka: Kafka, sink: EventSink) -> None:
-    sink.send_raw(CATALOG_ITEMS, b"default:gone", None, {})
+    sink.send_record(OutgoingRecord(CATALOG_ITEMS, b"default:gone", None, {}))
     sink.flush()
     notes = Notes()
     run_until_idle(kafka, sink, notes)
@@ -169,7 +172,7 @@ def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, s
 
 def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: Kafka, sink: EventSink) -> None:
     send(sink, "a")
-    source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), Stop()
+    source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), ShutdownSignal()
 
     @dataclass
     class Stopping(Notes):
@@ -207,7 +210,7 @@ def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
     send(sink, "a")
     first, second = Notes(), Notes()
     with monkeypatch.context() as killed:
-        killed.setattr(AtLeastOnce, "done", lambda *_: None)  # as if killed between the work and its commit
+        killed.setattr(AtLeastOnceCommit, "commit", lambda *_: None)  # as if killed between the work and its commit
         run_until_idle(kafka, sink, first)
     run_until_idle(kafka, sink, second)
     assert (first.done, second.done) == ({"a"}, {"a"})
@@ -216,7 +219,7 @@ def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
 def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink) -> None:
     send(sink, *(str(n) for n in range(40)))
     notes = Notes()
-    run_until_idle(kafka, sink, notes, Setting(Batches(4, 0.05), commit_seconds=60))
+    run_until_idle(kafka, sink, notes, Setting(BatchSize(4, 0.05), commit_seconds=60))
     assert len(notes.seen) >= 10
     assert notes.kept == 1
 
@@ -224,32 +227,33 @@ def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink
 def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: Kafka, sink: EventSink) -> None:
     sources = [EventSource(kafka, "workers", [CATALOG_ITEMS]) for _ in range(2)]
     notes = [Notes(), Notes()]
-    small = Setting(Batches(4, 0.01))
+    small = Setting(BatchSize(4, 0.01))
     workers = [make_worker(s, sink, n, small) for s, n in zip(sources, notes, strict=True)]
     items = [str(n) for n in range(60)]
     send(sink, *items)
     until = time.monotonic() + 30
     while notes[0].done | notes[1].done != set(items) and time.monotonic() < until:
         for worker in workers:
-            worker.step(Stop())
+            worker.step(ShutdownSignal())
     for source in sources:
         source.close()
     assert notes[0].done | notes[1].done == set(items)
 
 
-def test_the_valve_stops_the_worker_and_what_came_after_the_last_dead_letter_is_done_later(
-    kafka: Kafka, sink: EventSink
-) -> None:
-    items = [str(n) for n in range(20)]
-    for item in items:
-        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
-    sink.flush()
-    with pytest.raises(ValveClosed, match=r"image_missing: refused, for the test.*LOOKSTREAM_WORKER_DEAD_SHARE"):
-        run_until_idle(kafka, sink, Notes(refuse=set(items)), Setting(valve=Valve(5, 1.0)))
-    assert len(list(read_topics(kafka))) == 5
-    mended = Notes()
-    run_until_idle(kafka, sink, mended)
-    assert mended.done == set(items[5:])
+def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: Kafka, sink: EventSink) -> None:
+    flood, others = [f"bad-{n}" for n in range(20)], ["a", "b"]
+    for item in flood:
+        body = ItemDeleted(tenant="flood", item_id=item, revision=1)
+        sink.send(CATALOG_ITEMS, f"flood:{item}", Event(body), partition=0)
+    send(sink, *others)
+    notes = Notes(refuse=set(flood))
+    setting = Setting(BatchSize(1, 0), limit=DeadLetterLimit(5, 1.0), delays={"600s": 600.0})
+    run_until_idle(kafka, sink, notes, setting)
+    waiting = list(read_to_end(kafka, [retry_topic(CATALOG_ITEMS, "600s")]))
+    assert notes.done == {*flood[:5], *others}
+    assert [letter.key for letter in read_topics(kafka)] == [f"flood:{item}".encode() for item in flood[:5]]
+    assert [record.key for record in waiting] == [f"flood:{item}".encode() for item in flood[5:]]
+    assert {record.headers["retry-attempts"] for record in waiting} == {b"0"}
 
 
 def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_are_done(

@@ -6,48 +6,50 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.taken import Taken, part_hopeless
+from consumers.runtime.parsing import ParsedRecord, split_expired
 from infra.kafka import Record
 from schemas.envelope import Event
 from schemas.failures import Code, Rejected
 from schemas.items import ItemDeleted
 
-KINDS = ("hopeless", "work", "done", "broken")
+KINDS = ("expired", "work", "done", "broken")
 
 
-def taken_of(told: Sequence[tuple[int, str]]) -> list[Taken]:
+def parsed_of(told: Sequence[tuple[int, str]]) -> list[ParsedRecord]:
     """Records in the order of their offsets, each of a partition and a kind."""
-    taken: list[Taken] = []
+    parsed: list[ParsedRecord] = []
     for offset, (partition, kind) in enumerate(told):
         record = Record("requests", partition, offset, b"", b"", {}, round(datetime.now(UTC).timestamp() * 1000))
         event = Event(ItemDeleted(item_id=f"{offset}", revision=1), id=f"{kind}-{offset}")
         broken = Rejected(Code.EVENT_UNKNOWN, "broken, for the test")
-        taken.append(
-            Taken(record, None, broken) if kind == "broken" else Taken(record, event, was_done=kind == "done")
+        parsed.append(
+            ParsedRecord(record, None, broken)
+            if kind == "broken"
+            else ParsedRecord(record, event, was_done=kind == "done")
         )
-    return taken
+    return parsed
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(KINDS)), max_size=20))
 def test_of_each_partition_only_what_comes_before_all_work_is_settled_first(told: list[tuple[int, str]]) -> None:
-    taken = taken_of(told)
-    hopeless = {one.event.id for one in taken if one.event and one.event.id.startswith("hopeless")}
-    first, then = part_hopeless(taken, hopeless)
-    assert sorted(first + then, key=lambda one: one.record.offset) == taken
-    assert all(event.id in hopeless for one in first for event in one.to_do)
+    parsed = parsed_of(told)
+    expired = {one.event.id for one in parsed if one.event and one.event.id.startswith("expired")}
+    first, then = split_expired(parsed, expired)
+    assert sorted(first + then, key=lambda one: one.record.offset) == parsed
+    assert all(event.id in expired for one in first for event in one.to_do)
     for partition in range(3):
         early = [one.record.offset for one in first if one.record.partition == partition]
         late = [one.record.offset for one in then if one.record.partition == partition]
         assert not early or not late or max(early) < min(late)
 
 
-def test_hopeless_ones_at_the_head_are_first_and_those_behind_work_wait_for_it() -> None:
-    taken = taken_of([(0, "hopeless"), (1, "work"), (0, "done"), (0, "work"), (1, "hopeless")])
-    first, then = part_hopeless(taken, {"hopeless-0", "hopeless-4"})
+def test_expired_ones_at_the_head_are_first_and_those_behind_work_wait_for_it() -> None:
+    parsed = parsed_of([(0, "expired"), (1, "work"), (0, "done"), (0, "work"), (1, "expired")])
+    first, then = split_expired(parsed, {"expired-0", "expired-4"})
     assert [one.record.offset for one in first] == [0, 2]
     assert [one.record.offset for one in then] == [1, 3, 4]
 
 
-def test_without_any_that_is_hopeless_all_go_together() -> None:
-    taken = taken_of([(0, "done"), (0, "work"), (0, "broken")])
-    assert part_hopeless(taken, set()) == ([], taken)
+def test_without_any_that_is_expired_all_go_together() -> None:
+    parsed = parsed_of([(0, "done"), (0, "work"), (0, "broken")])
+    assert split_expired(parsed, set()) == ([], parsed)

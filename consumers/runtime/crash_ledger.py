@@ -1,4 +1,4 @@
-"""The attempt ledger: which records a worker had in hand when it died, so that a deadly one is found and set aside.
+"""The crash ledger: which records a worker held when it died, so that a deadly one is found and set aside.
 
 The file needs no fsync: what was written outlives the process that wrote it, and only the machine's death loses it.
 """
@@ -9,18 +9,21 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
+import structlog
+
 from infra.kafka import Record
 
 LIVES = 3
-"""A record that was in hand, alone, when the worker died so often is dead-lettered."""
+"""A record that was in progress, alone, when the worker died so often is dead-lettered."""
 
 
-class Attempts:
-    """Notes what is in hand before it is touched; read at the next start. `path` of None notes nothing."""
+class CrashLedger:
+    """Notes what is in progress before it is touched; read at the next start. `path` of None notes nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._deaths: dict[str, int] = {}
+        self._failed = False
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._deaths = _read(path)
@@ -39,35 +42,45 @@ class Attempts:
         groups = groupby(batch, key=lambda record: record.position if record.position in self._deaths else None)
         return [list(part) for _, part in groups]
 
-    def is_deadly(self, part: Sequence[Record]) -> bool:
-        """Whether this part is one record that killed the worker too often."""
-        return len(part) == 1 and self._deaths.get(part[0].position, 0) >= LIVES
+    def is_deadly(self, record: Record) -> bool:
+        """Whether this record, alone, killed the worker too often."""
+        return self._deaths.get(record.position, 0) >= LIVES
 
     @contextmanager
-    def in_hand(self, part: Sequence[Record]) -> Iterator[None]:
-        """Note these records while they are handled; what was a suspect and survives is none any more."""
+    def in_progress(self, part: Sequence[Record]) -> Iterator[None]:
+        """Note these records while they are worked on."""
         self._write(part)
         yield
-        for record in part:
-            self._deaths.pop(record.position, None)
         self._write(())
+
+    def survived(self, records: Sequence[Record]) -> None:
+        """These were done; a suspect among them is none any more."""
+        for record in records:
+            self._deaths.pop(record.position, None)
 
     def _write(self, part: Sequence[Record]) -> None:
         if self._path is None:
             return
         note = {"deaths": self._deaths, "in_hand": [record.position for record in part]}
         draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps(note))
-        draft.replace(self._path)
+        try:
+            draft.write_text(json.dumps(note))
+            draft.replace(self._path)
+        except OSError as error:  # a full disk costs this note, and no work
+            if not self._failed:
+                structlog.get_logger().error("crash ledger not written", path=str(self._path), why=str(error))
+            self._failed = True
+        else:
+            self._failed = False
 
 
 def _read(path: Path) -> dict[str, int]:
-    """How often each record was in hand, alone, at a death; 0 for those that were among others at the last one."""
+    """How often each record was in progress, alone, at a death; 0 for one that was among others at the last one."""
     try:
         note = json.loads(path.read_text())
         deaths: dict[str, int] = {str(name): int(count) for name, count in note["deaths"].items()}
-        in_hand: list[str] = [str(name) for name in note["in_hand"]]
+        in_progress: list[str] = [str(name) for name in note["in_hand"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    alone = len(in_hand) == 1
-    return deaths | {name: deaths.get(name, 0) + (1 if alone else 0) for name in in_hand}
+    alone = len(in_progress) == 1
+    return deaths | {name: deaths.get(name, 0) + (1 if alone else 0) for name in in_progress}

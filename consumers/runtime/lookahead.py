@@ -1,6 +1,6 @@
-"""Looking ahead: what the next batch needs is got ready while the hands are at the one before.
+"""Look-ahead: what the next batch needs is got ready while the one before is processed.
 
-Whatever goes wrong with that is logged and left: the batch meets it again, with its records in hand.
+Whatever goes wrong with that is logged and left: the batch meets it again, with its records in progress.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from contextlib import suppress
 
 import structlog
 
-from consumers.taken import parse
+from consumers.runtime.parsing import parse
 from infra.kafka import Record
 from schemas.envelope import Event
 from schemas.failures import Unavailable
 
 
-class Ahead:
-    """Has `prepare` see each record that comes next once, in a thread of its own; nobody waits for it."""
+class LookAhead:
+    """Has `prepare` called for each record that comes next once, in a thread of its own; nobody waits for it."""
 
     def __init__(self, prepare: Callable[[Sequence[Event]], None]) -> None:
         self._prepare = prepare
-        self._pool = ThreadPoolExecutor(1, "ahead")
+        self._pool = ThreadPoolExecutor(1, "look-ahead")
         self._work: Future[None] | None = None
         self._seen: set[str] = set()
         self._log = structlog.get_logger()
@@ -35,9 +35,13 @@ class Ahead:
         records = upcoming()
         new = [record for record in records if record.position not in self._seen]
         self._seen = {record.position for record in records}
-        self._work = self._pool.submit(self._get_ready, new) if new else None
+        self._work = self._pool.submit(self._prepare_records, new) if new else None
 
-    def _get_ready(self, records: Sequence[Record]) -> None:
-        events = [one.event for one in parse(records) if one.event is not None]
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _prepare_records(self, records: Sequence[Record]) -> None:
+        events = [each.event for each in parse(records) if each.event is not None]
         with suppress(Unavailable):  # the batch itself will find that out
             self._prepare(events)

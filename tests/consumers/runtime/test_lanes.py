@@ -7,21 +7,24 @@ from threading import Thread
 
 import pytest
 
-from consumers.attempts import Attempts
 from consumers.dead_letters.letters import read_topics
-from consumers.delivery import AtLeastOnce
-from consumers.hands import Hands, Job, Stop
-from consumers.lanes import Lanes
-from consumers.settle import Settler, due_time
-from consumers.valve import OpenValve
-from consumers.worker import Batches, Worker
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import AtLeastOnceCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.lanes import Lanes
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.retry_headers import due_time
+from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, Record, at_once
+from infra.kafka import EventSink, EventSource, Record
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS, RETRY_DELAYS, retry_topic
+from tests.consumers.runtime.handlers import Calls
 
 RETRIED = [retry_topic(CATALOG_ITEMS, delay) for delay in RETRY_DELAYS]
 
@@ -56,19 +59,20 @@ def make_lanes(kafka: Kafka) -> Iterator[Callable[..., Lanes]]:
     with ExitStack() as stack:
         sink = stack.enter_context(closing(EventSink(kafka)))
 
-        def lane(source: EventSource, notes: Notes, settler: Settler) -> Worker:
-            delivery = AtLeastOnce(source, sink, lambda: None, 0)
-            hands = Hands(Job(notes.handle), settler, delivery, Attempts(None))
-            return Worker(source, hands, delivery, Batches(16, 0.01), Heartbeat(None))
+        def lane(source: EventSource, notes: Notes, settler: FailureRouter) -> Worker:
+            strategy = AtLeastOnceCommit(source, sink, lambda: None, 0)
+            processor = BatchProcessor(Calls(notes.handle), settler, strategy, CrashLedger(None))
+            return Worker(source, processor, strategy, BatchSize(16, 0.01), Heartbeat(None))
 
         def make(notes: Notes, delays: Mapping[str, float]) -> Lanes:
             source = stack.enter_context(closing(EventSource(kafka, "live", [CATALOG_ITEMS])))
             later = stack.enter_context(closing(EventSource(kafka, "again", RETRIED, due_time)))
-            settler = Settler(sink, notes.tell, OpenValve(), delays=delays)
+            settler = FailureRouter(sink, notes.tell, Unlimited(), delays=delays)
             settler_again = replace(settler)
 
             def last_call() -> None:
-                later.due, settler_again.delays = at_once, {}
+                later.take_at_once()
+                settler_again.delays = {}
 
             return Lanes(lane(source, notes, settler), lane(later, notes, settler_again), last_call)
 
@@ -87,7 +91,7 @@ def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_
 ) -> None:
     items = ["0-a", "1-b", "2-c", "3-d", "9-never"]
     send(kafka, *items)
-    notes, stop = Notes(), Stop()
+    notes, stop = Notes(), ShutdownSignal()
     lanes = make_lanes(notes, {"5s": 0.1, "60s": 0.2, "600s": 0.3})
     runner = Thread(target=lanes.run, args=(stop,))
     runner.start()
@@ -106,7 +110,7 @@ def test_a_worker_that_drains_tries_what_waits_once_more_and_leaves_nothing_behi
 ) -> None:
     send(kafka, "0-a", "1-b", "9-never")
     notes = Notes()
-    make_lanes(notes, RETRY_DELAYS).run(Stop(when_idle=True), idle_seconds=1.0)
+    make_lanes(notes, RETRY_DELAYS).run(ShutdownSignal(when_idle=True), idle_seconds=1.0)
     assert sorted(notes.done) == ["0-a", "1-b"]
     assert [letter.key for letter in read_topics(kafka)] == [b"default:9-never"]
 
@@ -122,4 +126,4 @@ def test_when_one_lane_fails_both_end(kafka: Kafka, make_lanes: Callable[..., La
             return super().handle(events)
 
     with pytest.raises(ZeroDivisionError):
-        make_lanes(Broken(), {"5s": 0.0}).run(Stop())
+        make_lanes(Broken(), {"5s": 0.0}).run(ShutdownSignal())

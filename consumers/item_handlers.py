@@ -1,0 +1,59 @@
+"""The handlers of the index worker: new item events, and those that wait for another try."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from consumers.freshness import note_progress
+from consumers.index import IndexItems
+from consumers.runtime.ports import HandlerDefaults
+from consumers.shop import Shop
+from consumers.traced import Handle
+from consumers.watches.feed import WatchFeed
+from infra.kafka import Record
+from schemas.envelope import Event
+from schemas.failures import Failure
+
+
+@dataclass(frozen=True)
+class RetriedItems(HandlerDefaults):
+    """Item events that wait in retry topics."""
+
+    work: Handle
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Try them again."""
+        return self.work(events)
+
+
+@dataclass(frozen=True)
+class LiveItems(HandlerDefaults):
+    """New item events, and what an index worker does between batches."""
+
+    shop: Shop
+    work: Handle
+    items: IndexItems
+    watches: WatchFeed
+    backfill: Callable[[], None]
+
+    @property
+    def prepares(self) -> bool:
+        """It does: pictures are fetched ahead."""
+        return True
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Put them into the index."""
+        return self.work(events)
+
+    def prepare(self, events: Sequence[Event]) -> None:
+        """Have their pictures fetched."""
+        self.items.prepare(events)
+
+    def idle(self) -> None:
+        """Take up new watches, forget old tombstones, fill the next index."""
+        for step in (self.watches.idle, self.items.idle, self.backfill):
+            step()
+
+    def note_done(self, records: Sequence[Record]) -> None:
+        """Note in the index how far it has come."""
+        note_progress(self.shop.index, records)
+        self.backfill()

@@ -1,0 +1,100 @@
+"""Headers of records that wait for another try, and of dead letters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from infra.kafka import Record
+from schemas.failures import Failure
+from schemas.topics import retry_topic
+
+ATTEMPTS, NOT_BEFORE = "retry-attempts", "retry-not-before"
+"""How often a waiting record was tried, and when it may be tried again (ms since 1970)."""
+MESSAGE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a record first lay, how often it was tried, and since when: retries keep it in headers."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    attempts: int
+    first_failed_at: str
+
+    @property
+    def position(self) -> str:
+        """Where the record first lay, as topic/partition/offset: its identity."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def origin_of(record: Record, now: datetime) -> Origin:
+    """Where a record first lay: what its retry headers say, else where it lies now, tried once."""
+    found = {
+        name.removeprefix("retry-"): value.decode("utf-8", "replace")
+        for name, value in record.headers.items()
+        if value is not None and name.startswith("retry-")
+    }
+    here = Origin(record.topic, record.partition, record.offset, record.timestamp_ms, 1, now.isoformat())
+    if not record.topic.startswith(retry_topic(found.get("topic", ""), "")):
+        return here  # these headers count in our own retry topics alone: anybody can write them elsewhere
+    try:
+        first_failed_at = datetime.fromisoformat(found["first-failed-at"])
+        return Origin(
+            found["topic"],
+            int(found["partition"]),
+            int(found["offset"]),
+            int(found["timestamp"]),
+            int(found["attempts"]) + 1,
+            (first_failed_at if first_failed_at.tzinfo else now).isoformat(),
+        )
+    except (KeyError, ValueError):
+        return here
+
+
+def due_time(record: Record) -> float:
+    """When a record of a retry topic may be tried again, in seconds since 1970."""
+    try:
+        return int(record.headers.get(NOT_BEFORE) or b"0") / 1000
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def retry_headers(origin: Origin, due_ms: int) -> dict[str, str]:
+    """What a waiting record says besides its original bytes and headers."""
+    return {
+        ATTEMPTS: str(origin.attempts),
+        NOT_BEFORE: str(due_ms),
+        "retry-topic": origin.topic,
+        "retry-partition": str(origin.partition),
+        "retry-offset": str(origin.offset),
+        "retry-timestamp": str(origin.timestamp_ms),
+        "retry-first-failed-at": origin.first_failed_at,
+    }
+
+
+def dead_letter_headers(origin: Origin, failure: Failure, message: str) -> dict[str, str]:
+    """What a dead letter says besides its original bytes and headers."""
+    return {
+        "dead-code": str(failure.code),
+        "dead-class": type(failure).__name__,
+        "dead-message": message[:MESSAGE_LENGTH],
+        "dead-topic": origin.topic,
+        "dead-partition": str(origin.partition),
+        "dead-offset": str(origin.offset),
+        "dead-timestamp": str(origin.timestamp_ms),
+        "dead-attempts": str(origin.attempts),
+        "dead-first-failed-at": origin.first_failed_at,
+    }
+
+
+def own_headers(record: Record) -> dict[str, bytes | None]:
+    """The headers with which a record came into the system."""
+    return {name: value for name, value in record.headers.items() if not name.startswith(("retry-", "dead-"))}
+
+
+def encoded(headers: Mapping[str, str]) -> dict[str, bytes | None]:
+    """Headers as Kafka carries them."""
+    return {name: text.encode("utf-8", "replace") for name, text in headers.items()}

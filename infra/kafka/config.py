@@ -1,0 +1,67 @@
+"""The settings of every Kafka client, in librdkafka's own words."""
+
+import logging
+
+from confluent_kafka.admin import AdminClient
+
+from infra.kafka.client_settings import passed_settings, security_settings
+from infra.kafka.names import group_name
+from infra.settings import Kafka
+
+ANSWER_SECONDS = 5.0
+"""How long a broker may take to answer a question about its topics."""
+
+REQUEST_MS = 10_000
+"""How long the client waits for the answer to any request: an owner of a consumer must poll again in time."""
+
+ConfigValue = str | int | float | bool
+Config = dict[str, ConfigValue]
+"""Settings in librdkafka's own words."""
+
+log = logging.getLogger("librdkafka")
+
+
+def client_config(kafka: Kafka) -> Config:
+    """The settings that every client shares, in librdkafka's own words; unset ones are left out."""
+    return security_settings(kafka) | {
+        "bootstrap.servers": kafka.bootstrap or "",
+        "socket.timeout.ms": REQUEST_MS,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "log.connection.close": False,
+        **passed_settings(kafka),
+    }
+
+
+def member_config(kafka: Kafka, group: str) -> Config:
+    """The settings of a member of a consumer group, which commits by itself."""
+    config = client_config(kafka) | {
+        "group.id": group_name(kafka, group),
+        "max.poll.interval.ms": max(kafka.max_poll_ms, kafka.session_timeout_ms),
+        "fetch.wait.max.ms": kafka.fetch_wait_ms,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 16_384,
+        "topic.metadata.refresh.interval.ms": 10_000,
+    }
+    if kafka.static_member:
+        config["group.instance.id"] = kafka.static_member
+    if kafka.group_protocol == "consumer":  # the broker's settings count there instead of these
+        return config | {"group.protocol": "consumer"} | passed_settings(kafka)
+    classic: Config = {
+        "session.timeout.ms": kafka.session_timeout_ms,
+        "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 12),
+        "partition.assignment.strategy": kafka.assignment,
+    }
+    return config | classic | passed_settings(kafka)
+
+
+def admin_client(kafka: Kafka) -> AdminClient:
+    """A client that asks about topics and groups, and changes them."""
+    return AdminClient(client_config(kafka), logger=log)
+
+
+def no_broker(kafka: Kafka) -> str:
+    return f"no Kafka broker answers at {kafka.bootstrap}: start it, or correct LOOKSTREAM_KAFKA_BOOTSTRAP"

@@ -1,0 +1,90 @@
+"""Membership of a consumer group: joining it, joining anew once when that is doubted, and leaving it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from infra.kafka.config import ANSWER_SECONDS, log, member_config
+from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating
+from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
+from infra.kafka.record import Partition
+from infra.settings import Kafka
+
+LEAVE_SECONDS = 5.0
+"""A member that leaves waits so long at most for the end of its joining, and for its leaving."""
+SECOND_LOOK_SECONDS = 120.0
+"""A member that is fenced joins anew, once in so long: after a coordinator's death that word may be a mistake."""
+FENCED = "another worker has this one's name in its group: give each a slot or a static member of its own"
+
+
+class Membership:
+    """A member of a group, by a client that `callbacks` are given to: on_assign and so on, error_cb, on_commit."""
+
+    def __init__(
+        self, kafka: Kafka, group: str, topics: Sequence[str], callbacks: Mapping[str, Callable[..., None]]
+    ) -> None:
+        self._kafka = kafka
+        self._config = member_config(kafka, group)
+        self._topics = [topic_name(kafka, topic) for topic in topics]
+        self._callbacks = callbacks
+        self._rejoined = float("-inf")
+        self.consumer = self._join()
+
+    def rejoin(self, error: KafkaError) -> None:
+        """Join anew after an error from which the client does not recover; raises Fenced or KafkaFault for others,
+        or when that has happened just before.
+        """
+        if classify(error) is not ErrorClass.FENCED:
+            raise KafkaFault(f"this member can receive nothing more: {explain(error)}")
+        if time.monotonic() - self._rejoined < SECOND_LOOK_SECONDS:
+            raise Fenced(f"{FENCED} ({error.str()})")
+        self._rejoined = time.monotonic()
+        log.warning("fenced, so joining anew once: %s", error.str())
+        self.consumer.close()
+        self.consumer = self._join()
+
+    def pause(self, places: Iterable[Partition], *, paused: bool) -> None:
+        """Have partitions pause, or go on."""
+        change = self.consumer.pause if paused else self.consumer.resume
+        with translating("partitions were not paused or resumed"):
+            change([client_partition(self._kafka, place) for place in places])
+
+    def committed(self, places: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
+        """What the group has committed of these partitions. Raises Unavailable, TakenAway, KafkaFault."""
+        asked = [client_partition(self._kafka, place) for place in places]
+        with translating("the offsets of the group could not be read"):
+            found = self.consumer.committed(asked, ANSWER_SECONDS)
+            for each in found:
+                if each.error is not None:
+                    raise KafkaException(each.error)
+        return {plain_partition(self._kafka, each): (each.offset, each.metadata or "") for each in found}
+
+    def leave(self, has_joined: Callable[[], bool], holds_partitions: Callable[[], bool]) -> None:
+        """Leave the group, when it has let this member in, and close the client.
+
+        For one that leaves while it joins the local broker waits for ever, and lets nobody else in (Tansu 0.6.0).
+        librdkafka lets a static member leave by unsubscribing alone: closed at once, its partitions would wait for
+        its session to end.
+        """
+        try:
+            self._poll_until(has_joined)
+            if self._kafka.static_member and has_joined():
+                self.consumer.unsubscribe()
+                self._poll_until(lambda: not holds_partitions())
+        except (KafkaException, RuntimeError) as error:
+            log.warning("the group was not left in good order: %s", error)
+        self.consumer.close()
+
+    def _join(self) -> Consumer:
+        own = {name: call for name, call in self._callbacks.items() if name in ("error_cb", "on_commit")}
+        consumer = Consumer(self._config | own, logger=log)
+        consumer.subscribe(
+            self._topics, **{name: call for name, call in self._callbacks.items() if name not in own}
+        )
+        return consumer
+
+    def _poll_until(self, condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + LEAVE_SECONDS
+        while not condition() and time.monotonic() < until:
+            self.consumer.poll(0.05)

@@ -1,0 +1,99 @@
+"""Records as they lie in Kafka, and what is sent there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import Message, TopicPartition
+
+Partition = tuple[str, int]
+"""A topic and one of its partitions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it lay in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes | None] = field(default_factory=dict)
+    timestamp_ms: int = 0
+
+    @property
+    def position(self) -> str:
+        """Where it lay, as topic/partition/offset."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def place(self) -> Partition:
+        """The partition in which it lay."""
+        return self.topic, self.partition
+
+
+@dataclass(frozen=True)
+class OutgoingRecord:
+    """One record to be sent. Without `partition` its key chooses one; without `timestamp_ms` it is as of now."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes | None] = field(default_factory=dict)
+    partition: int | None = None
+    timestamp_ms: int = 0
+    cause: str = ""
+    """Position of the record that this one answers or passes on; empty for none."""
+    fallback: "OutgoingRecord | None" = None
+    """What is sent instead when this one is refused: shorter, or to a topic that is certain to exist."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes: key, value and headers."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers.items())
+        return len(self.key or b"") + len(self.value or b"") + headers
+
+
+def record_of(message: Message | None, prefix: str = "") -> Record | None:
+    """The record in a message, its topic without `prefix`; None when there is none, or it only reports an error."""
+    # A tombstone has length 0 and is falsy, so None is asked for by name.
+    if message is None or message.error() is not None:
+        return None
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        return None
+    key, value = _bytes(message.key()), _bytes(message.value())
+    return Record(
+        topic.removeprefix(prefix), partition, offset, key, value, _headers(message), message.timestamp()[1]
+    )
+
+
+def _headers(message: Message) -> dict[str, bytes | None]:
+    try:
+        return {str(pair[0]): _bytes(pair[1]) for pair in message.headers() or []}
+    except (UnicodeDecodeError, SystemError):  # the client reads a header's name as UTF-8
+        return {}
+
+
+def ends_of(records: Sequence[Record]) -> dict[Partition, int]:
+    """For each partition the offset after its last record, which is what is committed."""
+    ends: dict[Partition, int] = {}
+    for record in records:
+        ends[record.place] = max(ends.get(record.place, 0), record.offset + 1)
+    return ends
+
+
+def partition_of(position: str) -> Partition | None:
+    """The partition in a position; None for an empty one."""
+    topic, _, rest = position.partition("/")
+    number = rest.partition("/")[0]
+    return (topic, int(number)) if number.isdecimal() else None
+
+
+def partitions_of(partitions: Iterable[TopicPartition]) -> list[Partition]:
+    """Partitions as the client gives them, as this program names them."""
+    return [(each.topic, each.partition) for each in partitions]
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

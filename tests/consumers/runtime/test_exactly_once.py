@@ -1,0 +1,212 @@
+"""Exactly once, over a real broker: a worker that dies in the middle of a transaction leaves one answer each."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from consumers.answered import Answered, for_whom
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import GatheringSink, TransactionalCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.shutdown import ShutdownSignal
+from infra.health import Heartbeat
+from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, Event
+from schemas.failures import Failure, Unavailable
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.consumers.runtime.handlers import Calls
+
+IDS = [f"q{n}" for n in range(6)]
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+@dataclass
+class Answering:
+    """Answers every request, through a sink."""
+
+    sink: GatheringSink
+    handled: list[str] = field(default_factory=list)
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        for event in events:
+            assert isinstance(event.body, SearchRequest)
+            name = event.body.request_id
+            self.handled.append(name)
+            result = SearchResult(request_id=name, status="no_match")
+            answer = Event(result, extra={CORRELATION_ID: name}, position=event.position)
+            self.sink.send(SEARCH_RESULTS, name, answer)
+        return {}
+
+    def report(self, record: Record, event: Event | None, failure: Failure) -> None:
+        raise AssertionError("nothing fails here")
+
+
+class DiesBeforeCommit(TransactionSink):
+    """Sends everything, and dies before it can say that it is done."""
+
+    def _step(self, step: Callable[[], None]) -> None:
+        self._sink.flush()
+        raise Killed
+
+
+@dataclass
+class Querying:
+    """A query worker of the tests: its handler answers, unless another is given."""
+
+    kafka: Kafka
+    ledger: Path | None = None
+    transactions: type[TransactionSink] = TransactionSink
+    make_handler: Callable[[Answering], Calls] = lambda answering: Calls(answering.handle)
+    size: BatchSize = field(default_factory=lambda: BatchSize(16, 0.05))
+
+    def run(self) -> list[str]:
+        """Work until it dies or nothing more comes; whom it has answered."""
+        with (
+            closing(EventSource(self.kafka, "queries", [SEARCH_REQUESTS])) as source,
+            closing(self.transactions(self.kafka, "queries-0")) as transactions,
+        ):
+            gathering = GatheringSink()
+            answering, strategy = Answering(gathering), TransactionalCommit(source, gathering, transactions)
+            router = FailureRouter(gathering, answering.report, Unlimited(), delays={})
+            handler = self.make_handler(answering)
+            processor = BatchProcessor(handler, router, strategy, CrashLedger(self.ledger))
+            worker = Worker(source, processor, strategy, self.size, Heartbeat(None))
+            worker.run(ShutdownSignal(when_idle=True), 0.5)
+            return answering.handled
+
+
+def looked_up(kafka: Kafka, answering: Answering) -> Calls:
+    """A handler that looks up what others have answered, as the query worker does."""
+    answered = Answered(partial(for_whom, kafka), round(time.time() * 1000))
+    return Calls(answering.handle, find_done=answered.has)
+
+
+def ask(kafka: Kafka, names: Sequence[str], partition: int | None = None) -> None:
+    """Send requests, of their own partitions or of one."""
+    with closing(EventSink(kafka)) as sink:
+        for name in names:
+            request = SearchRequest(request_id=name, item_id="any")
+            sink.send(SEARCH_REQUESTS, name, Event(request, extra={CORRELATION_ID: name}), partition)
+        sink.flush()
+
+
+def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it_can(kafka: Kafka) -> None:
+    """The broker may go away just when a restarted worker asks what the one before it had done."""
+    ask(kafka, ["q0"])
+    questions: list[str] = []
+
+    def find_done(record: Record) -> bool:
+        questions.append(record.position)
+        if len(questions) < 3:
+            raise Unavailable("the broker is away, for the test")
+        return False
+
+    worker = Querying(kafka, make_handler=lambda answering: Calls(answering.handle, find_done=find_done))
+    assert worker.run() == ["q0"]
+    assert len(questions) == 3
+    assert answers(kafka) == ["q0"]
+
+
+def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafka) -> None:
+    """They lie in one partition; the first four are expired."""
+    ask(kafka, IDS, partition=0)
+    visible: list[list[str]] = []
+
+    def find_expired(events: Sequence[Event]) -> set[str]:
+        return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id in IDS[:4]}
+
+    def make(answering: Answering) -> Calls:
+        def work(events: Sequence[Event]) -> Mapping[str, Failure]:
+            if len(answering.handled) == 4:
+                wait_for(lambda: answers(kafka) == IDS[:4])  # they were committed meanwhile
+                visible.append(answers(kafka))
+            return answering.handle(events)
+
+        return Calls(work, find_expired=find_expired)
+
+    assert Querying(kafka, make_handler=make, size=BatchSize(16, 0.5)).run() == IDS
+    assert visible == [IDS[:4]]
+    assert answers(kafka) == IDS
+    assert Querying(kafka).run() == []
+
+
+def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: Kafka) -> None:
+    ask(kafka, IDS, partition=0)
+    waiting = {IDS[0]}
+
+    def find_deferred(events: Sequence[Event]) -> set[str]:
+        if answers(kafka) == IDS[1:]:
+            waiting.clear()
+        return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id in waiting}
+
+    def make(answering: Answering) -> Calls:
+        return Calls(answering.handle, find_deferred=find_deferred)
+
+    assert Querying(kafka, make_handler=make).run() == [*IDS[1:], IDS[0]]
+    assert answers(kafka) == IDS
+    assert Querying(kafka).run() == []
+
+
+def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_owner(kafka: Kafka) -> None:
+    """The first worker dies while one search waits; the offset that it has committed is that of this search."""
+    ask(kafka, IDS, partition=0)
+
+    def find_deferred(events: Sequence[Event]) -> set[str]:
+        if answers(kafka) == IDS[1:]:
+            raise Killed
+        return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id == IDS[0]}
+
+    def make(answering: Answering) -> Calls:
+        return Calls(answering.handle, find_deferred=find_deferred)
+
+    with pytest.raises(Killed):
+        Querying(kafka, make_handler=make).run()
+    # The local broker keeps no notes of transactions (Tansu 0.6.0): there the answers are looked up.
+    assert Querying(kafka, make_handler=partial(looked_up, kafka)).run() == [IDS[0]]
+    assert answers(kafka) == IDS
+
+
+def answers(kafka: Kafka) -> list[str]:
+    """Whom readers see answers for."""
+    found = []
+    with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
+        reader.rewind()
+        while (record := reader.poll(1.0)) is not None:
+            found.append((record.key or b"").decode())
+    return sorted(found)
+
+
+def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_each(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    ask(kafka, IDS)
+    ledger = tmp_path / "attempts"
+    look_up = partial(looked_up, kafka)
+    with pytest.raises(Killed):
+        Querying(kafka, ledger, DiesBeforeCommit, look_up).run()
+    with suppress(Killed):  # the local broker shows what was undone, and then there is nothing left to do
+        Querying(kafka, ledger, DiesBeforeCommit, look_up).run()
+    Querying(kafka, ledger, make_handler=look_up).run()
+    assert answers(kafka) == IDS
+    assert Querying(kafka, ledger, make_handler=look_up).run() == []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)

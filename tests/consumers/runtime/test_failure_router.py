@@ -1,0 +1,215 @@
+"""Settling: what becomes of a failed record, and what is said of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.runtime.dead_letter_limit import MOST_TENANTS, SET_ASIDE_SECONDS, DeadLetterLimit, Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.retry_headers import due_time, origin_of
+from infra.kafka import OutgoingRecord, Record
+from schemas.envelope import Event
+from schemas.failures import Code, Failure, Rejected, TryLater
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = TryLater(Code.IMAGE_TIMEOUT, "slow, for the test")
+NEVER = Rejected(Code.IMAGE_FORMAT, "no picture, for the test")
+
+
+@dataclass
+class Sent:
+    """Keeps the records that were sent."""
+
+    records: list[Record] = field(default_factory=list)
+    told: list[Code] = field(default_factory=list)
+
+    def send_record(self, record: OutgoingRecord) -> None:
+        self.records.append(Record(record.topic, 0, len(self.records), record.key, record.value, record.headers))
+
+    def flush(self) -> None:
+        """All that was sent has arrived already."""
+
+    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
+        self.told.append(failure.code)
+
+    @property
+    def topics(self) -> list[str]:
+        return [record.topic for record in self.records]
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def router(sent: Sent) -> FailureRouter:
+    return FailureRouter(sent, sent.tell, Unlimited(), "host-0", lambda: "fake:1", now=lambda: NOW)
+
+
+def record(headers: Mapping[str, bytes | None] | None = None, topic: str = "catalog.items") -> Record:
+    return Record(topic, 2, 7, b"default:a", b"\xff value", headers or {"ce_id": b"e1", "mine": None}, 1_000)
+
+
+def through(router: FailureRouter, sent: Sent, failure: Failure) -> list[str]:
+    """The topics that a record goes through when it fails in the same way each time."""
+    current = record()
+    while not sent.topics or not sent.topics[-1].endswith(".dead"):
+        router.route(current, None, failure)
+        current = sent.records[-1]
+    return sent.topics
+
+
+def test_what_may_work_later_goes_through_the_retry_topics_and_then_to_the_dead_letters(
+    router: FailureRouter, sent: Sent
+) -> None:
+    tiers = ["catalog.items.retry.5s", "catalog.items.retry.60s", "catalog.items.retry.600s", "catalog.items.dead"]
+    assert through(router, sent, LATER) == tiers
+    assert sent.told == [Code.IMAGE_TIMEOUT]
+    letter = sent.records[-1]
+    assert (letter.key, letter.value) == (b"default:a", b"\xff value")
+    assert {name: value for name, value in letter.headers.items() if not name.startswith("dead-")} == {
+        "ce_id": b"e1",
+        "mine": None,
+    }
+    assert letter.headers["dead-topic"] == b"catalog.items"
+    assert [letter.headers[f"dead-{name}"] for name in ("partition", "offset", "timestamp")] == [
+        b"2",
+        b"7",
+        b"1000",
+    ]
+    assert letter.headers["dead-attempts"] == b"4"
+    assert letter.headers["dead-first-failed-at"] == NOW.isoformat().encode()
+    assert (letter.headers["dead-worker"], letter.headers["dead-encoder"]) == (b"host-0", b"fake:1")
+
+
+def test_what_is_missing_gets_one_more_try(router: FailureRouter, sent: Sent) -> None:
+    gone = TryLater(Code.IMAGE_MISSING, "404, for the test", tries=1)
+    assert through(router, sent, gone) == ["catalog.items.retry.5s", "catalog.items.dead"]
+
+
+def test_what_never_works_goes_to_the_dead_letters_at_once(router: FailureRouter, sent: Sent) -> None:
+    assert through(router, sent, NEVER) == ["catalog.items.dead"]
+    assert sent.records[0].headers["dead-class"] == b"Rejected"
+
+
+def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(sent: Sent) -> None:
+    moment = NOW
+    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: moment)
+    rests = TryLater(Code.IMAGE_TIMEOUT, "its host rests, for the test", tried=False)
+    current = record()
+    for age in (0, 6, 66, 666, 1_266):
+        moment = NOW + timedelta(seconds=age)
+        router.route(current, None, rests)
+        current = sent.records[-1]
+    assert [topic.rpartition(".")[2] for topic in sent.topics] == ["5s", "60s", "600s", "600s", "5s"]
+    assert [waiting.headers["retry-attempts"] for waiting in sent.records] == [b"0", b"0", b"0", b"0", b"1"]
+
+
+def test_waits_differ_by_a_fifth_at_most(router: FailureRouter, sent: Sent) -> None:
+    for _ in range(50):
+        router.route(record(), None, LATER)
+    waits = {due_time(waiting) - NOW.timestamp() for waiting in sent.records}
+    assert all(4 <= wait <= 6 for wait in waits)
+    assert len(waits) > 10
+
+
+def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: Sent) -> None:
+    router.delays = {}
+    assert through(router, sent, LATER) == ["catalog.items.dead"]
+
+
+def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: FailureRouter, sent: Sent) -> None:
+    told = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
+    forged = record({f"retry-{name}": value for name, value in told.items()} | {"retry-first-failed-at": b"x"})
+    assert origin_of(forged, NOW).position == "catalog.items/2/7"
+    router.route(forged, None, NEVER)
+    assert sent.topics == ["catalog.items.dead"]
+
+
+def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: Sent) -> None:
+    router = FailureRouter(sent, sent.tell, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
+    router.route(record(), None, Rejected(Code.SOURCE_REFUSED, "no hunter2 " + "x" * 400))
+    [letter] = sent.records
+    assert (letter.headers["dead-message"] or b"").startswith(b"no *** x")
+    assert len(letter.headers["dead-message"] or b"") == 300
+
+
+def test_a_row_of_dead_letters_sets_their_tenant_aside_for_a_while_and_nobody_else() -> None:
+    moment = [0.0]
+    limit = DeadLetterLimit(3, 1.0, now=lambda: moment[0])
+    for dead in (True, True, False, True, True):
+        limit.count("a", dead=dead)
+        limit.count("b", dead=dead)
+    assert not limit.is_set_aside("a")
+    limit.count("a", dead=True)
+    assert (limit.is_set_aside("a"), limit.is_set_aside("b")) == (True, False)
+    moment[0] = SET_ASIDE_SECONDS
+    assert not limit.is_set_aside("a")
+
+
+def test_a_large_share_of_dead_letters_sets_a_tenant_aside_once_there_are_enough_events() -> None:
+    limit, closed = DeadLetterLimit(1_000, 0.2, now=lambda: 0.0), list[bool]()
+    for n in range(501):
+        limit.count("a", dead=n % 4 == 0)
+        closed.append(limit.is_set_aside("a"))
+    assert closed.index(True) == 500
+    steady = DeadLetterLimit(1_000, 0.2)
+    for n in range(2_000):
+        steady.count("a", dead=n % 5 == 0)
+    assert not steady.is_set_aside("a")
+
+
+def test_no_more_tenants_are_counted_than_there_is_room_for() -> None:
+    limit = DeadLetterLimit(2, 1.0)
+    limit.count("first", dead=True)
+    for n in range(MOST_TENANTS):
+        limit.count(f"{n}", dead=False)
+    limit.count("first", dead=True)
+    assert not limit.is_set_aside("first"), "its first dead letter was forgotten"
+
+
+def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: Sent) -> None:
+    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW, record_bytes=20_000)
+    value = b"x" * 30_000
+    huge = Record("catalog.items", 1, 5, b"default:a", value, {"big": b"y" * 5_000, "small": b"z"}, 1_000)
+    router.route(huge, None, Rejected(Code.EVENT_INVALID, "too long, for the test"))
+    [letter] = sent.records
+    assert (letter.key, letter.value) == (b"default:a", value[:1_024])
+    assert (letter.headers["small"], letter.headers["big"]) == (b"z", b"y" * 1_024)
+    assert (letter.headers["dead-cut"], letter.headers["dead-value-bytes"]) == (b"true", b"30000")
+    assert letter.headers["dead-value-sha256"] == hashlib.sha256(value).hexdigest().encode()
+    assert letter.headers["dead-offset"] == b"5"
+
+
+def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -> None:
+    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW, record_bytes=20_000)
+    router.route(Record("catalog.items", 1, 5, b"default:a", b"x" * 30_000), None, LATER)
+    assert sent.topics == ["catalog.items.dead"]
+
+
+@given(
+    key=st.none() | st.binary(max_size=100),
+    headers=st.dictionaries(st.text(max_size=20), st.none() | st.binary(max_size=100), max_size=5),
+    timestamp=st.integers(-1, 2**63 - 1),
+)
+def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
+    key: bytes | None, headers: dict[str, bytes | None], timestamp: int
+) -> None:
+    sent = Sent()
+    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW)
+    topic = "catalog.items.retry.5s"
+    forged = {
+        "retry-topic": b"catalog.items",
+        "retry-first-failed-at": b"2026-01-01",
+        "retry-not-before": b"9" * 400,
+    }
+    record = Record(topic, 0, 0, key, b"v", forged | headers, timestamp)
+    due_time(record)
+    router.route(record, None, NEVER)
+    assert sent.topics[0].endswith(".dead")
