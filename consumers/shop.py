@@ -1,7 +1,6 @@
 """What both workers are made of: settings, Kafka, the index, and eyes."""
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from infra.generations import Generation
 from infra.metrics import WorkerMetrics, exposed
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import Index
+from infra.retry import Retry
 from infra.settings import Kafka, Settings
 from infra.slots import slot
 from infra.tracing import Tracing, tracing
 from schemas.failures import Unavailable
 
-PATIENCE_SECONDS = 30.0
+PATIENCE = Retry(seconds=30, first=0.2, longest=2)
 """How long a starting worker waits for an index that is away."""
-AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,18 @@ def open_eyes(settings: Settings, encoder: str, stack: ExitStack) -> Eyes:
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:
     """The index of a generation, or that which serves, open for vectors of `size`; waits while it is away."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
+
+    def open_once() -> Index:
+        with ExitStack() as unless_opened:
             index = connect(settings, generation)
+            unless_opened.callback(index.close)
             index.open(fingerprint, size)
-        except Unavailable as away:
-            if time.monotonic() > until:
-                raise
-            structlog.get_logger().warning("waiting for the index", why=str(away))
-            time.sleep(AGAIN_SECONDS)
-        else:
-            return index
+            unless_opened.pop_all()
+        return index
+
+    def is_away(error: Exception) -> bool:
+        if isinstance(error, Unavailable):
+            structlog.get_logger().warning("waiting for the index", why=str(error))
+        return isinstance(error, Unavailable)
+
+    return PATIENCE.run(open_once, is_away)

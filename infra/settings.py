@@ -17,9 +17,10 @@ from infra.image_settings import Images as Images
 from infra.kafka_settings import Kafka as Kafka
 from infra.qdrant_settings import Qdrant as Qdrant
 from infra.reporting import Logs, Metrics, Traces
+from schemas.failures import Fault
 
 
-class SettingsError(Exception):
+class SettingsError(Fault):
     """A setting that makes no sense; the message names the variable and the remedy."""
 
 
