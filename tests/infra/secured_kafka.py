@@ -8,7 +8,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from infra.kafka_access import Part, Resource, Right, rights
 from infra.settings import Kafka
-from tests.kafka.apache import ApacheNode
+from tests.kafka.apache import ApacheNode, wait_for
 from tests.kafka.properties import Access
 
 PASSWORD = "canary-password"
@@ -71,6 +71,8 @@ def grant(node: ApacheNode, part: Part, granted: Iterable[Right] | None = None, 
     bindings = [binding for right in chosen for binding in bindings_of(right, part)]
     for created in admin.create_acls(bindings).values() if bindings else ():
         created.result()
+    # The controller has written them down; the broker goes by them a moment later.
+    wait_for(lambda: set(admin.describe_acls(everything).result()) == set(bindings), "the rights to be in force")
 
 
 def bindings_of(right: Right, part: Part) -> list[AclBinding]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -143,7 +144,7 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path)
     heartbeat.beat("holding", "the index is away")
     assert says(settings, "index worker") == (False, f"is holding since {told(path).since}: the index is away")
     age(path, 100)
-    assert says(settings, "index worker")[1].startswith("was last heard of 100 s ago")
+    assert re.match(r"was last heard of 1\d\d s ago", says(settings, "index worker")[1])
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,7 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
     second.close()
 
 
+@pytest.mark.local_broker("it makes a member wait before it has joined")
 def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: Kafka) -> None:
     hasty = EventSource(kafka, "g", [CATALOG_ITEMS])
     hasty.take(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others

@@ -185,7 +185,7 @@ class Topics:
         self._sink.flush()
 
     def take(self, reader: TopicReader, count: int) -> list[Record]:
-        found, until = list[Record](), time.monotonic() + 20
+        found, until = list[Record](), time.monotonic() + 90
         while len(found) < count and time.monotonic() < until:
             found += [record] if (record := reader.poll(0.2)) else []
         assert len(found) == count

@@ -176,7 +176,7 @@ def bucket(tmp_path: Path) -> Iterator[tuple[Path, Images]]:
     command = [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path / "store")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 90
             while not accepts(("127.0.0.1", port)):
                 assert time.monotonic() < until, "the object store did not start"
                 time.sleep(0.01)
@@ -249,7 +249,7 @@ def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(kafka: Kafka, fol
 
 
 def take(reader: TopicReader, count: int) -> list[Record]:
-    found, until = list[Record](), time.monotonic() + 20
+    found, until = list[Record](), time.monotonic() + 90
     while len(found) < count and time.monotonic() < until:
         found += [record] if (record := reader.poll(0.2)) else []
     assert len(found) == count
