@@ -1,7 +1,5 @@
 """The gateway as one application: its routes behind its guard."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +16,12 @@ from producers.gateway.looking import LookingDoor, looking_routes
 from producers.gateway.metered import Metered, metrics_routes
 from producers.gateway.page import page_routes
 from producers.gateway.problems import SCHEMA, Problem, problem_response, problems, say_problems
+from producers.gateway.readiness import Readiness
 from producers.gateway.search_routes import search_routes
 from producers.gateway.searches import SearchDoor
 from producers.gateway.serving import Background
 from producers.gateway.traced import Traced
 from schemas.facets import FacetsRequest
-from schemas.failures import Unavailable
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
 
@@ -31,8 +29,6 @@ LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]", "::1"]
 """What a gateway on loopback is called: a page of another site that has its name point here is refused."""
 DESCRIBED = (SearchRequest, FacetsRequest, ItemUpserted)
 """What bodies are that the routes read by hand."""
-CHECK_SECONDS = 1.0
-"""How long an answer about readiness stands: who asks more often, without a token, costs nothing more."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +66,6 @@ def gateway_app(guarded: GuardSettings, doors: Doors, check: Callable[[], None])
     app.add_middleware(Metered, metrics=doors.metrics)
     app.add_middleware(Traced)
     return app
-
-
-class Readiness:
-    """Asks whether all is there, one asker at a time; its answer stands for a moment."""
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check, self._turn = check, asyncio.Lock()
-        self._until, self._why = float("-inf"), ""
-
-    async def why_not(self) -> str:
-        """What is away, in a sentence; empty when all is there."""
-        async with self._turn:
-            if time.monotonic() >= self._until:
-                try:
-                    await asyncio.to_thread(self._check)
-                    self._why = ""
-                except Unavailable as away:
-                    self._why = str(away)
-                self._until = time.monotonic() + CHECK_SECONDS
-            return self._why
 
 
 def _add_health(app: FastAPI, doors: Doors, readiness: Readiness) -> None:

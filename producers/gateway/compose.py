@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 
-from infra.kafka import EventSink, check_broker
+from infra.kafka import EventSink
 from infra.metrics import GatewayMetrics
 from infra.qdrant.connect import connect
 from infra.running import reach_kafka
@@ -16,6 +17,7 @@ from producers.gateway.items import ItemDoor
 from producers.gateway.looking import LookingDoor
 from producers.gateway.memory import Memory
 from producers.gateway.outcomes import Outcomes
+from producers.gateway.readiness import check_system
 from producers.gateway.reading import Parser
 from producers.gateway.recall import Recall
 from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
@@ -42,11 +44,5 @@ def open_doors(settings: Settings, stack: ExitStack) -> Doors:
 
 
 def system_check(settings: Settings) -> Callable[[], None]:
-    """A check that raises Unavailable while Kafka or the index is away."""
-
-    def check() -> None:
-        check_broker(reach_kafka(settings))
-        with closing(connect(settings)) as index:
-            index.count()
-
-    return check
+    """A check that raises Unavailable while something that requests need is away."""
+    return partial(check_system, settings)

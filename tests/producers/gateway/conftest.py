@@ -26,7 +26,7 @@ from producers.gateway.outcomes import Outcomes
 from producers.gateway.reading import Parser
 from producers.gateway.recall import Recall
 from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
-from producers.gateway.serving import server_of
+from producers.gateway.serving import Background, server_of
 from producers.gateway.stored import Stored
 from producers.gateway.uploads import Uploads
 from schemas.topics import MAX_RECORD_BYTES
@@ -53,9 +53,9 @@ def make_client(kafka: Kafka) -> Iterator[MakeClient]:
         ) -> httpx.Client:
             gateway = Gateway.model_validate({"port": 0, **settings})
             guarded = GuardSettings(gateway, record_bytes)
-            doors = stack.enter_context(_doors(kafka, guarded))
+            doors = stack.enter_context(doors_of(kafka, guarded))
             server = server_of(gateway_app(guarded, doors, check), gateway, Clients(gateway))
-            address = stack.enter_context(_listening(server))
+            address = stack.enter_context(listening(server))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
 
         yield make
@@ -68,7 +68,7 @@ def client(make_client: MakeClient) -> httpx.Client:
 
 
 @contextmanager
-def _doors(kafka: Kafka, guarded: GuardSettings) -> Iterator[Doors]:
+def doors_of(kafka: Kafka, guarded: GuardSettings, *background: Background) -> Iterator[Doors]:
     """Doors to the broker, and to an index that is away."""
     away = EmbeddedIndex(Path("nobody listens here"))
     with (
@@ -83,11 +83,13 @@ def _doors(kafka: Kafka, guarded: GuardSettings) -> Iterator[Doors]:
         items = ItemDoor(sink, uploads, claims, outcomes, parser, most)
         limits, memory = SearchLimits(in_flight, most), Memory(HttpResult.size)
         searches = SearchDoor(asking, uploads, memory, claims, Recall(kafka), limits, metrics, parser)
-        yield Doors(searches, items, LookingDoor(Stored(away), outcomes), metrics, (asking, outcomes, claims))
+        yield Doors(
+            searches, items, LookingDoor(Stored(away), outcomes), metrics, (asking, outcomes, claims, *background)
+        )
 
 
 @contextmanager
-def _listening(server: uvicorn.Server) -> Iterator[str]:
+def listening(server: uvicorn.Server) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
