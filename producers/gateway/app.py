@@ -1,11 +1,12 @@
 """The gateway as one application: its routes behind its guard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from infra.addresses import is_loopback
@@ -27,8 +28,12 @@ from schemas.searches import SearchRequest
 
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]", "::1"]
 """What a gateway on loopback is called: a page of another site that has its name point here is refused."""
-DESCRIBED = (SearchRequest, FacetsRequest, ItemUpserted)
-"""What bodies are that the routes read by hand."""
+FILLED_IN: Mapping[type[BaseModel], str] = {
+    SearchRequest: "request_id",
+    FacetsRequest: "request_id",
+    ItemUpserted: "revision",
+}
+"""What bodies are that the routes read by hand, and which of their fields the gateway fills in."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ def gateway_app(guarded: GuardSettings, doors: Doors, check: Callable[[], None])
     app.include_router(metrics_routes(doors.metrics))
     _add_health(app, doors, Readiness(check))
     _describe_requests(app)
+    _build_routes(app)
     app.add_middleware(Guard, guarded=guarded)
     if is_loopback(guarded.gateway.host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
@@ -88,6 +94,12 @@ def _add_health(app: FastAPI, doors: Doors, readiness: Readiness) -> None:
         return JSONResponse({"status": "ready"})
 
 
+def _build_routes(app: FastAPI) -> None:
+    """FastAPI builds them when one is first looked for: better now than in somebody's request."""
+    for route in app.router.routes:
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
+
+
 def _describe_requests(app: FastAPI) -> None:
     """Put the schemas of bodies that are read by hand into the OpenAPI document."""
     make = app.openapi
@@ -96,8 +108,9 @@ def _describe_requests(app: FastAPI) -> None:
         document = make()
         parts = document["components"]["schemas"]
         parts["Problem"] = dict(SCHEMA)
-        for model in DESCRIBED:
+        for model, field in FILLED_IN.items():
             schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+            schema["required"] = [name for name in schema.get("required", ()) if name != field]
             parts |= schema.pop("$defs", {}) | parts | {model.__name__: schema}
         return document
 

@@ -11,11 +11,8 @@ from starlette.types import Message, Receive, Scope
 
 from infra.settings import Gateway
 from producers.gateway.problems import Problem
-from producers.gateway.reading import JSON, content_type
+from producers.gateway.reading import JSON, MEDIUM_BYTES, SMALL_BYTES, content_type
 
-SMALL_BYTES, MEDIUM_BYTES = 64 << 10, 1 << 20
-"""A small body is not counted: the server holds as much of each request in any case. Bodies above MEDIUM_BYTES have
-memory of their own, so that those below never wait for them."""
 LEAST_RATE = 16 << 10
 """Bytes a second that a body must keep up, with the pause that the settings allow."""
 WAIT_SECONDS = 5.0

@@ -8,7 +8,7 @@ closed, so that a client that asks is always let in.
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -50,35 +50,43 @@ class ConnectionTable:
     settings: Gateway
     clients: Clients
     total: int
-    _open: dict["BoundedProtocol", str | None] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """How many are open."""
-        return len(self._open)
+    _open: dict["BoundedProtocol", str] = field(default_factory=dict)
+    _of: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
+    """The same by their addresses."""
 
     def admit(self, connection: "BoundedProtocol", host: str) -> bool:
         """Count a connection, in the place of another one if need be; False when all others are at work."""
-        key = None if self.clients.is_proxy(host) else rate_key(host)
-        same = [other for other, of in self._open.items() if of == key] if key is not None else []
-        if len(same) >= self.settings.connections_per_address and not _close_one(iter(same)):
+        key = rate_key(host)
+        same = self._of.get(key, {})
+        is_limited = not self.clients.is_proxy(host)
+        if is_limited and len(same) >= self.settings.connections_per_address and not _close_one(same):
             return False
-        if len(self._open) >= self.total and not _close_one(iter(self._open)):
+        if len(self._open) >= self.total and not _close_one(self._open):
             return False
         self._open[connection] = key
+        self._of.setdefault(key, {})[connection] = None
         return True
 
     def remove(self, connection: "BoundedProtocol") -> None:
         """The connection is closed."""
-        self._open.pop(connection, None)
+        key = self._open.pop(connection, None)
+        if key is not None:
+            del self._of[key][connection]
+            if not self._of[key]:
+                del self._of[key]
 
 
-def _close_one(connections: Iterator["BoundedProtocol"]) -> bool:
+def _close_one(connections: Iterable["BoundedProtocol"]) -> bool:
     """Close the oldest connection of the least useful phase; False when all are at work."""
-    last = min(connections, key=lambda connection: connection.phase, default=None)
-    if last is None or last.phase is Phase.WORKING:
+    found: BoundedProtocol | None = None
+    for connection in connections:
+        if found is None or connection.phase < found.phase:
+            found = connection
+        if found.phase is Phase.UNUSED:
+            break
+    if found is None or found.phase is Phase.WORKING:
         return False
-    last.drop()
+    found.drop()
     return True
 
 

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +16,18 @@ from producers.gateway.claims import Claim, Claims
 from producers.gateway.names import IdempotencyKey, wire_id
 from producers.gateway.outcomes import Outcomes
 from producers.gateway.problems import Problem, problems
-from producers.gateway.reading import FORM, JSON, Fields, Parser, form_parts, json_bytes
+from producers.gateway.reading import (
+    FORM,
+    JSON,
+    PICTURES,
+    Fields,
+    Parser,
+    digest_of,
+    form_parts,
+    json_bytes,
+    model_of,
+    size_of,
+)
 from producers.gateway.records import check_record
 from producers.gateway.tokens import Access, check_access, permit, permit_use, tenant_in
 from producers.gateway.uploads import Uploads
@@ -36,9 +48,10 @@ ITEM_BODY = {
                 "required": ["pictures", "item"],
                 "properties": {
                     "pictures": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                    "item": {"type": "string", "description": "The rest of an ItemUpserted, as JSON"},
+                    "item": {"$ref": "#/components/schemas/ItemUpserted"},
                 },
-            }
+            },
+            "encoding": {"pictures": {"contentType": PICTURES}, "item": {"contentType": JSON}},
         },
     },
 }
@@ -84,12 +97,11 @@ class ItemDoor:
 
     async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> Receipt:
         """Send an event once, and say where its outcome will be; its revision is the time unless it says one."""
-        event = await self.parser.model(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
-        event_id = str(uuid.uuid4()) if key is None else wire_id("item", event.tenant, key)
-        check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
+        event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
+        prepare = partial(self._prepare, fields, kind, event_id)
+        event, digest = await self.parser.run(size_of(fields), prepare)
         if key is not None:
-            digest = (await self.parser.digest(fields)).hex()
-            event = await self._send_once(event, event_id, key, digest)
+            event = await self._send_once(event, event_id, key, digest.hex())
         else:
             await asyncio.to_thread(self._send, event, event_id)
         return Receipt(
@@ -99,6 +111,12 @@ class ItemDoor:
             revision=event.revision,
             outcome=f"/v1/outcomes/{event_id}",
         )
+
+    def _prepare(self, fields: Fields, kind: type[ItemEvent], event_id: str) -> tuple[ItemEvent, bytes]:
+        """The event, which fits a record, and what tells it from others. Raises Problem, ValidationError."""
+        event = model_of(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
+        check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
+        return event, digest_of(fields)
 
     async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
         """Send an event unless it was sent under this key already; the event as it was sent first."""

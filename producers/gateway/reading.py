@@ -2,9 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
+from itertools import chain
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -14,37 +17,44 @@ from starlette.datastructures import Headers, UploadFile
 from producers.gateway.problems import Problem
 
 FORM, JSON = "multipart/form-data", "application/json"
+PICTURES = "image/jpeg, image/png, image/webp"
 FILES = ("picture", "pictures")
 """What the files of a form are called."""
 MARKS = (b",", b"[", b"{", b":")
 MOST_MARKS, DEEPEST = 20_000, 32
 """Above what any event of ours has; what is wider or deeper keeps a processor busy, and is not parsed."""
 
+SMALL_BYTES, MEDIUM_BYTES = 64 << 10, 1 << 20
+"""A small body is not counted: the server holds as much of each request in any case. Bodies above MEDIUM_BYTES have
+memory and a thread of their own, so that those below never wait for them."""
+
 Fields = dict[str, Any]
+T = TypeVar("T")
 Body = TypeVar("Body", bound=BaseModel)
 
 
 class Parser:
-    """Parses in one thread: Python's parsers hold the interpreter's lock, so many at once would delay others."""
+    """Works on bodies in one thread for each of three sizes, so that small ones never wait for large ones.
+
+    Python's parsers hold the interpreter's lock: more threads would be no quicker, and delay the event loop.
+    """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "json")
+        self._lanes = {size: ThreadPoolExecutor(1, "parser") for size in (SMALL_BYTES, MEDIUM_BYTES, math.inf)}
+
+    async def run(self, size: int, work: Callable[[], T]) -> T:
+        """What comes of some work on a body of so many bytes."""
+        lane = next(lane for most, lane in self._lanes.items() if size <= most)
+        return await asyncio.get_running_loop().run_in_executor(lane, work)
 
     async def fields(self, body: bytes) -> Fields:
         """The JSON object in a body; raises Problem."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, parse_object, body)
-
-    async def model(self, kind: type[Body], fields: Mapping[str, Any]) -> Body:
-        """These fields as a model; raises ValidationError, Problem."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _model, kind, fields)
-
-    async def digest(self, fields: Fields) -> bytes:
-        """What tells these fields from others."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _digest, fields)
+        return await self.run(len(body), partial(parse_object, body))
 
     def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """End the threads."""
+        for lane in self._lanes.values():
+            lane.shutdown(wait=False, cancel_futures=True)
 
 
 async def json_bytes(request: Request) -> bytes:
@@ -93,12 +103,22 @@ def parse_object(body: bytes) -> Fields:
     return found
 
 
-def _digest(fields: Fields) -> bytes:
-    return sha256(json.dumps(fields, sort_keys=True).encode()).digest()
-
-
-def _model(kind: type[Body], fields: Mapping[str, Any]) -> Body:
+def model_of(kind: type[Body], fields: Mapping[str, Any]) -> Body:
+    """These fields as a model; raises ValidationError."""
     return kind.model_validate_json(json.dumps(fields))
+
+
+def size_of(fields: Fields) -> int:
+    """How many bytes of text are in the pictures of a body, which are most of it where it is large."""
+    lists = [value for name in ("images", "more_images") if isinstance(value := fields.get(name), list)]
+    images = [fields.get("image"), *chain.from_iterable(lists)]
+    texts = [image.get("data") for image in images if isinstance(image, dict)]
+    return sum(len(text) for text in texts if isinstance(text, str))
+
+
+def digest_of(fields: Fields) -> bytes:
+    """What tells these fields from others."""
+    return sha256(json.dumps(fields, sort_keys=True).encode()).digest()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Fields:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from producers.gateway.memory import Asked
 from producers.gateway.names import IdempotencyKey
 from producers.gateway.problems import problems
-from producers.gateway.reading import FORM, JSON, json_bytes
+from producers.gateway.reading import FORM, JSON, PICTURES, json_bytes
 from producers.gateway.searches import HTTP_OF, HttpResult, SearchDoor
 from producers.gateway.tokens import permit, permit_use
 from schemas.facets import FacetsResult
@@ -28,9 +28,10 @@ SEARCH_BODY = {
                 "required": ["picture"],
                 "properties": {
                     "picture": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP"},
-                    "request": {"type": "string", "description": "The rest of a SearchRequest, as JSON"},
+                    "request": {"$ref": "#/components/schemas/SearchRequest"},
                 },
-            }
+            },
+            "encoding": {"picture": {"contentType": PICTURES}, "request": {"contentType": JSON}},
         },
     },
 }

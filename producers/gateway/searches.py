@@ -14,7 +14,7 @@ from producers.gateway.claims import CLAIM_SECONDS, Claim, Claims
 from producers.gateway.memory import Asked, Memory
 from producers.gateway.names import wire_id
 from producers.gateway.problems import Problem
-from producers.gateway.reading import Fields, Parser, form_parts, json_bytes
+from producers.gateway.reading import Fields, Parser, digest_of, form_parts, json_bytes, model_of, size_of
 from producers.gateway.recall import Recall
 from producers.gateway.records import check_record
 from producers.gateway.tokens import check_access, tenant_in
@@ -76,10 +76,7 @@ class SearchDoor:
         fields, tenant = await self._fields(request)
         is_known_elsewhere = is_async or key is not None or "request_id" in fields
         fields = {"request_id": str(uuid.uuid4())} | fields | ({} if key is None else {"request_id": key})
-        named = await self.parser.model(SearchRequest, fields)
-        sent = named.model_copy(update={"request_id": wire_id("search", tenant, named.request_id)})
-        check_record(Event(sent), sent.request_id, self.limits.record_bytes)
-        digest = await self.parser.digest(fields)
+        named, sent, digest = await self.parser.run(size_of(fields), partial(self._prepare, fields))
         request.scope[LEASE].release()
         ask = (
             partial(self._ask_once, sent, _claim(named, sent, digest))
@@ -102,10 +99,19 @@ class SearchDoor:
         self._check_load()
         tenant = tenant_in(fields)
         check_access(request.scope, ("search",), tenant)
-        named = await self.parser.model(FacetsRequest, {"request_id": str(uuid.uuid4())} | fields)
+        whole = {"request_id": str(uuid.uuid4())} | fields
+        named = await self.parser.run(size_of(fields), partial(model_of, FacetsRequest, whole))
         sent = named.model_copy(update={"request_id": str(uuid.uuid4())})
         result = await self.asking.count(sent)
         return result.model_copy(update={"request_id": named.request_id})
+
+    def _prepare(self, fields: Fields) -> tuple[SearchRequest, SearchRequest, bytes]:
+        """A search as its caller knows it, as it is sent, and what tells it from others. Raises Problem,
+        ValidationError."""
+        named = model_of(SearchRequest, fields)
+        sent = named.model_copy(update={"request_id": wire_id("search", named.tenant, named.request_id)})
+        check_record(Event(sent), sent.request_id, self.limits.record_bytes)
+        return named, sent, digest_of(fields)
 
     def _check_load(self) -> None:
         most = self.limits.in_flight

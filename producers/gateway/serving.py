@@ -1,6 +1,7 @@
 """Listening: on loopback unless told otherwise, and then with a token; until a signal, or the failure of a part."""
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -22,6 +23,8 @@ from producers.gateway.connections import BoundedConfig, ConnectionTable
 KEEP_ALIVE_SECONDS, GRACE_SECONDS = 30, 5
 THREADS = 32
 """For calls that wait: more than can wait for one part that is away, so that the others are still asked."""
+WAITING_CONNECTIONS, ACCEPTED_AT_ONCE = 2_048, 32
+"""Connections that may wait to be accepted, and that are accepted before those that are open have their turn."""
 OTHER_FILES = 256
 """File descriptors for everything but connections."""
 
@@ -45,6 +48,10 @@ class Server(uvicorn.Server):
         """Listen."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "gateway"))
         await super().startup(sockets)
+        for line in (line for server in self.servers for line in server.sockets):
+            # asyncio accepts as many connections in one go as may wait, and fewer should be accepted than may wait.
+            with socket.socket(fileno=os.dup(line.fileno())) as same:
+                same.listen(WAITING_CONNECTIONS)
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to end; asked ten times a second."""
@@ -90,6 +97,7 @@ def server_of(app: FastAPI, settings: Gateway, clients: Clients, parts: Sequence
         server_header=False,
         proxy_headers=False,  # producers/gateway/clients.py looks at them, and knows whom to believe
         ws="none",
+        backlog=ACCEPTED_AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -1,0 +1,249 @@
+"""Hostile callers of the gateway: healthy requests beside them are answered, in time, and its memory stays small.
+
+They sit in a process of their own, so that they take the processor from nobody but the machine.
+"""
+
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.kafka import SOON, EventSink, TopicReader
+from infra.ports import LOOPBACK, accepts, free_port
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, all_topics
+from tests.chaos.brokers import running_broker
+from tests.chaos.parts import LOOKSTREAM, World
+from tests.chaos.processes import Process, wait_for
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.hostile.requests import hostile_bodies
+from tests.producers.conftest import png
+
+LINES, BODIES, GENERATED = 1_000, 100, 10_000
+"""Idle connections, and as many that drip; clients with bodies of 10 MB; generated requests."""
+SECONDS = 20.0
+"""How long an attack goes on."""
+MOST_MB, MOST_DELAY = 400.0, 0.2
+LARGEST = 200_000
+"""Bytes of the largest generated body: how large one may be is another attack."""
+NO_LIMIT = {"LOOKSTREAM_GATEWAY_PER_MINUTE": "1000000"}
+UNBOUNDED = "tests.chaos.unbounded_gateway"
+PHOTO = png() + random.Random(1).randbytes(200_000)
+"""A picture as the page sends it; what stands behind the last chunk of a PNG is passed over."""
+
+
+@dataclass
+class Healthy:
+    """Somebody who asks one thing after the other."""
+
+    address: str
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """How long each kind of request took."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self) -> None:
+        """Until it is over."""
+        asks: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+            ("health", "GET", "/healthz", {}),
+            ("search by an item", "POST", "/v1/search", {"json": {"item_id": "a"}}),
+            ("search by a picture", "POST", "/v1/search", {"files": {"picture": PHOTO}}),
+        )
+        with httpx.Client(base_url=self.address, timeout=60, trust_env=False) as client:
+            while not self.over.wait(0.02):
+                for what, method, path, sent in asks:
+                    began, status = time.monotonic(), 0
+                    with suppress(httpx.HTTPError):
+                        status = client.request(method, path, **sent).status_code
+                    self.seconds[what].append(time.monotonic() - began)
+                    self.statuses[status] += 1
+
+    @property
+    def asked(self) -> int:
+        """How many requests."""
+        return sum(map(len, self.seconds.values()))
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Ask while the caller does something else."""
+        thread = threading.Thread(target=self.ask)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway over a real broker, behind which every search is answered at once."""
+
+    world: World
+    process: Process
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where it is asked."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def attack(self, kind: str, count: int) -> Process:
+        """Start hostile callers."""
+        return self.world.start("attack", "tests.chaos.gateway_attack", kind, str(self.port), str(count))
+
+
+@contextmanager
+def running_gateway(folder: Path, program: str) -> Iterator[Gateway]:
+    """Start all of it."""
+    with running_broker(folder) as broker:
+        world = World(folder, broker, NO_LIMIT).open(all_topics())
+        try:
+            port = free_port(0)
+            process = world.start("gateway", program, "gateway", "--port", str(port))
+            wait_for(lambda: accepts((LOOPBACK, port)), "the gateway", process)
+            with _answering(world.kafka):
+                yield Gateway(world, process, port)
+        finally:
+            world.close()
+
+
+@contextmanager
+def _answering(kafka: Kafka) -> Iterator[None]:
+    """A query worker in a thread, that finds nothing."""
+    reader, sink, over = TopicReader(kafka, SEARCH_REQUESTS), EventSink(kafka, SOON), threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            record = reader.poll(0.05)
+            if record is not None and record.value is not None:
+                headers = {name: (value or b"").decode() for name, value in record.headers.items()}
+                answer = _answer(from_bytes(record.value))
+                event = Event(answer, extra={CORRELATION_ID: answer.request_id})
+                sink.send(headers[REPLY_TO], answer.request_id, event, int(headers[REPLY_PARTITION]))
+                sink.flush()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        reader.close()
+        sink.close()
+
+
+def _answer(request: Body) -> SearchResult | FacetsResult:
+    if isinstance(request, FacetsRequest):
+        return FacetsResult(request_id=request.request_id, status="ok")
+    assert isinstance(request, SearchRequest)
+    return SearchResult(request_id=request.request_id, status="no_match", message="nothing looks like it")
+
+
+def _attacked(folder: Path, kind: str, count: int, program: str = LOOKSTREAM) -> Report:
+    """Healthy requests without an attack, then beside one."""
+    report = Report()
+    with report.timed(), running_gateway(folder, program) as gateway:
+        alone, beside = Healthy(gateway.address), Healthy(gateway.address)
+        with alone.beside():
+            time.sleep(SECONDS / 4)
+        attack = gateway.attack(kind, count)
+        wait_for(lambda: attack.log.exists() and "attacking" in attack.log.read_text(), "the attack", attack)
+        peak = 0.0
+        with beside.beside():
+            until = time.monotonic() + SECONDS
+            while time.monotonic() < until:
+                peak = max(peak, gateway.process.resident_mb())
+                time.sleep(0.05)
+        attack.kill()
+        report.figures["healthy requests"] = beside.asked
+        report.expect("healthy requests not answered", beside.asked - beside.statuses[200], 0)
+        for what, seconds in beside.seconds.items():
+            usual, longest = max(alone.seconds[what]), max(seconds)
+            report.figures[f"longest {what} alone, s"] = round(usual, 3)
+            report.expect_at_most(f"{what} delayed at most, s", round(longest - usual, 3), MOST_DELAY)
+        report.expect_at_most("memory of the gateway, MB", round(peak, 1), MOST_MB)
+    return report
+
+
+def run_lines(folder: Path, size: Size) -> Report:
+    """Idle and dripping connections."""
+    return _attacked(folder, "lines", size.of(LINES))
+
+
+def control_lines(folder: Path, _size: Size) -> Report:
+    """The same against uvicorn as it is."""
+    return _attacked(folder, "lines", LINES, UNBOUNDED)
+
+
+def run_bodies(folder: Path, size: Size) -> Report:
+    """Large bodies, of which half never end."""
+    return _attacked(folder, "bodies", size.of(BODIES))
+
+
+def control_bodies(folder: Path, _size: Size) -> Report:
+    """The same where every body is read, and parsed on the event loop."""
+    return _attacked(folder, "bodies", BODIES, UNBOUNDED)
+
+
+def run_generated(folder: Path, size: Size) -> Report:
+    """Requests of every kind that makes no sense."""
+    return _generated(folder, size, LOOKSTREAM)
+
+
+def control_generated(folder: Path, size: Size) -> Report:
+    """The same where a mistake of ours is made of what is not JSON."""
+    return _generated(folder, size, UNBOUNDED)
+
+
+def _generated(folder: Path, size: Size, program: str) -> Report:
+    report, wrong = Report(), Counter[str]()
+    with report.timed(), running_gateway(folder, program) as gateway:
+        healthy = Healthy(gateway.address)
+        with healthy.beside(), httpx.Client(base_url=gateway.address, timeout=60, trust_env=False) as client:
+            for one in hostile_bodies(size.seed, size.of(GENERATED), LARGEST):
+                response = client.post(one.path, content=one.body, headers=dict(one.headers))
+                refused = 400 <= response.status_code < 500
+                if response.status_code == 500 or refused != one.refused:
+                    wrong[f"{one.kind}: {response.status_code}"] += 1
+        report.figures |= {"hostile requests": size.of(GENERATED), "healthy requests": healthy.asked}
+        report.expect("not told as what they are", dict(wrong), {})
+        report.expect("healthy requests not answered", healthy.asked - healthy.statuses[200], 0)
+        report.expect("exit code of the gateway", gateway.process.code, None)
+    return report
+
+
+SCENARIOS = (
+    Scenario(
+        name="hostile connections",
+        promise="1,000 idle and 1,000 dripping connections: healthy requests are answered, none 200 ms later",
+        run=run_lines,
+        control=control_lines,
+    ),
+    Scenario(
+        name="hostile bodies",
+        promise="100 callers with bodies of 10 MB: the gateway stays below 400 MB, and no healthy request is "
+        "delayed by more than 200 ms",
+        run=run_bodies,
+        control=control_bodies,
+    ),
+    Scenario(
+        name="hostile requests",
+        promise="10,000 requests that make no sense: each is refused as what it is, and healthy ones are answered",
+        run=run_generated,
+        control=control_generated,
+        short=0.02,
+    ),
+)

@@ -1,0 +1,49 @@
+"""`lookstream` whose gateway has no limits but uvicorn's own, and parses whatever comes, where it comes."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import patch
+
+import uvicorn
+from pydantic import BaseModel
+from starlette.types import Receive, Scope
+
+from lookstream import main
+from producers.gateway import serving
+from producers.gateway.bodies import LEASE, Bodies, Lease
+from producers.gateway.reading import Parser
+
+
+def plain_config(_table: object, **options: Any) -> uvicorn.Config:
+    """uvicorn as it is: at its limit of connections it refuses everybody."""
+    return uvicorn.Config(**options, limit_concurrency=1_000)
+
+
+@asynccontextmanager
+async def read_all(_bodies: Bodies, scope: Scope, receive: Receive, _address: str) -> AsyncIterator[Receive]:
+    """Every body, at once and for as long as it takes."""
+    scope[LEASE] = Lease()
+    yield receive
+
+
+async def parse(_parser: Parser, body: bytes) -> dict[str, Any]:
+    """On the event loop, however large it is; what is no JSON is a mistake of ours."""
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+async def model(_parser: Parser, kind: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
+    """The same."""
+    return kind.model_validate_json(json.dumps(fields))
+
+
+if __name__ == "__main__":
+    with (
+        patch.object(serving, "BoundedConfig", plain_config),
+        patch.object(Bodies, "reading", read_all),
+        patch.object(Parser, "fields", parse),
+        patch.object(Parser, "model", model),
+    ):
+        main()
