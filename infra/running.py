@@ -73,6 +73,7 @@ def only_one(folder: Path) -> Iterator[None]:
 def keep_private(folder: Path) -> None:
     """From now on what this process and its children make is this user's alone, and so is what is there already."""
     os.umask(0o077)
+    (folder / "index.key").unlink(missing_ok=True)  # of older versions; nothing asks for it any more
     for pattern in PRIVATE:
         for path in folder.glob(pattern):
             if not path.is_symlink() and path.stat().st_uid == os.geteuid():

@@ -27,34 +27,37 @@ END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Streams:
-    """The files of a child besides those that it opens itself."""
+class Setup:
+    """How a child is set up."""
 
     stderr: int | IO[bytes] | None = None
     """As of subprocess; none: the parent's own."""
     inherited: tuple[int, ...] = ()
     """Descriptors that it has under the same number."""
+    own_session: bool = True
+    """So that Ctrl-C in the terminal is for the parent alone, which ends its children in order. But Linux shares
+    processor time between sessions first: a child that is to be nice to its siblings must be in theirs."""
 
 
 def spawn(
     command: Sequence[str],
     orphaned: signal.Signals,
     environment: Mapping[str, str] | None = None,
-    streams: Streams | None = None,
+    setup: Setup | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a program, in a session of its own, without input; on Linux it gets `orphaned` when this process dies.
+    """Start a program without input; on Linux it gets `orphaned` when this process dies.
 
     To be called in a thread that lives as long as the process: the end of that thread counts as the parent's death.
     """
-    files = streams or Streams()
+    chosen = setup or Setup()
     tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(orphaned))]
     return subprocess.Popen(
         [*(tied if sys.platform == "linux" else []), *command],
         env=environment,
         stdin=subprocess.DEVNULL,
-        stderr=files.stderr,
-        pass_fds=files.inherited,
-        start_new_session=True,  # Ctrl-C in the terminal is for the parent alone, which ends its children in order
+        stderr=chosen.stderr,
+        pass_fds=chosen.inherited,
+        start_new_session=chosen.own_session,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from infra.health import STARTING, last_beat, read_state
-from infra.spawn import LastLines, Streams, end, reap_orphans, spawn
+from infra.spawn import LastLines, Setup, end, reap_orphans, spawn
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 """Seconds before a dead child is started again: doubled each time it dies young."""
@@ -171,7 +171,7 @@ class Supervisor:
         child.started, child.born, child.due = fresh.started, fresh.born, None
 
     def _spawn(self, part: Part) -> Child:
-        process = spawn(part.command, signal.SIGTERM, self._environment, Streams(stderr=subprocess.PIPE))
+        process = spawn(part.command, signal.SIGTERM, self._environment, Setup(stderr=subprocess.PIPE))
         return Child(part, process, LastLines(process))
 
 

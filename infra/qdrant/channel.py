@@ -22,6 +22,8 @@ MAGIC = b"LSI1"
 HEADER = struct.Struct("!4sI")
 LONGEST = 256 << 20
 """Bytes of a message: 10,000 points with thumbnails and vectors of 1,000 numbers have half of that."""
+LEAST_READ, MOST_READ = 4 << 10, 256 << 10
+"""Bytes to ask for at a time: a short message comes as a whole, a long one in as much as a socket holds."""
 LONGEST_PATH = 100
 """Bytes of a socket's path: systems take 104 to 108 with the end."""
 ROOT = 0
@@ -35,6 +37,8 @@ class Channel:
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
+        self._read = bytearray()
+        """What has come and belongs to no message yet."""
 
     def __del__(self) -> None:
         self.close()
@@ -52,8 +56,7 @@ class Channel:
         data = encode(message)
         if len(data) > LONGEST:
             raise ValueError(f"a message to or from the index has {len(data) >> 20} MB: ask for fewer at a time")
-        self._stream.sendall(HEADER.pack(MAGIC, len(data)))
-        self._stream.sendall(data)
+        self._stream.sendall(HEADER.pack(MAGIC, len(data)) + data)  # together: each part would wake the peer
 
     def receive(self) -> Any:
         """The next message; raises EOFError when the peer has hung up, Malformed on what is no message."""
@@ -74,15 +77,16 @@ class Channel:
         """Hang up."""
         self._stream.close()
 
-    def _exactly(self, length: int) -> memoryview:
+    def _exactly(self, length: int) -> bytes:
         """So many bytes. Room is made as they come: a peer cannot claim memory by announcing a length."""
-        data = bytearray()
-        while len(data) < length:
-            part = self._stream.recv(min(length - len(data), 1 << 20))
+        while (missing := length - len(self._read)) > 0:
+            part = self._stream.recv(min(max(missing, LEAST_READ), MOST_READ))
             if not part:
                 raise EOFError
-            data += part
-        return memoryview(data)
+            self._read += part
+        data = bytes(memoryview(self._read)[:length])
+        del self._read[:length]
+        return data
 
 
 def connect(address: Address, timeout_s: float) -> Channel:

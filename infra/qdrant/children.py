@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from infra.qdrant.channel import Channel
-from infra.spawn import ROOT, Streams, spawn
+from infra.spawn import ROOT, Setup, spawn
 
 MODULE = "infra.qdrant.engine_process"
 """What a child runs."""
@@ -69,4 +69,4 @@ def start(work: str, seat: Seat) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     sockets = tuple(number for number in (seat.listener, seat.line) if number >= 0)
     command = [sys.executable, "-m", seat.program, work, seat.words()]
-    return spawn(command, signal.SIGKILL, environment, Streams(inherited=sockets))
+    return spawn(command, signal.SIGKILL, environment, Setup(inherited=sockets, own_session=False))

@@ -6,11 +6,14 @@ consumers write them into points, and the plan asks for them.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from schemas.filters import DEFAULT_DISTANCE, ColourName
-from schemas.results import Swatch
+
+if TYPE_CHECKING:
+    from schemas.results import Swatch  # it takes a quarter of a second to import, which the engine can do without
 
 SIDE = 5.0
 """Units of Lab from one cell's middle to the next: a distance is met to within half a cell's diagonal, 4.3."""
@@ -20,7 +23,7 @@ COUNTS = 0.1
 Lab = tuple[float, float, float]
 
 
-def shades_of(names: Iterable[ColourName], palette: Sequence[Swatch]) -> list[str]:
+def shades_of(names: Iterable[ColourName], palette: "Sequence[Swatch]") -> list[str]:
     """The shades of a picture with these named colours and this palette, largest swatch first."""
     counting = [swatch for swatch in palette if swatch.share >= COUNTS] or palette[:1]
     return list(dict.fromkeys([*names, *(cell_of(swatch.lab) for swatch in counting)]))
