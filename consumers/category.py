@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.confidence import Confidence
+from consumers.curves import MOST_COSINE
 from consumers.measuring import given_category
 from consumers.points import GIVEN
 from infra.qdrant.conditions import AnyOf
@@ -37,7 +38,8 @@ def vote(found: Sequence[Found]) -> tuple[Likely, ...]:
 
     At most MOST of them; none when no neighbour was given a category.
     """
-    voters = [(hit.score, name) for hit in found if (name := given_category(hit.payload))][:VOTERS]
+    sound = (hit for hit in found if abs(hit.score) <= MOST_COSINE)  # a broken vector's score outweighs all others
+    voters = [(hit.score, name) for hit in sound if (name := given_category(hit.payload))][:VOTERS]
     if not voters:
         return ()
     best = max(score for score, _ in voters)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.vision.look import weighted
+from consumers.vision.look import UNIT_TOLERANCE, weighted
 from schemas.ranking import Weights
 
 Floats = NDArray[np.float32]
@@ -21,6 +21,8 @@ Codes = NDArray[np.int8]
 PARTS = 3
 PAD = -2.0
 """Stands for a candidate that is not there: below every cosine."""
+MOST_COSINE = 1.05
+"""A cosine is at most 1, but for what codes of 8 bits and parts of nearly unit length add."""
 SAME, OTHER, UNKNOWN = 1, 0, -1
 """Whether a sampled point and its neighbour were given the same category, where both were given one."""
 NEIGHBOURS = 5
@@ -38,8 +40,6 @@ PRIOR = 1.0
 LEAST_SLOPE = 0.5
 LEAST_SCALE = 0.05
 STEPS = 12
-UNIT_TOLERANCE = 0.01
-"""How far from 1 the length of a part may be: encoders may round to 8 bits of mantissa."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,8 @@ def stacked(probes: list[Near]) -> tuple[Floats, Codes]:
     same = np.full((len(probes), most), UNKNOWN, np.int8)
     for row, probe in enumerate(probes):
         cosines[row, : len(probe.same)], same[row, : len(probe.same)] = probe.cosines, probe.same
-    return cosines, same
+    # What is no cosine is of a broken vector: one of them must not move a threshold of all.
+    return np.where(np.abs(cosines) <= MOST_COSINE, cosines, PAD).astype(np.float32), same
 
 
 def packed(array: NDArray[np.float32] | NDArray[np.int8]) -> dict[str, object]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import structlog
+
 from consumers.answers import Answers
 from consumers.moderation import OPEN, Policy
-from consumers.search import LAST_CHANCE_SECONDS
+from consumers.search import INDEX_FAILED, LAST_CHANCE_SECONDS
 from infra.qdrant.conditions import MAIN_PICTURE
-from infra.qdrant.plan import FacetPlan, Index
+from infra.qdrant.plan import EngineError, FacetPlan, Index
 from schemas.envelope import Event
 from schemas.facets import Facet, FacetCount, FacetsRequest, FacetsResult
 from schemas.failures import Failure, Unavailable
@@ -40,6 +42,9 @@ class AnswerFacets:
             if left > LAST_CHANCE_SECONDS:
                 raise
             return FacetsResult(request_id=request.request_id, status="unavailable", message=str(away)[:500])
+        except (EngineError, ValueError) as error:  # of this request alone, so no reason to end for it
+            structlog.get_logger().exception("the index fails at a request", why=str(error))
+            return FacetsResult(request_id=request.request_id, status="unavailable", message=INDEX_FAILED)
         counts = {name: _counts(each, request.limit) for name, each in zip(request.facets, found, strict=True)}
         return FacetsResult(request_id=request.request_id, status="ok", counts=counts)
 

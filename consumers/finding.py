@@ -10,9 +10,9 @@ from consumers.answers import Findings
 from consumers.candidates import Wanted, gather
 from consumers.category import VOTERS, WEIGHTS, vote, voters_for
 from consumers.confidence import Confidence
-from consumers.curves import Curve, Floats
+from consumers.curves import MOST_COSINE, Curve, Floats
 from consumers.moderation import Policy
-from consumers.points import DUPLICATE_GROUP, TOLD, hit
+from consumers.points import DUPLICATE_GROUP, TOLD, broken_index, hit
 from consumers.ranking import Terms, boosted, terms_of, varied
 from consumers.search import Search
 from consumers.understanding import NO_GUESS, guess, too_few
@@ -44,11 +44,16 @@ class Finder:
         self._policy = policy
 
     def find(self, searches: Sequence[Search], now: datetime) -> list[Findings]:
-        """What each search comes to; what was added to its filters is taken back while too little is found."""
+        """What each search comes to; what was added to its filters is taken back while too little is found.
+
+        One that meets a broken vector gets its failure.
+        """
         self._guess([s for s in searches if s.request.understand == "auto"])
         findings = self._find(searches, now)
         while again := [
-            at for at, s in enumerate(searches) if s.guess.narrows and too_few(s.request, findings[at].count)
+            at
+            for at, s in enumerate(searches)
+            if s.failure is None and s.guess.narrows and too_few(s.request, findings[at].count)
         ]:
             for at in again:
                 searches[at].guess = searches[at].guess.relax()
@@ -92,12 +97,17 @@ class Finder:
             if s.request.explain or s.request.diversity > 0
         ]
         ids = {point.id for points in asked for point in points}
-        return self._index.vectors(list(ids)) if ids else {}
+        looks = self._index.vectors(list(ids)) if ids else {}
+        return {id: look for id, look in looks.items() if np.isfinite(look).all()}
 
     def _judged(
         self, search: Search, points: Sequence[Found], looks: Mapping[str, Vector], now: datetime
     ) -> Findings:
         request = search.request
+        if broken := [point for point in points if not abs(point.score) <= MOST_COSINE]:
+            items = ", ".join(str(point.payload["item_id"]) for point in broken)
+            search.failure = broken_index(request.tenant, items)
+            return Findings()
         curve = self._confidence.curve(request.tenant, request.weighting(), studio=search.studio)
         kept = [point for point in points if _is_good(point, request, curve)]
         page = self._page(search, kept, looks, now)

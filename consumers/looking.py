@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from consumers.blend import blend
 from consumers.clock import Clock
 from consumers.curves import Parts
+from consumers.points import broken_index
 from consumers.search import Search
 from consumers.sight import Sight
 from consumers.vision.look import Look
@@ -88,6 +89,10 @@ class Looks:
         query = [look.vector for look in seen]
         if request.item_id is not None:
             query.append(known[_id(search, request.item_id)])
+        named = {item: known[_id(search, item)] for item in request.named_items}
+        if broken := [item for item, look in named.items() if not self._parts.are_of_unit_length(look)]:
+            search.failure = broken_index(request.tenant, ", ".join(broken))
+            return
         search.look = blend(self._parts, query, like, unlike)
         if seen:
             search.studio, search.palette = seen[0].studio, seen[0].palette

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
+import numpy as np
+
 from consumers.clock import Clock
 from consumers.coalesce import Told
 from consumers.moderation import MODERATOR
@@ -13,7 +15,7 @@ from consumers.sight import Sight
 from consumers.vision.look import Look
 from infra.folders import for_tenant
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.plan import Index, Payload
+from infra.qdrant.plan import Index, Payload, Point
 from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage, ItemUpserted
 
@@ -36,6 +38,9 @@ class Looked:
     sha256: str
     look: Look
 
+
+LONGEST = 2.0
+"""A look has three parts of unit length, so it is no longer than this; of what is no number neither is said."""
 
 Picture = Looked | Failure | Standing
 Points = Mapping[int, Payload]
@@ -108,7 +113,7 @@ class Pictures:
             points = self._index.same_bytes(tenant, sorted({self._sums[place] for place in places}))
             for place in places:
                 point = points.get(self._sums[place])
-                if point is not None and self._is_ours(point.payload):
+                if point is not None and self._is_ours(point.payload) and _is_sound(point):
                     known[place] = look_of(point)
         return known
 
@@ -143,6 +148,11 @@ class Pictures:
         if place not in self._sums and isinstance(ref, InlineImage):
             self._sums[place] = sha256(ref.data).hexdigest()
         return self._sums.get(place) or (None if isinstance(ref, InlineImage) else ref.sha256)
+
+
+def _is_sound(point: Point) -> bool:
+    """Whether the look of a point can be another's too; one that a broken disk has changed is seen anew."""
+    return point.vector is not None and bool(np.linalg.norm(point.vector.astype(np.float64)) <= LONGEST)
 
 
 def _to_fetch(told: Told, n: int) -> tuple[str, ImageRef]:

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import structlog
 from pydantic import BaseModel
 
 from consumers.moderation import MODERATOR, SEEN_LABELS
@@ -12,6 +13,7 @@ from consumers.vision.perceptual import NO_HASH, hash_in
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.plan import Found, Payload, Point
 from infra.qdrant.shades import shades_of
+from schemas.failures import Code, TryLater
 from schemas.filters import ColourName
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
 from schemas.moments import moment_at
@@ -213,6 +215,13 @@ def hit(
         "thumbnail": base64.b64decode(str(small)) if thumbnail and small else None,
     }
     return Hit.model_validate(known, strict=False)
+
+
+def broken_index(tenant: str, items: str) -> TryLater:
+    """Why a search that meets a broken vector fails: not by its own fault, and not for good."""
+    structlog.get_logger().error("the index is broken: a vector holds no numbers", tenant=tenant, items=items[:200])
+    text = f"the index is broken: the vector of `{items[:200]}` holds no numbers; send the item again, or reindex"
+    return TryLater(Code.VECTOR_INVALID, text)
 
 
 def words_in(payload: Payload, key: str) -> tuple[str, ...]:

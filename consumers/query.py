@@ -12,11 +12,11 @@ from consumers.clock import Clock, Pace
 from consumers.confidence import Confidence
 from consumers.finding import Finder
 from consumers.looking import Looks
-from consumers.search import LAST_CHANCE_SECONDS, Search, split
+from consumers.search import INDEX_FAILED, LAST_CHANCE_SECONDS, Search, split
 from consumers.sight import Sight
-from infra.qdrant.plan import Index
+from infra.qdrant.plan import EngineError, Index
 from schemas.envelope import Event
-from schemas.failures import Code, Failure, Rejected, Unavailable
+from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
 from schemas.results import SearchTimes
 from schemas.searches import SearchRequest
 
@@ -47,7 +47,7 @@ class AnswerSearches:
         started = datetime.now(UTC)
         in_time, hopeless = self._part(events, started)
         try:
-            answers = self._found(in_time, started)
+            answers = self._answers_to(in_time, started)
         except Unavailable as away:
             if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
                 raise
@@ -106,6 +106,18 @@ class AnswerSearches:
             count = len(more)
         return newest[:count], newest[count:]
 
+    def _answers_to(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
+        """An answer for each. Where the index fails at a batch, each search is tried alone: one may be at fault."""
+        try:
+            return self._found(searches, started)
+        except (EngineError, ValueError) as error:
+            if len(searches) > 1:
+                afresh = [Search(one.event, one.request) for one in searches]
+                return [answer for one in afresh for answer in self._answers_to([one], started)]
+            [one] = searches
+            self._log.exception("the index fails at a search", request_id=one.request.request_id, why=str(error))
+            return [partial(self._answers.unavailable, one.event, one.request, Unavailable(INDEX_FAILED))]
+
     def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
         """An answer for each; those whose pictures took until their deadline are not searched any more."""
         clock = Clock()
@@ -115,7 +127,10 @@ class AnswerSearches:
         answers: list[Answer] = [partial(self._answers.expired, s.event, s.request) for s in late]
         answers += self._search(in_time, clock, started)
         for s in searches:
-            if s.failure is not None:
+            if s.failure is not None and _may_pass(s.failure):
+                away = Unavailable(s.failure.message)
+                answers.append(partial(self._answers.unavailable, s.event, s.request, away))
+            elif s.failure is not None:
                 answers.append(partial(self._answers.rejected, s.event, s.request.request_id, s.failure))
         return answers
 
@@ -126,6 +141,8 @@ class AnswerSearches:
         answers: list[Answer] = []
         done = datetime.now(UTC)
         for search, found in zip(searches, findings, strict=True):
+            if search.failure is not None:
+                continue
             if search.is_late(done, 0):
                 answers.append(partial(self._answers.expired, search.event, search.request))
                 continue
@@ -138,6 +155,11 @@ class AnswerSearches:
 
 def _searches(events: Sequence[Event]) -> list[Search]:
     return [Search(event, event.body) for event in events if isinstance(event.body, SearchRequest)]
+
+
+def _may_pass(failure: Failure) -> bool:
+    """Whether a search that failed so may work later as it is; a picture that is not there is its own fault."""
+    return isinstance(failure, TryLater) and failure.code != Code.IMAGE_MISSING
 
 
 def _not_a_search() -> Rejected:

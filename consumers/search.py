@@ -15,6 +15,7 @@ from schemas.searches import REARRANGED, SearchRequest
 
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable`, not held."""
+INDEX_FAILED = "the index failed at this request: see the query worker's log, and `lookstream index status`"
 
 
 @dataclass

@@ -26,6 +26,9 @@ from schemas.ranking import Weights
 from schemas.results import Swatch
 from schemas.searches import Crop
 
+UNIT_TOLERANCE = 0.01
+"""How far from 1 the length of a part may be: encoders may round to 8 bits of mantissa."""
+
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]
 Decode = Callable[[bytes, Limits, Part | None], Picture]
@@ -163,10 +166,9 @@ class Eyes:
 
     def _finish(self, seen: _Seen, encoded: Vector, took: float) -> Look | Failure:
         vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
-        if not np.isfinite(vector).all():
-            return Rejected(
-                Code.VECTOR_INVALID, "the encoder gave no finite vector for the picture: send another one"
-            )
+        if not _has_unit_parts(vector, self.encoder):
+            message = "the encoder gave no vector of numbers and unit length for the picture: send another one"
+            return Rejected(Code.VECTOR_INVALID, message)
         return Look(
             vector=vector,
             colours=seen.facts.names,
@@ -180,6 +182,13 @@ class Eyes:
             moderator=self.moderator.name,
             encoded_ms=took,
         )
+
+
+def _has_unit_parts(vector: Vector, encoder: Encoder) -> bool:
+    """Whether object, style and colour are each of unit length, or of zeros alone, and so all of them numbers."""
+    parts = np.split(vector.astype(np.float64), [encoder.object_size, encoder.object_size + encoder.style_size])
+    lengths = np.array([np.linalg.norm(part) for part in parts])
+    return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
 
 
 def look_size(encoder: Encoder) -> int:

@@ -1,0 +1,140 @@
+"""Vectors that a broken disk has changed: who meets one is told so, and nobody else's search is lost for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from consumers.answers import Answers
+from consumers.category import vote
+from consumers.confidence import Confidence
+from consumers.curves import PAD, Near, Parts, stacked
+from consumers.facets import AnswerFacets
+from consumers.index import IndexItems
+from consumers.judges import judges_of
+from consumers.null_looks import NullPictures
+from consumers.query import AnswerSearches
+from consumers.sight import Sight
+from consumers.vision.look import Eyes, look_size
+from infra.qdrant import stored
+from infra.qdrant.identity import point_id
+from infra.qdrant.plan import Found, Index, Point
+from infra.qdrant.shard import Shard
+from schemas.envelope import Event
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_RESULTS
+from tests.consumers.flags import items
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+Break = Callable[[str, float], None]
+SPOILS = (float("nan"), float("inf"), float("-inf"), 1e30)
+
+
+@pytest.fixture
+def broken(tmp_path: Path, eyes: Eyes) -> Iterator[Index]:
+    """The embedded engine, of looks by the quick encoder."""
+    made = Shard(tmp_path, 0)
+    made.open("fake:1", look_size(eyes.encoder))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def breaks(broken: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Breaks the vector of an item, past the check that keeps such vectors out."""
+
+    def break_one(item: str, spoil: float) -> None:
+        [old] = [point for point in broken.page(None, 100)[0] if point.id == point_id("default", item, 0)]
+        assert old.vector is not None
+        vector = old.vector.copy()
+        vector[:3] = spoil
+        with monkeypatch.context() as patched:
+            patched.setattr(stored, "_check", lambda *_: None)
+            version = stored.version_of(old.payload) + 1
+            broken.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
+
+    return break_one
+
+
+@pytest.fixture
+def job(sight: Sight, broken: Index, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+    """Searches over flags and signs of two tenants."""
+    parts = Parts(eyes.encoder.object_size, eyes.encoder.style_size)
+    confidence = Confidence(broken, eyes.look_at, parts, nulls=NullPictures(32))
+    events = [*items(0, 6), *items(10, 4, tenant="other")]
+    IndexItems(sight, broken, judges_of(broken, confidence), outbox).handle(events)
+    outbox.sent.clear()
+    return AnswerSearches(sight, broken, confidence, Answers(outbox, "fake:1"))
+
+
+def ask(job: AnswerSearches, outbox: "Outbox", *requests: dict[str, object]) -> list[SearchResult]:
+    outbox.sent.clear()
+    events = [Event(SearchRequest.model_validate({"request_id": f"q{n}", **r})) for n, r in enumerate(requests)]
+    assert job.handle(events) == {}
+    found = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
+    return sorted(found, key=lambda result: result.request_id)
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
+    job: AnswerSearches, outbox: "Outbox", breaks: Break, spoil: float
+) -> None:
+    before = ask(job, outbox, {"item_id": "i10", "tenant": "other"})
+    breaks("i0", spoil)
+    results = ask(
+        job,
+        outbox,
+        {"item_id": "i10", "tenant": "other"},
+        {"item_id": "i0"},
+        {"item_id": "i2", "explain": True, "diversity": 0.5},
+        {"item_id": "i12", "tenant": "other", "explain": True, "understand": "auto"},
+    )
+    assert [result.status for result in results[:1]] == [before[0].status]
+    assert [hit.item_id for hit in results[0].hits] == [hit.item_id for hit in before[0].hits]
+    assert results[3].status == "ok"
+    for result in results[1:3]:
+        # An engine may leave out what scores no number; what it gives must be told.
+        assert result.status in ("unavailable", "ok", "no_match")
+        assert result.status == "unavailable" or "i0" not in {hit.item_id for hit in result.hits}
+        if result.status == "unavailable":
+            assert result.message is not None
+            assert "index" in result.message
+    assert results[1].status == "unavailable"
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
+    job: AnswerSearches, sight: Sight, broken: Index, eyes: Eyes, outbox: "Outbox", breaks: Break, spoil: float
+) -> None:
+    breaks("i0", spoil)
+    parts, twin = Parts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
+    judges = judges_of(broken, Confidence(broken, eyes.look_at, parts))
+    [again] = items(0, 1, item_id="twin")
+    assert IndexItems(sight, broken, judges, outbox).handle([again]) == {}
+    assert parts.are_of_unit_length(broken.vectors([twin])[twin])
+
+
+def test_facets_go_on_beside_a_broken_vector(
+    job: AnswerSearches, broken: Index, outbox: "Outbox", breaks: Break
+) -> None:
+    breaks("i0", float("nan"))
+    outbox.sent.clear()
+    AnswerFacets(broken, Answers(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
+    [result] = outbox.bodies(SEARCH_RESULTS)
+    assert isinstance(result, FacetsResult)
+    assert result.status == "ok"
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None:
+    hits = [Found("a", spoil, {"category": "broken"}), Found("b", 0.9, {"category": "right"})]
+    assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
+    probe = Near(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
+    cosines, _ = stacked([probe])
+    assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1)], pytest.approx([0.2, 0.3, 0.4])]
