@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 
 from infra.kafka.assignment import Assignment
@@ -31,8 +31,9 @@ class Batch:
     epochs: Mapping[Partition, int] = field(default_factory=dict)
 
     def only(self, records: Sequence[Record]) -> "Batch":
-        """The same assignments, fewer records."""
-        return replace(self, records=records)
+        """Fewer records, and their assignments: that of a partition without any may be over when it comes back."""
+        places = {record.place for record in records}
+        return Batch(records, {place: epoch for place, epoch in self.epochs.items() if place in places})
 
     def __add__(self, other: "Batch") -> "Batch":
         return Batch([*self.records, *other.records], {**self.epochs, **other.epochs})
