@@ -29,6 +29,8 @@ PROBLEM = "application/problem+json"
         (422, {"files": {"picture": ("a.jpg", b"\xff\xd8\xff" + b"x" * 800_000)}}),
         (413, {"content": b"x" * 1_000_001, "headers": {"content-type": "application/json"}}),
         (403, {"json": {"item_id": "a"}, "headers": {"Sec-Fetch-Site": "cross-site"}}),
+        (403, {"json": {"item_id": "a"}, "headers": {"Origin": "http://evil.example"}}),
+        (403, {"json": {"item_id": "a"}, "headers": {"Origin": "null"}}),
         (400, {"json": {"item_id": "a"}, "headers": {"Host": "evil.example"}}),
     ],
 )
@@ -39,6 +41,11 @@ def test_what_makes_no_sense_is_refused_with_a_reason(
     response = client.request("POST", "/v1/search", **sent)  # type: ignore[arg-type]
     assert response.status_code == status, response.text
     assert "Traceback" not in response.text
+
+
+def test_an_old_browser_on_the_own_page_is_answered(client: httpx.Client) -> None:
+    own = f"http://{client.base_url.host}:{client.base_url.port}"
+    assert client.post("/v1/search", json=[], headers={"Origin": own}).status_code == 422
 
 
 def test_a_body_that_does_not_say_how_long_it_is_is_stopped(make_client: MakeClient) -> None:
