@@ -11,7 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from infra.kafka import Record
+from infra.kafka import Record, RecordRefused
+from infra.settings import SettingsError
+from schemas.failures import Fault
 
 LIVES = 3
 """A record that was in progress, alone, when the worker died so often is dead-lettered."""
@@ -48,9 +50,15 @@ class CrashLedger:
 
     @contextmanager
     def in_progress(self, part: Sequence[Record]) -> Iterator[None]:
-        """Note these records while they are worked on."""
+        """Note these records while they are worked on; a fault that is no record's clears the note."""
         self._write(part)
-        yield
+        try:
+            yield
+        except RecordRefused:
+            raise
+        except (Fault, SettingsError):
+            self._write(())
+            raise
         self._write(())
 
     def survived(self, records: Sequence[Record]) -> None:

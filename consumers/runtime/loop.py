@@ -38,6 +38,8 @@ DRAIN_SECONDS = 10.0
 """How long a batch may take to end after the worker was told to stop."""
 REVOKE_SECONDS = 3.0
 """How long all partitions that go to another worker at one time wait for what is in progress of them."""
+UNSURE_SECONDS = 10.0
+"""A worker to which nothing comes for so long is idle, whatever the ends of its partitions say."""
 STUCK_SECONDS = 300.0
 """A batch that takes longer is stuck: the heartbeat stops, so that somebody starts the worker anew."""
 
@@ -103,7 +105,7 @@ class Worker:
             while not shutdown.now:
                 if self.step(shutdown) or not self._source.assigned:
                     last_work = time.monotonic()
-                elif shutdown.when_idle and time.monotonic() - last_work > idle_seconds:
+                elif shutdown.when_idle and self._is_idle(time.monotonic() - last_work, idle_seconds):
                     break
             self._secure(DRAIN_SECONDS)
         finally:
@@ -112,6 +114,10 @@ class Worker:
             self._source.call_before_revoke(nothing_to_finish)
             self._pool.shutdown(wait=False)
             self._processor.close()
+
+    def _is_idle(self, seconds: float, idle_seconds: float) -> bool:
+        """Whether nothing came for so long, and nothing is known to be on its way."""
+        return seconds > UNSURE_SECONDS or (seconds > idle_seconds and self._source.is_caught_up())
 
     def step(self, shutdown: ShutdownSignal) -> bool:
         """One turn: whether there was anything to do, or is."""

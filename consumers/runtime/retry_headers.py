@@ -1,16 +1,21 @@
 """Headers of records that wait for another try, and of dead letters."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from infra.kafka import Record
 from schemas.failures import Failure
-from schemas.topics import retry_topic
+from schemas.topics import RETRY_DELAYS, retry_topic
 
 ATTEMPTS, NOT_BEFORE = "retry-attempts", "retry-not-before"
 """How often a waiting record was tried, and when it may be tried again (ms since 1970)."""
 MESSAGE_LENGTH = 300
+LONGEST_SECONDS = 2 * max(RETRY_DELAYS.values())
+"""No record waits for longer."""
+SKEW_SECONDS = 600.0
+"""Clocks of producers and brokers may differ from ours by so much."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def origin_of(record: Record, now: datetime) -> Origin:
             int(found["partition"]),
             int(found["offset"]),
             int(found["timestamp"]),
-            int(found["attempts"]) + 1,
+            max(0, int(found["attempts"])) + 1,
             (first_failed_at if first_failed_at.tzinfo else now).isoformat(),
         )
     except (KeyError, ValueError):
@@ -55,11 +60,17 @@ def origin_of(record: Record, now: datetime) -> Origin:
 
 
 def due_time(record: Record) -> float:
-    """When a record of a retry topic may be tried again, in seconds since 1970."""
+    """When a record of a retry topic may be tried again, in seconds since 1970.
+
+    Anybody who may produce there writes these headers: what asks for a longer wait than the longest of ours, by the
+    record's own time, is due at once, so that it cannot hold up those behind it.
+    """
     try:
-        return int(record.headers.get(NOT_BEFORE) or b"0") / 1000
+        due = int(record.headers.get(NOT_BEFORE) or b"0") / 1000
     except (ValueError, OverflowError):
         return 0.0
+    sent = record.timestamp_ms / 1000
+    return due if due <= sent + LONGEST_SECONDS and sent <= time.time() + SKEW_SECONDS else 0.0
 
 
 def retry_headers(origin: Origin, due_ms: int) -> dict[str, str]:

@@ -28,6 +28,8 @@ class Assignment:
     paused: bool = False
     resumed: bool = False
     """Whether the note of the last owner has been read."""
+    start: int = -1
+    """The offset that the last owner had committed; below 0 for none."""
     open: dict[int, None] = field(default_factory=dict)
     """Offsets that were taken and are not done, in their order."""
     through: int = -1
@@ -53,9 +55,9 @@ class Assignment:
             return record
         return None
 
-    def resume(self, note: str) -> None:
+    def resume(self, note: str, start: int = -1) -> None:
         """Go on where the last owner stopped, by the note of its last commit; any other note is ignored."""
-        self.resumed = True
+        self.resumed, self.start = True, start
         try:
             found = json.loads(note or "{}")
             through, still_open = int(found["through"]), sorted(int(offset) for offset in found["open"])

@@ -18,16 +18,20 @@ SECOND_LOOK_SECONDS = 120.0
 FENCED = "another worker has this one's name in its group: give each a slot or a static member of its own"
 
 
+Callbacks = Mapping[str, Callable[..., None]]
+"""Functions that the client calls, by its names for them."""
+
+
 class Membership:
-    """A member of a group, by a client that `callbacks` are given to: on_assign and so on, error_cb, on_commit."""
+    """A member of a group. `changes` are called when partitions come and go, `reports` with what else happens."""
 
     def __init__(
-        self, kafka: Kafka, group: str, topics: Sequence[str], callbacks: Mapping[str, Callable[..., None]]
+        self, kafka: Kafka, group: str, topics: Sequence[str], changes: Callbacks, reports: Callbacks
     ) -> None:
         self._kafka = kafka
-        self._config = member_config(kafka, group)
+        self._config: dict[str, object] = {**member_config(kafka, group), **reports}
         self._topics = [topic_name(kafka, topic) for topic in topics]
-        self._callbacks = callbacks
+        self._changes = changes
         self._rejoined = float("-inf")
         self.consumer = self._join()
 
@@ -43,6 +47,19 @@ class Membership:
         log.warning("fenced, so joining anew once: %s", error.str())
         self.consumer.close()
         self.consumer = self._join()
+
+    def is_at_end(self, starts: Mapping[Partition, int]) -> bool:
+        """Whether each partition was read to its end at the last fetch; `starts` is where reading began, below 0
+        for the first record. Markers of transactions at the end of a topic count as unread.
+        """
+        with translating("positions are not known"):
+            for each in self.consumer.position([client_partition(self._kafka, place) for place in starts]):
+                low, high = self.consumer.get_watermark_offsets(each, cached=True)
+                start = starts[plain_partition(self._kafka, each)]
+                position = each.offset if each.offset >= 0 else start if start >= 0 else low
+                if high < 0 or position < high:
+                    return False
+        return True
 
     def pause(self, places: Iterable[Partition], *, paused: bool) -> None:
         """Have partitions pause, or go on."""
@@ -77,11 +94,8 @@ class Membership:
         self.consumer.close()
 
     def _join(self) -> Consumer:
-        own = {name: call for name, call in self._callbacks.items() if name in ("error_cb", "on_commit")}
-        consumer = Consumer(self._config | own, logger=log)
-        consumer.subscribe(
-            self._topics, **{name: call for name, call in self._callbacks.items() if name not in own}
-        )
+        consumer = Consumer(self._config, logger=log)
+        consumer.subscribe(self._topics, **self._changes)
         return consumer
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from infra.kafka.assignments import Assignments, Batch, DueTime, Room
 from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, TakenAway, classify, translating
-from infra.kafka.membership import Membership
+from infra.kafka.membership import Callbacks, Membership
 from infra.kafka.names import (
     OffsetAndNote,
     client_offsets,
@@ -63,14 +63,9 @@ class EventSource:
         """What the client has reported, with the remedy, until it is over."""
         self.assigned = False  # perhaps without partitions
         self._before_revoke: BeforeRevoke = nothing_to_finish
-        callbacks: dict[str, Callable[..., None]] = {
-            "on_assign": self._on_assign,
-            "on_revoke": self._on_revoke,
-            "on_lost": self._on_lost,
-            "on_commit": self._on_commit,
-            "error_cb": self.problems.note,
-        }
-        self._member = Membership(kafka, group, topics, callbacks)
+        changes: Callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
+        reports: Callbacks = {"on_commit": self._on_commit, "error_cb": self.problems.note}
+        self._member = Membership(kafka, group, topics, changes, reports)
 
     def call_before_revoke(self, call: BeforeRevoke) -> None:
         """Have this called before partitions go to another member: the last chance to mark what was done."""
@@ -118,6 +113,11 @@ class EventSource:
                     _, end = self._member.consumer.get_watermark_offsets(each, cached=True)
                     lag[place[0]] += max(0, end - each.offset)
         return lag
+
+    def is_caught_up(self) -> bool:
+        """Whether all was received that the partitions held at their last fetch, as far as that is known."""
+        starts = {place: self._held[place].start for place in self._held}
+        return all(self._held[place].resumed for place in starts) and self._member.is_at_end(starts)
 
     def owned(self, batch: Batch) -> Batch:
         """What of a batch is still this member's. For any thread."""
@@ -217,8 +217,8 @@ class EventSource:
             log.warning("%s", away)
             return
         self._resume_at = 0.0
-        for place, (_, note) in found.items():
-            self._held[place].resume(note)
+        for place, (offset, note) in found.items():
+            self._held[place].resume(note, offset)
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.assigned = True

@@ -1,7 +1,8 @@
 """Exactly once, over a real broker: a worker that dies in the middle of a transaction leaves one answer each."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,20 +73,23 @@ class Querying:
     transactions: type[TransactionSink] = TransactionSink
     make_handler: Callable[[Answering], Calls] = lambda answering: Calls(answering.handle)
     size: BatchSize = field(default_factory=lambda: BatchSize(16, 0.05))
+    name: str = "queries-0"
 
-    def run(self) -> list[str]:
-        """Work until it dies or nothing more comes; whom it has answered."""
+    def run(self, shutdown: ShutdownSignal | None = None, answering: Answering | None = None) -> list[str]:
+        """Work until it is told to stop, dies or nothing more comes; whom it has answered."""
         with (
             closing(EventSource(self.kafka, "queries", [SEARCH_REQUESTS])) as source,
-            closing(self.transactions(self.kafka, "queries-0")) as transactions,
+            closing(self.transactions(self.kafka, self.name)) as transactions,
         ):
             gathering = GatheringSink()
-            answering, strategy = Answering(gathering), TransactionalCommit(source, gathering, transactions)
+            answering = answering or Answering(gathering)
+            answering.sink = gathering
+            strategy = TransactionalCommit(source, gathering, transactions)
             router = FailureRouter(gathering, answering.report, Unlimited(), delays={})
             handler = self.make_handler(answering)
             processor = BatchProcessor(handler, router, strategy, CrashLedger(self.ledger))
             worker = Worker(source, processor, strategy, self.size, Heartbeat(None))
-            worker.run(ShutdownSignal(when_idle=True), 0.5)
+            worker.run(shutdown or ShutdownSignal(when_idle=True), 0.5)
             return answering.handled
 
 
@@ -205,8 +209,50 @@ def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_ea
     assert Querying(kafka, ledger, make_handler=look_up).run() == []
 
 
+def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_of_batches(kafka: Kafka) -> None:
+    names = [f"r{n:03}" for n in range(120)]
+    ask(kafka, names)
+    member = kafka.model_copy(update={"session_timeout_ms": 6_000})
+
+    def make(answering: Answering) -> Calls:
+        def work(events: Sequence[Event]) -> Mapping[str, Failure]:
+            time.sleep(0.2)  # long enough for a rebalance to come in between
+            return answering.handle(events)
+
+        return Calls(work)
+
+    workers = [
+        Querying(
+            member.model_copy(update={"static_member": f"m{n}" if n % 2 else None}),
+            make_handler=make, size=BatchSize(4, 0), name=f"queries-{n}",
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    answering = [Answering(GatheringSink()) for _ in workers]
+    signals = [ShutdownSignal() for _ in workers]
+    with ThreadPoolExecutor(4) as pool:
+        runs = []
+        for worker, handler, signal in zip(workers, answering, signals, strict=True):
+            runs.append(pool.submit(worker.run, signal, handler))
+            seen = set(answers(kafka))
+            wait_for(partial(has_more_than, kafka, seen, len(names)))
+            if worker is workers[1]:
+                signals[0].at_once()
+        wait_for(lambda: set(answers(kafka)) == set(names))
+        for signal in signals:
+            signal.at_once()
+        for run in runs:
+            run.result()
+    assert answers(kafka) == names
+
+
+def has_more_than(kafka: Kafka, seen: Collection[str], everything: int) -> bool:
+    """Whether there are other answers than these, or there is nothing more to come."""
+    return len(seen) == everything or bool(set(answers(kafka)) - set(seen))
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Settling: what becomes of a failed record, and what is said of it."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,9 @@ class Sent:
     told: list[Code] = field(default_factory=list)
 
     def send_record(self, record: OutgoingRecord) -> None:
-        self.records.append(Record(record.topic, 0, len(self.records), record.key, record.value, record.headers))
+        now_ms = round(NOW.timestamp() * 1000)
+        place = record.topic, 0, len(self.records)
+        self.records.append(Record(*place, record.key, record.value, record.headers, now_ms))
 
     def flush(self) -> None:
         """All that was sent has arrived already."""
@@ -109,6 +112,15 @@ def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(s
         current = sent.records[-1]
     assert [topic.rpartition(".")[2] for topic in sent.topics] == ["5s", "60s", "600s", "600s", "5s"]
     assert [waiting.headers["retry-attempts"] for waiting in sent.records] == [b"0", b"0", b"0", b"0", b"1"]
+
+
+def test_a_wait_that_is_longer_than_any_of_ours_is_not_believed() -> None:
+    now_ms = round(time.time() * 1000)
+    far = {"retry-not-before": b"253402300799000"}
+    soon = {"retry-not-before": str(now_ms + 5_000).encode()}
+    assert due_time(Record("t", 0, 0, None, None, far, now_ms)) == 0
+    assert due_time(Record("t", 0, 0, None, None, far, 253402300799000)) == 0
+    assert due_time(Record("t", 0, 0, None, None, soon, now_ms)) == (now_ms + 5_000) / 1000
 
 
 def test_waits_differ_by_a_fifth_at_most(router: FailureRouter, sent: Sent) -> None:
