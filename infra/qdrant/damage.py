@@ -59,11 +59,10 @@ def engine_error(error: BaseException, folder: Path) -> EngineError:
 
 @contextmanager
 def opening(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong while a shard is opened into IndexDamaged, and leave a note of it in the folder.
+    """Turn what goes wrong while a shard is opened into IndexDamaged.
 
     A full disk, a lock of another process and the like are no damage: they are an EngineError.
     """
-    note = folder / NOTE
     try:
         yield
     except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -72,10 +71,19 @@ def opening(folder: Path) -> Iterator[None]:
         text = f"{type(error).__name__}: {error}"
         if any(word in text.lower() for word in PASSING):
             raise EngineError(f"the index in {folder} cannot be opened: {text}") from error
-        failure = damaged(folder, text)
+        raise damaged(folder, text) from error
+
+
+@contextmanager
+def noting(folder: Path) -> Iterator[None]:
+    """Leave a note in the folder when its index is damaged, for those who ask while no engine runs."""
+    note = folder / NOTE
+    try:
+        yield
+    except IndexDamaged as error:
         with suppress(OSError):
-            note.write_text(str(failure))
-        raise failure from error
+            note.write_text(str(error))
+        raise
     note.unlink(missing_ok=True)
 
 

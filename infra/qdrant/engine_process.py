@@ -16,7 +16,7 @@ from infra.console import FAILED, complain
 from infra.logs import configure_logs
 from infra.qdrant.channel import Channel, connect
 from infra.qdrant.children import ANSWER, NOTHING_TO_DO, OPTIMISE, SUCCEED, Seat
-from infra.qdrant.damage import EXIT_CODE, IndexDamaged
+from infra.qdrant.damage import EXIT_CODE, IndexDamaged, noting
 from infra.qdrant.embedded import Request, ask
 from infra.qdrant.folder import current, journal_of
 from infra.qdrant.journal import Reader
@@ -55,8 +55,10 @@ def main(words: Sequence[str]) -> None:
 def answer(seat: Seat) -> None:
     """Open the shard that counts, and answer the owner and all clients until SIGTERM."""
     folder = Path(seat.folder)
-    path = current(folder)
-    _serve(Shard(folder, seat.min_free, path), path, seat)
+    with noting(folder):
+        path = current(folder)
+        shard = Shard(folder, seat.min_free, path)
+    _serve(shard, path, seat)
 
 
 def optimise_copy(copy: Path) -> None:

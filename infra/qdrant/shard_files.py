@@ -31,7 +31,7 @@ def make(path: Path, maker: stored.Maker) -> None:
 def load(path: Path) -> edge.EdgeShard:
     """Opens a shard, and makes the payload indexes that it lacks; takes a second for 100,000 points.
 
-    Raises IndexDamaged, and leaves a note in the folder that it lies in, when its files are not what was written.
+    Raises IndexDamaged when its files are not what was written.
     """
     with opening(path.parent):
         shard = _loaded(path)

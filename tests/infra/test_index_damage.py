@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.qdrant.damage import EXIT_CODE, IndexDamaged, engine_error, opening, read_note
+from infra.qdrant.damage import EXIT_CODE, IndexDamaged, damaged, engine_error, noting, opening, read_note
 from infra.qdrant.folder import POINTER, current
 from infra.qdrant.plan import EngineError, Point, SearchPlan
 from infra.qdrant.shard import Shard
@@ -98,15 +98,21 @@ def test_damaged_files_are_told_when_the_index_is_opened(folder: Path, kind: str
         Shard(folder, 0)
     for words in (f"the index in {folder} is damaged", names, f"put the folder {folder} back from a copy"):
         assert words in str(told.value)
-    assert read_note(folder) == str(told.value)
 
 
-def test_a_whole_index_opens_and_an_old_note_goes(folder: Path) -> None:
-    (folder / "damaged").write_text("it was damaged")
+def test_a_whole_index_opens(folder: Path) -> None:
     shard = Shard(folder, 0)
     assert shard.count() == COUNT
-    assert read_note(folder) is None
     shard.close()
+
+
+def test_damage_leaves_a_note_until_the_index_opens(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged), noting(tmp_path):
+        raise damaged(tmp_path, "a bit has flipped")
+    assert "a bit has flipped" in (read_note(tmp_path) or "")
+    with noting(tmp_path):
+        pass
+    assert read_note(tmp_path) is None
 
 
 def test_a_vector_that_breaks_while_it_is_open_is_told_by_the_search(folder: Path) -> None:
@@ -129,7 +135,6 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="cannot be opened") as told, opening(tmp_path):
         raise RuntimeError("No space left on device (os error 28)")
     assert not isinstance(told.value, IndexDamaged)
-    assert read_note(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["../..", "/etc", "shard/../..", "other", "", "shard-1/x"])
