@@ -9,7 +9,7 @@ from infra.checks import Check, check_all
 from infra.health import FRESH_SECONDS
 from infra.running import read_running
 from infra.settings import Settings
-from schemas.failures import Fault, Unavailable
+from schemas.failures import Unavailable
 
 ANSWER_SECONDS = 1.0
 """How long an answer about readiness stands: who asks more often, without a token, costs nothing more."""
@@ -32,7 +32,7 @@ class Readiness:
                 try:
                     await asyncio.to_thread(self._check)
                     self._why = ""
-                except (Unavailable, Fault) as away:
+                except Unavailable as away:
                     self._why = str(away)
                 self._until = time.monotonic() + ANSWER_SECONDS
             return self._why

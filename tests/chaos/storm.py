@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,12 +11,14 @@ from infra.health import READY, last_beat, read_state
 from schemas.topics import SEARCH_REQUESTS, Topic, all_topics
 from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
 from tests.chaos.asking import searchable, start_query
+from tests.chaos.brokers import Broker, kind_of_brokers, running_broker
 from tests.chaos.fleet import Fleet, Plan, carry_out
 from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.pauses import Pause, judge_pauses, pauses_of
 from tests.chaos.processes import Process
 from tests.chaos.raw_errors import count_raw_errors, first_raw_errors
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.kafka.apache import apache_node
 
 DEADLINE_MS = 60_000
 """Longer than any pause that is promised: none may expire."""
@@ -68,7 +72,11 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     seconds = storm.searches / storm.rate
     plan = Plan(storm.moves, seconds, storm.least, storm.most, storm.session_ms / 1000)
     settings = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(storm.session_ms), **storm.settings}
-    with report.timed(), searchable(folder, _topics(storm.partitions), **settings) as world:
+    with (
+        report.timed(),
+        _broker(folder, storm.session_ms) as broker,
+        searchable(folder, _topics(storm.partitions), broker, **settings) as world,
+    ):
         fleet = query_fleet(world, storm.program)
         for _ in range(storm.least):
             fleet.arrive()
@@ -111,6 +119,20 @@ def judge_fleet(report: Report, fleet: Fleet, folder: Path, kind: str = "query")
     report.expect("raw errors in the logs", count_raw_errors(folder), 0)
     if count_raw_errors(folder):
         report.figures["where raw errors are"] = first_raw_errors(folder)
+
+
+@contextmanager
+def _broker(folder: Path, session_ms: int) -> Iterator[Broker]:
+    """A broker; the session timeout of groups of KIP-848 is its own setting."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind_of_brokers() == "local":
+        with running_broker(folder) as local:
+            yield local
+        return
+    pace = {"group.consumer.session.timeout.ms": str(session_ms)}
+    pace["group.consumer.heartbeat.interval.ms"] = str(max(100, session_ms // 12))
+    with apache_node(settings=pace) as node:
+        yield node
 
 
 def _topics(partitions: int) -> list[Topic]:

@@ -20,7 +20,6 @@ from tests.chaos.parts import LOOKSTREAM
 from tests.chaos.storm import CONTROL, Storm, Weathered, run_storm
 
 Protocol = Literal["classic", "consumer"]
-NEXT_PROTOCOL = "tests.chaos.next_protocol"
 
 
 def main(
@@ -41,7 +40,9 @@ def main(
 ) -> None:
     """Run one storm of searches and print its figures; exits 1 when a promise is broken."""
     settings = dict(pair.split("=", 1) for pair in setting or [])
-    program = CONTROL if control else NEXT_PROTOCOL if protocol == "consumer" else LOOKSTREAM
+    if protocol == "consumer":
+        settings["LOOKSTREAM_KAFKA_GROUP_PROTOCOL"] = protocol
+    program = CONTROL if control else LOOKSTREAM
     storm = Storm(searches, rate, moves, least, most, session_ms, partitions, program, settings, seed)
     with brokers_of(kafka), nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
         weathered = run_storm(Path(folder) / "storm", storm)

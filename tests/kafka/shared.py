@@ -45,7 +45,6 @@ def environment_of(kafka: Kafka) -> dict[str, str]:
     return {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
 
 
-def kafka_of(environment: Mapping[str, str], local: str | None) -> Kafka:
-    """How a test reaches the Kafka of a system with this environment, or its local broker at this address."""
-    bootstrap = environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP") or local
+def kafka_of(environment: Mapping[str, str], bootstrap: str | None) -> Kafka:
+    """How a test reaches the Kafka of a system with this environment, which is at this address."""
     return Kafka(bootstrap=bootstrap, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))

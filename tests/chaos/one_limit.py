@@ -1,0 +1,24 @@
+"""A control: `lookstream` whose limit of dead letters counts all tenants as one; takes the same words."""
+
+from unittest.mock import patch
+
+from consumers import compose
+from consumers.runtime.dead_letter_limit import DeadLetterLimit
+from lookstream import main
+
+
+class OneLimit(DeadLetterLimit):
+    """Whoever sends bad events: all are set aside."""
+
+    def count(self, _tenant: str, *, dead: bool) -> None:
+        """Count an event."""
+        super().count("", dead=dead)
+
+    def is_set_aside(self, _tenant: str) -> bool:
+        """Whether all events wait for now."""
+        return super().is_set_aside("")
+
+
+if __name__ == "__main__":
+    with patch.object(compose, "DeadLetterLimit", OneLimit):
+        main()
