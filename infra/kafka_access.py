@@ -25,6 +25,9 @@ from schemas.topics import (
 INDEX_GROUPS, QUERY_GROUP = "lookstream-index", "lookstream-query"
 """How the groups of index workers begin, and the group of query workers; transactional ids begin like that one."""
 
+READERS_GROUP = "lookstream-readers"
+"""What readers that are in no group call theirs: a client asks who coordinates it, which a right is needed for."""
+
 
 class Part(StrEnum):
     """Who signs in to Kafka: each can have a user of its own."""
@@ -109,6 +112,8 @@ def _rights(part: Part, prefix: str) -> Iterator[Right]:
     for name in dict.fromkeys(name for names in allowed.values() for name in names):
         operations = tuple(operation for operation, names in allowed.items() if name in names)
         yield Right(Resource.TOPIC, prefix + name, operations)
+    if READS.get(part):
+        yield Right(Resource.GROUP, prefix + READERS_GROUP, ("Describe",))
     if part is Part.INDEX:
         yield Right(Resource.GROUP, prefix + INDEX_GROUPS, ("Read",), prefixed=True)
     if part is Part.QUERY:

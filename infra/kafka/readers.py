@@ -13,9 +13,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from infra.kafka.config import ANSWER_SECONDS, Config, client_config, log, no_broker
 from infra.kafka.errors import ErrorClass, classify, translated, translating
-from infra.kafka.names import client_partition, plain_topic, topic_name
+from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
+from infra.kafka_access import READERS_GROUP
 from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable
@@ -163,7 +164,7 @@ def _raise_if_refused(message: Message | None, problems: Problems) -> None:
 
 def _reader(kafka: Kafka, more: Config, problems: Problems) -> Consumer:
     config = client_config(kafka) | {
-        "group.id": "lookstream-readers",  # never joined: librdkafka wants a name
+        "group.id": group_name(kafka, READERS_GROUP),  # never joined: librdkafka wants a name, and asks for it
         "enable.auto.commit": False,
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
         "isolation.level": "read_committed",
@@ -186,7 +187,10 @@ def _partitions(consumer: Consumer, kafka: Kafka, topic: str) -> list[int]:
         if found.error is not None and found.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
             raise translated(found.error, f"{name} was not read")
         if found.error is not None or not found.partitions:
-            raise MissingTopic(f"there is no topic {name} at {kafka.bootstrap}: run `lookstream topics create`")
+            raise MissingTopic(
+                f"there is no topic {name} at {kafka.bootstrap}, or this user may not see it: run "
+                "`lookstream topics create`, or grant what `lookstream topics acls` prints"
+            )
         return sorted(found.partitions)
 
     return _ask(kafka, ask)

@@ -128,7 +128,7 @@ def test_a_command_names_the_right_that_is_missing(
     with without(node, part, resource):
         told = run(system, node, part, *words, code=1)
     assert resource in told
-    assert "uthoriz" in told
+    assert "uthoriz" in told or "lookstream topics acls" in told
 
 
 @pytest.mark.parametrize(

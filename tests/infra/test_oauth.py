@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from infra.kafka import EventSink, TopicReader, check_broker, create_topics
+from infra.kafka import EventSink, OutgoingRecord, TopicReader, check_broker, create_topics
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import ITEM_OUTCOMES, all_topics
@@ -14,6 +14,7 @@ from tests.infra.identity_provider import Provider, identity_provider
 from tests.kafka.apache import ApacheNode, apache_node, wait_for
 
 CLIENT, SECRET = "lookstream", "canary-secret"
+RECORD = OutgoingRecord(ITEM_OUTCOMES, b"k", b"v")
 HANDLER = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
 LOGIN = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required ;"
 
@@ -74,7 +75,7 @@ def refusal(kafka: Kafka) -> str:
 def test_whoever_has_a_token_creates_topics_sends_and_reads(kafka: Kafka) -> None:
     create_topics(kafka, all_topics())
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as reader, closing(EventSink(kafka)) as sink:
-        sink.send_raw(ITEM_OUTCOMES, b"k", b"v", {})
+        sink.send_record(RECORD)
         sink.flush()
         assert [record.value for record in [reader.poll(30)] if record] == [b"v"]
 
@@ -85,11 +86,11 @@ def test_a_token_is_renewed_before_it_ends(
     monkeypatch.setattr(provider, "seconds", 5)
     create_topics(kafka, all_topics())
     with closing(EventSink(kafka)) as sink:
-        sink.send_raw(ITEM_OUTCOMES, b"k", b"v", {})
+        sink.send_record(RECORD)
         sink.flush()
         first = provider.granted
         wait_for(lambda: provider.granted >= first + 2, "two more tokens", 60)
-        sink.send_raw(ITEM_OUTCOMES, b"k", b"v", {})
+        sink.send_record(RECORD)
         sink.flush()
 
 
