@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.health import is_ready
+from infra.health import is_ready, read_state
 from infra.kafka import create_topics
 from infra.kafka_access import Part, rights
 from infra.settings import Kafka
@@ -53,6 +53,7 @@ def worker(system: System, node: ApacheNode, part: Part) -> Iterator[Path]:
     """A worker as its own user; the path of its log, beside which its heartbeat is."""
     log = system.folder.parent / f"{part}.log"
     log.unlink(missing_ok=True)
+    heartbeat_of(log).unlink(missing_ok=True)
     command = [*LOOKSTREAM, "worker", part, "--heartbeat", str(heartbeat_of(log)), "--metrics", "0"]
     with log.open("wb") as file, subprocess.Popen(
         command, env=as_user(system, node, part), stdout=file, stderr=file, cwd=ROOT
@@ -132,21 +133,28 @@ def test_a_command_names_the_right_that_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("part", "resource"),
+    ("part", "resource", "named"),
     [
-        (Part.INDEX, "catalog.items"),
-        (Part.INDEX, "lookstream-index"),
-        (Part.QUERY, "search.requests"),
-        (Part.QUERY, "lookstream-query"),
-        (Part.QUERY, "lookstream-query-"),
+        (Part.INDEX, "catalog.items", "catalog.items"),
+        (Part.INDEX, "lookstream-index", "Read the group"),
+        (Part.QUERY, "search.requests", "search.requests"),
+        (Part.QUERY, "lookstream-query", "Read the group"),
+        (Part.QUERY, "lookstream-query-", "transactional id"),
     ],
 )
 def test_a_worker_names_the_right_that_is_missing(
-    system: System, node: ApacheNode, part: Part, resource: str
+    system: System, node: ApacheNode, part: Part, resource: str, named: str
 ) -> None:
     with without(node, part, resource), worker(system, node, part) as log:
-        system.wait_for(lambda: "uthoriz" in log.read_text(), f"the {part} worker to say what it misses")
-    assert resource.removesuffix("-") in log.read_text()
+        system.wait_for(lambda: named in said(log), f"the {part} worker to name what it misses")
+        assert "uthoriz" in said(log)
+        assert not is_ready(heartbeat_of(log), FRESH_SECONDS)
+
+
+def said(log: Path) -> str:
+    """What the worker with this log says, there and in its heartbeat."""
+    state = read_state(heartbeat_of(log))
+    return log.read_text() + (state.why or "" if state else "")
 
 
 @contextmanager
