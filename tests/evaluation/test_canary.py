@@ -35,11 +35,13 @@ def system(kafka_server: str | None, tmp_path_factory: pytest.TempPathFactory) -
         )
         for n, one in enumerate(catalogue.products)
     ]
-    with open_over_kafka(started.kafka, "default") as over:
-        assert len(list(over.put(items))) == ITEMS
-        over.put_in.clear()  # they stay
-    yield started
-    started.stop()
+    try:
+        with open_over_kafka(started.kafka, "default") as over:
+            assert len(list(over.put(items))) == ITEMS
+            over.put_in.clear()  # they stay
+        yield started
+    finally:
+        started.stop()
 
 
 @pytest.fixture
