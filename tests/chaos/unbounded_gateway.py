@@ -7,7 +7,6 @@ from typing import Any
 from unittest.mock import patch
 
 import uvicorn
-from pydantic import BaseModel
 from starlette.types import Receive, Scope
 
 from lookstream import main
@@ -34,16 +33,10 @@ async def parse(_parser: Parser, body: bytes) -> dict[str, Any]:
     return found
 
 
-async def model(_parser: Parser, kind: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
-    """The same."""
-    return kind.model_validate_json(json.dumps(fields))
-
-
 if __name__ == "__main__":
     with (
         patch.object(serving, "BoundedConfig", plain_config),
         patch.object(Bodies, "reading", read_all),
         patch.object(Parser, "fields", parse),
-        patch.object(Parser, "model", model),
     ):
         main()
