@@ -23,6 +23,8 @@ DOWN_SECONDS = 8.0
 ROUND_SECONDS = 25.0
 """About how long it takes until it is back, and in sync."""
 LONGEST_SECONDS = 10.0
+FEW = 5
+"""So few kills are a small run, beside other tests: the node stays away for longer, and so may an answer."""
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
 WATCHFUL = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
@@ -98,7 +100,7 @@ def _kill_under_load(
             Sender(world.kafka).spread(feed.records, seconds),
         ):
             for number in range(kills):
-                _kill_one(cluster, number, chance)
+                _kill_one(cluster, number, chance, DOWN_SECONDS * (3 if kills < FEW else 1))
                 searchers.look_after()
                 indexers.look_after()
         wait_for_answers(log, DEADLINE_MS / 1000)
@@ -106,14 +108,15 @@ def _kill_under_load(
     report.figures["caught up at the end, seconds"] = catch_up(world, both)
     log.judge(report)
     longest = max(log.seconds(), default=float("inf"))
-    report.expect_at_most("longest wait for an answer, s", round(longest, 1), LONGEST_SECONDS)
+    limit = LONGEST_SECONDS * (2 if kills < FEW else 1)
+    report.expect_at_most("longest wait for an answer, s", round(longest, 1), limit)
     for what, fleet in (("query", searchers), ("index", indexers)):
         fleet.end()
         judge_fleet(report, fleet, world.folder, what)
     judge_items(report, world, both)
 
 
-def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random) -> None:
+def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random, down_seconds: float) -> None:
     """Kill the leader of something that matters, and have it back in sync."""
     partition = chance.randrange(2)
     leaders: list[Callable[[], int]] = [
@@ -126,7 +129,7 @@ def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random) -> Non
     ]
     node = leaders[number % len(leaders)]()
     cluster.kill(node)
-    time.sleep(DOWN_SECONDS)
+    time.sleep(down_seconds)
     cluster.start(node)
     cluster.wait_in_sync()
 

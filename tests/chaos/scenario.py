@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.chaos.brokers import KINDS, Kind
 
+TIMED_SHARE = 0.1
 NO_BROKER: tuple[Kind, ...] = ("local",)
 """A scenario that uses no broker runs once, beside those of the local one."""
 
@@ -18,6 +19,11 @@ class Size:
 
     share: float = 1.0
     seed: int = 1
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether times and paces are judged: a small run beside other tests says nothing of them."""
+        return self.share >= TIMED_SHARE
 
     def of(self, full: int, least: int = 1) -> int:
         """This share of a full figure, `least` at the least."""

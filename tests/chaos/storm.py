@@ -43,6 +43,8 @@ class Storm:
     settings: dict[str, str] = field(default_factory=dict)
     """More settings of the workers, by variable."""
     seed: int = 1
+    is_timed: bool = True
+    """Whether pauses are judged."""
 
     def of(self, size: Size) -> "Storm":
         """This storm at a share of its size, at a pace that gives every move its time."""
@@ -88,7 +90,7 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
         fleet.end()
     log.judge(report)
     pauses = pauses_of(log, fleet.moves, storm.session_ms / 1000)
-    judge_pauses(report, pauses)
+    judge_pauses(report, pauses, is_timed=storm.is_timed)
     judge_fleet(report, fleet, folder)
     return Weathered(report, log, pauses)
 
