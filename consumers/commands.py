@@ -67,6 +67,7 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
     from infra.secrets import redaction
     from infra.settings import read_settings
 
+    os.umask(0o077)  # what a worker writes is its user's alone
     stop = ShutdownSignal()
     _listen(stop)
     try:

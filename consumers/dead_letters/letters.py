@@ -46,6 +46,8 @@ class DeadLetter:
     """When it was refused, in milliseconds since 1970."""
     worker: str = ""
     encoder: str = ""
+    is_cut: bool = False
+    """Whether it holds but the beginning of a record that did not fit."""
 
     @property
     def position(self) -> str:
@@ -106,13 +108,14 @@ def from_record(record: Record) -> DeadLetter:
         value=record.value,
         headers={name: value for name, value in record.headers.items() if not name.startswith(OURS)},
         digest=digest_of(original),
-        size=None if record.value is None else len(record.value),
+        size=None if record.value is None else _whole(told.get("value-bytes"), len(record.value)),
         timestamp_ms=written,
         attempts=_whole(told.get("attempts"), 1),
         first_failed_at=told.get("first-failed-at", ""),
         died_at_ms=record.timestamp_ms,
         worker=told.get("worker", ""),
         encoder=told.get("encoder", ""),
+        is_cut=told.get("cut") == "true",
     )
 
 

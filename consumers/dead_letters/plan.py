@@ -21,6 +21,7 @@ LOOKED_UP_AT_ONCE = 256
 
 ASKER_GONE = "a search request, and whoever asked is gone: ask again"
 ELSEWHERE = f"of none of the topics {', '.join(ITEM_TOPICS)}"
+CUT = "was cut, because it did not fit: have its sender send it again"
 TOO_OLD = (
     f"first failed {TOMBSTONE_DAYS} days ago or earlier: if its item was deleted since, nothing remembers that, so "
     "it would come back: have it sent anew"
@@ -100,6 +101,8 @@ class Planner:
             return ASKER_GONE if letter.topic.startswith("search.") else ELSEWHERE
         if letter.id in self._replayed:
             return REPLAYED
+        if letter.is_cut:
+            return CUT
         if letter.known_since < self._now - timedelta(days=TOMBSTONE_DAYS) + MARGIN:
             return TOO_OLD
         return aim_of(letter)

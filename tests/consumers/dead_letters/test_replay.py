@@ -17,7 +17,7 @@ from consumers.dead_letters.choice import Choice
 from consumers.dead_letters.compose import run_plan
 from consumers.dead_letters.kept import KeptLetters
 from consumers.dead_letters.letters import DeadLetter, latest, read_topics
-from consumers.dead_letters.plan import Plan, Planner
+from consumers.dead_letters.plan import CUT, Plan, Planner
 from consumers.dead_letters.replay import Order, RecordSink, Replay, Tally
 from consumers.dead_letters.shelf import Shelf
 from infra.kafka import EventSink, OutgoingRecord, Record, read_to_end
@@ -189,6 +189,17 @@ def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
     assert [letter.key_text for letter in todo.send.values()] == ["default:b", "default:c"]
     assert todo.left == 2
     assert list(reasons(todo)) == ["default:a"]
+
+
+def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
+    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+) -> None:
+    value = b" " * (kafka.record_bytes + 1)
+    undertaker.bury(replace(make_record("huge"), value=value), Code.EVENT_INVALID)
+    todo = plan(kafka, index)
+    assert (todo.send, list(reasons(todo).values())) == ({}, [CUT])
+    [skipped] = todo.skipped
+    assert skipped.letter.size == len(value)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
