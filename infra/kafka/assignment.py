@@ -25,7 +25,8 @@ class Assignment:
     buffer: deque[Record] = field(default_factory=deque)
     size: int = 0
     """Bytes in the buffer."""
-    paused: bool = False
+    paused: bool | None = None
+    """Unknown at first: the client may still have it as it was when this member had it before."""
     resumed: bool = False
     """Whether the note of the last owner has been read."""
     start: int = -1

@@ -128,7 +128,8 @@ class Assignments:
         return [
             place
             for place, held in self._held.items()
-            if not held.paused and (place not in counted or (total >= 1 and _share(held, room) * len(counted) >= 1))
+            if held.paused is not True
+            and (place not in counted or (total >= 1 and _share(held, room) * len(counted) >= 1))
         ]
 
     def to_resume(self, room: Room, due: DueTime) -> list[Partition]:
@@ -137,7 +138,7 @@ class Assignments:
         return [
             place
             for place, held in counted.items()
-            if held.paused and min(_share(held, room) * len(counted), total) <= room.resume_share
+            if held.paused is not False and min(_share(held, room) * len(counted), total) <= room.resume_share
         ]
 
     def _counted(self, room: Room, due: DueTime) -> tuple[dict[Partition, Assignment], float]:

@@ -101,6 +101,7 @@ def test_of_a_full_room_the_partitions_that_have_more_than_their_part_are_paused
         held["t", place].resume("")
         for offset in range(count):
             held["t", place].receive(Record("t", place, offset, b"k", b"v"))
+    held["t", 1].paused = False
     assert held.to_pause(room, lambda _record: 0.0) == [("t", 0)]
     held["t", 0].paused = True
     assert held.to_resume(room, lambda _record: 0.0) == []
@@ -127,3 +128,11 @@ def test_what_is_left_of_a_batch_says_nothing_of_partitions_that_it_has_no_recor
     earlier = Batch([old, new], {("t", 0): 1, ("t", 1): 2})
     later = Batch([new], {("t", 1): 4})
     assert (later + earlier.only([old])).epochs == {("t", 0): 1, ("t", 1): 4}
+
+
+def test_a_partition_that_comes_back_is_resumed_whatever_the_client_has_kept_of_it() -> None:
+    held, room = Assignments(), Room(records=10)
+    held.add([("t", 0)])
+    assert held.to_resume(room, lambda _record: 0.0) == [("t", 0)]
+    held["t", 0].paused = False
+    assert held.to_resume(room, lambda _record: 0.0) == []
