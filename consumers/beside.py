@@ -1,8 +1,8 @@
-"""Beside: what the index worker of a generation leaves to that of the other one, and how it catches up with it."""
+"""Backfill: copies items from the serving generation into the next; and which of the two answers for an event."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -12,6 +12,7 @@ from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.refill import Refill
 from consumers.runtime.ports import Sink
+from consumers.runtime.retry_headers import origin_of
 from consumers.shop import Shop, confidence_of
 from consumers.sight import Sight
 from infra.generations import Generation, Register, chosen
@@ -22,19 +23,25 @@ from schemas.failures import Unavailable
 
 
 @dataclass(frozen=True)
-class Mine:
-    """What is for the worker of this generation to tell: the events of the times at which its index serves."""
+class GenerationOwnership:
+    """The events for which the worker of this generation answers: those of the times at which its index serves.
+
+    Both generations handle every event; each event must come to one outcome. So success and failure go by one and
+    the same time, that of the record with which the event came: a retry is a record of its own, with a time that
+    may lie on the other side of a cut-over, and `ce_time` is whatever a producer wrote there.
+    """
 
     register: Register
     number: int
 
-    def tells(self, moment: datetime) -> bool:
-        """Whether it tells what became of an event of this time."""
-        return self.register.read().tells(self.number, moment.timestamp())
+    def reports_outcomes(self, time: datetime) -> bool:
+        """Whether it publishes what became of an event of this time, `Event.time`."""
+        return self.register.read().tells(self.number, time.timestamp())
 
-    def settles(self, record: Record) -> bool:
-        """Whether it sends this record on when it fails."""
-        return self.register.read().tells(self.number, record.timestamp_ms / 1000)
+    def owns_failures(self, record: Record) -> bool:
+        """Whether it sends this record on when it fails, to a retry or dead-letter topic."""
+        origin = origin_of(record, datetime.now(UTC))
+        return self.register.read().tells(self.number, origin.timestamp_ms / 1000)
 
     @property
     def generation(self) -> Generation:
@@ -42,10 +49,10 @@ class Mine:
         return self.register.read().of(chosen(self.register, self.number))
 
 
-def mine_of(settings: Settings, number: int | None) -> Mine:
-    """What is for the worker of a generation, or of the one that serves now, to tell."""
+def ownership_of(settings: Settings, number: int | None) -> GenerationOwnership:
+    """The events for which the worker of a generation answers, or that of the one that serves now."""
     register = generations_of(settings)
-    return Mine(register, chosen(register, number))
+    return GenerationOwnership(register, chosen(register, number))
 
 
 @dataclass(eq=False)
@@ -53,7 +60,7 @@ class Filling:
     """Fills the shop's index from the one that serves, for as long as it does not serve itself."""
 
     shop: Shop
-    mine: Mine
+    ownership: GenerationOwnership
     sight: Sight
     sink: Sink
     stack: ExitStack
@@ -64,8 +71,8 @@ class Filling:
     def step(self) -> None:
         """A small step between batches. What is away is tried again at the next one."""
         try:
-            serving = self.mine.register.read().serving.number
-            if serving == self.mine.number:
+            serving = self.ownership.register.read().serving.number
+            if serving == self.ownership.number:
                 return
             if serving != self._source:
                 self._begin(serving)

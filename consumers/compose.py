@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from consumers.beside import Filling, mine_of
+from consumers.beside import Filling, ownership_of
 from consumers.confidence import WHENEVER
 from consumers.index import IndexItems
 from consumers.item_handlers import LiveItems, RetriedItems
@@ -90,27 +90,29 @@ def index_worker(
 
     `delays` are the seconds that each retry topic waits; `generation` is whose index it fills, if not what serves.
     """
-    mine = mine_of(settings, generation)
-    live, retries = _lanes(settings.worker, heartbeat, mine.number)
+    ownership = ownership_of(settings, generation)
+    live, retries = _lanes(settings.worker, heartbeat, ownership.number)
     with ExitStack() as stack:
         premises = open_premises(settings, reach(settings), "index", stack)
         source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
-        shop = furnish(premises, mine.generation, stack)
+        shop = furnish(premises, ownership.generation, stack)
         observe = see_items(ItemMetrics(shop.metrics.registry))
         sink = InstrumentedSink(stack.enter_context(closing(EventSink(shop.kafka))), observe, shop.metrics)
         watches = _watches(shop, sink, stack)
         outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
         items = _items(shop, live, outlet.sink, stack, watches)
         retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
-        items.tells = retry_items.tells = mine.tells
-        router = replace(_router(shop, sink, items.tell, live), owns_failures=mine.settles, delays=delays)
+        items.tells = retry_items.tells = ownership.reports_outcomes
+        router = replace(
+            _router(shop, sink, items.tell, live), owns_failures=ownership.owns_failures, delays=delays
+        )
         retry_router = replace(router, limit=retries.limit)
 
         def last_call() -> None:
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = Filling(shop, mine, sight_of(shop, None, stack), sink, stack).step
+        backfill = Filling(shop, ownership, sight_of(shop, None, stack), sink, stack).step
         handler = LiveItems(shop, outlet.watch(items.handle), items, watches, backfill)
         gauge = IndexGauge(shop.index, shop.metrics).look
         measured = InstrumentedHandler(handler, shop.metrics, gauge)

@@ -44,14 +44,14 @@ from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
 from consumers.traced import Handle
 from infra.generations import Generation
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink
+from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink, topic_ends
 from infra.metrics import SearchMetrics
 from infra.qdrant.connect import generations_of
 from infra.secrets import redaction
 from infra.settings import Settings
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.topics import SEARCH_REQUESTS
+from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _handler(
     sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
     sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
     searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
-    freshness = Freshness(shop.index, partitions.count)
+    freshness = Freshness(shop.index, partitions.count, partial(topic_ends, shop.kafka, ITEM_TOPICS))
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
     return Requests(requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), confidence, answered)
 

@@ -18,6 +18,10 @@ from schemas.topics import ITEM_TOPICS, TOPIC_OF
 
 CountPartitions = Callable[[str], int]
 """Takes a topic; how many partitions it has, as far as is known."""
+ReadEnds = Callable[[], Mapping[Partition, int]]
+"""The offset behind the last record of each partition, by the broker; raises Unavailable."""
+CHECK_SECONDS = 5.0
+"""A broker that has begun again while searches go on is noticed so soon; each check asks it about all partitions."""
 
 
 def note_progress(index: Index, records: Sequence[Record]) -> None:
@@ -32,21 +36,40 @@ def note_progress(index: Index, records: Sequence[Record]) -> None:
 
 
 class Freshness:
-    """Reads how far the index has come."""
+    """Reads how far the index has come.
 
-    def __init__(self, index: Index, partitions: CountPartitions) -> None:
+    A broker that has forgotten its topics, as the local one does at each start, counts their records from 0 again,
+    while notes of the earlier ones are still there. One that lies beyond its topic's end is such a note, and is not
+    believed until another takes its place. `ends` are asked for at the first look, and then now and again.
+    """
+
+    def __init__(self, index: Index, partitions: CountPartitions, ends: ReadEnds | None = None) -> None:
         self._index = index
         self._partitions = partitions
+        self._ends = ends
+        self._checked_at = float("-inf")
+        self._forgotten: dict[str, Payload] = {}
+        """Notes that are not believed, by their names."""
 
     def read(self) -> tuple[AsOf, ...]:
         """How far it has come with each source of which anything was indexed. Raises Unavailable."""
         places = [(topic, part) for topic in ITEM_TOPICS for part in range(self._partitions(topic))]
-        notes = self._index.notes([_name(*place) for place in places]) if places else {}
+        notes = self._believed(self._index.notes([_name(*place) for place in places])) if places else {}
         return tuple(
             as_of
             for source, topic in TOPIC_OF.items()
             if (as_of := _as_of(source, {part: notes.get(_name(topic, part)) for t, part in places if t == topic}))
         )
+
+    def _believed(self, notes: Mapping[str, Payload]) -> dict[str, Payload]:
+        """The notes that are not of a broker that has forgotten its topics. Raises Unavailable."""
+        if self._ends is not None and time.monotonic() - self._checked_at > CHECK_SECONDS:
+            ends = {_name(*place): end for place, end in self._ends().items()}
+            beyond = {name: note for name, note in notes.items() if whole(note["offset"]) > ends.get(name, 0)}
+            self._forgotten |= beyond
+            self._checked_at = time.monotonic()
+        self._forgotten = {name: note for name, note in self._forgotten.items() if notes.get(name) == note}
+        return {name: note for name, note in notes.items() if name not in self._forgotten}
 
 
 def goal_of(index: Index, kafka: Kafka) -> dict[Partition, int]:

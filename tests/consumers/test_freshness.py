@@ -1,7 +1,7 @@
 """Searches can wait for the index to have come as far as they ask, and are told how far it is."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,30 @@ def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
         AsOf(source="catalog", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.008, UTC), offsets={"0": 5, "1": 9}),
         AsOf(source="social", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.009, UTC), offsets={"0": 10}),
     )
+
+
+def test_a_note_beyond_its_topics_end_is_of_a_broker_that_has_forgotten_and_is_not_believed(index: Index) -> None:
+    note_progress(index, [record(0, 500), record(1, 3)])
+    ends = {(CATALOG_ITEMS, 0): 2, (CATALOG_ITEMS, 1): 9}
+    freshness = Freshness(index, two, lambda: ends)
+    [as_of] = freshness.read()
+    assert as_of.offsets == {"1": 4}
+    ends[CATALOG_ITEMS, 0] = 9_000  # the new topic has grown beyond the old note, which is no truer for it
+    assert freshness.read()[0].offsets == {"1": 4}
+    note_progress(index, [record(0, 7)])
+    assert freshness.read()[0].offsets == {"0": 8, "1": 4}
+    assert Freshness(index, two, lambda: ends).read()[0].offsets == {"0": 8, "1": 4}
+
+
+def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_from_old_ones(index: Index) -> None:
+    before = datetime.now(UTC)
+    for at in (253_402_300_800_000, -1, -(2**63), 2**62):
+        note_progress(index, [Record(CATALOG_ITEMS, 0, 3, b"k", b"v", timestamp_ms=at)])
+        [as_of] = Freshness(index, two).read()
+        assert as_of.time.year == 1970 or before <= as_of.time <= datetime.now(UTC) + timedelta(seconds=1)
+    index.take_note(f"reached:{CATALOG_ITEMS}:0", {"offset": 4, "time_ms": 253_402_300_800_000})
+    [as_of] = Freshness(index, two).read()
+    assert as_of.time.year == 9999
 
 
 @pytest.mark.parametrize(("offset", "passed"), [(7, True), (8, True), (9, False)])
