@@ -21,7 +21,7 @@ CountPartitions = Callable[[str], int]
 ReadEnds = Callable[[], Mapping[Partition, int]]
 """The offset behind the last record of each partition, by the broker; raises Unavailable."""
 CHECK_SECONDS = 5.0
-"""A broker that has begun again while searches go on is noticed so soon; each check asks it about all partitions."""
+"""A broker that begins again while searches go on is noticed so soon; each check asks it about all partitions."""
 
 
 def note_progress(index: Index, records: Sequence[Record]) -> None:
