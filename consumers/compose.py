@@ -103,9 +103,8 @@ def index_worker(
         items = _items(shop, live, outlet.sink, stack, watches)
         retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
         items.tells = retry_items.tells = ownership.reports_outcomes
-        router = replace(
-            _router(shop, sink, items.tell, live), owns_failures=ownership.owns_failures, delays=delays
-        )
+        router = _router(shop, sink, items.tell, live)
+        router.owns_failures, router.delays = ownership.owns_failures, delays
         retry_router = replace(router, limit=retries.limit)
 
         def last_call() -> None:
