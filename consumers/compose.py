@@ -90,28 +90,27 @@ def index_worker(
 
     `delays` are the seconds that each retry topic waits; `generation` is whose index it fills, if not what serves.
     """
-    ownership = ownership_of(settings, generation)
-    live, retries = _lanes(settings.worker, heartbeat, ownership.number)
+    owner = ownership_of(settings, generation)
+    live, retries = _lanes(settings.worker, heartbeat, owner.number)
     with ExitStack() as stack:
         premises = open_premises(settings, reach(settings), "index", stack)
         source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
-        shop = furnish(premises, ownership.generation, stack)
+        shop = furnish(premises, owner.generation, stack)
         observe = see_items(ItemMetrics(shop.metrics.registry))
         sink = InstrumentedSink(stack.enter_context(closing(EventSink(shop.kafka))), observe, shop.metrics)
         watches = _watches(shop, sink, stack)
         outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
         items = _items(shop, live, outlet.sink, stack, watches)
         retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
-        items.tells = retry_items.tells = ownership.reports_outcomes
-        router = _router(shop, sink, items.tell, live)
-        router.owns_failures, router.delays = ownership.owns_failures, delays
+        items.tells = retry_items.tells = owner.reports_outcomes
+        router = replace(_router(shop, sink, items.tell, live), owns_failures=owner.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
 
         def last_call() -> None:
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = Filling(shop, ownership, sight_of(shop, None, stack), sink, stack).step
+        backfill = Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step
         handler = LiveItems(shop, outlet.watch(items.handle), items, watches, backfill)
         gauge = IndexGauge(shop.index, shop.metrics).look
         measured = InstrumentedHandler(handler, shop.metrics, gauge)
