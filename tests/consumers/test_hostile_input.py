@@ -1,0 +1,98 @@
+"""Whatever the schemas accept goes all the way through: into the embedded engine, and through a search of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consumers.answers import Answers
+from consumers.confidence import Confidence
+from consumers.curves import Parts
+from consumers.facets import AnswerFacets
+from consumers.index import IndexItems
+from consumers.judges import judges_of
+from consumers.query import AnswerSearches
+from consumers.sight import Sight
+from consumers.vision.look import Eyes, look_size
+from infra.qdrant.plan import Index
+from infra.qdrant.shard import Shard
+from schemas.envelope import Event, from_record
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.failures import Code, Rejected
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_WATCHES
+from tests.hostile.records import HostileRecord, hostile_records
+from tests.hostile.requests import hostile_requests
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+LARGEST, NOW_MS = 20_000, 1_714_564_800_000
+
+
+@pytest.fixture
+def engine(tmp_path: Path, eyes: Eyes) -> Iterator[Index]:
+    made = Shard(tmp_path, 0)
+    made.open("fake:1", look_size(eyes.encoder))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def confidence(engine: Index, eyes: Eyes) -> Confidence:
+    return Confidence(engine, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
+
+
+def event_of(record: HostileRecord) -> Event | None:
+    """The event of a record; none of one that is refused on sight."""
+    try:
+        headers = dict(record.headers) | {"ce_id": record.key or b"none"}
+        at = record.timestamp_ms or NOW_MS
+        return from_record(f"{record.topic}/0/1", record.key, record.value, headers, at)
+    except Rejected:
+        return None
+
+
+def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
+    engine: Index, confidence: Confidence, sight: Sight, outbox: "Outbox"
+) -> None:
+    job = IndexItems(sight, engine, judges_of(engine, confidence), outbox)
+    records = [record for record in hostile_records(4, 500, LARGEST) if record.topic != SEARCH_WATCHES]
+    read = [(record, event) for record in records if (event := event_of(record)) is not None]
+    assert len(read) > 100
+    for start in range(0, len(read), 32):
+        some = read[start : start + 32]
+        failures = job.handle([event for _, event in some])
+        for record, event in some:
+            found = failures[event.id].code if event.id in failures else None
+            assert found == record.code, (record.kind, failures.get(event.id))
+    assert engine.count("hostile") > 30
+
+
+def test_every_request_that_is_read_is_answered_and_with_its_code(
+    engine: Index, confidence: Confidence, sight: Sight, outbox: "Outbox"
+) -> None:
+    answers = Answers(outbox, "fake:1")
+    searches, facets = AnswerSearches(sight, engine, confidence, answers), AnswerFacets(engine, answers)
+    codes: dict[str, tuple[str, Code | None]] = {}
+    for record in hostile_requests(4, 500, LARGEST):
+        event = event_of(record._replace(timestamp_ms=0) if record.kind != "time" else record)
+        body = None if event is None else event.body
+        if event is None or not isinstance(body, SearchRequest | FacetsRequest):
+            continue
+        as_of_now = Event(body, event.source, body.request_id, extra=event.extra)
+        (searches if isinstance(body, SearchRequest) else facets).handle([as_of_now])
+        codes[body.request_id] = record.kind, record.code
+    bodies = [event.body for _, _, event, _ in outbox.sent]
+    results = {body.request_id: body for body in bodies if isinstance(body, SearchResult | FacetsResult)}
+    assert results.keys() == codes.keys()
+    assert len(codes) > 100
+    for name, (kind, code) in codes.items():
+        result = results[name]
+        if result.status == "expired":
+            continue  # on a machine that is busy a deadline of 50 ms passes
+        assert result.code == code, (kind, result.message)
+        assert result.status == ("rejected" if code else result.status)
+        assert result.status != "unavailable", (kind, result.message)
