@@ -13,8 +13,8 @@ from infra.parts import heartbeat_file
 from infra.qdrant.connect import connect
 from infra.qdrant.plan import EngineError
 from infra.running import Running, process_runs, reach_kafka, read_running
-from infra.settings import Settings, SettingsError
-from schemas.failures import Unavailable
+from infra.settings import Settings
+from schemas.failures import Fault, Unavailable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def check_all(settings: Settings, within_seconds: float) -> list[Check]:
 def _asked(part: str, ask: Callable[[], str]) -> Check:
     try:
         return Check(part, ask(), well=True)
-    except (Unavailable, EngineError, SettingsError, ValueError) as wrong:
+    except (Unavailable, EngineError, Fault, ValueError) as wrong:
         return Check(part, str(wrong), well=False)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 
 from infra.kafka import Record, RecordRefused
-from infra.settings import SettingsError
 from schemas.failures import Fault
 
 LIVES = 3
@@ -56,7 +55,7 @@ class CrashLedger:
             yield
         except RecordRefused:
             raise
-        except (Fault, SettingsError):
+        except Fault:
             self._write(())
             raise
         self._write(())
