@@ -118,5 +118,4 @@ SCENARIO = Scenario(
     "time, no worker ends, and each bad one is a dead letter or waits until its tenant may go on",
     run=run,
     control=control,
-    short=0.08,
 )
