@@ -124,8 +124,15 @@ def reach_kafka(settings: Settings) -> Kafka:
 
 
 def local_kafka(kafka: Kafka, bootstrap: str) -> Kafka:
-    """These settings for the local broker, but for what the user set by hand."""
-    local = {"session_timeout_ms": LOCAL_SESSION_MS, "fetch_wait_ms": LOCAL_FETCH_WAIT_MS}
+    """These settings for the local broker, but for what the user set by hand.
+
+    Its members are dynamic: beside a second static one the first was given nothing any more (Tansu 0.6.0).
+    """
+    local: dict[str, object] = {
+        "session_timeout_ms": LOCAL_SESSION_MS,
+        "fetch_wait_ms": LOCAL_FETCH_WAIT_MS,
+        "membership": "dynamic",
+    }
     changes = {name: value for name, value in local.items() if name not in kafka.model_fields_set}
     return kafka.model_copy(update=changes | {"bootstrap": bootstrap})
 
