@@ -47,7 +47,7 @@ test: $(READY) browser prometheus
 # KAFKA_VERSION=3.9.1 is the last one of the older line. A Qdrant server must be empty, and nobody else's.
 conformance: $(READY) kafka
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
-		--kafka apache -m "not chaos" $(if $(QDRANT),--qdrant "$(QDRANT)")
+		--kafka apache -m "not chaos" $(if $(QDRANT),--qdrant "$(QDRANT)") $(TESTS)
 
 # Java for Apache Kafka, and Maven for its jars. Without them the tests fail: nothing else runs it.
 kafka:
