@@ -26,6 +26,8 @@ LEAST_READ, MOST_READ = 4 << 10, 256 << 10
 """Bytes to ask for at a time: a short message comes as a whole, a long one in as much as a socket holds."""
 LONGEST_PATH = 100
 """Bytes of a socket's path: systems take 104 to 108 with the end."""
+SHORTEST_BASE = Path("/tmp")
+"""Where everybody may make folders; whose the folder is gets checked."""
 ROOT = 0
 """The superuser, who may read every folder in any case."""
 
@@ -133,8 +135,10 @@ def address_of(folder: Path) -> Address:
     inside = folder.absolute() / "socket"
     if len(os.fsencode(inside)) <= LONGEST_PATH and _has_sockets(folder):
         return inside
-    digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
-    return _runtime_folder() / f"{digest}.socket"
+    name = f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.socket"
+    bases = [Path(base) for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if base]
+    fitting = (base for base in bases if len(os.fsencode(_runtime_folder(base) / name)) <= LONGEST_PATH)
+    return _own_folder(_runtime_folder(next(fitting, SHORTEST_BASE))) / name
 
 
 def peer_is_ours(stream: socket.socket) -> bool:
@@ -161,10 +165,12 @@ def _has_sockets(folder: Path) -> bool:
     return True
 
 
-def _runtime_folder() -> Path:
-    """A folder of the user's own with a short path."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    folder = base / f"lookstream-{os.geteuid()}"
+def _runtime_folder(base: Path) -> Path:
+    return base / f"lookstream-{os.geteuid()}"
+
+
+def _own_folder(folder: Path) -> Path:
+    """This folder, made if it is not there. Raises PermissionError when it is not this user's alone."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.geteuid() or folder.is_symlink() or found.st_mode & 0o077:

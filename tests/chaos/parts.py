@@ -11,11 +11,11 @@ from infra.kafka import create_topics
 from infra.qdrant import channel
 from infra.qdrant.channel import address_of
 from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import LOCAL_FETCH_WAIT_MS, Running
+from infra.running import LOCAL_FETCH_WAIT_MS, Running, local_kafka
 from infra.settings import Kafka
 from infra.supervisor import beat_since
 from schemas.topics import Topic, all_topics
-from tests.chaos.brokers import Broker, running_broker
+from tests.chaos.brokers import Broker, kind_of_brokers, running_broker
 from tests.chaos.processes import Process, wait_for, wait_until_free
 
 LOOKSTREAM = "lookstream"
@@ -35,8 +35,13 @@ class World:
         self.broker = broker
         self._socket, bootstrap = address_of(index_folder(self.data, FIRST)), broker.bootstrap
         replicas = int(settings.get("LOOKSTREAM_KAFKA_REPLICATION", 1))
-        waits = {"session_timeout_ms": SESSION_MS, "fetch_wait_ms": LOCAL_FETCH_WAIT_MS}
-        self.kafka = Kafka.model_validate({"bootstrap": bootstrap, "replication": replicas, **waits})
+        plain = Kafka(
+            bootstrap=bootstrap,
+            replication=replicas,
+            session_timeout_ms=SESSION_MS,
+            fetch_wait_ms=LOCAL_FETCH_WAIT_MS,
+        )
+        self.kafka = local_kafka(plain, bootstrap) if kind_of_brokers() == "local" else plain
         self._environment = _environment(self.data, self.kafka, settings)
         Running(os.getpid(), bootstrap, self._socket, ready=True, indexes={FIRST: self._socket}).write(self.data)
         self.index = EmbeddedIndex(self._socket)
@@ -105,5 +110,6 @@ def _environment(data: Path, kafka: Kafka, settings: Mapping[str, str]) -> dict[
         "LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap),
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(kafka.session_timeout_ms),
         "LOOKSTREAM_KAFKA_FETCH_WAIT_MS": str(kafka.fetch_wait_ms),
+        "LOOKSTREAM_KAFKA_MEMBERSHIP": kafka.membership,
     }
     return {**inherited, **own, **settings}

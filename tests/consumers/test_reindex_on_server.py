@@ -103,7 +103,7 @@ def settings(kafka: Kafka, qdrant: Qdrant, tmp_path: Path) -> Settings:
         data=tmp_path,
         cache=tmp_path / "cache",
         encoder="fake",
-        kafka=kafka.model_copy(update={"session_timeout_ms": 3_000}),
+        kafka=kafka,
         qdrant=qdrant,
         logs=Logs(level="error"),
     )

@@ -2,11 +2,12 @@
 
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -196,11 +197,25 @@ def test_errors_travel_by_name() -> None:
     assert decode(encode(ErrorAnswer("EngineError", "it failed"))) == ErrorAnswer("EngineError", "it failed")
 
 
-def test_a_deep_folder_has_its_socket_elsewhere_and_for_this_user_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A folder with a path that is short enough for a socket: pytest's own may not be."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_folder_for_short_lived_files_with_a_long_path_is_left_out(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime, deep = tmp_path / "r", tmp_path / ("d" * LONGEST_PATH)
-    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("r" * LONGEST_PATH)))
+    monkeypatch.setattr("tempfile.tempdir", str(runtime))
+    assert address_of(tmp_path / ("d" * LONGEST_PATH)).parent.parent == runtime
+
+
+def test_a_deep_folder_has_its_socket_elsewhere_and_for_this_user_alone(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * LONGEST_PATH)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     address = address_of(deep)
     assert address.parent.parent == runtime

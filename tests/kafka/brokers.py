@@ -17,9 +17,9 @@ from tests.kafka.apache import apache_node
 from tests.kafka.shared import new_prefix, shared_bootstrap
 from tests.running import running_part
 
-LOCAL: Mapping[str, int] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2}
-"""Members join the local broker in half a second."""
-APACHE: Mapping[str, int] = {"session_timeout_ms": 3_000, "fetch_wait_ms": 10}
+LOCAL: Mapping[str, int | str] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2, "membership": "dynamic"}
+"""Members join the local broker in half a second; beside a second static one the first is given nothing."""
+APACHE: Mapping[str, int | str] = {"session_timeout_ms": 3_000, "fetch_wait_ms": 10}
 """Members that are killed are missed soon."""
 
 
