@@ -7,12 +7,13 @@ READY := .venv/.ready
 # Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup browser prometheus kafka demo up test conformance screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
+.PHONY: help setup browser prometheus kafka demo up test test-long conformance screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
 	@echo "make up         run the whole system here until Ctrl-C"
-	@echo "make test       all tests"
+	@echo "make test       the tests"
+	@echo "make test-long  the chaos scenarios and the benchmarks, each as small as it can be"
 	@echo "make conformance  the tests that use a broker, on Apache Kafka; QDRANT=http://host:6333 adds those of the index, on that server"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
@@ -41,13 +42,18 @@ up: $(READY)
 	$(BIN)/lookstream up
 
 # Threads that wait for work by spinning take the cores from the other processes.
+PYTEST = OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: $(READY) browser prometheus
-	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not chaos and not benchmark"
+
+# The chaos scenarios and the benchmarks, each as small as it can be.
+test-long: $(READY)
+	$(PYTEST) -m "chaos or benchmark"
 
 # KAFKA_VERSION=3.9.1 is the last one of the older line. A Qdrant server must be empty, and nobody else's.
 conformance: $(READY) kafka
-	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
-		--kafka apache -m "not chaos" $(if $(QDRANT),--qdrant "$(QDRANT)") $(TESTS)
+	$(PYTEST) --kafka apache -m "not benchmark" $(if $(QDRANT),--qdrant "$(QDRANT)") $(TESTS)
 
 # Java for Apache Kafka, and Maven for its jars. Without them the tests fail: nothing else runs it.
 kafka:

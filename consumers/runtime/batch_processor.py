@@ -29,7 +29,7 @@ PAUSES = Retry(HOLD_SECONDS, first=0.2, longest=10.0)
 """Between two attempts at a batch that is held."""
 
 
-class HeldTooLong(Fault):
+class BatchOverdue(Fault):
     """What the batch needs stayed away; the message says what it is, and for how long."""
 
 
@@ -189,7 +189,7 @@ class BatchProcessor:
     def _next_pause(self, pauses: Iterator[float]) -> float:
         for pause in pauses:
             return pause
-        raise HeldTooLong(f"for {self.pauses.seconds:.0f} s a batch could not be done: {self.away}")
+        raise BatchOverdue(f"for {self.pauses.seconds:.0f} s a batch could not be done: {self.away}")
 
     def _secure(self, *, now: bool = False) -> None:
         try:

@@ -16,7 +16,7 @@ from infra.kafka import (
     OutcomeUnknown,
     OutgoingRecord,
     Partition,
-    TakenAway,
+    PartitionsRevoked,
     TransactionSink,
     partition_of,
     record_of_event,
@@ -48,13 +48,13 @@ class CommitStrategy(Protocol):
         """Make what is finished survive a power loss, when it is time or at once. Raises Unavailable."""
 
     def commit(self, finished: Finished) -> None:
-        """Commit a batch, or note it for the next commit. Raises Unavailable or TakenAway: call it again later."""
+        """Commit a batch, or note it for the next commit. Raises Unavailable, PartitionsRevoked: call it later."""
 
     def commit_soon(self) -> None:
         """Commit what was noted, when it is time, without waiting for the broker."""
 
     def commit_now(self) -> None:
-        """Commit what was noted, before partitions go or the worker ends. Raises Unavailable, TakenAway."""
+        """Commit what was noted, before partitions go or the worker ends. Raises Unavailable, PartitionsRevoked."""
 
 
 class AtLeastOnceCommit:
@@ -210,7 +210,7 @@ def commit_or_log(commit: Callable[[], None]) -> None:
     """Commit; what does not work now is done again later, by this worker or the next owner."""
     try:
         commit()
-    except (Unavailable, TakenAway) as away:
+    except (Unavailable, PartitionsRevoked) as away:
         structlog.get_logger().warning("not committed, so done again later", why=str(away))
 
 

@@ -46,7 +46,7 @@ class DeadLetterCounter(Protocol):
 Report = Callable[[Record, Event | None, Failure], None]
 
 
-def unmasked(text: str) -> str:
+def as_is(text: str) -> str:
     """For routers whose messages hold no secrets."""
     return text
 
@@ -67,7 +67,7 @@ class FailureRouter:
     worker: str = ""
     encoder: Callable[[], str] = str
     """The fingerprint of the encoder that works now."""
-    redact: Callable[[str], str] = unmasked
+    redact: Callable[[str], str] = as_is
     delays: Mapping[str, float] = field(default_factory=lambda: RETRY_DELAYS)
     """Seconds that each retry topic waits, by its suffix, shortest first; none: nothing is tried later."""
     patience_s: float = 900

@@ -19,13 +19,13 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from consumers.runtime.batch_processor import BatchProcessor, HeldTooLong, Work
+from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, Work
 from consumers.runtime.commit import CommitStrategy, Finished, commit_or_log
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import DRAINING, HOLDING, READY, STARTING
-from infra.kafka import Batch, EventSource, Partition, TakenAway, nothing_to_finish
+from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, nothing_to_finish
 from schemas.failures import Unavailable
 
 BEHIND_TIMES = 16
@@ -98,7 +98,7 @@ class Worker:
     def run(self, shutdown: ShutdownSignal, idle_seconds: float = 1.0) -> None:
         """Work until told to stop: at once after the batch in progress, or when nothing came for `idle_seconds`.
 
-        Raises infra.kafka.Fenced and KafkaFault, HeldTooLong, and TooSlow when that batch takes over 10 s to end.
+        Raises infra.kafka.Fenced and KafkaFault, BatchOverdue, and TooSlow when that batch takes over 10 s to end.
         """
         last_work = time.monotonic()
         try:
@@ -173,7 +173,7 @@ class Worker:
         while self._uncommitted and not self._commit_once():
             pause = next(pauses, None)
             if pause is None:
-                raise HeldTooLong(f"for {self._pauses.seconds:.0f} s a batch could not be committed: {self._away}")
+                raise BatchOverdue(f"for {self._pauses.seconds:.0f} s a batch could not be committed: {self._away}")
             structlog.get_logger().warning("holding", why=self._away, seconds=round(pause, 1))
             until = time.monotonic() + pause
             while time.monotonic() < until and self._uncommitted:
@@ -189,7 +189,7 @@ class Worker:
             while self._uncommitted:
                 self._strategy.commit(self._uncommitted[0])
                 self._uncommitted.popleft()
-        except (Unavailable, TakenAway) as away:
+        except (Unavailable, PartitionsRevoked) as away:
             self._away = str(away)
             return False
         self._away = None

@@ -2,7 +2,7 @@
 
 from infra.kafka.assignments import Batch, Room
 from infra.kafka.broker_check import check_broker
-from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, RecordRefused, TakenAway
+from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
 from infra.kafka.names import OffsetAndNote
 from infra.kafka.partition_cache import PartitionCache
 from infra.kafka.readers import ReplyReader, TopicReader, read_to_end, topic_ends
@@ -26,11 +26,11 @@ __all__ = [
     "OutgoingRecord",
     "Partition",
     "PartitionCache",
+    "PartitionsRevoked",
     "Record",
     "RecordRefused",
     "ReplyReader",
     "Room",
-    "TakenAway",
     "TopicReader",
     "TransactionSink",
     "at_once",

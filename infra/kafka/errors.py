@@ -31,7 +31,7 @@ class Fenced(Fault):
     """Another process has this member's or producer's name: this one must end; the message says so."""
 
 
-class TakenAway(Exception):
+class PartitionsRevoked(Exception):
     """The group no longer knows this member or its generation: the next assignment decides what is ours."""
 
 
@@ -141,7 +141,7 @@ def translated(error: KafkaError, what: str) -> Exception:
         case ErrorClass.TRY_AGAIN:
             return Unavailable(text)
         case ErrorClass.TAKEN_AWAY:
-            return TakenAway(text)
+            return PartitionsRevoked(text)
         case ErrorClass.FENCED:
             return Fenced(text)
         case ErrorClass.RECORD:

@@ -68,7 +68,7 @@ class Membership:
             change([client_partition(self._kafka, place) for place in places])
 
     def committed(self, places: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
-        """What the group has committed of these partitions. Raises Unavailable, TakenAway, KafkaFault."""
+        """What the group has committed of these partitions. Raises Unavailable, PartitionsRevoked, KafkaFault."""
         asked = [client_partition(self._kafka, place) for place in places]
         with translating("the offsets of the group could not be read"):
             found = self.consumer.committed(asked, ANSWER_SECONDS)

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from infra.kafka.assignments import Assignments, Batch, DueTime, Room
 from infra.kafka.config import log
-from infra.kafka.errors import ErrorClass, TakenAway, classify, translating
+from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating
 from infra.kafka.membership import Callbacks, Membership
 from infra.kafka.names import (
     OffsetAndNote,
@@ -142,7 +142,7 @@ class EventSource:
                 self._member.consumer.commit(offsets=client_offsets(self._kafka, offsets), asynchronous=True)
 
     def commit_now(self) -> None:
-        """Have the broker keep what was marked. Raises Unavailable, TakenAway, Fenced, KafkaFault."""
+        """Have the broker keep what was marked. Raises Unavailable, PartitionsRevoked, Fenced, KafkaFault."""
         if offsets := self._held.uncommitted():
             with translating("offsets were not committed"):
                 answer = self._member.consumer.commit(
@@ -154,7 +154,7 @@ class EventSource:
             self._held.mark_committed(offsets)
 
     def are_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> bool:
-        """Whether the group has committed just these. Raises Unavailable, TakenAway."""
+        """Whether the group has committed just these. Raises Unavailable, PartitionsRevoked."""
         return self._member.committed(offsets) == dict(offsets)
 
     def group_metadata(self) -> object:
@@ -213,7 +213,7 @@ class EventSource:
         self._resume_at = time.monotonic() + RESUME_SECONDS
         try:
             found = self._member.committed(new)
-        except (Unavailable, TakenAway) as away:
+        except (Unavailable, PartitionsRevoked) as away:
             log.warning("%s", away)
             return
         self._resume_at = 0.0
@@ -233,7 +233,7 @@ class EventSource:
         self._before_revoke(places)
         try:
             self.commit_now()
-        except (Unavailable, TakenAway) as away:
+        except (Unavailable, PartitionsRevoked) as away:
             log.warning("offsets of partitions that went were not committed: %s", away)
         self._held.drop(places)
 

@@ -57,8 +57,8 @@ class TransactionSink:
         """Make these records visible, and these offsets of the group committed, in one step.
 
         `group_metadata` is asked when the offsets are about to be sent: the group may have moved on since the
-        records of the batch were taken. Raises Unavailable or TakenAway when nothing was committed and the same
-        call may work later; OutcomeUnknown; Fenced and KafkaFault when this producer must end.
+        records of the batch were taken. Raises Unavailable or PartitionsRevoked when nothing was committed and
+        the same call may work later; OutcomeUnknown; Fenced and KafkaFault when this producer must end.
         """
         self.settle()
         self._abort()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from infra.qdrant.plan import EngineError
 from producers.search import NoAnswer
 from schemas.envelope import describe
-from schemas.failures import Rejected, Unavailable
+from schemas.failures import Fault, Rejected, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 TITLES: Mapping[int, str] = {
@@ -102,6 +104,12 @@ def say_problems(app: FastAPI) -> None:
     async def away(_request: Request, error: Unavailable) -> JSONResponse:
         status = 504 if isinstance(error, NoAnswer) else 503
         return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
+
+    @app.exception_handler(EngineError)
+    @app.exception_handler(Fault)
+    async def broken(_request: Request, error: Exception) -> JSONResponse:
+        structlog.get_logger().error("a request met a fault", error=str(error))
+        return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:

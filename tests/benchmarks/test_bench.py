@@ -23,6 +23,8 @@ SEEING = {"decode", "colour", "prepare", "see"}
 HOPS = {"fetch_64", "produce_64", "take_64", "commit", "reply_16"}
 STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 
+pytestmark = pytest.mark.benchmark
+
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:

@@ -23,6 +23,7 @@ from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, all_topics
+from tests.chaos.asking import searchable, start_query
 from tests.chaos.brokers import running_broker
 from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.processes import Process, wait_for
@@ -48,6 +49,8 @@ class Healthy:
     """Somebody who asks one thing after the other."""
 
     address: str
+    item: str = "a"
+    """An item that is searched for."""
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """How long each kind of request took."""
     statuses: Counter[int] = field(default_factory=Counter)
@@ -57,7 +60,7 @@ class Healthy:
         """Until it is over."""
         asks: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
             ("health", "GET", "/healthz", {}),
-            ("search by an item", "POST", "/v1/search", {"json": {"item_id": "a"}}),
+            ("search by an item", "POST", "/v1/search", {"json": {"item_id": self.item}}),
             ("search by a picture", "POST", "/v1/search", {"files": {"picture": PHOTO}}),
         )
         with httpx.Client(base_url=self.address, timeout=60, trust_env=False) as client:
@@ -110,13 +113,17 @@ def running_gateway(folder: Path, program: str) -> Iterator[Gateway]:
     with running_broker(folder) as broker:
         world = World(folder, broker, NO_LIMIT).open(all_topics())
         try:
-            port = free_port(0)
-            process = world.start("gateway", program, "gateway", "--port", str(port))
-            wait_for(lambda: accepts((LOOPBACK, port)), "the gateway", process)
             with _answering(world.kafka):
-                yield Gateway(world, process, port)
+                yield _start_gateway(world, program)
         finally:
             world.close()
+
+
+def _start_gateway(world: World, program: str) -> Gateway:
+    port = free_port(0)
+    process = world.start("gateway", program, "gateway", "--port", str(port))
+    wait_for(lambda: accepts((LOOPBACK, port)), "the gateway", process)
+    return Gateway(world, process, port)
 
 
 @contextmanager
@@ -209,9 +216,12 @@ def control_generated(folder: Path, size: Size) -> Report:
 
 
 def _generated(folder: Path, size: Size, program: str) -> Report:
+    """A gateway before a whole system: some requests are refused by the query worker."""
     report, wrong = Report(), Counter[str]()
-    with report.timed(), running_gateway(folder, program) as gateway:
-        healthy = Healthy(gateway.address)
+    with report.timed(), searchable(folder, all_topics(), **NO_LIMIT) as world:
+        worker = start_query(world)
+        gateway = _start_gateway(world, program)
+        healthy = Healthy(gateway.address, "item-1")
         with healthy.beside(), httpx.Client(base_url=gateway.address, timeout=60, trust_env=False) as client:
             for one in hostile_bodies(size.seed, size.of(GENERATED), LARGEST):
                 response = client.post(one.path, content=one.body, headers=dict(one.headers))
@@ -221,7 +231,7 @@ def _generated(folder: Path, size: Size, program: str) -> Report:
         report.figures |= {"hostile requests": size.of(GENERATED), "healthy requests": healthy.asked}
         report.expect("not told as what they are", dict(wrong), {})
         report.expect("healthy requests not answered", healthy.asked - healthy.statuses[200], 0)
-        report.expect("exit code of the gateway", gateway.process.code, None)
+        report.expect("exit codes of gateway and query worker", (gateway.process.code, worker.code), (None, None))
     return report
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from infra.kafka import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, RecordRefused, TakenAway
+from infra.kafka import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
 from infra.kafka import errors as module
 from infra.kafka.errors import classify, translating
 from schemas.failures import Unavailable
@@ -32,8 +32,8 @@ def test_no_code_has_two_classes() -> None:
     [
         (KafkaError.NOT_LEADER_FOR_PARTITION, Unavailable),
         (KafkaError._UNKNOWN_PARTITION, Unavailable),
-        (KafkaError.ILLEGAL_GENERATION, TakenAway),
-        (KafkaError.UNKNOWN_MEMBER_ID, TakenAway),
+        (KafkaError.ILLEGAL_GENERATION, PartitionsRevoked),
+        (KafkaError.UNKNOWN_MEMBER_ID, PartitionsRevoked),
         (KafkaError.FENCED_INSTANCE_ID, Fenced),
         (KafkaError.MSG_SIZE_TOO_LARGE, RecordRefused),
         (KafkaError._AUTHENTICATION, KafkaFault),

@@ -14,7 +14,7 @@ from infra.kafka import (
     EventSource,
     OutcomeUnknown,
     OutgoingRecord,
-    TakenAway,
+    PartitionsRevoked,
     TopicReader,
     TransactionSink,
     record_of_event,
@@ -68,7 +68,7 @@ def until_it_works(step: Callable[[], None], source: EventSource, seconds: float
     while True:
         try:
             return step()
-        except (Unavailable, TakenAway):
+        except (Unavailable, PartitionsRevoked):
             assert time.monotonic() < until
             source.look_ahead()
 

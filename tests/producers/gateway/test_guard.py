@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from infra.console import BadInput
+from infra.qdrant.plan import EngineError
 from infra.settings import Gateway
 from producers.gateway.serving import refuse_open_door
-from schemas.failures import Unavailable
+from schemas.failures import Fault, Unavailable
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
 
@@ -82,6 +83,19 @@ def test_a_gateway_is_ready_when_what_it_asks_is_there(make_client: MakeClient) 
     assert make_client().get("/readyz").status_code == 200
     response = make_client(check=away).get("/readyz")
     assert (response.status_code, response.json()["detail"]) == (503, "no broker answers: start one")
+
+
+@pytest.mark.parametrize("error", [EngineError("a segment is broken"), Fault("the key is wrong: xyz")])
+def test_an_index_that_waiting_does_not_mend_is_told_without_its_words(
+    make_client: MakeClient, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    response = make_client(check=fail).get("/readyz")
+    assert response.status_code == 503
+    assert "`lookstream health` says why" in response.json()["detail"]
+    assert str(error) not in response.text
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "gateway.example"])
