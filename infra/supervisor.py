@@ -28,7 +28,6 @@ PERMANENT: Mapping[int, str] = {
     2: "its command line or its settings are wrong: see its message, mend them and start `lookstream up` again",
     3: "its encoder is missing, or is not the one that the index was made by: see its message",
     4: "the files of the index are damaged: see its message",
-    5: "too many events in a row were refused: see `lookstream dead-letters stats`, and mend what sends them",
 }
 """Exit codes that a restart does not mend, with the remedy: consumers/commands.py, infra/qdrant/damage.py."""
 
