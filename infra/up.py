@@ -229,7 +229,9 @@ class Up:
         replace(note, generations=tuple(sorted(self._generations))).write(self._folder)
 
     def _announce(self) -> None:
-        index = ", ".join(self._settings.qdrant.places) or f"embedded, in {index_folder(self._folder, self._serving)}"
+        index = (
+            ", ".join(self._settings.qdrant.places) or f"embedded, in {index_folder(self._folder, self._serving)}"
+        )
         kafka, encoder = self._kafka.bootstrap, self._register.read().serving.encoder
         self._say(f"lookstream is up. Kafka: {kafka}. Index: {index}. Encoder: {encoder}. Ctrl-C stops it.")
         if self._page:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from infra.kafka import RecordRefused
 from infra.qdrant.plan import EngineError
 from producers.search import NoAnswer
 from schemas.envelope import describe
@@ -100,21 +101,32 @@ def say_problems(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"])
         return problem_response(Problem(422, f"`{where}`: {first['msg']}"), "request_invalid")
 
-    @app.exception_handler(Unavailable)
-    async def away(_request: Request, error: Unavailable) -> JSONResponse:
-        status = 504 if isinstance(error, NoAnswer) else 503
-        return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
-
-    @app.exception_handler(EngineError)
-    @app.exception_handler(Fault)
-    async def broken(_request: Request, error: Exception) -> JSONResponse:
-        structlog.get_logger().error("a request met a fault", error=str(error))
-        return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
+    _say_faults(app)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         allow = {"Allow": _allowed(app, request)} if error.status_code == 405 else {}
         return problem_response(Problem(error.status_code, str(error.detail), {**(error.headers or {}), **allow}))
+
+
+def _say_faults(app: FastAPI) -> None:
+    """Those that are not the caller's."""
+
+    @app.exception_handler(Unavailable)
+    async def away(_request: Request, error: Unavailable) -> JSONResponse:
+        status = 504 if isinstance(error, NoAnswer) else 503
+        return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
+
+    @app.exception_handler(RecordRefused)
+    async def too_large(_request: Request, error: RecordRefused) -> JSONResponse:
+        return problem_response(Problem(413, f"{error}: send smaller or fewer pictures"))
+
+    @app.exception_handler(EngineError)
+    @app.exception_handler(Fault)
+    async def broken(_request: Request, error: Exception) -> JSONResponse:
+        structlog.get_logger().error("a request met a fault", error=str(error))
+        # Without Retry-After: somebody must mend it.
+        return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
 
     @app.exception_handler(Exception)
     async def bug(_request: Request, _error: Exception) -> JSONResponse:

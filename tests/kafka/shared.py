@@ -46,5 +46,6 @@ def environment_of(kafka: Kafka) -> dict[str, str]:
 
 
 def kafka_of(environment: Mapping[str, str], bootstrap: str | None) -> Kafka:
-    """How a test reaches the Kafka of a system with this environment, which is at this address."""
-    return Kafka(bootstrap=bootstrap, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
+    """How a test reaches the Kafka of a system with this environment; `bootstrap` is its local broker."""
+    named = environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP", bootstrap)
+    return Kafka(bootstrap=named, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))

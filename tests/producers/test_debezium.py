@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -174,10 +175,12 @@ class Topics:
 
     def __init__(self, kafka: Kafka, name: str) -> None:
         self.name, self.kafka = name, kafka
-        create_topics(kafka, [Topic(name, 1, DAY, "changes"), dead_letters_of(name)])
+        self.theirs = kafka.model_copy(update={"prefix": ""})
+        create_topics(self.theirs, [Topic(name, 1, DAY, "changes")])
+        create_topics(kafka, [dead_letters_of(name)])
         self.items = TopicReader(kafka, CATALOG_ITEMS)
         self.dead = TopicReader(kafka, f"{name}.dead")
-        self._sink = EventSink(kafka)
+        self._sink = EventSink(self.theirs)
 
     def put(self, *values: bytes | None) -> None:
         for value in values:
@@ -198,15 +201,15 @@ class Topics:
 
 
 @pytest.fixture
-def topics(kafka: Kafka, request: pytest.FixtureRequest) -> Iterator[Topics]:
-    made = Topics(kafka, f"shop.public.{abs(hash(request.node.name)) % 10**8}")
+def topics(kafka: Kafka) -> Iterator[Topics]:
+    made = Topics(kafka, f"shop.public.{uuid.uuid4().hex[:8]}")
     yield made
     made.close()
 
 
 def follow(topics: Topics, table: Table, until: Callable[[Tally], bool], clock: Callable[[], float]) -> Tally:
     """Follow the topic until so, as a process that begins anew."""
-    source, sink = EventSource(topics.kafka, f"test-{topics.name}", [topics.name]), EventSink(topics.kafka)
+    source, sink = EventSource(topics.theirs, f"test-{topics.name}", [topics.name]), EventSink(topics.kafka)
     follower = Follower(source, sink, table, lambda _change, _tally: None, clock)
     limit = time.monotonic() + 30
     while not until(follower.tally) and time.monotonic() < limit:

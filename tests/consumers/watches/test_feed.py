@@ -99,7 +99,8 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
 
 def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(kafka: Kafka, tmp_path: Path) -> None:
     kept = KeptWatches(tmp_path / "watches.jsonl")
-    bad = [record for record in hostile_records(5, 3_000, 20_000) if record.topic == SEARCH_WATCHES]
+    # Apache Kafka takes no record without a key for a compacted topic.
+    bad = [one for one in hostile_records(5, 3_000, 20_000) if one.topic == SEARCH_WATCHES and one.key is not None]
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a")
         with closing(EventSink(kafka)) as sink:
