@@ -13,7 +13,7 @@ help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
 	@echo "make up         run the whole system here until Ctrl-C"
 	@echo "make test       the tests"
-	@echo "make test-long  the chaos scenarios and the benchmarks, each as small as it can be"
+	@echo "make test-long  what takes long: chaos scenarios and benchmarks in their short forms, a change of the encoder"
 	@echo "make conformance  the tests that use a broker, on Apache Kafka; QDRANT=http://host:6333 adds those of the index, on that server"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
@@ -45,15 +45,15 @@ up: $(READY)
 PYTEST = OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(READY) browser prometheus
-	$(PYTEST) -m "not chaos and not benchmark"
+	$(PYTEST) -m "not long"
 
-# The chaos scenarios and the benchmarks, each as small as it can be.
+# The chaos scenarios and the benchmarks, each as small as it can be, and whatever else takes long.
 test-long: $(READY)
-	$(PYTEST) -m "chaos or benchmark"
+	$(PYTEST) -m long
 
 # KAFKA_VERSION=3.9.1 is the last one of the older line. A Qdrant server must be empty, and nobody else's.
 conformance: $(READY) kafka
-	$(PYTEST) --kafka apache -m "not benchmark" $(if $(QDRANT),--qdrant "$(QDRANT)") $(TESTS)
+	$(PYTEST) --kafka apache $(if $(QDRANT),--qdrant "$(QDRANT)") $(TESTS)
 
 # Java for Apache Kafka, and Maven for its jars. Without them the tests fail: nothing else runs it.
 kafka:

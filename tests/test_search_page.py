@@ -5,6 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.search_page import DEMO, PAGE, code, commands, demo_shop
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +20,7 @@ def make_demo(words: str) -> str:
     return f"make --file {ROOT / 'Makefile'} READY= BIN={BIN} demo DEMO={shlex.quote(words)}"
 
 
+@pytest.mark.long
 def test_every_command_and_the_python_of_the_page_run_on_the_demo_as_written(tmp_path: Path) -> None:
     assert len(commands()) == PAGE.read_text().count("```sh\n") - 1, "each command but the demo's has its answer"
     assert DEMO == "lookstream demo --keep-up"

@@ -39,6 +39,7 @@ def test_an_alert_that_fires_before_its_cause_or_never_or_for_ever_is_not_right(
         assert not Outcome("A", "something", before, fired, (), over).right
 
 
+@pytest.mark.long
 @pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed: make prometheus")
 def test_an_alert_fires_on_a_running_system_for_its_cause_and_neither_before_nor_after(
     tmp_path: Path,

@@ -23,7 +23,7 @@ SEEING = {"decode", "colour", "prepare", "see"}
 HOPS = {"fetch_64", "produce_64", "take_64", "commit", "reply_16"}
 STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 
-pytestmark = pytest.mark.benchmark
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

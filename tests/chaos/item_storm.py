@@ -51,12 +51,16 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         carry_out(plan, fleet, chance, send_part)
         report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         fleet.end()
-        # Late and repeated events change no item, so some may not have been taken yet.
-        world.start_worker("index-last", program, LOOKSTREAM_WORKER_SLOT="last").drain()
+        index_the_rest(world, program)
         judge_items(report, world, feed)
         judge_fleet(report, fleet, folder, "index")
     report.figures |= {"records": len(feed.records), "items": len(feed.items)}
     return report
+
+
+def index_the_rest(world: World, program: str = LOOKSTREAM) -> None:
+    """Have a last worker take what is left: late and repeated events change no item, so nobody waits for them."""
+    world.start_worker("index-last", program, LOOKSTREAM_WORKER_SLOT="last").drain()
 
 
 def index_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:

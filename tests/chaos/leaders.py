@@ -9,7 +9,7 @@ from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
 from tests.chaos.asking import searchable, searchable_items
 from tests.chaos.feed import Feed, Mix, write_feed
-from tests.chaos.item_storm import index_fleet
+from tests.chaos.item_storm import index_fleet, index_the_rest
 from tests.chaos.judge import catch_up, judge_items
 from tests.chaos.parts import World
 from tests.chaos.scenario import Report, Scenario, Size
@@ -113,6 +113,7 @@ def _kill_under_load(
     for what, fleet in (("query", searchers), ("index", indexers)):
         fleet.end()
         judge_fleet(report, fleet, world.folder, what)
+    index_the_rest(world)
     judge_items(report, world, both)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.short_forms import check, check_control, parametrize
 from tests.chaos.suite import Entry
 
-pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("kafka_server")]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("kafka_server")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -104,6 +104,7 @@ def in_files(event: Event) -> Event:
     return Event(event.body.model_copy(update={"images": images}), id=event.id)
 
 
+@pytest.mark.long
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps, st.randoms(use_true_random=False), st.integers(0, 12))
 def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_to_the_same(

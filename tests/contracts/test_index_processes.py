@@ -192,6 +192,7 @@ def test_nothing_is_written_without_free_space_and_searches_go_on(tmp_path: Path
     full.close()
 
 
+@pytest.mark.long
 def test_an_optimised_copy_takes_over_with_all_that_was_written_meanwhile(engine: Engine) -> None:
     client = engine.client()
     eventually(lambda: client.open(FINGERPRINT, WIDE))

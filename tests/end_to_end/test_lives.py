@@ -14,6 +14,7 @@ from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 
 
+@pytest.mark.long
 def test_what_was_queued_refused_or_watched_for_is_there_after_a_restart(
     system: System, shop: Path, discs: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_systems_that_start_in_the_same_instant_run_beside_each_other(make_syste
     assert all(system.is_ready for system in systems)
 
 
+@pytest.mark.long
 def test_after_its_supervisor_was_killed_it_starts_again_on_any_port_but_with_no_other_encoder(
     system: System, make_system: Callable[..., System]
 ) -> None:

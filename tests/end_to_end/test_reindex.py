@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 
@@ -11,6 +13,7 @@ def encoder_of(system: System, picture: Path) -> str:
     return str(system.search(picture)["encoder"])
 
 
+@pytest.mark.long
 def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
     system: System, shop: Path, discs: Path
 ) -> None:

@@ -167,7 +167,7 @@ def test_pauses_grow_and_end_in_a_rare_try() -> None:
     assert pauses[0] == FIRST_BACKOFF
     assert pauses[STORM_DEATHS - 1] == LONGEST_BACKOFF
     assert pauses[-1] == STORM_PAUSE
-    assert pause_after(1, 5) == PERMANENT_PAUSE
+    assert pause_after(1, 4) == PERMANENT_PAUSE
 
 
 def test_a_clock_that_is_set_does_not_change_the_pauses(
