@@ -49,7 +49,7 @@ test: $(READY) browser prometheus
 
 # The chaos scenarios and the benchmarks, each as small as it can be, and whatever else takes long.
 test-long: $(READY)
-	$(PYTEST) -m long
+	$(PYTEST) -m long $(TESTS)
 
 # KAFKA_VERSION=3.9.1 is the last one of the older line. A Qdrant server must be empty, and nobody else's.
 conformance: $(READY) kafka
