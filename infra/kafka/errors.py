@@ -100,6 +100,8 @@ ERROR_CLASSES: dict[str, ErrorClass] = {name: kind for kind, names in _NAMES.ite
 """The class of each error, by its name in KafkaError; source: librdkafka 2.16's list, Kafka's protocol guide."""
 
 _BY_CODE = {getattr(KafkaError, name): kind for name, kind in ERROR_CLASSES.items() if hasattr(KafkaError, name)}
+_FENCED_TEXTS = tuple(KafkaError(code).str() for code, kind in _BY_CODE.items() if kind is ErrorClass.FENCED)
+"""A consumer that cannot go on is told so by a message with the code _FATAL; the cause stands in its text alone."""
 
 _REMEDIES = {
     KafkaError._RESOLVE: "the host's name is not known: correct LOOKSTREAM_KAFKA_BOOTSTRAP or the name server",
@@ -122,6 +124,8 @@ _REMEDIES = {
 
 def classify(error: KafkaError) -> ErrorClass:
     """What to do about this error; a code that is not in the table is fatal when the client says so."""
+    if error.code() == KafkaError._FATAL and any(cause in error.str() for cause in _FENCED_TEXTS):
+        return ErrorClass.FENCED
     kind = _BY_CODE.get(error.code())
     if kind is None:
         return ErrorClass.FATAL if error.fatal() else ErrorClass.TRY_AGAIN
@@ -147,6 +151,18 @@ def translated(error: KafkaError, what: str) -> Exception:
         case ErrorClass.RECORD:
             return RecordRefused(text)
     return KafkaFault(text)
+
+
+@contextmanager
+def translating_as_member(what: str) -> Iterator[None]:
+    """The same for a member of a group: one that cannot go on hears why at its next poll, so that is no fault yet."""
+    with translating(what):
+        try:
+            yield
+        except KafkaException as problem:
+            if problem.args[0].code() != KafkaError._FATAL:
+                raise
+            raise PartitionsRevoked(f"{what}: the group has put this member out") from None
 
 
 @contextmanager

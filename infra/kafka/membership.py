@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from infra.kafka.config import ANSWER_SECONDS, log, member_config
-from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating
+from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
 from infra.settings import Kafka
 
 LEAVE_SECONDS = 5.0
 """A member that leaves waits so long at most for the end of its joining, and for its leaving."""
-SECOND_LOOK_SECONDS = 120.0
-"""A member that is fenced joins anew, once in so long: after a coordinator's death that word may be a mistake."""
+SECOND_LOOK_SECONDS = 30.0
+"""A member that is fenced joins anew, once in so long: it is fenced by itself when the coordinator dies between its
+joining and the answer. Two workers with one name fence each other within two heartbeats (Apache Kafka 4.4)."""
 FENCED = "another worker has this one's name in its group: give each a slot or a static member of its own"
 
 
@@ -70,7 +71,7 @@ class Membership:
     def committed(self, places: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
         """What the group has committed of these partitions. Raises Unavailable, PartitionsRevoked, KafkaFault."""
         asked = [client_partition(self._kafka, place) for place in places]
-        with translating("the offsets of the group could not be read"):
+        with translating_as_member("the offsets of the group could not be read"):
             found = self.consumer.committed(asked, ANSWER_SECONDS)
             for each in found:
                 if each.error is not None:

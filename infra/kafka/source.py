@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from infra.kafka.assignments import Assignments, Batch, DueTime, Room
 from infra.kafka.config import log
-from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating
+from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating, translating_as_member
 from infra.kafka.membership import Callbacks, Membership
 from infra.kafka.names import (
     OffsetAndNote,
@@ -138,13 +138,13 @@ class EventSource:
     def commit_soon(self) -> None:
         """Ask the broker to keep what was marked; asked again by the next call until it has said yes."""
         if offsets := self._held.uncommitted():
-            with translating("offsets were not committed"):
+            with translating_as_member("offsets were not committed"):
                 self._member.consumer.commit(offsets=client_offsets(self._kafka, offsets), asynchronous=True)
 
     def commit_now(self) -> None:
         """Have the broker keep what was marked. Raises Unavailable, PartitionsRevoked, Fenced, KafkaFault."""
         if offsets := self._held.uncommitted():
-            with translating("offsets were not committed"):
+            with translating_as_member("offsets were not committed"):
                 answer = self._member.consumer.commit(
                     offsets=client_offsets(self._kafka, offsets), asynchronous=False
                 )
@@ -189,7 +189,7 @@ class EventSource:
     def _judge(self, error: KafkaError, topic: str | None) -> None:
         """What the client says of this member: noted, or the end of it."""
         self.problems.note(error, None if topic is None else plain_topic(self._kafka, topic))
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             self._held.drop(self._held)
             self.assigned = False
             self._member.rejoin(error)
