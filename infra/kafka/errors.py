@@ -155,7 +155,7 @@ def translated(error: KafkaError, what: str) -> Exception:
 
 @contextmanager
 def translating_as_member(what: str) -> Iterator[None]:
-    """The same for a member of a group: one that cannot go on hears why at its next poll, so that is no fault yet."""
+    """The same for a member of a group: one that cannot go on hears why at its next poll: no fault yet."""
     with translating(what):
         try:
             yield

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Thread
 
 from confluent_kafka import KafkaError, KafkaException
 
 from infra.kafka.config import ConfigValue, log, no_broker
-from infra.kafka.errors import ErrorClass, Fenced, classify, explain, translated, translating
+from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, translated, translating
 from infra.kafka.names import OffsetAndNote, client_offsets, group_name
 from infra.kafka.record import OutgoingRecord, Partition
 from infra.kafka.sink import ONCE, EventSink, replacement
@@ -16,10 +18,14 @@ from schemas.failures import Unavailable
 
 TRANSACTION_MS = 10_000
 """A transaction that its worker left open ends after this; until then readers wait behind it."""
-ANSWER_SECONDS = 5.0
-"""How long the broker may take for one step of a transaction, before it is asked again."""
-STEP_SECONDS = 15.0
-"""How long a step is asked for in all."""
+ANSWER_SECONDS = 3.0
+"""How long the broker may take for one step of a transaction. Then a new producer is taken, which finds the
+coordinators anew: the old one may keep to those that were killed."""
+START_SECONDS = 15.0
+"""How long a producer may take to begin, or to undo what is open: until a dead coordinator has a successor."""
+OVERDUE_SECONDS = 0.5
+"""A call that has not returned so long after its timeout is given up: one that waits for a coordinator of the group
+that was killed may wait for ever (librdkafka 2.16.0, as below)."""
 SECOND_LOOK_SECONDS = 120.0
 """A producer that is fenced is replaced, once in so long: a worker that was stopped past the transaction's timeout
 is told the same as one that has a twin."""
@@ -71,6 +77,9 @@ class TransactionSink:
             self._step(lambda: self._send_offsets(offsets, group_metadata()))
         except KafkaException as problem:
             return self._commit_again(records, offsets, group_metadata, problem.args[0])
+        except TimeoutError:
+            self._start_anew()
+            raise Unavailable("the group's coordinator has not answered, so a new producer is used") from None
         try:
             self._step(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
             self._open = False
@@ -91,7 +100,12 @@ class TransactionSink:
         self._sink.close()
 
     def _send_offsets(self, offsets: Mapping[Partition, OffsetAndNote], group: object) -> None:
-        self._sink.producer.send_offsets_to_transaction(client_offsets(self._kafka, offsets), group, ANSWER_SECONDS)
+        """Raises KafkaException, and TimeoutError where the client itself does not keep to its timeout."""
+        producer, asked = self._sink.producer, client_offsets(self._kafka, offsets)
+        _within(
+            ANSWER_SECONDS + OVERDUE_SECONDS,
+            lambda: producer.send_offsets_to_transaction(asked, group, ANSWER_SECONDS),
+        )
 
     def _commit_again(
         self,
@@ -102,6 +116,9 @@ class TransactionSink:
     ) -> None:
         """Undo what failed; do it once more with other records in place of those that were refused for good."""
         failed = self._sink.take_failed()
+        if error.code() == KafkaError.FENCED_INSTANCE_ID:  # the member of the group, not this producer
+            self._abort()
+            raise PartitionsRevoked(f"a transaction was undone: {explain(error)}")
         if error.fatal() or classify(error) is ErrorClass.FENCED:
             self._replace(error)
             raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
@@ -113,14 +130,14 @@ class TransactionSink:
 
     def _step(self, step: Callable[[], None]) -> None:
         """Do a step, again while it may still be done: asking again is safe. Raises KafkaException."""
-        Retry(STEP_SECONDS).run(step, _is_passing)
+        Retry(ANSWER_SECONDS).run(step, _is_passing)
 
     def _abort(self) -> None:
         """Undo a transaction that was left open. Raises Unavailable while it is not known to be undone."""
         if not self._open:
             return
         try:
-            Retry(STEP_SECONDS).run(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS), _is_passing)
+            Retry(START_SECONDS).run(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS), _is_passing)
         except KafkaException as problem:
             log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
             self._start_anew()
@@ -151,10 +168,24 @@ class TransactionSink:
         name = {"transactional.id": self._name}
         sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
         try:
-            Retry(STEP_SECONDS).run(lambda: sink.producer.init_transactions(ANSWER_SECONDS), _is_passing)
+            Retry(START_SECONDS).run(lambda: sink.producer.init_transactions(ANSWER_SECONDS), _is_passing)
         except KafkaException as problem:
             raise translated(problem.args[0], no_broker(self._kafka)) from None
         return sink
+
+
+def _within(seconds: float, call: Callable[[], object]) -> None:
+    """Call this in a thread, which is left alone when it takes longer: then raises TimeoutError."""
+    outcome: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except KafkaException as problem:
+            outcome.set_exception(problem)
+
+    Thread(target=run, name="transaction", daemon=True).start()
+    outcome.result(seconds)
 
 
 def _is_passing(problem: Exception) -> bool:
