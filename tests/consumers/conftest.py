@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from infra.images import Images
 from infra.kafka import OutgoingRecord
 from infra.qdrant.plan import Index
 from infra.qdrant.server import ServerIndex
+from infra.qdrant.shard import Shard
 from infra.settings import Images as ImageSettings
 from infra.settings import Qdrant, Torch
 from schemas.envelope import Body, Event
@@ -74,6 +76,15 @@ def confidence(index: Index, eyes: Eyes) -> Confidence:
 
 def parts_of(eyes: Eyes) -> Parts:
     return Parts(eyes.encoder.object_size, eyes.encoder.style_size)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, eyes: Eyes) -> Iterator[Shard]:
+    """The embedded engine, of looks by the quick encoder."""
+    made = Shard(tmp_path, 0)
+    made.open("fake:1", look_size(eyes.encoder))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Vectors that a broken disk has changed: who meets one is told so, and nobody else's search is lost for it."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +16,10 @@ from consumers.judges import judges_of
 from consumers.null_looks import NullPictures
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
-from consumers.vision.look import Eyes, look_size
+from consumers.vision.look import Eyes
 from infra.qdrant import stored
 from infra.qdrant.identity import point_id
 from infra.qdrant.plan import Found, Index, Point
-from infra.qdrant.shard import Shard
 from schemas.envelope import Event
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
@@ -37,40 +35,31 @@ SPOILS = (float("nan"), float("inf"), float("-inf"), 1e30)
 
 
 @pytest.fixture
-def broken(tmp_path: Path, eyes: Eyes) -> Iterator[Index]:
-    """The embedded engine, of looks by the quick encoder."""
-    made = Shard(tmp_path, 0)
-    made.open("fake:1", look_size(eyes.encoder))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def breaks(broken: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> Break:
+def breaks(engine: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Breaks the vector of an item, past the check that keeps such vectors out."""
 
     def break_one(item: str, spoil: float) -> None:
-        [old] = [point for point in broken.page(None, 100)[0] if point.id == point_id("default", item, 0)]
+        [old] = [point for point in engine.page(None, 100)[0] if point.id == point_id("default", item, 0)]
         assert old.vector is not None
         vector = old.vector.copy()
         vector[:3] = spoil
         with monkeypatch.context() as patched:
             patched.setattr(stored, "_check", lambda *_: None)
             version = stored.version_of(old.payload) + 1
-            broken.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
+            engine.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
 
     return break_one
 
 
 @pytest.fixture
-def job(sight: Sight, broken: Index, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+def job(sight: Sight, engine: Index, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
     """Searches over flags and signs of two tenants."""
     parts = Parts(eyes.encoder.object_size, eyes.encoder.style_size)
-    confidence = Confidence(broken, eyes.look_at, parts, nulls=NullPictures(32))
+    confidence = Confidence(engine, eyes.look_at, parts, nulls=NullPictures(32))
     events = [*items(0, 6), *items(10, 4, tenant="other")]
-    IndexItems(sight, broken, judges_of(broken, confidence), outbox).handle(events)
+    IndexItems(sight, engine, judges_of(engine, confidence), outbox).handle(events)
     outbox.sent.clear()
-    return AnswerSearches(sight, broken, confidence, Answers(outbox, "fake:1"))
+    return AnswerSearches(sight, engine, confidence, Answers(outbox, "fake:1"))
 
 
 def ask(job: AnswerSearches, outbox: "Outbox", *requests: dict[str, object]) -> list[SearchResult]:
@@ -110,22 +99,22 @@ def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
-    job: AnswerSearches, sight: Sight, broken: Index, eyes: Eyes, outbox: "Outbox", breaks: Break, spoil: float
+    job: AnswerSearches, sight: Sight, engine: Index, eyes: Eyes, outbox: "Outbox", breaks: Break, spoil: float
 ) -> None:
     breaks("i0", spoil)
     parts, twin = Parts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
-    judges = judges_of(broken, Confidence(broken, eyes.look_at, parts))
+    judges = judges_of(engine, Confidence(engine, eyes.look_at, parts))
     [again] = items(0, 1, item_id="twin")
-    assert IndexItems(sight, broken, judges, outbox).handle([again]) == {}
-    assert parts.are_of_unit_length(broken.vectors([twin])[twin])
+    assert IndexItems(sight, engine, judges, outbox).handle([again]) == {}
+    assert parts.are_of_unit_length(engine.vectors([twin])[twin])
 
 
 def test_facets_go_on_beside_a_broken_vector(
-    job: AnswerSearches, broken: Index, outbox: "Outbox", breaks: Break
+    job: AnswerSearches, engine: Index, outbox: "Outbox", breaks: Break
 ) -> None:
     breaks("i0", float("nan"))
     outbox.sent.clear()
-    AnswerFacets(broken, Answers(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
+    AnswerFacets(engine, Answers(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, FacetsResult)
     assert result.status == "ok"

@@ -1,7 +1,5 @@
 """Whatever the schemas accept goes all the way through: into the embedded engine, and through a search of it."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +12,8 @@ from consumers.index import IndexItems
 from consumers.judges import judges_of
 from consumers.query import AnswerSearches
 from consumers.sight import Sight
-from consumers.vision.look import Eyes, look_size
+from consumers.vision.look import Eyes
 from infra.qdrant.plan import Index
-from infra.qdrant.shard import Shard
 from schemas.envelope import Event, from_record
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected
@@ -30,14 +27,6 @@ if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
 
 LARGEST, NOW_MS = 20_000, 1_714_564_800_000
-
-
-@pytest.fixture
-def engine(tmp_path: Path, eyes: Eyes) -> Iterator[Index]:
-    made = Shard(tmp_path, 0)
-    made.open("fake:1", look_size(eyes.encoder))
-    yield made
-    made.close()
 
 
 @pytest.fixture
