@@ -1,4 +1,8 @@
-"""A control: `lookstream` whose workers say at a commit what their group was at the take; takes the same words."""
+"""A control: `lookstream` whose workers ask once what their group is, at the first batch; takes the same words.
+
+A worker that asks anew with each batch is refused its commit after a rebalance, does the batch again, and loses
+nothing: it is only later. One that never asks again commits nothing any more.
+"""
 
 from unittest.mock import patch
 
@@ -8,14 +12,14 @@ from lookstream import main
 
 
 class StaleGroup(EventSource):
-    """A source that tells of its group what was so when it gave out the last records."""
+    """A source that tells of its group what was so when it gave out the first records."""
 
     _then: object = None
 
     def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
-        """Records, and how the group is now."""
+        """Records."""
         taken = super().take(limit, seconds, idle_seconds)
-        if taken.records:
+        if taken.records and self._then is None:
             self._then = super().group_metadata()
         return taken
 

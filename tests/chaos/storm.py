@@ -51,9 +51,8 @@ class Storm:
         moves = size.of(self.moves, least=6)
         seconds = max(moves * 2.0, 30.0)
         searches = size.of(self.searches, least=300)
-        return replace(
-            self, searches=searches, moves=moves, rate=min(self.rate, searches / seconds), seed=size.seed
-        )
+        rate = min(self.rate, searches / seconds)
+        return replace(self, searches=searches, moves=moves, rate=rate, seed=size.seed, is_timed=size.is_timed)
 
 
 MORE = Storm(least=2, most=4, partitions=4)
@@ -154,7 +153,7 @@ def run_more(folder: Path, size: Size) -> Report:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """One worker or two, which say at a commit what the group was when they took the batch."""
+    """One worker or two, which say at each commit what the group was at their first batch."""
     return run_storm(folder, replace(Storm().of(size), program=CONTROL)).report
 
 
