@@ -57,6 +57,12 @@ def retry_topic(source: str, delay: str) -> str:
     return f"{source}.retry.{delay}"
 
 
+def source_topic(topic: str) -> str:
+    """The topic of which `topic` holds the events: for a retry topic its source, for any other itself."""
+    source, _, delay = topic.rpartition(".retry.")
+    return source if source in ITEM_TOPICS and delay in RETRY_DELAYS else topic
+
+
 def dead_letter_topic(source: str) -> str:
     """Where records of `source` go that will never work as they are."""
     return f"{source}.dead"

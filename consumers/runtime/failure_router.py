@@ -26,7 +26,7 @@ from infra.kafka import OutgoingRecord, Record
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import split_item_key
-from schemas.topics import MAX_RECORD_BYTES, RETRY_DELAYS, dead_letter_topic, retry_topic
+from schemas.topics import MAX_RECORD_BYTES, RETRY_DELAYS, dead_letter_topic, retry_topic, source_topic
 
 JITTER = 0.2
 """Waits differ by so much, either way, so that what failed together does not come back together."""
@@ -127,7 +127,7 @@ class FailureRouter:
         due = round((self.now().timestamp() + wait) * 1000)
         structlog.get_logger().info("later", at=origin.position, code=failure.code, seconds=round(wait, 1))
         headers = own_headers(record) | encoded(retry_headers(origin, due))
-        topic = retry_topic(origin.topic, tier)
+        topic = retry_topic(source_topic(origin.topic), tier)
         self.sink.send_record(OutgoingRecord(topic, record.key, record.value, headers, cause=record.position))
 
     def _bury(self, record: Record, origin: Origin, failure: Failure) -> None:
@@ -136,7 +136,7 @@ class FailureRouter:
             dead_letter_headers(origin, failure, failure.message)
             | {"dead-worker": self.worker, "dead-encoder": self.encoder()}
         )
-        cut = _cut(record, dead_letter_topic(origin.topic), about)
+        cut = _cut(record, dead_letter_topic(source_topic(origin.topic)), about)
         if self._fits(record):
             headers = own_headers(record) | about
             whole = replace(cut, key=record.key, value=record.value, headers=headers, fallback=cut)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from infra.kafka import Record
 from schemas.failures import Failure
-from schemas.topics import RETRY_DELAYS, retry_topic
+from schemas.topics import RETRY_DELAYS, source_topic
 
 ATTEMPTS, NOT_BEFORE = "retry-attempts", "retry-not-before"
 """How often a waiting record was tried, and when it may be tried again (ms since 1970)."""
@@ -23,6 +23,7 @@ class Origin:
     """Where a record first lay, how often it was tried, and since when: retries keep it in headers."""
 
     topic: str
+    """A retry topic, where somebody else than a worker wrote the record there."""
     partition: int
     offset: int
     timestamp_ms: int
@@ -43,7 +44,8 @@ def origin_of(record: Record, now: datetime) -> Origin:
         if value is not None and name.startswith("retry-")
     }
     here = Origin(record.topic, record.partition, record.offset, record.timestamp_ms, 1, now.isoformat())
-    if not record.topic.startswith(retry_topic(found.get("topic", ""), "")):
+    source = source_topic(record.topic)
+    if source == record.topic or source_topic(found.get("topic", "")) != source:
         return here  # these headers count in our own retry topics alone: anybody can write them elsewhere
     try:
         first_failed_at = datetime.fromisoformat(found["first-failed-at"])

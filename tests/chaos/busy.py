@@ -112,7 +112,7 @@ def _answered(record: Record) -> str | None:
 
 
 def paces(busy: Busy, rounds: int, seconds: float, disturb: Callable[[int], None]) -> tuple[float, float]:
-    """Done in a second alone, and beside what disturbs, in rounds of each in turn.
+    """Done in a second alone for `seconds`, and beside what disturbs, in rounds of each in turn.
 
     A disturbed round ends when all is done that was sent before the disturbance ended: behind it, that is.
     """

@@ -19,6 +19,7 @@ from schemas.failures import Code, Failure, Rejected, TryLater
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = TryLater(Code.IMAGE_TIMEOUT, "slow, for the test")
+WRITTEN = ("retry-topic", "retry-first-failed-at", "retry-partition", "retry-attempts", "retry-timestamp")
 NEVER = Rejected(Code.IMAGE_FORMAT, "no picture, for the test")
 
 
@@ -59,9 +60,9 @@ def record(headers: Mapping[str, bytes | None] | None = None, topic: str = "cata
     return Record(topic, 2, 7, b"default:a", b"\xff value", headers or {"ce_id": b"e1", "mine": None}, 1_000)
 
 
-def through(router: FailureRouter, sent: Sent, failure: Failure) -> list[str]:
+def through(router: FailureRouter, sent: Sent, failure: Failure, current: Record | None = None) -> list[str]:
     """The topics that a record goes through when it fails in the same way each time."""
-    current = record()
+    current = current or record()
     while not sent.topics or not sent.topics[-1].endswith(".dead"):
         router.route(current, None, failure)
         current = sent.records[-1]
@@ -144,6 +145,16 @@ def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: Failure
     assert sent.topics == ["catalog.items.dead"]
 
 
+def test_what_anybody_wrote_to_a_retry_topic_goes_the_way_of_the_events_that_wait_there(
+    router: FailureRouter, sent: Sent
+) -> None:
+    tiers = ["catalog.items.retry.5s", "catalog.items.retry.60s", "catalog.items.retry.600s", "catalog.items.dead"]
+    assert through(router, sent, LATER, record(topic="catalog.items.retry.60s")) == tiers
+    assert sent.records[-1].headers["dead-topic"] == b"catalog.items.retry.60s", "where it was written"
+    sent.records.clear()
+    assert through(router, sent, NEVER, record(topic="social.posts.retry.5s")) == ["social.posts.dead"]
+
+
 def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: Sent) -> None:
     router = FailureRouter(sent, sent.tell, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
     router.route(record(), None, Rejected(Code.SOURCE_REFUSED, "no hunter2 " + "x" * 400))
@@ -207,7 +218,9 @@ def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -
 
 @given(
     key=st.none() | st.binary(max_size=100),
-    headers=st.dictionaries(st.text(max_size=20), st.none() | st.binary(max_size=100), max_size=5),
+    headers=st.dictionaries(
+        st.text(max_size=20) | st.sampled_from(WRITTEN), st.none() | st.binary(max_size=100), max_size=5
+    ),
     timestamp=st.integers(-1, 2**63 - 1),
 )
 def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
@@ -215,13 +228,12 @@ def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
 ) -> None:
     sent = Sent()
     router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW)
-    topic = "catalog.items.retry.5s"
     forged = {
         "retry-topic": b"catalog.items",
         "retry-first-failed-at": b"2026-01-01",
         "retry-not-before": b"9" * 400,
     }
-    record = Record(topic, 0, 0, key, b"v", forged | headers, timestamp)
+    record = Record("catalog.items.retry.5s", 0, 0, key, b"v", forged | headers, timestamp)
     due_time(record)
     router.route(record, None, NEVER)
-    assert sent.topics[0].endswith(".dead")
+    assert sent.topics == ["catalog.items.dead"]
