@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS
 from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
@@ -30,6 +31,13 @@ QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
 WATCHFUL = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
 """The controller notices a dead broker after this; after 9 s by default, which nobody who searches would wait."""
 SESSION = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "6000"}
+
+
+class Kill(NamedTuple):
+    """What was killed, and when (seconds since 1970)."""
+
+    what: str
+    at: float
 
 
 class Cluster:
@@ -93,14 +101,14 @@ def _kill_under_load(
         fleet.arrive()
     searchers.wait_until_ready()
     indexers.wait_until_ready()
-    seconds = kills * ROUND_SECONDS
+    seconds, killed = kills * ROUND_SECONDS, list[Kill]()
     with reading_answers(world.kafka, log):
         with (
             asking(world.kafka, log, round(seconds * SEARCHES_A_SECOND), seconds, DEADLINE_MS),
             Sender(world.kafka).spread(feed.records, seconds),
         ):
             for number in range(kills):
-                _kill_one(cluster, number, chance, DOWN_SECONDS * (3 if kills < FEW else 1))
+                killed.append(_kill_one(cluster, number, chance, DOWN_SECONDS * (3 if kills < FEW else 1)))
                 searchers.look_after()
                 indexers.look_after()
         wait_for_answers(log, DEADLINE_MS / 1000)
@@ -110,6 +118,9 @@ def _kill_under_load(
     longest = max(log.seconds(), default=float("inf"))
     limit = LONGEST_SECONDS * (2 if kills < FEW else 1)
     report.expect_at_most("longest wait for an answer, s", round(longest, 1), limit)
+    for what in dict.fromkeys(kill.what for kill in killed):
+        waits = [f"{_longest_wait(log, kill):.1f}" for kill in killed if kill.what == what]
+        report.figures[f"longest waits, s, after the death of the {what}"] = ", ".join(waits)
     for what, fleet in (("query", searchers), ("index", indexers)):
         fleet.end()
         judge_fleet(report, fleet, world.folder, what)
@@ -117,22 +128,31 @@ def _kill_under_load(
     judge_items(report, world, both)
 
 
-def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random, down_seconds: float) -> None:
+def _longest_wait(log: AnswerLog, kill: Kill) -> float:
+    """How long a search waited at most that was sent about the time of a kill."""
+    about = [name for name, at in log.sent.items() if -ROUND_SECONDS / 5 < at - kill.at < ROUND_SECONDS * 4 / 5]
+    return max((log.answers[name][0].at - log.sent[name] for name in about if name in log.answers), default=0.0)
+
+
+def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random, down_seconds: float) -> Kill:
     """Kill the leader of something that matters, and have it back in sync."""
     partition = chance.randrange(2)
-    leaders: list[Callable[[], int]] = [
-        lambda: cluster.leader(SEARCH_REQUESTS, partition),
-        lambda: cluster.coordinator(QUERY_GROUP),
-        lambda: cluster.leader(CATALOG_ITEMS, partition),
-        lambda: cluster.transaction_coordinator(f"{QUERY_GROUP}-q0"),
-        lambda: cluster.leader(SEARCH_RESULTS, partition),
-        lambda: cluster.coordinator(INDEX_GROUP),
+    leaders: list[tuple[str, Callable[[], int]]] = [
+        ("leader of requests", lambda: cluster.leader(SEARCH_REQUESTS, partition)),
+        ("coordinator of query workers", lambda: cluster.coordinator(QUERY_GROUP)),
+        ("leader of items", lambda: cluster.leader(CATALOG_ITEMS, partition)),
+        ("coordinator of transactions", lambda: cluster.transaction_coordinator(f"{QUERY_GROUP}-q0")),
+        ("leader of results", lambda: cluster.leader(SEARCH_RESULTS, partition)),
+        ("coordinator of index workers", lambda: cluster.coordinator(INDEX_GROUP)),
     ]
-    node = leaders[number % len(leaders)]()
+    what, leader = leaders[number % len(leaders)]
+    node = leader()
+    kill = Kill(what, time.time())
     cluster.kill(node)
     time.sleep(down_seconds)
     cluster.start(node)
     cluster.wait_in_sync()
+    return kill
 
 
 SCENARIO = Scenario(
