@@ -78,8 +78,8 @@ class Busy:
                 self.done.add(name)
 
 
-def busy_items(ahead: int = 64) -> Busy:
-    """New items, each with a small picture."""
+def busy_items(ahead: int = 32) -> Busy:
+    """New items, each with a small picture; half a batch of them, so that others take the place of none."""
     return Busy(ITEM_OUTCOMES, _item, _indexed, ahead)
 
 
@@ -127,7 +127,7 @@ def paces(busy: Busy, rounds: int, seconds: float, disturb: Callable[[int], None
 
 def _disturb(busy: Busy, disturb: Callable[[int], None], number: int) -> None:
     disturb(number)
-    busy.wait_until_done(120)
+    busy.wait_until_done(60)
 
 
 def _pace(busy: Busy, wait: Callable[[], None]) -> float:
