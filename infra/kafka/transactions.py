@@ -16,8 +16,11 @@ from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 
-TRANSACTION_MS = 10_000
-"""A transaction that its worker left open ends after this; until then readers wait behind it."""
+TRANSACTION_MS = (3_000, 10_000)
+"""A transaction that its worker left open ends with the worker's session, within these bounds: until then readers
+wait behind it."""
+TIMEOUTS = ("transaction.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms")
+"""librdkafka wants none of the others longer than the first."""
 ANSWER_SECONDS = 3.0
 """How long the broker may take for one step of a transaction. Then a new producer is taken, which finds the
 coordinators anew: the old one may keep to those that were killed."""
@@ -27,8 +30,10 @@ OVERDUE_SECONDS = 0.5
 """A call that has not returned so long after its timeout is given up: one that waits for a coordinator of the group
 that was killed may wait for ever (librdkafka 2.16.0, as below)."""
 SECOND_LOOK_SECONDS = 120.0
-"""A producer that is fenced is replaced, once in so long: a worker that was stopped past the transaction's timeout
-is told the same as one that has a twin."""
+"""A producer that is fenced is replaced, once in so long: the broker's word may be about its own past."""
+OVERDUE_SHARE = 0.9
+"""A producer whose transaction was open for this share of its time and more was not fenced by another: the broker
+has ended the transaction, which it tells by the same word. That is always mended by a new producer."""
 STAYS: Mapping[str, ConfigValue] = {"metadata.recovery.strategy": "none"}
 """A producer that has lost all brokers forgets them and asks the bootstrap servers anew. It may then wait for ever
 for the coordinator of the group, which it has forgotten too, past its own timeout (librdkafka 2.16.0, issues 5456
@@ -45,7 +50,9 @@ class TransactionSink:
     def __init__(self, kafka: Kafka, name: str) -> None:
         self._kafka = kafka
         self._name = group_name(kafka, name)
-        self._replaced = float("-inf")
+        self._replaced = self._begun = float("-inf")
+        least_ms, most_ms = TRANSACTION_MS
+        self._longest_ms = max(least_ms, min(kafka.session_timeout_ms, most_ms))
         self._open = self._unknown = False
         self._sink = self._start()
 
@@ -70,7 +77,7 @@ class TransactionSink:
         self._abort()
         with translating("a transaction was not begun"):
             self._sink.producer.begin_transaction()
-        self._open = True
+        self._open, self._begun = True, time.monotonic()
         try:
             for record in records:
                 self._sink.send_record(record)
@@ -145,12 +152,14 @@ class TransactionSink:
         self._open = False
 
     def _replace(self, error: KafkaError) -> None:
-        """Take a new producer in place of one that was fenced, unless that has happened just before."""
+        """Take a new producer in place of one that was fenced, unless another has fenced two just now."""
         now = time.monotonic()
-        if now - self._replaced < SECOND_LOOK_SECONDS:
-            raise Fenced(f"another worker has the name {self._name}: give each a slot of its own ({error.str()})")
-        log.warning("fenced, so starting anew once: %s", error.str())
-        self._replaced = now
+        if now - self._begun < OVERDUE_SHARE * self._longest_ms / 1000:
+            if now - self._replaced < SECOND_LOOK_SECONDS:
+                text = f"another worker has the name {self._name}: give each a slot of its own ({error.str()})"
+                raise Fenced(text)
+            self._replaced = now
+        log.warning("fenced, so starting anew: %s", error.str())
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -164,7 +173,7 @@ class TransactionSink:
         self._open = False
 
     def _start(self) -> EventSink:
-        timeouts = {"transaction.timeout.ms": TRANSACTION_MS, "delivery.timeout.ms": TRANSACTION_MS}
+        timeouts: Mapping[str, ConfigValue] = dict.fromkeys(TIMEOUTS, self._longest_ms)
         name = {"transactional.id": self._name}
         sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
         try:

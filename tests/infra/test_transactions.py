@@ -3,8 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -62,6 +63,21 @@ def commit(transactions: TransactionSink, source: EventSource, batch: Batch, nam
     source.mark_committed(offsets)
 
 
+def commit_late(
+    transactions: TransactionSink, source: EventSource, batch: Batch, name: str, pauses: Iterator[float]
+) -> None:
+    """The same, but the transaction stays open for a while."""
+    offsets = source.progress(batch)
+
+    def metadata() -> object:
+        time.sleep(next(pauses, 0.0))
+        return source.group_metadata()
+
+    transactions.commit([answer(name)], offsets, metadata)
+    source.mark(batch)
+    source.mark_committed(offsets)
+
+
 def until_it_works(step: Callable[[], None], source: EventSource, seconds: float = 60) -> None:
     """Do a step as the loop does: again, while the broker is away or the group has moved on."""
     until = time.monotonic() + seconds
@@ -104,11 +120,28 @@ def test_an_older_worker_of_the_same_name_looks_twice_and_then_ends(kafka: Kafka
     assert results(kafka).count("older") == 1
 
 
+def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker says "fenced"; the second time that would be taken for a twin, if the time were not over."""
+    monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", (1_000, 1_000))
+    requests(kafka, 3)
+    with (
+        closing(EventSource(kafka, "g", [SEARCH_REQUESTS])) as source,
+        closing(TransactionSink(kafka, "t")) as transactions,
+    ):
+        batch = take(source, 3)
+        for number, record in enumerate(batch.records):
+            only, pauses = batch.only([record]), iter([2.0])
+            until_it_works(partial(commit_late, transactions, source, only, str(number), pauses), source)
+    assert sorted(results(kafka)) == ["0", "1", "2"]
+
+
 def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
     broker: Broker, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.kafka.config.REQUEST_MS", 1_500)
-    monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", 2_000)
+    monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", (2_000, 2_000))
     monkeypatch.setattr("infra.kafka.transactions.ANSWER_SECONDS", 1.0)
     monkeypatch.setattr("infra.kafka.transactions.START_SECONDS", 1.0)
     requests(kafka, 1)
