@@ -25,7 +25,7 @@ ANSWER_SECONDS = 3.0
 """How long the broker may take for one step of a transaction. Then a new producer is taken, which finds the
 coordinators anew: the old one may keep to those that were killed."""
 START_SECONDS = 15.0
-"""How long a producer may take to begin, or to undo what is open: until a dead coordinator has a successor."""
+"""How long a producer may take to begin: until a dead coordinator has a successor."""
 OVERDUE_SECONDS = 0.5
 """A call that has not returned so long after its timeout is given up: one that waits for a coordinator of the group
 that was killed may wait for ever (librdkafka 2.16.0, as below)."""
@@ -83,7 +83,7 @@ class TransactionSink:
                 self._sink.send_record(record)
             self._step(lambda: self._send_offsets(offsets, group_metadata()))
         except KafkaException as problem:
-            return self._commit_again(records, offsets, group_metadata, problem.args[0])
+            return self._commit_again(records, offsets, group_metadata, problem)
         except TimeoutError:
             self._start_anew()
             raise Unavailable("the group's coordinator has not answered, so a new producer is used") from None
@@ -92,7 +92,7 @@ class TransactionSink:
             self._open = False
         except KafkaException as problem:
             if problem.args[0].txn_requires_abort():
-                return self._commit_again(records, offsets, group_metadata, problem.args[0])
+                return self._commit_again(records, offsets, group_metadata, problem)
             self._unknown = True
             raise OutcomeUnknown(explain(problem.args[0])) from None
 
@@ -119,16 +119,19 @@ class TransactionSink:
         records: Sequence[OutgoingRecord],
         offsets: Mapping[Partition, OffsetAndNote],
         group_metadata: Callable[[], object],
-        error: KafkaError,
+        problem: KafkaException,
     ) -> None:
         """Undo what failed; do it once more with other records in place of those that were refused for good."""
-        failed = self._sink.take_failed()
+        failed, error = self._sink.take_failed(), problem.args[0]
         if error.code() == KafkaError.FENCED_INSTANCE_ID:  # the member of the group, not this producer
             self._abort()
             raise PartitionsRevoked(f"a transaction was undone: {explain(error)}")
         if error.fatal() or classify(error) is ErrorClass.FENCED:
             self._replace(error)
             raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
+        if _is_passing(problem):
+            self._start_anew()
+            raise Unavailable(f"the coordinator has not served, so a new producer is used: {explain(error)}")
         self._abort()
         others = {id(record): other for record, why in failed if (other := replacement(record, why)) is not None}
         if others:
@@ -144,7 +147,7 @@ class TransactionSink:
         if not self._open:
             return
         try:
-            Retry(START_SECONDS).run(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS), _is_passing)
+            self._step(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS))
         except KafkaException as problem:
             log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
             self._start_anew()
