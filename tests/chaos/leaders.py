@@ -28,9 +28,14 @@ FEW = 5
 """So few kills are a small run, beside other tests: the node stays away for longer, and so may an answer."""
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
-WATCHFUL = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
-"""The controller notices a dead broker after this; after 9 s by default, which nobody who searches would wait."""
-
+WATCHFUL = {
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "controller.quorum.fetch.timeout.ms": "1000",
+    "controller.quorum.election.timeout.ms": "500",
+}
+"""How soon the controllers notice a dead broker, and a dead one of their own: after 9 s and 2 s by default, which
+nobody who searches would wait."""
 SESSION = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "10000"}
 """The default: longer than the group can be without a coordinator. Else librdkafka forgets its member id, joins as
 somebody new, and the new coordinator fences the one that it knew (librdkafka 2.16, issue 3437)."""
