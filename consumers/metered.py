@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from consumers.runtime.instrumentation import Observe
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
-from infra.qdrant.plan import Index
+from infra.qdrant.plan import EngineError, Index
 from schemas.failures import Unavailable
 from schemas.outcomes import ItemBlocked, ItemIndexed, ItemRejected, ItemRemoved, ItemSuperseded
 from schemas.results import SearchResult
@@ -27,14 +27,14 @@ class IndexGauge:
     _looked: float = field(default=float("-inf"))
 
     def look(self) -> None:
-        """Ask, if it is time; nothing is told while the index is away."""
+        """Ask, if it is time; nothing is told while the index is away or damaged: whoever reads it says so."""
         now = self.now()
         if now - self._looked < INDEX_SECONDS:
             return
         self._looked = now
         try:
             status = self.index.status()
-        except Unavailable:
+        except (Unavailable, EngineError):
             return
         self.metrics.index(status.live, status.unindexed, status.bytes)
 

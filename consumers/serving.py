@@ -79,19 +79,23 @@ class Serving:
 
     def was_done(self, record: Record) -> bool:
         """As the handler says."""
-        return self._job.was_done(record)
+        with self._in_use() as handler:
+            return handler.was_done(record)
 
     def note_done(self, records: Sequence[Record]) -> None:
         """Tell the handler."""
-        self._job.note_done(records)
+        with self._in_use() as handler:
+            handler.note_done(records)
 
     def expired(self, events: Sequence[Event]) -> set[str]:
         """As the handler says."""
-        return self._job.expired(events)
+        with self._in_use() as handler:
+            return handler.expired(events)
 
     def deferred(self, events: Sequence[Event]) -> set[str]:
         """As the handler says."""
-        return self._job.deferred(events)
+        with self._in_use() as handler:
+            return handler.deferred(events)
 
     def prepare(self, events: Sequence[Event]) -> None:
         """Nothing."""

@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -27,7 +28,7 @@ def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _named(part),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -35,10 +36,9 @@ def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[logs.level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(part=part)
     guard_crash(redact)
     guard_threads(redact)
     # librdkafka and the like say what a person can do nothing about: their errors alone are shown.
@@ -46,6 +46,28 @@ def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_line_masker(redact))
     logging.basicConfig(level=level, handlers=[handler])
+
+
+class _Stderr:
+    """Standard error; a line that cannot be written, as on a full disk, is lost, and nothing else for it."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+def _named(part: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    """A structlog processor that names the part in lines of every thread."""
+
+    def name(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        line.setdefault("part", part)
+        return line
+
+    return name
 
 
 def _masker(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.0
 CHUNK_BYTES = 1 << 18
+KEY_BYTES = 1_024
+"""Of a key, in UTF-8, at most (S3's guide to object keys): what is longer is refused for good."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class ObjectStore:
     def _read(self, ref: S3Image, place: str, until: float) -> bytes:
         if ref.key != ref.key.strip("/"):
             raise ValueError("the client would drop the slashes, and read another object")
+        if len(ref.key.encode()) > KEY_BYTES:
+            raise ValueError("S3 takes no longer key")
         found = obstore.get(self._store(ref.bucket), ref.key)
         limit = self._settings.max_bytes
         if found.meta["size"] > limit:

@@ -51,14 +51,21 @@ def origin_of(record: Record, now: datetime) -> Origin:
         first_failed_at = datetime.fromisoformat(found["first-failed-at"])
         return Origin(
             found["topic"],
-            int(found["partition"]),
-            int(found["offset"]),
-            int(found["timestamp"]),
-            max(0, int(found["attempts"])) + 1,
+            _number(found["partition"]),
+            _number(found["offset"]),
+            _number(found["timestamp"]),
+            max(0, _number(found["attempts"])) + 1,
             (first_failed_at if first_failed_at.tzinfo else now).isoformat(),
         )
     except (KeyError, ValueError):
         return here
+
+
+def _number(text: str) -> int:
+    """A whole number of 64 bits; raises ValueError. Python writes no number of more than 4,300 digits."""
+    if not -(2**63) <= (number := int(text)) < 2**63:
+        raise ValueError("no number of 64 bits")
+    return number
 
 
 def due_time(record: Record) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from infra.kafka.record import Record
 
+MOST_OFFSETS = 2**63
+"""Kafka counts offsets in 64 bits."""
 MOST_NOTED = 200
 """Records that a note can say to be open: it must fit Kafka's limit (offset.metadata.max.bytes, 4096 by default).
 Of what lies behind more of them the next owner hears nothing, and does it again."""
@@ -62,7 +64,9 @@ class Assignment:
         try:
             found = json.loads(note or "{}")
             through, still_open = int(found["through"]), sorted(int(offset) for offset in found["open"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return
+        if not all(0 <= offset < MOST_OFFSETS for offset in (through, *still_open)):
             return
         self.through = max(self.through, through)
         self.open = {offset: None for offset in still_open} | self.open

@@ -1,10 +1,13 @@
 """The settings of every Kafka client, in librdkafka's own words."""
 
 import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
 from infra.kafka.client_settings import passed_settings, security_settings
+from infra.kafka.errors import translating
 from infra.kafka.names import group_name
 from infra.settings import Kafka
 
@@ -19,6 +22,8 @@ Config = dict[str, ConfigValue]
 """Settings in librdkafka's own words."""
 
 log = logging.getLogger("librdkafka")
+
+Client = TypeVar("Client")
 
 
 def client_config(kafka: Kafka) -> Config:
@@ -58,9 +63,15 @@ def member_config(kafka: Kafka, group: str) -> Config:
     return config | classic | passed_settings(kafka)
 
 
+def new_client(kind: Callable[..., Client], config: Mapping[str, object]) -> Client:
+    """A client of librdkafka; raises KafkaFault for settings that are fine one by one and not together."""
+    with translating("librdkafka does not take these settings: see LOOKSTREAM_KAFKA_CLIENT"):
+        return kind(config, logger=log)
+
+
 def admin_client(kafka: Kafka) -> AdminClient:
     """A client that asks about topics and groups, and changes them."""
-    return AdminClient(client_config(kafka), logger=log)
+    return new_client(AdminClient, client_config(kafka))
 
 
 def no_broker(kafka: Kafka) -> str:

@@ -160,7 +160,7 @@ def translating_as_member(what: str) -> Iterator[None]:
         try:
             yield
         except KafkaException as problem:
-            if problem.args[0].code() != KafkaError._FATAL:
+            if problem.args[0].code() not in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
                 raise
             raise PartitionsRevoked(f"{what}: the group has put this member out") from None
 

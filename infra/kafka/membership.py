@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from infra.kafka.config import ANSWER_SECONDS, log, member_config
+from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
 from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
@@ -95,7 +95,7 @@ class Membership:
         self.consumer.close()
 
     def _join(self) -> Consumer:
-        consumer = Consumer(self._config, logger=log)
+        consumer = new_client(Consumer, self._config)
         consumer.subscribe(self._topics, **self._changes)
         return consumer
 

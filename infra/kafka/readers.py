@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
-from infra.kafka.config import ANSWER_SECONDS, Config, client_config, log, no_broker
+from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker
 from infra.kafka.errors import ErrorClass, classify, translated, translating
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
@@ -169,7 +169,7 @@ def _reader(kafka: Kafka, more: Config, problems: Problems) -> Consumer:
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
         "isolation.level": "read_committed",
     }
-    return Consumer(config | more | {"error_cb": problems.note}, logger=log)
+    return new_client(Consumer, config | more | {"error_cb": problems.note})
 
 
 def _end_of(consumer: Consumer, kafka: Kafka, place: TopicPartition) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra.kafka.client_settings import passed_settings
-from infra.kafka.config import ConfigValue, client_config, log
+from infra.kafka.config import ConfigValue, client_config, new_client
 from infra.kafka.errors import ErrorClass, classify, translated
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
@@ -121,7 +121,7 @@ class EventSink:
         return self._failed.pop(threading.get_ident(), [])
 
     def _start(self) -> Producer:
-        return Producer(self._config | {"error_cb": self.problems.note}, logger=log)
+        return new_client(Producer, self._config | {"error_cb": self.problems.note})
 
     def _produce(self, record: OutgoingRecord, sender: int) -> None:
         self.producer.produce(

@@ -10,7 +10,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.cimpl import NewTopic
 
 from infra.kafka.broker_check import check_broker
-from infra.kafka.config import client_config, log
+from infra.kafka.config import admin_client
 from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable
@@ -23,7 +23,7 @@ SIZE, POLICY = "max.message.bytes", "cleanup.policy"
 DENIED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 
 
-class NotReady(Exception):
+class NotReady(Unavailable):
     """A topic has been created, and a partition of it has no leader yet."""
 
 
@@ -50,7 +50,7 @@ class Difference:
 def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     """Create the topics that do not exist yet, and wait until they have leaders; the names of those created."""
     check_broker(kafka)
-    admin = _admin(kafka)
+    admin = admin_client(kafka)
     new = [_new_topic(kafka, topic) for topic in _missing(kafka, admin, topics)]
     created = []
     for name, future in admin.create_topics(new, request_timeout=TIMEOUT_S).items() if new else ():
@@ -67,13 +67,13 @@ def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
 def missing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     """The names of the topics that do not exist, or that this user may not see."""
     check_broker(kafka)
-    return [kafka.prefix + topic.name for topic in _missing(kafka, _admin(kafka), topics)]
+    return [kafka.prefix + topic.name for topic in _missing(kafka, admin_client(kafka), topics)]
 
 
 def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
     """What must be changed about topics that exist."""
     check_broker(kafka)
-    admin = _admin(kafka)
+    admin = admin_client(kafka)
     missing = _missing(kafka, admin, topics)
     needed = {
         kafka.prefix + topic.name: topic.config(kafka.record_bytes) for topic in topics if topic not in missing
@@ -98,7 +98,7 @@ def update_topics(kafka: Kafka, differences: Sequence[Difference]) -> None:
         ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
         for name, entries in changes.items()
     ]
-    admin = _admin(kafka)
+    admin = admin_client(kafka)
     answers = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
     for resource, future in answers.items():
         with _named(f"topic {resource.name} could not be changed"):
@@ -131,10 +131,6 @@ def _differences(topic: str, found: Mapping[str, str], needed: Mapping[str, str]
         yield Difference(topic, SIZE, size, needed[SIZE])
     if policy is not None and policy != needed[POLICY]:
         yield Difference(topic, POLICY, policy, needed[POLICY])
-
-
-def _admin(kafka: Kafka) -> AdminClient:
-    return AdminClient(client_config(kafka), logger=log)
 
 
 @contextmanager

@@ -56,11 +56,6 @@ class TransactionSink:
         self._open = self._unknown = False
         self._sink = self._start()
 
-    @property
-    def problem(self) -> str | None:
-        """What the client has reported, with the remedy, until it is over."""
-        return self._sink.problems.newest
-
     def commit(
         self,
         records: Sequence[OutgoingRecord],

@@ -161,7 +161,7 @@ class EmbeddedIndex:
                     if not left or not isinstance(error, HUNG_UP):
                         raise Unavailable(self._sentence(error)) from None
                 else:
-                    self._deaths.forget()
+                    self._deaths.note_answer(method, arguments)
                     return answer
 
     def _connected(self) -> Channel:
@@ -186,7 +186,7 @@ class EmbeddedIndex:
 
 
 class _Deaths:
-    """How often in a row the engine's process has ended over the same request."""
+    """How often the engine's process has ended over the same request, without an answer to it between."""
 
     def __init__(self) -> None:
         self._request = b""
@@ -194,18 +194,23 @@ class _Deaths:
 
     def count(self, method: str, arguments: Sequence[object]) -> None:
         """It has ended over this request; raises EngineError when it always does."""
-        request = hashlib.sha256(encode([method, arguments])).digest()
+        request = _digest(method, arguments)
         self._count = self._count + 1 if request == self._request else 1
         self._request = request
         if self._count >= MOST_DEATHS:
-            self.forget()
+            self._request, self._count = b"", 0
             raise EngineError(
                 f"the process of the embedded index ends whenever it is to {method} this: see its log"
             )
 
-    def forget(self) -> None:
-        """A request was answered."""
-        self._request, self._count = b"", 0
+    def note_answer(self, method: str, arguments: Sequence[object]) -> None:
+        """A request was answered; those of others between two attempts say nothing of the one that is counted."""
+        if self._request and self._request == _digest(method, arguments):
+            self._request, self._count = b"", 0
+
+
+def _digest(method: str, arguments: Sequence[object]) -> bytes:
+    return hashlib.sha256(encode([method, arguments])).digest()
 
 
 def ask(channel: Channel, method: str, *arguments: object) -> Any:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, Record
+from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
 from producers.debezium.changes import Change, Said, Table, Times, said_in
 from producers.ingest import Tally, publish_one
 from producers.rows import BadRow, open_feed
@@ -79,7 +80,8 @@ class Follower:
         for ended in done:
             self.source.mark(ended)
         if done:
-            self.source.commit_now()
+            with suppress(PartitionsRevoked):  # whoever has them now sends the same again
+                self.source.commit_now()
 
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
         """Publish one record; the records of the commit before, if it is the first of another."""

@@ -13,6 +13,7 @@ from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedH
 from infra.health import HOLDING, READY
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
+from infra.qdrant.damage import IndexDamaged
 from infra.qdrant.plan import IndexStatus
 from infra.settings import Kafka
 from schemas.envelope import Event
@@ -180,6 +181,8 @@ def asked(live: int, seen: list[int]) -> Callable[[], IndexStatus]:
         seen.append(live)
         if len(seen) == 2:
             raise Unavailable("away, for the test")
+        if len(seen) == 3:
+            raise IndexDamaged("damaged, for the test")
         return IndexStatus("fake:1", 8, live, 2, 1, 4_096)
 
     return status
@@ -192,9 +195,9 @@ def test_the_index_is_asked_now_and_then_how_large_it_is(monkeypatch: pytest.Mon
         status = staticmethod(asked(7, seen))
 
     gauge = IndexGauge(Index(), metrics, clock)  # type: ignore[arg-type]
-    for clock.seconds in (0, 5, 20, 21, 40):
+    for clock.seconds in (0, 5, 20, 21, 40, 60):
         gauge.look()
-    assert len(seen) == 3
+    assert len(seen) == 4
     assert values(metrics, "lookstream_index_points") == {("index",): 7}
     assert values(metrics, "lookstream_index_unindexed_points") == {("index",): 2}
     assert values(metrics, "lookstream_index_bytes") == {("index",): 4_096}

@@ -22,7 +22,7 @@ from infra.qdrant.plan import Index
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.failures import Code, Rejected, Unavailable
 from schemas.filters import Filters
-from schemas.items import InlineImage, ItemUpserted
+from schemas.items import InlineImage, ItemUpserted, UrlImage
 from schemas.results import SearchResult
 from schemas.searches import Crop, SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
@@ -112,6 +112,14 @@ def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
     codes = {name: result.code for name, result in results.items() if result.status == "rejected"}
     assert codes == {"broken": Code.IMAGE_FORMAT, "q-blue": Code.CROP_IMPOSSIBLE, "nobody": Code.ITEM_UNKNOWN}
     assert all(result.message for name, result in results.items() if name in codes)
+
+
+def test_a_search_whose_picture_cannot_be_had_now_is_told_that_it_may_work_later(
+    job: AnswerSearches, outbox: "Outbox", discs: Path
+) -> None:
+    away = SearchRequest(request_id="away", image=UrlImage(url="https://nobody.invalid/a.png"))
+    results = {r.request_id: r.status for r in ask(job, outbox, away, request(discs, "red"))}
+    assert results == {"away": "unavailable", "q-red": "ok"}
 
 
 def test_a_request_past_its_deadline_is_answered_expired(

@@ -37,11 +37,14 @@ class Stage:
     gone: list[str] = field(default_factory=list)
     meanwhile: Callable[[], None] = lambda: None
     broken: bool = False
+    mistaken: bool = False
 
     def open(self, generation: Generation, stack: ExitStack) -> BatchHandler:
         stack.callback(self.gone.append, generation.encoder)
         if self.broken:
             raise EncoderUnavailable("no such encoder")
+        if self.mistaken:
+            raise ZeroDivisionError("a mistake of ours, for the test")
 
         def handle(events: Sequence[Event]) -> dict[str, Failure]:
             self.meanwhile()
@@ -100,6 +103,21 @@ def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: 
     wait_until(lambda: stage.gone[-1] == "old")
     job.handle([delete("a", 1)])
     assert stage.handled[-1] == ("new", 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: Serving) -> None:
+    stage.mistaken, stage.serving = True, NEW
+
+    def is_told() -> bool:
+        try:
+            return bool(job.handle([delete("a", 1)]))
+        except ZeroDivisionError:
+            return True
+
+    wait_until(is_told)
+    with pytest.raises(ZeroDivisionError):
+        job.deferred([])
 
 
 def test_at_the_end_all_is_let_go_of(stage: Stage) -> None:

@@ -23,6 +23,21 @@ USUAL = """
 log.debug("quiet")
 log.info("indexed", items=3)
 """
+THREAD = """
+import threading
+thread = threading.Thread(target=log.info, args=("there",))
+thread.start()
+thread.join()
+"""
+FULL_DISK = """
+import sys
+usual, sys.stderr = sys.stderr, open("/dev/full", "w")
+configure_logs(settings.logs, "index", redaction(settings))
+log.error("x" * 100_000)
+sys.stderr = usual
+configure_logs(settings.logs, "index", redaction(settings))
+log.error("on")
+"""
 
 
 def logged(code: str, **settings: str) -> str:
@@ -39,6 +54,15 @@ def test_machines_get_one_json_object_a_line() -> None:
     entry = json.loads(line)
     assert (entry["event"], entry["items"], entry["part"], entry["level"]) == ("indexed", 3, "index", "info")
     assert entry["timestamp"].endswith("Z")
+
+
+def test_lines_of_other_threads_name_the_part_too() -> None:
+    [line] = logged(THREAD, logs_format="json").splitlines()
+    assert json.loads(line)["part"] == "index"
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_the_work_goes_on() -> None:
+    assert " on " in logged(FULL_DISK)
 
 
 def test_people_get_a_line_to_read_and_choose_how_much() -> None:

@@ -177,21 +177,25 @@ def test_a_background_thread_that_dies_ends_its_process_with_its_trace(
 
 
 def test_a_request_that_always_ends_the_engine_is_an_engine_error(tmp_path: Path) -> None:
-    """A socket that hangs up on each request is what a client sees of an engine that dies of it."""
+    """A socket that hangs up on a request is what a client sees of an engine that dies of it."""
     with bind(address_of(tmp_path)) as listener:
         listener.listen()
 
         def hang_up() -> None:
-            for _ in range(MOST_DEATHS):
+            deaths = 0
+            while deaths < MOST_DEATHS:
                 stream, _peer = listener.accept()
                 with Channel(stream) as channel:
-                    channel.receive()
+                    while channel.receive() != ["count", [None]]:
+                        channel.send({})
+                deaths += 1
 
         server = threading.Thread(target=hang_up)
         server.start()
         with closing(EmbeddedIndex(address_of(tmp_path), PATIENCE)) as index:
             with pytest.raises(Unavailable, match="it hung up"):
                 index.count()
+            assert index.notes(["between"]) == {}
             with pytest.raises(EngineError, match="ends whenever it is to count this"):
                 index.count()
         server.join()

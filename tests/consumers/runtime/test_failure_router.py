@@ -222,9 +222,10 @@ def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -
         st.text(max_size=20) | st.sampled_from(WRITTEN), st.none() | st.binary(max_size=100), max_size=5
     ),
     timestamp=st.integers(-1, 2**63 - 1),
+    digits=st.sampled_from([1, 18, 19, 400, 4_300, 5_000]),
 )
 def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
-    key: bytes | None, headers: dict[str, bytes | None], timestamp: int
+    key: bytes | None, headers: dict[str, bytes | None], timestamp: int, digits: int
 ) -> None:
     sent = Sent()
     router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW)
@@ -232,6 +233,7 @@ def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
         "retry-topic": b"catalog.items",
         "retry-first-failed-at": b"2026-01-01",
         "retry-not-before": b"9" * 400,
+        **{f"retry-{name}": b"9" * digits for name in ("partition", "offset", "timestamp", "attempts")},
     }
     record = Record("catalog.items.retry.5s", 0, 0, key, b"v", forged | headers, timestamp)
     due_time(record)

@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from consumers.dead_letters.letters import read_topics
-from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime import batch_processor
+from consumers.runtime.batch_processor import PAUSES, BatchOverdue, BatchProcessor
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.parsing import ParsedRecord, parse
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import Heartbeat
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_end
+from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
@@ -55,6 +58,9 @@ class Notes:
     def idle(self) -> None:
         self.idled.append(len(self.seen))
 
+    def was_done(self, _record: Record) -> bool:
+        return False
+
     @property
     def done(self) -> set[str]:
         return {item for batch in self.seen for item in batch}
@@ -87,13 +93,15 @@ class Setting:
     limit: DeadLetterLimit | Unlimited = field(default_factory=Unlimited)
     ledger: Path | None = None
     delays: Mapping[str, float] = field(default_factory=dict)
+    pauses: Retry = PAUSES
 
 
 def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> Worker:
     given = setting or Setting()
     strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
     router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
-    processor = BatchProcessor(Calls(notes.handle, notes.idle), router, strategy, CrashLedger(given.ledger))
+    calls = Calls(notes.handle, notes.idle, notes.was_done)
+    processor = BatchProcessor(calls, router, strategy, CrashLedger(given.ledger), given.pauses)
     return Worker(source, processor, strategy, given.batches, Heartbeat(None))
 
 
@@ -168,6 +176,17 @@ def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, s
     run_until_idle(kafka, sink, notes)
     assert notes.seen == [["a"], ["a"], ["a"]]
     assert list(read_topics(kafka)) == []
+
+
+def test_what_stays_away_for_too_long_ends_the_worker_with_its_name_and_the_next_one_does_the_batch(
+    kafka: Kafka, sink: EventSink
+) -> None:
+    send(sink, "a")
+    with pytest.raises(BatchOverdue, match="could not be done: the index is away, for the test"):
+        run_until_idle(kafka, sink, Notes(away=1_000), Setting(pauses=Retry(0.5, first=0.05)))
+    notes = Notes()
+    run_until_idle(kafka, sink, notes)
+    assert notes.done == {"a"}
 
 
 def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: Kafka, sink: EventSink) -> None:
@@ -256,22 +275,60 @@ def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: Kafka, si
     assert {record.headers["retry-attempts"] for record in waiting} == {b"0"}
 
 
-def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_are_done(
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+@dataclass
+class Mortal(Notes):
+    """Dies of an item."""
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        if "c" in map(item_of, events):
+            raise Killed
+        return super().handle(events)
+
+
+def parse_mortally(records: Sequence[Record]) -> list[ParsedRecord]:
+    """Dies of the same, while it reads it."""
+    if any(record.key == b"default:c" for record in records):
+        raise Killed
+    return parse(records)
+
+
+def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
     kafka: Kafka, sink: EventSink, tmp_path: Path
 ) -> None:
-    send(sink, *"abcd")
-
-    class Killed(BaseException):
-        """Stands for kill -9: nothing after it runs."""
+    """Two records are suspects, so each is a part of its own; the worker is stopped while the first one waits."""
+    for item in "cd":
+        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
+    sink.flush()
+    both = Setting(BatchSize(2, 5.0), ledger=tmp_path / "attempts")
+    with pytest.raises(Killed):
+        run_until_idle(kafka, sink, Mortal(), both)
+    source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), ShutdownSignal()
 
     @dataclass
-    class Mortal(Notes):
-        def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-            if "c" in map(item_of, events):
-                raise Killed
-            return super().handle(events)
+    class Blinded(Notes):
+        def was_done(self, _record: Record) -> bool:
+            stop.at_once()
+            raise Unavailable("the broker is away, for the test")
 
-    notes, lives = Mortal(), 0
+    given_up, after = Blinded(), Notes()
+    make_worker(source, sink, given_up, both).run(stop)
+    source.close()
+    run_until_idle(kafka, sink, after, both)
+    assert (given_up.seen, after.seen) == ([], [["c"], ["d"]])
+
+
+@pytest.mark.parametrize("dies_reading", [False, True])
+def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_are_done(
+    kafka: Kafka, sink: EventSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_reading: bool
+) -> None:
+    send(sink, *"abcd")
+    if dies_reading:
+        monkeypatch.setattr(batch_processor, "parse", parse_mortally)
+    notes, lives = Notes() if dies_reading else Mortal(), 0
     while lives < 10:
         lives += 1
         try:
