@@ -71,8 +71,10 @@ class BatchProcessor:
 
     def process(self, work: Work) -> list[ParsedRecord]:
         """Do a batch; those that must wait and be given again. Less than all is published when told to stop."""
-        with self._ledger.in_progress([each.record for each in work.deferred]):
-            deferred = self._do(work, work.deferred)
+        deferred = list[ParsedRecord]()
+        for again in self._parts_of(work.deferred):
+            with self._ledger.in_progress([each.record for each in again]):
+                deferred += self._do(work, again)
         for part in self._ledger.split(work.batch.records):
             with self._ledger.in_progress(part):
                 deferred += self._do(work, self._read(part))
@@ -111,6 +113,12 @@ class BatchProcessor:
         """Let go of the threads."""
         if self._look_ahead is not None:
             self._look_ahead.close()
+
+    def _parts_of(self, deferred: Sequence[ParsedRecord]) -> Iterator[list[ParsedRecord]]:
+        """What was deferred, each suspect by itself."""
+        known = {each.record.position: each for each in deferred}
+        for part in self._ledger.split([each.record for each in deferred]):
+            yield [known[record.position] for record in part]
 
     def _read(self, part: Sequence[Record]) -> list[ParsedRecord]:
         """What records say; one that has killed the worker too often is not even read."""

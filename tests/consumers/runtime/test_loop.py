@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,9 @@ class Notes:
     def was_done(self, _record: Record) -> bool:
         return False
 
+    def deferred(self, _events: Sequence[Event]) -> set[str]:
+        return set()
+
     @property
     def done(self) -> set[str]:
         return {item for batch in self.seen for item in batch}
@@ -100,7 +104,7 @@ def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Set
     given = setting or Setting()
     strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
     router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
-    calls = Calls(notes.handle, notes.idle, notes.was_done)
+    calls = Calls(notes.handle, notes.idle, notes.was_done, find_deferred=notes.deferred)
     processor = BatchProcessor(calls, router, strategy, CrashLedger(given.ledger), given.pauses)
     return Worker(source, processor, strategy, given.batches, Heartbeat(None))
 
@@ -319,6 +323,32 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
     source.close()
     run_until_idle(kafka, sink, after, both)
     assert (given_up.seen, after.seen) == ([], [["c"], ["d"]])
+
+
+def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_found_too(
+    kafka: Kafka, sink: EventSink, tmp_path: Path
+) -> None:
+    for item in "bcd":
+        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
+    sink.flush()
+
+    @dataclass
+    class Deferring(Mortal):
+        met: set[str] = field(default_factory=set)
+
+        def deferred(self, events: Sequence[Event]) -> set[str]:
+            new = {event.id for event in events} - self.met
+            self.met |= new
+            return new
+
+    done, lives = set[str](), 0
+    while lives < 10 and done != set("bd"):
+        lives, notes = lives + 1, Deferring()
+        with suppress(Killed):
+            run_until_idle(kafka, sink, notes, Setting(BatchSize(3, 5.0), ledger=tmp_path / "attempts"))
+        done |= notes.done
+    assert [(letter.key, letter.code) for letter in read_topics(kafka)] == [(b"default:c", Code.WORKER_KILLED)]
+    assert (done, lives) == (set("bd"), 5)
 
 
 @pytest.mark.parametrize("dies_reading", [False, True])
