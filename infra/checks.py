@@ -49,7 +49,7 @@ def _kafka(settings: Settings) -> str:
 
 def _index(settings: Settings) -> str:
     with closing(connect(settings)) as index:
-        return f"answers, and holds {index.count()} live pictures"
+        return f"answers, and holds {index.status().live} live pictures"
 
 
 def _heartbeats(data: Path, running: Running | None) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """What every request passes before a route reads it: token, rate, size; and what every response carries."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from infra.addresses import is_loopback
 from infra.settings import Gateway
 from producers.gateway.bodies import Bodies
 from producers.gateway.clients import Clients, rate_key
@@ -38,6 +40,8 @@ FETCH_SITE, OWN_SITES = "Sec-Fetch-Site", ("same-origin", "none")
 NOTED, NOTED_A_MINUTE = (401, 403, 429), 6
 """Refusals that are logged with their client, and how many a minute of each: logs must not fill a disk."""
 MOST_PARAMETERS = 32
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+"""What a gateway on loopback is called: a page of another site that has its name point here is refused."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Guard:
     def __init__(self, app: ASGIApp, guarded: GuardSettings) -> None:
         settings = guarded.gateway
         self._app, self._clients = app, Clients(settings)
+        self._names = (*LOCAL_NAMES, settings.host) if is_loopback(settings.host) else ()
         self._tokens = Tokens(settings, guarded.metrics_token)
         self._bodies = Bodies(settings, guarded.record_bytes)
         self._rate = RateLimitItemPerMinute(settings.per_minute)
@@ -86,6 +91,8 @@ class Guard:
 
     async def _check(self, scope: Scope, client: str) -> None:
         headers = Headers(scope=scope)
+        if self._names:
+            _check_host(headers, self._names)
         is_open = scope["path"] in OPEN or scope["path"].startswith(ASSETS)
         scope[ACCESS] = EVERYTHING if is_open else self._tokens.access(headers)
         _check_query(scope)
@@ -112,6 +119,14 @@ def _check_query(scope: Scope) -> None:
     counts = Counter(name for name, _ in pairs)
     if twice := next((name for name, count in counts.items() if count > 1), None):
         raise Problem(400, f"the parameter `{twice[:64]}` stands twice in the query: send it once")
+
+
+def _check_host(headers: Headers, names: Sequence[str]) -> None:
+    """Refuse a request that means a host of another name."""
+    host = headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name.lower() not in names:
+        raise Problem(400, f"this gateway is not called `{host[:64]}`: ask one of {', '.join(names)}")
 
 
 def _check_origin(headers: Headers) -> None:

@@ -41,6 +41,7 @@ def test_what_makes_no_sense_is_refused_with_a_reason(
     client = make_client(max_bytes=1_000_000)
     response = client.request("POST", "/v1/search", **sent)  # type: ignore[arg-type]
     assert response.status_code == status, response.text
+    assert response.headers["content-type"] == PROBLEM
     assert "Traceback" not in response.text
 
 
