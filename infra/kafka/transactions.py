@@ -24,6 +24,9 @@ TIMEOUTS = ("transaction.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms"
 ANSWER_SECONDS = 3.0
 """How long the broker may take for one step of a transaction. Then a new producer is taken, which finds the
 coordinators anew: the old one may keep to those that were killed."""
+MOST_ANSWER_SECONDS = 12.0
+"""It may take twice as long with each new producer until a transaction is committed, and never longer than this: a
+cluster that is slow, and not dead, must not be asked anew for ever."""
 START_SECONDS = 15.0
 """How long a producer may take to begin: until a dead coordinator has a successor."""
 OVERDUE_SECONDS = 0.5
@@ -54,6 +57,7 @@ class TransactionSink:
         least_ms, most_ms = TRANSACTION_MS
         self._longest_ms = max(least_ms, min(kafka.session_timeout_ms, most_ms))
         self._open = self._unknown = False
+        self._answer_seconds = ANSWER_SECONDS
         self._sink = self._start()
 
     def commit(
@@ -83,8 +87,8 @@ class TransactionSink:
             self._start_anew()
             raise Unavailable("the group's coordinator has not answered, so a new producer is used") from None
         try:
-            self._step(lambda: self._sink.producer.commit_transaction(ANSWER_SECONDS))
-            self._open = False
+            self._step(lambda: self._sink.producer.commit_transaction(self._answer_seconds))
+            self._open, self._answer_seconds = False, ANSWER_SECONDS
         except KafkaException as problem:
             if problem.args[0].txn_requires_abort():
                 return self._commit_again(records, offsets, group_metadata, problem)
@@ -105,8 +109,8 @@ class TransactionSink:
         """Raises KafkaException, and TimeoutError where the client itself does not keep to its timeout."""
         producer, asked = self._sink.producer, client_offsets(self._kafka, offsets)
         _within(
-            ANSWER_SECONDS + OVERDUE_SECONDS,
-            lambda: producer.send_offsets_to_transaction(asked, group, ANSWER_SECONDS),
+            self._answer_seconds + OVERDUE_SECONDS,
+            lambda: producer.send_offsets_to_transaction(asked, group, self._answer_seconds),
         )
 
     def _commit_again(
@@ -135,14 +139,14 @@ class TransactionSink:
 
     def _step(self, step: Callable[[], None]) -> None:
         """Do a step, again while it may still be done: asking again is safe. Raises KafkaException."""
-        Retry(ANSWER_SECONDS).run(step, _is_passing)
+        Retry(self._answer_seconds).run(step, _is_passing)
 
     def _abort(self) -> None:
         """Undo a transaction that was left open. Raises Unavailable while it is not known to be undone."""
         if not self._open:
             return
         try:
-            self._step(lambda: self._sink.producer.abort_transaction(ANSWER_SECONDS))
+            self._step(lambda: self._sink.producer.abort_transaction(self._answer_seconds))
         except KafkaException as problem:
             log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
             self._start_anew()
@@ -167,6 +171,7 @@ class TransactionSink:
         grants one (Tansu 0.6.0; met after it had been frozen for 90 s), but to a new producer of that name it does.
         """
         self._sink.producer.purge()
+        self._answer_seconds = min(2 * self._answer_seconds, MOST_ANSWER_SECONDS)
         self._sink = self._start()
         self._open = False
 

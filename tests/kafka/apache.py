@@ -73,7 +73,8 @@ class ApacheNode:
 
     def format(self, cluster: str) -> None:
         """Prepare its data folder, as a member of the cluster with this id."""
-        options = ["-t", cluster, "-c", str(self._file), *scram_options(self._access)]
+        # An id may begin with a hyphen, as one in sixty-four does.
+        options = [f"--cluster-id={cluster}", "-c", str(self._file), *scram_options(self._access)]
         command = self._command("kafka.tools.StorageTool", "format", *options)
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
         assert done.returncode == 0, f"Kafka's storage tool: {done.stdout}{done.stderr}"
