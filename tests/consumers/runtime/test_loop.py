@@ -82,9 +82,9 @@ def sink(kafka: Kafka) -> Iterator[EventSink]:
     made.close()
 
 
-def send(sink: EventSink, *items: str) -> None:
+def send(sink: EventSink, *items: str, partition: int | None = None) -> None:
     for item in items:
-        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)))
+        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition)
     sink.flush()
 
 
@@ -304,9 +304,7 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
     kafka: Kafka, sink: EventSink, tmp_path: Path
 ) -> None:
     """Two records are suspects, so each is a part of its own; the worker is stopped while the first one waits."""
-    for item in "cd":
-        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
-    sink.flush()
+    send(sink, *"cd", partition=0)
     both = Setting(BatchSize(2, 5.0), ledger=tmp_path / "attempts")
     with pytest.raises(Killed):
         run_until_idle(kafka, sink, Mortal(), both)
@@ -328,9 +326,7 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
 def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_found_too(
     kafka: Kafka, sink: EventSink, tmp_path: Path
 ) -> None:
-    for item in "bcd":
-        sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)), partition=0)
-    sink.flush()
+    send(sink, *"bcd", partition=0)
 
     @dataclass
     class Deferring(Mortal):
