@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.kafka import EventSink, EventSource, Fenced
+from infra.kafka import EventSink, EventSource, Fenced, Record
 from infra.kafka.membership import SECOND_LOOK_SECONDS
 from infra.settings import Kafka
 from schemas.envelope import Event
@@ -39,20 +39,21 @@ def poll_until(source: EventSource, holds: Callable[[], bool]) -> None:
         source.take(1, 0, 0.05)
 
 
+def take_first(source: EventSource) -> list[Record]:
+    """The first batch that has records."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not (records := list(source.take(1, 0, 0.05).records)):
+        assert time.monotonic() < until, "waited in vain"
+    return records
+
+
 def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: Kafka) -> None:
     with closing(join(member)) as source, closing(join(member)), closing(EventSink(member)) as sink:
         # The other one says nothing more, as when the coordinator died before it could answer a joining.
         poll_until(source, lambda: not source.assigned)
         sink.send(CATALOG_ITEMS, "a", Event(ItemDeleted(item_id="a", revision=1)))
         sink.flush()
-        found: list[bytes | None] = []
-
-        def has_come() -> bool:
-            found.extend(record.key for record in source.take(1, 0, 0.05).records)
-            return bool(found)
-
-        poll_until(source, has_come)
-        assert found == [b"a"]
+        assert [record.key for record in take_first(source)] == [b"a"]
 
 
 def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: Kafka) -> None:
