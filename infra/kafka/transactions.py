@@ -43,6 +43,13 @@ for the coordinator of the group, which it has forgotten too, past its own timeo
 and 5511; met after a broker had been frozen for 90 s). One that keeps its brokers goes on."""
 
 
+SILENCE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+"""What the client says when no broker has answered."""
+WITHOUT_ID = KafkaError._STATE
+"""What a producer says that has lost its own id while the brokers were away: a new one gets another
+(librdkafka 2.16.1, rd_kafka_txn_send_TxnOffsetCommitRequest)."""
+
+
 class OutcomeUnknown(Exception):
     """Nobody said whether a transaction was committed: call `settle`, then see what the group has committed."""
 
@@ -128,7 +135,7 @@ class TransactionSink:
         if error.fatal() or classify(error) is ErrorClass.FENCED:
             self._replace(error)
             raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
-        if _is_passing(problem):
+        if _is_passing(problem) or error.code() == WITHOUT_ID:
             self._start_anew()
             raise Unavailable(f"the coordinator has not served, so a new producer is used: {explain(error)}")
         self._abort()
@@ -182,7 +189,10 @@ class TransactionSink:
         try:
             Retry(START_SECONDS).run(lambda: sink.producer.init_transactions(ANSWER_SECONDS), _is_passing)
         except KafkaException as problem:
-            raise translated(problem.args[0], no_broker(self._kafka)) from None
+            error: KafkaError = problem.args[0]
+            is_silent = error.code() in SILENCE
+            what = no_broker(self._kafka) if is_silent else f"the transactions of {self._name} cannot begin yet"
+            raise translated(error, what) from None
         return sink
 
 

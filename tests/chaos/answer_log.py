@@ -17,7 +17,7 @@ from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
 from tests.chaos.asking import as_record, write_request
 from tests.chaos.scenario import Report
-from tests.outgoing import outgoing
+from tests.chaos.sender import send_in_turn
 
 QUIET_SECONDS = 2.0
 """After the last answer nothing more must come for so long: a second answer would."""
@@ -118,12 +118,13 @@ def wait_for_answers(log: AnswerLog, seconds: float) -> None:
 
 
 def _send(kafka: Kafka, log: AnswerLog, records: Sequence[Record], seconds: float) -> None:
-    started = time.monotonic()
+    started = time.time()
     with closing(EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})) as sink:
         for number, record in enumerate(records):
-            time.sleep(max(0.0, started + seconds * number / len(records) - time.monotonic()))
-            log.sent[(record.key or b"").decode()] = time.time()
-            sink.send_record(outgoing(record))
+            due = started + seconds * number / len(records)
+            time.sleep(max(0.0, due - time.time()))
+            log.sent[(record.key or b"").decode()] = due  # also where the broker keeps it waiting
+            send_in_turn(sink, record)
         sink.flush()
 
 
