@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,6 +22,8 @@ from schemas.failures import Unavailable
 
 DELIVERY_SECONDS = 30.0
 """How long a record may wait for its acknowledgement (DECISIONS.md)."""
+DROP_SECONDS = 0.5
+"""How long the client may take to tell of records that were dropped: it takes milliseconds."""
 DISOWNED = (KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._FENCED)
 """What a broker says to a producer from which it takes nothing more."""
 NOWHERE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
@@ -115,6 +118,17 @@ class EventSink:
     def close(self) -> None:
         """Give what is queued a last chance."""
         self.producer.flush(1)
+
+    def drop(self) -> None:
+        """Forget all that was sent. Until the client has told what became of each record, it keeps its threads and
+        its connections, also when nobody uses it any more (confluent-kafka 2.16.1).
+        """
+        self.producer.purge()
+        until = time.monotonic() + DROP_SECONDS
+        while len(self.producer) and time.monotonic() < until:
+            with suppress(KafkaException):  # it says once more what is wrong with this producer
+                self.producer.poll(0.01)
+        self._failed.clear()
 
     def take_failed(self) -> list[tuple[OutgoingRecord, KafkaError]]:
         """What this thread sent in vain so far; for infra.kafka.transactions alone."""

@@ -113,11 +113,14 @@ class TransactionSink:
         self._sink.close()
 
     def _send_offsets(self, offsets: Mapping[Partition, OffsetAndNote], group: object) -> None:
-        """Raises KafkaException, and TimeoutError where the client itself does not keep to its timeout."""
-        producer, asked = self._sink.producer, client_offsets(self._kafka, offsets)
+        """Raises KafkaException, and TimeoutError where the client itself does not keep to its timeout.
+
+        Nothing here has a name for the producer: a traceback would keep it, and its threads, when it was replaced.
+        """
+        asked = client_offsets(self._kafka, offsets)
         _within(
             self._answer_seconds + OVERDUE_SECONDS,
-            lambda: producer.send_offsets_to_transaction(asked, group, self._answer_seconds),
+            lambda: self._sink.producer.send_offsets_to_transaction(asked, group, self._answer_seconds),
         )
 
     def _commit_again(
@@ -177,7 +180,7 @@ class TransactionSink:
         A producer whose records timed out in a transaction needs a new epoch to abort it. The local broker never
         grants one (Tansu 0.6.0; met after it had been frozen for 90 s), but to a new producer of that name it does.
         """
-        self._sink.producer.purge()
+        self._sink.drop()
         self._answer_seconds = min(2 * self._answer_seconds, MOST_ANSWER_SECONDS)
         self._sink = self._start()
         self._open = False

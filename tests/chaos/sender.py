@@ -16,8 +16,9 @@ DELIVERY_MS = 600_000
 """A broker that is frozen gets everything once it goes on."""
 TICK_SECONDS = 0.05
 UNACKNOWLEDGED = 4
-"""So many records are on their way at most. A fifth, for a partition whose leader is slow, makes the client's thread
-spin until the leader answers (librdkafka 2.16.1, issue 3692), which takes the processor from the brokers."""
+"""So many records are on their way at most. A fifth, for a partition whose leader is slow, makes the
+client's thread spin until the leader answers (librdkafka 2.16.1, issue 3692), which takes the processor from the
+brokers."""
 
 
 class Sender:

@@ -78,6 +78,11 @@ def commit_late(
     source.mark_committed(offsets)
 
 
+def threads() -> int:
+    """How many threads this process has, the clients' own among them."""
+    return len(os.listdir("/proc/self/task"))
+
+
 def until_it_works(step: Callable[[], None], source: EventSource, seconds: float = 60) -> None:
     """Do a step as the loop does: again, while the broker is away or the group has moved on."""
     until = time.monotonic() + seconds
@@ -130,10 +135,11 @@ def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(
         closing(EventSource(kafka, "g", [SEARCH_REQUESTS])) as source,
         closing(TransactionSink(kafka, "t")) as transactions,
     ):
-        batch = take(source, 3)
+        batch, before = take(source, 3), threads()
         for number, record in enumerate(batch.records):
             only, pauses = batch.only([record]), iter([2.0])
             until_it_works(partial(commit_late, transactions, source, only, str(number), pauses), source)
+        assert threads() <= before, "the producers that were replaced are gone, with their threads"
     assert sorted(results(kafka)) == ["0", "1", "2"]
 
 
