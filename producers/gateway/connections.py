@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from infra.settings import Gateway
 from producers.gateway.clients import UNKNOWN, Clients, rate_key
 from producers.gateway.problems import MEDIA_TYPE, TITLES
+from producers.gateway.remainder import Remainder
 
 LINGER_SECONDS = 2.0
 """How long the rest of a body is still read after its answer: a connection cut off earlier loses the answer."""
@@ -50,6 +51,7 @@ class ConnectionTable:
     settings: Gateway
     clients: Clients
     total: int
+    remainder: Remainder = field(default_factory=Remainder)
     _open: dict["BoundedProtocol", str] = field(default_factory=dict)
     _of: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
     """The same by their addresses."""
@@ -144,11 +146,13 @@ class BoundedProtocol(H11Protocol):
         """Take what came, and watch over what is still missing."""
         super().data_received(data)
         self._watch()
+        self._wait_for_turn()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of a body that is not wanted."""
         super().on_response_complete()
         self._watch()
+        self._wait_for_turn()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the response is written."""
@@ -185,6 +189,10 @@ class BoundedProtocol(H11Protocol):
         if waits is not None and not self.transport.is_closing():
             seconds = LINGER_SECONDS if phase is Phase.LINGERING else self._table.settings.request_s
             self._deadline = self.loop.call_later(seconds, self._expire)
+
+    def _wait_for_turn(self) -> None:
+        if self.phase is Phase.LINGERING and self.transport.is_reading():
+            self._table.remainder.add(self.transport)
 
     def _expire(self) -> None:
         if self.phase is not Phase.LINGERING and self.conn.trailing_data[0]:

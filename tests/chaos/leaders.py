@@ -29,8 +29,8 @@ FEW = 5
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 QUERY_GROUP, INDEX_GROUP = "lookstream-query", "lookstream-index"
 WATCHFUL = {
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "400",
     "controller.quorum.fetch.timeout.ms": "1000",
     "controller.quorum.election.timeout.ms": "500",
 }

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from producers.gateway.bodies import WAITING, BodyPool
+from producers.gateway.bodies import WAITING, BodyPool, Pace
 from producers.gateway.problems import Problem
 from producers.gateway.reading import DEEPEST, MOST_MARKS, parse_object
 from tests.producers.conftest import png
@@ -100,3 +100,12 @@ def test_a_search_by_pictures_that_would_be_too_large_is_refused_too(make_client
     client = make_client(record_bytes=100_000)
     response = client.post("/v1/search", files={"picture": ("a.png", png() + bytes(90_000))})
     assert response.status_code == 413, response.text
+
+
+def test_those_who_read_large_bodies_share_one_rate() -> None:
+    async def read_two() -> float:
+        pace, began = Pace(rate=1_000), asyncio.get_running_loop().time()
+        await asyncio.gather(pace.wait(50), pace.wait(50))
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(read_two()) >= 0.099
