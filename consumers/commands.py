@@ -61,7 +61,7 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
     from consumers.runtime.shutdown import ShutdownSignal
     from infra.console import complain, plain_errors
     from infra.encoder import EncoderUnavailable
-    from infra.garbage import freeze_start
+    from infra.garbage_collection import freeze_startup_objects
     from infra.logs import configure_logs
     from infra.machine import give_way
     from infra.qdrant.plan import EncoderDiffers
@@ -80,7 +80,7 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
             if part == "index":
                 give_way(settings.worker.niceness)
             with build(settings, heartbeat) as worker:
-                freeze_start()
+                freeze_startup_objects()
                 worker.run(stop)
     except (EncoderDiffers, EncoderUnavailable) as error:
         complain(str(error))

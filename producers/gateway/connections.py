@@ -19,9 +19,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from infra.settings import Gateway
+from producers.gateway.body_drain import BodyDrain
 from producers.gateway.clients import UNKNOWN, Clients, rate_key
 from producers.gateway.problems import MEDIA_TYPE, TITLES
-from producers.gateway.remainder import Remainder
 
 LINGER_SECONDS = 2.0
 """How long the rest of a body is still read after its answer: a connection cut off earlier loses the answer."""
@@ -51,7 +51,7 @@ class ConnectionTable:
     settings: Gateway
     clients: Clients
     total: int
-    remainder: Remainder = field(default_factory=Remainder)
+    drain: BodyDrain = field(default_factory=BodyDrain)
     _open: dict["BoundedProtocol", str] = field(default_factory=dict)
     _of: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
     """The same by their addresses."""
@@ -192,7 +192,7 @@ class BoundedProtocol(H11Protocol):
 
     def _wait_for_turn(self) -> None:
         if self.phase is Phase.LINGERING and self.transport.is_reading():
-            self._table.remainder.add(self.transport)
+            self._table.drain.add(self.transport)
 
     def _expire(self) -> None:
         if self.phase is not Phase.LINGERING and self.conn.trailing_data[0]:

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from infra.addresses import is_loopback
 from infra.console import BadInput
-from infra.garbage import freeze_start
+from infra.garbage_collection import freeze_startup_objects
 from infra.settings import Gateway
 from producers.gateway.clients import Clients
 from producers.gateway.connections import BoundedConfig, ConnectionTable
@@ -78,7 +78,7 @@ def run(server: Server) -> None:
     """Answer until SIGINT or SIGTERM, which are no failure; raises what ended a part of the gateway."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ignore)  # uvicorn stops by its own handler, and then raises the signal again
-    freeze_start()
+    freeze_startup_objects()
     server.run()
     server.raise_failure()
 

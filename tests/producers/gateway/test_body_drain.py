@@ -5,7 +5,7 @@ import socket
 from functools import partial
 from itertools import pairwise
 
-from producers.gateway.remainder import Remainder
+from producers.gateway.body_drain import BodyDrain
 
 PARTS = 4
 SIZE = 64 << 10
@@ -14,8 +14,8 @@ SIZE = 64 << 10
 class Reader(asyncio.Protocol):
     """A connection whose body nobody wants."""
 
-    def __init__(self, name: str, remainder: Remainder, order: list[str]) -> None:
-        self._name, self._remainder, self._order = name, remainder, order
+    def __init__(self, name: str, drain: BodyDrain, order: list[str]) -> None:
+        self._name, self._remainder, self._order = name, drain, order
         self.read, self.over = 0, asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -33,13 +33,13 @@ class Reader(asyncio.Protocol):
 
 async def read_both(names: str) -> tuple[list[str], list[int]]:
     """Who was read when, and how many bytes of each."""
-    loop, remainder, order = asyncio.get_running_loop(), Remainder(), list[str]()
+    loop, drain, order = asyncio.get_running_loop(), BodyDrain(), list[str]()
     readers, senders, lines = [], [], []
     for name in names:
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SIZE)
         theirs.setblocking(False)
-        _, reader = await loop.create_connection(partial(Reader, name, remainder, order), sock=ours)
+        _, reader = await loop.create_connection(partial(Reader, name, drain, order), sock=ours)
         readers.append(reader)
         senders.append(asyncio.create_task(loop.sock_sendall(theirs, bytes(PARTS * SIZE))))
         lines.append(theirs)
@@ -61,13 +61,13 @@ def test_two_bodies_are_read_in_turn_and_to_their_ends() -> None:
 
 def test_a_connection_that_was_closed_meanwhile_holds_up_no_other() -> None:
     async def close_one() -> int:
-        loop, remainder, order = asyncio.get_running_loop(), Remainder(), list[str]()
+        loop, drain, order = asyncio.get_running_loop(), BodyDrain(), list[str]()
         lines = [socket.socketpair() for _ in "ab"]
         readers = []
         for name, (ours, _theirs) in zip("ab", lines, strict=True):
-            _, reader = await loop.create_connection(partial(Reader, name, remainder, order), sock=ours)
+            _, reader = await loop.create_connection(partial(Reader, name, drain, order), sock=ours)
             readers.append(reader)
-            remainder.add(reader.transport)
+            drain.add(reader.transport)
         readers[0].transport.abort()
         for _ours, theirs in lines:
             theirs.sendall(bytes(100))

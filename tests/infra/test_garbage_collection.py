@@ -2,7 +2,7 @@
 
 import gc
 
-from infra.garbage import freeze_start
+from infra.garbage_collection import freeze_startup_objects
 
 
 class Node:
@@ -12,7 +12,7 @@ class Node:
 def test_what_the_start_has_made_is_not_looked_through_again() -> None:
     made = Node()
     try:
-        freeze_start()
+        freeze_startup_objects()
         assert not any(known is made for known in gc.get_objects())
         later = Node()
         assert any(known is later for known in gc.get_objects())

@@ -7,7 +7,7 @@ PART_SECONDS = 0.008
 """Between two parts: one has up to 256 KiB, so at most 32 MiB/s are read."""
 
 
-class Remainder:
+class BodyDrain:
     """Connections whose bodies are read on: one part at a time, in turn."""
 
     def __init__(self) -> None:
