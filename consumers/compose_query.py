@@ -140,7 +140,8 @@ def _handler(
     sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
     sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
     searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
-    freshness = Freshness(shop.index, partitions.count, partial(topic_ends, shop.kafka, ITEM_TOPICS))
+    ends = partial(topic_ends, shop.kafka, ITEM_TOPICS)
+    freshness = stack.enter_context(closing(Freshness(shop.index, partitions.count, ends)))
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
     return Requests(requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), confidence, answered)
 

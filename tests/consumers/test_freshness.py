@@ -1,7 +1,9 @@
 """Searches can wait for the index to have come as far as they ask, and are told how far it is."""
 
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from threading import Event as Flag
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from consumers.freshness import Freshness, has_passed, note_progress
 from consumers.query import AnswerSearches
 from consumers.requests import MOST_WAITING, AnswerRequests
 from consumers.sight import Sight
-from infra.kafka import Record
+from infra.kafka import Partition, Record
 from infra.qdrant.plan import Index
 from schemas.envelope import CORRELATION_ID, REPLY_TO, Event
 from schemas.freshness import AsOf, Position
@@ -81,6 +83,26 @@ def test_a_note_beyond_its_topics_end_is_of_a_broker_that_has_forgotten_and_is_n
     note_progress(index, [record(0, 7)])
     assert freshness.read()[0].offsets == {"0": 8, "1": 4}
     assert Freshness(index, two, lambda: ends).read()[0].offsets == {"0": 8, "1": 4}
+
+
+def test_no_reading_but_the_first_waits_for_the_broker_and_what_it_says_counts_once_it_has(index: Index) -> None:
+    note_progress(index, [record(0, 500), record(1, 3)])
+    may_answer, ends = Flag(), {(CATALOG_ITEMS, 0): 501, (CATALOG_ITEMS, 1): 9}
+    may_answer.set()
+
+    def read_ends() -> dict[Partition, int]:
+        assert may_answer.wait(60)
+        return dict(ends)
+
+    with closing(Freshness(index, two, read_ends, check_seconds=0)) as freshness:
+        assert freshness.read()[0].offsets == {"0": 501, "1": 4}
+        may_answer.clear()
+        ends[CATALOG_ITEMS, 0] = 2  # the broker has begun again
+        assert freshness.read()[0].offsets == {"0": 501, "1": 4}, "the broker has not answered so far"
+        may_answer.set()
+        until = time.monotonic() + 60
+        while freshness.read()[0].offsets != {"1": 4}:
+            assert time.monotonic() < until, "what the broker said does not count"
 
 
 def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_from_old_ones(index: Index) -> None:
