@@ -24,8 +24,8 @@ CountPartitions = Callable[[str], int]
 ReadEnds = Callable[[], Mapping[Partition, int]]
 """The offset behind the last record of each partition, by the broker; raises Unavailable."""
 CHECK_SECONDS = 5.0
-"""A broker that begins again while searches go on is noticed so soon; each check asks it about all partitions, which
-takes some 50 ms: no search waits for it but the first."""
+"""A broker that begins again while searches go on is noticed so soon. Each check asks it about all partitions; that
+takes some 50 ms, so only the first search waits for it."""
 
 
 def note_progress(index: Index, records: Sequence[Record]) -> None:
