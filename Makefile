@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup browser prometheus kafka demo up test test-long conformance screenshots check deploy-check bench evaluate chaos alerts lock schemas clean
+.PHONY: help setup browser prometheus kafka demo up test test-long conformance screenshots check deploy-check bench bench-brokers evaluate chaos alerts lock schemas clean
 
 help:
 	@echo "make demo       draw a catalogue, index it, search it; writes demo.png and demo.json"
@@ -17,6 +17,7 @@ help:
 	@echo "make conformance  the tests that use a broker, on Apache Kafka; QDRANT=http://host:6333 adds those of the index, on that server"
 	@echo "make check      ruff, mypy --strict, and the house rules"
 	@echo "make bench      how fast it is here: make bench [DATA=folder]; writes bench.json, bench-load.json and bench-search.json"
+	@echo "make bench-brokers  searches over the local broker and Apache Kafka, side by side; writes bench-brokers.json"
 	@echo "make deploy-check  render infra/deploy, hold it against the program, and ask hadolint, kubernetes-validate and checkov"
 	@echo "make evaluate   how good it is: make evaluate DATA=folder; writes docs/evaluation.md"
 	@echo "make chaos      kill and freeze every part under load, on the local broker and on Apache Kafka; writes chaos.json and chaos-apache.json"
@@ -90,6 +91,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.load $(if $(DATA),--data "$(DATA)") --json bench-load.json
 	$(BIN)/python -m tests.benchmarks.search $(if $(DATA),--data "$(DATA)") --json bench-search.json
 
+# Searches over the local broker and over Apache Kafka, beside what these take by themselves.
+bench-brokers: $(READY) kafka
+	$(BIN)/python -m tests.benchmarks.two_brokers --rate 2 --json bench-brokers.json
+
 # Renders the manifests as kustomize would, holds them and the compose file against the program, and asks what others say of
 # infra/deploy. Left out, with reasons: the image is your own, by a fixed tag until you name a digest (CKV_K8S_43, CKV_K8S_15);
 # secrets are variables, by reference (CKV_K8S_35); each part has probes of its own (CKV_DOCKER_2). checkov asks no server for
@@ -133,4 +138,4 @@ lock:
 	echo hatchling | $(COMPILE) --constraint requirements.lock --output-file infra/deploy/build.lock -
 
 clean:
-	rm -rf .venv .venv-checks .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json chaos.json chaos-apache.json alerts.json evaluation.json
+	rm -rf .venv .venv-checks .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis demo.png demo.json bench.json bench-load.json bench-search.json bench-brokers.json chaos.json chaos-apache.json alerts.json evaluation.json

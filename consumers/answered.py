@@ -7,10 +7,11 @@ requests from before a worker's time are looked up among the results before they
 
 from collections.abc import Callable
 
-from consumers.answers import reply_topic, request_id_of, texts_of
+from consumers.answers import ANONYMOUS, everywhere, reply_topic, request_id_of, texts_of
 from infra.kafka import Record, read_to_end
 from infra.settings import Kafka
-from schemas.topics import MINUTE
+from schemas.envelope import CORRELATION_ID
+from schemas.topics import MINUTE, SEARCH_RESULTS
 
 SKEW_MS = 10_000
 """Clocks of producers may differ from ours by so much."""
@@ -23,26 +24,38 @@ ReadResults = Callable[[str, int], set[str]]
 
 
 class Answered:
-    """Reads each results topic once, when a request from before `started_ms` comes."""
+    """Reads each results topic once, when a request from before `started_ms` comes.
 
-    def __init__(self, read: ReadResults, started_ms: int) -> None:
+    `exists` tells whether a topic is there: answers for one that is not went to the common topic.
+    """
+
+    def __init__(
+        self, read: ReadResults, started_ms: int, exists: Callable[[str, int | None], bool] = everywhere
+    ) -> None:
         self._read = read
+        self._exists = exists
         self._until = started_ms + SKEW_MS
         self._since: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
 
     def has(self, record: Record) -> bool:
-        """Whether the request in this record has a result that readers can see."""
-        if record.timestamp_ms > self._until:
-            return False
+        """Whether the request in this record has a result that readers can see. Raises Unavailable.
+
+        A record that names no request, by its key or its header, is one of which that cannot be known.
+        """
         headers = texts_of(record)
+        name = request_id_of({CORRELATION_ID: record.key.decode("utf-8", "replace")} if record.key else headers)
+        if record.timestamp_ms > self._until or name == ANONYMOUS:
+            return False
         topic = reply_topic(headers)
+        if not self._exists(topic, None):
+            topic = SEARCH_RESULTS
         # Whole minutes, and no more of them than there can be: strangers choose the times of their requests.
         since = max(record.timestamp_ms // MINUTE * MINUTE, self._until // MINUTE * MINUTE - KEPT_MS)
         if since < self._since.get(topic, self._until + 1):
+            self._seen[topic] = self._read(topic, since)  # first: when it fails it is read again
             self._since[topic] = since
-            self._seen[topic] = self._read(topic, since)
-        return request_id_of(headers) in self._seen[topic]
+        return name in self._seen[topic]
 
 
 def for_whom(kafka: Kafka, topic: str, since_ms: int) -> set[str]:

@@ -67,14 +67,14 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         observe = see_results(SearchMetrics(premises.metrics.registry))
         sink = InstrumentedSink(plain, observe, premises.metrics)
         outlet, partitions = outlet_of(premises, sink), PartitionCache(kafka)
-        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000))
+        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
 
         def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
             return _handler(furnish(premises, generation, held), partitions, outlet, answered, held)
 
         register = generations_of(settings)
         serving = stack.enter_context(closing(Serving(lambda: register.read().serving, open_handler)))
-        report = Answers(outlet.sink, "", partitions.exists).tell
+        report = Answers(outlet.sink, "", partitions.takes).tell
         router = FailureRouter(
             sink,
             report,
@@ -134,7 +134,7 @@ class Requests(HandlerDefaults):
 def _handler(
     shop: Shop, partitions: PartitionCache, outlet: Outlet, answered: Answered, stack: ExitStack
 ) -> Requests:
-    answers = Answers(outlet.sink, shop.encoder, partitions.exists)
+    answers = Answers(outlet.sink, shop.encoder, partitions.takes)
     # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
     confidence = confidence_of(shop, SOON)
     sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)

@@ -73,6 +73,19 @@ class Retry:
         return stop.wait(seconds)
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What somebody waits for, and since when, in seconds that never go back."""
+
+    why: str
+    since: float
+
+    @classmethod
+    def again(cls, before: "Hold | None", why: object) -> "Hold":
+        """The same wait, which goes on, or one that begins."""
+        return cls(str(why), time.monotonic() if before is None else before.since)
+
+
 def _matches(error: Exception, retry_on: RetryOn) -> bool:
     """Whether this error is worth another attempt."""
     if isinstance(retry_on, type | tuple):

@@ -63,10 +63,16 @@ class Worker(BaseModel):
     queue_records: int = Field(512, ge=1, le=100_000, description="Records that may be taken ahead of the work")
     queue_mb: int = Field(64, ge=1, le=10_000, description="The same, in megabytes")
     dead_in_a_row: int = Field(
-        50, ge=1, description="Dead letters in a row, in one partition, at which the index worker stops itself"
+        50,
+        ge=1,
+        description="Dead letters in a row of one tenant at which its events wait for 10 minutes, so that those of "
+        "others go on",
     )
     dead_share: float = Field(
-        0.2, gt=0, le=1, description="Share of dead letters among the last 500 events at which it stops itself"
+        0.2,
+        gt=0,
+        le=1,
+        description="Share of dead letters among the last 500 events of a tenant at which they do",
     )
     fetch_patience_s: float = Field(
         1, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"

@@ -72,7 +72,7 @@ class Turns:
         while (turn := self._next()) is not None:
             host, (future, job) = turn
             if future.set_running_or_notify_cancel():
-                with _Telling(future):
+                with Telling(future):
                     future.set_result(job())
             del future, job, turn  # or this thread would hold the last picture until the next one
             with self._changed:
@@ -102,7 +102,7 @@ class Turns:
 
 
 @dataclass(frozen=True)
-class _Telling:
+class Telling:
     """Hands whatever a job raises to whoever waits for it."""
 
     future: Future[Any]

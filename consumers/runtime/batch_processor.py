@@ -16,7 +16,7 @@ from consumers.runtime.parsing import ParsedRecord, parse, split_expired
 from consumers.runtime.ports import BatchHandler
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.kafka import Batch, Record
-from infra.retry import Retry
+from infra.retry import Hold, Retry
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Fault, Rejected, Unavailable
 
@@ -65,13 +65,18 @@ class BatchProcessor:
         """Between two attempts, and how long a batch is held in all."""
         self._look_ahead = LookAhead(handler.prepare) if handler.prepares else None
         self._wake = threading.Event()
+        self._may_look_ahead = False
         self._log = structlog.get_logger()
         self.away: str | None = None
         """What the batch waits for, while it does."""
+        self.hold: Hold | None = None
+        """The wait until what is finished is durable, while that does not work and nothing is committed."""
 
     def process(self, work: Work) -> list[ParsedRecord]:
         """Do a batch; those that must wait and be given again. Less than all is published when told to stop."""
         deferred = list[ParsedRecord]()
+        # A death beside suspects must be theirs: what comes next may be as deadly, and is noted nowhere.
+        self._may_look_ahead = not self._ledger.suspects_in(work.batch.records)
         for again in self._parts_of(work.deferred):
             with self._ledger.in_progress([each.record for each in again]):
                 deferred += self._do(work, again)
@@ -92,13 +97,18 @@ class BatchProcessor:
         self._secure()
         return []
 
+    def rest(self) -> list[ParsedRecord]:
+        """Do nothing but make durable what is finished, when it is time."""
+        self._secure()
+        return []
+
     def secure_now(self) -> None:
         """Make durable what is finished, before it is committed."""
         self._secure(now=True)
 
     def look_ahead(self, upcoming: Callable[[], Sequence[Record]]) -> None:
         """Have what the next batch needs got ready, while this one is processed."""
-        if self._look_ahead is not None:
+        if self._look_ahead is not None and self._may_look_ahead:
             self._look_ahead.look(upcoming)
 
     def is_behind(self) -> bool:
@@ -202,8 +212,10 @@ class BatchProcessor:
     def _secure(self, *, now: bool = False) -> None:
         try:
             self._strategy.secure(now=now)
+            self.hold = None
         except Unavailable as away:
             self._log.warning("not durable yet", why=str(away))
+            self.hold = Hold.again(self.hold, away)
 
     def _is_stopped(self, work: Work) -> bool:
         return work.shutdown.now or self._wake.is_set()

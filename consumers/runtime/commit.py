@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,6 +57,9 @@ class CommitStrategy(Protocol):
     def commit_now(self) -> None:
         """Commit what was noted, before partitions go or the worker ends. Raises Unavailable, PartitionsRevoked."""
 
+    def deadline(self, seconds: float) -> AbstractContextManager[None]:
+        """Commits inside wait no longer for the broker, all taken together."""
+
 
 class AtLeastOnceCommit:
     """Offsets follow what they stand for: the sink has it, and `make_durable` has made it survive a power loss.
@@ -108,6 +112,10 @@ class AtLeastOnceCommit:
         """Commit what is durable, and wait for the broker."""
         self._mark()
         self._source.commit_now()
+
+    def deadline(self, seconds: float) -> AbstractContextManager[None]:
+        """Nothing to bound: `commit` waits for nobody."""
+        return nullcontext()
 
     def _mark(self) -> None:
         while self._waiting and self._waiting[0].number <= self._durable:
@@ -190,6 +198,10 @@ class TransactionalCommit:
     def commit_now(self) -> None:
         """The same, and wait for the broker."""
         self._source.commit_now()
+
+    def deadline(self, seconds: float) -> AbstractContextManager[None]:
+        """Of transactions: one that is not over by then is undone, and its requests are the next owner's."""
+        return self._transactions.deadline(seconds)
 
     def _send(
         self, finished: Finished, answers: Sequence[OutgoingRecord], offsets: Mapping[Partition, OffsetAndNote]

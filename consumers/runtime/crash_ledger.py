@@ -43,6 +43,10 @@ class CrashLedger:
         groups = groupby(batch, key=lambda record: record.position if record.position in self._deaths else None)
         return [list(part) for _, part in groups]
 
+    def suspects_in(self, batch: Sequence[Record]) -> bool:
+        """Whether any of these may have killed the worker."""
+        return any(record.position in self._deaths for record in batch)
+
     def is_deadly(self, record: Record) -> bool:
         """Whether this record, alone, killed the worker too often."""
         return self._deaths.get(record.position, 0) >= LIVES

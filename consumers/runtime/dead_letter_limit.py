@@ -15,7 +15,7 @@ WINDOW = 500
 SET_ASIDE_SECONDS = 600.0
 """How long a tenant is set aside: as long as the last retry topic waits."""
 MOST_TENANTS = 1_000
-"""Tenants that are counted at a time; the one that was quiet for longest is forgotten first."""
+"""Tenants that are counted at a time; of those not set aside the one that was quiet for longest is forgotten."""
 
 
 @dataclass
@@ -40,13 +40,17 @@ class DeadLetterLimit:
         count = self._counts.setdefault(tenant, _Count())
         self._counts.move_to_end(tenant)
         if len(self._counts) > MOST_TENANTS:
-            self._counts.popitem(last=False)
+            now = self._now()
+            quiet = next((name for name, each in self._counts.items() if each.until <= now), tenant)
+            del self._counts[quiet]
         count.in_a_row = count.in_a_row + 1 if dead else 0
         count.last.append(dead)
-        many = len(count.last) == WINDOW and sum(count.last) > self._share * WINDOW
-        if dead and (many or count.in_a_row >= self._in_a_row):
+        if dead and (count.in_a_row >= self._in_a_row or self._is_flood(count)):
             self._counts[tenant] = _Count(until=self._now() + SET_ASIDE_SECONDS)
             structlog.get_logger().error("tenant set aside", tenant=tenant, seconds=SET_ASIDE_SECONDS)
+
+    def _is_flood(self, count: _Count) -> bool:
+        return len(count.last) == WINDOW and sum(count.last) > self._share * WINDOW
 
     def is_set_aside(self, tenant: str) -> bool:
         """Whether the events of a tenant wait for now."""

@@ -12,21 +12,22 @@ while it polls, what it commits is still this member's.
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import structlog
 
 from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, Work
 from consumers.runtime.commit import CommitStrategy, Finished, commit_or_log
+from consumers.runtime.in_progress import InProgress
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import DRAINING, HOLDING, READY, STARTING
 from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, nothing_to_finish
-from schemas.failures import Unavailable
+from schemas.failures import Fault, Unavailable
 
 BEHIND_TIMES = 16
 """How many times larger batches are while most of what they hold came too late."""
@@ -34,10 +35,14 @@ POLL_SECONDS = 0.05
 """How often the polling thread polls while a batch is processed."""
 DEFER_SECONDS = 0.03
 """How often deferred records are asked about."""
+IDLE_AGAIN_SECONDS = 30.0
+"""How long idle turns are left out after one that failed: of no record, so nobody's work ends for it."""
 DRAIN_SECONDS = 10.0
 """How long a batch may take to end after the worker was told to stop."""
 REVOKE_SECONDS = 3.0
 """How long all partitions that go to another worker at one time wait for what is in progress of them."""
+LAST_COMMIT_SECONDS = 1.0
+"""How much longer what was finished by then may take to be committed."""
 UNSURE_SECONDS = 10.0
 """A worker to which nothing comes for so long is idle, whatever the ends of its partitions say."""
 STUCK_SECONDS = 300.0
@@ -54,19 +59,6 @@ class BatchSize:
 
     records: int
     seconds: float
-
-
-@dataclass
-class InProgress:
-    """A batch that is being processed."""
-
-    batch: Batch
-    future: "Future[list[ParsedRecord]]"
-    finished: "SimpleQueue[Finished | None]"
-    """What is finished, in its order; None comes last."""
-    is_over: bool = False
-    """Whether it is processed, and all that was finished of it was collected."""
-    since: float = field(default_factory=time.monotonic)
 
 
 class Worker:
@@ -92,6 +84,8 @@ class Worker:
         self._uncommitted: deque[Finished] = deque()
         self._deferred: list[ParsedRecord] = []
         self._deferred_batch = Batch()
+        self._idle_at = float("-inf")
+        """From when on idle turns are taken again after one that failed."""
         self._away: str | None = None
         """What the commit of a finished batch waits for, while it does."""
 
@@ -121,6 +115,9 @@ class Worker:
 
     def step(self, shutdown: ShutdownSignal) -> bool:
         """One turn: whether there was anything to do, or is."""
+        for hold in (self._source.hold, self._processor.hold):
+            if hold is not None and time.monotonic() - hold.since > self._pauses.seconds:
+                raise BatchOverdue(f"for {self._pauses.seconds:.0f} s nothing could be committed: {hold.why}")
         limit = self._size.records * (BEHIND_TIMES if self._processor.is_behind() else 1)
         idle_seconds = DEFER_SECONDS if self._deferred else 0.2
         taken = self._source.take(limit, self._size.seconds, idle_seconds)
@@ -131,7 +128,8 @@ class Worker:
             work = Work(batch, self._deferred, self._source.owned, finished.put, shutdown)
             future = self._pool.submit(self._processor.process, work)
         else:
-            future = self._pool.submit(self._processor.idle)
+            may_idle = time.monotonic() >= self._idle_at
+            future = self._pool.submit(self._processor.idle if may_idle else self._processor.rest)
         future.add_done_callback(lambda _future: finished.put(None))
         self._see_through(InProgress(taken + deferred, future, finished), shutdown)
         self._beat(shutdown)
@@ -142,7 +140,7 @@ class Worker:
         """Poll until a batch is processed, and commit what is finished as it comes."""
         self._in_progress, stopping = in_progress, 0.0
         while not in_progress.is_over:
-            self._collect(in_progress, POLL_SECONDS)
+            self._uncommitted.extend(in_progress.collect(POLL_SECONDS))
             self._commit(shutdown)
             self._source.look_ahead()
             self._processor.look_ahead(partial(self._source.upcoming, self._size.records))
@@ -153,19 +151,17 @@ class Worker:
                 if time.monotonic() - stopping > DRAIN_SECONDS:
                     raise TooSlow(f"the batch in progress was not done {DRAIN_SECONDS:.0f} s after the signal")
         self._in_progress = None
-        self._deferred = in_progress.future.result()
+        self._deferred = self._outcome(in_progress)
         self._deferred_batch = in_progress.batch.only([each.record for each in self._deferred])
 
-    def _collect(self, in_progress: InProgress, seconds: float) -> None:
-        """Take over what is finished, waiting so long for it, or until the batch is processed."""
-        try:
-            found = in_progress.finished.get(timeout=seconds)
-            while found is not None:
-                self._uncommitted.append(found)
-                found = in_progress.finished.get_nowait()
-            in_progress.is_over = True
-        except Empty:
-            return
+    def _outcome(self, in_progress: InProgress) -> list[ParsedRecord]:
+        """The records of a batch that were deferred. Raises what ended it, but not what ended an idle turn."""
+        error = in_progress.future.exception()
+        if error is None or in_progress.batch.records or isinstance(error, Fault):
+            return in_progress.future.result()
+        structlog.get_logger().error("an idle turn failed", exc_info=error, again_in=IDLE_AGAIN_SECONDS)
+        self._idle_at = time.monotonic() + IDLE_AGAIN_SECONDS
+        return []
 
     def _commit(self, shutdown: ShutdownSignal) -> None:
         """Commit what is finished, in its order, again and again while that does not work now."""
@@ -202,12 +198,13 @@ class Worker:
         """
         until = time.monotonic() + REVOKE_SECONDS
         in_progress = self._in_progress
-        if in_progress is not None and self._holds(in_progress, places):
-            while not in_progress.is_over and time.monotonic() < until and self._processor.away is None:
-                self._collect(in_progress, POLL_SECONDS)
-                if not self._commit_once():
-                    break
-        self._commit_once()
+        with self._strategy.deadline(REVOKE_SECONDS + LAST_COMMIT_SECONDS):
+            if in_progress is not None and self._holds(in_progress, places):
+                while not in_progress.is_over and time.monotonic() < until and self._processor.away is None:
+                    self._uncommitted.extend(in_progress.collect(POLL_SECONDS))
+                    if not self._commit_once():
+                        break
+            self._commit_once()
         self._secure(max(0.0, until - time.monotonic()))
         commit_or_log(self._strategy.commit_now)
 
@@ -229,7 +226,8 @@ class Worker:
     def _beat(self, shutdown: ShutdownSignal) -> None:
         """Say that the worker is alive, and what it does, unless it has been at one batch for too long."""
         since = self._in_progress.since if self._in_progress else time.monotonic()
-        away = self._processor.away or self._away or self._source.problems.newest
+        holds = [hold.why for hold in (self._source.hold, self._processor.hold) if hold is not None]
+        away = self._processor.away or self._away or next(iter(holds), None) or self._source.problems.newest
         if away is not None:
             self._heartbeat.beat(HOLDING, away)
         elif not self._source.assigned:

@@ -2,6 +2,7 @@
 
 from infra.kafka.assignments import Batch, Room
 from infra.kafka.broker_check import check_broker
+from infra.kafka.client_settings import name_client
 from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
 from infra.kafka.names import OffsetAndNote
 from infra.kafka.partition_cache import PartitionCache
@@ -37,6 +38,7 @@ __all__ = [
     "check_broker",
     "create_topics",
     "ends_of",
+    "name_client",
     "nothing_to_finish",
     "partition_of",
     "read_to_end",

@@ -14,6 +14,11 @@ from infra.settings import SettingsError
 Value = str | int | float | bool
 
 
+def name_client(kafka: Kafka, part: str) -> Kafka:
+    """The same for clients of a part, whose name brokers see in logs and quotas, unless the user has named them."""
+    return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{part}-{socket.gethostname()}"})
+
+
 def security_settings(kafka: Kafka) -> dict[str, Value]:
     """How a client names itself and signs in; what is not set is left out."""
     oauth = kafka.sasl_mechanism == "OAUTHBEARER"

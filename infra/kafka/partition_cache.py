@@ -1,35 +1,46 @@
 """Which topics and partitions exist, remembered for a while: for answers, whose place the asker names."""
 
+import re
 import time
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin._acl import AclOperation
 
 from infra.kafka.config import ANSWER_SECONDS, admin_client
 from infra.kafka.errors import KafkaFault, translating
 from infra.kafka.names import plain_topic, topic_name
 from infra.settings import Kafka
 from schemas.failures import Unavailable
+from schemas.topics import REPLY_TO_PATTERN
+
+REPLY_TO = re.compile(REPLY_TO_PATTERN)
+"""Topics that strangers may name: of these alone our rights are asked."""
 
 AGAIN_SECONDS = 5.0
 """A topic that is not known is asked for at most so often, however many strangers name it."""
 
 
 class PartitionCache:
-    """Knows how many partitions each topic has."""
+    """Knows how many partitions each topic has, and where this user may write."""
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
         self._admin = admin_client(kafka)
         self._counts: dict[str, int] = {}
+        self._closed: set[str] = set()
         self._asked = float("-inf")
 
-    def exists(self, topic: str, partition: int | None) -> bool:
-        """Whether the topic has this partition, or any when it is None; False while the broker is away."""
-        if topic not in self._counts and time.monotonic() - self._asked > AGAIN_SECONDS:
-            self._ask()
-        return (partition or 0) < self._counts.get(topic, 0)
+    def takes(self, topic: str, partition: int | None) -> bool:
+        """Whether the topic has this partition, or any when it is None, and we may write to it; False while the
+        broker is away.
+        """
+        return (partition or 0) < self.count(topic) and topic not in self._closed
 
     def count(self, topic: str) -> int:
         """How many partitions the topic has; 0 when it does not exist, or while the broker is away."""
-        return self._counts.get(topic, 0) if self.exists(topic, None) else 0
+        if topic not in self._counts and time.monotonic() - self._asked > AGAIN_SECONDS:
+            self._ask()
+        return self._counts.get(topic, 0)
 
     def _ask(self) -> None:
         self._asked = time.monotonic()
@@ -38,5 +49,18 @@ class PartitionCache:
                 topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
         except (Unavailable, KafkaFault):
             return
-        mine = {name: found for name, found in topics.items() if name.startswith(topic_name(self._kafka, ""))}
-        self._counts = {plain_topic(self._kafka, name): len(found.partitions) for name, found in mine.items()}
+        mine = [name for name in topics if name.startswith(topic_name(self._kafka, ""))]
+        self._counts = {plain_topic(self._kafka, name): len(topics[name].partitions) for name in mine}
+        self._closed = {topic for topic in self._counts if REPLY_TO.fullmatch(topic) and not self._may_write(topic)}
+
+    def _may_write(self, topic: str) -> bool:
+        """What the broker says of our rights; where it says nothing, as the local one does, we may try."""
+        name = topic_name(self._kafka, topic)
+        asked = self._admin.describe_topics(
+            TopicCollection([name]), include_authorized_operations=True, request_timeout=ANSWER_SECONDS
+        )
+        try:
+            allowed = asked[name].result().authorized_operations
+        except KafkaException:
+            return True
+        return not allowed or AclOperation.WRITE in allowed

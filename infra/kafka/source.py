@@ -10,15 +10,10 @@ from infra.kafka.assignments import Assignments, Batch, DueTime, Room
 from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating, translating_as_member
 from infra.kafka.membership import Callbacks, Membership
-from infra.kafka.names import (
-    OffsetAndNote,
-    client_offsets,
-    client_partition,
-    plain_partition,
-    plain_topic,
-)
+from infra.kafka.names import OffsetAndNote, client_offsets, client_partition, plain_partition, plain_topic
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
+from infra.retry import Hold
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 
@@ -62,6 +57,8 @@ class EventSource:
         self.problems = Problems()
         """What the client has reported, with the remedy, until it is over."""
         self.assigned = False  # perhaps without partitions
+        self.hold: Hold | None = None
+        """The wait for last owners' notes, while they cannot be read and nothing is taken of new partitions."""
         self._before_revoke: BeforeRevoke = nothing_to_finish
         changes: Callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
         reports: Callbacks = {"on_commit": self._on_commit, "error_cb": self.problems.note}
@@ -215,8 +212,9 @@ class EventSource:
             found = self._member.committed(new)
         except (Unavailable, PartitionsRevoked) as away:
             log.warning("%s", away)
+            self.hold = Hold.again(self.hold, away)
             return
-        self._resume_at = 0.0
+        self._resume_at, self.hold = 0.0, None
         for place, (offset, note) in found.items():
             self._held[place].resume(note, offset)
 

@@ -1,8 +1,9 @@
 """Transactions: results, and the offsets of the requests they answer, become visible together or not at all."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from threading import Thread
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +15,7 @@ from infra.kafka.record import OutgoingRecord, Partition
 from infra.kafka.sink import ONCE, EventSink, replacement
 from infra.retry import Retry
 from infra.settings import Kafka
+from infra.turns import Telling
 from schemas.failures import Unavailable
 
 TRANSACTION_MS = (3_000, 10_000)
@@ -65,6 +67,7 @@ class TransactionSink:
         self._longest_ms = max(least_ms, min(kafka.session_timeout_ms, most_ms))
         self._open = self._unknown = False
         self._answer_seconds = ANSWER_SECONDS
+        self._until = float("inf")
         self._sink = self._start()
 
     def commit(
@@ -94,13 +97,22 @@ class TransactionSink:
             self._start_anew()
             raise Unavailable("the group's coordinator has not answered, so a new producer is used") from None
         try:
-            self._step(lambda: self._sink.producer.commit_transaction(self._answer_seconds))
+            self._step(lambda: self._sink.producer.commit_transaction(self._left(self._answer_seconds)))
             self._open, self._answer_seconds = False, ANSWER_SECONDS
         except KafkaException as problem:
             if problem.args[0].txn_requires_abort():
                 return self._commit_again(records, offsets, group_metadata, problem)
             self._unknown = True
             raise OutcomeUnknown(explain(problem.args[0])) from None
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Iterator[None]:
+        """Nothing that is done inside waits longer for a broker, all waits taken together."""
+        self._until = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._until = float("inf")
 
     def settle(self) -> None:
         """After OutcomeUnknown: have a new producer end the transaction, this way or that. Raises Unavailable."""
@@ -117,10 +129,10 @@ class TransactionSink:
 
         Nothing here has a name for the producer: a traceback would keep it, and its threads, when it was replaced.
         """
-        asked = client_offsets(self._kafka, offsets)
+        asked, seconds = client_offsets(self._kafka, offsets), self._left(self._answer_seconds)
         _within(
-            self._answer_seconds + OVERDUE_SECONDS,
-            lambda: self._sink.producer.send_offsets_to_transaction(asked, group, self._answer_seconds),
+            seconds + OVERDUE_SECONDS,
+            lambda: self._sink.producer.send_offsets_to_transaction(asked, group, seconds),
         )
 
     def _commit_again(
@@ -149,14 +161,18 @@ class TransactionSink:
 
     def _step(self, step: Callable[[], None]) -> None:
         """Do a step, again while it may still be done: asking again is safe. Raises KafkaException."""
-        Retry(self._answer_seconds).run(step, _is_passing)
+        Retry(self._left(self._answer_seconds)).run(step, _is_passing)
+
+    def _left(self, seconds: float) -> float:
+        """So many seconds, or what is left until the deadline."""
+        return max(0.0, min(seconds, self._until - time.monotonic()))
 
     def _abort(self) -> None:
         """Undo a transaction that was left open. Raises Unavailable while it is not known to be undone."""
         if not self._open:
             return
         try:
-            self._step(lambda: self._sink.producer.abort_transaction(self._answer_seconds))
+            self._step(lambda: self._sink.producer.abort_transaction(self._left(self._answer_seconds)))
         except KafkaException as problem:
             log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
             self._start_anew()
@@ -190,7 +206,9 @@ class TransactionSink:
         name = {"transactional.id": self._name}
         sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
         try:
-            Retry(START_SECONDS).run(lambda: sink.producer.init_transactions(ANSWER_SECONDS), _is_passing)
+            Retry(self._left(START_SECONDS)).run(
+                lambda: sink.producer.init_transactions(self._left(ANSWER_SECONDS)), _is_passing
+            )
         except KafkaException as problem:
             error: KafkaError = problem.args[0]
             is_silent = error.code() in SILENCE
@@ -204,10 +222,8 @@ def _within(seconds: float, call: Callable[[], object]) -> None:
     outcome: Future[object] = Future()
 
     def run() -> None:
-        try:
+        with Telling(outcome):
             outcome.set_result(call())
-        except KafkaException as problem:
-            outcome.set_exception(problem)
 
     Thread(target=run, name="transaction", daemon=True).start()
     outcome.result(seconds)

@@ -52,8 +52,8 @@ class Claim(BaseModel):
     """The id of the request, or of the item event, on its topic."""
     owner: str = Field(default_factory=lambda: uuid.uuid4().hex)
     """Tells this claim from others of the same name."""
-    at_ms: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
-    deadline_ms: int = 0
+    at_ms: int = Field(default_factory=lambda: time.time_ns() // 1_000_000, ge=0)
+    deadline_ms: int = Field(0, ge=0, le=60_000)
     """How long after `at_ms` a search may be answered."""
     revision: int = 0
     """Of the item event: sent again under its name it must have the same."""
@@ -165,6 +165,8 @@ class Claims:
             claim = Claim.model_validate_json(record.value or b"")
         except ValidationError:
             return  # of another version, or none of ours
+        if claim.at_ms > (self._clock() + CLAIM_SECONDS) * 1000:
+            return  # no gateway's clock is so far ahead, and it would count for ever
         with self._turn:
             known = self._known.get(claim.key)
             if known is None or claim.replaces(known):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
-from infra.kafka import EventSink
+from infra.kafka import EventSink, name_client
 from infra.metrics import GatewayMetrics
 from infra.qdrant.connect import connect
 from infra.running import reach_kafka
@@ -27,7 +27,7 @@ from producers.gateway.uploads import Uploads
 
 def open_doors(settings: Settings, stack: ExitStack) -> Doors:
     """What the routes need, until the stack is closed; raises Unavailable when Kafka or the index is away."""
-    kafka, uploads = reach_kafka(settings), Uploads()
+    kafka, uploads = name_client(reach_kafka(settings), "gateway"), Uploads()
     metrics = GatewayMetrics()
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
     asking = stack.enter_context(closing(Asking(kafka, tracing=spans)))

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
-from tests.benchmarks import bench, indexes, load, search, simulated
+from tests.benchmarks import bench, indexes, load, search, simulated, two_brokers
 from tests.benchmarks.whole_path import running_system
 from tests.end_to_end.system import System
 
@@ -38,10 +38,10 @@ def shared(started: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has benchmarks find that system where they would start one."""
 
     @contextmanager
-    def found(folder: Path, encoder: str) -> Iterator[System]:
+    def found(folder: Path, encoder: str, settings: object = None) -> Iterator[System]:
         yield started
 
-    for module in (bench, search, simulated):
+    for module in (bench, search, simulated, two_brokers):
         monkeypatch.setattr(module, "running_system", found)
 
 
@@ -138,3 +138,15 @@ def test_what_the_simulation_foretells_is_compared_with_a_system(tmp_path: Path)
     for one in figures["loads"].values():
         assert set(one["off"]) == {"p50_s", "p95_s", "longest_line"}
         assert min(*one["seen"].values(), *one["foretold"].values()) > 0
+
+
+@pytest.mark.usefixtures("shared")
+def test_searches_over_a_broker_are_measured_beside_what_it_takes_by_itself(tmp_path: Path) -> None:
+    report = tmp_path / "two.json"
+    small = ("--kafka", "local", "--pictures", "6", "--rounds", "1", "--rate", "5", "--seconds", "1")
+    run(two_brokers, *small, "--encoder", "fake", "--json", report)
+    local = json.loads(report.read_text())["local"]
+    for name in ("rounds", "echoes"):
+        [measured] = local[name]
+        assert measured["answered"] == measured["asked"] == 5
+        assert measured["whole"]["p50"] > 0

@@ -1,7 +1,8 @@
 """Searches over Kafka on both brokers, side by side: `python -m tests.benchmarks.two_brokers`.
 
 A system on each broker holds the same items. Each is asked in turn, round after round, so that whatever slows the
-machine down for a while slows both.
+machine down for a while slows both. Between them somebody on the same broker is asked who answers at once, which is
+what Kafka and its clients take by themselves.
 """
 
 import json
@@ -21,8 +22,10 @@ from rich.table import Table
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable
 from infra.machine import describe_machine, installed_versions
+from infra.settings import Kafka
 from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import Spread
+from tests.benchmarks.echo import echo
 from tests.benchmarks.live import Searches, search_steadily
 from tests.benchmarks.whole_path import ingest, kafka_of, running_system, tenant_of
 from tests.chaos.brokers import KINDS, Kind, broker_for_up, brokers_of
@@ -36,9 +39,10 @@ LIMITS = {"p50": 20.0, "p95": 40.0}
 
 @dataclass
 class Measured:
-    """The rounds on one broker."""
+    """The rounds on one broker, and those of who answers at once."""
 
     rounds: list[Searches] = field(default_factory=list)
+    echoes: list[Searches] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -47,13 +51,26 @@ class Measured:
 
     def median(self, part: str) -> Spread:
         """The medians of the rounds: of `whole`, `looked` or `beyond`."""
-        spreads: list[Spread] = [getattr(one, part) for one in self.rounds]
-        p50, p95 = (round(statistics.median(getattr(one, p) for one in spreads), 1) for p in ("p50", "p95"))
-        return Spread(p50, p95, sum(one.count for one in spreads))
+        return _median([getattr(one, part) for one in self.rounds])
+
+    @property
+    def least(self) -> Spread:
+        """The medians of the rounds of who answers at once."""
+        return _median([one.whole for one in self.echoes])
+
+
+def _median(spreads: Sequence[Spread]) -> Spread:
+    p50, p95 = (round(statistics.median(getattr(one, p) for one in spreads), 1) for p in ("p50", "p95"))
+    return Spread(p50, p95, sum(one.count for one in spreads))
 
 
 def measure(
-    systems: dict[Kind, System], pictures: Sequence[bytes], rounds: int, rate: float, seconds: float
+    systems: dict[Kind, System],
+    echoes: dict[Kind, Kafka],
+    pictures: Sequence[bytes],
+    rounds: int,
+    rate: float,
+    seconds: float,
 ) -> dict[Kind, Measured]:
     """Ask each system in turn, round after round."""
     measured = {kind: Measured() for kind in systems}
@@ -61,6 +78,8 @@ def measure(
         for kind, system in systems.items():
             found = search_steadily(kafka_of(system), pictures, tenant_of(0), rate, round(rate * seconds))
             measured[kind].rounds.append(found)
+            at_once = search_steadily(echoes[kind], pictures, tenant_of(0), rate, round(rate * seconds))
+            measured[kind].echoes.append(at_once)
     return measured
 
 
@@ -70,6 +89,7 @@ def rows(measured: dict[Kind, Measured]) -> Iterator[tuple[str, str, str, str]]:
         for part, name in (("whole", "whole"), ("looked", "decoding and encoding"), ("beyond", "beyond")):
             found = one.median(part)
             yield kind, name, f"{found.p50} ms", f"{found.p95} ms"
+        yield kind, "answered at once", f"{one.least.p50} ms", f"{one.least.p95} ms"
 
 
 def main(
@@ -97,7 +117,8 @@ def main(
                 systems[kind] = stack.enter_context(running_system(folder / kind, encoder, settings))
             ingest(systems[kind], catalogue, 0)
         photos = [(catalogue.folder / product.photo).read_bytes() for product in catalogue.products]
-        measured = measure(systems, photos, rounds, rate, seconds)
+        echoes = {kind: stack.enter_context(echo(kafka_of(system))) for kind, system in systems.items()}
+        measured = measure(systems, echoes, photos, rounds, rate, seconds)
     _show(measured, rate, load)
     if path:
         report = {"rate": rate, "machine": describe_machine(), "versions": installed_versions()}

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka.cimpl import NewTopic
 
-from infra.kafka import check_broker, create_topics
+from infra.kafka import PartitionCache, check_broker, create_topics
 from infra.kafka.topics import differing_topics, missing_topics, update_topics
-from infra.kafka_access import Part, Right, rights
+from infra.kafka_access import Part, Resource, Right, rights
 from infra.settings import Kafka
 from schemas.failures import Unavailable
-from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, all_topics
+from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, SEARCH_RESULTS, all_topics
 from tests.infra.secured_kafka import USERS, grant, kafka_of
 from tests.kafka.apache import ApacheNode, apache_node
 
@@ -134,6 +135,25 @@ def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
     grant(node, Part.TOPICS, without("AlterConfigs", "DescribeConfigs"))
     with pytest.raises(Unavailable, match=r"settings of topic part\.\S+ could not be read: .*topics acls"):
         differing_topics(kafka, all_topics())
+
+
+def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: ApacheNode) -> None:
+    """Whoever asks names the topic of the answer: a worker that tried would end, and its successor too."""
+    prefix, theirs, ours = "reply.", "search.results.theirs", "search.results.ours"
+    grant(node, Part.TOPICS, prefix=prefix)
+    create_topics(kafka_of(node, Part.TOPICS, prefix=prefix), all_topics())
+    for topic in (theirs, ours):
+        node.admin().create_topics([NewTopic(prefix + topic, 1, 1)])[prefix + topic].result()
+    more = [
+        Right(Resource.TOPIC, prefix + theirs, ("Describe",)),
+        Right(Resource.TOPIC, prefix + ours, ("Describe", "Write")),
+    ]
+    grant(node, Part.QUERY, [*rights(Part.QUERY, prefix), *more])
+    partitions = PartitionCache(kafka_of(node, Part.QUERY, prefix=prefix))
+    taking = {topic for topic in (SEARCH_RESULTS, ours, theirs) if partitions.takes(topic, 0)}
+    assert taking == {SEARCH_RESULTS, ours}
+    assert partitions.count(theirs) == 1
+    assert not partitions.takes(ours, 1)
 
 
 def without(*operations: str) -> list[Right]:

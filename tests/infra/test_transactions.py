@@ -143,12 +143,12 @@ def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(
     assert sorted(results(kafka)) == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize(("patience", "deadline"), [(1.0, 600.0), (600.0, 1.0)])
 def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
-    broker: Broker, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, patience: float, deadline: float
 ) -> None:
     monkeypatch.setattr("infra.kafka.config.REQUEST_MS", 1_500)
     monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", (2_000, 2_000))
-    monkeypatch.setattr("infra.kafka.transactions.ANSWER_SECONDS", 1.0)
     requests(kafka, 1)
     with (
         closing(EventSource(kafka, "g", [SEARCH_REQUESTS])) as source,
@@ -156,11 +156,14 @@ def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
     ):
         batch = take(source, 1)
         # Only now: beside other tests a first start may take longer.
-        monkeypatch.setattr("infra.kafka.transactions.START_SECONDS", 1.0)
+        monkeypatch.setattr("infra.kafka.transactions.START_SECONDS", patience)
+        monkeypatch.setattr(transactions, "_answer_seconds", patience)
         broker.process.send_signal(signal.SIGSTOP)
         os.waitpid(broker.process.pid, os.WUNTRACED)  # until it has really stopped: it may be at something
-        with pytest.raises((Unavailable, OutcomeUnknown)):
+        began = time.monotonic()
+        with pytest.raises((Unavailable, OutcomeUnknown)), transactions.deadline(deadline):
             commit(transactions, source, batch, ["once"])
+        assert time.monotonic() - began < max(patience, deadline), "it has waited for the shorter of the two"
         broker.process.send_signal(signal.SIGCONT)
 
         def again() -> None:

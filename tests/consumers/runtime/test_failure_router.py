@@ -197,6 +197,14 @@ def test_no_more_tenants_are_counted_than_there_is_room_for() -> None:
     assert not limit.is_set_aside("first"), "its first dead letter was forgotten"
 
 
+def test_a_tenant_that_is_set_aside_stays_so_however_many_others_come() -> None:
+    limit = DeadLetterLimit(1, 1.0)
+    limit.count("flood", dead=True)
+    for n in range(MOST_TENANTS):
+        limit.count(f"{n}", dead=False)
+    assert limit.is_set_aside("flood")
+
+
 def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: Sent) -> None:
     router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW, record_bytes=20_000)
     value = b"x" * 30_000

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 from structlog.testing import capture_logs
 
-from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.batch_processor import BatchProcessor, Work
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import Unlimited
@@ -17,7 +18,7 @@ from consumers.runtime.lookahead import LookAhead
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import Heartbeat
-from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
+from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Record
 from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes
 from schemas.failures import Failure, Unavailable
@@ -42,6 +43,22 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[OutgoingRecord] = []
+
+    def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
+        raise AssertionError("nothing is sent here but records")
+
+    def send_record(self, record: OutgoingRecord) -> None:
+        self.records.append(record)
+
+    def flush(self) -> None:
+        """There is nothing to wait for."""
 
 
 class Noted:
@@ -145,3 +162,22 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: Kafka) -> None:
     sink.close()
     assert handled == ["i0", "i1", "i2", "i3"]
     assert noted.seen[0] == ["i2", "i3"][: len(noted.seen[0])]
+
+
+def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp_path: Path) -> None:
+    """What comes next may be what did, and is noted nowhere while it is looked at."""
+    suspects, others, ledger = records(0, 1), records(2, 3), tmp_path / "attempts"
+    with suppress(KeyboardInterrupt), CrashLedger(ledger).in_progress(suspects):
+        raise KeyboardInterrupt  # as at a death the note stays
+    noted, kept = Noted(), Kept()
+    strategy = AtLeastOnceCommit(cast(EventSource, None), kept, lambda: None, 0.0)
+    router = FailureRouter(kept, lambda *_: None, Unlimited(), delays={})
+    handler = Calls(lambda _events: {}, get_ready=noted.prepare)
+    with closing(BatchProcessor(handler, router, strategy, CrashLedger(ledger))) as processor:
+        for batch in (suspects, others):
+            work = Work(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
+            processor.process(work)
+            processor.look_ahead(lambda: records(8))
+            if batch is suspects:
+                assert noted.seen == []
+        wait_for(lambda: noted.seen == [["i8"]])

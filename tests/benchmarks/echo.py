@@ -1,0 +1,51 @@
+"""What Kafka and its clients take by themselves: requests are answered as soon as they come, in a transaction."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from infra.kafka import EventSource, TransactionSink, create_topics, record_of_event
+from infra.settings import Kafka
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, Event, from_record
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, all_topics
+
+PREFIX = "echo."
+
+
+@contextmanager
+def echo(kafka: Kafka) -> Iterator[Kafka]:
+    """How to reach whoever answers so, on the broker of `kafka` and under a prefix of its own."""
+    own = kafka.model_copy(update={"prefix": PREFIX})
+    create_topics(own, all_topics())
+    over, ready = threading.Event(), threading.Event()
+    thread = threading.Thread(target=_answer, args=(own, ready, over), name="echo", daemon=True)
+    thread.start()
+    try:
+        ready.wait()
+        yield own
+    finally:
+        over.set()
+        thread.join()
+
+
+def _answer(kafka: Kafka, ready: threading.Event, over: threading.Event) -> None:
+    with (
+        closing(EventSource(kafka, "echo", [SEARCH_REQUESTS])) as source,
+        closing(TransactionSink(kafka, "echo")) as transactions,
+    ):
+        while not over.is_set():
+            batch = source.take(1, 0)
+            if source.assigned:
+                ready.set()
+            for record in batch.records:
+                event = from_record(record.position, record.key, record.value, record.headers, record.timestamp_ms)
+                assert isinstance(event.body, SearchRequest), "nobody else asks here"
+                name, place = event.body.request_id, int(event.extra[REPLY_PARTITION])
+                answer = Event(SearchResult(request_id=name, status="no_match"), extra={CORRELATION_ID: name})
+                answers = [record_of_event(SEARCH_RESULTS, name, answer, place)]
+                offsets = source.progress(batch)
+                transactions.commit(answers, offsets, source.group_metadata)
+                source.mark(batch)
+                source.mark_committed(offsets)
