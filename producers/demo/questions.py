@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from infra.console import counted
+from infra.retry import Retry
 from producers.demo.arrivals import TENANT
 from producers.demo.catalogue import Catalogue, Product, describe_product
 from producers.demo.figures import FirstHits, Promise, Searched, spread
@@ -144,11 +145,11 @@ def _judge(what: str, result: SearchResult, holds: Callable[[Hit], bool]) -> Pro
 
 def try_nothing(ask: Ask, catalogue: Catalogue) -> Trial:
     """A search with a picture of nothing, once the index has learned what unrelated pictures score."""
-    picture, until = _static(), time.monotonic() + CALIBRATED_SECONDS
-    answer = _search(ask, catalogue.products[0], picture, CATALOG_ONLY)
-    while answer.result.threshold is None and time.monotonic() < until:
-        time.sleep(1)
+    picture = _static()
+    for _ in Retry(CALIBRATED_SECONDS, first=1).attempts():
         answer = _search(ask, catalogue.products[0], picture, CATALOG_ONLY)
+        if answer.result.threshold is not None:
+            break
     promise = Promise("a picture of nothing", answer.result.status == "no_match", _nothing(answer.result))
     return Trial("nothing at all", answer, promise)
 

@@ -5,16 +5,18 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from confluent_kafka.cimpl import NewTopic
 
-from infra.kafka import PartitionCache, check_broker, create_topics
+from infra.kafka import EventSink, PartitionCache, check_broker, create_topics
+from infra.kafka.problems import Problems
 from infra.kafka.topics import differing_topics, missing_topics, update_topics
 from infra.kafka_access import Part, Resource, Right, rights
+from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, SEARCH_RESULTS, all_topics
@@ -135,6 +137,16 @@ def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
     grant(node, Part.TOPICS, without("AlterConfigs", "DescribeConfigs"))
     with pytest.raises(Unavailable, match=r"settings of topic part\.\S+ could not be read: .*topics acls"):
         differing_topics(kafka, all_topics())
+
+
+def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(node: ApacheNode) -> None:
+    problems = Problems()
+    kafka = kafka_of(node, Part.INDEX, password="wrong")
+    with closing(EventSink(kafka, problems=problems)) as sink:
+        for _ in Retry(60, sleep=sink.producer.poll).attempts():
+            if problems.newest is not None:
+                break
+    assert "SASL" in str(problems.newest)
 
 
 def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: ApacheNode) -> None:

@@ -1,6 +1,7 @@
 """The ledger finds records that may have killed the worker, and keeps the order in which all are done."""
 
 import shutil
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -80,3 +81,13 @@ def test_a_full_disk_costs_the_note_and_not_the_work(tmp_path: Path) -> None:
         with ledger.in_progress(records(1)):
             done.append(number)
     assert done == [0, 1]
+
+
+def test_a_note_replaces_a_longer_one_and_a_shorter_one_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "attempts"
+    ledger = CrashLedger(path)
+    for count in (1, 3, 2, 400, 1, 400, 2):
+        with suppress(KeyboardInterrupt), ledger.in_progress(records(count)):
+            raise KeyboardInterrupt  # as at a death the note stays
+        copy = Path(shutil.copy(path, tmp_path / "copy"))
+        assert CrashLedger(copy).suspects == count

@@ -300,6 +300,22 @@ def parse_mortally(records: Sequence[Record]) -> list[ParsedRecord]:
     return parse(records)
 
 
+def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_again(
+    kafka: Kafka, sink: EventSink
+) -> None:
+    @dataclass
+    class Forgetful(Notes):
+        def keep(self) -> None:
+            raise Unavailable("the disk is full, for the test")
+
+    send(sink, "a")
+    with pytest.raises(BatchOverdue, match="nothing could be committed: the disk is full"):
+        run_until_idle(kafka, sink, Forgetful(), Setting(pauses=Retry(0)))
+    after = Notes()
+    run_until_idle(kafka, sink, after)
+    assert after.seen == [["a"]]
+
+
 def test_an_idle_turn_that_fails_ends_nobodys_work_and_is_not_taken_again_soon(
     kafka: Kafka, sink: EventSink
 ) -> None:
