@@ -36,7 +36,7 @@ from infra.breakers import Breakers
 from infra.generations import named
 from infra.health import Heartbeat
 from infra.images import Images
-from infra.kafka import EventSink, EventSource, Room, at_once, check_broker
+from infra.kafka import EventSink, EventSource, Problems, Room, at_once, check_broker
 from infra.metrics import ItemMetrics
 from infra.prefetch import Prefetch
 from infra.running import reach_kafka
@@ -96,9 +96,7 @@ def index_worker(
         premises = open_premises(settings, reach(settings), "index", stack)
         source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
         shop = furnish(premises, owner.generation, stack)
-        observe = see_items(ItemMetrics(shop.metrics.registry))
-        plain = stack.enter_context(closing(EventSink(shop.kafka, problems=source.problems)))
-        sink = InstrumentedSink(plain, observe, shop.metrics)
+        sink = _sink(shop, source.problems, stack)
         watches = _watches(shop, sink, stack)
         outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
         items = _items(shop, live, outlet.sink, stack, watches)
@@ -179,6 +177,11 @@ def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
     policy, moderator = policy_of(shop.settings.moderation), shop.eyes.moderator.name
     return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
+
+
+def _sink(shop: Shop, problems: Problems, stack: ExitStack) -> InstrumentedSink:
+    plain = stack.enter_context(closing(EventSink(shop.kafka, problems=problems)))
+    return InstrumentedSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
 
 
 def _join(premises: Premises, lane: Lane, stack: ExitStack) -> EventSource:

@@ -6,6 +6,7 @@ from infra.kafka.client_settings import name_client
 from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
 from infra.kafka.names import OffsetAndNote
 from infra.kafka.partition_cache import PartitionCache
+from infra.kafka.problems import Problems
 from infra.kafka.readers import ReplyReader, TopicReader, read_to_end, topic_ends
 from infra.kafka.record import OutgoingRecord, Partition, Record, ends_of, partition_of
 from infra.kafka.sink import SOON, EventSink, record_of_event
@@ -28,6 +29,7 @@ __all__ = [
     "Partition",
     "PartitionCache",
     "PartitionsRevoked",
+    "Problems",
     "Record",
     "RecordRefused",
     "ReplyReader",
