@@ -7,8 +7,10 @@ requests from before a worker's time are looked up among the results before they
 
 from collections.abc import Callable
 
+import structlog
+
 from consumers.answers import ANONYMOUS, everywhere, reply_topic, request_id_of, texts_of
-from infra.kafka import Record, read_to_end
+from infra.kafka import KafkaFault, Record, read_to_end
 from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID
 from schemas.topics import MINUTE, SEARCH_RESULTS
@@ -26,14 +28,14 @@ ReadResults = Callable[[str, int], set[str]]
 class Answered:
     """Reads each results topic once, when a request from before `started_ms` comes.
 
-    `exists` tells whether a topic is there: answers for one that is not went to the common topic.
+    `takes` tells whether a topic takes answers: those for one that does not went to the common topic.
     """
 
     def __init__(
-        self, read: ReadResults, started_ms: int, exists: Callable[[str, int | None], bool] = everywhere
+        self, read: ReadResults, started_ms: int, takes: Callable[[str, int | None], bool] = everywhere
     ) -> None:
         self._read = read
-        self._exists = exists
+        self._takes = takes
         self._until = started_ms + SKEW_MS
         self._since: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
@@ -48,7 +50,7 @@ class Answered:
         if record.timestamp_ms > self._until or name == ANONYMOUS:
             return False
         topic = reply_topic(headers)
-        if not self._exists(topic, None):
+        if not self._takes(topic, None):
             topic = SEARCH_RESULTS
         # Whole minutes, and no more of them than there can be: strangers choose the times of their requests.
         since = max(record.timestamp_ms // MINUTE * MINUTE, self._until // MINUTE * MINUTE - KEPT_MS)
@@ -59,5 +61,9 @@ class Answered:
 
 
 def for_whom(kafka: Kafka, topic: str, since_ms: int) -> set[str]:
-    """For whom the results in a topic are."""
-    return {request_id_of(texts_of(result)) for result in read_to_end(kafka, [topic], since_ms)}
+    """For whom the results in a topic are; of one that may not be read it is not known. Raises Unavailable."""
+    try:
+        return {request_id_of(texts_of(result)) for result in read_to_end(kafka, [topic], since_ms)}
+    except KafkaFault as refused:
+        structlog.get_logger().warning("results cannot be looked up", topic=topic, why=str(refused))
+        return set()

@@ -1,6 +1,5 @@
 """Backfill: copies items from the serving generation into the next; and which of the two answers for an event."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,12 +18,8 @@ from consumers.sight import Sight
 from infra.generations import Generation, Register, chosen
 from infra.kafka import Partition, Record
 from infra.qdrant.connect import connect, generations_of
-from infra.qdrant.plan import EngineError
 from infra.settings import Settings
 from schemas.failures import Unavailable
-
-AGAIN_SECONDS = 30.0
-"""How long a step that has failed is left: the engine will hardly fail less at once."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +67,9 @@ class Filling:
     _source: int | None = field(default=None, init=False)
     _goal: dict[Partition, int] = field(default_factory=dict, init=False)
     """How far the topics must have been read first: what they hold comes with its pictures."""
-    _again_at: float = field(default=float("-inf"), init=False)
 
     def step(self) -> None:
-        """A small step between batches. What is away is tried again at the next one, what has failed later."""
-        if time.monotonic() < self._again_at:
-            return
+        """A small step between batches. What is away is tried again at the next one."""
         try:
             serving = self.ownership.register.read().serving.number
             if serving == self.ownership.number:
@@ -91,9 +83,6 @@ class Filling:
                 self._refill.step()
         except Unavailable as away:  # a batch that is done must not be done again for this
             structlog.get_logger().debug("cannot fill", why=str(away))
-        except (EngineError, ValueError):  # nor is one of its records to blame
-            structlog.get_logger().exception("filling failed", again_in=AGAIN_SECONDS)
-            self._again_at = time.monotonic() + AGAIN_SECONDS
 
     def _begin(self, serving: int) -> None:
         source = connect(self.shop.settings, serving)

@@ -20,6 +20,7 @@ from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import DeadLetterCounter, FailureRouter, Report
+from consumers.runtime.idle_step import IdleStep
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.runtime.lanes import Lanes
 from consumers.runtime.loop import BatchSize, Worker
@@ -109,8 +110,9 @@ def index_worker(
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step
-        handler = LiveItems(shop, outlet.watch(items.handle), items, watches, backfill)
+        backfill = IdleStep(Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step)
+        idle_steps = IdleStep(watches.idle), IdleStep(items.idle)
+        handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, idle_steps)
         gauge = IndexGauge(shop.index, shop.metrics).look
         measured = InstrumentedHandler(handler, shop.metrics, gauge)
         retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), shop.metrics)

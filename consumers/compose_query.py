@@ -1,7 +1,7 @@
 """Composition of the query worker: one loop, and a job over whichever index serves."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from consumers.compose import (
     room_of,
     sight_of,
 )
-from consumers.confidence import SOON, Confidence
+from consumers.confidence import SOON
 from consumers.facets import AnswerFacets
 from consumers.freshness import Freshness
 from consumers.metered import see_results
@@ -36,6 +36,7 @@ from consumers.runtime.commit import (
 )
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.idle_step import IdleStep
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
@@ -99,7 +100,8 @@ class Requests(HandlerDefaults):
     requests: AnswerRequests
     work: Handle
     refusal: Handle
-    confidence: Confidence
+    idle_step: Callable[[], None]
+    """Looks at null pictures."""
     answered: Answered
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
@@ -112,7 +114,7 @@ class Requests(HandlerDefaults):
 
     def idle(self) -> None:
         """Look at null pictures."""
-        self.confidence.idle()
+        self.idle_step()
 
     def is_behind(self) -> bool:
         """Whether it is time to take more requests at once."""
@@ -141,9 +143,11 @@ def _handler(
     sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
     searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
     ends = partial(topic_ends, shop.kafka, ITEM_TOPICS)
-    freshness = stack.enter_context(closing(Freshness(shop.index, partitions.count, ends)))
+    freshness = Freshness(shop.index, partitions.count, ends)
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
-    return Requests(requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), confidence, answered)
+    return Requests(
+        requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), IdleStep(confidence.idle), answered
+    )
 
 
 def _commits(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:

@@ -6,10 +6,12 @@ So what is told is never too much: at worst a note is a batch behind.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 
 from consumers.points import whole
+from infra.futures import call_in_thread
 from infra.kafka import Partition, Record, ends_of, topic_ends
 from infra.qdrant.plan import Index, Payload
 from infra.settings import Kafka
@@ -25,7 +27,9 @@ ReadEnds = Callable[[], Mapping[Partition, int]]
 """The offset behind the last record of each partition, by the broker; raises Unavailable."""
 CHECK_SECONDS = 5.0
 """A broker that begins again while searches go on is noticed so soon. Each check asks it about all partitions; that
-takes some 50 ms, so only the first search waits for it."""
+takes some 50 ms, so searches wait for it only when the last one is old."""
+OVERDUE_SECONDS = 60.0
+"""A search waits for a check when the last one is older: at the start, and where searches are rare."""
 
 
 def note_progress(index: Index, records: Sequence[Record]) -> None:
@@ -52,14 +56,13 @@ class Freshness:
         index: Index,
         partitions: CountPartitions,
         ends: ReadEnds | None = None,
-        check_seconds: float = CHECK_SECONDS,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._partitions = partitions
         self._ends = ends
-        self._check_seconds = check_seconds
+        self._now = now
         self._checked_at = float("-inf")
-        self._pool = ThreadPoolExecutor(1, "ends")
         self._check: Future[dict[str, Payload]] | None = None
         """The check in progress, if there is one."""
         self._forgotten: dict[str, Payload] = {}
@@ -75,10 +78,6 @@ class Freshness:
             if (as_of := _as_of(source, {part: notes.get(_name(topic, part)) for t, part in places if t == topic}))
         )
 
-    def close(self) -> None:
-        """Begin no further check."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _believed(self, notes: Mapping[str, Payload]) -> dict[str, Payload]:
         """The notes that are not of a broker that has forgotten its topics. Raises Unavailable."""
         if self._ends is not None:
@@ -87,13 +86,13 @@ class Freshness:
         return {name: note for name, note in notes.items() if name not in self._forgotten}
 
     def _check_again(self, ends: ReadEnds, notes: Mapping[str, Payload]) -> None:
-        """Hold the notes against the ends of their topics when it is time; only the first check is waited for."""
-        now = time.monotonic()
-        if self._checked_at == float("-inf"):
-            self._forgotten = _beyond(ends, notes)
-            self._checked_at = now
-        elif self._check is None and now - self._checked_at >= self._check_seconds:
-            self._check = self._pool.submit(_beyond, ends, notes)
+        """Hold the notes against the ends of their topics when it is time; an overdue check is waited for."""
+        now = self._now()
+        if now - self._checked_at > OVERDUE_SECONDS:
+            self._forgotten |= _beyond(ends, notes)
+            self._checked_at, self._check = now, None
+        elif self._check is None and now - self._checked_at >= CHECK_SECONDS:
+            self._check = call_in_thread("ends", partial(_beyond, ends, notes))
         elif self._check is not None and self._check.done():
             check, self._check, self._checked_at = self._check, None, now
             with suppress(Unavailable):  # what was known before still counts

@@ -8,7 +8,6 @@ from consumers.index import IndexItems
 from consumers.runtime.ports import HandlerDefaults
 from consumers.shop import Shop
 from consumers.traced import Handle
-from consumers.watches.feed import WatchFeed
 from infra.kafka import Record
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -32,8 +31,8 @@ class LiveItems(HandlerDefaults):
     shop: Shop
     work: Handle
     items: IndexItems
-    watches: WatchFeed
     backfill: Callable[[], None]
+    idle_steps: Sequence[Callable[[], None]]
 
     @property
     def prepares(self) -> bool:
@@ -50,7 +49,7 @@ class LiveItems(HandlerDefaults):
 
     def idle(self) -> None:
         """Take up new watches, forget old tombstones, fill the next index."""
-        for step in (self.watches.idle, self.items.idle, self.backfill):
+        for step in (*self.idle_steps, self.backfill):
             step()
 
     def note_done(self, records: Sequence[Record]) -> None:

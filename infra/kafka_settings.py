@@ -135,7 +135,9 @@ class Kafka(BaseModel):
         "promise are refused",
     )
     client_id: str | None = Field(
-        None, description="Name of these clients in the brokers' logs and quotas; empty: part, host and slot"
+        None,
+        description="Name of these clients in the brokers' logs and quotas; empty: lookstream, with the part and host, "
+        "of workers also the slot",
     )
     record_bytes: int = Field(
         MAX_RECORD_BYTES,

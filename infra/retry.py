@@ -75,7 +75,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Hold:
-    """What somebody waits for, and since when, in seconds that never go back."""
+    """A wait in progress: its reason, and its start by the monotonic clock."""
 
     why: str
     since: float

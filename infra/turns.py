@@ -5,9 +5,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
+
+from infra.futures import run_into
 
 Result = TypeVar("Result")
 Task = tuple[Future[Any], Callable[[], object]]
@@ -72,8 +72,7 @@ class Turns:
         while (turn := self._next()) is not None:
             host, (future, job) = turn
             if future.set_running_or_notify_cancel():
-                with Telling(future):
-                    future.set_result(job())
+                run_into(future, job)
             del future, job, turn  # or this thread would hold the last picture until the next one
             with self._changed:
                 self._running[host] -= 1
@@ -99,20 +98,3 @@ class Turns:
         if tasks:
             self._waiting[host] = tasks  # at the end: the others' turn comes first
         return task
-
-
-@dataclass(frozen=True)
-class Telling:
-    """Hands whatever a job raises to whoever waits for it."""
-
-    future: Future[Any]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> bool:
-        if error is not None:
-            self.future.set_exception(error)
-        return True

@@ -76,7 +76,9 @@ class BatchProcessor:
         """Do a batch; those that must wait and be given again. Less than all is published when told to stop."""
         deferred = list[ParsedRecord]()
         # A death beside suspects must be theirs: what comes next may be as deadly, and is noted nowhere.
-        self._may_look_ahead = not self._ledger.suspects_in(work.batch.records)
+        self._may_look_ahead = not self._ledger.suspects_in(
+            [*work.batch.records, *(each.record for each in work.deferred)]
+        )
         for again in self._parts_of(work.deferred):
             with self._ledger.in_progress([each.record for each in again]):
                 deferred += self._do(work, again)
@@ -94,11 +96,6 @@ class BatchProcessor:
             self._handler.idle()
         except Unavailable as away:
             self._log.debug("idle", why=str(away))
-        self._secure()
-        return []
-
-    def rest(self) -> list[ParsedRecord]:
-        """Do nothing but make durable what is finished, when it is time."""
         self._secure()
         return []
 
@@ -211,8 +208,8 @@ class BatchProcessor:
 
     def _secure(self, *, now: bool = False) -> None:
         try:
-            self._strategy.secure(now=now)
-            self.hold = None
+            if self._strategy.secure(now=now):
+                self.hold = None
         except Unavailable as away:
             self._log.warning("not durable yet", why=str(away))
             self.hold = Hold.again(self.hold, away)

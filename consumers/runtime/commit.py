@@ -45,8 +45,11 @@ class CommitStrategy(Protocol):
     def collect(self, batch: Batch) -> Finished:
         """A batch was handled. Raises Unavailable when what it sent did not arrive."""
 
-    def secure(self, *, now: bool = False) -> None:
-        """Make what is finished survive a power loss, when it is time or at once. Raises Unavailable."""
+    def secure(self, *, now: bool = False) -> bool:
+        """Make what is finished survive a power loss, when it is time or at once; whether all of it does now.
+
+        Raises Unavailable.
+        """
 
     def commit(self, finished: Finished) -> None:
         """Commit a batch, or note it for the next commit. Raises Unavailable, PartitionsRevoked: call it later."""
@@ -88,14 +91,14 @@ class AtLeastOnceCommit:
         self._finished += 1
         return Finished(batch, number=self._finished)
 
-    def secure(self, *, now: bool = False) -> None:
+    def secure(self, *, now: bool = False) -> bool:
         """Make durable what is not, every `seconds`."""
         finished = self._finished
-        if finished == self._durable or not (now or time.monotonic() - self._secured_at >= self._seconds):
-            return
-        self._secured_at = time.monotonic()
-        self._make_durable()
-        self._durable = finished
+        if finished != self._durable and (now or time.monotonic() - self._secured_at >= self._seconds):
+            self._secured_at = time.monotonic()
+            self._make_durable()
+            self._durable = finished
+        return finished == self._durable
 
     def commit(self, finished: Finished) -> None:
         """Note it: it is committed once it is durable."""
@@ -170,8 +173,9 @@ class TransactionalCommit:
         """What the batch came to."""
         return Finished(batch, self._gathering.gathered)
 
-    def secure(self, *, now: bool = False) -> None:
+    def secure(self, *, now: bool = False) -> bool:
         """Nothing to do: Kafka has it all."""
+        return True
 
     def commit(self, finished: Finished) -> None:
         """Send what is still ours to send, and commit it, in one transaction."""
@@ -200,7 +204,10 @@ class TransactionalCommit:
         self._source.commit_now()
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
-        """Of transactions: one that is not over by then is undone, and its requests are the next owner's."""
+        """Of transactions: one that is not over by then is left, and its requests are the next owner's.
+
+        Whoever owns them next reads the group's offsets when the broker has ended that transaction.
+        """
         return self._transactions.deadline(seconds)
 
     def _send(

@@ -77,7 +77,7 @@ class CrashLedger:
             return
         note = {"deaths": self._deaths, "in_hand": [record.position for record in part]}
         try:
-            _put(self._path, json.dumps(note).encode())
+            _write_note(self._path, json.dumps(note).encode())
         except OSError as error:  # a full disk costs this note, and no work
             if not self._failed:
                 structlog.get_logger().error("crash ledger not written", path=str(self._path), why=str(error))
@@ -86,7 +86,7 @@ class CrashLedger:
             self._failed = False
 
 
-def _put(path: Path, note: bytes) -> None:
+def _write_note(path: Path, note: bytes) -> None:
     """Write a note over the one before: in place where no death leaves half of it, which takes a tenth as long."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size

@@ -40,14 +40,18 @@ class DeadLetterLimit:
         count = self._counts.setdefault(tenant, _Count())
         self._counts.move_to_end(tenant)
         if len(self._counts) > MOST_TENANTS:
-            now = self._now()
-            quiet = next((name for name, each in self._counts.items() if each.until <= now), tenant)
-            del self._counts[quiet]
+            del self._counts[self._least_needed(tenant)]
         count.in_a_row = count.in_a_row + 1 if dead else 0
         count.last.append(dead)
         if dead and (count.in_a_row >= self._in_a_row or self._is_flood(count)):
             self._counts[tenant] = _Count(until=self._now() + SET_ASIDE_SECONDS)
             structlog.get_logger().error("tenant set aside", tenant=tenant, seconds=SET_ASIDE_SECONDS)
+
+    def _least_needed(self, but: str) -> str:
+        """The tenant to forget: of those not set aside the quietest, else the one that may go on first."""
+        now, others = self._now(), [name for name in self._counts if name != but]
+        quiet = next((name for name in others if self._counts[name].until <= now), None)
+        return quiet or min(others, key=lambda name: self._counts[name].until)
 
     def _is_flood(self, count: _Count) -> bool:
         return len(count.last) == WINDOW and sum(count.last) > self._share * WINDOW

@@ -27,7 +27,7 @@ from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.health import DRAINING, HOLDING, READY, STARTING
 from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, nothing_to_finish
-from schemas.failures import Fault, Unavailable
+from schemas.failures import Unavailable
 
 BEHIND_TIMES = 16
 """How many times larger batches are while most of what they hold came too late."""
@@ -35,8 +35,6 @@ POLL_SECONDS = 0.05
 """How often the polling thread polls while a batch is processed."""
 DEFER_SECONDS = 0.03
 """How often deferred records are asked about."""
-IDLE_AGAIN_SECONDS = 30.0
-"""How long idle turns are left out after one that failed: of no record, so nobody's work ends for it."""
 DRAIN_SECONDS = 10.0
 """How long a batch may take to end after the worker was told to stop."""
 REVOKE_SECONDS = 3.0
@@ -84,8 +82,6 @@ class Worker:
         self._uncommitted: deque[Finished] = deque()
         self._deferred: list[ParsedRecord] = []
         self._deferred_batch = Batch()
-        self._idle_at = float("-inf")
-        """From when on idle turns are taken again after one that failed."""
         self._away: str | None = None
         """What the commit of a finished batch waits for, while it does."""
 
@@ -117,7 +113,7 @@ class Worker:
         """One turn: whether there was anything to do, or is."""
         for hold in (self._source.hold, self._processor.hold):
             if hold is not None and time.monotonic() - hold.since > self._pauses.seconds:
-                raise BatchOverdue(f"for {self._pauses.seconds:.0f} s nothing could be committed: {hold.why}")
+                raise BatchOverdue(f"for {self._pauses.seconds:.0f} s the work could not go on: {hold.why}")
         limit = self._size.records * (BEHIND_TIMES if self._processor.is_behind() else 1)
         idle_seconds = DEFER_SECONDS if self._deferred else 0.2
         taken = self._source.take(limit, self._size.seconds, idle_seconds)
@@ -128,8 +124,7 @@ class Worker:
             work = Work(batch, self._deferred, self._source.owned, finished.put, shutdown)
             future = self._pool.submit(self._processor.process, work)
         else:
-            may_idle = time.monotonic() >= self._idle_at
-            future = self._pool.submit(self._processor.idle if may_idle else self._processor.rest)
+            future = self._pool.submit(self._processor.idle)
         future.add_done_callback(lambda _future: finished.put(None))
         self._see_through(InProgress(taken + deferred, future, finished), shutdown)
         self._beat(shutdown)
@@ -151,17 +146,8 @@ class Worker:
                 if time.monotonic() - stopping > DRAIN_SECONDS:
                     raise TooSlow(f"the batch in progress was not done {DRAIN_SECONDS:.0f} s after the signal")
         self._in_progress = None
-        self._deferred = self._outcome(in_progress)
+        self._deferred = in_progress.future.result()
         self._deferred_batch = in_progress.batch.only([each.record for each in self._deferred])
-
-    def _outcome(self, in_progress: InProgress) -> list[ParsedRecord]:
-        """The records of a batch that were deferred. Raises what ended it, but not what ended an idle turn."""
-        error = in_progress.future.exception()
-        if error is None or in_progress.batch.records or isinstance(error, Fault):
-            return in_progress.future.result()
-        structlog.get_logger().error("an idle turn failed", exc_info=error, again_in=IDLE_AGAIN_SECONDS)
-        self._idle_at = time.monotonic() + IDLE_AGAIN_SECONDS
-        return []
 
     def _commit(self, shutdown: ShutdownSignal) -> None:
         """Commit what is finished, in its order, again and again while that does not work now."""

@@ -52,7 +52,7 @@ class EventSink:
     def __init__(
         self, kafka: Kafka, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
     ) -> None:
-        self.problems = problems or Problems()
+        self.problems = Problems() if problems is None else problems
         """What the client has reported, with the remedy, until it is over."""
         self._kafka = kafka
         self._config = client_config(kafka) | {

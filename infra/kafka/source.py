@@ -205,6 +205,8 @@ class EventSource:
     def _resume(self) -> None:
         """Read the notes that last owners left with their commits; until then nothing is taken of a partition."""
         new = [place for place in self._held if not self._held[place].resumed]
+        if not new:
+            self.hold = None
         if not new or time.monotonic() < self._resume_at:
             return
         self._resume_at = time.monotonic() + RESUME_SECONDS

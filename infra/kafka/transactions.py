@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from threading import Thread
 
 from confluent_kafka import KafkaError, KafkaException
 
+from infra.futures import call_in_thread
 from infra.kafka.config import ConfigValue, log, no_broker
 from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, translated, translating
 from infra.kafka.names import OffsetAndNote, client_offsets, group_name
@@ -16,7 +15,6 @@ from infra.kafka.record import OutgoingRecord, Partition
 from infra.kafka.sink import ONCE, EventSink, replacement
 from infra.retry import Retry
 from infra.settings import Kafka
-from infra.turns import Telling
 from schemas.failures import Unavailable
 
 TRANSACTION_MS = (3_000, 10_000)
@@ -224,14 +222,7 @@ class TransactionSink:
 
 def _within(seconds: float, call: Callable[[], object]) -> None:
     """Call this in a thread, which is left alone when it takes longer: then raises TimeoutError."""
-    outcome: Future[object] = Future()
-
-    def run() -> None:
-        with Telling(outcome):
-            outcome.set_result(call())
-
-    Thread(target=run, name="transaction", daemon=True).start()
-    outcome.result(seconds)
+    call_in_thread("transaction", call).result(seconds)
 
 
 def _is_passing(problem: Exception) -> bool:

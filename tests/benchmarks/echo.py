@@ -12,18 +12,20 @@ from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, all_topics
 
 PREFIX = "echo."
+START_SECONDS = 60.0
 
 
 @contextmanager
 def echo(kafka: Kafka) -> Iterator[Kafka]:
-    """How to reach whoever answers so, on the broker of `kafka` and under a prefix of its own."""
+    """Run an echo service on the broker of `kafka`, under a prefix of its own; how to reach it."""
     own = kafka.model_copy(update={"prefix": PREFIX})
     create_topics(own, all_topics())
     over, ready = threading.Event(), threading.Event()
     thread = threading.Thread(target=_answer, args=(own, ready, over), name="echo", daemon=True)
     thread.start()
     try:
-        ready.wait()
+        if not ready.wait(START_SECONDS):
+            raise RuntimeError("the echo service has not started: see its trace")
         yield own
     finally:
         over.set()

@@ -1,8 +1,8 @@
 """Searches over Kafka on both brokers, side by side: `python -m tests.benchmarks.two_brokers`.
 
 A system on each broker holds the same items. Each is asked in turn, round after round, so that whatever slows the
-machine down for a while slows both. Between them somebody on the same broker is asked who answers at once, which is
-what Kafka and its clients take by themselves.
+machine down for a while slows both. Between them an echo service on the same broker is asked, which answers at
+once: that is what Kafka and its clients take by themselves.
 """
 
 import json
@@ -39,7 +39,7 @@ LIMITS = {"p50": 20.0, "p95": 40.0}
 
 @dataclass
 class Measured:
-    """The rounds on one broker, and those of who answers at once."""
+    """The rounds on one broker, and those of the echo service there."""
 
     rounds: list[Searches] = field(default_factory=list)
     echoes: list[Searches] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Measured:
     @property
     def complete(self) -> bool:
         """Whether every search was answered."""
-        return all(one.answered == one.asked for one in self.rounds)
+        return all(one.answered == one.asked for one in (*self.rounds, *self.echoes))
 
     def median(self, part: str) -> Spread:
         """The medians of the rounds: of `whole`, `looked` or `beyond`."""
@@ -55,7 +55,7 @@ class Measured:
 
     @property
     def least(self) -> Spread:
-        """The medians of the rounds of who answers at once."""
+        """The medians of the rounds of the echo service."""
         return _median([one.whole for one in self.echoes])
 
 

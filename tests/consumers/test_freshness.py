@@ -1,7 +1,6 @@
 """Searches can wait for the index to have come as far as they ask, and are told how far it is."""
 
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Event as Flag
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import pytest
 from consumers.answers import Answers
 from consumers.confidence import Confidence
 from consumers.facets import AnswerFacets
-from consumers.freshness import Freshness, has_passed, note_progress
+from consumers.freshness import CHECK_SECONDS, OVERDUE_SECONDS, Freshness, has_passed, note_progress
 from consumers.query import AnswerSearches
 from consumers.requests import MOST_WAITING, AnswerRequests
 from consumers.sight import Sight
@@ -94,15 +93,27 @@ def test_no_reading_but_the_first_waits_for_the_broker_and_what_it_says_counts_o
         assert may_answer.wait(60)
         return dict(ends)
 
-    with closing(Freshness(index, two, read_ends, check_seconds=0)) as freshness:
-        assert freshness.read()[0].offsets == {"0": 501, "1": 4}
-        may_answer.clear()
-        ends[CATALOG_ITEMS, 0] = 2  # the broker has begun again
-        assert freshness.read()[0].offsets == {"0": 501, "1": 4}, "the broker has not answered so far"
-        may_answer.set()
-        until = time.monotonic() + 60
-        while freshness.read()[0].offsets != {"1": 4}:
-            assert time.monotonic() < until, "what the broker said does not count"
+    clock = SimpleNamespace(seconds=1_000.0)
+    freshness = Freshness(index, two, read_ends, lambda: clock.seconds)
+    assert freshness.read()[0].offsets == {"0": 501, "1": 4}
+    may_answer.clear()
+    ends[CATALOG_ITEMS, 0] = 2  # the broker has begun again
+    clock.seconds += CHECK_SECONDS
+    assert freshness.read()[0].offsets == {"0": 501, "1": 4}, "the broker has not answered so far"
+    may_answer.set()
+    until = time.monotonic() + 60
+    while freshness.read()[0].offsets != {"1": 4}:
+        assert time.monotonic() < until, "what the broker said does not count"
+
+
+def test_where_searches_are_rare_the_broker_is_asked_before_one_is_answered(index: Index) -> None:
+    note_progress(index, [record(0, 500)])
+    ends, clock = {(CATALOG_ITEMS, 0): 501}, SimpleNamespace(seconds=1_000.0)
+    freshness = Freshness(index, two, lambda: ends, lambda: clock.seconds)
+    assert freshness.read()[0].offsets == {"0": 501}
+    ends[CATALOG_ITEMS, 0] = 2
+    clock.seconds += OVERDUE_SECONDS + 1
+    assert freshness.read() == ()
 
 
 def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_from_old_ones(index: Index) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -174,10 +175,9 @@ def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp
     router = FailureRouter(kept, lambda *_: None, Unlimited(), delays={})
     handler = Calls(lambda _events: {}, get_ready=noted.prepare)
     with closing(BatchProcessor(handler, router, strategy, CrashLedger(ledger))) as processor:
-        for batch in (suspects, others):
+        for batch, upcoming in ((suspects, records(8)), (others, records(9))):
             work = Work(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
             processor.process(work)
-            processor.look_ahead(lambda: records(8))
-            if batch is suspects:
-                assert noted.seen == []
-        wait_for(lambda: noted.seen == [["i8"]])
+            processor.look_ahead(partial(list, upcoming))
+        wait_for(lambda: bool(noted.seen))
+    assert noted.seen == [["i9"]]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_
 from infra.retry import Retry
 from infra.settings import Kafka
 from schemas.envelope import Event
-from schemas.failures import Code, Failure, Fault, Rejected, Unavailable
+from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS, retry_topic
 from tests.consumers.runtime.handlers import Calls
@@ -309,36 +309,15 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
             raise Unavailable("the disk is full, for the test")
 
     send(sink, "a")
-    with pytest.raises(BatchOverdue, match="nothing could be committed: the disk is full"):
-        run_until_idle(kafka, sink, Forgetful(), Setting(pauses=Retry(0)))
+    setting = Setting(commit_seconds=0.3, pauses=Retry(1))  # most turns lie between two attempts
+    with (
+        closing(EventSource(kafka, "workers", [CATALOG_ITEMS])) as source,
+        pytest.raises(BatchOverdue, match="the work could not go on: the disk is full"),
+    ):
+        make_worker(source, sink, Forgetful(), setting).run(ShutdownSignal())
     after = Notes()
     run_until_idle(kafka, sink, after)
     assert after.seen == [["a"]]
-
-
-def test_an_idle_turn_that_fails_ends_nobodys_work_and_is_not_taken_again_soon(
-    kafka: Kafka, sink: EventSink
-) -> None:
-    @dataclass
-    class Failing(Notes):
-        def idle(self) -> None:
-            super().idle()
-            raise RuntimeError("what is measured beside the work is broken, for the test")
-
-    send(sink, "a")
-    notes = Failing()
-    run_until_idle(kafka, sink, notes)
-    assert (notes.seen, len(notes.idled)) == ([["a"]], 1)
-
-
-def test_an_idle_turn_that_finds_a_fault_of_the_worker_ends_it(kafka: Kafka, sink: EventSink) -> None:
-    @dataclass
-    class Faulty(Notes):
-        def idle(self) -> None:
-            raise Fault("it may not read what it needs, for the test")
-
-    with pytest.raises(Fault):
-        run_until_idle(kafka, sink, Faulty())
 
 
 def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
