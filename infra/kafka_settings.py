@@ -136,8 +136,8 @@ class Kafka(BaseModel):
     )
     client_id: str | None = Field(
         None,
-        description="Name of these clients in the brokers' logs and quotas; empty: lookstream, with the part and host, "
-        "of workers also the slot",
+        description="Name of these clients in the brokers' logs and quotas; empty: lookstream, with the part and "
+        "host, of workers also the slot",
     )
     record_bytes: int = Field(
         MAX_RECORD_BYTES,

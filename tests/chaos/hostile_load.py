@@ -162,13 +162,11 @@ SCENARIOS = (
         "record's three deaths, healthy items go on at .8 of their pace, each hostile one is refused with its code",
         run=run_records,
         control=control_records,
-        short=0.03,
     ),
     Scenario(
         name="hostile requests",
         promise="10,000 generated hostile requests beside healthy searches: the same",
         run=run_requests,
         control=control_requests,
-        short=0.03,
     ),
 )
