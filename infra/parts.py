@@ -59,6 +59,14 @@ def index_worker_part(post: Post, generation: int = FIRST) -> Part:
     return _worker_part(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
 
 
+def clear_heartbeats(data: Path) -> None:
+    """Make the folder of heartbeats, without those of an earlier run: not all of its parts need be started again."""
+    folder = data / "run"
+    folder.mkdir(exist_ok=True)
+    for heartbeat in folder.glob("*.alive"):
+        heartbeat.unlink(missing_ok=True)
+
+
 def heartbeat_file(data: Path, job: str) -> Path:
     """Where a worker of `lookstream up` says that it is alive."""
     return data / "run" / f"{job}.alive"

@@ -22,6 +22,7 @@ from infra.parts import (
     Post,
     broker_part,
     canary_part,
+    clear_heartbeats,
     gateway_part,
     heartbeat_file,
     index_part,
@@ -43,9 +44,7 @@ from schemas.topics import all_topics
 
 BROKER_PORT = 9092
 """The port to try first; a free one is chosen when it is taken."""
-BROKER_SECONDS = 10.0
-"""How long a broker that was started again may take to listen."""
-READY_SECONDS = 120.0
+BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
 
 
@@ -98,7 +97,7 @@ class Up:
         """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
         with only_one(self._folder):
             keep_private(self._folder)
-            (self._folder / "run").mkdir(exist_ok=True)
+            clear_heartbeats(self._folder)
             self._asked.listen()
             try:
                 self._start()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.health import Heartbeat
+from infra.parts import heartbeat_file
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 
@@ -49,6 +51,16 @@ def test_what_was_queued_refused_or_watched_for_is_there_after_a_restart(
     assert "has no watch reds" in refused.stderr
     refused = system.run("watch", "add", "item:nobody", code=1)
     assert "item nobody is not indexed" in refused.stderr
+
+
+def test_a_worker_of_an_earlier_run_that_is_not_started_again_is_no_matter_of_health(system: System) -> None:
+    system.stop()
+    gone = heartbeat_file(system.folder, "index-7")
+    Heartbeat(gone).beat()
+    os.utime(gone, (0, 0))
+    assert "index-7 worker" in system.run("health", code=1).stdout, "while nothing runs it may be somebody's"
+    system.start()
+    system.run("health")
 
 
 @pytest.mark.local_broker("it takes its topics along when it dies")
