@@ -60,7 +60,7 @@ def index_worker_part(post: Post, generation: int = FIRST) -> Part:
 
 
 def clear_heartbeats(data: Path) -> None:
-    """Make the folder of heartbeats, without those of an earlier run: not all of its parts need be started again."""
+    """Make the folder of heartbeats, without those of an earlier run: not all its parts need be started again."""
     folder = data / "run"
     folder.mkdir(exist_ok=True)
     for heartbeat in folder.glob("*.alive"):
