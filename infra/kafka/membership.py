@@ -97,7 +97,8 @@ class Membership:
 
     def _join(self) -> Consumer:
         consumer = new_client(Consumer, self._config)
-        consumer.subscribe(self._topics, **self._changes)
+        with translating("the group was not joined"):
+            consumer.subscribe(self._topics, **self._changes)
         return consumer
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:

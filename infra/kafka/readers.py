@@ -43,13 +43,17 @@ class TopicReader:
         for place in self._places:
             # The end is asked for now, not at the first fetch: what comes after this line is read.
             place.offset = _end_of(self._consumer, kafka, place)
-        self._consumer.assign(self._places)
+        self._assign()
 
     def rewind(self) -> None:
         """Read from the beginning instead."""
         for place in self._places:
             place.offset = OFFSET_BEGINNING
-        self._consumer.assign(self._places)
+        self._assign()
+
+    def _assign(self) -> None:
+        with translating("nothing was read"):
+            self._consumer.assign(self._places)
 
     def poll(self, seconds: float) -> Record | None:
         """The next record, or None when none came in time. Raises KafkaFault when reading is refused."""
@@ -114,10 +118,13 @@ def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None
     consumer = _reader(kafka, {"enable.partition.eof": True, "fetch.wait.max.ms": patient}, problems)
     try:
         left = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
-        consumer.assign(_starts(consumer, kafka, sorted(left), since_ms))
+        starts = _starts(consumer, kafka, sorted(left), since_ms)
+        with translating("nothing was read"):
+            consumer.assign(starts)
         heard = time.monotonic()
         while left:
-            message = consumer.poll(0.2)
+            with translating("nothing was read"):
+                message = consumer.poll(0.2)
             if (record := record_of(message, kafka.prefix)) is not None:
                 yield record
                 heard = time.monotonic()

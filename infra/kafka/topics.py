@@ -53,7 +53,9 @@ def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     admin = admin_client(kafka)
     new = [_new_topic(kafka, topic) for topic in _missing(kafka, admin, topics)]
     created = []
-    for name, future in admin.create_topics(new, request_timeout=TIMEOUT_S).items() if new else ():
+    with _named("topics could not be created"):
+        asked = admin.create_topics(new, request_timeout=TIMEOUT_S) if new else {}
+    for name, future in asked.items():
         try:
             future.result()
             created.append(name)
@@ -79,7 +81,8 @@ def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
         kafka.prefix + topic.name: topic.config(kafka.record_bytes) for topic in topics if topic not in missing
     }
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in needed]
-    answers = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    with _named("the settings of topics could not be read"):
+        answers = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
     differences = list[Difference]()
     for resource, future in answers.items():
         with _named(f"the settings of topic {resource.name} could not be read"):
@@ -99,7 +102,8 @@ def update_topics(kafka: Kafka, differences: Sequence[Difference]) -> None:
         for name, entries in changes.items()
     ]
     admin = admin_client(kafka)
-    answers = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    with _named("topics could not be changed"):
+        answers = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
     for resource, future in answers.items():
         with _named(f"topic {resource.name} could not be changed"):
             future.result()
