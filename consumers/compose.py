@@ -20,10 +20,10 @@ from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import DeadLetterCounter, FailureRouter, Report
-from consumers.runtime.idle_step import IdleStep
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.runtime.lanes import Lanes
 from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
 from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
@@ -110,9 +110,9 @@ def index_worker(
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = IdleStep(Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step)
-        idle_steps = IdleStep(watches.idle), IdleStep(items.idle)
-        handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, idle_steps)
+        backfill = MaintenanceTask(Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step)
+        maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
+        handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, maintenance)
         gauge = IndexGauge(shop.index, shop.metrics).look
         measured = InstrumentedHandler(handler, shop.metrics, gauge)
         retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), shop.metrics)

@@ -36,9 +36,9 @@ from consumers.runtime.commit import (
 )
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from consumers.runtime.idle_step import IdleStep
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
 from consumers.serving import Serving
 from consumers.shop import Premises, Shop, confidence_of, furnish, open_premises
@@ -100,7 +100,7 @@ class Requests(HandlerDefaults):
     requests: AnswerRequests
     work: Handle
     refusal: Handle
-    idle_step: Callable[[], None]
+    maintenance: Callable[[], None]
     """Looks at null pictures."""
     answered: Answered
 
@@ -114,7 +114,7 @@ class Requests(HandlerDefaults):
 
     def idle(self) -> None:
         """Look at null pictures."""
-        self.idle_step()
+        self.maintenance()
 
     def is_behind(self) -> bool:
         """Whether it is time to take more requests at once."""
@@ -146,7 +146,11 @@ def _handler(
     freshness = Freshness(shop.index, partitions.count, ends)
     requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
     return Requests(
-        requests, outlet.watch(requests.handle), outlet.watch(requests.refuse), IdleStep(confidence.idle), answered
+        requests,
+        outlet.watch(requests.handle),
+        outlet.watch(requests.refuse),
+        MaintenanceTask(confidence.idle),
+        answered,
     )
 
 

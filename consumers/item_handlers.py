@@ -32,7 +32,7 @@ class LiveItems(HandlerDefaults):
     work: Handle
     items: IndexItems
     backfill: Callable[[], None]
-    idle_steps: Sequence[Callable[[], None]]
+    maintenance: Sequence[Callable[[], None]]
 
     @property
     def prepares(self) -> bool:
@@ -49,7 +49,7 @@ class LiveItems(HandlerDefaults):
 
     def idle(self) -> None:
         """Take up new watches, forget old tombstones, fill the next index."""
-        for step in (*self.idle_steps, self.backfill):
+        for step in (*self.maintenance, self.backfill):
             step()
 
     def note_done(self, records: Sequence[Record]) -> None:

@@ -21,7 +21,7 @@ import structlog
 
 from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, Work
 from consumers.runtime.commit import CommitStrategy, Finished, commit_or_log
-from consumers.runtime.in_progress import InProgress
+from consumers.runtime.inflight_batch import InFlightBatch
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
@@ -78,7 +78,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._pauses = processor.pauses
         self._pool = ThreadPoolExecutor(1, "processing")
-        self._in_progress: InProgress | None = None
+        self._in_progress: InFlightBatch | None = None
         self._uncommitted: deque[Finished] = deque()
         self._deferred: list[ParsedRecord] = []
         self._deferred_batch = Batch()
@@ -126,12 +126,12 @@ class Worker:
         else:
             future = self._pool.submit(self._processor.idle)
         future.add_done_callback(lambda _future: finished.put(None))
-        self._see_through(InProgress(taken + deferred, future, finished), shutdown)
+        self._see_through(InFlightBatch(taken + deferred, future, finished), shutdown)
         self._beat(shutdown)
         commit_or_log(self._strategy.commit_soon)
         return bool(taken.records or self._deferred) or self._source.waiting > 0
 
-    def _see_through(self, in_progress: InProgress, shutdown: ShutdownSignal) -> None:
+    def _see_through(self, in_progress: InFlightBatch, shutdown: ShutdownSignal) -> None:
         """Poll until a batch is processed, and commit what is finished as it comes."""
         self._in_progress, stopping = in_progress, 0.0
         while not in_progress.is_over:
@@ -194,7 +194,7 @@ class Worker:
         self._secure(max(0.0, until - time.monotonic()))
         commit_or_log(self._strategy.commit_now)
 
-    def _holds(self, in_progress: InProgress, places: Sequence[Partition]) -> bool:
+    def _holds(self, in_progress: InFlightBatch, places: Sequence[Partition]) -> bool:
         return any(record.place in places for record in self._source.owned(in_progress.batch).records)
 
     def _secure(self, seconds: float) -> None:

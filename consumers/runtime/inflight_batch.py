@@ -1,4 +1,4 @@
-"""A batch in progress, as the polling thread sees it: what of it is finished, and whether all is."""
+"""A batch in flight, as the polling thread sees it: what of it is finished, and whether all is."""
 
 import time
 from concurrent.futures import Future
@@ -11,7 +11,7 @@ from infra.kafka import Batch
 
 
 @dataclass
-class InProgress:
+class InFlightBatch:
     """A batch that is being processed."""
 
     batch: Batch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumers.runtime.idle_step import AGAIN_SECONDS, IdleStep
+from consumers.runtime.maintenance import AGAIN_SECONDS, MaintenanceTask
 from schemas.failures import Fault, Unavailable
 
 
@@ -30,7 +30,7 @@ class Clock:
 
 def test_a_step_that_fails_is_left_out_for_a_while_and_then_tried_again() -> None:
     step, clock = Step(RuntimeError("the index is damaged, for the test")), Clock()
-    idle = IdleStep(step, clock)
+    idle = MaintenanceTask(step, clock)
     for _ in range(3):
         idle()
     assert step.turns == 1
@@ -41,7 +41,7 @@ def test_a_step_that_fails_is_left_out_for_a_while_and_then_tried_again() -> Non
 
 def test_what_is_away_is_asked_for_at_the_next_turn() -> None:
     step = Step(Unavailable("away, for the test"))
-    idle = IdleStep(step, Clock())
+    idle = MaintenanceTask(step, Clock())
     idle()
     step.error = None
     idle()
@@ -50,4 +50,4 @@ def test_what_is_away_is_asked_for_at_the_next_turn() -> None:
 
 def test_a_fault_of_the_worker_ends_it() -> None:
     with pytest.raises(Fault):
-        IdleStep(Step(Fault("it may not read what it needs, for the test")), Clock())()
+        MaintenanceTask(Step(Fault("it may not read what it needs, for the test")), Clock())()

@@ -1,4 +1,4 @@
-"""Steps for idle turns: calibration, tombstones and the like, which belong to no record."""
+"""Maintenance: what is done in idle turns (calibration, tombstones, backfill), which belongs to no record."""
 
 import time
 from collections.abc import Callable
@@ -11,8 +11,8 @@ AGAIN_SECONDS = 30.0
 """How long a step that failed is left out: its cause will hardly be gone at once."""
 
 
-class IdleStep:
-    """A step that is done beside the work: what fails in it is logged, and ends nobody's work but for a Fault."""
+class MaintenanceTask:
+    """A task that is done a step at a time beside the work: its errors are logged; only a Fault ends the worker."""
 
     def __init__(self, step: Callable[[], None], now: Callable[[], float] = time.monotonic) -> None:
         self._step = step
@@ -32,4 +32,4 @@ class IdleStep:
             raise
         except Exception:
             self._again_at = self._now() + AGAIN_SECONDS
-            log.exception("an idle step failed", again_in=AGAIN_SECONDS)
+            log.exception("a maintenance task failed", again_in=AGAIN_SECONDS)
