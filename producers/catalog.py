@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producers.columns import ATTRIBUTE
-from producers.feeds import read_feed
-from producers.pictures import Locate, nowhere, reference
-from producers.rows import BadRow, Json, Row, Skipped, moment, revisions
+from producers.column_mapping import ATTRIBUTE
+from producers.feed_formats import read_feed
+from producers.image_refs import Locate, nowhere, reference
+from producers.row_reader import BadRow, Json, Row, Skipped, moment, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ImageRef, ItemUpserted

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
+from producers.cli_options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
 from producers.debezium.commands import app as debezium
-from producers.options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
-from producers.watched.commands import app as pictures
+from producers.image_sync.commands import app as pictures
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
+    from infra.config.settings import Settings
     from producers.ingest import Publishable
     from schemas.results import SearchResult
     from schemas.searches import SearchRequest
@@ -31,11 +31,11 @@ ingest.add_typer(pictures)
 @takes(CatalogOptions)
 def ingest_catalog(options: CatalogOptions) -> None:
     """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
     from producers.catalog import Reading, read_catalog
-    from producers.columns import choose_columns
-    from producers.pictures import choose_root
-    from producers.rows import check_defaults
+    from producers.column_mapping import choose_columns
+    from producers.image_refs import choose_root
+    from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
@@ -50,9 +50,9 @@ def ingest_catalog(options: CatalogOptions) -> None:
 @takes(SocialOptions)
 def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
-    from infra.settings import read_settings
-    from producers.pictures import choose_root
-    from producers.rows import check_defaults
+    from infra.config.settings import read_settings
+    from producers.image_refs import choose_root
+    from producers.row_reader import check_defaults
     from producers.social import Reading, read_social
 
     settings = read_settings()
@@ -66,7 +66,7 @@ def ingest_social(options: SocialOptions) -> None:
 @takes(DeleteOptions)
 def delete(options: DeleteOptions) -> None:
     """Take items out of the index."""
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
     from producers.ingest import deletions
 
     gone = deletions(options.items, options.tenant, options.source)
@@ -77,7 +77,7 @@ def delete(options: DeleteOptions) -> None:
 @takes(SearchOptions)
 def search(options: SearchOptions) -> None:
     """Find items that look like a picture, or like an item that is indexed already."""
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
     from schemas.envelope import to_bytes
 
     request, settings = _request(options), read_settings()
@@ -95,11 +95,11 @@ def search(options: SearchOptions) -> None:
 @takes(FacetsOptions)
 def facets(options: FacetsOptions) -> None:
     """Count the items of each category, colour, brand and source, for the filters of a page."""
-    from infra.running import reach_kafka
-    from infra.settings import read_settings
+    from infra.client.search_client import SearchClient
+    from infra.config.settings import read_settings
+    from infra.local_state import reach_kafka
     from producers.counting import make_facets_request, show_counts
-    from producers.filters import parse_filters
-    from producers.search import SearchClient
+    from producers.filter_syntax import parse_filters
     from schemas.envelope import to_bytes
 
     request = make_facets_request(
@@ -120,7 +120,7 @@ def facets(options: FacetsOptions) -> None:
 
 
 def _row_count(file: Path, limit: int | None) -> int:
-    from producers.rows import count_lines
+    from producers.row_reader import count_lines
 
     lines = count_lines(file)
     return lines if limit is None else min(lines, limit)
@@ -129,8 +129,8 @@ def _row_count(file: Path, limit: int | None) -> int:
 def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
     """Publish rows under the eyes of the user, and end with the exit code that they deserve."""
     from infra.kafka import EventSink, check_broker
-    from infra.running import reach_kafka
-    from infra.tracing import SERVICE, tracing
+    from infra.local_state import reach_kafka
+    from infra.observability.tracing import SERVICE, tracing
     from producers.ingest import publish_watched
 
     kafka = reach_kafka(settings)
@@ -146,8 +146,8 @@ def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> No
 
 
 def _request(options: SearchOptions) -> "SearchRequest":
-    from producers.answer import make_request, query_of
-    from producers.filters import parse_boosts, parse_crop, parse_each, parse_filters
+    from producers.filter_syntax import parse_boosts, parse_crop, parse_each, parse_filters
+    from producers.search_output import make_request, query_of
 
     return make_request(
         **query_of(options.query),
@@ -177,9 +177,9 @@ def _request(options: SearchOptions) -> "SearchRequest":
 
 def _ask(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
     """The answer, and the seconds from the request to it."""
-    from infra.running import reach_kafka
-    from infra.tracing import SERVICE, tracing
-    from producers.search import SearchClient
+    from infra.client.search_client import SearchClient
+    from infra.local_state import reach_kafka
+    from infra.observability.tracing import SERVICE, tracing
 
     with (
         tracing(settings.traces, SERVICE) as spans,
@@ -192,15 +192,15 @@ def _ask(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult,
 def _show(result: "SearchResult", seconds: float) -> None:
     from rich.console import Console
 
-    from producers.answer import show
+    from producers.search_output import show
 
     show(result, seconds, Console(highlight=False))
 
 
 def _write_sheet(file: Path, caption: str, request: "SearchRequest", result: "SearchResult") -> None:
-    from infra.settings import read_settings
-    from producers.answer import picture_of
-    from producers.sheet import Row, draw_sheet
+    from infra.config.settings import read_settings
+    from producers.contact_sheet import Row, draw_sheet
+    from producers.search_output import picture_of
 
     row = Row(caption, picture_of(request, read_settings().images), result.hits, request.crop)
     try:

@@ -19,7 +19,7 @@ from rich.progress import (
 
 from infra.console import BadInput, counted, printable
 from infra.kafka import EventSink
-from producers.rows import BadRow, Skipped, revisions
+from producers.row_reader import BadRow, Skipped, revisions
 from schemas.envelope import Event, describe
 from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
 from schemas.topics import TOPIC_OF

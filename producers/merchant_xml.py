@@ -12,7 +12,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from infra.console import BadInput
-from producers.rows import BadRow, Row
+from producers.row_reader import BadRow, Row
 
 SUFFIXES = (".xml", ".rss", ".atom")
 PRODUCTS = {"item", "{http://www.w3.org/2005/Atom}entry"}

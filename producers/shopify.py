@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import unescape
 from itertools import groupby
 
-from producers.rows import BadRow, Json, Row, Skipped
+from producers.row_reader import BadRow, Json, Row, Skipped
 
 HANDLE, PICTURE = "Handle", "Image Src"
 COLUMNS = (

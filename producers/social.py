@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producers.pictures import Locate, nowhere, reference
-from producers.rows import BadRow, Json, Row, Skipped, moment, read_objects, revisions
+from producers.image_refs import Locate, nowhere, reference
+from producers.row_reader import BadRow, Json, Row, Skipped, moment, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at

@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 from qdrant_client import QdrantClient
 
-from infra.qdrant.server_nodes import Cluster, Node, reach_cluster
-from infra.settings import Qdrant
+from infra.config.settings import Qdrant
+from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
 
 URL, RUN = "TEST_QDRANT_URL", "TEST_QDRANT_RUN"
 """Variables that the processes of a run inherit: the server, and what its collections alone begin with."""

@@ -10,8 +10,8 @@ import grpc
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as messages
 
-from infra.ports import LOOPBACK
-from infra.qdrant.server_nodes import Node
+from infra.local.ports import LOOPBACK
+from infra.qdrant.server.nodes import Node
 
 VERSION_CALL = "/qdrant.Qdrant/HealthCheck"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from infra.supervisor import Part
+from infra.local.supervisor import Part
 from tests.end_to_end.system import ROOT
 
 START_SECONDS = 30

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.running import read_running
+from infra.local_state import read_running
 from tests.end_to_end import forked
 from tests.end_to_end.system import make_environment
 

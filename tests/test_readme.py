@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.running import read_running
-from infra.settings import Settings, describe_settings, read_settings
+from infra.config.settings import Settings, describe_settings, read_settings
+from infra.local_state import read_running
 from producers.demo.system import running_system
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted

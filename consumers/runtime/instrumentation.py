@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumers.runtime.ports import BatchHandler, Heartbeat, Sink
-from infra.health import HOLDING, READY
 from infra.kafka import EventSource, OutgoingRecord, Record
 from infra.metrics import WorkerMetrics
+from infra.observability.heartbeat import HOLDING, READY
 from schemas.envelope import Event
 from schemas.failures import Failure, Unavailable
 from schemas.topics import DEAD_LETTER_TOPICS, RETRY_TOPICS

@@ -25,8 +25,8 @@ from consumers.runtime.inflight_batch import InFlightBatch
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.health import DRAINING, HOLDING, READY, STARTING
 from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, nothing_to_finish
+from infra.observability.heartbeat import DRAINING, HOLDING, READY, STARTING
 from schemas.failures import Unavailable
 
 BEHIND_TIMES = 16

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from infra.health import READY
 from infra.kafka import OutgoingRecord, Record
+from infra.observability.heartbeat import READY
 from schemas.envelope import Event
 from schemas.failures import Failure
 
@@ -23,7 +23,7 @@ class Sink(RecordSink, Protocol):
 
 
 class Heartbeat(Protocol):
-    """Who hears that a worker is alive; infra.health.Heartbeat is one."""
+    """Who hears that a worker is alive; infra.observability.heartbeat.Heartbeat is one."""
 
     def beat(self, state: str = READY, why: str | None = None) -> None: ...
 

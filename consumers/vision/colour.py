@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
+from consumers.vision.cielab import to_lab
+from consumers.vision.colour_names import NAMES, NameTable, name_table, softly, squares
 from consumers.vision.foreground import foreground
-from consumers.vision.lab import to_lab
-from consumers.vision.names import NAMES, NameTable, name_table, softly, squares
 from schemas.filters import ColourName
 from schemas.results import Swatch
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.settings import Torch
+from infra.config.settings import Torch
 
 if TYPE_CHECKING:
     from infra.encoder.grid import GridEncoder

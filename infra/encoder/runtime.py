@@ -13,8 +13,8 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from infra.config.settings import Torch
 from infra.encoder import EncoderUnavailable
-from infra.settings import Torch
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vectors = NDArray[np.float32]

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.config.settings import Kafka
 from infra.kafka.config import client_config, no_broker
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 
 PATIENCE_SECONDS = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Producer
 from pydantic import SecretStr
 
-from infra.kafka_settings import Kafka
-from infra.settings import SettingsError
+from infra.config.kafka import Kafka
+from infra.config.settings import SettingsError
 
 Value = str | int | float | bool
 

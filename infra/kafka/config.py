@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
+from infra.config.settings import Kafka
 from infra.kafka.client_settings import passed_settings, security_settings
 from infra.kafka.errors import translating
 from infra.kafka.names import group_name
-from infra.settings import Kafka
 
 ANSWER_SECONDS = 5.0
 """How long a broker may take to answer a question about its topics."""

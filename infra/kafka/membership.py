@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from infra.config.settings import Kafka
 from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
 from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
 from infra.retry import Retry
-from infra.settings import Kafka
 
 LEAVE_SECONDS = 5.0
 """A member that leaves waits so long at most for the end of its joining, and for its leaving."""

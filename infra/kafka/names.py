@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from confluent_kafka import TopicPartition
 
+from infra.config.settings import Kafka
 from infra.kafka.record import Partition
-from infra.settings import Kafka
 
 OffsetAndNote = tuple[int, str]
 """What is committed of a partition: the offset of the first record that is not done, and which later ones are."""

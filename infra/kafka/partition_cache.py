@@ -8,10 +8,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._topic import TopicDescription
 
+from infra.config.settings import Kafka
 from infra.kafka.config import ANSWER_SECONDS, admin_client
 from infra.kafka.errors import KafkaFault, translating
 from infra.kafka.names import plain_topic, topic_name
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import REPLY_TO_PATTERN
 

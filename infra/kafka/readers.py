@@ -11,14 +11,14 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from infra.config.settings import Kafka
+from infra.kafka.access import READERS_GROUP
 from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker
 from infra.kafka.errors import ErrorClass, classify, translated, translating
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
-from infra.kafka_access import READERS_GROUP
 from infra.retry import Retry
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 
 T = TypeVar("T")

@@ -9,14 +9,14 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from infra.config.settings import Kafka
 from infra.kafka.client_settings import passed_settings
 from infra.kafka.config import ConfigValue, client_config, new_client
 from infra.kafka.errors import ErrorClass, classify, translated
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
-from infra.settings import Kafka
-from infra.tracing import Tracing
+from infra.observability.tracing import Tracing
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from infra.config.settings import Kafka
 from infra.kafka.assignments import Assignments, Batch, DueTime, Room
 from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating, translating_as_member
@@ -14,7 +15,6 @@ from infra.kafka.names import OffsetAndNote, client_offsets, client_partition, p
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
 from infra.retry import Hold
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 
 AHEAD = 64

@@ -9,10 +9,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
+from infra.config.settings import Kafka
 from infra.kafka.broker_check import check_broker
 from infra.kafka.config import admin_client
 from infra.retry import Retry
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 from schemas.topics import Topic
 

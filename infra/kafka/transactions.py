@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException
 
+from infra.config.settings import Kafka
 from infra.futures import call_in_thread
 from infra.kafka.config import ConfigValue, log, no_broker
 from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, translated, translating
@@ -14,7 +15,6 @@ from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
 from infra.kafka.sink import ONCE, EventSink, replacement
 from infra.retry import Retry
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 
 TRANSACTION_MS = (3_000, 10_000)

@@ -9,9 +9,9 @@ from http.server import ThreadingHTTPServer
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from infra.addresses import is_loopback
+from infra.config.observability import Metrics
 from infra.console import BadInput
-from infra.reporting import Metrics
+from infra.fetching.address_policy import is_loopback
 
 PATIENCE_SECONDS = 5.0
 """How long whoever reads may take with a request."""

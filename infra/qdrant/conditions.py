@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from infra.qdrant.shades import shades_asked
+from infra.qdrant.colour_cells import shades_asked
 from schemas.filters import Filters
 from schemas.items import revision_at
 

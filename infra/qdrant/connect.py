@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from infra.generations import FileRegister, Register, chosen, index_folder
-from infra.qdrant.damage import IndexDamaged, read_note
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import Index
-from infra.running import reach_index
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.local_state import reach_index
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.embedded.damage import IndexDamaged, read_note
+from infra.qdrant.generations import FileRegister, Register, chosen, index_folder
 from schemas.failures import Unavailable
 
 
@@ -17,7 +17,9 @@ def connect(settings: Settings, generation: int | None = None) -> Index:
     Raises Unavailable when none runs here, IndexDamaged when it could not be opened.
     """
     if settings.qdrant.url:
-        from infra.qdrant.server_register import open_server  # the embedded engine needs no client library
+        from infra.qdrant.server.generation_register import (
+            open_server,  # the embedded engine needs no client library
+        )
 
         return open_server(settings, generation)
     try:
@@ -32,7 +34,7 @@ def connect(settings: Settings, generation: int | None = None) -> Index:
 def generations_of(settings: Settings) -> Register:
     """Where the generations of this system are written down."""
     if settings.qdrant.url:
-        from infra.qdrant.server_register import open_register
+        from infra.qdrant.server.generation_register import open_register
 
         return open_register(settings)
     return FileRegister(settings.data, settings.encoder)
@@ -40,7 +42,7 @@ def generations_of(settings: Settings) -> Register:
 
 def check_server(settings: Settings) -> None:
     """Raise Unavailable with the remedy unless the user's own Qdrant answers, and is new enough."""
-    from infra.qdrant.server_register import open_server
+    from infra.qdrant.server.generation_register import open_server
 
     server = open_server(settings)
     try:

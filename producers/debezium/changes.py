@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from producers.catalog import Reading, read_item
 from producers.debezium.mapping import TableMapping
 from producers.debezium.values import NO_FIELDS, Object, objects_in, texts_of
-from producers.pictures import Locate
-from producers.rows import BadRow, Json, Row, Skipped, is_utf8
+from producers.image_refs import Locate
+from producers.row_reader import BadRow, Json, Row, Skipped, is_utf8
 from schemas.envelope import describe
 from schemas.items import ItemDeleted, ItemUpserted
 

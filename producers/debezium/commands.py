@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.console import FAILED, BadInput, error_console, printable, takes
-from producers.options import ImageRoot
+from producers.cli_options import ImageRoot
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
+    from infra.config.settings import Settings
     from producers.debezium.changes import Change, Table
     from producers.ingest import Tally
 
@@ -41,10 +41,10 @@ class DebeziumOptions:
 @takes(DebeziumOptions)
 def ingest_debezium(options: DebeziumOptions) -> None:
     """Send the rows of a table as they change: change events of Debezium, from a topic until Ctrl-C, or a file."""
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
     from producers.debezium.changes import Table
     from producers.debezium.mapping import read_mapping
-    from producers.pictures import choose_root
+    from producers.image_refs import choose_root
 
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
@@ -58,11 +58,11 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 
 def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
     from infra.kafka import EventSink, check_broker
-    from infra.running import reach_kafka
-    from infra.tracing import SERVICE, tracing
+    from infra.local_state import reach_kafka
+    from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import read_changes
     from producers.ingest import publish_watched
-    from producers.rows import count_lines
+    from producers.row_reader import count_lines
 
     assert file is not None
     total, kafka = count_lines(file), reach_kafka(settings)
@@ -76,11 +76,11 @@ def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
 
 def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
     from infra.kafka import EventSink, EventSource, create_topics
-    from infra.running import reach_kafka
-    from infra.tracing import SERVICE, tracing
+    from infra.local_state import reach_kafka
+    from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import GROUP, Follower, dead_letters_of
     from producers.ingest import ctrl_c_noted, tally_shown
-    from producers.rows import BadRow
+    from producers.row_reader import BadRow
 
     console, kafka = error_console(), reach_kafka(settings)
     create_topics(kafka, [dead_letters_of(topic)])

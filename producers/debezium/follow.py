@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
 from producers.debezium.changes import Change, Said, Table, Times, said_in
 from producers.ingest import Tally, publish_one
-from producers.rows import BadRow, open_feed
+from producers.row_reader import BadRow, open_feed
 from schemas.topics import DAY, Topic, dead_letter_topic
 
 BATCH, WAIT_SECONDS = 500, 0.2

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from infra.console import BadInput
-from producers.columns import ALL_FIELDS, NEEDED, is_field
+from producers.column_mapping import ALL_FIELDS, NEEDED, is_field
 from schemas.envelope import describe
 from schemas.items import Tenant
 from schemas.model import Model

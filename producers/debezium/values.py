@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from producers.rows import Json
+from producers.row_reader import Json
 
 Object = Mapping[str, Json]
 

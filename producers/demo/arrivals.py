@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, TopicReader
-from infra.settings import Kafka
 from producers.catalog import Reading, read_catalog
-from producers.columns import choose_columns
+from producers.column_mapping import choose_columns
 from producers.demo.catalogue import Catalogue
-from producers.pictures import inline_below
+from producers.image_refs import inline_below
 from schemas.envelope import Event, from_bytes
 from schemas.items import ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved

@@ -29,7 +29,7 @@ def demo(options: DemoOptions) -> None:
 
     from rich.console import Console
 
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
     from producers.demo.tour import Plan, run_tour
 
     # SIGTERM unwinds like Ctrl-C, so that what was started is stopped again.

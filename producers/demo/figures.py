@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from infra.machine import describe_machine, installed_versions
+from infra.observability.host_info import describe_machine, installed_versions
 
 WANTED_SHARE = 0.8
 """Least share of first hits that must be the right kind and the right colour."""

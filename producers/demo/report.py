@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from producers.contact_sheet import Row, draw_sheet
 from producers.demo.catalogue import Catalogue
 from producers.demo.figures import Figures, Spread, complaints
 from producers.demo.questions import Answer, Trial
-from producers.sheet import Row, draw_sheet
 from schemas.results import Hit
 
 SHEET_ROWS = 8

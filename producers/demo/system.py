@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.running import read_running, wait_until_ready
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.local_state import read_running, wait_until_ready
 from schemas.failures import Unavailable
 
 READY_SECONDS = 180.0

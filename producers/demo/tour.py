@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from infra.client.search_client import SearchClient
+from infra.config.settings import Kafka, Settings
 from infra.console import BadInput
 from infra.kafka import check_broker
-from infra.running import reach_kafka
-from infra.settings import Kafka, Settings
+from infra.local_state import reach_kafka
 from producers.demo.arrivals import TENANT, Arrivals, bulk_seconds, latencies, open_arrivals, send_one_by_one
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, Product, draw_catalogue
 from producers.demo.figures import Figures, Ingested, Promise, complaints, spread
@@ -29,7 +30,6 @@ from producers.demo.questions import (
 )
 from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.system import run_command, running_system
-from producers.search import SearchClient
 
 SEED = 7
 LATE_PRODUCTS = 12

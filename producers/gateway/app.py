@@ -9,16 +9,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from infra.metrics import GatewayMetrics
-from producers.gateway.guard import Guard, GuardSettings
-from producers.gateway.items import ItemDoor, item_routes
-from producers.gateway.looking import LookingDoor, looking_routes
+from producers.gateway.item_routes import ItemDoor, item_routes
 from producers.gateway.metered import Metered, metrics_routes
-from producers.gateway.page import page_routes
-from producers.gateway.problems import SCHEMA, Problem, problem_response, problems, say_problems
+from producers.gateway.middleware import Guard, GuardSettings
+from producers.gateway.problem_details import SCHEMA, Problem, problem_response, problems, say_problems
+from producers.gateway.read_routes import LookingDoor, looking_routes
 from producers.gateway.readiness import Readiness
+from producers.gateway.search_registry import SearchDoor
 from producers.gateway.search_routes import search_routes
-from producers.gateway.searches import SearchDoor
-from producers.gateway.serving import Background
+from producers.gateway.server import Background
+from producers.gateway.static_page import page_routes
 from producers.gateway.traced import Traced
 from schemas.facets import FacetsRequest
 from schemas.items import ItemUpserted

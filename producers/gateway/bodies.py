@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from infra.settings import Gateway
-from producers.gateway.problems import Problem
-from producers.gateway.reading import JSON, MEDIUM_BYTES, SMALL_BYTES, content_type
+from infra.config.settings import Gateway
+from producers.gateway.problem_details import Problem
+from producers.gateway.request_body import JSON, MEDIUM_BYTES, SMALL_BYTES, content_type
 
 LEAST_RATE = 16 << 10
 """Bytes a second that a body must keep up, with the pause that the settings allow."""

@@ -15,11 +15,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from infra.client.topic_listener import Follower
+from infra.config.settings import Kafka
 from infra.kafka import SOON, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
-from infra.settings import Kafka
-from producers.gateway.follower import Follower
 from producers.gateway.names import wire_id
-from producers.gateway.problems import Problem
+from producers.gateway.problem_details import Problem
 from schemas.failures import Unavailable
 from schemas.topics import GATEWAY_CLAIMS
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.settings import Gateway
+from infra.config.settings import Gateway
 
 UNKNOWN = "unknown"
 """Stands for a peer without an address, as on a Unix socket."""

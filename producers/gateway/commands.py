@@ -16,14 +16,14 @@ def gateway(
     """Answer HTTP requests by asking over Kafka, until Ctrl-C; where it listens is in LOOKSTREAM_GATEWAY_*."""
     from contextlib import ExitStack
 
-    from infra.logs import configure_logs
-    from infra.secrets import redaction
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
+    from infra.observability.logging import configure_logs
+    from infra.observability.redaction import redaction
     from producers.gateway.app import gateway_app
     from producers.gateway.clients import Clients
     from producers.gateway.compose import open_doors, system_check
-    from producers.gateway.guard import GuardSettings
-    from producers.gateway.serving import refuse_open_door, run, server_of
+    from producers.gateway.middleware import GuardSettings
+    from producers.gateway.server import refuse_open_door, run, server_of
 
     with plain_errors(), ExitStack() as stack:
         settings = read_settings()

@@ -4,24 +4,24 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
+from infra.client.async_search_client import Asking
+from infra.config.settings import Settings
 from infra.kafka import EventSink, name_client
+from infra.local_state import reach_kafka
 from infra.metrics import GatewayMetrics
+from infra.observability.tracing import tracing
 from infra.qdrant.connect import connect
-from infra.running import reach_kafka
-from infra.settings import Settings
-from infra.tracing import tracing
 from producers.gateway.app import Doors
-from producers.gateway.asking import Asking
 from producers.gateway.claims import Claims
-from producers.gateway.items import ItemDoor
-from producers.gateway.looking import LookingDoor
-from producers.gateway.memory import Memory
-from producers.gateway.outcomes import Outcomes
+from producers.gateway.idempotency import Memory
+from producers.gateway.item_reader import Stored
+from producers.gateway.item_routes import ItemDoor
+from producers.gateway.outcome_waiter import Outcomes
+from producers.gateway.read_routes import LookingDoor
 from producers.gateway.readiness import check_system
-from producers.gateway.reading import Parser
 from producers.gateway.recall import Recall
-from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
-from producers.gateway.stored import Stored
+from producers.gateway.request_body import Parser
+from producers.gateway.search_registry import HttpResult, SearchDoor, SearchLimits
 from producers.gateway.uploads import Uploads
 
 

@@ -18,10 +18,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from infra.settings import Gateway
+from infra.config.settings import Gateway
 from producers.gateway.body_drain import BodyDrain
 from producers.gateway.clients import UNKNOWN, Clients, rate_key
-from producers.gateway.problems import MEDIA_TYPE, TITLES
+from producers.gateway.problem_details import MEDIA_TYPE, TITLES
 
 LINGER_SECONDS = 2.0
 """How long the rest of a body is still read after its answer: a connection cut off earlier loses the answer."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.metrics import EXPOSITION_TYPE, GatewayMetrics
-from producers.gateway.problems import problems
+from producers.gateway.problem_details import problems
 from producers.gateway.tokens import permit_use
 
 NO_ROUTE = "none"

@@ -5,10 +5,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 
-from infra.checks import Check, check_all
-from infra.health import FRESH_SECONDS
-from infra.running import read_running
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.local.health_checks import Check, check_all
+from infra.local_state import read_running
+from infra.observability.heartbeat import FRESH_SECONDS
 from schemas.failures import Unavailable
 
 ANSWER_SECONDS = 1.0

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 
+from infra.client.search_client import GRACE_SECONDS, POLL_SECONDS, answer_in
+from infra.config.settings import Kafka
 from infra.kafka import Record, TopicReader, read_to_end
-from infra.settings import Kafka
 from producers.gateway.claims import Claim
-from producers.search import GRACE_SECONDS, POLL_SECONDS, answer_in
 from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from producers.gateway.problems import Problem
+from producers.gateway.problem_details import Problem
 from schemas.envelope import Event, to_bytes, to_headers
 
 AROUND_BYTES = 2_000

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from producers.gateway.memory import Asked
+from producers.gateway.idempotency import Asked
 from producers.gateway.names import IdempotencyKey
-from producers.gateway.problems import problems
-from producers.gateway.reading import FORM, JSON, PICTURES, json_bytes
-from producers.gateway.searches import HTTP_OF, HttpResult, SearchDoor
+from producers.gateway.problem_details import problems
+from producers.gateway.request_body import FORM, JSON, PICTURES, json_bytes
+from producers.gateway.search_registry import HTTP_OF, HttpResult, SearchDoor
 from producers.gateway.tokens import permit, permit_use
 from schemas.facets import FacetsResult
 from schemas.failures import Unavailable

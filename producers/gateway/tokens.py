@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.gateway_settings import Token, Use
-from infra.settings import Gateway
-from producers.gateway.problems import Problem
+from infra.config.gateway import Token, Use
+from infra.config.settings import Gateway
+from producers.gateway.problem_details import Problem
 
 ACCESS = "lookstream.access"
 """Where a request's scope has what its token allows."""

@@ -5,8 +5,8 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
-from producers.gateway.problems import Problem
-from producers.gateway.shrinker import REFUSED
+from producers.gateway.problem_details import Problem
+from producers.gateway.shrink_process import REFUSED
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, InlineImage
 
@@ -36,7 +36,7 @@ class Uploads:
 
 
 async def _shrunk(data: bytes) -> bytes:
-    words = ["-n", "10", sys.executable, "-W", "ignore", "-m", "producers.gateway.shrinker"]
+    words = ["-n", "10", sys.executable, "-W", "ignore", "-m", "producers.gateway.shrink_process"]
     process = await asyncio.create_subprocess_exec(  # requests that need no shrinking go first
         "nice", *words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=ENVIRONMENT, cwd=ROOT
     )

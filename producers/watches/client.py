@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 
+from infra.client.search_client import SearchClient
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, OutgoingRecord, Record, TopicReader, read_to_end
-from infra.settings import Kafka
-from producers.search import SearchClient
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Rejected, Unavailable
 from schemas.filters import Filters

@@ -75,16 +75,16 @@ def follow(options: FollowOptions) -> None:
 
 
 def _client() -> "WatchClient":
-    from infra.running import reach_kafka
-    from infra.settings import read_settings
+    from infra.config.settings import read_settings
+    from infra.local_state import reach_kafka
     from producers.watches.client import WatchClient
 
     return WatchClient(reach_kafka(read_settings()))
 
 
 def _request(options: AddOptions) -> "SearchRequest":
-    from producers.answer import make_request, query_of
-    from producers.filters import parse_crop, parse_each, parse_filters
+    from producers.filter_syntax import parse_crop, parse_each, parse_filters
+    from producers.search_output import make_request, query_of
 
     return make_request(
         **query_of(options.query),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from producers.options import Restricted, Tenant
+from producers.cli_options import Restricted, Tenant
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 

@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.console import FAILED
-from infra.machine import describe_machine
+from infra.observability.host_info import describe_machine
 from tests.alerts.causes import CAUSES, Cause
 from tests.alerts.ground import Ground, open_ground
 from tests.alerts.quick import DIVISOR

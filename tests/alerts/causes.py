@@ -10,10 +10,10 @@ from itertools import cycle, islice, repeat
 import numpy as np
 
 from infra.kafka import EventSink, Record
-from infra.ports import free_port
+from infra.local.ports import free_port
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Point
+from infra.qdrant.contract import Point
+from infra.qdrant.point_ids import point_id
 from schemas.envelope import to_bytes
 from schemas.items import ImageRef, InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS
@@ -25,7 +25,7 @@ from tests.chaos.feed import ANY_PARTITION, TENANT
 from tests.chaos.overload import large_pictures, large_request
 from tests.chaos.parts import open_world
 from tests.chaos.processes import wait_for
-from tests.infra.picture_host import Handler, at, serving
+from tests.infra.fetching.picture_host import Handler, at, serving
 from tests.outgoing import outgoing
 
 Bring = Callable[[Ground], AbstractContextManager[None]]

@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from infra.kafka import EventSink, Record
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.local.ports import LOOPBACK, accepts, free_port
 from tests.alerts.quick import quickened
 from tests.chaos.asking import ITEMS, as_record, start_query, write_request
 from tests.chaos.feed import Author
 from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process, wait_for
-from tests.infra.prometheus import RULES_FILE, Alert, alerts, tell_targets, watching
+from tests.infra.deploy.prometheus import RULES_FILE, Alert, alerts, tell_targets, watching
 from tests.outgoing import outgoing
 
 TICK_SECONDS = 0.1

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from unittest.mock import patch
 
-from infra.settings import Settings
+from infra.config.settings import Settings
 from lookstream import main
 from producers.gateway import compose
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import Found, SearchPlan
+from infra.qdrant.contract import Found, SearchPlan
+from infra.qdrant.embedded.client import EmbeddedIndex
 from lookstream import main
 
 LEAST = 1

@@ -8,8 +8,8 @@ import yaml
 from tests.alerts.alerts import Outcome, caused
 from tests.alerts.causes import CAUSES
 from tests.alerts.quick import quickened
-from tests.infra.deploy_files import RULES
-from tests.infra.prometheus import PROMETHEUS, RULES_FILE
+from tests.infra.deploy.deploy_files import RULES
+from tests.infra.deploy.prometheus import PROMETHEUS, RULES_FILE
 
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
 QUIET_SECONDS = 6.0

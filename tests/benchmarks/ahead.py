@@ -18,9 +18,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, TopicReader
-from infra.machine import describe_machine
-from infra.settings import Kafka
+from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
 from schemas.envelope import Event
 from schemas.items import ItemUpserted, UrlImage, item_key
@@ -28,7 +28,7 @@ from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, RETRY_TOPICS
 from tests.benchmarks.fed import indexed
 from tests.benchmarks.fresh_bytes import new
 from tests.chaos.parts import LOOKSTREAM, open_world
-from tests.infra.picture_host import send, serving
+from tests.infra.fetching.picture_host import send, serving
 
 PROGRAMS = {"looking ahead": LOOKSTREAM, "without": "tests.benchmarks.blind"}
 SEED, WARM, TENANT = 7, 16, "default"

@@ -11,9 +11,9 @@ from itertools import cycle
 
 import numpy as np
 
-from infra.settings import Kafka
-from producers.gateway.asking import Asking
-from producers.search import NoAnswer
+from infra.client.async_search_client import Asking
+from infra.client.search_client import NoAnswer
+from infra.config.settings import Kafka
 from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest

@@ -23,9 +23,9 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from infra.config.settings import Kafka
 from infra.encoder.efficientnet import HEAD, from_checkpoint
 from infra.encoder.lite import PROFILES, checkpoint
-from infra.settings import Kafka
 from schemas.topics import CATALOG_ITEMS
 
 COLLECTION = "pictures"

@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumers.vision.look import Encoder
+from consumers.vision.embedder import Encoder
+from infra.config.settings import Torch
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.projection import TorchEncoder
-from infra.machine import describe_machine, installed_versions
-from infra.settings import Torch
+from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import Spread
 from tests.benchmarks.baselines import PlainIndex, loop_over_kafka, plain_network, script_over_folder

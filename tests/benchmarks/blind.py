@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from infra.prefetch import Prefetch
+from infra.fetching.prefetch import Prefetch
 from lookstream import main
 
 if __name__ == "__main__":

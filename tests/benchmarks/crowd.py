@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.curves import Floats, Parts
-from consumers.points import State, look_payload
-from consumers.vision.look import Look
-from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Index, Point
+from consumers.points.payload import State, look_payload
+from consumers.scoring.calibration import Floats, Parts
+from consumers.vision.embedder import Look
+from infra.qdrant.contract import Index, Point
+from infra.qdrant.point_ids import point_id
 from schemas.failures import Failure
 from schemas.items import item_key
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSource, TransactionSink, create_topics, record_of_event
-from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, Event, from_record
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, TopicReader
-from infra.settings import Kafka
 from schemas.envelope import Event, from_bytes
 from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed

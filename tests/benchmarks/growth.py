@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from infra.kafka import EventSink, TopicReader
-from infra.machine import describe_machine
+from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.asked import Asked, ask_steadily

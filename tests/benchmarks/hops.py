@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle, islice
 
-from infra.images import Images
+from infra.config.settings import Images as ImageSettings
+from infra.config.settings import Kafka
+from infra.fetching.fetcher import Images
 from infra.kafka import Batch, EventSink, EventSource, TransactionSink, create_topics, record_of_event
-from infra.parts import broker_part
-from infra.ports import LOOPBACK, free_port
-from infra.running import local_kafka
-from infra.settings import Images as ImageSettings
-from infra.settings import Kafka
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.services import broker_part
+from infra.local_state import local_kafka
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted, UrlImage, item_key
 from schemas.results import SearchResult
 from schemas.topics import CATALOG_ITEMS, SEARCH_RESULTS, all_topics
 from tests.benchmarks.rounds import Measure
-from tests.infra.picture_host import send, serving
+from tests.infra.fetching.picture_host import send, serving
 from tests.running import running_part
 
 BATCH, ANSWERS = 64, 16

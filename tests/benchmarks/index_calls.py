@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.curves import Floats
-from consumers.finding import EFFORT
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import Point, SearchPlan
+from consumers.scoring.calibration import Floats
+from consumers.searching.retrieval import EFFORT
+from infra.qdrant.contract import Point, SearchPlan
+from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.figures import Spread, spread
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from infra.machine import describe_machine, installed_versions
-from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Point, SearchPlan
+from infra.observability.host_info import describe_machine, installed_versions
+from infra.qdrant.contract import Point, SearchPlan
+from infra.qdrant.point_ids import point_id
 from tests.benchmarks.crowd import Labelled, make_crowd, read_labelled
 from tests.benchmarks.search import LOOKS, look_at, open_eyes
 from tests.benchmarks.stages import own_index

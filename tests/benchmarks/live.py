@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TypeVar
 
+from infra.client.search_client import SearchClient
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, TopicReader
-from infra.settings import Kafka
 from producers.demo.figures import Spread, spread
-from producers.search import SearchClient
 from schemas.envelope import Event, from_bytes
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed, ItemRemoved

@@ -21,15 +21,15 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from consumers.curves import Parts
+from consumers.scoring.calibration import Parts
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Encoder, Eyes, Look
+from consumers.vision.embedder import Encoder, Eyes, Look
+from infra.config.settings import Torch
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import read_running
-from infra.settings import Torch
+from infra.local_state import read_running
+from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.benchmarks.asked import ask_steadily, saturate
 from tests.benchmarks.crowd import TENANT, Seen, make_crowd

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from infra.machine import describe_machine, installed_versions
+from infra.observability.host_info import describe_machine, installed_versions
 from tests.benchmarks.asked import Asked
 from tests.benchmarks.fed import Fed
 

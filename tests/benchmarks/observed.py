@@ -18,15 +18,15 @@ import matplotlib.pyplot as plt
 import typer
 from rich.console import Console
 
+from infra.config.settings import Kafka
 from infra.console import FAILED
-from infra.settings import Kafka
 from producers.demo.catalogue import draw_catalogue
 from tests.benchmarks.asked import ask_steadily
 from tests.benchmarks.fed import feed
 from tests.benchmarks.parts import new_system
 from tests.benchmarks.whole_path import kafka_of
-from tests.infra.deploy_files import DEPLOY
-from tests.infra.prometheus import alerts, ask, targets_of, watching
+from tests.infra.deploy.deploy_files import DEPLOY
+from tests.infra.deploy.prometheus import alerts, ask, targets_of, watching
 
 SEED, COLUMNS = 7, 4
 ITEMS_A_SECOND, SEARCHES_A_SECOND = 1.0, 1.0

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from rich.console import Console
 from rich.progress import track
 
-from infra.machine import describe_machine, installed_versions
+from infra.observability.host_info import describe_machine, installed_versions
 from tests.benchmarks.fresh_bytes import new
 from tests.browser.site import Site, find_browser, open_context, running_browser, running_site
 from tests.browser.steps import choose

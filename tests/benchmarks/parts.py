@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.health import read_state
-from infra.running import LOCAL_SESSION_MS, read_running
-from infra.settings import Worker
+from infra.config.settings import Worker
+from infra.local_state import LOCAL_SESSION_MS, read_running
+from infra.observability.heartbeat import read_state
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
 PATIENCE_SECONDS = 60.0
@@ -18,7 +18,7 @@ WORKERS = ("index", "query")
 NETWORK_ALONE = """
 import sys
 from infra.encoder import open_encoder
-from infra.settings import Torch
+from infra.config.settings import Torch
 open_encoder(sys.argv[1], Torch(engine=sys.argv[2]))
 print(open("/proc/self/statm").read().split()[1])
 """

@@ -19,14 +19,14 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from infra.config.settings import Kafka
 from infra.kafka import create_topics
 from infra.kafka.config import client_config
 from infra.kafka.sink import ONCE
-from infra.machine import describe_machine
-from infra.parts import broker_part
-from infra.ports import LOOPBACK, free_port
-from infra.running import local_kafka
-from infra.settings import Kafka
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.services import broker_part
+from infra.local_state import local_kafka
+from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import ImageRef, InlineImage, ItemUpserted, UrlImage, item_key

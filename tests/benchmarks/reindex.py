@@ -25,15 +25,15 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from infra.generations import FileRegister
+from infra.client.search_client import NoAnswer, SearchClient
+from infra.config.settings import Kafka
 from infra.kafka import EventSink
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.export import points_of
-from infra.qdrant.plan import Index, Vector
-from infra.running import read_running
-from infra.settings import Kafka
+from infra.local_state import read_running
+from infra.qdrant.contract import Index, Vector
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.generations import FileRegister
+from infra.qdrant.points_io import points_of
 from producers.demo.catalogue import draw_catalogue
-from producers.search import NoAnswer, SearchClient
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemUpserted, item_key
 from schemas.searches import SearchRequest

@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from consumers.curves import Parts
-from consumers.evaluation.looks import open_looks
+from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.scoring.calibration import Parts
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, Look
+from consumers.vision.embedder import Eyes, Look
+from infra.config.settings import Torch
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.machine import describe_machine, installed_versions
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import read_running
-from infra.settings import Torch
+from infra.local_state import read_running
+from infra.observability.host_info import describe_machine, installed_versions
+from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import MAX_PRODUCTS, draw_catalogue
 from producers.demo.figures import Spread
 from tests.benchmarks.crowd import NOISE, TENANT, Labelled, Seen, make_crowd, read_labelled, see

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from consumers.compose import ITEM_FETCH_WAIT_MS
+from consumers.workers.index_worker import ITEM_FETCH_WAIT_MS
 from infra.capacity.simulation import Course, Service, simulate
+from infra.config.settings import Worker
 from infra.kafka import EventSink, TopicReader
-from infra.machine import describe_machine, installed_versions
-from infra.settings import Worker
+from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fed import indexed, send_item

@@ -14,17 +14,17 @@ from typing import TypeVar
 
 from PIL.Image import Image
 
-from consumers.points import State, look_payload
+from consumers.points.payload import State, look_payload
 from consumers.vision.colour import Colours, make_colours
+from consumers.vision.crops import focus_on
 from consumers.vision.decode import Limits, decode, thumbnail
-from consumers.vision.focus import focus_on
-from consumers.vision.look import Encoder, Eyes, Look, Shown, look_size
-from infra.generations import FIRST, index_folder
-from infra.parts import index_part
-from infra.qdrant.channel import address_of
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Point, SearchPlan
+from consumers.vision.embedder import Encoder, Eyes, Look, Shown, look_size
+from infra.local.services import index_part
+from infra.qdrant.contract import Point, SearchPlan
+from infra.qdrant.embedded.channel import address_of
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.generations import FIRST, index_folder
+from infra.qdrant.point_ids import point_id
 from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
 from tests.end_to_end.system import make_environment

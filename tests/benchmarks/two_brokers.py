@@ -19,10 +19,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.config.settings import Kafka
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable
-from infra.machine import describe_machine, installed_versions
-from infra.settings import Kafka
+from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import Spread
 from tests.benchmarks.echo import echo

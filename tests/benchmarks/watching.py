@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.changes import Changes
-from consumers.confidence import WHENEVER, Confidence
-from consumers.entries import Entry
-from consumers.vision.look import Eyes
-from consumers.watches.matching import Standing
-from consumers.watches.watchlist import Watchlist
-from infra.qdrant.identity import point_ids
-from infra.qdrant.shard import Shard
+from consumers.indexing.item_update import Entry
+from consumers.indexing.watches.matcher import Standing
+from consumers.indexing.watches.watch_matrix import Watchlist
+from consumers.indexing.writes import Changes
+from consumers.scoring.calibrator import WHENEVER, Confidence
+from consumers.vision.embedder import Eyes
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.point_ids import point_ids
 from schemas.envelope import to_bytes
 from schemas.filters import Filters
 from schemas.ranking import INTENTS

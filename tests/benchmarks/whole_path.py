@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.client.search_client import SearchClient
+from infra.config.settings import Kafka
 from infra.kafka import TopicReader
-from infra.running import LOCAL_SESSION_MS
-from infra.settings import Kafka
+from infra.local_state import LOCAL_SESSION_MS
 from producers.demo.catalogue import Catalogue
 from producers.demo.figures import Spread, spread
-from producers.search import SearchClient
 from schemas.envelope import from_bytes
 from schemas.items import InlineImage
 from schemas.outcomes import ItemIndexed

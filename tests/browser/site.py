@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from infra.running import read_running
+from infra.local_state import read_running
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.end_to_end.system import System, make_environment
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, TopicReader
 from infra.kafka.sink import ONCE
-from infra.settings import Kafka
 from schemas.envelope import from_bytes
 from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS

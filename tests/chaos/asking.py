@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.health import READY, read_state
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, TopicReader
-from infra.settings import Kafka
+from infra.observability.heartbeat import READY, read_state
 from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_headers
 from schemas.items import InlineImage
 from schemas.results import SearchResult

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from infra.parts import broker_part
+from infra.local.services import broker_part
 
 if __name__ == "__main__":
     command = list(broker_part(int(sys.argv[1])).command)

@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, Protocol
 
-from infra.ports import LOOPBACK, accepts, free_port
-from infra.running import local_kafka, read_running
-from infra.settings import Kafka
+from infra.config.settings import Kafka
+from infra.local.ports import LOOPBACK, accepts, free_port
+from infra.local_state import local_kafka, read_running
 from tests.chaos.processes import Process, wait_for
 from tests.end_to_end.system import System
 from tests.kafka.apache import apache_node

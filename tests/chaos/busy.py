@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, TopicReader
-from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS

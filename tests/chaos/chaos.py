@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.machine import describe_machine, installed_versions
+from infra.observability.host_info import describe_machine, installed_versions
 from tests.chaos.brokers import Kind, brokers_of
 from tests.chaos.scenario import Report, Size
 from tests.chaos.suite import Entry, Result, find_scenarios, run_entry

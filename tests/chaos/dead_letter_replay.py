@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.dead_letters.audit import read_audit
-from consumers.dead_letters.letters import latest, read_topics
+from consumers.operations.dead_letters.dead_letter import latest, read_topics
+from consumers.operations.dead_letters.replay_audit import read_audit
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, read_to_end
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.identity import point_id
-from infra.running import read_running
-from infra.settings import Kafka
+from infra.local_state import read_running
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS
@@ -37,7 +37,7 @@ REPLAY = ("dead-letters", "replay", "--rate", RATE)
 WITHOUT_SAFEGUARDS = """
 import json, os, signal, sys
 from dataclasses import replace
-import consumers.dead_letters.replay as replaying
+import consumers.operations.dead_letters.replay as replaying
 import lookstream
 
 usual, record_of, seen = replaying.Replay._send, replaying.replayed_record, []

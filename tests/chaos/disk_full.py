@@ -3,10 +3,10 @@
 from contextlib import suppress
 from pathlib import Path
 
-from infra.qdrant.channel import accepts, address_of
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.owner import MIN_FREE
-from infra.qdrant.plan import SearchPlan
+from infra.qdrant.contract import SearchPlan
+from infra.qdrant.embedded.channel import accepts, address_of
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.embedded.owner_process import MIN_FREE
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
 from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
-from consumers import compose_query
-from consumers.answered import Answered
 from consumers.runtime.commit import AtLeastOnceCommit, Finished
+from consumers.searching.reply_deduplication import Answered
+from consumers.workers import query_worker
 from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
 from lookstream import main
 from tests.chaos.doomed_steps import STEPS
@@ -81,8 +81,8 @@ class Forgetful(Answered):
 if __name__ == "__main__":
     del sys.argv[1:3]
     with (
-        patch.object(compose_query, "TransactionSink", Doomed),
-        patch.object(compose_query, "AtLeastOnceCommit", DoomedPlain),
-        patch.object(compose_query, "Answered", Forgetful),
+        patch.object(query_worker, "TransactionSink", Doomed),
+        patch.object(query_worker, "AtLeastOnceCommit", DoomedPlain),
+        patch.object(query_worker, "Answered", Forgetful),
     ):
         main()

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.plan import Point, Vector
-from infra.qdrant.shard import Shard
+from infra.qdrant.contract import Point, Vector
+from infra.qdrant.embedded.shard import Shard
 
 FINGERPRINT, SIZE = "chaos", 128
 BLOCK = 256

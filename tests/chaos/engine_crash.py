@@ -10,7 +10,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from infra.qdrant.conditions import META
-from infra.qdrant.plan import VECTOR, Vector
+from infra.qdrant.contract import VECTOR, Vector
 from tests.chaos.engine import FLUSH, LOAD, OPTIMIZE, WRITE, Notes, identity, open_shard, vector_of
 from tests.chaos.processes import Process
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from infra.qdrant.children import MODULE
-from infra.qdrant.owner import serve
+from infra.qdrant.embedded.children import MODULE
+from infra.qdrant.embedded.owner_process import serve
 
 
 def main(program: str = MODULE) -> None:

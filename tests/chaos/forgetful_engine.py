@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable
 from unittest.mock import patch
 
-from infra.qdrant.embedded import Request
-from infra.qdrant.engine_process import main
-from infra.qdrant.journal import Reader
+from infra.qdrant.embedded.client import Request
+from infra.qdrant.embedded.engine_process import main
+from infra.qdrant.embedded.write_journal import Reader
 
 
 def forget(_reader: Reader, _carry_out: Callable[[Request], object]) -> int:

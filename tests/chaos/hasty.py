@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from consumers import compose
+from consumers.workers import index_worker
 from infra.kafka import Batch, EventSource
 from lookstream import main
 
@@ -19,5 +19,5 @@ class Hasty(EventSource):
 
 
 if __name__ == "__main__":
-    with patch.object(compose, "EventSource", Hasty):
+    with patch.object(index_worker, "EventSource", Hasty):
         main()

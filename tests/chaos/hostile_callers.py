@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
+from infra.config.settings import Kafka
 from infra.kafka import SOON, EventSink, TopicReader
-from infra.ports import LOOPBACK, accepts, free_port
-from infra.settings import Kafka
+from infra.local.ports import LOOPBACK, accepts, free_port
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpcore
 import numpy as np
 
-from infra.images import Images
-from infra.network import Internet, dial
-from infra.settings import Images as ImageSettings
+from infra.config.settings import Images as ImageSettings
+from infra.fetching.fetcher import Images
+from infra.fetching.guarded_network import Internet, dial
 from schemas.failures import Failure
 from schemas.items import UrlImage
 from tests.chaos.hostile_host import HOSTILE, PICTURE, hosting

@@ -6,7 +6,7 @@ from itertools import cycle
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.settings import Kafka
+from infra.config.settings import Kafka
 from tests.hostile.records import HostileRecord
 
 LARGEST = 8_100_000

@@ -3,8 +3,8 @@
 from functools import partial
 from unittest.mock import patch
 
-from consumers import compose
-from infra.breakers import Breakers
+from consumers.workers import index_worker
+from infra.fetching.circuit_breaker import Breakers
 from lookstream import main
 
 DELAYS = {"5s": 2.0, "60s": 6.0, "600s": 12.0}
@@ -17,6 +17,6 @@ def breakers(rest_s: float = REST_SECONDS, forgiven: float = 1.0) -> Breakers:
 
 
 if __name__ == "__main__":
-    hurried = partial(compose.index_worker, delays=DELAYS)
-    with patch.object(compose, "index_worker", hurried), patch.object(compose, "Breakers", breakers):
+    hurried = partial(index_worker.index_worker, delays=DELAYS)
+    with patch.object(index_worker, "index_worker", hurried), patch.object(index_worker, "Breakers", breakers):
         main()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.decoding import Decoders
+from consumers.embedding.decode_pool import Decoders
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, Look
+from consumers.vision.embedder import Eyes, Look
+from infra.config.settings import Torch
 from infra.encoder import open_encoder
-from infra.settings import Torch
 from schemas.failures import Code, Failure
 from schemas.searches import Crop
 from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest

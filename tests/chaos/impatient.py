@@ -3,10 +3,10 @@
 from functools import partial
 from unittest.mock import patch
 
-from consumers import compose
-from infra.breakers import Breakers
-from infra.images import Images
-from infra.settings import Images as ImageSettings
+from consumers.workers import index_worker
+from infra.config.settings import Images as ImageSettings
+from infra.fetching.circuit_breaker import Breakers
+from infra.fetching.fetcher import Images
 from lookstream import main
 
 
@@ -17,6 +17,6 @@ def images(settings: ImageSettings, _patience_s: float | None, breakers: Breaker
 
 
 if __name__ == "__main__":
-    once = partial(compose.index_worker, delays={})
-    with patch.object(compose, "index_worker", once), patch.object(compose, "Images", images):
+    once = partial(index_worker.index_worker, delays={})
+    with patch.object(index_worker, "index_worker", once), patch.object(index_worker, "Images", images):
         main()

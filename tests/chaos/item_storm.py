@@ -4,7 +4,7 @@ import random
 import time
 from pathlib import Path
 
-from infra.health import READY, last_beat, read_state
+from infra.observability.heartbeat import READY, last_beat, read_state
 from tests.chaos.feed import Mix, write_feed
 from tests.chaos.fleet import Fleet, Plan, carry_out
 from tests.chaos.judge import catch_up, judge_items

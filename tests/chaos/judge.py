@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.config.settings import Kafka
 from infra.kafka import Record, read_to_end
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.identity import point_id
-from infra.settings import Kafka
+from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import TENANT, Feed, Final

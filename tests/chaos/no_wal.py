@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import qdrant_edge as edge
 
-from infra.qdrant import shard_files
+from infra.qdrant.embedded import shard_files
 from tests.chaos.engine import run
 
 with_log = shard_files._config

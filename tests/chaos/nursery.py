@@ -17,16 +17,22 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
 
-import consumers.commands
-import consumers.compose
-import consumers.compose_query
-import consumers.shop
+import consumers.workers.commands
+import consumers.workers.index_worker
+import consumers.workers.query_worker
+import consumers.workers.resources
 import infra.commands
-import infra.qdrant.shard
+import infra.qdrant.embedded.shard
 from consumers.vision.colour import Colours, make_colours
 
 ROOT = Path(__file__).parents[2]
-IMPORTED = (consumers.commands, consumers.compose, consumers.compose_query, infra.commands, infra.qdrant.shard)
+IMPORTED = (
+    consumers.workers.commands,
+    consumers.workers.index_worker,
+    consumers.workers.query_worker,
+    infra.commands,
+    infra.qdrant.embedded.shard,
+)
 """What the programs need, so that a child finds it imported."""
 
 
@@ -58,7 +64,7 @@ def _live(program: str, words: Sequence[str], environment: Mapping[str, str], lo
             os.dup2(file.fileno(), stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [program, *words]
-    with patch.object(consumers.shop, "make_colours", colours):
+    with patch.object(consumers.workers.resources, "make_colours", colours):
         runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 

@@ -2,8 +2,8 @@
 
 from unittest.mock import patch
 
-from consumers import compose
 from consumers.runtime.dead_letter_limit import DeadLetterLimit
+from consumers.workers import index_worker
 from lookstream import main
 
 
@@ -20,5 +20,5 @@ class OneLimit(DeadLetterLimit):
 
 
 if __name__ == "__main__":
-    with patch.object(compose, "DeadLetterLimit", OneLimit):
+    with patch.object(index_worker, "DeadLetterLimit", OneLimit):
         main()

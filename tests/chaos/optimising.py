@@ -14,11 +14,11 @@ from uuid import UUID
 
 import numpy as np
 
-from infra.qdrant.channel import address_of
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.folder import current
-from infra.qdrant.plan import Patch, Point, SearchPlan, Vector
+from infra.qdrant.contract import Patch, Point, SearchPlan, Vector
+from infra.qdrant.embedded.channel import address_of
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.embedded.storage import current
 from schemas.failures import Unavailable
 from tests.chaos.processes import Process, family, wait_for
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from consumers.index import COLLECT_HOURS, TOMBSTONE_DAYS
-from consumers.points import KNOWN_KEYS
-from infra.qdrant.plan import Patch, Payload, Point
-from infra.qdrant.shard import Shard
+from consumers.indexing.handler import COLLECT_HOURS, TOMBSTONE_DAYS
+from consumers.points.payload import KNOWN_KEYS
+from infra.qdrant.contract import Patch, Payload, Point
+from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 from tests.consumers.histories import KINDS, PICKS, SIZE, delete, delivered, event_of, expected, held, upsert

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, TopicReader
-from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, Event, from_bytes
 from schemas.items import InlineImage
 from schemas.results import SearchResult

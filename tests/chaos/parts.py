@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from infra.generations import FIRST, index_folder
+from infra.config.settings import Kafka
 from infra.kafka import create_topics
-from infra.qdrant import channel
-from infra.qdrant.channel import address_of
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import LOCAL_FETCH_WAIT_MS, Running, local_kafka
-from infra.settings import Kafka
-from infra.supervisor import beat_since
+from infra.local.supervisor import beat_since
+from infra.local_state import LOCAL_FETCH_WAIT_MS, Running, local_kafka
+from infra.qdrant.embedded import channel
+from infra.qdrant.embedded.channel import address_of
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.generations import FIRST, index_folder
 from schemas.topics import Topic, all_topics
 from tests.chaos.brokers import Broker, kind_of_brokers, running_broker
 from tests.chaos.processes import Process, wait_for, wait_until_free

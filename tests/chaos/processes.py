@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from infra.qdrant.channel import Address, accepts
+from infra.qdrant.embedded.channel import Address, accepts
 from tests.chaos.nursery import spawn
 
 READY_SECONDS = 60.0

@@ -14,9 +14,9 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 import lookstream
-from consumers.dead_letters.letters import latest, read_topics
+from consumers.operations.dead_letters.dead_letter import latest, read_topics
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
-from infra.settings import Kafka
 from schemas.topics import (
     CATALOG_ITEMS,
     ITEM_OUTCOMES,
@@ -48,9 +48,9 @@ import os, sys
 from pathlib import Path
 
 if "worker" in sys.orig_argv:
-    import consumers.index
+    import consumers.indexing.handler
 
-    usual, flag = consumers.index.IndexItems.handle, Path(os.environ["CRASHED"])
+    usual, flag = consumers.indexing.handler.IndexItems.handle, Path(os.environ["CRASHED"])
 
     def handle(self, events):
         if any(getattr(event.body, "item_id", "") == os.environ["CRASH"] for event in events) and not flag.exists():
@@ -59,13 +59,13 @@ if "worker" in sys.orig_argv:
             raise RuntimeError("a bug of ours: " + secret + " " + os.environ["ADDRESS"])
         return usual(self, events)
 
-    consumers.index.IndexItems.handle = handle
+    consumers.indexing.handler.IndexItems.handle = handle
 """
 """Runs at the start of every Python of the system: the worker has a bug, whose trace holds secrets."""
 UNGUARDED = """
-import infra.secrets
+import infra.observability.redaction
 
-infra.secrets.Redaction.__call__ = lambda self, text: text
+infra.observability.redaction.Redaction.__call__ = lambda self, text: text
 """
 """What the control adds: nothing is masked."""
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record
 from infra.kafka.sink import ONCE
-from infra.settings import Kafka
 from schemas.failures import Unavailable
 from tests.outgoing import outgoing
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.settings import Worker
+from infra.config.settings import Worker
 from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, name_bad, write_feed

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpcore
 
-from infra.addresses import look_up
-from infra.images import Images
-from infra.network import Internet, dial
-from infra.settings import Images as ImageSettings
+from infra.config.settings import Images as ImageSettings
+from infra.fetching.address_policy import look_up
+from infra.fetching.fetcher import Images
+from infra.fetching.guarded_network import Internet, dial
 from schemas.failures import Code, Rejected
 from schemas.items import UrlImage
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size

@@ -6,7 +6,7 @@ nothing: it is only later. One that never asks again commits nothing any more.
 
 from unittest.mock import patch
 
-from consumers import compose_query
+from consumers.workers import query_worker
 from infra.kafka import Batch, EventSource
 from lookstream import main
 
@@ -29,5 +29,5 @@ class StaleGroup(EventSource):
 
 
 if __name__ == "__main__":
-    with patch.object(compose_query, "EventSource", StaleGroup):
+    with patch.object(query_worker, "EventSource", StaleGroup):
         main()

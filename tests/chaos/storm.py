@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from infra.health import READY, last_beat, read_state
+from infra.observability.heartbeat import READY, last_beat, read_state
 from schemas.topics import SEARCH_REQUESTS, Topic, all_topics
 from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
 from tests.chaos.asking import searchable, start_query

@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from consumers.search import Search
+from consumers.searching.query_state import Search
 from lookstream import main
 
 if __name__ == "__main__":

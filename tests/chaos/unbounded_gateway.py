@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import Receive, Scope
 
 from lookstream import main
-from producers.gateway import serving
+from producers.gateway import server
 from producers.gateway.bodies import LEASE, Bodies, Lease
-from producers.gateway.reading import Parser
+from producers.gateway.request_body import Parser
 
 
 def plain_config(_table: object, **options: Any) -> uvicorn.Config:
@@ -35,7 +35,7 @@ async def parse(_parser: Parser, body: bytes) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with (
-        patch.object(serving, "BoundedConfig", plain_config),
+        patch.object(server, "BoundedConfig", plain_config),
         patch.object(Bodies, "reading", read_all),
         patch.object(Parser, "fields", parse),
     ):

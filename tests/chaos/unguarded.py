@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
-from consumers.points import KNOWN_KEYS, PATCHED_KEYS
+from consumers.points.payload import KNOWN_KEYS, PATCHED_KEYS
 from infra.qdrant import connect
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.plan import Patch, Payload, Point
+from infra.qdrant.contract import Patch, Payload, Point
+from infra.qdrant.embedded.client import EmbeddedIndex
 from lookstream import main
 
 ORDER = {"base": 0, "version": 0, "digest": ""}

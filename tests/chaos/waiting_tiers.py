@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, read_to_end
-from infra.settings import Kafka
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, retry_topic

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from consumers.confidence import Confidence
-from consumers.curves import Parts
-from consumers.null_looks import NullPictures
-from consumers.sight import Sight
+from consumers.embedding.pipeline import Sight
+from consumers.scoring.calibration import Parts
+from consumers.scoring.calibrator import Confidence
+from consumers.scoring.null_embeddings import NullPictures
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, look_size
+from consumers.vision.embedder import Eyes, look_size
+from infra.config.settings import Images as ImageSettings
+from infra.config.settings import Qdrant, Torch
 from infra.encoder import open_encoder
-from infra.images import Images
+from infra.fetching.fetcher import Images
 from infra.kafka import OutgoingRecord
-from infra.qdrant.plan import Index
-from infra.qdrant.server import ServerIndex
-from infra.qdrant.shard import Shard
-from infra.settings import Images as ImageSettings
-from infra.settings import Qdrant, Torch
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.server.index import ServerIndex
 from schemas.envelope import Body, Event
 from tests.qdrant_server import in_memory
 

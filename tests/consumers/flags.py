@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from consumers.query import AnswerSearches
+from consumers.searching.search_handler import AnswerSearches
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from consumers.curves import Parts
-from infra.qdrant.identity import point_ids
-from infra.qdrant.plan import Index
+from consumers.scoring.calibration import Parts
+from infra.qdrant.contract import Index
+from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
 from schemas.items import (
     FileImage,

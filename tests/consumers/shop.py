@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from consumers.confidence import Confidence
-from consumers.curves import Parts
-from consumers.evaluation.direct import Outbox
-from consumers.index import IndexItems
-from consumers.judges import judges_of
-from consumers.sight import Sight
-from consumers.vision.look import Look
-from infra.qdrant.plan import Index
-from infra.qdrant.shard import Shard
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.quality.evaluation.in_process import Outbox
+from consumers.scoring.calibration import Parts
+from consumers.scoring.calibrator import Confidence
+from consumers.vision.embedder import Look
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
 from schemas.items import ImageRef

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from consumers.answers import Answers
-from consumers.category import vote
-from consumers.confidence import Confidence
-from consumers.curves import PAD, Near, Parts, stacked
-from consumers.facets import AnswerFacets
-from consumers.index import IndexItems
-from consumers.judges import judges_of
-from consumers.null_looks import NullPictures
-from consumers.query import AnswerSearches
-from consumers.sight import Sight
-from consumers.vision.look import Eyes
-from infra.qdrant import stored
-from infra.qdrant.identity import point_id
-from infra.qdrant.plan import Found, Index, Point
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.scoring.calibration import PAD, Near, Parts, stacked
+from consumers.scoring.calibrator import Confidence
+from consumers.scoring.category_vote import vote
+from consumers.scoring.null_embeddings import NullPictures
+from consumers.searching.facets_handler import AnswerFacets
+from consumers.searching.replies import Answers
+from consumers.searching.search_handler import AnswerSearches
+from consumers.vision.embedder import Eyes
+from infra.qdrant import rows
+from infra.qdrant.contract import Found, Index, Point
+from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
@@ -44,8 +44,8 @@ def breaks(engine: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPa
         vector = old.vector.copy()
         vector[:3] = spoil
         with monkeypatch.context() as patched:
-            patched.setattr(stored, "_check", lambda *_: None)
-            version = stored.version_of(old.payload) + 1
+            patched.setattr(rows, "_check", lambda *_: None)
+            version = rows.version_of(old.payload) + 1
             engine.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
 
     return break_one

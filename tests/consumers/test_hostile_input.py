@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.answers import Answers
-from consumers.confidence import Confidence
-from consumers.curves import Parts
-from consumers.facets import AnswerFacets
-from consumers.index import IndexItems
-from consumers.judges import judges_of
-from consumers.query import AnswerSearches
-from consumers.sight import Sight
-from consumers.vision.look import Eyes
-from infra.qdrant.plan import Index
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.scoring.calibration import Parts
+from consumers.scoring.calibrator import Confidence
+from consumers.searching.facets_handler import AnswerFacets
+from consumers.searching.replies import Answers
+from consumers.searching.search_handler import AnswerSearches
+from consumers.vision.embedder import Eyes
+from infra.qdrant.contract import Index
 from schemas.envelope import Event, from_record
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected

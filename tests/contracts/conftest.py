@@ -7,13 +7,13 @@ from multiprocessing import get_context
 
 import pytest
 
-from infra.qdrant.channel import address_of
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.owner import serve
-from infra.qdrant.plan import Index
-from infra.qdrant.server import ServerIndex
-from infra.qdrant.shard import Shard
-from infra.settings import Qdrant
+from infra.config.settings import Qdrant
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.channel import address_of
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.embedded.owner_process import serve
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.server.index import ServerIndex
 from schemas.failures import Unavailable
 from tests.qdrant_server import in_memory, own_cluster, own_settings, shared_url
 

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from consumers.vision.focus import Box, middle_of
-from consumers.vision.look import Encoder, Pixels, Shown
+from consumers.vision.crops import Box, middle_of
+from consumers.vision.embedder import Encoder, Pixels, Shown
+from infra.config.settings import Torch
 from infra.encoder import open_encoder
-from infra.settings import Torch
 from tests.contracts.families import FAMILIES, save
 
 Show = Callable[[Encoder, Image.Image], Shown]

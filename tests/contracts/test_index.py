@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from infra.qdrant.conditions import AnyOf
-from infra.qdrant.plan import EncoderDiffers, Found, Index, Patch, Point, SearchPlan
+from infra.qdrant.contract import EncoderDiffers, Found, Index, Patch, Point, SearchPlan
 from schemas.filters import Filters
 from schemas.items import MAX_IMAGES, revision_at
 

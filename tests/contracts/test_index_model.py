@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.candidates import Wanted, gather
-from infra.qdrant.holding import all_hold
-from infra.qdrant.plan import FacetPlan, Index, Point, SearchPlan, Vector, conditions
-from infra.qdrant.stored import version_of
+from consumers.searching.grouping import Wanted, gather
+from infra.qdrant.condition_eval import all_hold
+from infra.qdrant.contract import FacetPlan, Index, Point, SearchPlan, Vector, conditions
+from infra.qdrant.rows import version_of
 from schemas.filters import Filters
 from schemas.items import revision_at
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from infra.ports import free_port
-from infra.qdrant.channel import address_of, bind, connect
-from infra.qdrant.embedded import EmbeddedIndex, ask
-from infra.qdrant.folder import current
-from infra.qdrant.owner import LOOK_SECONDS, IndexBusy, serve
-from infra.qdrant.plan import EncoderDiffers, Patch, Point
-from infra.qdrant.server_register import open_server
-from infra.qdrant.shard import Shard
-from infra.settings import Qdrant, Settings
+from infra.config.settings import Qdrant, Settings
+from infra.local.ports import free_port
+from infra.qdrant.contract import EncoderDiffers, Patch, Point
+from infra.qdrant.embedded.channel import address_of, bind, connect
+from infra.qdrant.embedded.client import EmbeddedIndex, ask
+from infra.qdrant.embedded.owner_process import LOOK_SECONDS, IndexBusy, serve
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.embedded.storage import current
+from infra.qdrant.server.generation_register import open_server
 from schemas.failures import Unavailable
 from tests.chaos.processes import family
 

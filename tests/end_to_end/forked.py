@@ -14,8 +14,8 @@ from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 IMPORTED = (
-    "lookstream", "infra.running", "infra.kafka", "producers.answer", "producers.catalog", "producers.ingest",
-    "producers.search", "rich.table",
+    "lookstream", "infra.local_state", "infra.kafka", "producers.search_output", "producers.catalog",
+    "producers.ingest", "infra.client.search_client", "rich.table",
 )  # fmt: skip
 """What most commands import once they run."""
 SHELL = "<>|&;$*`"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.ports import LOOPBACK, accepts, free_port
+from infra.local.ports import LOOPBACK, accepts, free_port
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System
 
 READY_SECONDS = 60

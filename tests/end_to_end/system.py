@@ -15,10 +15,10 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.qdrant.identity import point_id
-from infra.running import read_running
-from infra.settings import Kafka
+from infra.config.settings import Kafka
+from infra.local_state import read_running
+from infra.qdrant.embedded.client import EmbeddedIndex
+from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
 from tests.end_to_end import forked
 from tests.kafka.shared import kafka_environment, kafka_of

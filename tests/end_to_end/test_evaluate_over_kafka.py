@@ -4,8 +4,8 @@ import csv
 import json
 from pathlib import Path
 
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.running import read_running
+from infra.local_state import read_running
+from infra.qdrant.embedded.client import EmbeddedIndex
 from tests.end_to_end.system import System
 from tests.qdrant_server import live_points_in
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.client.search_client import SearchClient
 from infra.kafka import EventSink
-from producers.search import SearchClient
 from schemas.envelope import Event
 from schemas.freshness import Position
 from schemas.items import InlineImage, ItemUpserted

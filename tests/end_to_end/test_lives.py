@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.health import Heartbeat
-from infra.parts import heartbeat_file
+from infra.local.services import heartbeat_file
+from infra.observability.heartbeat import Heartbeat
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 

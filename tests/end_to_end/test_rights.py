@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.health import is_ready, read_state
+from infra.config.settings import Kafka
 from infra.kafka import create_topics
-from infra.kafka_access import Part, rights
-from infra.settings import Kafka
+from infra.kafka.access import Part, rights
+from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
 from tests.end_to_end.gateway import gateway_beside
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
-from tests.infra.secured_kafka import USERS, environment_of, grant
+from tests.infra.kafka.secured_kafka import USERS, environment_of, grant
 from tests.kafka.apache import ApacheNode, apache_node
 
 FRESH_SECONDS = 60

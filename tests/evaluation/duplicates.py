@@ -20,15 +20,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from consumers.curves import Floats, Parts
-from consumers.duplicates import CANDIDATES, LEAST_SCORE, WEIGHTS, verdict_of
-from consumers.evaluation.bench import progress_on
-from consumers.evaluation.looks import open_looks
+from consumers.indexing.duplicates import CANDIDATES, LEAST_SCORE, WEIGHTS, verdict_of
+from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.quality.evaluation.setup import progress_on
+from consumers.scoring.calibration import Floats, Parts
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import Limits
-from consumers.vision.look import Eyes, Look
+from consumers.vision.embedder import Eyes, Look
+from infra.config.settings import read_settings
 from infra.encoder import open_encoder
-from infra.settings import read_settings
 from tests.evaluation.variants import VARIANTS, variants_of
 
 ICONS = "grocery icons"

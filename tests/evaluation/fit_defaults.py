@@ -14,14 +14,14 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from consumers.vision.crops import focus_on
 from consumers.vision.decode import Limits, decode
-from consumers.vision.focus import focus_on
+from infra.config.settings import Torch
 from infra.encoder import open_backbone
 from infra.encoder.lite import PROFILES, WEIGHTS, probe
 from infra.encoder.projection import write_projection
 from infra.encoder.runtime import CPU_BATCH, Backbone
 from infra.encoder.whitening import POWER, Floats, known_vector, whiten
-from infra.settings import Torch
 
 
 def choose(folder: Path, limit: int) -> list[Path]:

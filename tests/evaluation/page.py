@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from consumers.evaluation.bootstrap import Estimate
-from consumers.evaluation.figures import Figures
-from consumers.evaluation.robustness import Robustness
-from consumers.evaluation.trust import Calibration
+from consumers.quality.evaluation.bootstrap import Estimate
+from consumers.quality.evaluation.claim_checks import Calibration
+from consumers.quality.evaluation.results import Figures
+from consumers.quality.evaluation.robustness import Robustness
 
 Shown = Callable[[Figures], Estimate | float | None]
 

@@ -16,15 +16,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from consumers.evaluation.bench import Means, open_bench
-from consumers.evaluation.figures import Figures, as_json
-from consumers.evaluation.measure import Given, evaluate
-from consumers.evaluation.report import show
-from consumers.evaluation.sheet import draw_failures, worst
-from consumers.evaluation.table import Columns, parse_source, read_rows
+from consumers.quality.evaluation.failure_sheet import draw_failures, worst
+from consumers.quality.evaluation.labelled_dataset import Columns, parse_source, read_rows
+from consumers.quality.evaluation.report import show
+from consumers.quality.evaluation.results import Figures, as_json
+from consumers.quality.evaluation.run import Given, evaluate
+from consumers.quality.evaluation.setup import Means, open_bench
+from infra.config.settings import Settings, read_settings
 from infra.console import plain_errors
 from infra.encoder import EncoderUnavailable
-from infra.settings import Settings, read_settings
 from tests.evaluation.page import page
 
 FASHION_QUERIES, FASHION_CATALOGUE = 500, 4_000

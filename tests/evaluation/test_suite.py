@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from consumers.evaluation.compare import read_earlier
-from consumers.evaluation.figures import Asked
+from consumers.quality.evaluation.regression import read_earlier
+from consumers.quality.evaluation.results import Asked
 from tests.evaluation.suite import draw_fashion
 
 ROOT = Path(__file__).parents[2]

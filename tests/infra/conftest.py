@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.infra.picture_host import Handler, serving
+from tests.infra.fetching.picture_host import Handler, serving
 
 
 @pytest.fixture(scope="session")

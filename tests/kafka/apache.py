@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 
-from infra.ports import LOOPBACK, claim_port, port_of
+from infra.local.ports import LOOPBACK, claim_port, port_of
 from tests.kafka.jars import class_archive, jar_folder, java, kafka_version, make_once
 from tests.kafka.properties import INTERNAL_PARTITIONS, Access, Plan, Ports, node_properties, scram_options
 

@@ -8,10 +8,10 @@ from functools import cache
 
 from confluent_kafka.admin import AdminClient
 
+from infra.config.settings import Kafka
 from infra.kafka import create_topics
-from infra.parts import broker_part
-from infra.ports import LOOPBACK, free_port
-from infra.settings import Kafka
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.services import broker_part
 from schemas.topics import all_topics
 from tests.kafka.apache import apache_node
 from tests.kafka.shared import new_prefix, shared_bootstrap

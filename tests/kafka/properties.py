@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infra.ports import LOOPBACK
+from infra.local.ports import LOOPBACK
 
 CLIENTS, INTERNAL, CONTROLLER = "CLIENTS", "INTERNAL", "CONTROLLER"
 """The listeners of a node: for the clients of a test, for brokers and superusers, for the controllers."""

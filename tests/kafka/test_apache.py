@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ports import accepts
+from infra.local.ports import accepts
 from tests.end_to_end.system import ROOT
 from tests.kafka import jars
 from tests.kafka.apache import wait_for

@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, Record, TopicReader, create_topics
-from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS, all_topics

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, TopicReader
-from infra.settings import Kafka
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest

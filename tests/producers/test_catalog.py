@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from infra.console import BadInput
 from producers.catalog import Reading, read_catalog
-from producers.columns import choose_columns
-from producers.rows import BadRow, Skipped
+from producers.column_mapping import choose_columns
+from producers.row_reader import BadRow, Skipped
 from schemas.items import ItemUpserted, UrlImage
 
 URL = "https://shop.test/a.jpg"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.pictures import inline_below
-from producers.rows import BadRow, Skipped
+from producers.image_refs import inline_below
+from producers.row_reader import BadRow, Skipped
 from producers.social import Post, Reading, plain_text, read_social
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, UrlImage, revision_at
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from consumers.answered import Answered, for_whom
 from consumers.runtime.batch_processor import BatchProcessor
 from consumers.runtime.commit import GatheringSink, TransactionalCommit
 from consumers.runtime.crash_ledger import CrashLedger
@@ -18,9 +17,10 @@ from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.health import Heartbeat
+from consumers.searching.reply_deduplication import Answered, for_whom
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
-from infra.settings import Kafka
+from infra.observability.heartbeat import Heartbeat
 from schemas.envelope import CORRELATION_ID, Event
 from schemas.failures import Failure, Unavailable
 from schemas.results import SearchResult

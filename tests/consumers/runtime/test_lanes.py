@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from consumers.dead_letters.letters import read_topics
+from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.runtime.batch_processor import BatchProcessor
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
@@ -17,9 +17,9 @@ from consumers.runtime.lanes import Lanes
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.retry_headers import due_time
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.health import Heartbeat
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, EventSource, Record
-from infra.settings import Kafka
+from infra.observability.heartbeat import Heartbeat
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import ItemDeleted

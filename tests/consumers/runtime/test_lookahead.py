@@ -18,9 +18,9 @@ from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.health import Heartbeat
+from infra.config.settings import Kafka
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Record
-from infra.settings import Kafka
+from infra.observability.heartbeat import Heartbeat
 from schemas.envelope import Event, to_bytes
 from schemas.failures import Failure, Unavailable
 from schemas.items import ItemDeleted

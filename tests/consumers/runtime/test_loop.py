@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.dead_letters.letters import read_topics
+from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.runtime import batch_processor
 from consumers.runtime.batch_processor import PAUSES, BatchOverdue, BatchProcessor
 from consumers.runtime.commit import AtLeastOnceCommit
@@ -18,10 +18,10 @@ from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.parsing import ParsedRecord, parse
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.health import Heartbeat
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_end
+from infra.observability.heartbeat import Heartbeat
 from infra.retry import Retry
-from infra.settings import Kafka
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from consumers.vision.cielab import ciede2000, to_lab
 from consumers.vision.colour import COLOUR_SIZE, Colours
-from consumers.vision.lab import ciede2000, to_lab
 from schemas.filters import ColourName
 
 PAIRS = [

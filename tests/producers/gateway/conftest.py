@@ -9,25 +9,25 @@ import httpx
 import pytest
 import uvicorn
 
+from infra.client.async_search_client import Asking
+from infra.config.settings import Gateway, Kafka
 from infra.kafka import EventSink
+from infra.local.ports import LOOPBACK
 from infra.metrics import GatewayMetrics
-from infra.ports import LOOPBACK
-from infra.qdrant.embedded import EmbeddedIndex
-from infra.settings import Gateway, Kafka
+from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.gateway.app import Doors, gateway_app
-from producers.gateway.asking import Asking
 from producers.gateway.claims import Claims
 from producers.gateway.clients import Clients
-from producers.gateway.guard import GuardSettings
-from producers.gateway.items import ItemDoor
-from producers.gateway.looking import LookingDoor
-from producers.gateway.memory import Memory
-from producers.gateway.outcomes import Outcomes
-from producers.gateway.reading import Parser
+from producers.gateway.idempotency import Memory
+from producers.gateway.item_reader import Stored
+from producers.gateway.item_routes import ItemDoor
+from producers.gateway.middleware import GuardSettings
+from producers.gateway.outcome_waiter import Outcomes
+from producers.gateway.read_routes import LookingDoor
 from producers.gateway.recall import Recall
-from producers.gateway.searches import HttpResult, SearchDoor, SearchLimits
-from producers.gateway.serving import Background, server_of
-from producers.gateway.stored import Stored
+from producers.gateway.request_body import Parser
+from producers.gateway.search_registry import HttpResult, SearchDoor, SearchLimits
+from producers.gateway.server import Background, server_of
 from producers.gateway.uploads import Uploads
 from schemas.topics import MAX_RECORD_BYTES
 from tests.kafka.brokers import own_kafka

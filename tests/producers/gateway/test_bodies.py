@@ -6,8 +6,8 @@ import json
 import pytest
 
 from producers.gateway.bodies import WAITING, BodyPool, Pace
-from producers.gateway.problems import Problem
-from producers.gateway.reading import DEEPEST, MOST_MARKS, parse_object
+from producers.gateway.problem_details import Problem
+from producers.gateway.request_body import DEEPEST, MOST_MARKS, parse_object
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
 

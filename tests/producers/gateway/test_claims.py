@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from infra.config.settings import Kafka
 from infra.kafka import EventSink, OutgoingRecord
-from infra.settings import Kafka
 from producers.gateway.claims import Claim, Claims
 from schemas.topics import GATEWAY_CLAIMS
 

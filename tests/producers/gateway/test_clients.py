@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.settings import Gateway
+from infra.config.settings import Gateway
 from producers.gateway.clients import Clients, rate_key
 from tests.producers.gateway.conftest import MakeClient
 

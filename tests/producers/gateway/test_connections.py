@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from infra.config.settings import Kafka
 from infra.kafka import TopicReader
-from infra.settings import Kafka
 from schemas.topics import SEARCH_REQUESTS
 from tests.producers.gateway.conftest import MakeClient
 from tests.producers.gateway.lines import answer_on, dripping, open_lines

@@ -10,17 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.health import Heartbeat
+from infra.client.topic_listener import Follower
+from infra.config.settings import Gateway, Kafka, Settings
 from infra.kafka import Record
-from infra.ports import LOOPBACK
-from infra.running import Running
-from infra.settings import Gateway, Kafka, Settings
+from infra.local.ports import LOOPBACK
+from infra.local_state import Running
+from infra.observability.heartbeat import Heartbeat
 from producers.gateway.app import gateway_app
 from producers.gateway.clients import Clients
-from producers.gateway.follower import Follower
-from producers.gateway.guard import GuardSettings
+from producers.gateway.middleware import GuardSettings
 from producers.gateway.readiness import Readiness, check_system
-from producers.gateway.serving import Server, server_of
+from producers.gateway.server import Server, server_of
 from schemas.failures import Unavailable
 from tests.producers.gateway.conftest import doors_of, listening
 

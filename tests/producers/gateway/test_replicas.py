@@ -5,8 +5,8 @@ from contextlib import closing
 
 import httpx
 
+from infra.config.settings import Kafka
 from infra.kafka import TopicReader
-from infra.settings import Kafka
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
 from schemas.results import SearchResult

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from infra.gateway_settings import Token
-from infra.secrets import redaction
-from infra.settings import SettingsError, read_settings
+from infra.config.gateway import Token
+from infra.config.settings import SettingsError, read_settings
+from infra.observability.redaction import redaction
 from producers.gateway.tokens import TENANT_PATTERN
 from schemas.items import ItemUpserted
 from tests.producers.gateway.conftest import MakeClient
@@ -136,7 +136,7 @@ def test_tokens_that_make_no_sense_are_refused_without_being_shown(
 
 
 def test_tokens_are_masked_even_where_the_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from infra.secrets import redact_known
+    from infra.observability.redaction import redact_known
 
     monkeypatch.setenv("LOOKSTREAM_GATEWAY_TOKENS", json.dumps(TOKENS))
     monkeypatch.setenv("LOOKSTREAM_GATEWAY_PORT", "no port")

@@ -1,0 +1,48 @@
+"""Sight: how a worker comes from a reference to a picture to its look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.embedding.moderation import OPEN, Policy
+from consumers.vision.embedder import Look
+from schemas.failures import Failure
+from schemas.items import ImageRef
+from schemas.searches import Crop
+
+
+class Fetch(Protocol):
+    """Gets pictures; infra.fetching.fetcher.Images.fetch_all is one."""
+
+    def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
+
+
+class FetchAhead(Protocol):
+    """Gets pictures, each by the id of its event, and has them come before; infra/fetching/prefetch.py has one."""
+
+    def begin(self, wanted: Sequence[tuple[str, ImageRef]], /) -> None: ...
+    def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]], /) -> Sequence[bytes | Failure]: ...
+
+
+class LookAt(Protocol):
+    """Looks at encoded pictures, or the crop of each, all in one batch; Eyes.look_at is one."""
+
+    def __call__(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /
+    ) -> Sequence[Look | Failure]: ...
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Fetches pictures and looks at them; `encoder` is the fingerprint of whoever makes the looks.
+
+    `moderator` is who looks for what not everybody shall see, and `policy` says what becomes of that.
+    """
+
+    fetch: Fetch
+    look_at: LookAt
+    encoder: str
+    policy: Policy = OPEN
+    moderator: str = ""
+    ahead: FetchAhead | None = None
+    """Fetches instead of `fetch`, where pictures may come before they are asked for."""

@@ -1,0 +1,1 @@
+"""The path of item events: from events to points."""

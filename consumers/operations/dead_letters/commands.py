@@ -1,0 +1,239 @@
+"""The commands for dead letters: list, show, stats, replay, and save, which `lookstream up` runs as it stops."""
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.console import INTERRUPTED, BadInput, counted, printable, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.console import Console
+
+    from consumers.operations.dead_letters.dead_letter import DeadLetter
+    from consumers.operations.dead_letters.replay_plan import Plan
+    from consumers.operations.dead_letters.selection import Choice
+    from consumers.operations.dead_letters.store import Shelf
+    from infra.config.settings import Settings
+    from infra.observability.redaction import Redact
+
+app = typer.Typer()
+dead_letters = typer.Typer(help="Records that were refused, whole, with the reason.", no_args_is_help=True)
+app.add_typer(dead_letters, name="dead-letters")
+
+MOST_REASONS = 20
+"""So many reasons are told why letters are left alone."""
+
+Codes = Annotated[
+    list[str] | None, typer.Option("--code", help="Only those with this code; may be repeated.", show_default=False)
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Only those refused since: 30m, 2h, 3d, or an ISO time (UTC).", show_default=False
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Only this item key, tenant:item_id, or with * keys that begin so."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="So many at the most.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """What `list` and `stats` are told."""
+
+    code: Codes = None
+    since: Since = None
+    key: Key = None
+    limit: Limit = None
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """What `show` is told."""
+
+    position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` names it.")]
+    raw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the record's own value here.", show_default=False)
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What `replay` is told."""
+
+    code: Codes = None
+    since: Since = None
+    key: Key = None
+    limit: Limit = None
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Records a second at the most.")] = 50
+    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False
+
+
+@dead_letters.command("list")
+@takes(ListOptions)
+def list_(options: ListOptions) -> None:
+    """List dead letters, the newest first: those in Kafka, and those that earlier local runs left behind."""
+    from consumers.operations.dead_letters.rendering import facts, table_of
+    from infra.observability.redaction import redaction
+
+    choice = _choice(options)
+    settings, shelf = _open()
+    letters, replayed, redact = choice.newest(_letters(shelf)), shelf.replayed(), redaction(settings)
+    if options.json:
+        for letter in letters:
+            typer.echo(json.dumps(facts(letter, replayed, redact)))
+    else:
+        _console().print(table_of(letters, replayed, redact) if letters else "no dead letters")
+
+
+@dead_letters.command("show")
+@takes(ShowOptions)
+def show(options: ShowOptions) -> None:
+    """Show one dead letter: why it was refused, its headers, and its event with pictures cut short."""
+    from consumers.operations.dead_letters.rendering import print_letter
+    from infra.observability.redaction import redaction
+
+    settings, shelf = _open()
+    letter = _find(shelf, options.position)
+    if options.raw is not None:
+        _write(options.raw, letter)
+    print_letter(letter, shelf.replayed(), redaction(settings), _console())
+
+
+@dead_letters.command("stats")
+@takes(ListOptions)
+def stats(options: ListOptions) -> None:
+    """Count dead letters by code, topic, hour and worker, with what most of each code say."""
+    from consumers.operations.dead_letters.rendering import tables_of
+    from consumers.operations.dead_letters.stats import count
+    from infra.observability.redaction import redact_all, redaction
+
+    choice = _choice(options)
+    settings, shelf = _open()
+    found, redact = count(choice.newest(_letters(shelf))), redaction(settings)
+    if options.json:
+        typer.echo(json.dumps(redact_all(found.to_json(), redact)))
+    else:
+        for table in tables_of(found, redact):
+            _console().print(table)
+
+
+@dead_letters.command("replay")
+@takes(ReplayOptions)
+def replay(options: ReplayOptions) -> None:
+    """Send dead letters to their source topics again, the oldest first, with the revisions that they had.
+
+    Newer events keep their effect. Search requests, what was replayed before, what is a week old and what is older
+    than what the index has are left alone. Each replay is noted in the topic dead-letters.audit.
+    """
+    from consumers.operations.dead_letters.replay import Tally
+    from consumers.operations.dead_letters.replay_run import make_plan, run_plan
+    from infra.observability.redaction import redaction
+
+    choice, tally = _choice(options), Tally()
+    settings, shelf = _open()
+    if shelf.kafka is None:
+        raise BadInput(f"nothing runs on {settings.data}: start `lookstream up`, then replay")
+    plan = make_plan(settings, shelf, choice, again=options.again)
+    redact = redaction(settings)
+    _explain(plan, redact)
+    if options.dry_run:
+        for letter in plan.send.values():
+            typer.echo(printable(f"{letter.position} {letter.code} {redact.name(letter.key_text or '')}"))
+        _say(f"would replay {counted(len(plan.send), 'letter', 'letters')}; nothing was sent")
+        return
+    try:
+        run_plan(shelf, shelf.kafka, plan, options.rate, tally)
+    finally:
+        _say(f"{'stopped: ' if tally.interrupted else ''}replayed {tally.sent} of {len(plan.send)}")
+    sys.exit(INTERRUPTED if tally.interrupted else 0)
+
+
+@dead_letters.command("save", hidden=True)
+def save() -> None:
+    """Keep the open dead letters of the local broker in a file, since it forgets them; `up` does so as it stops."""
+    from infra.console import plain_errors
+
+    with plain_errors():
+        _, shelf = _open()
+        kept = shelf.save()
+        if kept and shelf.kept:
+            _say(f"kept {counted(kept, 'dead letter', 'dead letters')} in {shelf.kept.path}")
+
+
+def _open() -> "tuple[Settings, Shelf]":
+    from consumers.operations.dead_letters.store import open_shelf
+    from infra.config.settings import read_settings
+
+    settings = read_settings()
+    return settings, open_shelf(settings)
+
+
+def _choice(options: ListOptions | ReplayOptions) -> "Choice":
+    from consumers.operations.dead_letters.selection import choose
+
+    return choose(options.code, options.since, options.key, options.limit, datetime.now(UTC))
+
+
+def _letters(shelf: "Shelf") -> "Collection[DeadLetter]":
+    """Every letter, once and light."""
+    from consumers.operations.dead_letters.dead_letter import latest
+    from consumers.operations.dead_letters.replay_run import watched
+
+    return latest(watched(shelf.letters())).values()
+
+
+def _find(shelf: "Shelf", name: str) -> "DeadLetter":
+    """The letter of this position or id, whole; raises BadInput when there is none, or more than one."""
+    found = {letter.id: letter for letter in shelf.letters() if name in (letter.position, letter.id)}
+    if not found:
+        raise BadInput(
+            f"there is no dead letter {name[:300]}: `lookstream dead-letters list` names those there are"
+        )
+    if len(found) > 1:
+        raise BadInput(f"several lay at {name[:300]}, in topics made anew: name one of {', '.join(sorted(found))}")
+    return found.popitem()[1]
+
+
+def _write(file: Path, letter: "DeadLetter") -> None:
+    if letter.value is None:
+        raise BadInput(f"{letter.position} has no value to write: it deletes the item of its key")
+    try:
+        file.write_bytes(letter.value)
+    except OSError as error:
+        raise BadInput(f"--raw {file} cannot be written: {error.strerror}") from None
+
+
+def _explain(plan: "Plan", redact: "Redact") -> None:
+    """Say which letters a replay leaves alone, and why."""
+    from collections import Counter
+
+    kinds = Counter(skipped.why for skipped in plan.skipped).most_common()
+    for why, count in kinds[:MOST_REASONS]:
+        _say(printable(redact(f"left alone, {counted(count, 'letter', 'letters')}: {why}")))
+    if len(kinds) > MOST_REASONS:
+        _say(f"left alone, {sum(count for _, count in kinds[MOST_REASONS:])} more for other reasons")
+    if plan.left:
+        _say(f"left for another time, by --limit: {counted(plan.left, 'letter', 'letters')}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)

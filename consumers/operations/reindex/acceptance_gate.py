@@ -1,0 +1,53 @@
+"""The gate: what a new index must come to before it serves."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from consumers.operations.reindex.shadow_queries import Measures
+from infra.console import BadInput
+
+
+class Gate(BaseModel):
+    """Limits; a measure that there is nothing to measure of holds nothing up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first_hit_rate: float = Field(0.9, ge=0, le=1, description="It finds so many items by their own look")
+    first_hit_loss: float = Field(0.02, ge=0, le=1, description="and at most so many fewer than the old one")
+    category_loss: float = Field(0.02, ge=0, le=1, description="Of the ten best so many fewer are of the category")
+    missing: int = Field(0, ge=0, description="Items whose pictures cannot be had again, at most")
+
+
+def read_gate(path: Path) -> Gate:
+    """The gate in a TOML file; raises BadInput with what is wrong in it."""
+    try:
+        return Gate.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--gate: {path} cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"--gate: {path} is not TOML: {error}") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field, known = ".".join(map(str, problem["loc"])), ", ".join(Gate.model_fields)
+        raise BadInput(f"--gate: {path}, {field}: {problem['msg']}; there are {known}") from None
+
+
+def held_up(gate: Gate, old: Measures, new: Measures, missing: int) -> list[str]:
+    """Why the new index must not serve: a sentence for each limit that it breaks; none when it may."""
+    reasons = []
+    if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:
+        reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate wants {gate.first_hit_rate:.3f}")
+    losses = (
+        ("first_hit_loss", _loss(old.first_hit_rate, new.first_hit_rate), gate.first_hit_loss),
+        ("category_loss", _loss(old.category_share, new.category_share), gate.category_loss),
+    )
+    reasons += [f"{name} is {loss:.3f}, the gate allows {most:.3f}" for name, loss, most in losses if loss > most]
+    if missing > gate.missing:
+        reasons.append(f"{missing} items are missing, the gate allows {gate.missing}")
+    return reasons
+
+
+def _loss(old: float | None, new: float | None) -> float:
+    return 0.0 if old is None or new is None else round(old - new, 6)  # what is lost, not what rounding adds

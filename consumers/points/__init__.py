@@ -1,0 +1,1 @@
+"""Item state and payload, to and from points of the index."""

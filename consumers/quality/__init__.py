@@ -1,0 +1,1 @@
+"""Evaluation, fitting and the canary: how good the answers are."""

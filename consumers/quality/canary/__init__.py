@@ -1,0 +1,1 @@
+"""The canary: searches whose answers are known, asked of a running system."""

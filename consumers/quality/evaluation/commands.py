@@ -1,0 +1,174 @@
+"""The command that says how good it is: `evaluate`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from infra.console import FAILED, BadInput, takes
+
+if TYPE_CHECKING:
+    from consumers.quality.evaluation.labelled_dataset import Columns, Row
+    from consumers.quality.evaluation.run import Given, Outcome
+
+app = typer.Typer()
+
+TABLE = "CSV[:COLUMN=VALUE,...]"
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `evaluate` is told."""
+
+    catalog: Annotated[
+        str,
+        typer.Option(
+            metavar=TABLE, help="The pictures to search among, as labels.csv:split=train.", show_default=False
+        ),
+    ]
+    queries: Annotated[str, typer.Option(metavar=TABLE, help="The pictures to search by.", show_default=False)]
+    image_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the tables' paths start from; else each table's own.", show_default=False),
+    ] = None
+    label: Annotated[str, typer.Option(help="Column that says what is right.")] = "label"
+    category: Annotated[
+        str | None, typer.Option(help="Column of the category; `category` where there is one.", show_default=False)
+    ] = None
+    colour: Annotated[
+        str | None, typer.Option(help="Column of the colour; `colour` where there is one.", show_default=False)
+    ] = None
+    same: Annotated[
+        list[str] | None,
+        typer.Option(help="Column in which hits of other labels should agree with the query.", show_default=False),
+    ] = None
+    off_topic: Annotated[
+        str | None,
+        typer.Option(metavar=TABLE, help="Pictures of what the catalogue does not have.", show_default=False),
+    ] = None
+    through: Annotated[
+        Literal["direct", "kafka"], typer.Option(help="In this process, or through a running `lookstream up`.")
+    ] = "direct"
+    encoder: Annotated[
+        str | None, typer.Option(help="Another encoder than LOOKSTREAM_ENCODER; direct only.", show_default=False)
+    ] = None
+    limit: Annotated[
+        int, typer.Option(min=0, help="Take this many rows of each table at most, at random; 0: all.")
+    ] = 0
+    robustness: Annotated[int, typer.Option(min=0, help="Queries that are corrupted; 0: none.")] = 100
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A result of --json to compare with; a regression ends with 1.", show_default=False),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")] = False
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write the worst failures to this PNG file.", show_default=False)
+    ] = None
+    cache: Annotated[
+        Path | None, typer.Option(help="Where looks are kept; else in LOOKSTREAM_DATA.", show_default=False)
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+
+
+@app.command()
+@takes(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
+    """Say how good it is: search labelled pictures by labelled pictures, and count what is right."""
+    import sys
+
+    from rich.console import Console
+
+    from consumers.quality.evaluation.regression import compare, read_earlier
+    from consumers.quality.evaluation.report import show, show_comparison
+    from consumers.quality.evaluation.results import as_json
+
+    console = Console(stderr=options.json, highlight=False)
+    earlier = read_earlier(options.against) if options.against else None
+    given = _given(options)
+    outcome = _evaluated(options, given)
+    show(outcome.figures, console)
+    if options.json:
+        sys.stdout.write(as_json(outcome.figures))
+    if options.sheet is not None:
+        _write_sheet(options.sheet, outcome)
+    if earlier is not None:
+        comparison = compare(outcome.figures, earlier)
+        show_comparison(comparison, console)
+        sys.exit(FAILED if comparison.regressions else 0)
+
+
+def _given(options: EvaluateOptions) -> "Given":
+    from consumers.quality.evaluation.labelled_dataset import Columns
+    from consumers.quality.evaluation.run import Given
+
+    columns = Columns(options.label, options.category, options.colour, tuple(options.same or ()))
+    catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
+    # Pictures of something else lie elsewhere: beside their own table.
+    strangers = (
+        _rows(replace(options, image_root=None), options.off_topic, Columns(None)) if options.off_topic else ()
+    )
+    return Given(catalogue, queries, strangers, columns.same, options.robustness, options.seed)
+
+
+def _rows(options: EvaluateOptions, text: str, columns: "Columns") -> "list[Row]":
+    from consumers.quality.evaluation.labelled_dataset import parse_source, read_rows, sample
+
+    return sample(read_rows(parse_source(text), columns, options.image_root), options.limit, options.seed)
+
+
+def _evaluated(options: EvaluateOptions, given: "Given") -> "Outcome":
+    """The outcome, with progress bars on standard error."""
+    from consumers.quality.evaluation.run import evaluate
+    from consumers.quality.evaluation.setup import Means, open_bench
+    from infra.config.settings import read_settings
+    from infra.console import error_console, plain_errors
+    from infra.encoder import EncoderUnavailable
+
+    if options.through == "kafka" and options.encoder:
+        raise BadInput("--encoder is for --through direct: through Kafka the running system has its own")
+    settings = read_settings()
+    means = Means(options.encoder or settings.encoder, options.cache or settings.data / "looks", error_console())
+    with plain_errors(EncoderUnavailable), open_bench(settings, options.through, means) as bench:
+        return evaluate(given, bench)
+
+
+def _write_sheet(file: Path, outcome: "Outcome") -> None:
+    from consumers.quality.evaluation.failure_sheet import draw_failures, worst
+
+    try:
+        draw_failures(worst(outcome.trial, outcome.results, outcome.judged)).save(file, "PNG")
+    except OSError as error:
+        raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class CanaryOptions:
+    """What a canary is told."""
+
+    every: Annotated[float, typer.Option(min=1, help="Seconds from one round to the next.")] = 60
+    queries: Annotated[int, typer.Option(min=1, max=200, help="Searches of each kind in a round.")] = 16
+    tenant: Annotated[str, typer.Option(help="Whose items are asked for.")] = "default"
+    rounds: Annotated[int, typer.Option(min=0, help="How many rounds; 0: until it is stopped.")] = 0
+    metrics: Annotated[
+        int | None, typer.Option(help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT.", show_default=False)
+    ] = None
+
+
+@app.command()
+@takes(CanaryOptions)
+def canary(options: CanaryOptions) -> None:
+    """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
+    from consumers.quality.canary.runner import keep
+    from infra.config.settings import read_settings
+    from infra.console import plain_errors
+    from infra.observability.logging import configure_logs
+    from infra.observability.redaction import redaction
+
+    with plain_errors():
+        settings = read_settings()
+        if options.metrics is not None:
+            settings.metrics.port = options.metrics
+        configure_logs(settings.logs, "canary", redaction(settings))
+        well = keep(settings, options)
+    raise typer.Exit(0 if well else FAILED)

@@ -1,0 +1,1 @@
+"""What a score means: calibration, confidence, and votes on a category."""

@@ -1,0 +1,1 @@
+"""The path of searches: from requests to answers."""

@@ -1,0 +1,1 @@
+"""The composition roots: they build a worker and hand everything down."""

@@ -1,0 +1,203 @@
+"""Composition: builds all that a worker needs and hands it down.
+
+It stands apart from commands.py because it imports everything, and `lookstream --help` must not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from consumers.embedding.moderation import policy_of
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.indexing.watches.watch_file import FILE, KeptWatches
+from consumers.indexing.watches.watch_matrix import Watchlist
+from consumers.indexing.watches.watch_topic import WatchFeed
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import AtLeastOnceCommit
+from consumers.runtime.crash_ledger import CrashLedger
+from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
+from consumers.runtime.failure_router import DeadLetterCounter, FailureRouter, Report
+from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
+from consumers.runtime.lanes import Lanes
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.maintenance import MaintenanceTask
+from consumers.runtime.ports import BatchHandler, Sink
+from consumers.runtime.retry_headers import due_time
+from consumers.scoring.calibrator import WHENEVER
+from consumers.vision.embedder import look_size
+from consumers.workers.backfill_task import Filling, ownership_of
+from consumers.workers.item_handlers import LiveItems, RetriedItems
+from consumers.workers.metrics import IndexGauge, see_items
+from consumers.workers.resources import Premises, Shop, confidence_of, furnish, open_premises
+from consumers.workers.tracing import Handle, Traced
+from infra.config.settings import Kafka, Settings
+from infra.config.settings import Worker as WorkerSettings
+from infra.fetching.circuit_breaker import Breakers
+from infra.fetching.fetcher import Images
+from infra.fetching.prefetch import Prefetch
+from infra.kafka import EventSink, EventSource, Problems, Room, at_once, check_broker
+from infra.local_state import reach_kafka
+from infra.metrics import ItemMetrics
+from infra.observability.heartbeat import Heartbeat
+from infra.observability.redaction import redaction
+from infra.qdrant.generations import named
+from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS
+
+QUERY_GROUP = "lookstream-query"
+"""The consumer group of the query workers; those of the index workers are called by their lanes."""
+ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 100, 250
+"""Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
+SEARCH_PATIENCE_SECONDS = 2.0
+"""How long searches wait for the pictures of those that came with them."""
+LIVE_REST_SECONDS, LIVE_FORGIVEN = 30.0, 0.05
+"""New events leave a host alone as soon as it is often slow: the lane of retries has the patience for it."""
+COMMIT_SECONDS = 2.0
+"""How often the index worker commits; what was done since is done again, to no effect, after a crash."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where the index worker takes events from, and what is particular to that."""
+
+    name: str
+    topics: tuple[str, ...]
+    fetch_wait_ms: int
+    records: int
+    patience_s: float | None
+    """Seconds that a batch waits for its pictures; none: as long as a download may take."""
+    limit: DeadLetterCounter
+    heartbeat: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """Where a job sends what it comes to, and who must see what it handles."""
+
+    sink: Sink
+    watch: Callable[[Handle], Handle]
+
+
+@contextmanager
+def index_worker(
+    settings: Settings,
+    heartbeat: Path | None,
+    delays: Mapping[str, float] = RETRY_DELAYS,
+    generation: int | None = None,
+) -> Iterator[Lanes]:
+    """The worker that takes item events, in two lanes; closes all that it holds at the end.
+
+    `delays` are the seconds that each retry topic waits; `generation` is whose index it fills, if not what serves.
+    """
+    owner = ownership_of(settings, generation)
+    live, retries = _lanes(settings.worker, heartbeat, owner.number)
+    with ExitStack() as stack:
+        premises = open_premises(settings, reach(settings), "index", stack)
+        source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
+        shop = furnish(premises, owner.generation, stack)
+        sink = _sink(shop, source.problems, stack)
+        watches = _watches(shop, sink, stack)
+        outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
+        items = _items(shop, live, outlet.sink, stack, watches)
+        retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
+        items.tells = retry_items.tells = owner.reports_outcomes
+        router = replace(_router(shop, sink, items.tell, live), owns_failures=owner.owns_failures, delays=delays)
+        retry_router = replace(router, limit=retries.limit)
+
+        def last_call() -> None:
+            retry_source.take_at_once()
+            retry_router.delays = {}
+
+        backfill = MaintenanceTask(Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step)
+        maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
+        handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, maintenance)
+        gauge = IndexGauge(shop.index, shop.metrics).look
+        measured = InstrumentedHandler(handler, shop.metrics, gauge)
+        retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), shop.metrics)
+        yield Lanes(
+            _lane_worker(shop, live, source, router, measured),
+            _lane_worker(shop, retries, retry_source, retry_router, retried),
+            last_call,
+        )
+
+
+def _router(shop: Shop, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
+    redact, size = redaction(shop.settings), shop.kafka.record_bytes
+    return FailureRouter(sink, report, lane.limit, shop.slot, lambda: shop.encoder, redact, record_bytes=size)
+
+
+def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
+    limit, patience = DeadLetterLimit(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
+    live = Lane(
+        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, limit, heartbeat
+    )
+    retries = named("index-retries", number)
+    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, Unlimited())
+
+
+def reach(settings: Settings) -> Kafka:
+    """The broker, which answers. Sources come next: members join beside the seconds that the encoder takes."""
+    kafka = reach_kafka(settings)
+    check_broker(kafka)
+    return kafka
+
+
+def _lane_worker(
+    shop: Shop, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
+) -> Worker:
+    strategy = AtLeastOnceCommit(source, router.sink, shop.index.flush, COMMIT_SECONDS)
+    processor = BatchProcessor(handler, router, strategy, ledger_of(shop, lane.name))
+    size = BatchSize(lane.records, shop.settings.worker.batch_ms / 1000)
+    heartbeat = InstrumentedHeartbeat(Heartbeat(lane.heartbeat), source, shop.metrics)
+    return Worker(source, processor, strategy, size, heartbeat)
+
+
+def outlet_of(shop: Premises, sink: Sink) -> Outlet:
+    if shop.tracing is None:
+        return Outlet(sink, lambda handle: handle)
+    traced = Traced(sink, shop.tracing)
+    return Outlet(traced, traced.watch)
+
+
+def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:
+    judges = judges_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
+    return IndexItems(sight_of(shop, lane.patience_s, stack), shop.index, judges, sink)
+
+
+def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
+    policy, size = policy_of(shop.settings.moderation), look_size(shop.eyes.encoder)
+    watchlist = Watchlist(shop.encoder, size, shop.parts, policy)
+    forgets = not shop.settings.kafka.bootstrap
+    kept = KeptWatches(shop.settings.data / FILE) if forgets else None
+    return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))
+
+
+def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
+    breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
+    images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
+    policy, moderator = policy_of(shop.settings.moderation), shop.eyes.moderator.name
+    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
+
+
+def _sink(shop: Shop, problems: Problems, stack: ExitStack) -> InstrumentedSink:
+    plain = stack.enter_context(closing(EventSink(shop.kafka, problems=problems)))
+    return InstrumentedSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
+
+
+def _join(premises: Premises, lane: Lane, stack: ExitStack) -> EventSource:
+    kafka, group = premises.kafka, f"lookstream-{lane.name}"
+    patient = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
+    due = due_time if lane.topics == RETRY_TOPICS else at_once
+    source = EventSource(patient, group, lane.topics, due, room_of(premises.settings.worker))
+    stack.callback(source.close)
+    return source
+
+
+def room_of(given: WorkerSettings) -> Room:
+    return Room(given.queue_records, given.queue_mb << 20)
+
+
+def ledger_of(shop: Premises, kind: str) -> CrashLedger:
+    return CrashLedger(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")

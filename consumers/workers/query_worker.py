@@ -1,0 +1,164 @@
+"""Composition of the query worker: one loop, and a job over whichever index serves."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from consumers.embedding.cache import Remembered
+from consumers.points.progress import Freshness
+from consumers.runtime.batch_processor import BatchProcessor
+from consumers.runtime.commit import (
+    AtLeastOnceCommit,
+    CommitStrategy,
+    GatheringSink,
+    TransactionalCommit,
+    nothing_to_make_durable,
+)
+from consumers.runtime.dead_letter_limit import Unlimited
+from consumers.runtime.failure_router import FailureRouter
+from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
+from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.maintenance import MaintenanceTask
+from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
+from consumers.scoring.calibrator import SOON
+from consumers.searching.facets_handler import AnswerFacets
+from consumers.searching.handler import AnswerRequests
+from consumers.searching.replies import Answers, short_answer
+from consumers.searching.reply_deduplication import Answered, for_whom
+from consumers.searching.search_handler import AnswerSearches
+from consumers.workers.generation_switcher import Serving
+from consumers.workers.index_worker import (
+    QUERY_GROUP,
+    SEARCH_PATIENCE_SECONDS,
+    Outlet,
+    ledger_of,
+    outlet_of,
+    reach,
+    room_of,
+    sight_of,
+)
+from consumers.workers.metrics import see_results
+from consumers.workers.resources import Premises, Shop, confidence_of, furnish, open_premises
+from consumers.workers.tracing import Handle
+from infra.config.settings import Settings
+from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink, topic_ends
+from infra.metrics import SearchMetrics
+from infra.observability.heartbeat import Heartbeat
+from infra.observability.redaction import redaction
+from infra.qdrant.connect import generations_of
+from infra.qdrant.generations import Generation
+from schemas.envelope import Event
+from schemas.failures import Failure
+from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS
+
+
+@contextmanager
+def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]:
+    """The worker that takes search requests; closes all that it holds at the end."""
+    given = settings.worker
+    with ExitStack() as stack:
+        premises = open_premises(settings, reach(settings), "query", stack)
+        kafka = premises.kafka
+        source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=room_of(given))
+        stack.callback(source.close)
+        plain, strategy = _commits(premises, source, stack)
+        observe = see_results(SearchMetrics(premises.metrics.registry))
+        sink = InstrumentedSink(plain, observe, premises.metrics)
+        outlet, partitions = outlet_of(premises, sink), PartitionCache(kafka)
+        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
+
+        def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
+            return _handler(furnish(premises, generation, held), partitions, outlet, answered, held)
+
+        register = generations_of(settings)
+        serving = stack.enter_context(closing(Serving(lambda: register.read().serving, open_handler)))
+        report = Answers(outlet.sink, "", partitions.takes).tell
+        router = FailureRouter(
+            sink,
+            report,
+            Unlimited(),
+            premises.slot,
+            lambda: serving.encoder,
+            redaction(settings),
+            {},
+            record_bytes=kafka.record_bytes,
+        )
+        handler = InstrumentedHandler(serving, premises.metrics)
+        processor = BatchProcessor(handler, router, strategy, ledger_of(premises, "query"))
+        size = BatchSize(given.search_records, given.search_ms / 1000)
+        pulse = InstrumentedHeartbeat(Heartbeat(heartbeat), source, premises.metrics)
+        yield Worker(source, processor, strategy, size, pulse)
+
+
+@dataclass(frozen=True)
+class Requests(HandlerDefaults):
+    """Requests that are answered over one index."""
+
+    requests: AnswerRequests
+    work: Handle
+    refusal: Handle
+    maintenance: Callable[[], None]
+    """Looks at null pictures."""
+    answered: Answered
+
+    def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Answer them."""
+        return self.work(events)
+
+    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+        """Answer that there is no time for them."""
+        return self.refusal(events)
+
+    def idle(self) -> None:
+        """Look at null pictures."""
+        self.maintenance()
+
+    def is_behind(self) -> bool:
+        """Whether it is time to take more requests at once."""
+        return self.requests.is_behind()
+
+    def was_done(self, record: Record) -> bool:
+        """Whether a worker that is gone has answered it."""
+        return self.answered.has(record)
+
+    def expired(self, events: Sequence[Event]) -> set[str]:
+        """Those that cannot be answered in time."""
+        return self.requests.expired(events)
+
+    def deferred(self, events: Sequence[Event]) -> set[str]:
+        """Those that wait for the index."""
+        return self.requests.deferred(events)
+
+
+def _handler(
+    shop: Shop, partitions: PartitionCache, outlet: Outlet, answered: Answered, stack: ExitStack
+) -> Requests:
+    answers = Answers(outlet.sink, shop.encoder, partitions.takes)
+    # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
+    confidence = confidence_of(shop, SOON)
+    sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
+    sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
+    searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
+    ends = partial(topic_ends, shop.kafka, ITEM_TOPICS)
+    freshness = Freshness(shop.index, partitions.count, ends)
+    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
+    return Requests(
+        requests,
+        outlet.watch(requests.handle),
+        outlet.watch(requests.refuse),
+        MaintenanceTask(confidence.idle),
+        answered,
+    )
+
+
+def _commits(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
+    if shop.settings.worker.search_delivery == "at_least_once":
+        plain = stack.enter_context(closing(EventSink(shop.kafka, problems=source.problems)))
+        return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)
+    name = f"{QUERY_GROUP}-{shop.slot}"
+    transactions = stack.enter_context(closing(TransactionSink(shop.kafka, name, source.problems)))
+    gathering = GatheringSink(short_answer)
+    return gathering, TransactionalCommit(source, gathering, transactions)

@@ -1,0 +1,88 @@
+"""Requests over Kafka from many tasks at once: one thread reads the answers, and each task awaits its own."""
+
+import asyncio
+from concurrent.futures import Future
+
+from infra.client.search_client import GRACE_SECONDS, NoAnswer, answer_in, no_answer, request_event
+from infra.client.topic_listener import Follower
+from infra.config.settings import Kafka
+from infra.kafka import SOON, EventSink, Record, ReplyReader
+from infra.observability.tracing import Tracing
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+
+Answer = SearchResult | FacetsResult
+
+
+class Asking:
+    """Sends requests and awaits their answers, any number at a time; for the tasks of one event loop."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        reply_to: str = SEARCH_RESULTS,
+        grace_s: float = GRACE_SECONDS,
+        tracing: Tracing | None = None,
+    ) -> None:
+        # The reader first: its position must be known before the first request leaves.
+        self._reader = ReplyReader(kafka, reply_to)
+        self._sink = EventSink(kafka, SOON)
+        self._sink.tracing = tracing
+        self._reply_to = reply_to
+        self._grace_s = grace_s
+        self._waiting: dict[str, Future[Answer]] = {}
+        self._follower = Follower(self._reader, self._take)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What has ended the reading of answers; None while they are read."""
+        return self._follower.failure
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answers are awaited."""
+        return len(self._waiting)
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """The answer to a search; raises NoAnswer when none comes by its deadline and the grace, or Unavailable."""
+        answer = await self._ask(request)
+        if not isinstance(answer, SearchResult):
+            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+        return answer
+
+    async def count(self, request: FacetsRequest) -> FacetsResult:
+        """The answer to a facets request; raises as `search` does."""
+        answer = await self._ask(request)
+        if not isinstance(answer, FacetsResult):
+            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+        return answer
+
+    def close(self) -> None:
+        """Let go of the broker; who still waits is answered nothing."""
+        self._follower.close()
+        self._sink.close()
+
+    async def _ask(self, request: SearchRequest | FacetsRequest) -> Answer:
+        answer: Future[Answer] = Future()
+        self._waiting[request.request_id] = answer
+        seconds = request.deadline_ms / 1000 + self._grace_s
+        try:
+            await asyncio.to_thread(self._send, request)
+            return await asyncio.wait_for(asyncio.wrap_future(answer), seconds)
+        except TimeoutError:
+            raise NoAnswer(no_answer(request.request_id, self._grace_s)) from None
+        finally:
+            self._waiting.pop(request.request_id, None)
+
+    def _send(self, request: SearchRequest | FacetsRequest) -> None:
+        event = request_event(request, self._reply_to, self._reader.partition)
+        self._sink.send(SEARCH_REQUESTS, request.request_id, event)
+        self._sink.flush()
+
+    def _take(self, record: Record) -> None:
+        answer = answer_in(record, self._waiting)
+        waiting = self._waiting.pop(answer.request_id, None) if answer else None  # a second answer finds nobody
+        if answer and waiting and waiting.set_running_or_notify_cancel():
+            waiting.set_result(answer)

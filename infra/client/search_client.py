@@ -1,0 +1,167 @@
+"""Search requests over Kafka, and their answers: one partition of the results topic, matched by correlation id."""
+
+import time
+from collections import deque
+from collections.abc import Container, Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from infra.config.settings import Kafka
+from infra.kafka import SOON, EventSink, Record, ReplyReader
+from infra.observability.tracing import Tracing
+from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.failures import Unavailable
+from schemas.freshness import Position
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, TOPIC_OF
+
+GRACE_SECONDS = 2.0
+"""How long after its deadline an answer may still be on its way: `expired` is an answer too."""
+
+POLL_SECONDS = 0.1
+
+
+class NoAnswer(Unavailable):
+    """Nobody answered a search in time; the message names the remedy."""
+
+
+class SearchClient:
+    """Sends search requests and waits for their answers; for one thread, with any number in flight."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        reply_to: str = SEARCH_RESULTS,
+        grace_s: float = GRACE_SECONDS,
+        tracing: Tracing | None = None,
+    ) -> None:
+        # The reader first: its position must be known before the first request leaves.
+        self._reader = ReplyReader(kafka, reply_to)
+        self._sink = EventSink(kafka, SOON)
+        self._sink.tracing = tracing
+        self._reply_to = reply_to
+        self._grace_s = grace_s
+        self._until: dict[str, float] = {}
+        self._answers: dict[str, SearchResult | FacetsResult] = {}
+
+    def search(self, request: SearchRequest, after: EventSink | None = None) -> SearchResult:
+        """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away.
+
+        With `after` all that this sink has sent is searched too: the request waits until the index has come so far,
+        or is answered `unavailable` at its deadline.
+        """
+        if after is not None:
+            after.flush()
+            request = request.model_copy(update={"min_as_of": positions(after)})
+        self.send([request])
+        return self.wait(request.request_id)
+
+    def count(self, request: FacetsRequest) -> FacetsResult:
+        """Send a facets request and wait for its answer; raises as `search` does."""
+        self.send([request])
+        answer = self._await(request.request_id)
+        if not isinstance(answer, FacetsResult):
+            raise NoAnswer(
+                f"request {request.request_id} was answered by a {type(answer).__name__}: send another id"
+            )
+        return answer
+
+    def search_all(self, requests: Iterable[SearchRequest], in_flight: int = 16) -> list[SearchResult]:
+        """The answers in the order of the requests, of which `in_flight` are on their way at a time."""
+        waiting: deque[str] = deque()
+        answers = []
+        for request in requests:
+            if len(waiting) >= in_flight:
+                answers.append(self.wait(waiting.popleft()))
+            self.send([request])
+            waiting.append(request.request_id)
+        return answers + [self.wait(request_id) for request_id in waiting]
+
+    def send(self, requests: Sequence[SearchRequest | FacetsRequest]) -> None:
+        """Queue requests, each to be waited for; the first wait sees to it that they all have left."""
+        for request in requests:
+            event = request_event(request, self._reply_to, self._reader.partition)
+            self._sink.send(SEARCH_REQUESTS, request.request_id, event)
+            self._until[request.request_id] = time.monotonic() + request.deadline_ms / 1000 + self._grace_s
+
+    def wait(self, request_id: str) -> SearchResult:
+        """The answer to a request that was sent.
+
+        Raises NoAnswer when none came by its deadline and the grace, Unavailable when Kafka did not take it.
+        """
+        answer = self._await(request_id)
+        if not isinstance(answer, SearchResult):
+            raise NoAnswer(_other_answer(request_id))
+        return answer
+
+    def _await(self, request_id: str) -> SearchResult | FacetsResult:
+        self._sink.flush()
+        until = self._until[request_id]
+        try:
+            while request_id not in self._answers:
+                if time.monotonic() >= until:
+                    raise NoAnswer(no_answer(request_id, self._grace_s))
+                self._take(self._reader.poll(POLL_SECONDS))
+            return self._answers.pop(request_id)
+        finally:
+            del self._until[request_id]
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._reader.close()
+        self._sink.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, record: Record | None) -> None:
+        """Keep a record that answers one of ours."""
+        answer = None if record is None else answer_in(record, self._until)
+        if answer is not None:
+            self._answers[answer.request_id] = answer
+
+
+def request_event(request: SearchRequest | FacetsRequest, reply_to: str, partition: int) -> Event:
+    """A request as it travels, with the place where its answer is waited for."""
+    headers = {CORRELATION_ID: request.request_id, REPLY_TO: reply_to, REPLY_PARTITION: str(partition)}
+    return Event(request, source="lookstream/search", extra=headers)
+
+
+def answer_in(record: Record, wanted: Container[str]) -> SearchResult | FacetsResult | None:
+    """The answer in a record, if it is one to a wanted request: a partition carries the answers of others too."""
+    if record.value is None:
+        return None
+    request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")
+    if request_id not in wanted:
+        return None
+    body = from_bytes(record.value)
+    return body if isinstance(body, SearchResult | FacetsResult) and body.request_id == request_id else None
+
+
+def positions(sink: EventSink) -> tuple[Position, ...]:
+    """The newest item events that a sink has sent, which have arrived."""
+    sources = {topic: source for source, topic in TOPIC_OF.items()}
+    newest = [(sources.get(topic), partition, offset) for (topic, partition), offset in sink.arrived.items()]
+    return tuple(
+        Position.model_validate({"source": source, "partition": partition, "offset": offset})
+        for source, partition, offset in newest
+        if source is not None
+    )
+
+
+def no_answer(request_id: str, grace_s: float) -> str:
+    return (
+        f"no answer came to search {request_id} by its deadline and {grace_s:g} s of grace: "
+        "see that a query worker runs (`lookstream up`), or give it longer with --deadline"
+    )
+
+
+def _other_answer(request_id: str) -> str:
+    return f"request {request_id} was answered as one of another kind: give each request an id of its own"

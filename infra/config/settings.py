@@ -1,0 +1,195 @@
+"""Settings from the environment (LOOKSTREAM_*): one small group for each part."""
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as NotJson
+
+from infra.config.gateway import Gateway as Gateway
+from infra.config.images import Images as Images
+from infra.config.kafka import Kafka as Kafka
+from infra.config.observability import Logs, Metrics, Traces
+from infra.config.qdrant import Qdrant as Qdrant
+from schemas.failures import Fault
+
+
+class SettingsError(Fault):
+    """A setting that makes no sense; the message names the variable and the remedy."""
+
+
+class Torch(BaseModel):
+    """How the encoder computes."""
+
+    threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor is quicker in it"
+    )
+    engine: Literal["torch", "openvino"] = Field(
+        "torch", description="Whose operators run the default encoders; openvino needs the extra of that name"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+
+
+class Worker(BaseModel):
+    """How workers take their records."""
+
+    batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
+    batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
+    niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="Of index workers, so that searches on the same machine go first; 0: they do not",
+    )
+    search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
+    search_ms: int = Field(
+        0, ge=0, le=10_000, description="Milliseconds to wait for more search requests; they gather during a batch"
+    )
+    search_delivery: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once", description="exactly_once: results and offsets in one transaction; at_least_once: without"
+    )
+    slot: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,100}$",
+        description="Name of this worker among those of its kind, the same after a restart; empty: host and number",
+    )
+    queue_records: int = Field(512, ge=1, le=100_000, description="Records that may be taken ahead of the work")
+    queue_mb: int = Field(64, ge=1, le=10_000, description="The same, in megabytes")
+    dead_in_a_row: int = Field(
+        50,
+        ge=1,
+        description="Dead letters in a row of one tenant at which its events wait for 10 minutes, so that those of "
+        "others go on",
+    )
+    dead_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="Share of dead letters among the last 500 events of a tenant at which they do",
+    )
+    fetch_patience_s: float = Field(
+        1, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"
+    )
+
+
+class Moderation(BaseModel):
+    """What moderation labels mean, and who looks for them."""
+
+    blocked: tuple[str, ...] = Field(("blocked",), description="Labels whose items are never indexed")
+    restricted: tuple[str, ...] = Field(
+        ("adult", "sensitive"), description="Labels that hide items unless asked for"
+    )
+    call: str | None = Field(
+        None,
+        pattern=r"^[\w.]+:\w+$",
+        description="package.module:function that takes an upright RGB picture (PIL) and gives its labels",
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; each group is read from LOOKSTREAM_<GROUP>_<FIELD>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKSTREAM_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        extra="ignore",
+    )
+
+    data: Path = Field(Path(".lookstream"), description="Folder of the local mode: index, logs, dead letters")
+    cache: Path = Field(
+        Path("~/.cache/lookstream"),
+        description="Folder of this machine for what can be made anew",
+    )
+    encoder: str = Field(
+        "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"
+    )
+    drain_s: float = Field(
+        120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"
+    )
+    kafka: Kafka = Field(default_factory=Kafka)
+    qdrant: Qdrant = Field(default_factory=Qdrant)
+    images: Images = Field(default_factory=Images)
+    torch: Torch = Field(default_factory=Torch)
+    worker: Worker = Field(default_factory=Worker)
+    moderation: Moderation = Field(default_factory=Moderation)
+    gateway: Gateway = Field(default_factory=Gateway)
+    metrics: Metrics = Field(default_factory=Metrics)
+    traces: Traces = Field(default_factory=Traces)
+    logs: Logs = Field(default_factory=Logs)
+
+
+def read_settings() -> Settings:
+    """The settings in the environment; raises SettingsError with one sentence when one makes no sense."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error)) from None
+    except NotJson as error:
+        raise SettingsError(_not_json() or f"a setting is not the JSON that it must be: {error}") from None
+    known = {setting.variable for setting in describe_settings(settings)}
+    for name in sorted(os.environ):
+        if name.startswith("LOOKSTREAM_") and name not in known:
+            nearest = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "`lookstream config` lists those that exist"
+            raise SettingsError(f"there is no setting {name}: {hint}")
+    return settings
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret
+    variable = "LOOKSTREAM_" + "_".join(str(part) for part in problem["loc"]).upper()
+    message = problem["msg"].removeprefix("Value error, ")
+    return message if message.startswith("LOOKSTREAM_") else f"{variable}: {message}"
+
+
+def _not_json() -> str | None:
+    """Which variable is not the JSON that it must be; its value is left out, for it may hold a secret."""
+    for setting in describe_settings(Settings.model_construct()):
+        text = os.environ.get(setting.variable, "")
+        try:
+            if text and setting.default[:1] in ("{", "("):
+                json.loads(text)
+        except ValueError as error:
+            return f"{setting.variable} must be JSON, and is not: {error}"
+    return None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as people see it."""
+
+    variable: str
+    value: str
+    default: str
+    meaning: str
+
+
+def describe_settings(settings: Settings) -> list[Setting]:
+    """Every setting with its variable, its value (secrets masked) and its meaning."""
+    described = []
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            fields = type(value).model_fields
+            described += [_setting(f"{name}_{inner}", getattr(value, inner), fields[inner]) for inner in fields]
+        else:
+            described.append(_setting(name, value, info))
+    return described
+
+
+def _setting(name: str, value: object, info: FieldInfo) -> Setting:
+    default = info.get_default(call_default_factory=True, validated_data={})
+    return Setting(f"LOOKSTREAM_{name.upper()}", _shown(value), _shown(default), info.description or "")
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Pictures from elsewhere: web addresses, buckets and folders, guarded."""

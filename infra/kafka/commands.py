@@ -1,0 +1,120 @@
+"""`lookstream topics create | check | acls`: the topics of Kafka, and who must be allowed what."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.console import FAILED, counted, takes
+from infra.kafka.access import Part
+
+if TYPE_CHECKING:
+    from infra.config.settings import Kafka
+    from infra.kafka.topics import Difference
+
+app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+
+
+@dataclass(frozen=True)
+class CreateOptions:
+    """What `topics create` is told."""
+
+    update: Annotated[
+        bool, typer.Option("--update", help="Change the settings of existing topics that differ, too.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What `topics check` is told: nothing."""
+
+
+@dataclass(frozen=True)
+class AclsOptions:
+    """What `topics acls` is told."""
+
+    part: Annotated[
+        list[Part] | None,
+        typer.Option(help="A part of the system; again for another. None: all.", show_default=False),
+    ] = None
+    principal: Annotated[
+        str | None,
+        typer.Option(help="Who is allowed, as User:lookstream. None: User:lookstream-PART.", show_default=False),
+    ] = None
+
+
+@app.command("create")
+@takes(CreateOptions)
+def create(options: CreateOptions) -> None:
+    """Create the topics that do not exist yet; tell which of the others differ from what is needed."""
+    from infra.kafka.topics import create_topics, differing_topics, update_topics
+    from schemas.failures import Unavailable
+    from schemas.topics import all_topics
+
+    kafka = _kafka()
+    created = create_topics(kafka, all_topics())
+    typer.echo(
+        f"created {counted(len(created), 'topic', 'topics')}: {', '.join(created)}"
+        if created
+        else "all topics exist"
+    )
+    try:
+        differences = differing_topics(kafka, all_topics())
+    except Unavailable as error:  # the topics are there: a user who may not read their settings can go on
+        typer.echo(f"warning: {error}", err=True)
+        return
+    if options.update and differences:
+        update_topics(kafka, differences)
+        typer.echo("changed:\n" + "\n".join(f"  {one}" for one in differences))
+    else:
+        _tell(differences, kafka)
+
+
+@app.command("check")
+@takes(CheckOptions)
+def check(_options: CheckOptions) -> None:
+    """Tell which topics are missing or differ, with the commands that mend them; exit 1 when there are any."""
+    from infra.kafka.topics import differing_topics, missing_topics
+    from schemas.topics import all_topics
+
+    kafka = _kafka()
+    missing = missing_topics(kafka, all_topics())
+    differences = differing_topics(kafka, all_topics())
+    if missing:
+        typer.echo(f"missing: {', '.join(missing)}\n  lookstream topics create", err=True)
+    _tell(differences, kafka)
+    if missing or differences:
+        sys.exit(FAILED)
+    typer.echo("all topics are as they must be")
+
+
+@app.command("acls")
+@takes(AclsOptions)
+def acls(options: AclsOptions) -> None:
+    """Print what each part must be allowed, as commands of Apache Kafka's kafka-acls.sh."""
+    from infra.config.settings import read_settings
+    from infra.kafka.access import rights
+
+    kafka = read_settings().kafka
+    for part in options.part or Part:
+        typer.echo(f"# {part}")
+        for right in rights(part, kafka.prefix):
+            principal = options.principal or f"User:lookstream-{part}"
+            typer.echo(right.command(principal, kafka.bootstrap or "localhost:9092"))
+
+
+def _kafka() -> "Kafka":
+    from infra.config.settings import read_settings
+    from infra.local_state import reach_kafka
+
+    return reach_kafka(read_settings())
+
+
+def _tell(differences: "list[Difference]", kafka: "Kafka") -> None:
+    """What differs, with what mends it."""
+    for one in differences:
+        typer.echo(f"{one}\n  {one.command(shlex.quote(str(kafka.bootstrap)))}", err=True)
+    if differences:
+        typer.echo("or all at once: lookstream topics create --update", err=True)

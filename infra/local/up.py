@@ -1,0 +1,249 @@
+"""`lookstream up`: the whole system on one machine, from a local broker to the query worker."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.config.settings import Kafka, Settings
+from infra.kafka import check_broker, create_topics
+from infra.local.ports import LOOPBACK, accepts, claim_port, port_of
+from infra.local.services import (
+    BROKER,
+    CANARY,
+    GATEWAY,
+    INDEX,
+    INDEX_WORKER,
+    Post,
+    broker_part,
+    canary_part,
+    clear_heartbeats,
+    gateway_part,
+    heartbeat_file,
+    index_part,
+    index_worker_part,
+    lookstream,
+    page_at,
+    query_worker_part,
+    reached_by,
+)
+from infra.local.supervisor import ChildFailed, Part, Supervisor
+from infra.local_state import Running, keep_private, local_kafka, only_one
+from infra.qdrant.connect import check_server, generations_of
+from infra.qdrant.embedded.channel import address_of
+from infra.qdrant.generations import FIRST, Generations, index_folder, named
+from infra.retry import Retry
+from schemas.failures import Unavailable
+from schemas.topics import all_topics
+
+BROKER_PORT = 9092
+"""The port to try first; a free one is chosen when it is taken."""
+BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
+"""The first start on a cold disk imports torch and loads the weights twice."""
+
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which parts run that a system can do without."""
+
+    gateway: bool = True
+    canary: bool = False
+
+
+@dataclass
+class Asked:
+    """How often the user asked to stop: once means drain first, twice means now."""
+
+    times: int = 0
+
+    def listen(self) -> None:
+        """Take Ctrl-C and SIGTERM from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.times += 1
+
+
+class Up:
+    """Runs the system on one data folder until it is asked to stop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Say, wanted: Wanted) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._folder = settings.data
+        self._supervisor = Supervisor(environment)
+        self._say = say
+        self._asked = Asked()
+        self._kafka = settings.kafka
+        self._register = generations_of(settings)
+        self._serving = FIRST
+        self._generations: set[int] = set()
+        self._indexes: dict[int, Path] = {}
+        self._page: str | None = None
+        self._metrics: dict[str, int] = {}
+        self._claims: list[socket.socket] = []
+
+    def run(self) -> None:
+        """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
+        with only_one(self._folder):
+            keep_private(self._folder)
+            clear_heartbeats(self._folder)
+            self._asked.listen()
+            try:
+                self._start()
+                while not self._asked.times:
+                    self._look_after()
+                    time.sleep(0.1)
+                self._finish()
+            finally:
+                self._supervisor.stop()
+                for claim in self._claims:
+                    claim.close()
+        self._say("stopped")
+
+    @property
+    def _local_broker(self) -> bool:
+        return not self._settings.kafka.bootstrap
+
+    def _start(self) -> None:
+        if self._local_broker:
+            port = self._claim(BROKER_PORT)
+            self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
+            self._begin(broker_part(port))
+        create_topics(self._kafka, all_topics())
+        if self._settings.qdrant.url:
+            check_server(self._settings)
+        self._serving = self._register.read().serving.number
+        self._generations = {self._serving}
+        self._begin(*self._index_of(self._serving))
+        self._note(ready=False)
+        self._begin(*self._workers(), *self._gateway())
+        self._begin(*self._canary())
+        if not self._asked.times:
+            self._note(ready=True)
+            self._announce()
+
+    def _workers(self) -> list[Part]:
+        return [index_worker_part(self._post("index"), self._serving), query_worker_part(self._post("query"))]
+
+    def _post(self, job: str) -> Post:
+        return Post(self._folder, self._metrics_port(job), self._local_broker)
+
+    def _metrics_port(self, job: str) -> int:
+        if first := self._settings.metrics.port:
+            self._metrics[job] = self._claim(first + len(self._metrics))
+        return self._metrics.get(job, 0)
+
+    def _index_of(self, generation: int) -> list[Part]:
+        if self._settings.qdrant.url:
+            return []
+        self._indexes[generation] = address_of(index_folder(self._folder, generation))
+        return [index_part(self._indexes[generation], generation)]
+
+    def _gateway(self) -> list[Part]:
+        if not self._wanted.gateway:
+            return []
+        address = reached_by(self._settings.gateway.host), self._claim(self._settings.gateway.port)
+        self._page = page_at(address)
+        return [gateway_part(address)]
+
+    def _canary(self) -> list[Part]:
+        if not self._wanted.canary:
+            return []
+        return [canary_part(self._metrics_port(CANARY))]
+
+    def _claim(self, wanted: int) -> int:
+        """A port for a child of ours, for as long as we run."""
+        self._claims.append(claim_port(wanted))
+        return port_of(self._claims[-1])
+
+    def _begin(self, *parts: Part) -> None:
+        if parts and not self._asked.times:
+            self._say(f"starting the {' and the '.join(part.name for part in parts)}")
+            self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
+
+    def _look_after(self) -> None:
+        with suppress(Unavailable):  # a server that is away says nothing new
+            self._follow(self._register.read())
+        if BROKER not in self._supervisor.watch():
+            return
+        self._say("the local broker died and took its topics along: send again what had no outcome yet")
+        _wait_for_broker(self._kafka)
+        create_topics(self._kafka, all_topics())
+        for name in (*self._supervisor.needing(BROKER), *self._beside()):
+            self._supervisor.restart(name)
+
+    def _follow(self, generations: Generations) -> None:
+        """Run what belongs to the generations that there are, and nothing else."""
+        known = {one.number for one in generations.known}
+        if known == self._generations and generations.serving.number == self._serving:
+            return
+        for number in known - self._generations:
+            self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
+            parts = [*self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
+            self._generations.add(number)
+            self._note(ready=True)
+            self._supervisor.add(parts)
+        for number in self._generations - known:
+            self._say(f"index {number} goes")
+            self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
+            self._generations.discard(number)
+            self._indexes.pop(number, None)
+            self._metrics.pop(named("index", number), None)
+            shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
+            heartbeat_file(self._folder, named("index", number)).unlink(missing_ok=True)
+        if generations.serving.number != self._serving:
+            self._serving = generations.serving.number
+            self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")
+            if self._wanted.canary:
+                self._supervisor.restart(CANARY)
+        self._note(ready=True)
+
+    def _beside(self) -> list[str]:
+        wanted = {GATEWAY: self._wanted.gateway, CANARY: self._wanted.canary}
+        return [name for name, is_wanted in wanted.items() if is_wanted]
+
+    def _finish(self) -> None:
+        self._supervisor.stop(self._beside())
+        if not self._local_broker:
+            return
+        self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
+        if not self._supervisor.drain(self._settings.drain_s, lambda: self._asked.times > 1):
+            self._say("stopped before all was done: what was still queued is lost, send it again")
+        self._supervisor.stop(self._supervisor.needing(BROKER))
+        subprocess.run([*lookstream(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
+
+    def _note(self, *, ready: bool) -> None:
+        bootstrap = self._kafka.bootstrap if self._local_broker else None
+        page = self._page if ready else None
+        serving = self._indexes.get(self._serving)
+        note = Running(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
+        replace(note, generations=tuple(sorted(self._generations))).write(self._folder)
+
+    def _announce(self) -> None:
+        index = (
+            ", ".join(self._settings.qdrant.places) or f"embedded, in {index_folder(self._folder, self._serving)}"
+        )
+        kafka, encoder = self._kafka.bootstrap, self._register.read().serving.encoder
+        self._say(f"lookstream is up. Kafka: {kafka}. Index: {index}. Encoder: {encoder}. Ctrl-C stops it.")
+        if self._page:
+            self._say(f"the page: {self._page}")
+        for job, port in self._metrics.items():
+            self._say(f"metrics, {job}: http://{LOOPBACK}:{port}/metrics")
+
+
+def _wait_for_broker(kafka: Kafka) -> None:
+    host, port = str(kafka.bootstrap).rsplit(":", 1)
+    if not any(accepts((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
+        raise ChildFailed(f"the broker did not come back on {kafka.bootstrap}")
+    check_broker(kafka)

@@ -1,0 +1,1 @@
+"""Logs, traces, heartbeats, and secrets that stay out of them."""

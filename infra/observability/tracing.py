@@ -1,0 +1,111 @@
+"""Traces: spans of what was done for an event, sent to an OTLP collector; off unless an endpoint is set.
+
+Trace contexts travel in the `traceparent` header (https://www.w3.org/TR/trace-context), from whoever sent the event
+to its outcome or result.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from infra.config.observability import Traces
+from infra.console import BadInput
+from schemas.envelope import TRACEPARENT, Event
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Tracer
+
+SERVICE = "lookstream"
+"""What commands are called in traces; workers and the gateway have names of their own."""
+CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+"""The traceparent of whoever asked for what is being done, where there is one."""
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of what was done: its name, and when it began and ended."""
+
+    name: str
+    began: datetime
+    ended: datetime
+
+
+def one_after_another(began: datetime, milliseconds: Mapping[str, float]) -> list[Step]:
+    """Steps that took so long each, the first from `began` on."""
+    steps, at = list[Step](), began
+    for name, took in milliseconds.items():
+        steps.append(Step(name, at, at + timedelta(milliseconds=took)))
+        at = steps[-1].ended
+    return steps
+
+
+class Tracing:
+    """Writes spans down, after the fact."""
+
+    def __init__(self, tracer: "Tracer") -> None:
+        self._tracer = tracer
+
+    def tell(self, parent: str | None, whole: Step, parts: list[Step], attributes: Mapping[str, str]) -> str:
+        """A span with its parts, under the span that `parent`, a traceparent, names; its own traceparent."""
+        from opentelemetry.trace import set_span_in_context
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        carrier: dict[str, str] = {}
+        span = self._tracer.start_span(
+            whole.name, _context(parent), attributes=dict(attributes), start_time=_nanoseconds(whole.began)
+        )
+        context = set_span_in_context(span)
+        for part in parts:
+            inner = self._tracer.start_span(part.name, context, start_time=_nanoseconds(part.began))
+            inner.end(_nanoseconds(part.ended))
+        span.end(_nanoseconds(whole.ended))
+        TraceContextTextMapPropagator().inject(carrier, context)
+        return carrier[TRACEPARENT]
+
+    def sent(self, event: Event, topic: str) -> Event:
+        """The event as it is sent: under a span of its sender's, where its trace begins unless it has one."""
+        whole = Step(f"send {topic}", event.time, datetime.now(UTC))
+        parent = event.extra.get(TRACEPARENT) or CALLER.get()
+        told = self.tell(parent, whole, [], {"lookstream.event": event.id})
+        return replace(event, extra={**event.extra, TRACEPARENT: told})
+
+
+@contextmanager
+def tracing(settings: Traces, service: str) -> Iterator[Tracing | None]:
+    """Where a service tells its spans, all sent at the end of the block; None when no endpoint is set.
+
+    Raises BadInput when the extra `traces` is not installed.
+    """
+    if settings.endpoint is None:
+        yield None
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+    except ModuleNotFoundError:
+        raise BadInput("LOOKSTREAM_TRACES_ENDPOINT needs the extra: pip install lookstream[traces]") from None
+    about = Resource.create({"service.name": service})
+    provider = TracerProvider(ParentBasedTraceIdRatio(settings.share), about, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.endpoint)))
+    try:
+        yield Tracing(provider.get_tracer("lookstream"))
+    finally:
+        provider.shutdown()
+
+
+def _context(parent: str | None) -> "Context | None":
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({TRACEPARENT: parent}) if parent else None
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * NANO)

@@ -1,0 +1,1 @@
+"""Child processes: how they start, and how they end with their parent."""

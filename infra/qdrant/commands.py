@@ -1,0 +1,122 @@
+"""`lookstream index status | optimise | export | migrate`: how the index is, for whoever looks after it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.console import FAILED, BadInput, complain, error_console, takes
+
+if TYPE_CHECKING:
+    from infra.qdrant.contract import Index
+
+app = typer.Typer(help="The index: how it is, optimise it, export it, move it.", no_args_is_help=True)
+
+LOOK_SECONDS = 0.5
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+
+
+@dataclass(frozen=True)
+class StatusOptions:
+    """What `index status` is told."""
+
+    json: JSON = False
+
+
+@dataclass(frozen=True)
+class OptimiseOptions:
+    """What `index optimise` is told."""
+
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `index export` is told."""
+
+    file: Annotated[Path, typer.Argument(help="Where to write; it must not exist.", show_default=False)]
+
+
+@app.command("status")
+@takes(StatusOptions)
+def status(options: StatusOptions) -> None:
+    """Show the encoder that made the index, how many points it has, and how many are outside the graph."""
+    with _index() as index:
+        told = asdict(index.status())
+    if options.json:
+        typer.echo(json.dumps(told))
+        return
+    for name, value in told.items():
+        typer.echo(f"{name:12} {'-' if value is None else value}")
+
+
+@app.command("optimise")
+@takes(OptimiseOptions)
+def optimise(options: OptimiseOptions) -> None:
+    """Bring all points into the graph; searches and writes go on meanwhile. It happens by itself, too."""
+    with _index() as index:
+        index.optimise()
+        with error_console().status("optimising"):
+            while options.wait and ((now := index.status()).wanted or now.optimising):
+                time.sleep(LOOK_SECONDS)
+        now = index.status()
+    typer.echo(f"{now.live} points, {now.unindexed} outside the graph")
+
+
+@app.command("export")
+@takes(ExportOptions)
+def export(options: ExportOptions) -> None:
+    """Write all points to a file, one JSON object a line: id, payload, vector (base64 of float32, little endian).
+
+    The first line says which encoder made the vectors. What is written to the index meanwhile may be missing.
+    """
+    from infra.qdrant.points_io import write_points
+
+    if options.file.exists():
+        raise BadInput(f"FILE: {options.file} exists already: name a file that does not")
+    if not options.file.absolute().parent.is_dir():
+        raise BadInput(f"FILE: there is no folder {options.file.absolute().parent}: make it first")
+    with _index() as index:
+        written = write_points(index, options.file, error_console())
+    typer.echo(f"{written} points in {options.file}")
+
+
+@app.command("migrate")
+def migrate() -> None:
+    """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
+    from infra.config.settings import Qdrant, read_settings
+    from infra.console import plain_errors
+    from infra.qdrant.connect import connect
+    from infra.qdrant.contract import EncoderDiffers, EngineError
+    from infra.qdrant.copy_points import copy_points
+
+    with plain_errors(EncoderDiffers, EngineError):
+        settings = read_settings()
+        if settings.qdrant.url is None:
+            raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
+        here = settings.model_copy(update={"qdrant": Qdrant(timeout_s=settings.qdrant.timeout_s)})
+        with closing(connect(here)) as source, closing(connect(settings)) as target:
+            copied = copy_points(source, target, error_console())
+            there = target.count()
+    where = ", ".join(settings.qdrant.places)
+    typer.echo(f"{copied} points were copied, tombstones included; {there} can be found at {where}")
+
+
+@contextmanager
+def _index() -> "Iterator[Index]":
+    """The index that the settings name; where it is damaged, or fails, that is told in one sentence."""
+    from infra.config.settings import read_settings
+    from infra.qdrant.connect import connect
+    from infra.qdrant.contract import EngineError
+
+    try:
+        with closing(connect(read_settings())) as index:
+            yield index
+    except EngineError as error:
+        complain(str(error))
+        raise typer.Exit(FAILED) from None

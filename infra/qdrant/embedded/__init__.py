@@ -1,0 +1,1 @@
+"""The embedded engine as a database server: one owner process, and clients over a Unix socket."""

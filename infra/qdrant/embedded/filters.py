@@ -1,0 +1,47 @@
+"""The words of infra.qdrant.contract in those of qdrant-edge."""
+
+from collections.abc import Sequence
+
+import qdrant_edge as edge
+
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.payload_indexes import Field
+
+
+def index_of(
+    field: Field,
+) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
+    """How a payload field is indexed."""
+    match field.kind:
+        case "tenant":
+            return edge.KeywordIndexParams(is_tenant=True)
+        case "keyword":
+            return edge.KeywordIndexParams()
+        case "label":
+            return edge.KeywordIndexParams(enable_hnsw=False)
+        case "float":
+            return edge.FloatIndexParams(enable_hnsw=False)
+        case "integer":
+            return edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False)
+
+
+def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
+    """All of the conditions, and one of the ids if there are any."""
+    must: list[edge.ConditionType] = [] if ids is None else [edge.HasIdCondition(set(ids))]
+    must_not: list[edge.ConditionType] = []
+    for condition in wanted:
+        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_lower(condition))
+    return edge.Filter(must=must, must_not=must_not)
+
+
+def _lower(condition: Condition) -> "edge.ConditionType":
+    """A condition in the engine's words; of NotAnyOf, Below and NoneOf what must not hold."""
+    match condition:
+        case AnyOf(field, values) | NotAnyOf(field, values):
+            return edge.FieldCondition(field, edge.MatchAny(list(values)))
+        case Between(field, at_least, at_most, below):
+            return edge.FieldCondition(field, range=edge.RangeFloat(gte=at_least, lte=at_most, lt=below))
+        case Below(field, limit):
+            return edge.FieldCondition(field, range=edge.RangeFloat(gte=limit))
+        case OneOf(groups) | NoneOf(groups):
+            return edge.Filter(should=[filter_of(group) for group in groups])

@@ -1,0 +1,48 @@
+"""All points of an index in one file."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from infra.qdrant.contract import Index, Point
+
+PAGE = 256
+
+
+def write_points(index: Index, path: Path, console: Console) -> int:
+    """Write every point, tombstones included, with progress on the console; how many. All or nothing is written."""
+    draft, status = path.with_name(f"{path.name}.part"), index.status()
+    count = 0
+    try:
+        with draft.open("w") as file:
+            file.write(json.dumps({"fingerprint": status.fingerprint, "size": status.size}) + "\n")
+            for point in track(points_of(index), "exporting", status.live, console=console):
+                file.write(json.dumps(_line(point)) + "\n")
+                count += 1
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+def points_of(index: Index) -> Iterator[Point]:
+    """Every point, tombstones included, page by page."""
+    page, after = index.page(None, PAGE)
+    yield from page
+    while after is not None:
+        page, after = index.page(after, PAGE)
+        yield from page
+
+
+def _line(point: Point) -> dict[str, object]:
+    vector = None if point.vector is None else np.asarray(point.vector, "<f4").tobytes()
+    return {
+        "id": point.id,
+        "payload": point.payload,
+        "vector": None if vector is None else base64.b64encode(vector).decode(),
+    }

@@ -1,0 +1,173 @@
+"""Items over HTTP: events in, and what became of them out."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from infra.kafka import EventSink
+from producers.gateway.claims import Claim, Claims
+from producers.gateway.names import IdempotencyKey, wire_id
+from producers.gateway.outcome_waiter import Outcomes
+from producers.gateway.problem_details import Problem, problems
+from producers.gateway.records import check_record
+from producers.gateway.request_body import (
+    FORM,
+    JSON,
+    PICTURES,
+    Fields,
+    Parser,
+    digest_of,
+    form_parts,
+    json_bytes,
+    model_of,
+    size_of,
+)
+from producers.gateway.tokens import Access, check_access, permit, permit_use, tenant_in
+from producers.gateway.uploads import Uploads
+from schemas.envelope import Event, to_bytes
+from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, Source, item_key, revision_at
+from schemas.outcomes import ItemOutcome
+from schemas.topics import MAX_RECORD_BYTES, TOPIC_OF
+
+LONGEST_WAIT = 30.0
+"""Seconds."""
+ITEM_BODY = {
+    "required": True,
+    "content": {
+        JSON: {"schema": {"$ref": "#/components/schemas/ItemUpserted"}},
+        FORM: {
+            "schema": {
+                "type": "object",
+                "required": ["pictures", "item"],
+                "properties": {
+                    "pictures": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "item": {"$ref": "#/components/schemas/ItemUpserted"},
+                },
+            },
+            "encoding": {"pictures": {"contentType": PICTURES}, "item": {"contentType": JSON}},
+        },
+    },
+}
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for it")]
+ItemEvent = ItemUpserted | ItemDeleted
+
+
+class Receipt(BaseModel):
+    """An item event that was sent."""
+
+    event_id: str
+    tenant: str
+    item_id: str
+    revision: int
+    outcome: str
+    """Where it will be told what became of it."""
+
+    def response(self) -> JSONResponse:
+        """The answer to whoever sent it."""
+        return JSONResponse(self.model_dump(), 202, {"Location": self.outcome})
+
+
+@dataclass(frozen=True)
+class ItemDoor:
+    """What items need."""
+
+    sink: EventSink
+    uploads: Uploads
+    claims: Claims
+    outcomes: Outcomes
+    parser: Parser
+    record_bytes: int = MAX_RECORD_BYTES
+
+    async def put(self, request: Request, key: str | None) -> Receipt:
+        """Send the item in a request, once."""
+        form = await form_parts(request, "item", MAX_IMAGES)
+        fields = await self.parser.fields(await json_bytes(request) if form is None else form[0])
+        check_access(request.scope, ("write",), tenant_in(fields))
+        if form is not None:
+            pictures = [await self.uploads.picture(file) for file in form[1]]
+            fields["images"] = [picture.model_dump(mode="json") for picture in pictures]
+        return await self.take(fields, ItemUpserted, key)
+
+    async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> Receipt:
+        """Send an event once, and say where its outcome will be; its revision is the time unless it says one."""
+        event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
+        prepare = partial(self._prepare, fields, kind, event_id)
+        event, digest = await self.parser.run(size_of(fields), prepare)
+        if key is not None:
+            event = await self._send_once(event, event_id, key, digest.hex())
+        else:
+            await asyncio.to_thread(self._send, event, event_id)
+        return Receipt(
+            event_id=event_id,
+            tenant=event.tenant,
+            item_id=event.item_id,
+            revision=event.revision,
+            outcome=f"/v1/outcomes/{event_id}",
+        )
+
+    def _prepare(self, fields: Fields, kind: type[ItemEvent], event_id: str) -> tuple[ItemEvent, bytes]:
+        """The event, which fits a record, and what tells it from others. Raises Problem, ValidationError."""
+        event = model_of(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
+        check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
+        return event, digest_of(fields)
+
+    async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
+        """Send an event unless it was sent under this key already; the event as it was sent first."""
+        mine = Claim(
+            kind="item", tenant=event.tenant, name=key, digest=digest, wire_id=event_id, revision=event.revision
+        )
+        first = await self.claims.claim(mine)
+        event = event.model_copy(update={"revision": first.revision})
+        if first.owner == mine.owner or not await self.claims.is_finished(first):
+            await asyncio.to_thread(self._send, event, event_id)
+            await self.claims.finish(first)
+        return event
+
+    def _send(self, event: ItemEvent, event_id: str) -> None:
+        envelope = Event(event, source="lookstream/gateway", id=event_id)
+        self.sink.send(TOPIC_OF[event.source], item_key(event.tenant, event.item_id), envelope)
+        self.sink.flush()
+
+
+def item_routes(door: ItemDoor) -> APIRouter:
+    """The routes that take items, and tell what became of them."""
+    routes = APIRouter(prefix="/v1", tags=["items"], dependencies=[permit_use("write")])
+
+    @routes.post(
+        "/items",
+        status_code=202,
+        response_model=Receipt,
+        responses=problems(415),
+        openapi_extra={"requestBody": ITEM_BODY},
+    )
+    async def put(request: Request, idempotency_key: IdempotencyKey = None) -> JSONResponse:
+        """Send an item, new or changed; what becomes of it is told at the address in the answer."""
+        return (await door.put(request, idempotency_key)).response()
+
+    @routes.delete("/items/{item_id:path}", status_code=202, response_model=Receipt, responses=problems())
+    async def delete(
+        item_id: str,
+        tenant: Annotated[str, permit("write")],
+        source: Source = "catalog",
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Take an item out of the index."""
+        fields: Fields = {"item_id": item_id, "tenant": tenant, "source": source}
+        return (await door.take(fields, ItemDeleted, idempotency_key)).response()
+
+    @routes.get("/outcomes/{event_id}", response_model=ItemOutcome, responses=problems(404))
+    async def outcome(event_id: str, access: Annotated[Access, permit_use("write")], wait: Wait = 0) -> Response:
+        """What became of an item event that was sent in the last while."""
+        found = await door.outcomes.of(event_id, wait)
+        if found is None or not access.has_tenant(found.tenant):
+            raise Problem(404, f"nothing is known of event `{event_id[:64]}` yet: ask again, with `wait`")
+        return Response(to_bytes(found), media_type="application/json")
+
+    return routes

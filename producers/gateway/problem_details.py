@@ -1,0 +1,144 @@
+"""What went wrong, as problem details (RFC 9457): a status, a title, and one sentence with the remedy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from infra.client.search_client import NoAnswer
+from infra.kafka import RecordRefused
+from infra.qdrant.contract import EngineError
+from schemas.envelope import describe
+from schemas.failures import Fault, Rejected, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+TITLES: Mapping[int, str] = {
+    400: "The request makes no sense",
+    401: "A token is needed",
+    403: "That is not allowed from here",
+    404: "There is no such thing here",
+    405: "That cannot be done here",
+    408: "The request came too slowly",
+    413: "The request is too large",
+    415: "That kind of content is not taken",
+    422: "The request makes no sense",
+    429: "Too many requests",
+    500: "It did not work",
+    503: "Not available now",
+    504: "No answer came in time",
+}
+
+
+EVERYWHERE = (400, 401, 403, 408, 413, 422, 429, 500, 503)
+"""Any request may be answered so: by the server, the guard, or for want of what it needs."""
+METHODS = ("GET", "POST", "DELETE")
+
+
+class Problem(Exception):
+    """A refusal with its HTTP status; the message is one sentence with the remedy."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+SCHEMA: Mapping[str, Any] = {
+    "title": "Problem",
+    "description": "Problem details (RFC 9457)",
+    "type": "object",
+    "required": ["title", "status", "detail"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One sentence with the remedy"},
+        "code": {"type": "string", "description": "A word for programs"},
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses with these statuses, for the OpenAPI document, beside those that any request may get."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": TITLES[status], "content": content} for status in sorted({*statuses, *EVERYWHERE})
+    }
+
+
+def problem_response(problem: Problem, code: str | None = None) -> JSONResponse:
+    """The problem on the wire; `code` is a word for programs."""
+    title = TITLES.get(problem.status, TITLES[500])
+    body = {"title": title, "status": problem.status, "detail": problem.message}
+    more = {} if code is None else {"code": code}
+    return JSONResponse(body | more, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def say_problems(app: FastAPI) -> None:
+    """Have every error answered as a problem; bugs of ours say nothing of themselves."""
+
+    @app.exception_handler(Problem)
+    async def refused(_request: Request, error: Problem) -> JSONResponse:
+        return problem_response(error)
+
+    @app.exception_handler(Rejected)
+    async def rejected(_request: Request, error: Rejected) -> JSONResponse:
+        return problem_response(Problem(422, error.message), error.code)
+
+    @app.exception_handler(ValidationError)
+    async def invalid(_request: Request, error: ValidationError) -> JSONResponse:
+        return problem_response(Problem(422, describe(error)), "request_invalid")
+
+    @app.exception_handler(RequestValidationError)
+    async def misspelt(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem_response(Problem(422, f"`{where}`: {first['msg']}"), "request_invalid")
+
+    _say_faults(app)
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        allow = {"Allow": _allowed(app, request)} if error.status_code == 405 else {}
+        return problem_response(Problem(error.status_code, str(error.detail), {**(error.headers or {}), **allow}))
+
+
+def _say_faults(app: FastAPI) -> None:
+    """Those that are not the caller's."""
+
+    @app.exception_handler(Unavailable)
+    async def away(_request: Request, error: Unavailable) -> JSONResponse:
+        status = 504 if isinstance(error, NoAnswer) else 503
+        return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
+
+    @app.exception_handler(RecordRefused)
+    async def too_large(_request: Request, error: RecordRefused) -> JSONResponse:
+        return problem_response(Problem(413, f"{error}: send smaller or fewer pictures"))
+
+    @app.exception_handler(EngineError)
+    @app.exception_handler(Fault)
+    async def broken(_request: Request, error: Exception) -> JSONResponse:
+        structlog.get_logger().error("a request met a fault", error=str(error))
+        # Without Retry-After: somebody must mend it.
+        return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
+
+    @app.exception_handler(Exception)
+    async def bug(_request: Request, _error: Exception) -> JSONResponse:
+        return problem_response(Problem(500, "a mistake of ours: its trace is in the gateway's log"))
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The methods of all routes on a path: a router names those of the first one alone."""
+    scopes = {method: dict(request.scope, method=method) for method in METHODS}
+    found = [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
+    ]
+    return ", ".join([*found, "HEAD"] if "GET" in found else found)

@@ -1,0 +1,75 @@
+"""Looks that are remembered: a picture is looked at once, a failure each time, and no more are kept than said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.embedding.cache import Remembered
+from consumers.vision.embedder import Look
+from schemas.failures import Code, Failure, Rejected
+from schemas.searches import Crop
+
+LEFT = Crop(x=0, y=0, w=0.5, h=1)
+BROKEN = Rejected(Code.IMAGE_UNREADABLE, "broken, for the test")
+
+
+@dataclass
+class Seeing:
+    """Sees the first byte and the crop of pictures; those that start with an x are broken."""
+
+    seen: list[tuple[bytes, Crop | None]] = field(default_factory=list)
+
+    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        shown = list(zip(pictures, crops or [None] * len(pictures), strict=True))
+        self.seen += shown
+        return [BROKEN if picture.startswith(b"x") else look_of(picture, crop) for picture, crop in shown]
+
+
+def look_of(picture: bytes, crop: Crop | None) -> Look:
+    vector = np.array([picture[0], crop is not None], np.float32)
+    return Look(vector, colours=(), palette=(), thumbnail=None, width=1, height=1, encoded_ms=5.0)
+
+
+def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> None:
+    eyes = Seeing()
+    looks = Remembered(eyes.look_at)
+    [first] = looks.look_at([b"a"])
+    again, part = looks.look_at([b"a", b"a"], [None, LEFT])
+    assert eyes.seen == [(b"a", None), (b"a", LEFT)]
+    assert isinstance(first, Look)
+    assert isinstance(again, Look)
+    assert isinstance(part, Look)
+    assert again.vector is first.vector
+    assert (first.encoded_ms, again.encoded_ms, part.encoded_ms) == (5.0, 0.0, 5.0)
+    assert part.vector[1] == 1
+
+
+def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
+    eyes = Seeing()
+    looks = Remembered(eyes.look_at)
+    assert looks.look_at([b"x", b"x"]) == [BROKEN, BROKEN]
+    assert looks.look_at([b"x"]) == [BROKEN]
+    assert len(eyes.seen) == 2
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"x"]), max_size=6), max_size=12), st.integers(1, 3)
+)
+def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[list[bytes]], most: int) -> None:
+    looks = Remembered(Seeing().look_at, most)
+    for batch in batches:
+        found = looks.look_at(batch)
+        assert len(looks) <= most
+        for picture, look in zip(batch, found, strict=True):
+            assert look is BROKEN if picture == b"x" else isinstance(look, Look) and look.vector[0] == picture[0]
+
+
+def test_those_asked_for_last_are_kept() -> None:
+    eyes = Seeing()
+    looks = Remembered(eyes.look_at, most=2)
+    for picture in (b"a", b"b", b"a", b"c", b"a", b"b"):
+        looks.look_at([picture])
+    assert [picture for picture, _ in eyes.seen] == [b"a", b"b", b"c", b"b"]

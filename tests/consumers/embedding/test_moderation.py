@@ -1,0 +1,304 @@
+"""Moderation: blocked items never get into the index, restricted ones are for whoever asks, and all are told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from consumers.embedding.moderation import Moderator, Policy, moderator_of, policy_of
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.indexing.merge import fold, told_by_item
+from consumers.indexing.watches.watch_matrix import Watchlist
+from consumers.points.payload import State
+from consumers.quality.evaluation.in_process import Outbox
+from consumers.scoring.calibration import Parts
+from consumers.scoring.calibrator import Confidence
+from consumers.searching.facets_handler import AnswerFacets
+from consumers.searching.replies import Answers
+from consumers.searching.search_handler import AnswerSearches
+from consumers.vision.embedder import NOBODY, Look
+from infra.config.settings import Moderation, SettingsError
+from infra.qdrant.contract import Index
+from infra.qdrant.point_ids import point_id
+from schemas.envelope import Event, to_bytes
+from schemas.facets import FacetsRequest, FacetsResult
+from schemas.failures import Code, Failure, TryLater
+from schemas.items import InlineImage
+from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRemoved
+from schemas.results import SearchResult
+from schemas.searches import Crop, SearchRequest
+from schemas.watches import WatchMatched
+from tests.consumers.histories import BAD, SIZE, delete, patch, upsert
+from tests.consumers.indexing.watches.test_matcher import watch
+from tests.consumers.shop import ENCODER, Canned, open_shard
+
+POLICY = Policy(frozenset({"illegal"}), frozenset({"adult"}))
+PARTS = Parts(4, 2)
+LAMP, BATH, CRIME = b"lamp", b"bath", b"crime"
+SHOWN = {BATH: ("adult",), CRIME: ("illegal", "odd")}
+"""What the moderator of these tests sees."""
+
+
+@dataclass
+class Watchful(Canned):
+    """Looks at pictures with a moderator beside."""
+
+    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        looks = super().look_at(pictures, crops)
+        seen = [SHOWN.get(data, ()) for data in pictures]
+        return [
+            replace(look, labels=labels, moderator="m") if isinstance(look, Look) else look
+            for look, labels in zip(looks, seen, strict=True)
+        ]
+
+
+@dataclass
+class Moderated:
+    """Both jobs on one index, under one policy."""
+
+    index: Index
+    outbox: Outbox
+    canned: Watchful
+    items: IndexItems
+    searches: AnswerSearches
+    facets: AnswerFacets
+
+    def put(self, *events: Event) -> list[ItemOutcome]:
+        """What becomes of the events of a batch."""
+        assert self.items.handle(events) == {}
+        return [body for event in self.outbox.take() if isinstance(body := event.body, ItemOutcome)]
+
+    def search(self, picture: bytes = LAMP, **asked: Any) -> SearchResult:
+        """The answer to a search by a picture."""
+        request = {"request_id": "q", "image": InlineImage(data=picture), "strict": False} | asked
+        assert self.searches.handle([Event(SearchRequest.model_validate(request))]) == {}
+        [event] = self.outbox.take()
+        assert isinstance(event.body, SearchResult)
+        return event.body
+
+    def found(self, **asked: Any) -> set[str]:
+        """The items that a search finds."""
+        return {hit.item_id for hit in self.search(**asked).hits}
+
+    def counted(self, **asked: object) -> dict[str, int]:
+        """How many items there are of each brand."""
+        request = FacetsRequest.model_validate({"request_id": "f", "facets": ("brand",)} | asked)
+        self.facets.handle([Event(request)])
+        [event] = self.outbox.take()
+        assert isinstance(event.body, FacetsResult)
+        return {each.value: each.count for each in event.body.counts["brand"]}
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    shard = open_shard(tmp_path)
+    yield shard
+    shard.close()
+
+
+def moderated(index: Index, policy: Policy = POLICY, moderator: str = "m") -> Moderated:
+    canned, outbox = Watchful(), Outbox()
+    confidence = Confidence(index, canned.look_at, PARTS)
+    sight = Sight(canned.fetch, canned.look_at, ENCODER, policy, moderator)
+    watchlist = Watchlist(ENCODER, SIZE, PARTS, policy)
+    for each in (watch("all", min_confidence=0.01), watch("some", min_confidence=0.01, restricted=True)):
+        open_to_all = each.model_copy(update={"tenant": "default"})
+        watchlist.put(open_to_all.key, to_bytes(open_to_all))
+    answers = Answers(outbox, ENCODER)
+    return Moderated(
+        index,
+        outbox,
+        canned,
+        IndexItems(sight, index, judges_of(index, confidence, watchlist.rows), outbox),
+        AnswerSearches(sight, index, confidence, answers),
+        AnswerFacets(index, answers, policy),
+    )
+
+
+def test_an_item_with_a_label_that_blocks_is_never_indexed_nor_looked_at(index: Index) -> None:
+    shop = moderated(index)
+    [outcome] = shop.put(upsert("a", 1, LAMP, title="secret", moderation=("illegal", "adult")))
+    assert isinstance(outcome, ItemBlocked)
+    assert outcome.labels == ("illegal",)
+    assert shop.canned.fetched == []
+    assert index.count() == 0
+    [kept] = index.payloads([point_id("default", "a", 0)], ["title", "state", "moderation"]).values()
+    assert kept == {"state": "dead"}
+
+
+def test_an_item_goes_when_a_newer_event_blocks_it_and_comes_back_with_a_clean_one(index: Index) -> None:
+    shop = moderated(index)
+    shop.put(upsert("a", 1, LAMP, BATH))
+    assert shop.found(restricted=True) == {"a"}
+    labels = {"moderation": ("illegal",)}
+    for at, blocking in ((2, patch("a", 2, **labels)), (5, upsert("a", 5, LAMP, **labels))):
+        [outcome] = shop.put(blocking)
+        assert isinstance(outcome, ItemBlocked)
+        assert index.count() == 0
+        [patched] = shop.put(patch("a", at + 1, moderation=()))
+        assert isinstance(patched, ItemBlocked)
+        [back] = shop.put(upsert("a", at + 2, LAMP))
+        assert isinstance(back, ItemIndexed)
+        assert shop.found() == {"a"}
+    [gone] = shop.put(delete("a", 20))
+    assert isinstance(gone, ItemRemoved)
+
+
+def test_a_picture_that_a_moderator_sees_as_blocked_keeps_its_item_out(index: Index) -> None:
+    shop = moderated(index)
+    event = upsert("a", 1, LAMP, CRIME)
+    for again in (event, Event(event.body)):
+        [outcome] = shop.put(again)
+        assert isinstance(outcome, ItemBlocked)
+        assert outcome.labels == ("illegal",)
+    assert len(shop.canned.looked) == 2, "the repeat is not looked at"
+    assert index.count() == 0
+
+
+def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Index) -> None:
+    lenient = moderated(index, Policy())
+    lenient.put(upsert("a", 1, CRIME))
+    strict = moderated(index)
+    assert strict.found() == set(), "the policy counts for what the index has already"
+    [outcome] = strict.put(upsert("a", 2, CRIME, title="again"))
+    assert isinstance(outcome, ItemBlocked)
+    assert CRIME not in strict.canned.looked
+
+
+def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event_out(index: Index) -> None:
+    lenient, strict = moderated(index, Policy()), moderated(index)
+    lenient.put(upsert("a", 1, LAMP), patch("a", 9, moderation=("illegal",)))
+    [outcome] = strict.put(upsert("a", 5, BATH))
+    assert isinstance(outcome, ItemBlocked)
+    assert outcome.labels == ("illegal",)
+    assert index.count() == 0
+
+
+def test_restricted_items_are_found_and_counted_by_those_alone_who_ask(index: Index) -> None:
+    shop = moderated(index)
+    shop.put(
+        upsert("told", 1, b"t", brand="x", moderation=("adult",)),
+        upsert("seen", 1, BATH, brand="x"),
+        upsert("plain", 1, LAMP, brand="x", moderation=("odd",)),
+    )
+    assert shop.found() == {"plain"}
+    assert shop.found(restricted=True) == {"told", "seen", "plain"}
+    assert (shop.counted(), shop.counted(restricted=True)) == ({"x": 1}, {"x": 3})
+    shop.put(patch("told", 2, moderation=()), patch("plain", 2, moderation=("adult",)))
+    assert shop.found() == {"told"}
+
+
+def test_standing_searches_match_restricted_items_only_when_they_ask(index: Index) -> None:
+    shop = moderated(index)
+    shop.items.handle([upsert("seen", 1, BATH)])
+    matches = [body for event in shop.outbox.take() if isinstance(body := event.body, WatchMatched)]
+    assert [match.watch_id for match in matches] == ["some"]
+
+
+def test_the_same_bytes_are_looked_at_again_when_the_moderator_is_another_one(index: Index) -> None:
+    moderated(index).put(upsert("a", 1, LAMP))
+    same, other = moderated(index), moderated(index, moderator="another")
+    same.put(upsert("b", 1, LAMP))
+    assert same.canned.looked == []
+    other.put(upsert("a", 2, LAMP))
+    assert other.canned.looked == [LAMP]
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"),
+    [
+        ({"picture": BATH}, "adult"),
+        ({"moderation": ("adult",)}, "adult"),
+        ({"picture": CRIME, "restricted": True}, "illegal"),
+        ({"moderation": ("illegal",), "restricted": True}, "illegal"),
+    ],
+)
+def test_searches_by_what_may_not_be_shown_are_refused_with_the_reason(
+    index: Index, asked: dict[str, Any], label: str
+) -> None:
+    shop = moderated(index)
+    shop.put(upsert("a", 1, LAMP))
+    result = shop.search(**asked)
+    assert (result.status, result.code, result.hits) == ("rejected", Code.MODERATED, ())
+    assert label in (result.message or "")
+    assert shop.search(picture=BATH, moderation=("adult", "odd"), restricted=True).status == "ok"
+
+
+def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_judge() -> None:
+    picture = Image.new("RGB", (8, 8))
+    assert Moderator("m", lambda _: ["b", "a", "b"]).labels(picture) == ("a", "b")
+    with pytest.raises(TryLater, match="m failed with ZeroDivisionError") as failed:
+        Moderator("m", lambda _: [str(1 // 0)]).labels(picture)
+    assert failed.value.code == Code.MODERATOR_FAILED
+    for bad in (["Not A Label"], "ab c", ["x"] * 21):
+        with pytest.raises(TryLater, match="something else than up to 20 labels"):
+            Moderator("m", lambda _, given=bad: given).labels(picture)  # type: ignore[misc]
+
+
+def test_settings_name_the_moderator_and_what_labels_mean() -> None:
+    assert moderator_of(Moderation()) is NOBODY
+    named = moderator_of(Moderation(call="json:loads"))
+    assert named.name == "json:loads"
+    assert policy_of(Moderation(blocked=("x",), restricted=())) == Policy(frozenset("x"))
+    with pytest.raises(SettingsError, match=r"LOOKSTREAM_MODERATION_CALL: no_such.module:f cannot be imported"):
+        moderator_of(Moderation(call="no_such.module:f"))
+    with pytest.raises(SettingsError, match="is str, not a function"):
+        moderator_of(Moderation(call="string:digits"))
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["upsert", "upsert", "patch", "patch", "delete"]),
+        st.integers(1, 30),
+        st.sampled_from([None, (), ("adult",), ("illegal",)]),
+    ),
+    min_size=1,
+    max_size=10,
+    unique_by=lambda step: step[1],
+)
+
+
+@given(steps, st.randoms(use_true_random=False))
+def test_blocks_come_to_one_state_in_any_order(
+    history: list[tuple[str, int, tuple[str, ...] | None]], chance: Random
+) -> None:
+    """Patches that come before there is an item are tried again later, so these come last here."""
+    events = [_event(*step) for step in history]
+    in_order = _folded(events)
+    chance.shuffle(events)
+    events.sort(key=lambda event: "patched" in event.body.schema_)
+    cut = chance.randrange(len(events) + 1)
+    state = _folded(*(batch for batch in (events[:cut], events[cut:]) if batch))
+    assert (state.live, state.base) == (in_order.live, in_order.base)
+    assert bool(state.blocked) == bool(in_order.blocked) or not in_order.live
+    if state.live:
+        assert state == in_order
+
+
+def _event(kind: str, revision: int, labels: tuple[str, ...] | None) -> Event:
+    said: dict[str, object] = {"title": str(revision)} | ({} if labels is None else {"moderation": labels})
+    if kind == "delete":
+        return delete("a", revision)
+    return patch("a", revision, **said) if kind == "patch" else upsert("a", revision, LAMP, **said)
+
+
+def _folded(*batches: Sequence[Event]) -> State:
+    state = State()
+    for batch in batches:
+        [told] = told_by_item(batch).values()
+        state = fold(state, told, POLICY).state
+    return state
+
+
+def test_a_bad_main_picture_of_a_blocked_item_is_not_even_fetched(index: Index) -> None:
+    shop = moderated(index)
+    [outcome] = shop.put(upsert("a", 1, BAD, moderation=("illegal",)))
+    assert isinstance(outcome, ItemBlocked)

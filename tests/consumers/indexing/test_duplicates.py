@@ -1,0 +1,210 @@
+"""Duplicates: exact, near and similar main pictures, the groups that they make, and bytes that are known."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.indexing.duplicates import NEAR_PHOTOS, NEAR_STUDIO, SIMILAR_SCORE, verdict_of
+from consumers.vision.embedder import Look
+from consumers.vision.perceptual_hash import PerceptualHash
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.point_ids import point_id
+from schemas.envelope import Event
+from schemas.failures import Failure
+from schemas.items import InlineImage, ItemDeleted, ItemPatched, ItemUpserted
+from schemas.outcomes import ItemIndexed
+from schemas.searches import Crop
+from tests.consumers.shop import Canned, Shop, open_shard, open_shop
+
+
+@dataclass
+class Posed(Canned):
+    """Looks at pictures whose bytes say `look hash`: the name of a vector, and a perceptual hash."""
+
+    vectors: dict[str, "np.typing.NDArray[np.float32]"] = field(default_factory=dict)
+
+    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        self.looked += pictures
+        return [self.look(*picture.decode().split()[:2]) for picture in pictures]
+
+    def look(self, name: str, phash: str) -> Look:
+        return Look(
+            self.vectors[name], ("red",), (), None, 8, 8, phash=PerceptualHash(int(phash, 2), int(phash, 2))
+        )
+
+
+def posed(angle: float) -> "np.typing.NDArray[np.float32]":
+    """A look whose score with `posed(0)` is cos(angle), in degrees, all parts alike."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return np.array([cos, sin, 0, 0, cos, sin, cos, sin], np.float32)
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Shard]:
+    shard = open_shard(tmp_path)
+    yield shard
+    shard.close()
+
+
+@pytest.fixture
+def shop(shard: Shard) -> Shop:
+    looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
+    return open_shop(shard, Posed(vectors=looks))
+
+
+def put(shop: Shop, item: str, *pictures: str, revision: int = 1, tenant: str = "t") -> ItemIndexed:
+    """Index an item with these pictures; its outcome."""
+    images = tuple(InlineImage(data=picture.encode()) for picture in pictures)
+    body = ItemUpserted(tenant=tenant, item_id=item, revision=revision, source="catalog", images=images)
+    assert shop.job.handle([Event(body)]) == {}
+    *_, outcome = shop.outcomes()
+    assert isinstance(outcome, ItemIndexed)
+    return outcome
+
+
+def group(shop: Shop, item: str, image: int = 0, tenant: str = "t") -> object:
+    """The group that a point of the item is of."""
+    id = point_id(tenant, item, image)
+    return shop.index.payloads([id], ["duplicate_group"]).get(id, {}).get("duplicate_group")
+
+
+FAR = "1" * 20
+
+
+@pytest.mark.parametrize(
+    ("bits", "score", "verdict"),
+    [
+        *((bits, score, "near") for bits, score in NEAR_PHOTOS),
+        (NEAR_PHOTOS[0][0] + 1, NEAR_PHOTOS[0][1], None),
+        (NEAR_PHOTOS[-1][0] + 1, 1.0, "similar"),
+        (0, NEAR_PHOTOS[0][1] - 0.01, None),
+        (64, SIMILAR_SCORE, "similar"),
+    ],
+)
+def test_hash_and_look_must_agree(bits: int, score: float, verdict: str | None) -> None:
+    assert verdict_of(bits, score, same_bytes=False, studio=False) == verdict
+    assert verdict_of(bits, score, same_bytes=True, studio=False) == "exact"
+
+
+def test_studio_pictures_must_agree_in_everything() -> None:
+    [(most, least)] = NEAR_STUDIO
+    assert verdict_of(most, least, same_bytes=False, studio=True) == "near"
+    assert verdict_of(most, least - 0.01, same_bytes=False, studio=True) == "similar"
+    assert verdict_of(most + 1, least, same_bytes=False, studio=True) == "similar"
+
+
+def test_an_item_without_duplicates_is_a_group_of_its_own(shop: Shop) -> None:
+    assert put(shop, "a", "front 0").duplicate is None
+    assert put(shop, "b", "other 0").duplicate_group == "b"
+    assert (group(shop, "a"), group(shop, "b")) == ("a", "b")
+
+
+def test_the_same_bytes_are_exact_duplicates_and_are_not_looked_at_again(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    told = put(shop, "b", "front 0")
+    assert told.duplicate is not None
+    assert (told.duplicate.verdict, told.duplicate.item_id, told.duplicate.bits) == ("exact", "a", 0)
+    assert told.duplicate_group == group(shop, "b") == "a"
+    assert shop.canned.looked == [b"front 0"]
+    ids = [point_id("t", item, 0) for item in ("a", "b")]
+    vectors = shop.index.vectors(ids)
+    assert np.array_equal(vectors[ids[0]], vectors[ids[1]])
+    payloads = shop.index.payloads(ids, ["colours", "phash", "studio", "sha256"])
+    assert payloads[ids[0]] == payloads[ids[1]]
+
+
+def test_a_near_duplicate_joins_the_group_of_the_one_that_was_there_first(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    assert put(shop, "b", "again 1").duplicate_group == "a"
+    told = put(shop, "c", "front 11 in other bytes")
+    assert told.duplicate is not None
+    assert told.duplicate.verdict == "near"
+    assert told.duplicate_group == "a"
+
+
+def test_what_is_similar_alone_is_told_and_makes_no_group(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    told = put(shop, "b", f"again {FAR}")
+    assert told.duplicate is not None
+    assert (told.duplicate.verdict, told.duplicate.item_id) == ("similar", "a")
+    assert told.duplicate.bits == len(FAR)
+    assert told.duplicate_group == group(shop, "b") == "b"
+
+
+def test_duplicates_in_one_batch_find_each_other_and_are_looked_at_once(shop: Shop) -> None:
+    image = InlineImage(data=b"front 0")
+    bodies = [ItemUpserted(tenant="t", item_id=item, revision=1, images=(image,)) for item in ("a", "b", "c")]
+    assert shop.job.handle([Event(body) for body in bodies]) == {}
+    assert [group(shop, item) for item in ("a", "b", "c")] == ["a", "a", "a"]
+    assert shop.canned.looked == [b"front 0"]
+
+
+def test_duplicates_of_other_tenants_are_never_told(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    told = put(shop, "b", "front 0", tenant="elsewhere")
+    assert (told.duplicate, told.duplicate_group) == (None, "b")
+    assert shop.canned.looked == [b"front 0", b"front 0"]
+
+
+def test_all_points_of_an_item_bear_its_group_also_those_that_stay_when_the_main_picture_changes(
+    shop: Shop,
+) -> None:
+    put(shop, "a", "front 0")
+    put(shop, "b", "other 0", "alike 0")
+    assert [group(shop, "b", image) for image in (0, 1)] == ["b", "b"]
+    put(shop, "b", "again 0", "alike 0", revision=2)
+    assert [group(shop, "b", image) for image in (0, 1)] == ["a", "a"]
+    put(shop, "b", "again 0", "front 0", revision=3)
+    assert [group(shop, "b", image) for image in (0, 1)] == ["a", "a"]
+
+
+def test_patches_and_replays_keep_the_group_and_change_nothing(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    put(shop, "b", "again 0")
+    versions = shop.index.payloads([point_id("t", "b", 0)], ["version"])
+    again = put(shop, "b", "again 0")
+    assert again.duplicate_group == "a"
+    assert shop.index.payloads([point_id("t", "b", 0)], ["version"]) == versions
+    shop.job.handle(
+        [Event(ItemPatched.model_validate({"tenant": "t", "item_id": "b", "revision": 2, "facts": {}}))]
+    )
+    assert group(shop, "b") == "a"
+
+
+def test_the_group_outlives_its_first_item(shop: Shop) -> None:
+    put(shop, "a", "front 0")
+    put(shop, "b", "again 0")
+    shop.job.handle([Event(ItemDeleted(tenant="t", item_id="a", revision=2))])
+    assert group(shop, "a") is None
+    assert put(shop, "c", "front 0 anew").duplicate_group == "a"
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batches=st.lists(
+        st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["front", "other"])), max_size=4), max_size=5
+    )
+)
+def test_items_of_the_same_bytes_are_one_group_however_they_are_cut_into_batches(
+    batches: list[list[tuple[int, str]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shard = open_shard(tmp_path_factory.mktemp("groups"))
+    shop = open_shop(shard, Posed(vectors={"front": posed(0), "other": posed(80)}))
+    shown: dict[str, str] = {}
+    for batch in batches:
+        fresh = {f"i{item}": look for item, look in batch if f"i{item}" not in shown}
+        bodies = [
+            ItemUpserted(tenant="t", item_id=item, revision=1, images=(InlineImage(data=f"{look} 0".encode()),))
+            for item, look in fresh.items()
+        ]
+        assert shop.job.handle([Event(body) for body in bodies]) == {}
+        shown |= fresh
+    for look in ("front", "other"):
+        items = [item for item, theirs in shown.items() if theirs == look]
+        assert {group(shop, item) for item in items} == set(items[:1])
+    shard.close()

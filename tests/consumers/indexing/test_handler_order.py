@@ -1,0 +1,109 @@
+"""Whatever the order, the batches and the repeats: an item comes to what its revisions say. On a real shard."""
+
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.qdrant.embedded.shard import Shard
+from schemas.envelope import Event
+from schemas.failures import Unavailable
+from schemas.items import ItemUpserted
+from tests.consumers.histories import (
+    KINDS,
+    PICKS,
+    Step,
+    delivered,
+    event_of,
+    expected,
+    held,
+    is_bad,
+)
+from tests.consumers.shop import Worker, between, open_shard, open_shop, torn
+
+ITEMS = ("a", "b")
+steps = st.lists(
+    st.tuples(st.sampled_from(ITEMS), st.sampled_from(KINDS), st.integers(1, 30), st.integers(0, PICKS - 1)),
+    min_size=8,
+    max_size=20,
+    unique_by=lambda step: (step[0], step[2]),
+)
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
+    opened = open_shard(tmp_path_factory.mktemp("order"))
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(steps, st.randoms(use_true_random=False))
+def test_a_history_in_any_order_comes_to_what_its_revisions_say(
+    shard: Shard, history: Sequence[Step], chance: random.Random
+) -> None:
+    own = uuid.uuid4().hex
+    events = events_of(own, history)
+    worker = Worker(open_shop(shard))
+    for batch in delivered(events, chance):
+        worker.take(batch)
+    worker.try_later()
+    assert worker.refused <= {
+        event.id for event in events if isinstance(event.body, ItemUpserted) and is_bad(event.body)
+    }
+    assert held(shard, [own + item for item in ITEMS]) == expected(events)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(steps, st.randoms(use_true_random=False))
+def test_workers_that_get_in_between_each_other_lose_nothing(
+    shard: Shard, history: Sequence[Step], chance: random.Random
+) -> None:
+    own = uuid.uuid4().hex
+    events = events_of(own, history)
+    batches = delivered(events, chance)
+    half = len(batches) // 2
+    theirs = batches[half:]
+    other = Worker(open_shop(shard))
+
+    def other_works() -> None:
+        if theirs and chance.random() < 0.4:
+            other.take(theirs.pop())
+
+    worker = Worker(open_shop(between(shard, other_works), other.shop.canned))
+    for batch in batches[:half]:
+        worker.take(batch)
+    while theirs:
+        other.take(theirs.pop())
+    worker.later |= other.later
+    worker.try_later()
+    assert held(shard, [own + item for item in ITEMS]) == expected(events)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(steps, st.randoms(use_true_random=False))
+def test_writes_that_break_off_in_the_middle_leave_nothing_behind(
+    shard: Shard, history: Sequence[Step], chance: random.Random
+) -> None:
+    own = uuid.uuid4().hex
+    events = events_of(own, history)
+    worker = Worker(open_shop(torn(shard, chance)))
+    waiting: list[Event] = []
+    for batch in delivered(events, chance):
+        waiting += batch
+        with suppress(Unavailable):
+            worker.take(waiting)
+            waiting = []
+    survivor = Worker(open_shop(shard, worker.shop.canned), later=worker.later)
+    survivor.take(waiting)
+    survivor.try_later()
+    assert held(shard, [own + item for item in ITEMS]) == expected(events)
+
+
+def events_of(own: str, history: Sequence[Step]) -> list[Event]:
+    """The events of a history, about items that are this test's own."""
+    return [event_of((own + item, kind, revision, pick)) for item, kind, revision, pick in history]

@@ -1,0 +1,277 @@
+"""Standing searches against newly indexed pictures: who is told what, and how often."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.indexing.watches.watch_matrix import Watchlist
+from consumers.quality.evaluation.in_process import Outbox
+from consumers.scoring.calibration import UNCALIBRATED, Parts
+from consumers.scoring.calibrator import Confidence
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.shard import Shard
+from infra.qdrant.point_ids import point_id
+from schemas.envelope import Event, to_bytes
+from schemas.failures import Unavailable
+from schemas.filters import Filters
+from schemas.items import InlineImage, ItemDeleted, ItemFacts, ItemPatched, ItemUpserted
+from schemas.ranking import INTENTS, Intent, Weights
+from schemas.results import QueryLook
+from schemas.topics import SEARCH_MATCHES
+from schemas.watches import Watch, WatchMatched
+from tests.consumers.histories import SIZE, vector_of
+from tests.consumers.indexing.test_duplicates import Posed, posed
+from tests.consumers.shop import ENCODER, Canned, Shop, open_shard, torn
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+PARTS = Parts(4, 2)
+
+Told = tuple[Event, WatchMatched]
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Shard]:
+    shard = open_shard(tmp_path)
+    yield shard
+    shard.close()
+
+
+@pytest.fixture
+def watchlist() -> Watchlist:
+    return Watchlist(ENCODER, SIZE, PARTS)
+
+
+@pytest.fixture
+def shop(shard: Shard, watchlist: Watchlist) -> Shop:
+    looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
+    return open_watched_shop(shard, watchlist, Posed(vectors=looks))
+
+
+def open_watched_shop(index: Index, watchlist: Watchlist, canned: Canned) -> Shop:
+    outbox = Outbox()
+    judges = judges_of(index, Confidence(index, canned.look_at, PARTS), watchlist.rows)
+    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), index, judges, outbox)
+    return Shop(job, index, outbox, canned)
+
+
+def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: object) -> Watch:
+    """A watch for `posed(angle)`; uncalibrated, a confidence of .9 stands for a score of .77."""
+    given: dict[str, object] = {
+        "tenant": "t",
+        "weights": INTENTS["similar"],
+        "created_at": NOON,
+        "encoder": ENCODER,
+    }
+    look = QueryLook(vector=posed(angle).astype("<f4").tobytes(), studio=False)
+    return Watch.model_validate(
+        {"watch_id": watch_id, "look": look, "min_confidence": min_confidence, **given, **more}
+    )
+
+
+@pytest.mark.parametrize("spoil", [0, 1.1, -1, 3e38, 1e-30])
+def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: Watchlist, spoil: float) -> None:
+    vector = posed(0).astype("<f4")
+    vector[:4] *= spoil
+    look = QueryLook(vector=vector.tobytes(), studio=False)
+    assert watchlist.put("t:a", to_bytes(watch("a", look=look)))
+    assert (watchlist.rows("t") is not None) == (spoil in (0, -1))
+
+
+def test_the_smallest_confidence_that_can_be_asked_for_is_more_than_none(watchlist: Watchlist) -> None:
+    put(watchlist, watch("a", min_confidence=5e-324))
+    rows = watchlist.rows("t")
+    assert rows is not None
+    assert rows.least[0] > 0
+
+
+def put(watchlist: Watchlist, *watches: Watch) -> None:
+    for each in watches:
+        watchlist.put(each.key, to_bytes(each))
+
+
+def index(
+    shop: Shop, item: str, *pictures: str, revision: int = 1, **facts: object
+) -> list[tuple[Event, WatchMatched]]:
+    """Index an item; what standing searches were told."""
+    images = tuple(InlineImage(data=f"{picture} 0".encode()) for picture in pictures)
+    given = {"tenant": "t", "item_id": item, "revision": revision, "images": images} | facts
+    return handle(shop, ItemUpserted.model_validate(given))
+
+
+def handle(shop: Shop, *bodies: ItemUpserted | ItemPatched | ItemDeleted) -> list[Told]:
+    assert not shop.job.handle([Event(body) for body in bodies])
+    return matches(shop.outbox.take())
+
+
+def matches(events: list[Event]) -> list[Told]:
+    return [(event, event.body) for event in events if isinstance(event.body, WatchMatched)]
+
+
+def done(shop: Shop, event: Event) -> bool:
+    """Whether the batch was done, and not broken off."""
+    try:
+        return not shop.job.handle([event])
+    except Unavailable:
+        return False
+
+
+def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
+    shop: Shop, watchlist: Watchlist
+) -> None:
+    put(watchlist, watch("shoes"))
+    [(_, match)] = index(shop, "a", "alike", title="A shoe")
+    assert (match.watch_id, match.tenant, match.hit.item_id, match.hit.title) == ("shoes", "t", "a", "A shoe")
+    assert match.hit.score == pytest.approx(np.cos(np.radians(20)), abs=1e-4)
+    assert match.hit.confidence == pytest.approx(float(UNCALIBRATED.of(np.array(match.hit.score))), abs=1e-4)
+    assert index(shop, "b", "other") == []
+
+
+def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(shop: Shop, watchlist: Watchlist) -> None:
+    put(watchlist, watch("shoes"))
+    assert len(index(shop, "a", "front")) == 1
+    assert index(shop, "a", "front", revision=2, title="new words") == []
+    assert index(shop, "a", "again", revision=3) == []
+    assert handle(shop, ItemPatched(tenant="t", item_id="a", revision=4, facts=ItemFacts(title="newer"))) == []
+    put(watchlist, watch("boots", angle=5))
+    assert [match.watch_id for _, match in index(shop, "a", "front", "alike", revision=5)] == ["boots"]
+    put(watchlist, watch("shoes", created_at=NOON + timedelta(hours=1)))
+    assert [match.watch_id for _, match in index(shop, "a", "again", revision=6)] == ["shoes"]
+
+
+def test_an_item_that_was_deleted_and_comes_back_is_new(shop: Shop, watchlist: Watchlist) -> None:
+    put(watchlist, watch("shoes"))
+    assert len(index(shop, "a", "front")) == 1
+    assert handle(shop, ItemDeleted(tenant="t", item_id="a", revision=2)) == []
+    assert len(index(shop, "a", "front", revision=3)) == 1
+
+
+def test_of_an_items_pictures_the_best_is_told(shop: Shop, watchlist: Watchlist) -> None:
+    put(watchlist, watch("shoes"))
+    [(_, match)] = index(shop, "a", "other", "alike", "again")
+    assert match.hit.image == 2
+
+
+def test_a_search_sees_the_items_of_its_tenant_alone(shop: Shop, watchlist: Watchlist) -> None:
+    put(watchlist, watch("mine"), watch("theirs", tenant="u"))
+    assert [match.watch_id for _, match in index(shop, "a", "front")] == ["mine"]
+
+
+def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: Watchlist) -> None:
+    put(
+        watchlist,
+        watch("sure", min_confidence=0.999),
+        watch("cheap", filters=Filters(price_max=10, currency="EUR")),
+        watch("either", any_of=(Filters(brand=("Acme",)), Filters(tags=("red",)))),
+        watch("not-acme", none_of=(Filters(brand=("Acme",)),)),
+        watch("colour", weights=Weights(object=0, style=0, colour=1)),
+    )  # fmt: skip
+    told = index(shop, "a", "again", brand="Acme", price=Decimal(12), currency="EUR")
+    assert {match.watch_id for _, match in told} == {"either", "colour"}
+    told = index(shop, "b", "alike", price=Decimal("9.5"), currency="EUR")
+    assert {match.watch_id for _, match in told} == {"cheap", "not-acme", "colour"}
+
+
+def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: Watchlist) -> None:
+    put(watchlist, watch("shoes"), watch("boots"))
+    watchlist.put("t:shoes", None)
+    watchlist.put("t:never-was", None)
+    assert [match.watch_id for _, match in index(shop, "a", "front")] == ["boots"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("t:a", b"no json"),
+        ("t:a", to_bytes(ItemDeleted(item_id="a", revision=1))),
+        ("t:other", to_bytes(watch("a"))),
+        ("t:a", to_bytes(watch("a", encoder="another:1"))),
+        ("t:a", to_bytes(watch("a", look=QueryLook(vector=b"\0" * 12, studio=False)))),
+    ],
+)
+def test_what_cannot_be_compared_is_left_out(watchlist: Watchlist, key: str, value: bytes) -> None:
+    put(watchlist, watch("a"))
+    watchlist.put(key, value)
+    rows = watchlist.rows("t")
+    assert (rows is None) == (key == "t:a")
+
+
+def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(shard: Shard, watchlist: Watchlist) -> None:
+    put(watchlist, watch("all", min_confidence=0.01))
+    for seed in range(40):
+        broken = torn(shard, random.Random(seed), share=0.6)
+        shop = open_watched_shop(broken, watchlist, Canned())
+        event = Event(ItemUpserted(tenant="t", item_id=f"i{seed}", revision=1, images=(InlineImage(data=b"x"),)))
+        while not done(shop, event):
+            pass
+        assert len({told.id for told, _ in matches(shop.outbox.take())}) == 1
+
+
+def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchlist: Watchlist) -> None:
+    put(watchlist, watch("all", min_confidence=0.01))
+    done: list[str] = []
+
+    class Logged:
+        def __getattr__(self, name: str) -> object:
+            done.append(name)
+            return getattr(shard, name)
+
+    class LoggedOutbox(Outbox):
+        def flush(self) -> None:
+            done.append("flush")
+
+    canned, index = Canned(), cast("Index", Logged())
+    judges = judges_of(index, Confidence(index, canned.look_at, PARTS), watchlist.rows)
+    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), index, judges, LoggedOutbox())
+    job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
+    assert done.index("flush") < done.index("upsert")
+
+
+@given(
+    angles=st.lists(st.integers(0, 90), min_size=1, max_size=12),
+    kinds=st.lists(st.tuples(st.sampled_from(sorted(INTENTS)), st.booleans()), min_size=12, max_size=12),
+)
+def test_rows_of_one_kind_lie_together_and_score_as_their_searches_do(
+    angles: list[int], kinds: list[tuple[Intent, bool]]
+) -> None:
+    watchlist, look = Watchlist(ENCODER, SIZE, PARTS), vector_of(b"any")
+    made = [
+        watch(f"w{n}", angle, weights=INTENTS[intent], look=QueryLook(vector=posed(angle).tobytes(), studio=studio))
+        for n, (angle, (intent, studio)) in enumerate(zip(angles, kinds, strict=False))
+    ]
+    put(watchlist, *made)
+    rows = watchlist.rows("t")
+    assert rows is not None
+    for kind in rows.kinds:
+        assert {(each.weights, each.look.studio) for each in rows.watches[kind.rows]} == {
+            (kind.weights, kind.studio)
+        }
+    assert [kind.rows.start for kind in rows.kinds] == [0, *(kind.rows.stop for kind in rows.kinds)][:-1]
+    for each, query in zip(rows.watches, rows.queries, strict=True):
+        weighed = PARTS.weigh(np.frombuffer(each.look.vector, "<f4"), each.weights)
+        assert query @ look == pytest.approx(weighed @ look, abs=1e-5)
+
+
+def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchlist: Watchlist) -> None:
+    from tests.consumers.conftest import Outbox as Noting
+
+    put(watchlist, watch("all", min_confidence=0.01))
+    canned, noting = Canned(), Noting()
+    judges = judges_of(shard, Confidence(shard, canned.look_at, PARTS), watchlist.rows)
+    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), shard, judges, noting)
+    job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
+    [(_, key, event, _)] = [sent for sent in noting.sent if sent[0] == SEARCH_MATCHES]
+    assert key == "t:all"
+    assert uuid.UUID(event.id).version == 5
+    assert shard.payloads([point_id("t", "a", 0)], ["told"])[point_id("t", "a", 0)]["told"] == [watch("all").mark]

@@ -1,0 +1,140 @@
+"""The commands for dead letters, as people and programs use them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import lookstream
+from consumers.operations.dead_letters.dead_letter import read_topics
+from consumers.operations.dead_letters.local_file import FILE, KeptLetters
+from infra.config.settings import Kafka
+from infra.kafka import OutgoingRecord
+from infra.local_state import Running
+from schemas.failures import Code
+from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
+
+LINK = "https://ana:canary@cdn.example/a.png?sig=canary"
+
+
+def run(*words: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(lookstream.app, ["dead-letters", *map(str, words)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(autouse=True)
+def local(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder on which a `lookstream up` runs, as far as these commands can tell."""
+    for name in os.environ:
+        if name.startswith("LOOKSTREAM_"):
+            monkeypatch.delenv(name)
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("LOOKSTREAM_DATA", str(data))
+    monkeypatch.setenv("LOOKSTREAM_KAFKA_PREFIX", kafka.prefix)
+    monkeypatch.setenv("LOOKSTREAM_QDRANT_API_KEY", "canary-key")
+    Running(os.getpid(), kafka.bootstrap, None, ready=True).write(data)
+    return data
+
+
+@pytest.fixture
+def letters(undertaker: Undertaker, make_record: MakeRecord) -> None:
+    """Three letters: two missing pictures, one of them told twice, and one that is no JSON."""
+    record = make_record("a", headers={"authorization": b"canary", "link": LINK.encode()})
+    undertaker.bury(record, message=f"{LINK} answered 404")
+    undertaker.bury(record, message=f"{LINK} answered 404")
+    undertaker.bury(make_record("b", offset=1), message="there is no picture `b.png` canary-key")
+    undertaker.sink.send_record(
+        OutgoingRecord("social.posts.dead", None, b"\x1b[31m canary-key", {"dead-code": b"event_unreadable"})
+    )
+    undertaker.sink.flush()
+
+
+@pytest.mark.usefixtures("letters")
+def test_letters_are_listed_each_once_the_newest_first_without_secrets() -> None:
+    listed = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert len(listed) == 3
+    assert [letter["died_at"] for letter in listed] == sorted((one["died_at"] for one in listed), reverse=True)
+    [first] = [letter for letter in listed if letter["position"] == "catalog.items/1/0"]
+    assert first["message"] == "https://***@cdn.example/a.png?*** answered 404"
+    assert (first["key"], first["worker"], first["replayed_at"]) == ("default:a", "host-0", None)
+    table = run("list", "--code", "image_missing", "--key", "default:*", "--since", "1h", "--limit", "1").stdout
+    assert "catalog.items/1/1" in table
+    assert "catalog.items/1/0" not in table
+    assert "no dead letters" in run("list", "--code", "key_invalid").stdout
+
+
+@pytest.mark.usefixtures("letters")
+def test_one_letter_is_shown_whole_with_its_picture_cut_short_and_secrets_masked(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    raw = tmp_path / "raw"
+    shown = run("show", "catalog.items/1/0", "--raw", raw).stdout
+    assert raw.read_bytes() == make_record("a").value
+    assert '"item_id": "a"' in shown
+    assert "characters)" in shown
+    assert "canary" not in shown
+    assert "header authorization" in shown
+    assert "\x1b" not in run("show", "social.posts.dead/0/0").stdout
+    assert "there is no dead letter catalog.items/9/9" in run("show", "catalog.items/9/9", code=2).stderr
+
+
+@pytest.mark.usefixtures("letters")
+def test_letters_are_counted_without_secrets() -> None:
+    stats = json.loads(run("stats", "--json").stdout)
+    assert stats["by_code"] == {"image_missing": 2, "event_unreadable": 1}
+    assert stats["by_topic"] == {"catalog.items": 2, "social.posts.dead": 1}
+    tables = run("stats").stdout
+    assert "host-0" in tables
+    assert "canary" not in tables + json.dumps(stats)
+
+
+def test_what_was_asked_the_wrong_way_is_said_before_anything_is_read() -> None:
+    for command in ("list", "stats", "replay"):
+        assert "did you mean image_missing?" in run(command, "--code", "image_mising", code=2).stderr
+    assert "give 30m, 2h, 3d" in run("list", "--since", "soon", code=2).stderr
+
+
+@pytest.mark.usefixtures("letters")
+def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker(
+    local: Path, kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+) -> None:
+    assert "kept 3 dead letters" in run("save").stderr
+    assert run("save").stderr == ""
+    assert len(run("list", "--json").stdout.splitlines()) == 3
+    KeptLetters(local / FILE).drop(
+        {letter.id for letter in read_topics(kafka) if letter.code == "event_unreadable"}
+    )
+    undertaker.bury(make_record("later", offset=0), Code.IMAGE_FORMAT)
+    [first, second] = [
+        json.loads(line)["id"]
+        for line in run("list", "--json", "--key", "default:*").stdout.splitlines()
+        if "catalog.items/1/0" in line
+    ]
+    assert first != second
+    assert (
+        "several lay at catalog.items/1/0, in topics made anew" in run("show", "catalog.items/1/0", code=2).stderr
+    )
+    assert '"item_id": "later"' in run("show", first).stdout
+    assert first in run("list").stdout
+
+
+def test_without_a_broker_the_kept_letters_are_still_there_and_replay_says_what_is_missing(
+    local: Path, kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+) -> None:
+    undertaker.bury(make_record("a"))
+    run("save")
+    (local / "up.json").unlink()
+    assert "catalog.items/1/0" in run("list").stdout
+    assert '"item_id": "a"' in run("show", "catalog.items/1/0").stdout
+    assert "start `lookstream up`, then replay" in run("replay", code=2).stderr
+    (local / FILE).unlink()
+    assert "start `lookstream up`" in run("list", code=1).stderr
+
+
+@pytest.mark.usefixtures("letters")
+def test_without_an_index_nothing_is_replayed() -> None:
+    assert "no embedded index runs" in run("replay", code=1).stderr

@@ -1,0 +1,130 @@
+"""The command `evaluate`, as a user runs it, on pictures where the answer is known."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.end_to_end import forked
+
+ROOT = Path(__file__).parents[4]
+
+
+def evaluate(*words: str | Path, code: int = 0, data: Path) -> "subprocess.CompletedProcess[str]":
+    own = {"LOOKSTREAM_DATA": str(data), "LOOKSTREAM_ENCODER": "fake", "COLUMNS": "200"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
+    done = forked.run(["evaluate", *map(str, words)], inherited | own, ROOT, 300)
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def sides(labels: Path) -> list[str]:
+    return ["--catalog", f"{labels}:side=catalogue", "--queries", f"{labels}:side=queries"]
+
+
+def test_everything_is_measured(labels: Path, strangers: Path, tmp_path: Path) -> None:
+    sheet, result = tmp_path / "sheet.png", tmp_path / "result.json"
+    more: list[str | Path] = [
+        "--off-topic",
+        strangers,
+        "--same",
+        "maker",
+        "--robustness",
+        "3",
+        "--sheet",
+        sheet,
+        "--json",
+    ]
+    done = evaluate(*sides(labels), *more, data=tmp_path / "data")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["counts"] == {"catalogue": 27, "queries": 9, "unanswerable": 0, "unreadable": []}
+    assert found["encoder"] == "fake:1"
+    assert set(found["weightings"]) == {"object alone", "exact", "similar", "style", "colour"}
+    similar = found["weightings"]["similar"]["metrics"]
+    assert similar["recall@1"] == {"value": 1, "low": 1, "high": 1}
+    assert similar["recall@10"]["value"] == 1
+    assert similar["precision@10"]["value"] <= 0.3
+    assert {one["right"][0] for one in found["queries"]} == {"1"}
+    assert set(found["by_category"]) == {"disc", "bar", "ring"}
+    assert set(found["by_colour"]) == {"red", "green", "blue"}
+    for one in found["filtered"].values():
+        assert one["hits"] == one["satisfying"] > 0
+    assert set(found["calibration"]) == {"label", "category"}
+    assert found["off_topic"]["queries"] == 4
+    assert found["engine_recall"]["value"] > 0.95
+    assert found["colours"]["share"]["first"]["value"] == 1
+    assert (
+        found["colour_hits"]["share"]["colour"]["value"] > found["colour_hits"]["share"]["similar"]["value"] - 0.01
+    )
+    assert set(found["same"]["maker"]["share"]) == {"object alone", "similar", "style"}
+    assert found["robustness"]["drops"]["EXIF turn"]["recall@1"]["value"] == 0
+    assert found["categories"]["items"] == 9
+    assert "precision@10" in done.stderr
+    with Image.open(sheet) as drawn:
+        assert drawn.format == "PNG"
+
+    result.write_text(done.stdout)
+    again = evaluate(*sides(labels), "--robustness", "0", "--against", result, data=tmp_path / "data")
+    assert "no regression" in again.stdout
+    assert "looks were kept" in again.stderr
+
+
+def test_a_regression_ends_with_one_and_other_runs_with_two(labels: Path, tmp_path: Path) -> None:
+    plain = ["--robustness", "0", "--json"]
+    first = tmp_path / "first.json"
+    first.write_text(evaluate(*sides(labels), *plain, data=tmp_path / "data").stdout)
+    document = json.loads(first.read_text())
+    # Spoil the queries: each now shows a thing of another label.
+    names = [one["image"] for one in document["queries"]]
+    pictures = [(labels.parent / name).read_bytes() for name in names]
+    for name, other in zip(names, pictures[4:] + pictures[:4], strict=True):
+        (labels.parent / name).write_bytes(other)
+    worse = evaluate(*sides(labels), "--robustness", "0", "--against", first, code=1, data=tmp_path / "data")
+    assert "regression: recall@1, precision@1, mAP@10" in worse.stdout
+    words: list[str | Path] = [
+        "--catalog",
+        labels,
+        "--queries",
+        f"{labels}:side=queries",
+        "--robustness",
+        "0",
+        "--against",
+        first,
+    ]
+    assert "another catalogue" in evaluate(*words, code=2, data=tmp_path / "data").stderr
+
+
+def test_a_query_is_never_its_own_hit(labels: Path, tmp_path: Path) -> None:
+    words: list[str | Path] = ["--catalog", labels, "--queries", labels, "--label", "image", "--robustness", "0"]
+    refused = evaluate(*words, code=2, data=tmp_path / "data")
+    assert "no query has its label in the catalogue" in refused.stderr
+
+
+def test_what_cannot_be_read_is_named_and_left_out(labels: Path, tmp_path: Path) -> None:
+    (labels.parent / "disc-red-0.png").write_text("no picture")
+    (labels.parent / "disc-red-1.png").write_text("no picture")
+    done = evaluate(*sides(labels), "--robustness", "0", "--json", data=tmp_path / "data")
+    counts = json.loads(done.stdout)["counts"]
+    assert counts == {
+        "catalogue": 26, "queries": 8, "unanswerable": 0, "unreadable": ["disc-red-1.png", "disc-red-0.png"]
+    }  # fmt: skip
+    assert "2 pictures cannot be read: disc-red-1.png, disc-red-0.png" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--label", "what"], 2, "has no column what: its columns are image, label"),
+        (["--image-root", "."], 2, "are not there"),
+        (["--against", "nowhere.json"], 2, "--against nowhere.json cannot be read"),
+        (["--through", "kafka"], 1, "lookstream up"),
+        (["--through", "kafka", "--encoder", "fake"], 2, "--encoder is for --through direct"),
+    ],
+)
+def test_bad_input_is_one_sentence(labels: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    assert said in evaluate(*sides(labels), *words, code=code, data=tmp_path / "data").stderr

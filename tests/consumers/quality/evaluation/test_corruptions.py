@@ -1,0 +1,67 @@
+"""Corruptions: each gives a picture that can be looked at, and does what it says."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits, decode
+from consumers.vision.embedder import Eyes, Look
+from infra.config.settings import Torch
+from infra.encoder import open_encoder
+
+
+def photo(size: tuple[int, int] = (96, 64), mode: str = "RGB") -> bytes:
+    """A ramp from left to right over a ramp from top to bottom, as PNG: no two corners are alike."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    pixels = np.stack([x * 255 / size[0], y * 255 / size[1], np.full_like(x, 128, float)], axis=-1)
+    out = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(out, "PNG")
+    return out.getvalue()
+
+
+def pixels(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.asarray(decode(data, Limits()).image, np.float64)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_every_corruption_gives_a_picture_that_is_decoded(name: str, mode: str) -> None:
+    assert decode(corrupted(photo(mode=mode), name), Limits()).image.mode == "RGB"
+
+
+def test_the_same_picture_is_corrupted_the_same_way_each_time() -> None:
+    for name in CORRUPTIONS:
+        assert corrupted(photo(), name) == corrupted(photo(), name)
+
+
+def test_they_do_what_they_say() -> None:
+    clean = pixels(photo())
+    assert np.abs(pixels(corrupted(photo(), "saved again")) - clean).mean() < 2
+    assert pixels(corrupted(photo(), "brightness .4")).mean() == pytest.approx(clean.mean() * 0.4, abs=3)
+    assert pixels(corrupted(photo(), "brightness 1.6")).mean() > clean.mean()
+    assert (
+        pixels(corrupted(photo(), "gamma 2")).mean() < clean.mean() < pixels(corrupted(photo(), "gamma .5")).mean()
+    )
+    assert np.abs(pixels(corrupted(photo(), "flip"))[:, ::-1] - clean).mean() < 2
+    assert pixels(corrupted(photo(), "grey")).std(axis=2).max() < 2
+    assert pixels(corrupted(photo(), "crop 60 %")).shape == (38, 58, 3)
+    assert pixels(corrupted(photo(), "screenshot")).shape > clean.shape
+    assert pixels(corrupted(photo(), "rotation 15")).shape == clean.shape
+    assert len(corrupted(photo(), "JPEG q20")) < len(corrupted(photo(), "saved again"))
+
+
+def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
+    lying = corrupted(photo(), "EXIF turn")
+    with Image.open(io.BytesIO(lying)) as stored:
+        assert stored.size == (64, 96)
+    with ThreadPoolExecutor(1) as pool:
+        eyes = Eyes(open_encoder("fake", Torch()), make_colours(), Limits(), pool)
+        upright, turned = eyes.look_at([corrupted(photo(), "saved again"), lying])
+    assert isinstance(upright, Look)
+    assert isinstance(turned, Look)
+    assert float(upright.vector[:48] @ turned.vector[:48]) > 0.999

@@ -1,0 +1,84 @@
+"""Looks that are kept: nothing is encoded twice, and nothing stale is believed."""
+
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.vision.colour import make_colours
+from consumers.vision.decode import Limits
+from consumers.vision.embedder import Eyes, Look
+from infra.encoder.grid import GridEncoder, Shown, Vectors
+from schemas.failures import Failure
+from schemas.searches import Crop
+
+
+@dataclass(frozen=True)
+class CountingEncoder(GridEncoder):
+    """The quick encoder, which counts what it was shown."""
+
+    shown: list[int] = field(default_factory=list)
+
+    def run(self, batch: Sequence[Shown]) -> Vectors:
+        self.shown.append(len(batch))
+        return super().run(batch)
+
+
+@pytest.fixture
+def eyes() -> Iterator[Eyes]:
+    with ThreadPoolExecutor(2) as pool:
+        yield Eyes(CountingEncoder(), make_colours(), Limits(thumbnail=0), pool)
+
+
+def plain(colour: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: Eyes) -> None:
+    pictures = [plain("red"), plain("blue"), plain("red")]
+    with open_looks(tmp_path, eyes) as looks:
+        first = looks.look_at(pictures)
+    with open_looks(tmp_path, eyes) as looks:
+        second = looks.look_at(pictures)
+        assert (looks.seen, looks.kept) == (3, 3)
+    assert isinstance(eyes.encoder, CountingEncoder)
+    assert eyes.encoder.shown == [2]
+    for one, other in zip(first, second, strict=True):
+        assert isinstance(one, Look)
+        assert isinstance(other, Look)
+        assert np.array_equal(one.vector, other.vector)
+        assert (one.colours, one.palette, one.width, one.height) == (
+            other.colours, other.palette, other.width, other.height,
+        )  # fmt: skip
+
+
+def test_another_encoder_looks_afresh(tmp_path: Path, eyes: Eyes) -> None:
+    other = replace(eyes, encoder=CountingEncoder("fake:2"))
+    for one in (eyes, other):
+        with open_looks(tmp_path, one) as looks:
+            looks.look_at([plain("red")])
+            assert looks.kept == 0
+
+
+def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: Eyes) -> None:
+    with open_looks(tmp_path, eyes) as looks:
+        for _ in range(2):
+            bad, good = looks.look_at([b"no picture", plain("red")])
+            assert isinstance(bad, Failure)
+            assert isinstance(good, Look)
+        assert looks.kept == 1
+
+
+def test_crops_are_looked_at_afresh(tmp_path: Path, eyes: Eyes) -> None:
+    with open_looks(tmp_path, eyes) as looks:
+        looks.look_at([plain("red")])
+        looks.look_at([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
+        assert looks.kept == 0

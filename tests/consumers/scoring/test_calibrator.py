@@ -1,0 +1,160 @@
+"""Confidence on a real index: measured in small steps or at once, kept in the index, and again after growth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.scoring.calibrator import UNCALIBRATED, WHENEVER, Confidence
+from consumers.scoring.null_embeddings import NullPictures
+from consumers.searching.replies import Answers
+from consumers.searching.search_handler import AnswerSearches
+from consumers.vision.embedder import Eyes, Look
+from infra.qdrant.contract import Index
+from infra.qdrant.embedded.client import EmbeddedIndex
+from schemas.failures import Failure
+from schemas.ranking import INTENTS, Weights
+from tests.consumers.flags import items, portrait, search
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+SIMILAR = INTENTS["similar"]
+FEW = 32
+"""Null pictures in these tests: the engine in memory is slow."""
+MANY_TURNS = 200
+
+
+class Glances:
+    """Counts the pictures that were looked at."""
+
+    def __init__(self, eyes: Eyes) -> None:
+        self.eyes = eyes
+        self.batches: list[int] = []
+
+    def look_at(self, pictures: Sequence[bytes]) -> Sequence[Look | Failure]:
+        self.batches.append(len(pictures))
+        return self.eyes.look_at(pictures)
+
+
+@pytest.fixture
+def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
+    return IndexItems(sight, index, judges_of(index, confidence), outbox)
+
+
+def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
+    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+) -> None:
+    indexer.handle(items(0, 24))
+    glances = Glances(eyes)
+    patient = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
+    assert patient.curve("default", SIMILAR) == UNCALIBRATED
+    for _ in range(FEW // 4):
+        patient.idle()
+    assert glances.batches == [4] * (FEW // 4)
+    turns = 0
+    while not index.notes(["confidence:default"]):
+        patient.idle()
+        turns += 1
+        assert turns < MANY_TURNS
+    assert patient.curve("default", SIMILAR).cuts
+
+
+def test_only_the_first_worker_looks_at_the_null_pictures(
+    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+) -> None:
+    indexer.handle(items(0, 24))
+    confidence.calibrate("default")
+    glances = Glances(eyes)
+    second = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
+    ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
+    assert theirs.cuts
+    assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3)
+    second.calibrate("default")
+    assert glances.batches == []
+
+
+def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
+    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+) -> None:
+    confidence.calibrate("nobody")
+    hasty = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    assert not hasty.curve("default", SIMILAR).cuts
+    indexer.handle(items(0, 24))
+    again = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    assert again.curve("default", SIMILAR).cuts
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
+    indexer.handle(items(24, 24))
+    third = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    third.curve("default", SIMILAR)
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
+
+
+def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
+    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.scoring.calibrator.SOON", 10)
+    indexer.handle(items(0, 24))
+    confidence.calibrate("default")
+    indexer.handle(items(24, 24))
+    worker = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    assert worker.curve("default", SIMILAR).cuts
+    assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
+    turns = 0
+    while index.notes(["confidence:default"])["confidence:default"]["points"] == 24:
+        worker.keep_up()
+        turns += 1
+        assert turns < MANY_TURNS
+    assert turns > 1, "in small steps"
+
+
+def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: Eyes, confidence: Confidence) -> None:
+    away = Confidence(EmbeddedIndex(Path("nobody listens here")), eyes.look_at, confidence.parts)
+    away.idle()
+    away.idle()
+
+
+def test_own_weights_need_no_new_measurement(index: Index, confidence: Confidence, indexer: IndexItems) -> None:
+    indexer.handle(items(0, 24))
+    confidence.calibrate("default")
+    own = confidence.curve("default", Weights(object=0.5, style=0.2, colour=0.3))
+    assert own.cuts
+    assert own.threshold != confidence.curve("default", SIMILAR).threshold
+
+
+def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures(
+    sight: Sight, index: Index, confidence: Confidence, indexer: IndexItems, outbox: "Outbox"
+) -> None:
+    indexer.handle(items(0, 24))
+    confidence.calibrate("default")
+    job = AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    known = search(job, outbox, portrait(99, "rgbk"))
+    assert known.status == "ok"
+    assert known.threshold is not None
+    assert {hit.category for hit in known.hits} == {"flag"}
+    assert all(0 < hit.confidence <= 1 and hit.score >= known.threshold for hit in known.hits)
+    assert [likely.name for likely in known.categories][:1] == ["flag"]
+    strange = search(job, outbox, portrait(99, "yyyy"))
+    assert (strange.status, strange.hits, strange.categories) == ("no_match", (), ())
+    assert "strict: false" in (strange.message or "")
+    anyway = search(job, outbox, portrait(99, "yyyy"), strict=False)
+    assert anyway.status == "ok"
+    assert {hit.confidence for hit in anyway.hits} == {0.0}
+
+
+def test_before_a_calibration_nothing_is_cut_and_no_threshold_is_told(
+    sight: Sight, index: Index, confidence: Confidence, indexer: IndexItems, outbox: "Outbox"
+) -> None:
+    indexer.handle(items(0, 24))
+    result = search(
+        AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1")), outbox, portrait(9, "yyyy")
+    )
+    assert (result.status, result.threshold, len(result.hits)) == ("ok", None, 10)

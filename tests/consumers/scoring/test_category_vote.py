@@ -1,0 +1,144 @@
+"""Categories by vote: only given ones count, clear votes alone are written, and a given one always wins."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from consumers.embedding.pipeline import Sight
+from consumers.indexing.handler import IndexItems
+from consumers.indexing.judges import judges_of
+from consumers.scoring.calibrator import Confidence
+from consumers.scoring.category_vote import CLEAR, MOST, VOTERS, WEIGHTS, vote, voters_for
+from consumers.searching.replies import Answers
+from consumers.searching.search_handler import AnswerSearches
+from consumers.vision.embedder import Eyes, Look
+from infra.qdrant.contract import Found, Index
+from infra.qdrant.point_ids import point_id
+from schemas.envelope import Event
+from schemas.filters import Filters
+from schemas.items import InlineImage, ItemFacts, ItemPatched
+from schemas.outcomes import ItemIndexed
+from schemas.topics import ITEM_OUTCOMES
+from tests.consumers.flags import items, portrait, search
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Outbox
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+
+def found(score: float, category: str | None, source: str = "given") -> Found:
+    return Found(f"{score}", score, {"category": category, "category_source": source} if category else {})
+
+
+def test_near_neighbours_count_more_than_far_ones() -> None:
+    ranked = vote([found(0.9, "shoe"), found(0.8, "bag"), found(0.8, "bag")])
+    assert [likely.name for likely in ranked] == ["shoe", "bag"]
+    assert ranked[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-2)))
+
+
+def test_shares_are_told_for_the_three_likeliest_and_sum_to_at_most_1() -> None:
+    ranked = vote([found(0.9 - n / 100, name) for n, name in enumerate("abcdaab")])
+    assert len(ranked) == MOST
+    assert [likely.confidence for likely in ranked] == sorted((x.confidence for x in ranked), reverse=True)
+    assert sum(likely.confidence for likely in ranked) <= 1
+
+
+def test_only_given_categories_vote_and_only_so_many() -> None:
+    assert vote([found(0.9, "guess", "predicted"), found(0.8, None)]) == ()
+    crowd = [found(0.9, "near")] * VOTERS + [found(0.9, "late")] * 50
+    assert [likely.name for likely in vote(crowd)] == ["near"]
+
+
+@pytest.fixture
+def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
+    """An indexer over 24 labelled items, calibrated."""
+    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    job.handle(items(0, 24))
+    confidence.calibrate("default")
+    outbox.sent.clear()
+    return job
+
+
+def payload(index: Index, item: str) -> dict[str, object]:
+    told = index.sample("default", 100)[point_id("default", item, 0)]
+    return {name: value for name, value in told.items() if name.startswith("category")}
+
+
+def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_have(
+    indexer: IndexItems, index: Index, outbox: "Outbox"
+) -> None:
+    assert indexer.handle(items(40, 2, category=None)) == {}
+    assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
+    assert payload(index, "i41") == {"category": "sign", "category_source": "predicted"}
+    outcomes = [body for body in outbox.bodies(ITEM_OUTCOMES) if isinstance(body, ItemIndexed)]
+    for outcome, name in zip(outcomes, ("flag", "sign"), strict=True):
+        assert outcome.category_predicted is not None
+        assert outcome.category_predicted.name == name
+        assert outcome.category_predicted.confidence >= CLEAR
+
+
+def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence(
+    indexer: IndexItems, sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
+) -> None:
+    indexer.handle(items(40, 1, category=None))
+    job = AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    result = search(job, outbox, portrait(40, "rgbk"), filters=Filters(category=("flag",)))
+    told = {hit.item_id: hit.category_confidence for hit in result.hits}
+    assert (told.pop("i40") or 0) >= CLEAR
+    assert set(told.values()) == {None}
+
+
+def test_predicted_items_never_vote(indexer: IndexItems, index: Index, confidence: Confidence, eyes: Eyes) -> None:
+    indexer.handle(items(40, 2, category=None))
+    [look] = eyes.look_at([portrait(40, "rgbk")])
+    assert isinstance(look, Look)
+    [voters] = index.search([voters_for(confidence.parts.weigh(look.vector, WEIGHTS), "default")])
+    assert len(voters) == VOTERS
+    assert {hit.payload["category_source"] for hit in voters} == {"given"}
+    assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})
+
+
+def test_what_looks_like_nothing_here_gets_no_category(indexer: IndexItems, index: Index) -> None:
+    indexer.handle(items(50, 1, category=None, images=(InlineImage(data=portrait(50, "yyyy")),)))
+    assert payload(index, "i50") == {}
+
+
+def test_before_a_calibration_nothing_is_predicted(
+    sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
+) -> None:
+    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    job.handle(items(0, 24))
+    job.handle(items(40, 1, category=None))
+    assert payload(index, "i40") == {}
+
+
+def test_a_category_that_is_given_later_wins(indexer: IndexItems, index: Index) -> None:
+    indexer.handle(items(40, 2, category=None))
+    facts = ItemFacts(category="banner")
+    indexer.handle([Event(ItemPatched(item_id="i40", revision=2, facts=facts))])
+    indexer.handle(items(41, 1, category="banner", revision=2))
+    for item in ("i40", "i41"):
+        assert payload(index, item) == {"category": "banner", "category_source": "given"}
+
+
+def test_an_item_does_not_vote_for_itself_once_its_category_is_gone(indexer: IndexItems, index: Index) -> None:
+    indexer.handle(items(40, 1, category="banner"))
+    indexer.handle(items(40, 1, category=None, revision=2))
+    assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
+
+
+def test_what_was_predicted_of_a_picture_stays_with_it(indexer: IndexItems, index: Index, outbox: "Outbox") -> None:
+    indexer.handle(items(40, 1, category=None))
+    indexer.handle(items(0, 24, category="pennant", revision=2))  # a vote would come to this now
+    indexer.handle(items(40, 1, category=None, title="new", revision=2))
+    assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
+    last = outbox.bodies(ITEM_OUTCOMES)[-1]
+    assert isinstance(last, ItemIndexed)
+    assert (last.images, last.unchanged) == (0, 1)
+    assert last.category_predicted is not None
+    assert last.category_predicted.name == "flag"

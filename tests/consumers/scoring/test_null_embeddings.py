@@ -1,0 +1,57 @@
+"""Looks at the null pictures that are kept for the machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consumers.scoring.null_embeddings import NullPictures, null_file
+from consumers.scoring.sampling import Nulls
+from consumers.vision.embedder import Eyes, Look
+from schemas.failures import Failure
+
+FEW = 8
+
+
+def looked(pictures: NullPictures, eyes: Eyes) -> tuple[Nulls, int]:
+    """The looks, and how many pictures were looked at for them."""
+    seen: list[bytes] = []
+
+    def look_at(few: Sequence[bytes]) -> Sequence[Look | Failure]:
+        seen.extend(few)
+        return eyes.look_at(few)
+
+    steps = pictures.looks(look_at)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value, len(seen)
+
+
+def test_they_are_looked_at_once_for_a_machine(eyes: Eyes, tmp_path: Path) -> None:
+    file = null_file(tmp_path / "cache", eyes.encoder.fingerprint)
+    first, seen = looked(NullPictures(FEW, file), eyes)
+    again, seen_again = looked(NullPictures(FEW, file), eyes)
+    assert (seen, seen_again) == (FEW, 0)
+    assert np.array_equal(first.looks, again.looks)
+    assert np.array_equal(first.studio, again.studio)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_each_encoder_has_its_own(tmp_path: Path) -> None:
+    assert null_file(tmp_path, "fake:1") != null_file(tmp_path, "fake:2")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken off"])
+def test_a_broken_file_is_made_anew(eyes: Eyes, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "nulls.npz"
+    file.write_bytes(content)
+    assert looked(NullPictures(FEW, file), eyes)[1] == FEW
+    assert looked(NullPictures(FEW, file), eyes)[1] == 0
+
+
+def test_a_place_that_cannot_be_written_is_no_failure(eyes: Eyes, tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("")
+    assert looked(NullPictures(FEW, tmp_path / "in the way" / "nulls.npz"), eyes)[1] == FEW

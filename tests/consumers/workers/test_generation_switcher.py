@@ -1,0 +1,125 @@
+"""Serving: the job over the index that serves, and the change to the next one."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+
+import pytest
+
+from consumers.runtime.ports import BatchHandler
+from consumers.workers import generation_switcher as module
+from consumers.workers.generation_switcher import Serving
+from infra.encoder import EncoderUnavailable
+from infra.qdrant.generations import Generation
+from schemas.envelope import Event
+from schemas.failures import Failure
+from tests.consumers.histories import delete
+from tests.consumers.runtime.handlers import Calls
+
+OLD, NEW = Generation(1, "old"), Generation(2, "new")
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@dataclass
+class Stage:
+    """Opens jobs that note who has handled what, and when each was let go of."""
+
+    serving: Generation = OLD
+    handled: list[tuple[str, int]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], None] = lambda: None
+    broken: bool = False
+    mistaken: bool = False
+
+    def open(self, generation: Generation, stack: ExitStack) -> BatchHandler:
+        stack.callback(self.gone.append, generation.encoder)
+        if self.broken:
+            raise EncoderUnavailable("no such encoder")
+        if self.mistaken:
+            raise ZeroDivisionError("a mistake of ours, for the test")
+
+        def handle(events: Sequence[Event]) -> dict[str, Failure]:
+            self.meanwhile()
+            self.handled.append((generation.encoder, len(events)))
+            return {}
+
+        return Calls(handle)
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.01)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def job(stage: Stage) -> Iterator[Serving]:
+    with closing(Serving(lambda: stage.serving, stage.open)) as serving:
+        yield serving
+
+
+def test_batches_go_to_whatever_serves(stage: Stage, job: Serving) -> None:
+    job.handle([delete("a", 1)])
+    stage.serving = NEW
+    wait_until(lambda: stage.gone == ["old"])
+    job.handle([delete("a", 2), delete("b", 1)])
+    job.refuse([])
+    assert stage.handled == [("old", 1), ("new", 2), ("new", 0)]
+
+
+def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: Serving) -> None:
+    opened = threading.Event()
+
+    def change_now() -> None:
+        stage.serving = NEW
+        opened.wait(0.2)  # longer than it takes to open the next
+        assert stage.gone == []
+
+    stage.meanwhile = change_now
+    job.handle([delete("a", 1)])
+    assert stage.handled == [("old", 1)]
+    wait_until(lambda: stage.gone == ["old"])
+
+
+def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: Serving) -> None:
+    stage.broken, stage.serving = True, NEW
+    wait_until(lambda: "new" in stage.gone)
+    job.handle([delete("a", 1)])
+    assert stage.handled == [("old", 1)]
+    stage.broken = False
+    wait_until(lambda: stage.gone[-1] == "old")
+    job.handle([delete("a", 1)])
+    assert stage.handled[-1] == ("new", 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: Serving) -> None:
+    stage.mistaken, stage.serving = True, NEW
+
+    def is_told() -> bool:
+        try:
+            return bool(job.handle([delete("a", 1)]))
+        except ZeroDivisionError:
+            return True
+
+    wait_until(is_told)
+    with pytest.raises(ZeroDivisionError):
+        job.deferred([])
+
+
+def test_at_the_end_all_is_let_go_of(stage: Stage) -> None:
+    Serving(lambda: stage.serving, stage.open).close()
+    assert stage.gone == ["old"]

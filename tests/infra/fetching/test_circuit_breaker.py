@@ -1,0 +1,90 @@
+"""Breakers, with a clock of the test's own."""
+
+from contextlib import suppress
+
+import pytest
+
+from infra.fetching.circuit_breaker import FAIR_SECONDS, MOST_HOSTS, Breakers
+from schemas.failures import Code, Failure
+
+
+class Clock:
+    """A moment that the test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> Breakers:
+    return Breakers(after=3, rest_s=10, clock=clock)
+
+
+def ask(breakers: Breakers, *codes: Code | None, host: str = "slow.test", seconds: float = 8) -> list[bool]:
+    """Ask for pictures that come to these failures, or none; whether the host was let be asked for each."""
+    asked = []
+    for code in codes:
+        asked.append(False)
+        with suppress(Failure), breakers.watching(host, seconds):
+            asked[-1] = True
+            if code is not None:
+                raise Failure(code, "as told")
+    return asked
+
+
+LATE = Code.IMAGE_TIMEOUT
+
+
+def test_a_host_rests_after_some_timeouts_in_a_row(breakers: Breakers, clock: Clock) -> None:
+    assert ask(breakers, LATE, LATE, LATE) == [True] * 3
+    assert ask(breakers, LATE, LATE) == [False, False]
+    assert ask(breakers, None, host="other.test") == [True]
+    clock.now = 9.9
+    assert ask(breakers, LATE) == [False]
+
+
+@pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
+def test_answers_in_between_make_good_for_timeouts(breakers: Breakers, code: Code | None) -> None:
+    assert all(ask(breakers, *[LATE, LATE, code, code] * 9))
+
+
+@pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
+def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code: Code | None) -> None:
+    breakers = Breakers(after=3, forgiven=0.05, clock=clock)
+    rarely = [LATE, *[code] * 20]
+    assert all(ask(breakers, *rarely * 10))
+    often = [LATE, *[code] * 9]
+    asked = ask(breakers, *often * 10)
+    assert asked.index(False) == 41  # 5 timeouts, less 36 answers at a twentieth each, are 3.2
+
+
+def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: Breakers, clock: Clock) -> None:
+    ask(breakers, LATE, LATE, LATE)
+    clock.now = 10
+    with breakers.watching("slow.test", 8):
+        assert ask(breakers, None) == [False], "one picture alone"
+    assert ask(breakers, LATE, LATE) == [True, True]
+
+
+def test_a_host_that_is_still_slow_after_its_rest_rests_again(breakers: Breakers, clock: Clock) -> None:
+    ask(breakers, LATE, LATE, LATE)
+    for clock.now in (10, 20, 30):
+        assert ask(breakers, LATE, LATE) == [True, False]
+
+
+def test_a_host_with_little_time_is_not_blamed(breakers: Breakers) -> None:
+    assert ask(breakers, *[LATE] * 9, seconds=FAIR_SECONDS / 2) == [True] * 9
+
+
+def test_hosts_without_number_are_not_remembered_without_end(breakers: Breakers) -> None:
+    for n in range(MOST_HOSTS + 1):
+        ask(breakers, LATE, LATE, LATE, host=f"{n}.test")
+    assert ask(breakers, None, host="0.test") == [True]
+    assert ask(breakers, None, host="1.test") == [False]

@@ -1,0 +1,108 @@
+"""Pictures that are fetched before anybody asks for them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import ClassVar
+
+import pytest
+
+from infra.config.settings import Images as ImageSettings
+from infra.fetching.fetcher import Images
+from infra.fetching.prefetch import AVERAGE_BYTES, FORGET_SECONDS, Prefetch
+from schemas.failures import Code, TryLater
+from schemas.items import ImageRef, InlineImage
+from tests.infra.fetching.picture_host import PICTURE, Handler, assert_fails, at, images, serving
+
+
+class Counted(Handler):
+    """Counts how often it is asked for what."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+
+@pytest.fixture
+def counted() -> Iterator[int]:
+    Counted.asked.clear()
+    with serving(Counted) as port:
+        yield port
+
+
+def of(ref: ImageRef, event: str = "event") -> tuple[str, ImageRef]:
+    """A picture that an event names."""
+    return event, ref
+
+
+def wait_for_asked(number: int) -> None:
+    until = time.monotonic() + 30
+    while len(Counted.asked) < number:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_was_begun_is_fetched_once_and_given_to_whoever_asks_first(counted: int) -> None:
+    refs = [of(at(counted, "/ok.png")), of(InlineImage(data=b"a")), of(at(counted, "/png-as-bytes"))]
+    with images() as opened:
+        ahead = Prefetch(opened)
+        ahead.begin(refs[:2])
+        ahead.begin(refs[:2])
+        wait_for_asked(1)
+        assert ahead.fetch_all(refs) == [PICTURE, b"a", PICTURE]
+        assert sorted(Counted.asked) == ["/ok.png", "/png-as-bytes"]
+        assert ahead.fetch_all(refs[:1]) == [PICTURE]  # it was given away
+    assert Counted.asked.count("/ok.png") == 2
+
+
+def test_another_event_gets_what_is_at_the_address_after_it_came(counted: int) -> None:
+    """A newer event of an item may say that another picture is there now."""
+    with images() as opened:
+        ahead = Prefetch(opened)
+        ahead.begin([of(at(counted, "/ok.png"), "older")])
+        wait_for_asked(1)
+        assert ahead.fetch_all([of(at(counted, "/ok.png"), "newer")]) == [PICTURE]
+    assert Counted.asked == ["/ok.png", "/ok.png"]
+
+
+def test_a_failure_ahead_is_the_batchs_failure(counted: int) -> None:
+    with images() as opened:
+        ahead = Prefetch(opened)
+        ahead.begin([of(at(counted, "/503"))])
+        [failure] = ahead.fetch_all([of(at(counted, "/503"))])
+    assert_fails(failure, TryLater, Code.IMAGE_UNREACHABLE)
+    assert Counted.asked == ["/503"]
+
+
+def test_what_nobody_asks_for_is_forgotten(counted: int) -> None:
+    now = [0.0]
+    with images() as opened:
+        ahead = Prefetch(opened, clock=lambda: now[0])
+        ahead.begin([of(at(counted, "/ok.png"))])
+        wait_for_asked(1)
+        now[0] = FORGET_SECONDS + 1
+        ahead.begin([])
+        assert ahead.fetch_all([of(at(counted, "/ok.png"))]) == [PICTURE]
+    assert len(Counted.asked) == 2
+
+
+def test_nothing_more_is_begun_when_there_is_no_room(counted: int) -> None:
+    refs = [of(at(counted, "/ok.png")), of(at(counted, "/png-as-bytes"))]
+    with images() as opened:
+        ahead = Prefetch(opened, AVERAGE_BYTES)
+        ahead.begin(refs)
+        wait_for_asked(1)
+        assert ahead.fetch_all(refs[:1]) == [PICTURE]
+        assert Counted.asked == ["/ok.png"]
+        assert ahead.fetch_all(refs[1:]) == [PICTURE]
+
+
+def test_a_picture_that_hangs_is_given_up_although_it_was_begun(port: int) -> None:
+    settings = ImageSettings(allow_http=True, allow_hosts=("127.0.0.1",))
+    with closing(Images(settings, patience_s=0.3)) as opened:
+        ahead = Prefetch(opened)
+        ahead.begin([of(at(port, "/drip-body"))])
+        [failure] = ahead.fetch_all([of(at(port, "/drip-body"))])
+        assert_fails(failure, TryLater, Code.IMAGE_TIMEOUT)

@@ -1,0 +1,73 @@
+"""Static members on Apache Kafka: one that was fenced by mistake joins anew; of two with one name one ends."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from infra.config.settings import Kafka
+from infra.kafka import EventSink, EventSource, Fenced, Record
+from infra.kafka.membership import SECOND_LOOK_SECONDS
+from schemas.envelope import Event
+from schemas.items import ItemDeleted
+from schemas.topics import CATALOG_ITEMS
+
+WAIT_SECONDS = 60.0
+
+
+@pytest.fixture
+def member(kafka: Kafka, kafka_server: str | None) -> Kafka:
+    """Settings of a static member, with a session that a broker takes."""
+    if kafka_server is None:
+        pytest.skip("static members are Apache Kafka's: `make conformance` runs this")
+    return kafka.model_copy(update={"session_timeout_ms": 6_000, "static_member": "the-one"})
+
+
+def join(kafka: Kafka) -> EventSource:
+    """A member of the group, which has partitions."""
+    source = EventSource(kafka, "g", [CATALOG_ITEMS])
+    poll_until(source, lambda: source.assigned)
+    return source
+
+
+def poll_until(source: EventSource, holds: Callable[[], bool]) -> None:
+    """Take nothing, until something holds."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < until, "waited in vain"
+        source.take(1, 0, 0.05)
+
+
+def take_first(source: EventSource) -> list[Record]:
+    """The first batch that has records."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not (records := list(source.take(1, 0, 0.05).records)):
+        assert time.monotonic() < until, "waited in vain"
+    return records
+
+
+def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: Kafka) -> None:
+    with closing(join(member)) as source, closing(join(member)), closing(EventSink(member)) as sink:
+        # The other one says nothing more, as when the coordinator died before it could answer a joining.
+        poll_until(source, lambda: not source.assigned)
+        sink.send(CATALOG_ITEMS, "a", Event(ItemDeleted(item_id="a", revision=1)))
+        sink.flush()
+        assert [record.key for record in take_first(source)] == [b"a"]
+
+
+def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: Kafka) -> None:
+    first = join(member)
+    with (
+        closing(join(member)) as second,
+        pytest.raises(Fenced, match="give each a slot or a static member of its own"),
+    ):
+        poll_both(first, second)
+
+
+def poll_both(first: EventSource, second: EventSource) -> None:
+    """Have two members take what comes, until one cannot."""
+    until = time.monotonic() + SECOND_LOOK_SECONDS + WAIT_SECONDS
+    while time.monotonic() < until:
+        first.take(1, 0, 0.05)
+        second.take(1, 0, 0.05)

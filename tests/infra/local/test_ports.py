@@ -1,0 +1,44 @@
+import multiprocessing
+import multiprocessing.connection
+import socket
+
+from infra.local.ports import LOOPBACK, accepts, claim_port, free_port, port_of
+
+
+def test_a_taken_port_is_left_alone() -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert accepts((LOOPBACK, port))
+        assert free_port(port) != port
+        with claim_port(port) as other:
+            assert port_of(other) != port
+    assert not accepts((LOOPBACK, port))
+
+
+def test_a_claimed_port_is_still_free_to_listen_on_and_nobody_else_is_given_it() -> None:
+    with claim_port(0) as first, claim_port(port_of(first)) as second, socket.socket() as broker:
+        assert port_of(second) != port_of(first)
+        broker.bind((LOOPBACK, port_of(first)))
+        broker.listen()
+        assert accepts((LOOPBACK, port_of(first)))
+
+
+def test_a_claim_ends_with_the_process_that_made_it() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=_claim_and_wait, args=(theirs,))
+    child.start()
+    port = ours.recv()
+    with claim_port(port) as other:
+        assert port_of(other) != port
+    child.kill()
+    child.join()
+    with claim_port(port) as again:
+        assert port_of(again) == port
+
+
+def _claim_and_wait(line: "multiprocessing.connection.Connection[int, int]") -> None:
+    with claim_port(0) as claim:
+        line.send(port_of(claim))
+        line.poll(60)

@@ -1,0 +1,75 @@
+"""Where a worker's metrics are read, and by whom."""
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from infra.config.observability import Metrics
+from infra.console import BadInput
+from infra.local.ports import free_port
+from infra.metrics import ItemMetrics, WorkerMetrics, exposed
+
+TOKEN = "canary-of-the-metrics"
+
+
+def read(port: int, path: str = "/metrics", token: str | None = None) -> str:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)) as told:
+        return str(told.read().decode())
+
+
+def test_prometheus_reads_what_a_worker_has_counted() -> None:
+    metrics, port = WorkerMetrics("index"), free_port(0)
+    ItemMetrics(metrics.registry).item("indexed", "catalog")
+    metrics.done("catalog.items", 3)
+    with exposed(Metrics(port=port), metrics.registry):
+        found = {s.name: s for f in text_string_to_metric_families(read(port)) for s in f.samples}
+    assert found["lookstream_records_total"].labels == {"worker": "index", "topic": "catalog.items"}
+    assert found["lookstream_records_total"].value == 3
+    assert found["lookstream_items_total"].value == 1
+    assert found["process_resident_memory_bytes"].value > 0
+
+
+@pytest.mark.parametrize(("path", "token", "status"), [
+    ("/metrics", None, 401), ("/metrics", "wrong", 401), ("/", TOKEN, 404), ("/metrics/../x", TOKEN, 404),
+])  # fmt: skip
+def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | None, status: int) -> None:
+    port = free_port(0)
+    with exposed(Metrics(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            read(port, path, token)
+        assert "lookstream_records" in read(port, token=TOKEN)
+    with refused.value:
+        assert refused.value.code == status
+
+
+def test_nobody_listens_when_no_port_is_set() -> None:
+    with exposed(Metrics(), WorkerMetrics("index").registry):
+        assert "metrics" not in {thread.name for thread in threading.enumerate()}
+    with exposed(Metrics(port=free_port(0)), WorkerMetrics("index").registry):
+        assert "metrics" in {thread.name for thread in threading.enumerate()}
+
+
+def test_metrics_that_all_could_read_want_a_token() -> None:
+    with (
+        pytest.raises(BadInput, match="LOOKSTREAM_METRICS_TOKEN"),
+        exposed(Metrics(host="0.0.0.0", port=free_port(0)), WorkerMetrics("index").registry),
+    ):
+        pass
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(BadInput, match=f"LOOKSTREAM_METRICS_PORT {port}"),
+            exposed(Metrics(port=port), WorkerMetrics("index").registry),
+        ):
+            pass

@@ -1,0 +1,168 @@
+"""Health: what a worker says of itself, and how a whole system is."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.config.settings import Kafka, Settings
+from infra.local.health_checks import check_all
+from infra.local.supervisor import beat_since
+from infra.local_state import Running
+from infra.observability.heartbeat import Heartbeat, State, is_alive, is_ready, last_beat, read_state
+from tests.end_to_end import forked
+
+ROOT = Path(__file__).parents[3]
+
+
+def told(path: Path) -> State:
+    state = read_state(path)
+    assert state is not None
+    return state
+
+
+def age(path: Path, seconds: float) -> None:
+    """Let the last beat be so old."""
+    then = last_beat(path) - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_heartbeat_grows_old_and_is_fresh_again_after_a_beat(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "index.alive"
+    assert not is_alive(path, 60)
+    heartbeat = Heartbeat(path)
+    heartbeat.beat()
+    assert is_alive(path, 60)
+    age(path, 61)
+    assert not is_alive(path, 60)
+    heartbeat.beat()
+    assert is_alive(path, 60)
+
+
+def test_a_worker_that_holds_is_alive_but_not_ready(tmp_path: Path) -> None:
+    path = tmp_path / "index.alive"
+    heartbeat = Heartbeat(path)
+    heartbeat.beat()
+    assert is_ready(path, 60)
+    heartbeat.beat("holding", "the index is away")
+    assert (told(path).state, told(path).why, told(path).pid) == ("holding", "the index is away", os.getpid())
+    assert is_alive(path, 60)
+    assert not is_ready(path, 60)
+    heartbeat.beat()
+    assert is_ready(path, 60)
+    age(path, 61)
+    assert not is_ready(path, 60)
+
+
+def test_the_file_is_written_when_the_state_changes_and_only_touched_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "index.alive"
+    heartbeat = Heartbeat(path)
+    heartbeat.beat("holding", "one")
+    first, node = told(path), path.stat().st_ino
+    age(path, 5)
+    heartbeat.beat("holding", "one")
+    assert path.stat().st_ino == node
+    heartbeat.beat("holding", "two")
+    assert (told(path).why, told(path).since) == ("two", first.since)
+
+
+def test_a_file_that_was_tidied_away_comes_back_and_none_is_written_where_nobody_looks(tmp_path: Path) -> None:
+    path = tmp_path / "index.alive"
+    heartbeat = Heartbeat(path)
+    heartbeat.beat()
+    path.unlink()
+    heartbeat.beat()
+    heartbeat.beat()
+    assert is_ready(path, 60)
+    Heartbeat(None).beat()
+
+
+def test_a_worker_without_work_yet_does_not_count_as_started(tmp_path: Path) -> None:
+    path = tmp_path / "index.alive"
+    started = beat_since(path)
+    assert not started(1)
+    heartbeat = Heartbeat(path)
+    heartbeat.beat("starting")
+    assert not started(1)
+    heartbeat.beat()
+    assert started(1)
+    assert not started(last_beat(path) + 1)
+
+
+def health(*words: str | Path, code: int, data: Path) -> str:
+    environment = {**os.environ, "LOOKSTREAM_DATA": str(data)}
+    done = forked.run(["health", *map(str, words)], environment, ROOT, 60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_command_answers_for_one_worker_with_its_exit_code(tmp_path: Path) -> None:
+    path = tmp_path / "index.alive"
+    Heartbeat(path).beat("holding", "the index is away")
+    said = json.loads(health(path, code=0, data=tmp_path))
+    assert (said["alive"], said["ready"], said["state"], said["why"]) == (
+        True,
+        False,
+        "holding",
+        "the index is away",
+    )
+    health(path, "--ready", code=1, data=tmp_path)
+    age(path, 31)
+    health(path, code=1, data=tmp_path)
+    health(path, "--within", "60", code=0, data=tmp_path)
+    assert "--ready needs a worker's heartbeat file" in health("--ready", code=2, data=tmp_path)
+
+
+def test_where_nothing_runs_the_command_says_so_and_what_to_do(tmp_path: Path) -> None:
+    said = json.loads(health("--json", code=1, data=tmp_path))
+    assert not said["well"]
+    assert {check["part"] for check in said["checks"]} == {"kafka", "index"}
+    assert all("start `lookstream up`" in check["says"] for check in said["checks"])
+
+
+def says(settings: Settings, part: str) -> tuple[bool, str]:
+    [check] = [check for check in check_all(settings, 30) if check.part == part]
+    return check.well, check.says
+
+
+def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, kafka=Kafka(prefix=kafka.prefix))
+    Running(os.getpid(), kafka.bootstrap, tmp_path / "socket", ready=True).write(tmp_path)
+    path = tmp_path / "run" / "index.alive"
+    heartbeat = Heartbeat(path)
+    assert says(settings, "kafka") == (True, f"answers at {kafka.bootstrap}")
+    well, why = says(settings, "index")
+    assert not well
+    assert "is away" in why
+    assert says(settings, "query worker") == (False, "has said nothing yet: wait, or see its log")
+    heartbeat.beat()
+    assert says(settings, "index worker") == (True, f"is ready since {told(path).since}")
+    heartbeat.beat("holding", "the index is away")
+    assert says(settings, "index worker") == (False, f"is holding since {told(path).since}: the index is away")
+    age(path, 100)
+    assert re.match(r"was last heard of 1\d\d s ago", says(settings, "index worker")[1])
+
+
+def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.kafka.broker_check.PATIENCE_SECONDS", 0.3)
+    Running(os.getpid(), "127.0.0.1:1", None, ready=True).write(tmp_path)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    path = tmp_path / "run" / "query.alive"
+    Heartbeat(path).beat()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": int(gone.stdout)}))
+    well, why = says(Settings(data=tmp_path, kafka=Kafka(bootstrap="127.0.0.1:1")), "query worker")
+    assert not well
+    assert why.startswith(f"has died (process {int(gone.stdout)})")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json", "[]"])
+def test_a_heartbeat_file_that_says_nothing_is_alive_and_not_ready(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "index.alive"
+    path.write_text(text)
+    assert is_alive(path, 60)
+    assert read_state(path) is None
+    assert not is_ready(path, 60)

@@ -1,0 +1,124 @@
+"""Which index serves, written down on a Qdrant server: that of --qdrant, or else qdrant-client's own engine."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from infra.config.settings import Qdrant
+from infra.local.ports import free_port
+from infra.qdrant.generations import FIRST, Generation, chosen
+from infra.qdrant.server.collections import name_of
+from infra.qdrant.server.generation_register import ServerRegister
+from infra.qdrant.server.index import ServerIndex
+from infra.qdrant.server.nodes import Cluster, Node
+from schemas.failures import Unavailable
+from tests.qdrant_server import own_cluster, own_settings
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+
+@pytest.fixture
+def settings(qdrant_server: str | None) -> Qdrant:
+    return own_settings()
+
+
+@pytest.fixture
+def cluster(settings: Qdrant) -> Iterator[Cluster]:
+    with own_cluster(settings) as cluster:
+        yield cluster
+
+
+class Clock:
+    """A time of ours."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster, settings: Qdrant) -> None:
+    clock = Clock()
+    ours, theirs = (ServerRegister(cluster, settings, encoder, clock) for encoder in ("best", "another"))
+    assert theirs.read().serving == Generation(FIRST, "another")
+    ours.write(ours.read().begun("fast"))
+    assert ours.read().other == Generation(2, "fast")
+    assert theirs.read().other is None
+    clock.now = 0.3
+    assert theirs.read() == ours.read()
+    assert theirs.read().serving == Generation(FIRST, "best")
+
+
+def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdrant) -> None:
+    clock = Clock()
+    ours, theirs = (ServerRegister(cluster, settings, "best", clock) for _ in range(2))
+    before = ours.read(), theirs.read()
+    ours.write(before[0].begun("fast"))
+    with pytest.raises(Unavailable, match="another command has changed"):
+        theirs.write(before[1].begun("balanced"))
+    assert ours.read().other == Generation(2, "fast")
+
+
+def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(settings: Qdrant) -> None:
+    clock = Clock()
+    node = Node(QdrantClient(":memory:"), "memory:")
+    register = ServerRegister(Cluster([node]), settings, "best", clock)
+    register.write(register.read().begun("fast"))
+    with closing(node.client), closing(client_of_nothing()) as node.client:
+        clock.now = 1.0
+        assert register.read().other == Generation(2, "fast")
+        clock.now = 2.0
+        with pytest.raises(Unavailable, match=r"LOOKSTREAM_QDRANT_URL.*which index serves"):
+            register.read()
+
+
+def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
+    cluster: Cluster, settings: Qdrant
+) -> None:
+    clock = Clock()
+    register = ServerRegister(cluster, settings, "best", clock)
+    first, second, serving = (ServerIndex(cluster, settings, partial(chosen, register, n)) for n in (1, 2, None))
+    first.open("a:1", 4)
+    register.write(register.read().begun("fast"))
+    second.open("b:1", 8)
+    assert [index.status().fingerprint for index in (first, second, serving)] == ["a:1", "b:1", "a:1"]
+    register.write(register.read().switched(0.0))
+    assert serving.status().fingerprint == "b:1"
+    assert alias_of(cluster, settings) == f"{settings.collection}-2"
+    register.write(register.read().dropped())
+    register.forget(1)
+    assert not cluster.ask(lambda client: client.collection_exists(f"{settings.collection}-1"))
+    with pytest.raises(Unavailable, match="there is no index 1"):
+        first.count()
+    assert second.count() == 0
+
+
+def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_alias(
+    cluster: Cluster, settings: Qdrant
+) -> None:
+    look = {"look": models.VectorParams(size=4, distance=models.Distance.DOT)}
+    cluster.ask(lambda client: client.create_collection(settings.collection, vectors_config=look))
+    register = ServerRegister(cluster, settings, "best", Clock())
+    ServerIndex(cluster, settings).open("a:1", 4)
+    assert cluster.ask(lambda client: name_of(client, settings.collection, 1)) == settings.collection
+    register.write(register.read().begun("fast"))
+    ServerIndex(cluster, settings, lambda: 2).open("b:1", 4)
+    register.write(register.read().switched(0.0))
+    assert alias_of(cluster, settings) is None
+
+
+def alias_of(cluster: Cluster, settings: Qdrant) -> str | None:
+    """The collection that the alias leads to."""
+    aliases = cluster.ask(lambda client: client.get_aliases()).aliases
+    return {alias.alias_name: alias.collection_name for alias in aliases}.get(settings.collection)
+
+
+def client_of_nothing() -> QdrantClient:
+    """A client of a port that nobody listens at."""
+    return QdrantClient(url="http://127.0.0.1", grpc_port=free_port(0), prefer_grpc=True, check_compatibility=False)

@@ -1,0 +1,65 @@
+"""Generations: which index serves, and which of two tells what became of an event."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.qdrant.generations import FIRST, FileRegister, Generation, Generations, Switch, index_folder, named
+
+MOMENTS = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=5, unique=True).map(sorted)
+
+
+def begun() -> Generations:
+    return FileRegister(Path("nowhere"), "best").read().begun("fast")
+
+
+def test_without_a_file_the_encoder_of_the_settings_serves_alone(tmp_path: Path) -> None:
+    found = FileRegister(tmp_path, "best").read()
+    assert found.serving == Generation(FIRST, "best")
+    assert found.other is None
+    assert found.tells(FIRST, 0)
+
+
+def test_what_is_written_down_is_read_by_others_and_by_those_who_have_read_before(tmp_path: Path) -> None:
+    ours, theirs = FileRegister(tmp_path, "best"), FileRegister(tmp_path, "another")
+    assert theirs.read().serving.encoder == "another"
+    ours.write(ours.read().begun("fast"))
+    assert theirs.read() == ours.read()
+    assert theirs.read().serving == Generation(1, "best")
+    assert theirs.read().other == Generation(2, "fast")
+    ours.write(ours.read().switched(10).dropped())
+    assert theirs.read() == Generations((Generation(2, "fast"),), (Switch(0.0, 2),))
+
+
+@given(MOMENTS, st.floats(-1, 2e6, allow_nan=False))
+def test_of_every_event_exactly_one_tells(switches: list[float], moment: float) -> None:
+    found = begun()
+    for at in switches:
+        found = found.switched(at)
+    assert [found.tells(number, moment) for number in (1, 2)].count(True) == 1
+
+
+@given(MOMENTS, st.floats(0, 1e6, allow_nan=False))
+def test_a_switch_changes_nothing_for_events_before_it(switches: list[float], moment: float) -> None:
+    found = begun()
+    for at in switches:
+        after = found.switched(at)
+        assert moment >= at or after.tells(1, moment) == found.tells(1, moment)
+        found = after
+    assert found.serving.number == (2 if len(switches) % 2 else 1)
+
+
+def test_after_it_was_dropped_another_gets_a_new_number() -> None:
+    again = begun().switched(1).dropped().begun("balanced")
+    assert again.known == (Generation(2, "fast"), Generation(3, "balanced"))
+    with pytest.raises(KeyError):
+        again.of(1)
+    with pytest.raises(ValueError, match="no other"):
+        again.dropped().switched(2)
+
+
+def test_the_first_generation_has_plain_names(tmp_path: Path) -> None:
+    assert (named("index", 1), named("index", 3)) == ("index", "index-3")
+    assert (index_folder(tmp_path, 1).name, index_folder(tmp_path, 3).name) == ("index", "index-3")

@@ -1,0 +1,93 @@
+"""Items over HTTP: what is sent, and what is told of it."""
+
+import json
+from contextlib import closing
+
+import httpx
+
+from infra.config.settings import Kafka
+from infra.kafka import EventSink, TopicReader
+from schemas.envelope import Event, from_bytes
+from schemas.failures import Code
+from schemas.items import ItemDeleted, ItemUpserted
+from schemas.outcomes import ItemRejected
+from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SOCIAL_POSTS
+from tests.producers.conftest import png
+
+PROBLEM = "application/problem+json"
+ITEM = {"item_id": "a", "title": "A disc", "images": [{"kind": "url", "url": "https://shop.example/a.png"}]}
+
+
+def sent(reader: TopicReader) -> list[object]:
+    """What came to a topic since the reader was made."""
+    found: list[object] = []
+    while (record := reader.poll(0.5)) is not None:
+        assert record.value is not None
+        found.append(from_bytes(record.value))
+    return found
+
+
+def test_an_item_becomes_an_event_whose_revision_is_the_time(client: httpx.Client, kafka: Kafka) -> None:
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        response = client.post("/v1/items", json=ITEM)
+        [event] = sent(reader)
+    assert response.status_code == 202, response.text
+    assert isinstance(event, ItemUpserted)
+    assert (event.title, event.revision) == ("A disc", response.json()["revision"])
+    assert response.headers["Location"] == f"/v1/outcomes/{response.json()['event_id']}"
+
+
+def test_an_item_may_bring_its_pictures_along(client: httpx.Client, kafka: Kafka) -> None:
+    with closing(TopicReader(kafka, SOCIAL_POSTS)) as reader:
+        files = [("pictures", ("1.png", png())), ("pictures", ("2.png", png(colour="blue")))]
+        item = {"item": json.dumps({"item_id": "b", "source": "social"})}
+        response = client.post("/v1/items", files=files, data=item)
+        [event] = sent(reader)
+    assert response.status_code == 202, response.text
+    assert isinstance(event, ItemUpserted)
+    assert [image.kind for image in event.images] == ["inline", "inline"]
+
+
+def test_an_item_that_is_sent_again_under_its_key_is_one_event(client: httpx.Client, kafka: Kafka) -> None:
+    key = {"Idempotency-Key": "once"}
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        answers = [client.post("/v1/items", json=ITEM, headers=key).json() for _ in range(2)]
+        other = client.post("/v1/items", json={**ITEM, "title": "Another"}, headers=key)
+        events = sent(reader)
+    assert answers[0] == answers[1]
+    assert answers[0]["event_id"].startswith("once.")
+    assert len(events) == 1
+    assert (other.status_code, other.headers["content-type"]) == (422, PROBLEM)
+
+
+def test_a_deletion_takes_any_id_that_an_item_can_have(client: httpx.Client, kafka: Kafka) -> None:
+    with closing(TopicReader(kafka, SOCIAL_POSTS)) as reader:
+        response = client.delete("/v1/items/https://social.example/1", params={"source": "social"})
+        [event] = sent(reader)
+    assert response.status_code == 202, response.text
+    assert isinstance(event, ItemDeleted)
+    assert event.item_id == "https://social.example/1"
+
+
+def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: Kafka) -> None:
+    assert client.get("/v1/outcomes/mine", params={"wait": 0.1}).status_code == 404
+    outcome = ItemRejected(event_id="mine", code=Code.IMAGE_MISSING, message="there is no picture")
+    with closing(EventSink(kafka)) as sink:
+        sink.send(ITEM_OUTCOMES, "default:a", Event(outcome))
+        sink.flush()
+    response = client.get("/v1/outcomes/mine", params={"wait": 10})
+    assert (response.status_code, response.json()["code"]) == (200, "image_missing")
+
+
+def test_an_item_that_makes_no_sense_is_refused_with_the_field(client: httpx.Client, kafka: Kafka) -> None:
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        response = client.post("/v1/items", json={**ITEM, "price": 3})
+        assert sent(reader) == []
+    assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
+    assert "currency" in response.json()["detail"]
+
+
+def test_while_the_index_is_away_items_cannot_be_looked_at(client: httpx.Client) -> None:
+    for path in ("/v1/items/a", "/v1/pictures/0/a"):
+        response = client.get(path)
+        assert (response.status_code, response.headers["content-type"]) == (503, PROBLEM)

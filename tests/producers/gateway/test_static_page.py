@@ -1,0 +1,54 @@
+"""The page's files, as the gateway hands them out."""
+
+import re
+
+import pytest
+
+from producers.gateway.static_page import FOLDER
+from tests.producers.gateway.conftest import MakeClient
+
+MOST_BYTES = 200_000
+
+
+def test_the_page_is_light_and_every_file_that_it_names_is_there(make_client: MakeClient) -> None:
+    client = make_client()
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    named = set(re.findall(r'"(/page/[a-z.]+)"', page.text))
+    modules = {
+        f"/page/{name}" for path in FOLDER.glob("*.js") for name in re.findall(r'from "\./(.*)"', path.read_text())
+    }
+    answers = [client.get(path) for path in sorted(named | modules)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(page.content) + sum(len(answer.content) for answer in answers) <= MOST_BYTES
+    assert {f"/page/{path.name}" for path in FOLDER.iterdir()} == named | modules | {"/page/index.html"}
+
+
+def test_a_browser_that_has_a_file_already_is_told_so(make_client: MakeClient) -> None:
+    client = make_client()
+    first = client.get("/page/page.js")
+    again = client.get("/page/page.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_page_comes_without_a_token_and_nothing_behind_it_does(make_client: MakeClient) -> None:
+    client = make_client(token="a-long-secret")
+    assert client.get("/").status_code == client.get("/page/page.js").status_code == 200
+    assert client.get("/v1/status").status_code == 401
+
+
+def test_the_page_runs_no_code_but_its_own(make_client: MakeClient) -> None:
+    policy = make_client().get("/").headers["content-security-policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+    for path in FOLDER.iterdir():
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|eval\(|https?://(?!www\.w3\.org)", path.read_text()
+        ), path.name
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fapp.py", "%2e%2e%2fpage.py", "/etc/passwd", "page.js%00", "page.js/"])
+def test_no_path_leads_out_of_the_page(make_client: MakeClient, name: str) -> None:
+    response = make_client().get(f"/page/{name}")
+    assert response.status_code in (307, 404)
+    assert "import" not in response.text

@@ -1,0 +1,256 @@
+"""Pictures in folders and buckets: what comes, changes and goes there comes, changes and goes in the index."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from infra.config.images import Root
+from infra.config.settings import Images, Kafka
+from infra.console import BadInput
+from infra.kafka import EventSink, Record, TopicReader
+from infra.local.ports import accepts, free_port
+from producers.image_sync.locations import Folder, place_of
+from producers.image_sync.publish import Keeper
+from producers.image_sync.scan import Step, Watched
+from producers.image_sync.state_db import open_known
+from producers.ingest import Tally
+from producers.row_reader import BadRow
+from schemas.envelope import from_bytes
+from schemas.failures import Rejected, Unavailable
+from schemas.items import FileImage, InlineImage, ItemDeleted, ItemUpserted, S3Image
+from schemas.topics import CATALOG_ITEMS
+from tests.kafka.shared import environment_of
+from tests.producers.conftest import running
+
+LATER = timedelta(minutes=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of three pictures and things that are none."""
+    root = tmp_path / "pictures"
+    for name in ("a.png", "mugs/red_mug.JPG", "mugs/old/b.webp", "notes.txt", ".hidden.png", ".trash/c.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+    return root
+
+
+def look(watched: Watched, known: dict[str, str], after: timedelta = LATER) -> list[Step]:
+    """One look, after which what it found is known."""
+    steps = list(watched.look(known, datetime.now(UTC) + after))
+    for step in steps:
+        if step.sent:
+            known[step.sent.path] = step.sent.mark
+        if step.gone:
+            del known[step.gone]
+    return steps
+
+
+def told(steps: Sequence[Step]) -> dict[str, str]:
+    """What is said of each item."""
+    events = [step.event for step in steps]
+    return {e.item_id: e.schema_ for e in events if isinstance(e, ItemUpserted | ItemDeleted)}
+
+
+def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> None:
+    known: dict[str, str] = {}
+    watched = Watched(place_of(str(folder), Images()), "shop", categories=True)
+    steps = look(watched, known)
+    assert told(steps) == dict.fromkeys(["a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"], "item.upserted/1")
+    [mug] = [e for step in steps if isinstance(e := step.event, ItemUpserted) and e.item_id == "mugs/red_mug.JPG"]
+    assert (mug.tenant, mug.title, mug.category) == ("shop", "red mug", "mugs")
+    assert mug.images == (InlineImage(data=b"mugs/red_mug.JPG"),)
+    assert mug.created_at is not None
+    assert look(watched, known) == []
+    (folder / "a.png").unlink()
+    (folder / "mugs/red_mug.JPG").write_bytes(b"changed")
+    (folder / "new.gif").write_bytes(b"new")
+    assert told(look(watched, known)) == {
+        "mugs/red_mug.JPG": "item.upserted/1",
+        "new.gif": "item.upserted/1",
+        "a.png": "item.deleted/1",
+    }
+
+
+def test_a_file_that_may_still_be_being_written_is_left_for_a_later_look(folder: Path) -> None:
+    watched = Watched(place_of(str(folder), Images()), "shop")
+    assert look(watched, {}, timedelta(0)) == []
+    assert len(look(watched, {}, timedelta(seconds=2))) == 3
+
+
+def test_a_file_whose_time_lies_ahead_is_taken_once_it_has_not_changed_for_a_second(folder: Path) -> None:
+    ahead = time.time() + 3_600
+    os.utime(folder / "a.png", (ahead, ahead))
+    watched, known = Watched(place_of(str(folder), Images()), "shop"), dict[str, str]()
+    assert "a.png" not in told(look(watched, known, timedelta(seconds=2)))
+    assert watched.unsettled == ["a.png"]
+    assert told(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
+    assert watched.unsettled == []
+
+
+def test_one_run_takes_files_that_were_only_just_written(kafka: Kafka, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for n in range(5):
+        (folder / f"{n}.png").write_bytes(b"%d" % n)
+    place, sink = place_of(str(folder), Images()), EventSink(kafka)
+    with open_known(tmp_path / "data", place.name, "shop") as known:
+        tally = Keeper(Watched(place, "shop"), known, sink, Console()).look_at_all(lambda: False)
+        assert (tally.sent, tally.bad) == (5, 0)
+        assert len(known.all()) == 5
+
+
+def test_one_run_says_which_files_did_not_stop_changing(
+    kafka: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    now = datetime.now(UTC)
+
+    def later() -> datetime:
+        """Five seconds after the last time, in which somebody has written a little more."""
+        nonlocal now
+        now += timedelta(seconds=5)
+        with (folder / "a.png").open("ab") as file:
+            file.write(b"more")
+        os.utime(folder / "a.png", (now.timestamp(), now.timestamp()))
+        return now
+
+    place, sink = place_of(str(folder), Images()), EventSink(kafka)
+    with open_known(tmp_path / "data", place.name, "shop") as known:
+        tally = Keeper(Watched(place, "shop"), known, sink, Console(), now=later).look_at_all(lambda: False)
+        assert (tally.sent, tally.bad) == (0, 1)
+        assert known.all() == {}
+    assert "a.png: it is still being written, and was left out" in capsys.readouterr().out
+
+
+def test_a_folder_known_by_name_sends_paths_alone(folder: Path) -> None:
+    place = place_of("shop", Images(roots={"shop": Root(path=folder)}))
+    assert place.reference("mugs/old/b.webp") == FileImage(root="shop", path="mugs/old/b.webp")
+    assert {each.path for each in place.pictures()} == {"a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"}
+
+
+def test_links_lead_out_of_no_folder(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "away").symlink_to(tmp_path)
+    (folder / "nowhere.png").symlink_to(tmp_path / "none.png")
+    steps = look(Watched(place_of(str(folder), Images()), "shop"), {})
+    assert "away" not in str(told(steps))
+    bad = [step.event.message for step in steps if isinstance(step.event, BadRow)]
+    assert len(bad) == 1
+    assert "out.png" in bad[0]
+
+
+def test_a_folder_that_is_away_takes_nothing_out(folder: Path) -> None:
+    watched, known = Watched(Folder(folder / "none", lambda _: InlineImage(data=b"x")), "shop"), {"a": "1"}
+    with pytest.raises(Unavailable, match="cannot be read: no such file"):
+        look(watched, known)
+    full = {f"{n}.png": "1-1" for n in range(20)}
+    with pytest.raises(Unavailable, match=r"20 of 20 pictures of .* are gone at once: is it mounted"):
+        look(Watched(place_of(str(folder), Images()), "shop"), full)
+    steps = look(Watched(place_of(str(folder), Images()), "shop", lets_go=True), full)
+    assert list(told(steps).values()).count("item.deleted/1") == 20
+
+
+def test_places_that_cannot_be_watched_are_refused() -> None:
+    with pytest.raises(BadInput, match="LOOKSTREAM_IMAGES_S3_BUCKETS"):
+        place_of("s3://private/new", Images(s3_buckets=("shop",)))
+    with pytest.raises(BadInput, match="is no folder"):
+        place_of("nowhere", Images())
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[tuple[Path, Images]]:
+    """A real object store with the bucket `shop`: its folder, and the settings to reach it."""
+    (tmp_path / "store/shop").mkdir(parents=True)
+    port = free_port(0)
+    command = [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path / "store")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            until = time.monotonic() + 90
+            while not accepts(("127.0.0.1", port)):
+                assert time.monotonic() < until, "the object store did not start"
+                time.sleep(0.01)
+            yield tmp_path / "store/shop", Images(s3_endpoint=f"http://127.0.0.1:{port}", s3_buckets=("shop",))
+        finally:
+            server.kill()
+
+
+def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, Images]) -> None:
+    store, settings = bucket
+    for name in ("new/a b.png", "new/deep/c.jpg", "new/readme.txt", "newer/d.png"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / name).write_bytes(name.encode())
+    known: dict[str, str] = {}
+    watched = Watched(place_of("s3://shop/new", settings), "shop")
+    steps = look(watched, known)
+    assert set(told(steps)) == {"a b.png", "deep/c.jpg"}
+    refs = [event.images[0] for step in steps if isinstance(event := step.event, ItemUpserted)]
+    assert S3Image(bucket="shop", key="new/deep/c.jpg") in refs
+    assert look(watched, known) == []
+    (store / "new/a b.png").write_bytes(b"other")
+    (store / "new/deep/c.jpg").unlink()
+    assert told(look(watched, known)) == {"a b.png": "item.upserted/1", "deep/c.jpg": "item.deleted/1"}
+
+
+def test_a_bucket_that_is_away_takes_nothing_out() -> None:
+    settings = Images(s3_endpoint=f"http://127.0.0.1:{free_port(0)}", s3_buckets=("shop",))
+    with pytest.raises((Unavailable, Rejected), match="s3://shop/new could not be listed"):
+        look(Watched(place_of("s3://shop/new", settings), "shop"), {"a.png": "1"})
+
+
+def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
+    kafka: Kafka, folder: Path, tmp_path: Path
+) -> None:
+    def keep(stopped: bool = False) -> Tally:
+        place, sink = place_of(str(folder), Images()), EventSink(kafka)
+        with open_known(tmp_path / "known", place.name, "shop") as known:
+            watched, quiet = Watched(place, "shop"), Console(quiet=True)
+            keeper = Keeper(watched, known, sink, quiet, now=lambda: datetime.now(UTC) + LATER)
+            tally = keeper.look(lambda: stopped)
+        sink.close()
+        return tally
+
+    assert (keep(stopped=True).sent, keep().sent, keep().sent) == (0, 3, 0)
+    (folder / "a.png").unlink()
+    assert (keep().sent, keep().sent) == (1, 0)
+
+
+def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(kafka: Kafka, folder: Path, tmp_path: Path) -> None:
+    (folder / "empty.png").touch()
+    items = TopicReader(kafka, CATALOG_ITEMS)
+    environment = os.environ | environment_of(kafka)
+    command = [sys.executable, "-m", "lookstream", "ingest", "pictures", str(folder), "--watch", "--every", "0.5"]
+    with running(command, tmp_path, environment) as process:
+        first = [from_bytes(record.value or b"") for record in take(items, 3)]
+        (folder / "a.png").unlink()
+        [record] = take(items, 1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    items.close()
+    assert {body.item_id for body in first if isinstance(body, ItemUpserted)} == {
+        "a.png",
+        "mugs/red_mug.JPG",
+        "mugs/old/b.webp",
+    }
+    assert isinstance(from_bytes(record.value or b""), ItemDeleted)
+    assert process.returncode == 1
+    assert "empty.png: the picture is an empty file" in said
+    assert "stopped by Ctrl-C: sent 4 events" in said
+
+
+def take(reader: TopicReader, count: int) -> list[Record]:
+    found, until = list[Record](), time.monotonic() + 90
+    while len(found) < count and time.monotonic() < until:
+        found += [record] if (record := reader.poll(0.2)) else []
+    assert len(found) == count
+    return found

@@ -1,0 +1,305 @@
+"""The commands of the producers, as people run them, against a real broker."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from infra.config.settings import Kafka
+from infra.kafka import Record, TopicReader
+from producers.commands import app
+from schemas.envelope import from_bytes
+from schemas.filters import Filters
+from schemas.items import InlineImage, ItemDeleted, ItemUpserted
+from schemas.ranking import Boosts
+from schemas.results import Explained, Hit, Likely, SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
+from tests.kafka.shared import environment_of
+
+ROOT = Path(__file__).parents[2]
+Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def here(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
+    """An empty folder with one picture, in which commands reach the broker."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment_of(kafka).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a.png").write_bytes(picture)
+    return tmp_path
+
+
+@pytest.fixture
+def catalog(kafka: Kafka) -> Iterator[TopicReader]:
+    """What arrives in the topic of catalog items from now on."""
+    reader = TopicReader(kafka, CATALOG_ITEMS)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def posts(kafka: Kafka) -> Iterator[TopicReader]:
+    """What arrives in the topic of social posts from now on."""
+    reader = TopicReader(kafka, SOCIAL_POSTS)
+    yield reader
+    reader.close()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def take(reader: TopicReader, count: int) -> list[Record]:
+    records = [reader.poll(10) for _ in range(count)]
+    return [record for record in records if record is not None]
+
+
+def body(record: Record) -> object:
+    assert record.value is not None
+    return from_bytes(record.value)
+
+
+def assert_plain(found: Result, code: int, part: str) -> None:
+    assert (found.exit_code, found.stdout) == (code, ""), found.output
+    assert part in found.stderr
+    assert "Traceback" not in found.output
+    assert found.exception is None or isinstance(found.exception, SystemExit)
+
+
+def test_a_catalog_is_sent_item_by_item(here: Path, catalog: TopicReader, picture: bytes) -> None:
+    (here / "feed.csv").write_text("id,image_link\n" + "".join(f"{n},a.png\n" for n in range(250)))
+    found = run("ingest", "catalog", "feed.csv", "--image-root", ".", "--tenant", "shop")
+    assert (found.exit_code, "sent 250 events" in found.stderr) == (0, True), found.output
+    items = [body(record) for record in take(catalog, 250)]
+    assert {item.item_id for item in items if isinstance(item, ItemUpserted)} == {str(n) for n in range(250)}
+    assert isinstance(items[0], ItemUpserted)
+    assert items[0].images == (InlineImage(data=picture),)
+
+
+def test_records_lie_under_the_items_key(here: Path, catalog: TopicReader) -> None:
+    (here / "feed.csv").write_text("id,image_link\n7,https://a.test/b.jpg\n")
+    assert run("ingest", "catalog", "feed.csv", "--tenant", "shop").exit_code == 0
+    [record] = take(catalog, 1)
+    assert record.key == b"shop:7"
+    assert record.headers["ce_type"] == b"lookstream.item.upserted/1"
+
+
+def test_a_bad_row_is_reported_and_the_rest_is_sent(here: Path, catalog: TopicReader) -> None:
+    (here / "feed.csv").write_text("id,image_link\n1,a.png\n2,none.png\n3,a.png\n")
+    found = run("ingest", "catalog", "feed.csv", "--image-root", ".")
+    assert_plain(found, 1, "line 3: there is no picture file `none.png`")
+    assert "sent 2 events" in found.stderr
+    assert "1 bad row" in found.stderr
+    assert len(take(catalog, 2)) == 2
+
+
+def test_a_limit_is_kept(here: Path, catalog: TopicReader) -> None:
+    (here / "feed.csv").write_text("id,image_link\n" + "1,https://a.test/b.jpg\n" * 9)
+    assert "sent 3 events" in run("ingest", "catalog", "feed.csv", "--limit", "3").stderr
+    assert len(take(catalog, 3)) == 3
+
+
+def test_posts_and_their_deletions_are_sent(here: Path, posts: TopicReader) -> None:
+    note = {"type": "Note", "id": "p1", "attachment": {"type": "Image", "url": "a.png"}}
+    lines = [
+        {"type": "Create", "object": note},
+        {"type": "Delete", "object": "p1"},
+        {"type": "Like", "object": "p1"},
+    ]
+    (here / "posts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = run("ingest", "social", "posts.jsonl", "--image-root", ".")
+    assert (found.exit_code, "1 row skipped" in found.stderr) == (0, True), found.output
+    assert [type(body(record)) for record in take(posts, 2)] == [ItemUpserted, ItemDeleted]
+
+
+def test_items_are_deleted_in_the_topic_of_their_source(
+    here: Path, catalog: TopicReader, posts: TopicReader
+) -> None:
+    assert run("delete", "1", "2", "--tenant", "shop").exit_code == 0
+    assert run("delete", "p1", "--source", "social").exit_code == 0
+    assert {record.key for record in take(catalog, 2)} == {b"shop:1", b"shop:2"}
+    [gone] = take(posts, 1)
+    assert isinstance(body(gone), ItemDeleted)
+
+
+def hits_of(asked: SearchRequest) -> list[SearchResult]:
+    hit = Hit(
+        item_id="7", tenant="default", score=0.91, image=0, source="catalog", revision=1, title="Boot [red]\x1b[2J",
+        category="Boots", price=19.9, currency="EUR", colours=("red",), confidence=0.83, category_confidence=0.9,
+    )  # fmt: skip
+    likely = (Likely(name="Boots", confidence=0.97), Likely(name="Bags\x1b[2J", confidence=0.03))
+    return [SearchResult(request_id=asked.request_id, status="ok", hits=(hit,), categories=likely)]
+
+
+def test_a_search_prints_a_table_that_others_cannot_steer(here: Path, answer: Answering) -> None:
+    with answer(hits_of):
+        found = run("search", "a.png", "--crop", "0,0,0.5,0.5", "--filter", "category=Boots")
+    assert found.exit_code == 0, found.output
+    for part in ("Boot [red]", "0.910", "83%", "Boots?", "19.90 EUR", "1 hit in", "looks like Boots (97%), Bags"):
+        assert part in found.stdout
+    assert "\x1b[2J" not in found.stdout
+
+
+def test_json_is_the_result_and_nothing_else(here: Path, answer: Answering) -> None:
+    with answer(hits_of):
+        found = run("search", "item:7", "--json")
+    result = from_bytes(found.stdout.encode())
+    assert isinstance(result, SearchResult)
+    assert result.hits[0].item_id == "7"
+
+
+def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture: bytes) -> None:
+    seen: list[SearchRequest] = []
+
+    def note(asked: SearchRequest) -> list[SearchResult]:
+        seen.append(asked)
+        return hits_of(asked)
+
+    words = (
+        "search a.png --crop 0,0,0.5,0.5 --top-k 3 --filter colour=red --filter price=1..2 --intent style "
+        "--min-score 0.2 --best-effort --tenant shop --deadline 7 --sheet out.png"
+    )
+    with answer(note):
+        assert run(*words.split()).exit_code == 0
+    [asked] = seen
+    assert asked.image == InlineImage(data=picture)
+    assert asked.crop is not None
+    assert (asked.top_k, asked.intent, asked.min_score, asked.tenant) == (3, "style", 0.2, "shop")
+    assert (asked.filters.colours, asked.filters.price_max) == (("red",), 2)
+    assert (asked.deadline_ms, asked.thumbnails, asked.strict) == (7000, True, False)
+    with Image.open("out.png") as sheet:
+        assert sheet.format == "PNG"
+
+
+def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
+    here: Path, answer: Answering, picture: bytes
+) -> None:
+    seen: list[SearchRequest] = []
+
+    def note(asked: SearchRequest) -> list[SearchResult]:
+        seen.append(asked)
+        return hits_of(asked)
+
+    words = (
+        "search a.png a.png item:1 item:2 --unlike 3 --not brand=Acme --not category=Bags --any tag=new "
+        "--any price=..5 --offset 20 --collapse brand --group-size 2 --diversity 0.3 --boost recency=0.1 "
+        "--boost half_life_days=7 --explain --understand"
+    )
+    with answer(note):
+        assert run(*words.split()).exit_code == 0
+    [asked] = seen
+    shown = InlineImage(data=picture)
+    assert (asked.image, asked.more_images, asked.like, asked.unlike) == (shown, (shown,), ("1", "2"), ("3",))
+    assert asked.none_of == (Filters(brand=("Acme",)), Filters(category=("Bags",)))
+    assert asked.any_of == (Filters(tags=("new",)), Filters(price_max=5))
+    assert (asked.offset, asked.collapse, asked.group_size, asked.diversity) == (20, "brand", 2, 0.3)
+    assert asked.boosts == Boosts(recency=0.1, half_life_days=7)
+    assert (asked.explain, asked.understand) == (True, "auto")
+
+
+def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None:
+    def explain(asked: SearchRequest) -> list[SearchResult]:
+        [result] = hits_of(asked)
+        told = Explained(object=0.95, style=0.12, colour=0.81, recency=0.07)
+        hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.07})
+        added, relaxed = Filters(category=("Boots",)), Filters(colours=("red",))
+        return [result.model_copy(update={"hits": (hit,), "more": True, "added": added, "relaxed": relaxed})]
+
+    with answer(explain):
+        shown = run("search", "a.png", "--explain").stdout
+    for part in ("object", "0.95", "0.12", "0.81", "+0.07", "1 hit, and more in"):
+        assert part in shown
+    assert "narrowed to Boots\ntoo few hits, no longer narrowed to red" in shown
+
+
+@pytest.mark.parametrize(("status", "code"), [("no_match", 0), ("rejected", 1), ("expired", 1), ("unavailable", 1)])
+def test_the_exit_code_tells_whether_there_was_an_answer(
+    here: Path, answer: Answering, status: str, code: int
+) -> None:
+    def respond(asked: SearchRequest) -> list[SearchResult]:
+        given = {"request_id": asked.request_id, "status": status, "message": "because"}
+        return [SearchResult.model_validate(given)]
+
+    with answer(respond):
+        found = run("search", "item:7")
+    assert (found.exit_code, f"{status}: because" in found.stdout) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("search none.png", "none.png cannot be read (no such file or directory)"),
+        ("search .", "is a directory"),
+        ("search item:7 --filter size=7", "there is category"),
+        ("search item:7 --crop 0,0,1,1", "`crop` needs `image`"),
+        ("search a.png --crop 0,0,2,2", "--crop"),
+        ("search a.png --intent nice", "nice"),
+        ("search a.png --boost speed=1", "there is no boost `speed`"),
+        ("search a.png --boost recency=soon", "soon is no number"),
+        ("search a.png --boost recency=1", "`recency`"),
+        ("search a.png --boost price=0.1", "needs `near_price`"),
+        ("search a.png --not size=7", "--not size=7"),
+        ("search item:7 --unlike 7", "resemble and not resemble"),
+        ("search a.png --offset 95 --diversity 0.5", "pages end at 100"),
+        ("search a.png --group-size 2", "`group_size` needs `collapse`"),
+        ("search a.png --top-k 0", "--top-k"),
+        ("search s3://x", "`bucket`"),
+        ("search item:7 --tenant a/b", "`tenant`"),
+        ("ingest catalog none.csv", "none.csv cannot be read"),
+        ("ingest catalog feed.csv --map title=name", "no column `name`"),
+        ("ingest catalog feed.csv --image-root barn", "LOOKSTREAM_IMAGES_ROOTS"),
+        ("ingest catalog feed.csv --tenant a/b", "`tenant`"),
+        ("ingest catalog feed.csv --currency euro", "`currency`"),
+        ("ingest social none.jsonl", "none.jsonl cannot be read"),
+        ("delete 1 --tenant a/b", "`tenant`"),
+        ("delete 1 --source shop", "shop"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(here: Path, words: str, part: str) -> None:
+    (here / "feed.csv").write_text("id,image_link\n1,a.png\n")
+    assert_plain(run(*words.split()), 2, part)
+
+
+def test_a_broker_that_is_not_there_is_one_sentence_and_exit_1(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "feed.csv").write_text("id,image_link\n1,https://a.test/b.jpg\n")
+    monkeypatch.setenv("LOOKSTREAM_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    found = run("ingest", "catalog", "feed.csv")
+    assert_plain(found, 1, "no Kafka broker answers at 127.0.0.1:1")
+
+
+def test_nothing_that_runs_is_one_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOOKSTREAM_KAFKA_BOOTSTRAP")
+    assert_plain(run("search", "item:7"), 1, "start `lookstream up`")
+
+
+def test_a_search_that_nobody_answers_is_one_sentence(here: Path) -> None:
+    assert_plain(run("search", "item:7", "--deadline", "0.05"), 1, "query worker")
+
+
+def test_ctrl_c_delivers_what_was_sent_and_says_how_much(here: Path, catalog: TopicReader) -> None:
+    with (here / "feed.csv").open("w") as file:
+        file.write("id,image_link\n")
+        file.writelines(f"{n},https://a.test/b.jpg\n" for n in range(500_000))
+    command = [sys.executable, "-c", "from producers.commands import app; app()", "ingest", "catalog", "feed.csv"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as child:
+        arrived = take(catalog, 5)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    assert (child.returncode, len(arrived)) == (130, 5), stderr
+    sent = re.fullmatch(r"stopped by Ctrl-C: sent (\d+) events at \d+/s\n", stderr)
+    assert sent is not None, stderr
+    assert 5 <= int(sent[1]) < 500_000
+    assert len(take(catalog, int(sent[1]) - 5)) == int(sent[1]) - 5
