@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from consumers.embedding.pipeline import LookAt
+from consumers.embedding.pipeline import EmbedImages
 from consumers.vision.embedder import Look
 from schemas.failures import Failure
 from schemas.searches import Crop
@@ -16,17 +16,17 @@ from schemas.searches import Crop
 MOST = 256
 """Looks that are kept; each takes some 10 kB."""
 
-_Shown = tuple[bytes, Crop | None]
+_CacheKey = tuple[bytes, Crop | None]
 """A picture's checksum, and the part of it."""
 
 
-class Remembered:
+class EmbeddingCache:
     """Looks at pictures through `look_at`, and keeps the `most` looks that were asked for last. For one thread."""
 
-    def __init__(self, look_at: LookAt, most: int = MOST) -> None:
+    def __init__(self, look_at: EmbedImages, most: int = MOST) -> None:
         self._look_at = look_at
         self._most = most
-        self._looks: OrderedDict[_Shown, Look] = OrderedDict()
+        self._looks: OrderedDict[_CacheKey, Look] = OrderedDict()
 
     def __len__(self) -> int:
         """How many are kept."""
@@ -39,7 +39,7 @@ class Remembered:
             for picture, crop in zip(pictures, crops or [None] * len(pictures), strict=True)
         ]
         new = {one: picture for one, picture in zip(shown, pictures, strict=True) if one not in self._looks}
-        seen: dict[_Shown, Look | Failure] = {
+        seen: dict[_CacheKey, Look | Failure] = {
             one: replace(self._looks[one], encoded_ms=0.0) for one in shown if one not in new
         }
         if new:
@@ -48,7 +48,7 @@ class Remembered:
         self._keep(seen)
         return [seen[one] for one in shown]
 
-    def _keep(self, seen: dict[_Shown, Look | Failure]) -> None:
+    def _keep(self, seen: dict[_CacheKey, Look | Failure]) -> None:
         for one, look in seen.items():
             if isinstance(look, Look):
                 self._looks[one] = look

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from consumers.embedding.decode_process import LONGEST_TEXT, READY, REPLY, REQUEST
-from consumers.vision.decode import Limits, Part, Picture
+from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits
 from schemas.failures import Code, Rejected, Unavailable
 
 SECONDS = 5.0
@@ -38,7 +38,7 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTH
 """All that the processes know of the environment: the rest may hold secrets."""
 
 
-class Decoders:
+class DecodePool:
     """As many processes that decode as there are pictures to be decoded at a time; any number of threads may ask.
 
     They start at once and get ready beside what the caller does next. A picture has `seconds`, a process `memory`
@@ -49,12 +49,12 @@ class Decoders:
         self, count: int, seconds: float = SECONDS, memory: int = MEMORY, pictures: int = PICTURES
     ) -> None:
         self._seconds = seconds
-        self._all = [_Seat(memory, seconds, pictures) for _ in range(count)]
-        self._free: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._all = [_Slot(memory, seconds, pictures) for _ in range(count)]
+        self._free: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for seat in self._all:
             self._free.put(seat)
 
-    def decode(self, data: bytes, limits: Limits, crop: Part | None = None) -> Picture:
+    def decode(self, data: bytes, limits: DecodeLimits, crop: CropRegion | None = None) -> DecodedImage:
         """consumers.vision.decode.decode, elsewhere; raises Rejected, or Unavailable when no process starts.
 
         A picture that ends its process or takes too long is Rejected with IMAGE_CRASHED.
@@ -75,15 +75,15 @@ class Decoders:
             seat.close()
 
 
-class _Seat:
+class _Slot:
     """One process at a time."""
 
     def __init__(self, memory: int, seconds: float, pictures: int) -> None:
         self._memory, self._seconds, self._pictures = memory, seconds, pictures
-        self._child = _Child(memory, seconds)
+        self._child = _DecodeProcess(memory, seconds)
 
-    def decode(self, data: bytes, limits: Limits, crop: Part | None) -> Picture:
-        watch = _Watch(self._seconds)
+    def decode(self, data: bytes, limits: DecodeLimits, crop: CropRegion | None) -> DecodedImage:
+        watch = _Deadline(self._seconds)
         for _ in range(LIVES):
             child = self._living()
             try:
@@ -103,16 +103,16 @@ class _Seat:
     def close(self) -> None:
         self._child.close()
 
-    def _living(self) -> "_Child":
+    def _living(self) -> "_DecodeProcess":
         """The process, or another one in its place, ready."""
         if self._child.is_dead() or self._child.asked >= self._pictures:
             self._child.close()
-            self._child = _Child(self._memory, self._seconds)
+            self._child = _DecodeProcess(self._memory, self._seconds)
         self._child.get_ready()
         return self._child
 
 
-class _Child:
+class _DecodeProcess:
     """A process of consumers/embedding/decode_process.py, and the line to it."""
 
     def __init__(self, memory: int, seconds: float) -> None:
@@ -145,7 +145,7 @@ class _Child:
         if self._ready:
             return
         try:
-            self._receive(len(READY), _Watch(START_SECONDS))
+            self._receive(len(READY), _Deadline(START_SECONDS))
         except (OSError, EOFError):  # a TimeoutError among them
             self.close()
             raise Unavailable(
@@ -153,7 +153,9 @@ class _Child:
             ) from None
         self._ready = True
 
-    def decode(self, data: bytes, limits: Limits, crop: Part | None, watch: "_Watch") -> Picture:
+    def decode(
+        self, data: bytes, limits: DecodeLimits, crop: CropRegion | None, watch: "_Deadline"
+    ) -> DecodedImage:
         """The picture; raises Rejected, TimeoutError, or EOFError or OSError when the process is gone."""
         self.asked += 1
         bounds = limits.max_bytes, limits.max_pixels, limits.min_side, limits.detail, limits.thumbnail
@@ -165,7 +167,7 @@ class _Child:
             raise _rejected(bytes(self._receive(_sane(down, LONGEST_TEXT), watch)))
         _sane(across * down, limits.max_pixels)
         pixels = self._receive(across * down * 3, watch)
-        return Picture(Image.frombytes("RGB", (across, down), pixels), width, height)
+        return DecodedImage(Image.frombytes("RGB", (across, down), pixels), width, height)
 
     def is_dead(self) -> bool:
         """Whether it ended by itself, or was closed."""
@@ -177,13 +179,13 @@ class _Child:
         self._process.kill()
         self._process.wait()
 
-    def _send(self, data: bytes, watch: "_Watch") -> None:
+    def _send(self, data: bytes, watch: "_Deadline") -> None:
         view = memoryview(data)
         while view:
             with watch.waiting(self._line):
                 view = view[self._line.send(view) :]
 
-    def _receive(self, length: int, watch: "_Watch") -> bytearray:
+    def _receive(self, length: int, watch: "_Deadline") -> bytearray:
         data = bytearray(length)
         view = memoryview(data)
         while view:
@@ -196,7 +198,7 @@ class _Child:
 
 
 @dataclass
-class _Watch:
+class _Deadline:
     """The time that a picture has left, in seconds."""
 
     left: float

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
-from consumers.vision.decode import Limits, Picture, decode
+from consumers.vision.decode import DecodedImage, DecodeLimits, decode
 from schemas.failures import Code, Rejected
 
 READY = b"!"
@@ -30,7 +30,7 @@ LAZY = ("Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 """PIL imports formats when it first meets them; with these it looks for no others. Tiff is the reader of EXIF."""
 
 
-class Crop(NamedTuple):
+class CropBox(NamedTuple):
     """The part of a picture that is wanted."""
 
     x: float
@@ -67,12 +67,12 @@ def confine(memory: int) -> None:
 def answer(line: socket.socket, seconds: float) -> None:
     """Decode one picture; raises EOFError when the parent hung up."""
     length, *rest = REQUEST.unpack(receive(line, REQUEST.size))
-    limits, (partly, *sides) = Limits(*rest[:5]), rest[5:]
+    limits, (partly, *sides) = DecodeLimits(*rest[:5]), rest[5:]
     data = receive(line, length)
     # The parent kills who takes too long; should it be dead itself, the alarm does.
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
     try:
-        picture = decode(bytes(data), limits, Crop(*sides) if partly else None)
+        picture = decode(bytes(data), limits, CropBox(*sides) if partly else None)
     except Rejected as failure:
         refuse(line, failure)
     except MemoryError:
@@ -83,7 +83,7 @@ def answer(line: socket.socket, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def give(line: socket.socket, picture: Picture) -> None:
+def give(line: socket.socket, picture: DecodedImage) -> None:
     """Send a picture."""
     line.sendall(REPLY.pack(picture.width, picture.height, *picture.image.size))
     line.sendall(picture.image.tobytes())

@@ -7,8 +7,8 @@ from importlib import import_module
 from PIL.Image import Image
 from pydantic import TypeAdapter, ValidationError
 
-from consumers.vision.embedder import NOBODY
-from consumers.vision.embedder import Moderator as Looker
+from consumers.vision.embedder import NO_MODERATOR
+from consumers.vision.embedder import ImageModerator as Looker
 from infra.config.settings import Moderation, SettingsError
 from infra.qdrant.conditions import Condition, NotAnyOf
 from schemas.failures import Code, Rejected, TryLater
@@ -23,7 +23,7 @@ LABELS: TypeAdapter[Labels] = TypeAdapter(Labels)
 
 
 @dataclass(frozen=True)
-class Policy:
+class ModerationPolicy:
     """What labels mean: those of `blocked` keep items out, those of `restricted` are for whoever asks."""
 
     blocked: frozenset[str] = frozenset()
@@ -53,12 +53,12 @@ class Policy:
         return (NotAnyOf(TOLD_LABELS, hidden), NotAnyOf(SEEN_LABELS, hidden)) if hidden else ()
 
 
-OPEN = Policy()
+OPEN = ModerationPolicy()
 """For whoever blocks and restricts nothing."""
 
 
 @dataclass(frozen=True)
-class Moderator:
+class LabelCallable:
     """Somebody's own callable: takes an upright RGB picture, gives labels. It is called from many threads."""
 
     name: str
@@ -76,15 +76,15 @@ class Moderator:
             raise TryLater(Code.MODERATOR_FAILED, text) from error
 
 
-def policy_of(given: Moderation) -> Policy:
+def policy_of(given: Moderation) -> ModerationPolicy:
     """What labels mean, by the settings."""
-    return Policy(frozenset(given.blocked), frozenset(given.restricted))
+    return ModerationPolicy(frozenset(given.blocked), frozenset(given.restricted))
 
 
 def moderator_of(given: Moderation) -> Looker:
     """The moderator that the settings name; raises SettingsError when it cannot be had."""
     if given.call is None:
-        return NOBODY
+        return NO_MODERATOR
     module, _, name = given.call.partition(":")
     try:
         call = getattr(import_module(module), name)
@@ -93,4 +93,4 @@ def moderator_of(given: Moderation) -> Looker:
         raise SettingsError(why) from None
     if not callable(call):
         raise SettingsError(f"LOOKSTREAM_MODERATION_CALL: {given.call} is {type(call).__name__}, not a function")
-    return Moderator(given.call, call)
+    return LabelCallable(given.call, call)

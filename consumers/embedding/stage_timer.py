@@ -9,7 +9,7 @@ from schemas.failures import Failure
 
 
 @dataclass
-class Clock:
+class StageTimer:
     """Measures the steps of a batch, in milliseconds."""
 
     fetched: float = 0
@@ -34,7 +34,7 @@ class Clock:
 
 
 @dataclass
-class Pace:
+class LatencyEstimate:
     """What batches take, from what they took: mean and mean deviation, as TCP estimates its round trips.
 
     Source: RFC 6298, section 2 (gains of 1/8 and 1/4, and four deviations).

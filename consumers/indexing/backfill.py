@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 import structlog
 from pydantic import TypeAdapter
 
-from consumers.embedding.moderation import Policy
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.images import Pictures
-from consumers.indexing.item_update import Entry
-from consumers.indexing.merge import Told
-from consumers.points.payload import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, State, marks, prediction_in, state_of
+from consumers.embedding.moderation import ModerationPolicy
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.images import ImageResolver
+from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.merge import ItemChange
+from consumers.points.payload import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, ItemState, marks, prediction_in, state_of
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
@@ -48,7 +48,7 @@ Points = Mapping[int, Payload]
 
 
 @dataclass(frozen=True)
-class Progress:
+class BackfillProgress:
     """How far a refill has come."""
 
     passed: int = 0
@@ -70,7 +70,7 @@ class Progress:
     done: bool = False
     """Whether the last whole pass has found nothing that could be filled in, or FRUITLESS in a row have not."""
 
-    def further(self, seen: int, filled: int, missing: Sequence[str]) -> "Progress":
+    def further(self, seen: int, filled: int, missing: Sequence[str]) -> "BackfillProgress":
         """After some more items."""
         return replace(
             self,
@@ -81,39 +81,39 @@ class Progress:
             named=(*self.named, *missing)[:MOST_NAMED],
         )
 
-    def at_end(self, *, sure: bool) -> "Progress":
+    def at_end(self, *, sure: bool) -> "BackfillProgress":
         """After the last page: another pass begins unless it is sure that there is nothing to fill in."""
         fruitless = self.fruitless + 1 if self.missing and not self.in_pass else 0
         if self.in_pass or not sure or (self.missing and fruitless < FRUITLESS):
-            return Progress(passed=self.passed + 1, filled=self.filled, fruitless=fruitless)
+            return BackfillProgress(passed=self.passed + 1, filled=self.filled, fruitless=fruitless)
         return replace(self, passed=self.passed + 1, after=None, done=True)
 
 
-PROGRESS = TypeAdapter(Progress)
+PROGRESS = TypeAdapter(BackfillProgress)
 
 
-def fill_again(index: Index) -> None:
+def backfill_items(index: Index) -> None:
     """Have the refill of this index begin anew, if it is done. Raises Unavailable."""
     if progress_in(index).done:
-        index.take_note(NOTE, _noted(Progress()))
+        index.take_note(NOTE, _noted(BackfillProgress()))
 
 
-def progress_in(index: Index) -> Progress:
+def progress_in(index: Index) -> BackfillProgress:
     """How far the refill of this index has come, by its note. Raises Unavailable."""
     note = index.notes([NOTE]).get(NOTE)
-    return PROGRESS.validate_python(dict(note)) if note else Progress()
+    return PROGRESS.validate_python(dict(note)) if note else BackfillProgress()
 
 
 @dataclass(eq=False)
-class Refill:
+class Backfill:
     """Fills the index of `items` from `source`. For one thread."""
 
     source: Index
     target: Index
-    sight: Sight
-    items: IndexItems
+    sight: ImagePipeline
+    items: ItemIndexer
     clock: Callable[[], float] = time.monotonic
-    _progress: Progress | None = field(default=None, init=False)
+    _progress: BackfillProgress | None = field(default=None, init=False)
     _behind_before: dict[str, Payload] = field(default_factory=dict, init=False)
     """What the pass before has left as it was, with its marks."""
     _behind_now: dict[str, Payload] = field(default_factory=dict, init=False)
@@ -138,14 +138,14 @@ class Refill:
             if now - began >= STEP_SECONDS or now < self._not_before:
                 break
 
-    def _turn_page(self, progress: Progress) -> Progress:
+    def _turn_page(self, progress: BackfillProgress) -> BackfillProgress:
         self._whole = self._whole or progress.after is None
         points, after = self.source.page(progress.after, PAGE)
         entries = self._behind([point.payload for point in points if point.payload.get("n") == 0])
         if progress.passed:
             entries = [entry for entry in entries if not self._is_on_its_way(entry)]
         said = {_key(entry): _marks(entry) for entry in entries}
-        pictures = Pictures(self.sight, self.target)
+        pictures = ImageResolver(self.sight, self.target)
         pictures.see([(base, entry.known.points) for entry in entries if (base := entry.folded.base) is not None])
         ready = [entry for entry in entries if entry.is_ready(pictures) and not entry.failed]
         if ready:
@@ -160,7 +160,7 @@ class Refill:
         )
         return self._at_end(progress)
 
-    def _at_end(self, progress: Progress) -> Progress:
+    def _at_end(self, progress: BackfillProgress) -> BackfillProgress:
         nothing_left = self._whole and not self._behind_now
         sure = progress.passed == 0 or self._compared or nothing_left
         self._compared = self._whole and progress.passed > 0
@@ -169,14 +169,14 @@ class Refill:
             self._not_before = self.clock() + GRACE_SECONDS
         return progress.at_end(sure=sure)
 
-    def _is_on_its_way(self, entry: Entry) -> bool:
+    def _is_on_its_way(self, entry: ItemUpdate) -> bool:
         """Whether the event that is missing may come by itself: it was not missing in the pass before."""
         if self._behind_before.get(_key(entry)) == _marks(entry):
             return False
         self._behind_now[_key(entry)] = _marks(entry)
         return True
 
-    def _behind(self, mains: Sequence[Payload]) -> list[Entry]:
+    def _behind(self, mains: Sequence[Payload]) -> list[ItemUpdate]:
         """Entries for the items of these main points of which the older index knows more."""
         items = [(main, point_ids(str(main["tenant"]), str(main["item_id"]))) for main in mains]
         every = [id for _, ids in items for id in ids]
@@ -191,16 +191,16 @@ class Refill:
         return entries
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: ItemUpdate) -> str:
     return item_key(entry.tenant, entry.item_id)
 
 
-def _marks(entry: Entry) -> Payload:
+def _marks(entry: ItemUpdate) -> Payload:
     """Which events the older index's state of an item comes from."""
     return marks(entry.state.payload())
 
 
-def _noted(progress: Progress) -> Payload:
+def _noted(progress: BackfillProgress) -> Payload:
     return asdict(progress) | {"named": list(progress.named)}
 
 
@@ -212,7 +212,7 @@ def _is_behind(ours: Payload, theirs: Payload) -> bool:
     return any(here.patched.get(fact, 0) < revision for fact, revision in there.patched.items())
 
 
-def _state(main: Payload) -> State:
+def _state(main: Payload) -> ItemState:
     """What counts of an item, but for what the older index has found out by the looks of others."""
     state = state_of(main)
     if prediction_in(state.facts) is None:
@@ -220,7 +220,7 @@ def _state(main: Payload) -> State:
     return replace(state, facts={key: value for key, value in state.facts.items() if key not in CATEGORY_FIELDS})
 
 
-def _entry(main: Payload, ids: Sequence[str], points: Points, policy: Policy) -> Entry:
+def _entry(main: Payload, ids: Sequence[str], points: Points, policy: ModerationPolicy) -> ItemUpdate:
     """An item as the event that it rests on would have it; standing searches that know of it are not told again."""
     state, about = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
     about |= {"revision": state.base, "source": points[0].get("source", "catalog")}
@@ -232,9 +232,9 @@ def _entry(main: Payload, ids: Sequence[str], points: Points, policy: Policy) ->
     else:
         body = ItemDeleted.model_validate(about)
     told = points[0].get(TOLD)
-    event = Told(Event(body), body, {}, state.digest)
+    event = ItemChange(Event(body), body, {}, state.digest)
     marks = tuple(map(str, told)) if isinstance(told, list) else ()
-    return Entry(str(main["tenant"]), str(main["item_id"]), [event], ids, policy, told=marks)
+    return ItemUpdate(str(main["tenant"]), str(main["item_id"]), [event], ids, policy, told=marks)
 
 
 def _image(point: Payload) -> ImageRef:

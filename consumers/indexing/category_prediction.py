@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from consumers.indexing.item_update import Entry
+from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import GIVEN, prediction_in
-from consumers.scoring.category_vote import Categories, Unnamed
+from consumers.scoring.category_vote import CategoryVoter, UnnamedItem
 from infra.qdrant.contract import Index, Vector
 
 
-def name_items(entries: Sequence[Entry], categories: Categories, index: Index) -> None:
+def name_items(entries: Sequence[ItemUpdate], categories: CategoryVoter, index: Index) -> None:
     """Name those of the items that need it. Raises Unavailable.
 
     Of a main picture that is still the same, what was predicted stays, also that nothing was; when an event had
@@ -26,8 +26,8 @@ def name_items(entries: Sequence[Entry], categories: Categories, index: Index) -
         entry.name(winner)
 
 
-def _as_asked(entry: Entry, stored: Mapping[str, Vector]) -> Unnamed:
+def _as_asked(entry: ItemUpdate, stored: Mapping[str, Vector]) -> UnnamedItem:
     if main := entry.looked_main:
-        return Unnamed(entry.tenant, entry.item_id, main.look.vector, main.look.studio)
+        return UnnamedItem(entry.tenant, entry.item_id, main.look.vector, main.look.studio)
     studio = entry.known.points[0].get("studio") == "true"
-    return Unnamed(entry.tenant, entry.item_id, stored[entry.ids[0]], studio)
+    return UnnamedItem(entry.tenant, entry.item_id, stored[entry.ids[0]], studio)

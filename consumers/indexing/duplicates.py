@@ -13,10 +13,10 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from consumers.indexing.images import Looked
-from consumers.indexing.item_update import Entry
+from consumers.indexing.images import EmbeddedImage
+from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP
-from consumers.scoring.calibration import Parts
+from consumers.scoring.calibration import LookParts
 from consumers.vision.perceptual_hash import bits_apart, hash_in
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.contract import Found, Index, SearchPlan
@@ -37,7 +37,7 @@ VERDICTS = get_args(Verdict)
 KEYS = ("sha256", "phash", "studio", DUPLICATE_GROUP)
 
 
-class Near(NamedTuple):
+class NearImage(NamedTuple):
     """Another item, what its main picture's look scores, and in how many bits its hash differs."""
 
     item_id: str
@@ -46,7 +46,7 @@ class Near(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Match:
+class DuplicateMatch:
     """How near another item's main picture is, and that item's group."""
 
     duplicate: Duplicate | None = None
@@ -60,17 +60,17 @@ class Match:
         return VERDICTS.index(self.duplicate.verdict), -self.duplicate.score
 
 
-NO_MATCH = Match()
+NO_MATCH = DuplicateMatch()
 
 
-class Duplicates:
+class DuplicateFinder:
     """Finds what the main pictures of items duplicate, in an index and among those of one batch."""
 
-    def __init__(self, index: Index, parts: Parts) -> None:
+    def __init__(self, index: Index, parts: LookParts) -> None:
         self._index = index
         self._parts = parts
 
-    def mark(self, entries: Sequence[Entry]) -> None:
+    def mark(self, entries: Sequence[ItemUpdate]) -> None:
         """Give items with a new main picture what it duplicates, and their group. Raises Unavailable."""
         fresh = [(entry, main) for entry in entries if entry.state.live and (main := entry.looked_main)]
         plans = [self._plan(entry, main) for entry, main in fresh]
@@ -81,7 +81,7 @@ class Duplicates:
             best = min(matches, key=lambda match: match.rank, default=NO_MATCH)
             entry.resemble(best.duplicate, best.group)
 
-    def _plan(self, entry: Entry, main: Looked) -> SearchPlan:
+    def _plan(self, entry: ItemUpdate, main: EmbeddedImage) -> SearchPlan:
         return SearchPlan(
             vector=self._parts.weigh(main.look.vector, WEIGHTS),
             tenant=entry.tenant,
@@ -92,7 +92,7 @@ class Duplicates:
             keys=KEYS,
         )
 
-    def _likeness(self, mains: Sequence[Looked]) -> "np.typing.NDArray[np.float32]":
+    def _likeness(self, mains: Sequence[EmbeddedImage]) -> "np.typing.NDArray[np.float32]":
         """float32 [n, n]: what the pictures of a batch score with each other."""
         if not mains:
             return np.zeros((0, 0), np.float32)
@@ -109,7 +109,7 @@ def verdict_of(bits: int, score: float, *, same_bytes: bool, studio: bool) -> Ve
     return "similar" if score >= SIMILAR_SCORE else None
 
 
-def _stored(main: Looked, hits: Sequence[Found]) -> Iterator[Match]:
+def _stored(main: EmbeddedImage, hits: Sequence[Found]) -> Iterator[DuplicateMatch]:
     """The matches among points of the index."""
     for hit in hits:
         item, known = str(hit.payload["item_id"]), hit.payload.get("phash")
@@ -118,12 +118,12 @@ def _stored(main: Looked, hits: Sequence[Found]) -> Iterator[Match]:
         same = hit.payload.get("sha256") == main.sha256
         studio = main.look.studio and hit.payload.get("studio") == "true"
         verdict = verdict_of(bits, hit.score, same_bytes=same, studio=studio)
-        yield from _match(verdict, Near(item, hit.score, bits), group)
+        yield from _match(verdict, NearImage(item, hit.score, bits), group)
 
 
 def _beside(
-    fresh: Sequence[tuple[Entry, Looked]], likeness: "np.typing.NDArray[np.float32]", at: int
-) -> Iterator[Match]:
+    fresh: Sequence[tuple[ItemUpdate, EmbeddedImage]], likeness: "np.typing.NDArray[np.float32]", at: int
+) -> Iterator[DuplicateMatch]:
     """The matches among items of this batch that came before this one."""
     entry, main = fresh[at]
     for (other, theirs), score in zip(fresh[:at], likeness[at, :at], strict=True):
@@ -132,10 +132,10 @@ def _beside(
             same = theirs.sha256 == main.sha256
             studio = main.look.studio and theirs.look.studio
             verdict = verdict_of(bits, float(score), same_bytes=same, studio=studio)
-            yield from _match(verdict, Near(other.item_id, float(score), bits), other.group)
+            yield from _match(verdict, NearImage(other.item_id, float(score), bits), other.group)
 
 
-def _match(verdict: Verdict | None, near: Near, group: str) -> Iterator[Match]:
+def _match(verdict: Verdict | None, near: NearImage, group: str) -> Iterator[DuplicateMatch]:
     if verdict is not None:
         score = min(1.0, round(near.score, 4))
-        yield Match(Duplicate(verdict=verdict, item_id=near.item_id, score=score, bits=near.bits), group)
+        yield DuplicateMatch(Duplicate(verdict=verdict, item_id=near.item_id, score=score, bits=near.bits), group)

@@ -1,4 +1,4 @@
-"""IndexItems: item events become points in the index."""
+"""ItemIndexer: item events become points in the index."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from consumers.embedding.pipeline import Sight
+from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.category_prediction import name_items
-from consumers.indexing.images import Asked, Looked, Pictures, Standing
-from consumers.indexing.item_update import Entry, entries_of
-from consumers.indexing.judges import Judges
-from consumers.indexing.merge import told_by_item
-from consumers.indexing.outcomes import Moments, Outcomes
-from consumers.indexing.watches.matcher import tell
-from consumers.indexing.writes import Changes, changes_of, write
+from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
+from consumers.indexing.item_update import ItemUpdate, updates_of
+from consumers.indexing.judges import ItemEnrichers
+from consumers.indexing.merge import changes_by_item
+from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
+from consumers.indexing.watches.matcher import publish_matches
+from consumers.indexing.writes import WriteSet, diff, write
 from consumers.points.payload import KNOWN_KEYS, MARKS
 from consumers.runtime.ports import HandlerDefaults, Sink
 from infra.kafka import Record
@@ -41,7 +41,7 @@ def always(_moment: datetime) -> bool:
     return True
 
 
-class IndexItems(HandlerDefaults):
+class ItemIndexer(HandlerDefaults):
     """A job: `handle` puts item events into the index; what an item comes to depends on revisions alone.
 
     For any number of threads and processes on one index: each item is read, and written on condition that nobody
@@ -50,9 +50,9 @@ class IndexItems(HandlerDefaults):
 
     def __init__(
         self,
-        sight: Sight,
+        sight: ImagePipeline,
         index: Index,
-        judges: Judges,
+        judges: ItemEnrichers,
         sink: Sink,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -60,7 +60,7 @@ class IndexItems(HandlerDefaults):
         self._index = index
         self._judges = judges
         self._sink = sink
-        self._outcomes = Outcomes(sink)
+        self._outcomes = OutcomePublisher(sink)
         self._now = now
         self.tells: Callable[[datetime], bool] = always
         """Whether it is for this job to tell what became of an event of this time."""
@@ -73,12 +73,12 @@ class IndexItems(HandlerDefaults):
 
         An event fails alone: what else a batch says of its item counts as if the event had never come.
         """
-        received, pictures = self._now(), Pictures(self._sight, self._index)
-        entries = entries_of(told_by_item(events), self._sight.policy)
-        waiting: Sequence[Entry] = entries
+        received, pictures = self._now(), ImageResolver(self._sight, self._index)
+        entries = updates_of(changes_by_item(events), self._sight.policy)
+        waiting: Sequence[ItemUpdate] = entries
         while waiting:
             waiting = self._round(waiting, pictures)
-        self._outcomes.settled(entries, Moments(received, self._now(), pictures.clock), self.tells)
+        self._outcomes.settled(entries, BatchTimes(received, self._now(), pictures.clock), self.tells)
         verdicts = {id: verdict for entry in entries for id, verdict in entry.verdicts.items()}
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
         self._report(entries, failures, pictures)
@@ -91,9 +91,9 @@ class IndexItems(HandlerDefaults):
 
     def prepare(self, events: Sequence[Event]) -> None:
         """Have the pictures come that a batch of these events will need. Raises Unavailable."""
-        entries = entries_of(told_by_item(events), self._sight.policy)
+        entries = updates_of(changes_by_item(events), self._sight.policy)
         self._read(entries)
-        Pictures(self._sight, self._index).begin(_bases(entries))
+        ImageResolver(self._sight, self._index).begin(_bases(entries))
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was refused for good."""
@@ -109,7 +109,7 @@ class IndexItems(HandlerDefaults):
         if collected:
             self._log.info("collected", tombstones=collected)
 
-    def _round(self, entries: Sequence[Entry], pictures: Pictures) -> list[Entry]:
+    def _round(self, entries: Sequence[ItemUpdate], pictures: ImageResolver) -> list[ItemUpdate]:
         """Take items as far as they go; those that need another round."""
         self._read(entries)
         seen = pictures.see(_bases(entries))
@@ -122,7 +122,7 @@ class IndexItems(HandlerDefaults):
             pictures.clock.written += pictures.clock.lap()
         return lost + [entry for entry in entries if entry not in ready]
 
-    def write(self, entries: Sequence[Entry]) -> list[Entry]:
+    def write(self, entries: Sequence[ItemUpdate]) -> list[ItemUpdate]:
         """Write entries that are ready, with what the judges say of them; those that others wrote meanwhile."""
         name_items(entries, self._judges.categories, self._index)
         self._judges.duplicates.mark(entries)
@@ -130,24 +130,24 @@ class IndexItems(HandlerDefaults):
         write(self._index, changes)
         return self._lost([each for each in changes if each.ids])
 
-    def _changes(self, entries: Sequence[Entry]) -> list[Changes]:
+    def _changes(self, entries: Sequence[ItemUpdate]) -> list[WriteSet]:
         """What to write for entries that are ready. Standing searches are told of matches before that.
 
         So a crash in between has a match told again, under the same id; told after the write it would be lost.
         """
         encoder, now = self._sight.encoder, self._now()
-        changes = [changes_of(entry, encoder, now) for entry in entries]
+        changes = [diff(entry, encoder, now) for entry in entries]
         matches = self._judges.standing.match(changes)
-        tell(self._sink, matches, self.tells)
-        return [changes_of(each.entry, encoder, now) if each.entry in matches else each for each in changes]
+        publish_matches(self._sink, matches, self.tells)
+        return [diff(each.entry, encoder, now) if each.entry in matches else each for each in changes]
 
-    def _read(self, entries: Sequence[Entry]) -> None:
+    def _read(self, entries: Sequence[ItemUpdate]) -> None:
         """Fold the events onto what the index holds: every point, so that what broken writes left is mended."""
         stored = self._index.payloads([id for entry in entries for id in entry.ids], KNOWN_KEYS)
         for entry in entries:
             entry.learn(stored)
 
-    def _lost(self, changes: Sequence[Changes]) -> list[Entry]:
+    def _lost(self, changes: Sequence[WriteSet]) -> list[ItemUpdate]:
         """The items that somebody else has written meanwhile."""
         if not changes:
             return []
@@ -159,15 +159,17 @@ class IndexItems(HandlerDefaults):
                 raise Unavailable(f"item {entry.item_id} of {entry.tenant} is being written by others all the time")
         return lost
 
-    def _report(self, entries: Sequence[Entry], failures: Mapping[str, Failure], pictures: Pictures) -> None:
+    def _report(
+        self, entries: Sequence[ItemUpdate], failures: Mapping[str, Failure], pictures: ImageResolver
+    ) -> None:
         verdicts = [verdict for entry in entries for verdict in entry.verdicts.values()]
         standings = [picture for entry in entries for picture in entry.pictures]
         clock = pictures.clock
         self._log.info(
             "indexed",
             items=len(entries),
-            pictures=sum(isinstance(picture, Looked) for picture in standings),
-            unchanged=standings.count(Standing.KEPT),
+            pictures=sum(isinstance(picture, EmbeddedImage) for picture in standings),
+            unchanged=standings.count(ImageStatus.KEPT),
             superseded=verdicts.count("superseded"),
             blocked=sum(bool(entry.state.blocked) for entry in entries),
             conflicts=sum(failure.code == Code.REVISION_CONFLICT for failure in failures.values()),
@@ -179,7 +181,7 @@ class IndexItems(HandlerDefaults):
         )
 
 
-def _bases(entries: Sequence[Entry]) -> list[Asked]:
+def _bases(entries: Sequence[ItemUpdate]) -> list[ImageRequest]:
     """The upserts that the items' states rest on, if they are among the events."""
     bases = [(entry.folded.base, entry.known.points) for entry in entries]
     return [(base, points) for base, points in bases if base is not None]

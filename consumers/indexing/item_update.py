@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumers.embedding.moderation import OPEN, SEEN_LABELS, TOLD_LABELS, Policy
-from consumers.indexing.images import Looked, Picture, Pictures, Points, Standing
-from consumers.indexing.merge import Folded, Told, Verdict, fold
-from consumers.points.payload import DUPLICATE_GROUP, TOLD, State, predicted, state_of, whole, words_in
+from consumers.embedding.moderation import OPEN, SEEN_LABELS, TOLD_LABELS, ModerationPolicy
+from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageStatus, Picture, Points
+from consumers.indexing.merge import ItemChange, MergeResult, Precedence, merge
+from consumers.points.payload import DUPLICATE_GROUP, TOLD, ItemState, predicted, state_of, whole, words_in
 from infra.qdrant.contract import Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.failures import Failure, TryLater
@@ -15,13 +15,13 @@ from schemas.results import Likely
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredState:
     """What the index holds of an item. The main point decides; the others follow it."""
 
     points: Points = field(default_factory=dict)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ItemState:
         """What counts of the item."""
         return state_of(self.points.get(0, {}))
 
@@ -32,18 +32,18 @@ class Known:
 
 
 @dataclass(eq=False)
-class Entry:
+class ItemUpdate:
     """One item of a batch, on its way into the index."""
 
     tenant: str
     item_id: str
-    events: Sequence[Told]
+    events: Sequence[ItemChange]
     ids: Sequence[str]
     """The ids that its points can have, the main one's first."""
-    policy: Policy = OPEN
+    policy: ModerationPolicy = OPEN
     """What its labels mean."""
-    known: Known = field(default_factory=Known)
-    folded: Folded = field(default_factory=lambda: Folded(State(), None, {}))
+    known: StoredState = field(default_factory=StoredState)
+    folded: MergeResult = field(default_factory=lambda: MergeResult(ItemState(), None, {}))
     pictures: Sequence[Picture] = ()
     """Those of the upsert that the state rests on, if it is among the events."""
     failed: dict[str, Failure] = field(default_factory=dict)
@@ -58,30 +58,30 @@ class Entry:
     """How often somebody else wrote the item between reading and writing."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> ItemState:
         """What the item comes to."""
         return self.folded.state
 
     @property
-    def verdicts(self) -> dict[str, Verdict | Failure]:
+    def verdicts(self) -> dict[str, Precedence | Failure]:
         """What becomes of each event."""
         return {**self.folded.verdicts, **self.failed}
 
     def learn(self, stored: Mapping[str, Payload]) -> None:
         """Fold the events onto what the index holds, by point id."""
-        self.known = Known({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
+        self.known = StoredState({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
         main = self.known.points.get(0, {})
         self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
         told = main.get(TOLD)
         self.told = tuple(sorted({*self.told, *(told if isinstance(told, list) else ())}))
         self._fold()
 
-    def is_ready(self, pictures: Pictures) -> bool:
+    def is_ready(self, pictures: ImageResolver) -> bool:
         """Whether all is there to write it; upserts that cannot be indexed leave it here."""
         while (base := self.folded.base) is not None:
             self.pictures = pictures.of(base, self.known.points)
             failure = self._failure()
-            if failure is None and Standing.UNSEEN in self.pictures:
+            if failure is None and ImageStatus.UNSEEN in self.pictures:
                 return False
             if failure is None:
                 self._bar(base.body.revision)
@@ -97,10 +97,10 @@ class Entry:
         return new and "category" not in self.state.patched and "category" not in self.state.facts
 
     @property
-    def looked_main(self) -> Looked | None:
+    def looked_main(self) -> EmbeddedImage | None:
         """The main picture, if it was looked at."""
         main = self.pictures[0] if self.pictures else None
-        return main if isinstance(main, Looked) else None
+        return main if isinstance(main, EmbeddedImage) else None
 
     def resemble(self, duplicate: Duplicate | None, group: str) -> None:
         """Take note of what its new main picture duplicates; what is similar alone stays in a group of its own."""
@@ -115,14 +115,14 @@ class Entry:
 
     def _fold(self) -> None:
         told = [told for told in self.events if told.id not in self.failed]
-        self.folded, self.pictures = fold(self.known.state, told, self.policy), ()
+        self.folded, self.pictures = merge(self.known.state, told, self.policy), ()
 
     def _bar(self, revision: int) -> None:
         """Block it for what its pictures show, or for what an index that is older than the policy knows of it."""
         seen = set(words_in(self.state.facts, TOLD_LABELS))
         for n, picture in enumerate(self.pictures):
-            known = words_in(self.known.points.get(n, {}), SEEN_LABELS) if picture is Standing.KEPT else ()
-            seen.update(picture.look.labels if isinstance(picture, Looked) else known)
+            known = words_in(self.known.points.get(n, {}), SEEN_LABELS) if picture is ImageStatus.KEPT else ()
+            seen.update(picture.look.labels if isinstance(picture, EmbeddedImage) else known)
         if labels := self.policy.blocking(seen):
             self.folded = replace(self.folded, state=self.state.barred(labels, revision), base=None)
             self.pictures = ()
@@ -137,10 +137,10 @@ class Entry:
         return next(bad, None)
 
 
-def entries_of(items: Mapping[str, list[Told]], policy: Policy) -> list[Entry]:
+def updates_of(items: Mapping[str, list[ItemChange]], policy: ModerationPolicy) -> list[ItemUpdate]:
     """An entry for each item that events tell of."""
     bodies = [(told[0].body, told) for told in items.values()]
     return [
-        Entry(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id), policy)
+        ItemUpdate(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id), policy)
         for body, told in bodies
     ]

@@ -3,24 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumers.indexing.duplicates import Duplicates
-from consumers.indexing.watches.matcher import Standing
-from consumers.indexing.watches.watch_matrix import Rows, no_watches
-from consumers.scoring.calibrator import Confidence
-from consumers.scoring.category_vote import Categories
+from consumers.indexing.duplicates import DuplicateFinder
+from consumers.indexing.watches.matcher import WatchMatcher
+from consumers.indexing.watches.watch_matrix import WatchRows, no_watches
+from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.category_vote import CategoryVoter
 from infra.qdrant.contract import Index
 
 
 @dataclass(frozen=True)
-class Judges:
+class ItemEnrichers:
     """Names the category of items, finds their duplicates, and the standing searches that they match."""
 
-    categories: Categories
-    duplicates: Duplicates
-    standing: Standing
+    categories: CategoryVoter
+    duplicates: DuplicateFinder
+    standing: WatchMatcher
 
 
-def judges_of(index: Index, confidence: Confidence, watches: Callable[[str], Rows | None] = no_watches) -> Judges:
+def enrichers_of(
+    index: Index, confidence: Calibrator, watches: Callable[[str], WatchRows | None] = no_watches
+) -> ItemEnrichers:
     """Those who judge by what an index holds; `watches` gives the standing searches of a tenant."""
-    duplicates = Duplicates(index, confidence.parts)
-    return Judges(Categories(index, confidence), duplicates, Standing(watches, confidence))
+    duplicates = DuplicateFinder(index, confidence.parts)
+    return ItemEnrichers(CategoryVoter(index, confidence), duplicates, WatchMatcher(watches, confidence))

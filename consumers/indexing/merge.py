@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, NoReturn
 
-from consumers.embedding.moderation import OPEN, Policy
-from consumers.points.payload import FACTS, State, facts_payload, where
+from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.points.payload import FACTS, ItemState, facts_payload, where
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemEvent, ItemPatched, ItemUpserted, item_key
 
-Verdict = Literal["counts", "superseded"]
+Precedence = Literal["counts", "superseded"]
 UNKNOWN_TRIES = 3
 """Retry topics in which a patch waits for the upsert of its item: 11 minutes in all."""
 
@@ -29,7 +29,7 @@ Values = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Told:
+class ItemChange:
     """An item event of a batch."""
 
     event: Event
@@ -46,25 +46,25 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Folded:
+class MergeResult:
     """What events of one item come to."""
 
-    state: State
-    base: Told | None
+    state: ItemState
+    base: ItemChange | None
     """The upsert or delete that the state rests on, when it is among these; also when the index had it before. None
     of an item that is blocked: its pictures are not wanted."""
-    verdicts: Mapping[str, Verdict | Failure]
+    verdicts: Mapping[str, Precedence | Failure]
     """What becomes of each event, by its id."""
 
 
-def told_by_item(events: Iterable[Event]) -> dict[str, list[Told]]:
+def changes_by_item(events: Iterable[Event]) -> dict[str, list[ItemChange]]:
     """The item events by item key, in their order, each id once; other events are left out."""
-    items: dict[str, dict[str, Told]] = {}
+    items: dict[str, dict[str, ItemChange]] = {}
     for event in events:
         if isinstance(event.body, ItemEvent):
             told = items.setdefault(item_key(event.body.tenant, event.body.item_id), {})
             if event.id not in told:
-                told[event.id] = Told(event, event.body, _facts_said(event.body), digest_of(event.body))
+                told[event.id] = ItemChange(event, event.body, _facts_said(event.body), digest_of(event.body))
     return {key: list(told.values()) for key, told in items.items()}
 
 
@@ -78,7 +78,7 @@ def digest_of(body: ItemEvent) -> str:
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def fold(known: State, told: Sequence[Told], policy: Policy = OPEN) -> Folded:
+def merge(known: ItemState, told: Sequence[ItemChange], policy: ModerationPolicy = OPEN) -> MergeResult:
     """Fold the events of one item onto what counts of it; of two that contradict each other the first counts."""
     state = known
     refused: dict[str, Failure] = {}
@@ -90,11 +90,11 @@ def fold(known: State, told: Sequence[Told], policy: Policy = OPEN) -> Folded:
     kept = [one for one in told if one.id not in refused]
     based = (one for one in kept if one.digest and one.digest == state.digest)
     base = None if state.blocked else next(based, None)
-    verdicts: dict[str, Verdict | Failure] = {one.id: _verdict(state, one) for one in kept}
-    return Folded(state, base, verdicts | refused)
+    verdicts: dict[str, Precedence | Failure] = {one.id: _verdict(state, one) for one in kept}
+    return MergeResult(state, base, verdicts | refused)
 
 
-def _after(state: State, told: Told) -> State:
+def _after(state: ItemState, told: ItemChange) -> ItemState:
     """The state after an event, when all older ones are in it; raises Rejected when both contradict each other."""
     body = told.body
     if isinstance(body, ItemPatched):
@@ -107,12 +107,12 @@ def _after(state: State, told: Told) -> State:
         return state
     patched = {fact: revision for fact, revision in state.patched.items() if revision > body.revision}
     facts = _with_facts({}, {**told.said, **{fact: _values(state.facts, fact) for fact in patched}})
-    after = State(body.revision, isinstance(body, ItemUpserted), told.digest, facts, patched)
+    after = ItemState(body.revision, isinstance(body, ItemUpserted), told.digest, facts, patched)
     lifted = state.blocked_revision <= body.revision
     return after if lifted else after.barred(state.blocked, state.blocked_revision)
 
 
-def _after_patch(state: State, told: Told, patch: ItemPatched) -> State:
+def _after_patch(state: ItemState, told: ItemChange, patch: ItemPatched) -> ItemState:
     if patch.revision == state.base:
         _conflict(patch)
     if patch.revision < state.base or not (state.live or state.blocked):
@@ -127,7 +127,7 @@ def _after_patch(state: State, told: Told, patch: ItemPatched) -> State:
     return replace(state, facts=_with_facts(state.facts, newer), patched=patched)
 
 
-def _barred(state: State, told: Told, policy: Policy) -> State:
+def _barred(state: ItemState, told: ItemChange, policy: ModerationPolicy) -> ItemState:
     """The state, with the item blocked if this event says so and no newer one has: whatever other patches say."""
     body = told.body
     labels = policy.blocking(_labels(body))
@@ -143,7 +143,7 @@ def _labels(body: ItemEvent) -> Sequence[str]:
     return (body.facts if isinstance(body, ItemPatched) else body).moderation
 
 
-def _verdict(state: State, told: Told) -> Verdict | Failure:
+def _verdict(state: ItemState, told: ItemChange) -> Precedence | Failure:
     """What becomes of an event, by the state that its item has come to."""
     body = told.body
     if not isinstance(body, ItemPatched):

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from consumers.embedding.stage_timer import Clock
-from consumers.indexing.images import Looked, Standing
-from consumers.indexing.item_update import Entry
-from consumers.indexing.merge import Told
+from consumers.embedding.stage_timer import StageTimer
+from consumers.indexing.images import EmbeddedImage, ImageStatus
+from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.merge import ItemChange
 from consumers.points.payload import prediction_in
 from consumers.runtime.ports import Sink
 from infra.kafka import Record
@@ -34,21 +34,23 @@ NAMESPACE = uuid.UUID("0f0f3c1e-0a57-5d0c-8f3e-6d2b8c1f7a44")
 
 
 @dataclass(frozen=True)
-class Moments:
+class BatchTimes:
     """When a batch was taken and when the index had it, and how long the steps between took."""
 
     received: datetime
     written: datetime
-    clock: Clock
+    clock: StageTimer
 
 
-class Outcomes:
+class OutcomePublisher:
     """Publishes outcomes. The id of an outcome comes from its event's: whoever reads one twice can tell."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def settled(self, entries: Sequence[Entry], moments: Moments, tells: Callable[[datetime], bool]) -> None:
+    def settled(
+        self, entries: Sequence[ItemUpdate], moments: BatchTimes, tells: Callable[[datetime], bool]
+    ) -> None:
         """Tell the events that have not failed what has become of them, if it is for us to tell."""
         for entry in entries:
             for told in entry.events:
@@ -75,7 +77,7 @@ class Outcomes:
         self._sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(NAMESPACE, event_id))))
 
 
-def _outcome(entry: Entry, told: Told, moments: Moments, *, counts: bool) -> ItemOutcome:
+def _outcome(entry: ItemUpdate, told: ItemChange, moments: BatchTimes, *, counts: bool) -> ItemOutcome:
     body = told.body
     about: dict[str, object] = {
         "event_id": told.id[:MAX_EVENT_ID],
@@ -95,7 +97,7 @@ def _outcome(entry: Entry, told: Told, moments: Moments, *, counts: bool) -> Ite
     return ItemIndexed.model_validate(about | seen)
 
 
-def _seen(entry: Entry) -> dict[str, object]:
+def _seen(entry: ItemUpdate) -> dict[str, object]:
     """What became of the pictures of an upsert."""
     skipped = [
         SkippedImage(image=n, code=picture.code, message=picture.message[:500])
@@ -103,16 +105,16 @@ def _seen(entry: Entry) -> dict[str, object]:
         if isinstance(picture, Failure)
     ]
     return {
-        "images": sum(isinstance(picture, Looked) for picture in entry.pictures),
+        "images": sum(isinstance(picture, EmbeddedImage) for picture in entry.pictures),
         "duplicate_group": entry.group,
         "duplicate": entry.duplicate,
-        "unchanged": sum(picture is Standing.KEPT for picture in entry.pictures),
+        "unchanged": sum(picture is ImageStatus.KEPT for picture in entry.pictures),
         "skipped": tuple(skipped),
         "category_predicted": prediction_in(entry.state.facts),
     }
 
 
-def _times(event: Event, moments: Moments) -> StepTimes:
+def _times(event: Event, moments: BatchTimes) -> StepTimes:
     clock = moments.clock
     steps = {name: getattr(clock, name) for name in ("fetched", "decoded", "encoded", "written")}
     return StepTimes(event_time=event.time, received_at=moments.received, searchable_at=moments.written, **steps)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from consumers.indexing.images import Looked, Standing
-from consumers.indexing.item_update import Entry
+from consumers.indexing.images import EmbeddedImage, ImageStatus
+from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP, STATE_KEYS, TOLD, look_payload, marks, where, whole
 from infra.qdrant.contract import Index, Patch, Payload, Point
 from schemas.items import ItemUpserted, item_key, revision_at
@@ -15,10 +15,10 @@ MAIN = 0
 
 
 @dataclass
-class Changes:
+class WriteSet:
     """What to write for one item, by picture; nothing when the index holds it already."""
 
-    entry: Entry
+    entry: ItemUpdate
     points: dict[int, Point] = field(default_factory=dict)
     patches: dict[int, Patch] = field(default_factory=dict)
     removals: dict[str, int] = field(default_factory=dict)
@@ -36,12 +36,12 @@ class Changes:
         return gone and all(marks(stored.get(id, {})) == wanted for id in self.ids if id not in self.removals)
 
 
-def changes_of(entry: Entry, encoder: str, now: datetime) -> Changes:
+def diff(entry: ItemUpdate, encoder: str, now: datetime) -> WriteSet:
     """What to write for an entry that is ready.
 
     `encoder` is the fingerprint of whoever made the looks; items that are deleted have died `now`.
     """
-    changes, state = Changes(entry), entry.state
+    changes, state = WriteSet(entry), entry.state
     if state.base == 0:
         return changes
     version = entry.known.version + 1
@@ -49,7 +49,7 @@ def changes_of(entry: Entry, encoder: str, now: datetime) -> Changes:
     for n, payload in wanted.items():
         picture = entry.pictures[n] if n < len(entry.pictures) else None
         changed = _difference(entry.known.points.get(n, {}), payload)
-        if isinstance(picture, Looked):
+        if isinstance(picture, EmbeddedImage):
             seen = {"encoder": encoder, "sha256": picture.sha256, **look_payload(picture.look)}
             changes.points[n] = _point(entry, n, payload | seen | {"version": version}, picture)
         elif changed and state.live:
@@ -62,7 +62,7 @@ def changes_of(entry: Entry, encoder: str, now: datetime) -> Changes:
     return changes
 
 
-def write(index: Index, changes: Sequence[Changes]) -> None:
+def write(index: Index, changes: Sequence[WriteSet]) -> None:
     """Write the changes of many items, in as few calls as keep the main points last."""
     points = [(n, point) for each in changes for n, point in each.points.items()]
     patches = [(n, patch) for each in changes for n, patch in each.patches.items()]
@@ -78,7 +78,7 @@ def write(index: Index, changes: Sequence[Changes]) -> None:
         index.remove(removals)
 
 
-def _wanted(entry: Entry) -> dict[int, dict[str, object]]:
+def _wanted(entry: ItemUpdate) -> dict[int, dict[str, object]]:
     """What the points of an item must say of it, by picture."""
     state, base = entry.state, entry.folded.base
     said = state.payload() | ({"source": base.body.source} if base else {})
@@ -89,7 +89,7 @@ def _wanted(entry: Entry) -> dict[int, dict[str, object]]:
         said[TOLD] = list(entry.told)
     if base and isinstance(base.body, ItemUpserted):
         images = base.body.images
-        there = (n for n, p in enumerate(entry.pictures) if p is Standing.KEPT or isinstance(p, Looked))
+        there = (n for n, p in enumerate(entry.pictures) if p is ImageStatus.KEPT or isinstance(p, EmbeddedImage))
         return {n: said | {"image": where(images[n])} for n in there}
     return {n: said for n, point in entry.known.points.items() if point.get("base") == state.base}
 
@@ -100,7 +100,7 @@ def _difference(point: Payload, wanted: Payload) -> dict[str, object]:
     return changed | {key: None for key in STATE_KEYS if key in point and key not in wanted}
 
 
-def _point(entry: Entry, n: int, payload: Payload, looked: Looked | None) -> Point:
+def _point(entry: ItemUpdate, n: int, payload: Payload, looked: EmbeddedImage | None) -> Point:
     """A point to be written whole; without a look it is a tombstone."""
     whose = {"item": item_key(entry.tenant, entry.item_id), "item_id": entry.item_id, "tenant": entry.tenant}
     known = {key: value for key, value in payload.items() if value is not None}

@@ -57,7 +57,7 @@ class _Facts(BaseModel):
 
 
 @dataclass(frozen=True)
-class State:
+class ItemState:
     """What counts of an item: its newest upsert or delete, and the facts that newer patches have set."""
 
     base: int = 0
@@ -81,7 +81,7 @@ class State:
         """The newest event that counts."""
         return max(self.base, *self.patched.values()) if self.live and self.patched else self.base
 
-    def barred(self, labels: tuple[str, ...], revision: int) -> "State":
+    def barred(self, labels: tuple[str, ...], revision: int) -> "ItemState":
         """The state once an event of this revision, or what its pictures show, has blocked the item.
 
         Of what was known newer patches alone are kept: whatever lifts the block is newer than the others.
@@ -99,9 +99,9 @@ class State:
         return {**known, "state": LIVE if self.live else DEAD, **self.facts}
 
 
-def state_of(payload: Payload) -> State:
+def state_of(payload: Payload) -> ItemState:
     """The state in a point's payload."""
-    return State(
+    return ItemState(
         base=whole(payload.get("base", 0)),
         live=payload.get("state") == LIVE,
         digest=str(payload.get("digest", "")),

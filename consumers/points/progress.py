@@ -43,7 +43,7 @@ def note_progress(index: Index, records: Sequence[Record]) -> None:
         index.take_note(_name(*place), {"offset": end, "time_ms": newest[place]})
 
 
-class Freshness:
+class ProgressReader:
     """Reads how far the index has come.
 
     A broker that has forgotten its topics, as the local one does at each start, counts their records from 0 again,

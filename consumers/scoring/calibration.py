@@ -43,7 +43,7 @@ STEPS = 12
 
 
 @dataclass(frozen=True)
-class Parts:
+class LookParts:
     """How long the parts of a look are; what is left after object and style is colour."""
 
     object_size: int
@@ -72,7 +72,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Curve:
+class CalibrationCurve:
     """Confidence from score: the expected share of right hits among those that score like this.
 
     Right means of the same category. With u = (score - threshold) / scale, confidence is
@@ -97,11 +97,11 @@ class Curve:
         return self.threshold > -1
 
 
-UNCALIBRATED = Curve(threshold=-1.0, scale=1.0, intercept=-12.0, slope=8.0)
+UNCALIBRATED = CalibrationCurve(threshold=-1.0, scale=1.0, intercept=-12.0, slope=8.0)
 """Holds while nothing was measured: cuts nothing, and a score of .5 is right as often as not."""
 
 
-class Near(NamedTuple):
+class Neighbourhood(NamedTuple):
     """The candidates of a probe: cosines float32 [n, 3], and SAME, OTHER or UNKNOWN of each, int8 [n]."""
 
     cosines: Floats
@@ -123,7 +123,7 @@ class Calibration:
     same: Codes
     kinds: Codes
 
-    def curve(self, weights: Weights, *, studio: bool = False) -> Curve:
+    def curve(self, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
         """For what a photo, or a studio picture, scores under these weights; UNCALIBRATED for few points."""
         alike = self.studio == studio
         best = _scores(self.nulls[alike] if alike.any() else self.nulls, weights).max(1, initial=PAD)
@@ -136,7 +136,7 @@ class Calibration:
         scale = max(float(np.median(scores[:, 0])) - threshold, LEAST_SCALE)
         labelled = (same != UNKNOWN) & (scores >= threshold) & mine[:, None]
         intercept, slope = _fitted((scores[labelled] - threshold) / scale, same[labelled] == SAME)
-        return Curve(threshold, scale, intercept, slope)
+        return CalibrationCurve(threshold, scale, intercept, slope)
 
     def note(self) -> dict[str, object]:
         """As plain JSON values."""
@@ -161,7 +161,7 @@ def calibration_of(note: Mapping[str, object]) -> Calibration:
     return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same, kinds)
 
 
-def stacked(probes: list[Near]) -> tuple[Floats, Codes]:
+def stacked(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
     """Probes with any number of candidates as two arrays, [n, most, 3] and [n, most]."""
     most = max((len(probe.same) for probe in probes), default=0)
     cosines = np.full((len(probes), most, PARTS), PAD, np.float32)

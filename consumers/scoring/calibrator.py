@@ -12,23 +12,23 @@ from consumers.scoring.calibration import (
     ENOUGH,
     UNCALIBRATED,
     Calibration,
-    Curve,
-    Parts,
+    CalibrationCurve,
+    LookParts,
     calibration_of,
     packed,
     unpacked,
 )
-from consumers.scoring.null_embeddings import LookAt, NullPictures
-from consumers.scoring.sampling import Measuring, Nulls
+from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
+from consumers.scoring.sampling import CalibrationSampler, NullSample
 from consumers.vision.null_images import DRAWING
 from infra.qdrant.contract import Index
 from schemas.failures import Unavailable
 from schemas.ranking import Weights
 
-__all__ = ["ENOUGH", "UNCALIBRATED", "Confidence", "Curve"]
+__all__ = ["ENOUGH", "UNCALIBRATED", "CalibrationCurve", "Calibrator"]
 
 NULL_NOTE = f"nulls:{DRAWING}"
-ALL = NullPictures()
+ALL = NullEmbeddings()
 FRESH_SECONDS, MISSING_SECONDS = 10.0, 1.0
 """How long a calibration is believed to be the newest, and a missing one to be missing: others measure too."""
 SOON, WHENEVER = 500, sys.maxsize
@@ -43,13 +43,13 @@ Steps = Generator[None, None, None]
 
 
 @dataclass
-class _Held:
+class _CachedCurve:
     """What is known of a tenant, and the curves made of it."""
 
     calibration: Calibration | None
     read_at: float
     is_outgrown: bool = False
-    curves: dict[tuple[Weights, bool], Curve] = field(default_factory=dict)
+    curves: dict[tuple[Weights, bool], CalibrationCurve] = field(default_factory=dict)
 
     @property
     def is_fresh(self) -> bool:
@@ -63,7 +63,7 @@ class _Held:
         return self.calibration is None or self.is_outgrown or not self.is_fresh
 
 
-class Confidence:
+class Calibrator:
     """Curves for every tenant of an index; what they rest on is kept in the index as notes, for all workers.
 
     The looks of the null pictures are a note too: a collection belongs to one encoder, so they go out of date
@@ -71,19 +71,19 @@ class Confidence:
     """
 
     def __init__(
-        self, index: Index, look_at: LookAt, parts: Parts, nulls: NullPictures = ALL, at_once: int = 0
+        self, index: Index, look_at: EmbedNulls, parts: LookParts, nulls: NullEmbeddings = ALL, at_once: int = 0
     ) -> None:
         self.parts = parts
         self._index = index
         self._look_at = look_at
         self._null_pictures = nulls
         self._at_once = at_once
-        self._nulls: Nulls | None = None
-        self._held: dict[str, _Held] = {}
+        self._nulls: NullSample | None = None
+        self._held: dict[str, _CachedCurve] = {}
         self._work: Steps | None = None
         self._log = structlog.get_logger()
 
-    def curve(self, tenant: str, weights: Weights, *, studio: bool = False) -> Curve:
+    def curve(self, tenant: str, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
         """The curve for what a photo, or a studio picture, scores under these weights among a tenant's points.
 
         UNCALIBRATED, which cuts nothing, until they are measured. Raises Unavailable when the index is away.
@@ -120,7 +120,7 @@ class Confidence:
         if self._known_nulls() is not None:
             self.idle()
 
-    def _newest(self, tenant: str) -> _Held:
+    def _newest(self, tenant: str) -> _CachedCurve:
         held = self._held.get(tenant)
         if held is not None and held.is_fresh:
             return held
@@ -132,11 +132,11 @@ class Confidence:
             self.calibrate(tenant)
         return self._held[tenant]
 
-    def _read(self, tenant: str) -> _Held:
+    def _read(self, tenant: str) -> _CachedCurve:
         note = self._index.notes([_name(tenant)]).get(_name(tenant))
         if tenant not in self._held and len(self._held) >= MOST_KEPT:
             self._held.clear()
-        self._held[tenant] = _Held(calibration_of(note) if note else None, time.monotonic())
+        self._held[tenant] = _CachedCurve(calibration_of(note) if note else None, time.monotonic())
         return self._held[tenant]
 
     def _all_work(self) -> Steps:
@@ -150,12 +150,12 @@ class Confidence:
 
     def _calibrate(self, tenant: str) -> Steps:
         nulls = yield from self._look_at_nulls()
-        calibration = yield from Measuring(self._index, self.parts, tenant).calibration(nulls)
+        calibration = yield from CalibrationSampler(self._index, self.parts, tenant).calibration(nulls)
         self._index.take_note(_name(tenant), calibration.note())
-        self._held[tenant] = _Held(calibration, time.monotonic())
+        self._held[tenant] = _CachedCurve(calibration, time.monotonic())
         self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
-    def _look_at_nulls(self) -> Generator[None, None, Nulls]:
+    def _look_at_nulls(self) -> Generator[None, None, NullSample]:
         """The looks of the null pictures: the index's, or else it looks at them bit by bit."""
         known = self._known_nulls()
         if known is None:
@@ -163,10 +163,10 @@ class Confidence:
             self._index.take_note(NULL_NOTE, {"looks": packed(known.looks), "studio": packed(known.studio)})
         return known
 
-    def _known_nulls(self) -> Nulls | None:
+    def _known_nulls(self) -> NullSample | None:
         if self._nulls is None and (note := self._index.notes([NULL_NOTE]).get(NULL_NOTE)):
             looks, studio = unpacked(note["looks"]), unpacked(note["studio"])
-            self._nulls = Nulls(looks.astype(np.float32), studio.astype(np.int8))
+            self._nulls = NullSample(looks.astype(np.float32), studio.astype(np.int8))
         return self._nulls
 
 

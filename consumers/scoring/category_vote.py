@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from consumers.points.payload import GIVEN
 from consumers.scoring.calibration import MOST_COSINE
-from consumers.scoring.calibrator import Confidence
+from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.sampling import given_category
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.contract import Found, Index, SearchPlan
@@ -57,7 +57,7 @@ def voters_for(query: Vector, tenant: str, itself: tuple[str, ...] = ()) -> Sear
 
 
 @dataclass(frozen=True, eq=False)
-class Unnamed:
+class UnnamedItem:
     """An item whose event names no category, and the look of its main picture."""
 
     tenant: str
@@ -66,14 +66,14 @@ class Unnamed:
     studio: bool
 
 
-class Categories:
+class CategoryVoter:
     """Tells the category of looks that nobody named, by the labelled points of an index."""
 
-    def __init__(self, index: Index, confidence: Confidence) -> None:
+    def __init__(self, index: Index, confidence: Calibrator) -> None:
         self._index = index
         self._confidence = confidence
 
-    def of(self, items: Sequence[Unnamed]) -> list[Likely | None]:
+    def of(self, items: Sequence[UnnamedItem]) -> list[Likely | None]:
         """The category of each item, where the vote is clear and the nearest voter above the threshold.
 
         Nothing is told of tenants that are not calibrated yet. Raises Unavailable when the index is away.
@@ -86,7 +86,7 @@ class Categories:
             self._confidence.keep_up()
         return winners
 
-    def _winner(self, item: Unnamed, hits: Sequence[Found]) -> Likely | None:
+    def _winner(self, item: UnnamedItem, hits: Sequence[Found]) -> Likely | None:
         ranked = vote(hits)
         curve = self._confidence.curve(item.tenant, WEIGHTS, studio=item.studio)
         known = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import structlog
 
-from consumers.scoring.sampling import Nulls
+from consumers.scoring.sampling import NullSample
 from consumers.vision.embedder import Look, code_of_looks
 from consumers.vision.null_images import NULLS, encoded, null_pictures
 from schemas.failures import Failure
@@ -20,18 +20,18 @@ from schemas.failures import Failure
 PICTURES = 4
 """Null pictures that are looked at in one slice: less than a small batch of searches."""
 
-LookAt = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
+EmbedNulls = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
 """Looks at encoded pictures, all in one batch."""
 
 
 @dataclass(frozen=True)
-class NullPictures:
+class NullEmbeddings:
     """So many of them; looks at them are kept in `file`, if one is named."""
 
     count: int = NULLS
     file: Path | None = None
 
-    def looks(self, look_at: LookAt) -> Generator[None, None, Nulls]:
+    def looks(self, look_at: EmbedNulls) -> Generator[None, None, NullSample]:
         """The looks at all of them, a slice at each step; those that are kept come at once."""
         kept = self._read()
         if kept is not None:
@@ -42,20 +42,20 @@ class NullPictures:
             looks += [look for look in look_at(few) if isinstance(look, Look)]
             yield
         studio = np.array([look.studio for look in looks], np.int8)
-        nulls = Nulls(np.stack([look.vector for look in looks]), studio)
+        nulls = NullSample(np.stack([look.vector for look in looks]), studio)
         self._write(nulls)
         return nulls
 
-    def _read(self) -> Nulls | None:
+    def _read(self) -> NullSample | None:
         if self.file is None:
             return None
         try:
             with self.file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
-                return Nulls(kept["looks"].astype(np.float32), kept["studio"].astype(np.int8))
+                return NullSample(kept["looks"].astype(np.float32), kept["studio"].astype(np.int8))
         except (OSError, EOFError, ValueError, KeyError, BadZipFile):  # not there, or broken
             return None
 
-    def _write(self, nulls: Nulls) -> None:
+    def _write(self, nulls: NullSample) -> None:
         if self.file is None:
             return
         draft = self.file.with_suffix(f".{os.getpid()}.npz")

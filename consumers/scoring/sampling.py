@@ -8,7 +8,17 @@ from typing import TypeVar
 import numpy as np
 
 from consumers.points.payload import PREDICTED
-from consumers.scoring.calibration import OTHER, SAME, UNKNOWN, Calibration, Codes, Floats, Near, Parts, stacked
+from consumers.scoring.calibration import (
+    OTHER,
+    SAME,
+    UNKNOWN,
+    Calibration,
+    Codes,
+    Floats,
+    LookParts,
+    Neighbourhood,
+    stacked,
+)
 from infra.qdrant.contract import Found, Index, Payload, SearchPlan
 from schemas.ranking import INTENTS
 
@@ -25,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class SampledItem:
     """A look whose best candidates are wanted, among the items other than its own; its given category and kind."""
 
     look: Floats
@@ -35,7 +45,7 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
-class Nulls:
+class NullSample:
     """The looks of the null pictures, float32 [n, size], and which of them look like studio pictures, int8 [n]."""
 
     looks: Floats
@@ -43,21 +53,21 @@ class Nulls:
 
 
 @dataclass(frozen=True)
-class Measuring:
+class CalibrationSampler:
     """Where to measure."""
 
     index: Index
-    parts: Parts
+    parts: LookParts
     tenant: str
 
-    def calibration(self, nulls: Nulls) -> Slices:
+    def calibration(self, nulls: NullSample) -> Slices:
         """Measures step by step; the calibration comes at the end. Raises Unavailable as the index does."""
         points = self.index.count(self.tenant)
-        among_nulls: list[Near] = []
-        for few in _sliced([Probe(look) for look in nulls.looks]):
+        among_nulls: list[Neighbourhood] = []
+        for few in _sliced([SampledItem(look) for look in nulls.looks]):
             among_nulls += self._near(few, NULL_CANDIDATES)
             yield
-        among_points: list[Near] = []
+        among_points: list[Neighbourhood] = []
         kinds: list[bool] = []
         for some in _sliced(list(self.index.sample(self.tenant, SAMPLES).items())):
             probes = self._probes(dict(some))
@@ -67,15 +77,15 @@ class Measuring:
         near, same = stacked(among_points)
         return Calibration(points, stacked(among_nulls)[0], nulls.studio, near, same, np.array(kinds, np.int8))
 
-    def _probes(self, sampled: Mapping[str, Payload]) -> list[Probe]:
+    def _probes(self, sampled: Mapping[str, Payload]) -> list[SampledItem]:
         looks = self.index.vectors(list(sampled))
         known = [(looks[id], payload) for id, payload in sampled.items() if id in looks]
         return [
-            Probe(look, str(payload["item_id"]), given_category(payload), payload.get("studio") == "true")
+            SampledItem(look, str(payload["item_id"]), given_category(payload), payload.get("studio") == "true")
             for look, payload in known
         ]
 
-    def _near(self, probes: Sequence[Probe], candidates: int) -> list[Near]:
+    def _near(self, probes: Sequence[SampledItem], candidates: int) -> list[Neighbourhood]:
         found = self.index.search([plan for probe in probes for plan in self._plans(probe, candidates)])
         looks = self.index.vectors(list({hit.id for hits in found for hit in hits}))
         each = [
@@ -84,15 +94,17 @@ class Measuring:
         ]
         return [self._compared(probe, hits, looks) for probe, hits in zip(probes, each, strict=True)]
 
-    def _plans(self, probe: Probe, candidates: int) -> list[SearchPlan]:
+    def _plans(self, probe: SampledItem, candidates: int) -> list[SearchPlan]:
         itself = (probe.item_id,) if probe.item_id else ()
         plan = SearchPlan(probe.look, self.tenant, limit=candidates, keys=KEYS, apart_from=itself)
         return [replace(plan, vector=self.parts.weigh(probe.look, one)) for one in INTENTS.values()]
 
-    def _compared(self, probe: Probe, hits: Mapping[str, Found], looks: Mapping[str, Floats]) -> Near:
+    def _compared(
+        self, probe: SampledItem, hits: Mapping[str, Found], looks: Mapping[str, Floats]
+    ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
         same = [_agreement(probe.category, given_category(hit.payload)) for hit in hits.values()]
-        return Near(self.parts.cosines(probe.look, others), np.array(same, np.int8))
+        return Neighbourhood(self.parts.cosines(probe.look, others), np.array(same, np.int8))
 
 
 def given_category(payload: Payload) -> str | None:

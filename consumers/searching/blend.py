@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.scoring.calibration import Parts
+from consumers.scoring.calibration import LookParts
 
 Look = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ against 8.4 % (14.0 % before); and fewer right ones, 66.4 % against 67.6 % (64.7
 """
 
 
-def blend(parts: Parts, query: Sequence[Look], like: Sequence[Look] = (), unlike: Sequence[Look] = ()) -> Look:
+def blend(parts: LookParts, query: Sequence[Look], like: Sequence[Look] = (), unlike: Sequence[Look] = ()) -> Look:
     """The look to search by, each part of unit length: the mean of `query`, towards `like`, away from `unlike`.
 
     Without a query the items to resemble are the query. Raises ValueError when there are none either.

@@ -1,13 +1,13 @@
-"""AnswerFacets: each facets request gets one result."""
+"""FacetsHandler: each facets request gets one result."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
-from consumers.embedding.moderation import OPEN, Policy
+from consumers.embedding.moderation import OPEN, ModerationPolicy
 from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS
-from consumers.searching.replies import Answers
+from consumers.searching.replies import ReplyPublisher
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.contract import EngineError, FacetPlan, Index
 from schemas.envelope import Event
@@ -16,10 +16,10 @@ from schemas.failures import Failure, Unavailable
 from schemas.filters import Filters
 
 
-class AnswerFacets:
+class FacetsHandler:
     """A job: `handle` answers facets requests; it is given nothing else."""
 
-    def __init__(self, index: Index, answers: Answers, policy: Policy = OPEN) -> None:
+    def __init__(self, index: Index, answers: ReplyPublisher, policy: ModerationPolicy = OPEN) -> None:
         self._index = index
         self._answers = answers
         self._policy = policy

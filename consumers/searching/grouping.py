@@ -18,7 +18,7 @@ MOST = 1_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Grouping:
     """How many hits a search wants and, if collapsed, how many at most of each value of a payload field."""
 
     count: int
@@ -48,7 +48,7 @@ class Wanted:
         return value if isinstance(value, str) else None
 
 
-def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Wanted]) -> list[list[Found]]:
+def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Grouping]) -> list[list[Found]]:
     """At least as many hits for each plan as are wanted of it, if there are any, best first and collapsed."""
     found: list[dict[str, Found]] = [{} for _ in plans]
     waiting = list(range(len(plans)))
@@ -67,7 +67,7 @@ def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Wanted]) 
     return [one.collapse(_best(hits)) for one, hits in zip(wanted, found, strict=True)]
 
 
-def _asked(plan: SearchPlan, wanted: Wanted, found: Sequence[Found], turn: int) -> SearchPlan:
+def _asked(plan: SearchPlan, wanted: Grouping, found: Sequence[Found], turn: int) -> SearchPlan:
     if wanted.field is None:
         return replace(plan, limit=wanted.count)
     full = wanted.full(found)

@@ -1,14 +1,14 @@
-"""AnswerRequests: searches and facets come on one topic; searches that want the index fresher wait their turn."""
+"""RequestHandler: searches and facets come on one topic; searches that want the index fresher wait their turn."""
 
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from consumers.points.progress import Freshness, has_passed
+from consumers.points.progress import ProgressReader, has_passed
 from consumers.runtime.ports import HandlerDefaults
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
 from schemas.envelope import Event
 from schemas.facets import FacetsRequest
 from schemas.failures import Failure, Unavailable
@@ -24,11 +24,11 @@ MOST_WAITING = 100
 BEHIND = "the index has not come as far as `min_as_of` asks: wait for the outcome of the event, or allow more time"
 
 
-class AnswerRequests(HandlerDefaults):
+class RequestHandler(HandlerDefaults):
     """A job: `handle` answers whatever requests there are."""
 
     def __init__(
-        self, searches: AnswerSearches, facets: AnswerFacets, freshness: Freshness, answers: Answers
+        self, searches: SearchHandler, facets: FacetsHandler, freshness: ProgressReader, answers: ReplyPublisher
     ) -> None:
         self._searches = searches
         self._facets = facets

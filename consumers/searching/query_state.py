@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.searching.query_understanding import NO_GUESS, Guess
+from consumers.searching.query_understanding import NO_GUESS, InferredIntent
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.results import Likely, QueryLook, Swatch
@@ -19,7 +19,7 @@ INDEX_FAILED = "the index failed at this request: see the query worker's log, an
 
 
 @dataclass
-class Search:
+class QueryState:
     """One request on its way to its result."""
 
     event: Event
@@ -30,7 +30,7 @@ class Search:
     """Colours of its first picture, largest first; none of items."""
     likely: tuple[Likely, ...] | None = None
     """What it probably shows; none: the hits are asked."""
-    guess: Guess = NO_GUESS
+    guess: InferredIntent = NO_GUESS
     failure: Failure | None = None
 
     @property
@@ -64,7 +64,9 @@ class Search:
         return self.seconds_left(now) <= min(needed, self.request.deadline_ms / 2000)
 
 
-def split(searches: Sequence[Search], now: datetime, needed: float = 0) -> tuple[list[Search], list[Search]]:
+def split(
+    searches: Sequence[QueryState], now: datetime, needed: float = 0
+) -> tuple[list[QueryState], list[QueryState]]:
     """Those that are too late for an answer in `needed` seconds, and those in time."""
     late = [search for search in searches if search.is_late(now, needed)]
     return late, [search for search in searches if not search.is_late(now, needed)]

@@ -23,7 +23,7 @@ FEW = 3
 
 
 @dataclass(frozen=True)
-class Guess:
+class InferredIntent:
     """What a search is taken to mean beside what it says; nothing, unless it asks to be understood."""
 
     category: str | None = None
@@ -58,7 +58,7 @@ class Guess:
         shown = isinstance(colours, list) and self.colour in colours
         return (LEAN * ("category" in self.leans and same), LEAN * ("colour" in self.leans and shown))
 
-    def relax(self) -> "Guess":
+    def relax(self) -> "InferredIntent":
         """The same with one filter less: the colour goes first, for light changes it."""
         *kept, last = sorted(self.narrows)
         return replace(self, narrows=tuple(kept), relaxed=(*self.relaxed, last))
@@ -72,10 +72,10 @@ class Guess:
         return fields
 
 
-NO_GUESS = Guess()
+NO_GUESS = InferredIntent()
 
 
-def guess(request: SearchRequest, likely: Sequence[Likely], palette: Sequence[Swatch]) -> Guess:
+def infer_intent(request: SearchRequest, likely: Sequence[Likely], palette: Sequence[Swatch]) -> InferredIntent:
     """What a request is taken to mean, by what its picture probably shows and the colours that it has.
 
     Nothing is guessed about what the request says itself. Colours are looked at only where they were asked for.
@@ -90,7 +90,9 @@ def guess(request: SearchRequest, likely: Sequence[Likely], palette: Sequence[Sw
         "category": category is not None and category.confidence >= SURE_CATEGORY,
         "colour": colour is not None and share >= SURE_COLOUR,
     }
-    return Guess(None if category is None else category.name, colour, tuple(name for name in sure if sure[name]))
+    return InferredIntent(
+        None if category is None else category.name, colour, tuple(name for name in sure if sure[name])
+    )
 
 
 def too_few(request: SearchRequest, hits: int) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumers.embedding.pipeline import Sight
-from consumers.embedding.stage_timer import Clock
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.stage_timer import StageTimer
 from consumers.points.payload import broken_index
-from consumers.scoring.calibration import Parts
+from consumers.scoring.calibration import LookParts
 from consumers.searching.blend import blend
-from consumers.searching.query_state import Search
+from consumers.searching.query_state import QueryState
 from consumers.vision.embedder import Look
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector
@@ -19,24 +19,24 @@ from schemas.searches import Crop
 
 
 @dataclass
-class _Picture:
+class _QueryImage:
     """One of a search's pictures, and its look once it was seen."""
 
-    search: Search
+    search: QueryState
     ref: ImageRef
     crop: Crop | None = None
     look: Look | None = None
 
 
-class Looks:
+class QueryVectors:
     """Finds what searches search by."""
 
-    def __init__(self, sight: Sight, index: Index, parts: Parts) -> None:
+    def __init__(self, sight: ImagePipeline, index: Index, parts: LookParts) -> None:
         self._sight = sight
         self._index = index
         self._parts = parts
 
-    def find(self, searches: Sequence[Search], clock: Clock) -> None:
+    def find(self, searches: Sequence[QueryState], clock: StageTimer) -> None:
         """Give every search its look, or its failure; raises Unavailable when the index is away."""
         for search in searches:
             search.failure = self._refusal(search, search.request.moderation)
@@ -48,7 +48,7 @@ class Looks:
                 self._show(search, [each.look for each in pictures if each.search is search and each.look], known)
         clock.looked([picture.look for picture in pictures if picture.look])
 
-    def _look_up(self, searches: Sequence[Search]) -> dict[str, Vector]:
+    def _look_up(self, searches: Sequence[QueryState]) -> dict[str, Vector]:
         """The looks of all named items by point id; a search that names an unknown one has failed."""
         ids = {_id(search, item): item for search in searches for item in search.request.named_items}
         found = self._index.vectors(list(ids)) if ids else {}
@@ -59,12 +59,12 @@ class Looks:
                 search.failure = Rejected(Code.ITEM_UNKNOWN, text)
         return found
 
-    def _see(self, pictures: Sequence[_Picture], clock: Clock) -> None:
+    def _see(self, pictures: Sequence[_QueryImage], clock: StageTimer) -> None:
         """Fetch and look at the pictures of searches that have not failed."""
         wanted = [picture for picture in pictures if picture.search.failure is None]
         fetched = self._sight.fetch([for_tenant(each.ref, each.search.request.tenant) for each in wanted])
         clock.fetched = clock.lap()
-        there: list[tuple[_Picture, bytes]] = []
+        there: list[tuple[_QueryImage, bytes]] = []
         for picture, got in zip(wanted, fetched, strict=True):
             if isinstance(got, Failure):
                 picture.search.failure = got
@@ -79,10 +79,10 @@ class Looks:
             elif isinstance(look, Look):
                 picture.look = look
 
-    def _refusal(self, search: Search, labels: Sequence[str]) -> Failure | None:
+    def _refusal(self, search: QueryState, labels: Sequence[str]) -> Failure | None:
         return self._sight.policy.refusal(labels, restricted=search.request.restricted)
 
-    def _show(self, search: Search, seen: Sequence[Look], known: dict[str, Vector]) -> None:
+    def _show(self, search: QueryState, seen: Sequence[Look], known: dict[str, Vector]) -> None:
         """Give a search its look, and the colours and kind of its first picture."""
         request = search.request
         like, unlike = ([known[_id(search, item)] for item in items] for items in (request.like, request.unlike))
@@ -98,15 +98,15 @@ class Looks:
             search.studio, search.palette = seen[0].studio, seen[0].palette
 
 
-def _pictures(search: Search) -> list[_Picture]:
+def _pictures(search: QueryState) -> list[_QueryImage]:
     request = search.request
     if request.image is None:
         return []
     return [
-        _Picture(search, request.image, request.crop),
-        *(_Picture(search, ref) for ref in request.more_images),
+        _QueryImage(search, request.image, request.crop),
+        *(_QueryImage(search, ref) for ref in request.more_images),
     ]
 
 
-def _id(search: Search, item: str) -> str:
+def _id(search: QueryState, item: str) -> str:
     return point_id(search.request.tenant, item, 0)

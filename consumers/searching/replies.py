@@ -26,7 +26,7 @@ def everywhere(_topic: str, _partition: int | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Findings:
+class SearchFindings:
     """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that;
     `more` tells whether there are hits beyond this page, `added` and `relaxed` what understanding did."""
 
@@ -46,7 +46,7 @@ class Findings:
     relaxed: Filters = field(default_factory=Filters)
 
 
-class Asker(Protocol):
+class Requester(Protocol):
     """Whom an answer is for: an event, or what is known of a record that could not be read."""
 
     @property
@@ -66,7 +66,7 @@ class RecordSender:
     position: str
 
 
-class Answers:
+class ReplyPublisher:
     """Sends results back to whoever asked. `exists` tells whether a topic has a partition (None: any at all)."""
 
     def __init__(self, sink: Sink, encoder: str, exists: Callable[[str, int | None], bool] = everywhere) -> None:
@@ -76,7 +76,7 @@ class Answers:
         self.as_of: tuple[AsOf, ...] = ()
         """How far the index has come, to be told with what is found in it."""
 
-    def found(self, event: Event, request: SearchRequest, findings: Findings, times: SearchTimes) -> None:
+    def found(self, event: Event, request: SearchRequest, findings: SearchFindings, times: SearchTimes) -> None:
         """The search worked, whether or not anything was found."""
         result = SearchResult(
             request_id=request.request_id,
@@ -108,7 +108,7 @@ class Answers:
         text = str(why)[:500]
         self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event)
 
-    def rejected(self, asker: Asker, request_id: str, failure: Failure) -> None:
+    def rejected(self, asker: Requester, request_id: str, failure: Failure) -> None:
         """The request itself is at fault."""
         message = failure.message[:500]
         result = SearchResult(request_id=request_id, status="rejected", code=failure.code, message=message)
@@ -119,7 +119,7 @@ class Answers:
         asker = event or RecordSender(texts_of(record), record.position)
         self.rejected(asker, request_id_of(asker.extra), failure)
 
-    def send(self, result: SearchResult | FacetsResult, asker: Asker) -> None:
+    def send(self, result: SearchResult | FacetsResult, asker: Requester) -> None:
         """A place that is not allowed, or does not exist, is not followed: the answer goes to the common topic."""
         topic, place = reply_topic(asker.extra), _partition(asker.extra)
         if not self._exists(topic, None):
@@ -167,7 +167,7 @@ def _partition(headers: Mapping[str, str]) -> int | None:
     return int(told) if re.fullmatch(r"[0-9]{1,4}", told) else None
 
 
-def _nothing(findings: Findings, request: SearchRequest) -> str:
+def _nothing(findings: SearchFindings, request: SearchRequest) -> str:
     """Why there are no hits, and what to do about it."""
     if findings.nearest is not None and findings.surest < request.min_confidence and findings.surest > 0:
         return (

@@ -25,7 +25,7 @@ ReadResults = Callable[[str, int], set[str]]
 """Takes a topic and a time in milliseconds since 1970; for whom the results since then are."""
 
 
-class Answered:
+class ReplyDeduplicator:
     """Reads each results topic once, when a request from before `started_ms` comes.
 
     `takes` tells whether a topic takes answers: those for one that does not went to the common topic.

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.searching.query_understanding import NO_GUESS, Guess
+from consumers.searching.query_understanding import NO_GUESS, InferredIntent
 from infra.qdrant.contract import Found, Payload
 from schemas.items import revision_at
 from schemas.ranking import Boosts
@@ -19,7 +19,7 @@ NOTHING = Boosts()
 
 
 @dataclass(frozen=True)
-class Terms:
+class BoostTerms:
     """What boosts add to a score."""
 
     recency: float = 0.0
@@ -34,11 +34,11 @@ class Terms:
         return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour
 
 
-def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: Guess = NO_GUESS) -> Terms:
+def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: InferredIntent = NO_GUESS) -> BoostTerms:
     """What is added to a hit with this payload: each term at most its weight, nothing where nothing is known."""
     if boosts == NOTHING and not guess.leans:
-        return Terms()
-    return Terms(
+        return BoostTerms()
+    return BoostTerms(
         boosts.recency * _recency(payload, boosts, now),
         boosts.in_stock * (payload.get("in_stock") == "true"),
         boosts.price * _nearness(payload, boosts),
@@ -46,12 +46,12 @@ def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: Guess = NO_
     )
 
 
-def boosted(found: Sequence[Found], terms: Mapping[str, Terms]) -> list[Found]:
+def boosted(found: Sequence[Found], terms: Mapping[str, BoostTerms]) -> list[Found]:
     """The hits in the order of their scores with what was added."""
     return sorted(found, key=lambda hit: -(hit.score + terms[hit.id].total))
 
 
-def varied(totals: Sequence[float], likeness: Floats, diversity: float, count: int) -> list[int]:
+def mmr(totals: Sequence[float], likeness: Floats, diversity: float, count: int) -> list[int]:
     """Which of the hits come first, `count` of them, when each shall be good and unlike those before it.
 
     `likeness` is float32 [n, n], in the units of the totals. Source: maximal marginal relevance of J. Carbonell and

@@ -1,4 +1,4 @@
-"""AnswerSearches: each search request gets exactly one result."""
+"""SearchHandler: each search request gets exactly one result."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,13 +7,13 @@ from functools import partial
 
 import structlog
 
-from consumers.embedding.pipeline import Sight
-from consumers.embedding.stage_timer import Clock, Pace
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, Search, split
-from consumers.searching.query_vectors import Looks
-from consumers.searching.replies import Answers
-from consumers.searching.retrieval import Finder
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.stage_timer import LatencyEstimate, StageTimer
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, QueryState, split
+from consumers.searching.query_vectors import QueryVectors
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.retrieval import Retriever
 from infra.qdrant.contract import EngineError, Index
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
@@ -28,18 +28,18 @@ SOON = 1 / 8
 OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
 
 
-class AnswerSearches:
+class SearchHandler:
     """A job: `handle` answers search requests."""
 
     def __init__(
-        self, sight: Sight, index: Index, confidence: Confidence, answers: Answers, at_once: int = 16
+        self, sight: ImagePipeline, index: Index, confidence: Calibrator, answers: ReplyPublisher, at_once: int = 16
     ) -> None:
-        self._looks = Looks(sight, index, confidence.parts)
-        self._finder = Finder(index, confidence, sight.policy)
+        self._looks = QueryVectors(sight, index, confidence.parts)
+        self._finder = Retriever(index, confidence, sight.policy)
         self._answers = answers
         self._at_once = at_once
         self._behind = False
-        self._pace = Pace()
+        self._pace = LatencyEstimate()
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
@@ -81,20 +81,22 @@ class AnswerSearches:
         """
         return self._behind
 
-    def _part(self, events: Sequence[Event], now: datetime) -> tuple[list[Search], list[Search]]:
+    def _part(self, events: Sequence[Event], now: datetime) -> tuple[list[QueryState], list[QueryState]]:
         """Searches that can be done, and those that cannot."""
         late, in_time = split(_searches(events), now, self._pace.longest())
         in_time, too_many = self._affordable(in_time, now)
         return in_time, late + too_many
 
-    def _refuse(self, searches: Sequence[Search], now: datetime) -> None:
+    def _refuse(self, searches: Sequence[QueryState], now: datetime) -> None:
         for search in searches:
             if search.is_late(now, self._pace.longest()):
                 self._answers.expired(search.event, search.request)
             else:
                 self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
 
-    def _affordable(self, searches: Sequence[Search], now: datetime) -> tuple[list[Search], list[Search]]:
+    def _affordable(
+        self, searches: Sequence[QueryState], now: datetime
+    ) -> tuple[list[QueryState], list[QueryState]]:
         """The newest searches that can be done in a small part of the time that each has left; the others."""
         newest = sorted(searches, key=lambda search: search.event.time, reverse=True)
         count = self._at_once
@@ -106,21 +108,21 @@ class AnswerSearches:
             count = len(more)
         return newest[:count], newest[count:]
 
-    def _answers_to(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
+    def _answers_to(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
         """An answer for each. Where the index fails at a batch, each search is tried alone: one may be at fault."""
         try:
             return self._found(searches, started)
         except (EngineError, ValueError) as error:
             if len(searches) > 1:
-                afresh = [Search(one.event, one.request) for one in searches]
+                afresh = [QueryState(one.event, one.request) for one in searches]
                 return [answer for one in afresh for answer in self._answers_to([one], started)]
             [one] = searches
             self._log.exception("the index fails at a search", request_id=one.request.request_id, why=str(error))
             return [partial(self._answers.unavailable, one.event, one.request, Unavailable(INDEX_FAILED))]
 
-    def _found(self, searches: Sequence[Search], started: datetime) -> list[Answer]:
+    def _found(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
         """An answer for each; those whose pictures took until their deadline are not searched any more."""
-        clock = Clock()
+        clock = StageTimer()
         self._looks.find(searches, clock)
         seen = [s for s in searches if s.failure is None]
         late, in_time = split(seen, datetime.now(UTC))
@@ -134,7 +136,7 @@ class AnswerSearches:
                 answers.append(partial(self._answers.rejected, s.event, s.request.request_id, s.failure))
         return answers
 
-    def _search(self, searches: Sequence[Search], clock: Clock, started: datetime) -> list[Answer]:
+    def _search(self, searches: Sequence[QueryState], clock: StageTimer, started: datetime) -> list[Answer]:
         findings = self._finder.find(searches, started)
         searched = clock.lap()
         steps = {"fetched": clock.fetched, "decoded": clock.decoded, "encoded": clock.encoded, "searched": searched}
@@ -153,8 +155,8 @@ class AnswerSearches:
         return answers
 
 
-def _searches(events: Sequence[Event]) -> list[Search]:
-    return [Search(event, event.body) for event in events if isinstance(event.body, SearchRequest)]
+def _searches(events: Sequence[Event]) -> list[QueryState]:
+    return [QueryState(event, event.body) for event in events if isinstance(event.body, SearchRequest)]
 
 
 def _may_pass(failure: Failure) -> bool:

@@ -44,7 +44,7 @@ class ColourFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Colours:
+class ColourExtractor:
     """Tables over 32 x 32 x 32 sRGB bins: Lab [32768, 3], names and votes, shares among shades [32768, 50]."""
 
     lab: Floats
@@ -68,12 +68,12 @@ class Colours:
         return NAMES[self.table.names[_codes(np.array([red, green, blue], np.uint8))]]
 
 
-def make_colours() -> Colours:
+def make_colours() -> ColourExtractor:
     """The tables, made once and handed down; takes about 0.4 s."""
     steps = np.arange(32, dtype=np.float64) * 8 + 4
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = to_lab(rgb)
-    return Colours(lab, name_table(lab), _shade_shares(lab))
+    return ColourExtractor(lab, name_table(lab), _shade_shares(lab))
 
 
 def _codes(rgb: NDArray[np.uint8]) -> Codes:

@@ -26,19 +26,19 @@ MIDDLE = 0.7
 
 
 @dataclass(frozen=True)
-class Focus:
+class FocusCrop:
     """The parts of a picture to look at, the widest first."""
 
     studio: bool
     boxes: tuple[Box, ...]
 
 
-def focus_on(image: Image) -> Focus:
+def focus_on(image: Image) -> FocusCrop:
     """Where to look in an upright RGB picture."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
     if is_studio(image):
-        return Focus(studio=True, boxes=(whole,))
-    return Focus(studio=False, boxes=(whole, middle_of(image)))
+        return FocusCrop(studio=True, boxes=(whole,))
+    return FocusCrop(studio=False, boxes=(whole, middle_of(image)))
 
 
 def is_studio(image: Image) -> bool:

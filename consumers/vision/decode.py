@@ -34,7 +34,7 @@ STRETCHED = {"L;2": 255 / 3, "L;4": 255 / 15, "RGB;16B": 1 / 256}
 
 
 @dataclass(frozen=True)
-class Limits:
+class DecodeLimits:
     """What a picture may be, and how much of it is kept. All sides are in pixels."""
 
     max_bytes: int = 10_000_000
@@ -46,7 +46,7 @@ class Limits:
     """Longer side of the thumbnail; 0: none."""
 
 
-class Part(Protocol):
+class CropRegion(Protocol):
     """A part of a picture, in shares of its upright width and height; schemas.searches.Crop is one.
 
     A Protocol, because the processes that decode must start quickly: pydantic would double their start.
@@ -63,7 +63,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """An upright RGB picture, perhaps reduced, and the size that it had."""
 
     image: Image.Image
@@ -71,7 +71,7 @@ class Picture:
     height: int
 
 
-def decode(data: bytes, limits: Limits, crop: Part | None = None) -> Picture:
+def decode(data: bytes, limits: DecodeLimits, crop: CropRegion | None = None) -> DecodedImage:
     """The picture in `data`, as much of it as `crop` leaves; raises Rejected.
 
     Size is checked from the header, before any pixel is decoded. Transparent parts become white.
@@ -85,11 +85,11 @@ def decode(data: bytes, limits: Limits, crop: Part | None = None) -> Picture:
     _check_size(image.size, limits)
     _check_scans(image, data)
     width, height = _load(image, limits, crop)
-    picture = Picture(_rgb(image), width, height)
+    picture = DecodedImage(_rgb(image), width, height)
     return picture if crop is None else cut(picture, crop, limits.min_side)
 
 
-def _open(data: bytes, limits: Limits) -> ImageFile:
+def _open(data: bytes, limits: DecodeLimits) -> ImageFile:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -112,7 +112,7 @@ def _unreadable(error: BaseException) -> Rejected:
     return Rejected(Code.IMAGE_UNREADABLE, f"the picture is broken ({why}): send it again, whole")
 
 
-def _check_size(size: tuple[int, int], limits: Limits) -> None:
+def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
         message = f"the picture is {width} x {height}, at most {limits.max_pixels:,} pixels are taken: reduce it"
@@ -129,7 +129,7 @@ def _check_scans(image: ImageFile, data: bytes) -> None:
         raise Rejected(Code.IMAGE_TOO_LARGE, message)
 
 
-def _load(image: ImageFile, limits: Limits, crop: Part | None) -> tuple[int, int]:
+def _load(image: ImageFile, limits: DecodeLimits, crop: CropRegion | None) -> tuple[int, int]:
     """Decode the pixels and turn them upright, in place; the upright size before any reduction."""
     full = image.size
     # A crop may be as narrow as a float can be: no more detail is needed than there is.
@@ -184,7 +184,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return grey
 
 
-def cut(picture: Picture, crop: Part, min_side: int = 16) -> Picture:
+def cut(picture: DecodedImage, crop: CropRegion, min_side: int = 16) -> DecodedImage:
     """The part of the picture that `crop` names; raises Rejected when it is under `min_side` pixels."""
     left, top = round(crop.x * picture.image.width), round(crop.y * picture.image.height)
     right = min(round((crop.x + crop.w) * picture.image.width), picture.image.width)
@@ -196,7 +196,7 @@ def cut(picture: Picture, crop: Part, min_side: int = 16) -> Picture:
         )
         raise Rejected(Code.CROP_IMPOSSIBLE, message)
     part = picture.image.crop((left, top, right, bottom))
-    return Picture(part, round(crop.w * picture.width), round(crop.h * picture.height))
+    return DecodedImage(part, round(crop.w * picture.width), round(crop.h * picture.height))
 
 
 def thumbnail(image: Image.Image, side: int) -> bytes:

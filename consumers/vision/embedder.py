@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from consumers.vision.colour import COLOUR_SIZE, ColourFacts, Colours
+from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import Box, focus_on
-from consumers.vision.decode import Limits, Part, Picture, decode, thumbnail
+from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
@@ -31,11 +31,11 @@ UNIT_TOLERANCE = 0.01
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]
-Decode = Callable[[bytes, Limits, Part | None], Picture]
+Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
 """Encoded bytes to a picture, or the part of it; raises Rejected."""
 
 
-class Shown(NamedTuple):
+class EncoderInput(NamedTuple):
     """A picture as the encoder is shown it: its prepared views, and whether it is a studio picture."""
 
     views: tuple[Pixels, ...]
@@ -61,7 +61,7 @@ class Encoder(Protocol):
     def prepare(self) -> Callable[[Image, Box], Pixels]:
         """A part of an upright RGB picture to pixels, all of one shape; callable from many threads."""
 
-    def run(self, batch: Sequence[Shown], /) -> Vector:
+    def run(self, batch: Sequence[EncoderInput], /) -> Vector:
         """float32 [N, object_size + style_size] of N pictures with one view or more; both parts of unit length."""
 
 
@@ -88,10 +88,10 @@ class Look:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _EncodedImage:
     """A picture before its vector is known."""
 
-    shown: Shown
+    shown: EncoderInput
     facts: ColourFacts
     thumbnail: bytes | None
     width: int
@@ -100,7 +100,7 @@ class _Seen:
     labels: tuple[str, ...]
 
 
-class Moderator(Protocol):
+class ImageModerator(Protocol):
     """Looks for what not everybody shall see; consumers.embedding.moderation has one."""
 
     @property
@@ -111,7 +111,7 @@ class Moderator(Protocol):
         """The moderation labels of an upright RGB picture; raises Failure. It is called from many threads."""
 
 
-class _Nobody:
+class _NoModerator:
     """A moderator that sees nothing."""
 
     name = ""
@@ -121,22 +121,22 @@ class _Nobody:
         return ()
 
 
-NOBODY: Moderator = _Nobody()
+NO_MODERATOR: ImageModerator = _NoModerator()
 
 
 @dataclass(frozen=True)
-class Eyes:
+class ImageEmbedder:
     """All that it takes to look at pictures; `pool` decodes them side by side, for PIL lets go of the GIL.
 
     Workers hand in a `decode` that pictures cannot harm (consumers/embedding/decode_pool.py).
     """
 
     encoder: Encoder
-    colours: Colours
-    limits: Limits
+    colours: ColourExtractor
+    limits: DecodeLimits
     pool: Executor
     decode: Decode = decode
-    moderator: Moderator = NOBODY
+    moderator: ImageModerator = NO_MODERATOR
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         """A look, or why there is none, for each picture; one bad picture never fails the others.
@@ -145,13 +145,13 @@ class Eyes:
         """
         parts = zip(pictures, crops or [None] * len(pictures), strict=True)
         seen = list(self.pool.map(lambda part: self._see(*part), parts))
-        good = [one for one in seen if isinstance(one, _Seen)]
+        good = [one for one in seen if isinstance(one, _EncodedImage)]
         started = time.perf_counter()
         vectors = iter(self.encoder.run([one.shown for one in good]) if good else ())
         took = (time.perf_counter() - started) * 1000
         return [one if isinstance(one, Failure) else self._finish(one, next(vectors), took) for one in seen]
 
-    def _see(self, data: bytes, crop: Crop | None) -> _Seen | Failure:
+    def _see(self, data: bytes, crop: Crop | None) -> _EncodedImage | Failure:
         try:
             picture = self.decode(data, self.limits, crop)
             labels = self.moderator.labels(picture.image)
@@ -160,11 +160,11 @@ class Eyes:
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
         focus = focus_on(image)
-        shown = Shown(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
+        shown = EncoderInput(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
-        return _Seen(shown, self.colours.of(image), small, *size, phash, labels)
+        return _EncodedImage(shown, self.colours.of(image), small, *size, phash, labels)
 
-    def _finish(self, seen: _Seen, encoded: Vector, took: float) -> Look | Failure:
+    def _finish(self, seen: _EncodedImage, encoded: Vector, took: float) -> Look | Failure:
         vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
         if not _has_unit_parts(vector, self.encoder):
             message = "the encoder gave no vector of numbers and unit length for the picture: send another one"

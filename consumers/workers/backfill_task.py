@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 import structlog
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.backfill import Refill
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.backfill import Backfill
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
 from consumers.points.progress import goal_of, has_come_to
 from consumers.runtime.ports import Sink
 from consumers.runtime.retry_headers import origin_of
 from consumers.scoring.calibrator import WHENEVER
-from consumers.workers.resources import Shop, confidence_of
+from consumers.workers.resources import IndexContext, confidence_of
 from infra.config.settings import Settings
 from infra.kafka import Partition, Record
 from infra.qdrant.connect import connect, generations_of
@@ -56,12 +56,12 @@ def ownership_of(settings: Settings, number: int | None) -> GenerationOwnership:
 
 
 @dataclass(eq=False)
-class Filling:
+class BackfillTask:
     """Fills the shop's index from the one that serves, for as long as it does not serve itself."""
 
-    shop: Shop
+    shop: IndexContext
     ownership: GenerationOwnership
-    sight: Sight
+    sight: ImagePipeline
     sink: Sink
     stack: ExitStack
     _source: int | None = field(default=None, init=False)
@@ -89,6 +89,6 @@ class Filling:
         self.stack.callback(source.close)
         self._goal = goal_of(source, self.shop.kafka)
         self._confidence = confidence_of(self.shop, WHENEVER)
-        judges = judges_of(self.shop.index, self._confidence)
-        items = IndexItems(self.sight, self.shop.index, judges, self.sink)
-        self._refill, self._source = Refill(source, self.shop.index, self.sight, items), serving
+        judges = enrichers_of(self.shop.index, self._confidence)
+        items = ItemIndexer(self.sight, self.shop.index, judges, self.sink)
+        self._refill, self._source = Backfill(source, self.shop.index, self.sight, items), serving

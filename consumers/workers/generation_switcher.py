@@ -26,7 +26,7 @@ Open = Callable[[Generation, ExitStack], BatchHandler]
 """Opens the job over a generation; what it holds is closed with the stack."""
 
 
-class Serving:
+class GenerationSwitcher:
     """A handler of batches over `serving()`, whichever that is. For one thread; another one looks for changes."""
 
     def __init__(self, serving: Callable[[], Generation], open_job: Open) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from consumers.embedding.moderation import policy_of
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.indexing.watches.watch_file import FILE, KeptWatches
-from consumers.indexing.watches.watch_matrix import Watchlist
-from consumers.indexing.watches.watch_topic import WatchFeed
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.indexing.watches.watch_file import FILE, WatchFile
+from consumers.indexing.watches.watch_matrix import WatchMatrix
+from consumers.indexing.watches.watch_topic import WatchTopic
 from consumers.runtime.batch_processor import BatchProcessor
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
@@ -28,11 +28,17 @@ from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
 from consumers.scoring.calibrator import WHENEVER
 from consumers.vision.embedder import look_size
-from consumers.workers.backfill_task import Filling, ownership_of
+from consumers.workers.backfill_task import BackfillTask, ownership_of
 from consumers.workers.item_handlers import LiveItems, RetriedItems
 from consumers.workers.metrics import IndexGauge, see_items
-from consumers.workers.resources import Premises, Shop, confidence_of, furnish, open_premises
-from consumers.workers.tracing import Handle, Traced
+from consumers.workers.resources import (
+    IndexContext,
+    WorkerContext,
+    confidence_of,
+    open_context,
+    open_worker_context,
+)
+from consumers.workers.tracing import Handle, TracingHandler
 from infra.config.settings import Kafka, Settings
 from infra.config.settings import Worker as WorkerSettings
 from infra.fetching.circuit_breaker import Breakers
@@ -94,9 +100,9 @@ def index_worker(
     owner = ownership_of(settings, generation)
     live, retries = _lanes(settings.worker, heartbeat, owner.number)
     with ExitStack() as stack:
-        premises = open_premises(settings, reach(settings), "index", stack)
+        premises = open_worker_context(settings, reach(settings), "index", stack)
         source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
-        shop = furnish(premises, owner.generation, stack)
+        shop = open_context(premises, owner.generation, stack)
         sink = _sink(shop, source.problems, stack)
         watches = _watches(shop, sink, stack)
         outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
@@ -110,7 +116,7 @@ def index_worker(
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = MaintenanceTask(Filling(shop, owner, sight_of(shop, None, stack), sink, stack).step)
+        backfill = MaintenanceTask(BackfillTask(shop, owner, sight_of(shop, None, stack), sink, stack).step)
         maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
         handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, maintenance)
         gauge = IndexGauge(shop.index, shop.metrics).look
@@ -123,7 +129,7 @@ def index_worker(
         )
 
 
-def _router(shop: Shop, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
+def _router(shop: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
     redact, size = redaction(shop.settings), shop.kafka.record_bytes
     return FailureRouter(sink, report, lane.limit, shop.slot, lambda: shop.encoder, redact, record_bytes=size)
 
@@ -145,7 +151,7 @@ def reach(settings: Settings) -> Kafka:
 
 
 def _lane_worker(
-    shop: Shop, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
+    shop: IndexContext, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
 ) -> Worker:
     strategy = AtLeastOnceCommit(source, router.sink, shop.index.flush, COMMIT_SECONDS)
     processor = BatchProcessor(handler, router, strategy, ledger_of(shop, lane.name))
@@ -154,39 +160,39 @@ def _lane_worker(
     return Worker(source, processor, strategy, size, heartbeat)
 
 
-def outlet_of(shop: Premises, sink: Sink) -> Outlet:
+def outlet_of(shop: WorkerContext, sink: Sink) -> Outlet:
     if shop.tracing is None:
         return Outlet(sink, lambda handle: handle)
-    traced = Traced(sink, shop.tracing)
+    traced = TracingHandler(sink, shop.tracing)
     return Outlet(traced, traced.watch)
 
 
-def _items(shop: Shop, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchFeed) -> IndexItems:
-    judges = judges_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
-    return IndexItems(sight_of(shop, lane.patience_s, stack), shop.index, judges, sink)
+def _items(shop: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic) -> ItemIndexer:
+    judges = enrichers_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
+    return ItemIndexer(sight_of(shop, lane.patience_s, stack), shop.index, judges, sink)
 
 
-def _watches(shop: Shop, sink: Sink, stack: ExitStack) -> WatchFeed:
+def _watches(shop: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
     policy, size = policy_of(shop.settings.moderation), look_size(shop.eyes.encoder)
-    watchlist = Watchlist(shop.encoder, size, shop.parts, policy)
+    watchlist = WatchMatrix(shop.encoder, size, shop.parts, policy)
     forgets = not shop.settings.kafka.bootstrap
-    kept = KeptWatches(shop.settings.data / FILE) if forgets else None
-    return stack.enter_context(closing(WatchFeed(shop.kafka, watchlist, kept, sink)))
+    kept = WatchFile(shop.settings.data / FILE) if forgets else None
+    return stack.enter_context(closing(WatchTopic(shop.kafka, watchlist, kept, sink)))
 
 
-def sight_of(shop: Shop, patience_s: float | None, stack: ExitStack) -> Sight:
+def sight_of(shop: IndexContext, patience_s: float | None, stack: ExitStack) -> ImagePipeline:
     breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
     images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
     policy, moderator = policy_of(shop.settings.moderation), shop.eyes.moderator.name
-    return Sight(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
+    return ImagePipeline(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
 
 
-def _sink(shop: Shop, problems: Problems, stack: ExitStack) -> InstrumentedSink:
+def _sink(shop: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
     plain = stack.enter_context(closing(EventSink(shop.kafka, problems=problems)))
     return InstrumentedSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
 
 
-def _join(premises: Premises, lane: Lane, stack: ExitStack) -> EventSource:
+def _join(premises: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
     kafka, group = premises.kafka, f"lookstream-{lane.name}"
     patient = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
     due = due_time if lane.topics == RETRY_TOPICS else at_once
@@ -199,5 +205,5 @@ def room_of(given: WorkerSettings) -> Room:
     return Room(given.queue_records, given.queue_mb << 20)
 
 
-def ledger_of(shop: Premises, kind: str) -> CrashLedger:
+def ledger_of(shop: WorkerContext, kind: str) -> CrashLedger:
     return CrashLedger(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")

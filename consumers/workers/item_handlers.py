@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from consumers.indexing.handler import IndexItems
+from consumers.indexing.handler import ItemIndexer
 from consumers.points.progress import note_progress
 from consumers.runtime.ports import HandlerDefaults
-from consumers.workers.resources import Shop
+from consumers.workers.resources import IndexContext
 from consumers.workers.tracing import Handle
 from infra.kafka import Record
 from schemas.envelope import Event
@@ -28,9 +28,9 @@ class RetriedItems(HandlerDefaults):
 class LiveItems(HandlerDefaults):
     """New item events, and what an index worker does between batches."""
 
-    shop: Shop
+    shop: IndexContext
     work: Handle
-    items: IndexItems
+    items: ItemIndexer
     backfill: Callable[[], None]
     maintenance: Sequence[Callable[[], None]]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from consumers.embedding.cache import Remembered
-from consumers.points.progress import Freshness
+from consumers.embedding.cache import EmbeddingCache
+from consumers.points.progress import ProgressReader
 from consumers.runtime.batch_processor import BatchProcessor
 from consumers.runtime.commit import (
     AtLeastOnceCommit,
@@ -24,12 +24,12 @@ from consumers.runtime.loop import BatchSize, Worker
 from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
 from consumers.scoring.calibrator import SOON
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.handler import AnswerRequests
-from consumers.searching.replies import Answers, short_answer
-from consumers.searching.reply_deduplication import Answered, for_whom
-from consumers.searching.search_handler import AnswerSearches
-from consumers.workers.generation_switcher import Serving
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.handler import RequestHandler
+from consumers.searching.replies import ReplyPublisher, short_answer
+from consumers.searching.reply_deduplication import ReplyDeduplicator, for_whom
+from consumers.searching.search_handler import SearchHandler
+from consumers.workers.generation_switcher import GenerationSwitcher
 from consumers.workers.index_worker import (
     QUERY_GROUP,
     SEARCH_PATIENCE_SECONDS,
@@ -41,7 +41,13 @@ from consumers.workers.index_worker import (
     sight_of,
 )
 from consumers.workers.metrics import see_results
-from consumers.workers.resources import Premises, Shop, confidence_of, furnish, open_premises
+from consumers.workers.resources import (
+    IndexContext,
+    WorkerContext,
+    confidence_of,
+    open_context,
+    open_worker_context,
+)
 from consumers.workers.tracing import Handle
 from infra.config.settings import Settings
 from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink, topic_ends
@@ -60,7 +66,7 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
     """The worker that takes search requests; closes all that it holds at the end."""
     given = settings.worker
     with ExitStack() as stack:
-        premises = open_premises(settings, reach(settings), "query", stack)
+        premises = open_worker_context(settings, reach(settings), "query", stack)
         kafka = premises.kafka
         source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=room_of(given))
         stack.callback(source.close)
@@ -68,14 +74,14 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
         observe = see_results(SearchMetrics(premises.metrics.registry))
         sink = InstrumentedSink(plain, observe, premises.metrics)
         outlet, partitions = outlet_of(premises, sink), PartitionCache(kafka)
-        answered = Answered(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
+        answered = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
 
         def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
-            return _handler(furnish(premises, generation, held), partitions, outlet, answered, held)
+            return _handler(open_context(premises, generation, held), partitions, outlet, answered, held)
 
         register = generations_of(settings)
-        serving = stack.enter_context(closing(Serving(lambda: register.read().serving, open_handler)))
-        report = Answers(outlet.sink, "", partitions.takes).tell
+        serving = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
+        report = ReplyPublisher(outlet.sink, "", partitions.takes).tell
         router = FailureRouter(
             sink,
             report,
@@ -94,15 +100,15 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
 
 
 @dataclass(frozen=True)
-class Requests(HandlerDefaults):
+class QueryWorkerHandler(HandlerDefaults):
     """Requests that are answered over one index."""
 
-    requests: AnswerRequests
+    requests: RequestHandler
     work: Handle
     refusal: Handle
     maintenance: Callable[[], None]
     """Looks at null pictures."""
-    answered: Answered
+    answered: ReplyDeduplicator
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         """Answer them."""
@@ -134,18 +140,18 @@ class Requests(HandlerDefaults):
 
 
 def _handler(
-    shop: Shop, partitions: PartitionCache, outlet: Outlet, answered: Answered, stack: ExitStack
-) -> Requests:
-    answers = Answers(outlet.sink, shop.encoder, partitions.takes)
+    shop: IndexContext, partitions: PartitionCache, outlet: Outlet, answered: ReplyDeduplicator, stack: ExitStack
+) -> QueryWorkerHandler:
+    answers = ReplyPublisher(outlet.sink, shop.encoder, partitions.takes)
     # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
     confidence = confidence_of(shop, SOON)
     sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
-    sight = replace(sight, look_at=Remembered(sight.look_at).look_at)
-    searches = AnswerSearches(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
+    sight = replace(sight, look_at=EmbeddingCache(sight.look_at).look_at)
+    searches = SearchHandler(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
     ends = partial(topic_ends, shop.kafka, ITEM_TOPICS)
-    freshness = Freshness(shop.index, partitions.count, ends)
-    requests = AnswerRequests(searches, AnswerFacets(shop.index, answers, sight.policy), freshness, answers)
-    return Requests(
+    freshness = ProgressReader(shop.index, partitions.count, ends)
+    requests = RequestHandler(searches, FacetsHandler(shop.index, answers, sight.policy), freshness, answers)
+    return QueryWorkerHandler(
         requests,
         outlet.watch(requests.handle),
         outlet.watch(requests.refuse),
@@ -154,7 +160,7 @@ def _handler(
     )
 
 
-def _commits(shop: Premises, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
+def _commits(shop: WorkerContext, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
     if shop.settings.worker.search_delivery == "at_least_once":
         plain = stack.enter_context(closing(EventSink(shop.kafka, problems=source.problems)))
         return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumers.embedding.decode_pool import Decoders
+from consumers.embedding.decode_pool import DecodePool
 from consumers.embedding.moderation import moderator_of
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.scoring.null_embeddings import NullPictures, null_file
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.null_embeddings import NullEmbeddings, null_file
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, look_size
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.settings import Kafka, Settings
 from infra.encoder import open_encoder
 from infra.local.instance_slot import slot
@@ -31,7 +31,7 @@ PATIENCE = Retry(seconds=30, first=0.2, longest=2)
 
 
 @dataclass(frozen=True)
-class Premises:
+class WorkerContext:
     """What a worker has, whichever index it works on."""
 
     settings: Settings
@@ -43,11 +43,11 @@ class Premises:
 
 
 @dataclass(frozen=True)
-class Shop(Premises):
+class IndexContext(WorkerContext):
     """What both workers are made of: premises, and the index and the encoder of a generation."""
 
     index: Index
-    eyes: Eyes
+    eyes: ImageEmbedder
 
     @property
     def encoder(self) -> str:
@@ -55,18 +55,18 @@ class Shop(Premises):
         return self.eyes.encoder.fingerprint
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> LookParts:
         """How long the parts of its looks are."""
-        return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
+        return LookParts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
 
 
-def open_premises(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> Premises:
+def open_worker_context(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> WorkerContext:
     """What a worker of this kind needs before it has an index, closed with the stack."""
     metrics = WorkerMetrics(kind)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
-    return Premises(settings, _as_member(kafka, kind, name), name, metrics, spans)
+    return WorkerContext(settings, _as_member(kafka, kind, name), name, metrics, spans)
 
 
 def _as_member(kafka: Kafka, kind: str, slot: str) -> Kafka:
@@ -76,36 +76,36 @@ def _as_member(kafka: Kafka, kind: str, slot: str) -> Kafka:
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{name}", "static_member": member})
 
 
-def furnish(premises: Premises, generation: Generation, stack: ExitStack) -> Shop:
+def open_context(premises: WorkerContext, generation: Generation, stack: ExitStack) -> IndexContext:
     """The premises with the index and the encoder of a generation, which are closed with the stack.
 
     Raises EncoderUnavailable, EncoderDiffers, and Unavailable when the index stays away.
     """
-    eyes = open_eyes(premises.settings, generation.encoder, stack)
+    eyes = open_embedder(premises.settings, generation.encoder, stack)
     fingerprint = eyes.encoder.fingerprint
     index = open_index(premises.settings, fingerprint, look_size(eyes.encoder), generation.number)
     stack.callback(index.close)
     premises.metrics.encoder(fingerprint)
-    return Shop(**vars(premises), index=index, eyes=eyes)
+    return IndexContext(**vars(premises), index=index, eyes=eyes)
 
 
-def confidence_of(shop: Shop, at_once: int) -> Confidence:
+def confidence_of(shop: IndexContext, at_once: int) -> Calibrator:
     """Confidence in what is found in its index."""
-    nulls = NullPictures(file=null_file(shop.settings.cache, shop.encoder))
-    return Confidence(shop.index, shop.eyes.look_at, shop.parts, nulls, at_once)
+    nulls = NullEmbeddings(file=null_file(shop.settings.cache, shop.encoder))
+    return Calibrator(shop.index, shop.eyes.look_at, shop.parts, nulls, at_once)
 
 
-def open_eyes(settings: Settings, encoder: str, stack: ExitStack) -> Eyes:
+def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:
     """Eyes with the encoder of this name; closed with the stack. Raises EncoderUnavailable, SettingsError."""
     cores = os.cpu_count() or 1
     moderator = moderator_of(settings.moderation)
-    decoders = stack.enter_context(closing(Decoders(cores)))  # first: they get ready while torch is imported
+    decoders = stack.enter_context(closing(DecodePool(cores)))  # first: they get ready while torch is imported
     opened = open_encoder(encoder, settings.torch)
     # One more than cores: somebody always waits for a decoder.
     pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="eyes"))
     given = settings.images
-    limits = Limits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return Eyes(opened, make_colours(), limits, pool, decoders.decode, moderator)
+    limits = DecodeLimits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
+    return ImageEmbedder(opened, make_colours(), limits, pool, decoders.decode, moderator)
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:

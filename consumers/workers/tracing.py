@@ -20,7 +20,7 @@ SEARCH_STEPS = ("fetched", "decoded", "encoded", "searched")
 
 
 @dataclass
-class Traced:
+class TracingHandler:
     """A sink that tells, for each outcome and result, of the event that it came of; they carry the trace on."""
 
     sink: Sink

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.points.payload import State, look_payload
-from consumers.scoring.calibration import Floats, Parts
+from consumers.points.payload import ItemState, look_payload
+from consumers.scoring.calibration import Floats, LookParts
 from consumers.vision.embedder import Look
 from infra.qdrant.contract import Index, Point
 from infra.qdrant.point_ids import point_id
@@ -38,7 +38,7 @@ class Seen:
 
     looks: Sequence[Look]
     kinds: Sequence[str]
-    parts: Parts
+    parts: LookParts
     fingerprint: str
 
 
@@ -57,7 +57,7 @@ class Crowd:
         facts: dict[str, object] = {"title": f"{kind} {number}", "category": kind, "category_source": "given"}
         facts |= {"price": number % 97 + 0.5, "currency": "EUR", "brand": f"brand {number % 211}"}
         facts |= {"in_stock": "true", "tags": tags}
-        state = State(1, live=True, digest=f"{number:064x}", facts=facts)
+        state = ItemState(1, live=True, digest=f"{number:064x}", facts=facts)
         about = {"item": item_key(TENANT, item), "item_id": item, "tenant": TENANT, "n": 0, "version": 1}
         look = look_payload(self.sources[number]) | {"thumbnail": THUMBNAIL}
         payload = state.payload() | look | about | {"source": "catalog"}
@@ -98,7 +98,7 @@ def make_crowd(seen: Seen, points: int, chance: np.random.Generator) -> Crowd:
     return Crowd(vectors, [seen.kinds[turn] for turn in turns], tags, [seen.looks[turn] for turn in turns])
 
 
-def noisy(look: Floats, parts: Parts, chance: np.random.Generator) -> Floats:
+def noisy(look: Floats, parts: LookParts, chance: np.random.Generator) -> Floats:
     """A look with noise on each part, all parts of unit length again."""
     noise = parts.scale(chance.standard_normal(len(look)).astype(np.float32))
     return parts.scale(look + NOISE * noise)

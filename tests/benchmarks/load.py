@@ -21,10 +21,10 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from consumers.scoring.calibration import Parts
+from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Encoder, Eyes, Look
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import Encoder, ImageEmbedder, Look
 from infra.config.settings import Torch
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
@@ -127,10 +127,10 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
 def look_at(material: Material, encoder: Encoder) -> Seen:
     """What the encoder sees in the pictures of the items."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = Eyes(encoder, make_colours(), Limits(thumbnail=0), pool).look_at(material.shots)
+        found = ImageEmbedder(encoder, make_colours(), DecodeLimits(thumbnail=0), pool).look_at(material.shots)
     looks = [look for look in found if isinstance(look, Look)]
     kinds = [product.kind for product in material.catalogue.products]
-    return Seen(looks, kinds, Parts(encoder.object_size, encoder.style_size), encoder.fingerprint)
+    return Seen(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from consumers.quality.evaluation.embedding_store import open_looks
-from consumers.scoring.calibration import Parts
+from consumers.quality.evaluation.embedding_store import open_embedding_store
+from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import Torch
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
@@ -124,23 +124,23 @@ class Report:
 
 
 @contextmanager
-def open_eyes(encoder: str) -> Iterator[Eyes]:
+def open_eyes(encoder: str) -> Iterator[ImageEmbedder]:
     """Eyes with this encoder."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield Eyes(open_encoder(encoder, Torch()), make_colours(), Limits(thumbnail=0), pool)
+        yield ImageEmbedder(open_encoder(encoder, Torch()), make_colours(), DecodeLimits(thumbnail=0), pool)
 
 
-def look_at(labelled: Labelled, eyes: Eyes, cache: Path, progress: Progress) -> Seen:
+def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Progress) -> Seen:
     """What the encoder sees in the pictures; looks that were kept before are not made again."""
     task = progress.add_task("looking at pictures", total=len(labelled))
     looks, kinds = list[Look](), list[str]()
     encoder = eyes.encoder
-    with open_looks(cache, eyes) as kept:
+    with open_embedding_store(cache, eyes) as kept:
         for look, kind in see(labelled, kept.look_at):
             looks.append(look)
             kinds.append(kind)
             progress.advance(task)
-    return Seen(looks, kinds, Parts(encoder.object_size, encoder.style_size), encoder.fingerprint)
+    return Seen(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
 
 
 def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progress: Progress) -> Measured:

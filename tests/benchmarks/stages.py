@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from PIL.Image import Image
 
-from consumers.points.payload import State, look_payload
-from consumers.vision.colour import Colours, make_colours
+from consumers.points.payload import ItemState, look_payload
+from consumers.vision.colour import ColourExtractor, make_colours
 from consumers.vision.crops import focus_on
-from consumers.vision.decode import Limits, decode, thumbnail
-from consumers.vision.embedder import Encoder, Eyes, Look, Shown, look_size
+from consumers.vision.decode import DecodeLimits, decode, thumbnail
+from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size
 from infra.local.services import index_part
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.channel import address_of
@@ -58,11 +58,11 @@ class Bench:
     """What the stages work on: encoded pictures, what the encoder is shown of them, their looks, and an index."""
 
     encoder: Encoder
-    colours: Colours
+    colours: ColourExtractor
     pictures: Sequence[bytes]
     images: Sequence[Image]
     """The same, decoded."""
-    shown: Sequence[Shown]
+    shown: Sequence[EncoderInput]
     looks: Sequence[Look]
     index: EmbeddedIndex
 
@@ -72,7 +72,7 @@ class Bench:
 
     def decode(self, _round: int) -> float:
         """Milliseconds a picture, on one thread, from bytes to pixels."""
-        return self._each(lambda one: decode(one, Limits()), self.pictures)
+        return self._each(lambda one: decode(one, DecodeLimits()), self.pictures)
 
     def colour(self, _round: int) -> float:
         """Milliseconds a picture, on one thread, for its colours."""
@@ -111,19 +111,19 @@ class Bench:
         return len(self.pictures)
 
 
-def see(data: bytes, encoder: Encoder, colours: Colours) -> Shown:
+def see(data: bytes, encoder: Encoder, colours: ColourExtractor) -> EncoderInput:
     """What Eyes does with one picture before the network gets it."""
-    limits = Limits()
+    limits = DecodeLimits()
     image = decode(data, limits).image
     thumbnail(image, limits.thumbnail)
     colours.of(image)
     return show(image, encoder)
 
 
-def show(image: Image, encoder: Encoder) -> Shown:
+def show(image: Image, encoder: Encoder) -> EncoderInput:
     """What the encoder is shown of a picture."""
     focus = focus_on(image)
-    return Shown(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
+    return EncoderInput(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
 
 
 @contextmanager
@@ -132,10 +132,10 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
     colours = make_colours()
     pictures = [shot.read_bytes() for shot in shots]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        looked = Eyes(encoder, colours, Limits(), pool).look_at(pictures)
+        looked = ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at(pictures)
     looks = [look for look in looked if isinstance(look, Look)]
     assert len(looks) == len(pictures), "every drawn picture can be used"
-    images = [decode(data, Limits()).image for data in pictures]
+    images = [decode(data, DecodeLimits()).image for data in pictures]
     shown = [show(image, encoder) for image in images]
     with own_index(folder, encoder.fingerprint, look_size(encoder)) as index:
         bench = Bench(encoder, colours, pictures, images, shown, looks, index)
@@ -160,7 +160,7 @@ def stage_measures(bench: Bench) -> dict[str, Measure]:
 def _point(tenant: str, n: int, look: Look, encoder: str) -> Point:
     """A point with as much payload as the index worker gives it."""
     plain = {"item": item_key(tenant, f"p{n}"), "item_id": f"p{n}", "tenant": tenant, "source": "catalog", "n": 0}
-    state = State(1, True, "0" * 32, {"title": f"Product {n}"})
+    state = ItemState(1, True, "0" * 32, {"title": f"Product {n}"})
     made = {"version": 1, "encoder": encoder, "sha256": "0" * 64, **look_payload(look)}
     return Point(point_id(tenant, f"p{n}", 0), {**plain, **state.payload(), **made}, look.vector)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.indexing.item_update import Entry
-from consumers.indexing.watches.matcher import Standing
-from consumers.indexing.watches.watch_matrix import Watchlist
-from consumers.indexing.writes import Changes
-from consumers.scoring.calibrator import WHENEVER, Confidence
-from consumers.vision.embedder import Eyes
+from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.watches.matcher import WatchMatcher
+from consumers.indexing.watches.watch_matrix import WatchMatrix
+from consumers.indexing.writes import WriteSet
+from consumers.scoring.calibrator import WHENEVER, Calibrator
+from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import to_bytes
@@ -49,7 +49,7 @@ class Watching:
         return self.matching_ms / (self.matching_ms + self.looking_ms)
 
 
-def measure_watching(seen: Seen, labelled: Labelled, eyes: Eyes, folder: Path, points: int) -> Watching:
+def measure_watching(seen: Seen, labelled: Labelled, eyes: ImageEmbedder, folder: Path, points: int) -> Watching:
     """Look at batches, and match others with standing searches for other copies of the same pictures, in turn.
 
     There are WATCHES of them in an index of CALIBRATED_ON points, or less of both: as many as `points`.
@@ -60,11 +60,11 @@ def measure_watching(seen: Seen, labelled: Labelled, eyes: Eyes, folder: Path, p
     with closing(Shard(folder, 0)) as shard:
         shard.open(seen.fingerprint, crowd.vectors.shape[1])
         crowd.write(shard, 0, calibrated_on, lambda _count: None)
-        confidence = Confidence(shard, eyes.look_at, seen.parts, at_once=WHENEVER)
-        watchlist = Watchlist(seen.fingerprint, crowd.vectors.shape[1], seen.parts)
+        confidence = Calibrator(shard, eyes.look_at, seen.parts, at_once=WHENEVER)
+        watchlist = WatchMatrix(seen.fingerprint, crowd.vectors.shape[1], seen.parts)
         for each in _watches(seen, watches):
             watchlist.put(each.key, to_bytes(each))
-        standing = Standing(watchlist.rows, confidence)
+        standing = WatchMatcher(watchlist.rows, confidence)
         standing.match(_batch(crowd, 0))  # which calibrates, and makes the matrix
         looking, matching, found = list[float](), list[float](), 0
         for turn in range(ROUNDS):
@@ -96,10 +96,10 @@ def _watches(seen: Seen, count: int) -> list[Watch]:
     ]
 
 
-def _batch(crowd: Crowd, first: int) -> list[Changes]:
+def _batch(crowd: Crowd, first: int) -> list[WriteSet]:
     points = [crowd.point(number) for number in range(first, first + BATCH)]
-    entries = [Entry(TENANT, f"c{n}", (), point_ids(TENANT, f"c{n}")) for n in range(first, first + BATCH)]
-    return [Changes(entry, {0: point}) for entry, point in zip(entries, points, strict=True)]
+    entries = [ItemUpdate(TENANT, f"c{n}", (), point_ids(TENANT, f"c{n}")) for n in range(first, first + BATCH)]
+    return [WriteSet(entry, {0: point}) for entry, point in zip(entries, points, strict=True)]
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
 from consumers.runtime.commit import AtLeastOnceCommit, Finished
-from consumers.searching.reply_deduplication import Answered
+from consumers.searching.reply_deduplication import ReplyDeduplicator
 from consumers.workers import query_worker
 from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
 from lookstream import main
@@ -70,7 +70,7 @@ class DoomedPlain(AtLeastOnceCommit):
         return finished
 
 
-class Forgetful(Answered):
+class Forgetful(ReplyDeduplicator):
     """The control again: what was answered by others is not looked up."""
 
     def has(self, record: Record) -> bool:

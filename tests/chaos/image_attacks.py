@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.embedding.decode_pool import Decoders
+from consumers.embedding.decode_pool import DecodePool
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import Torch
 from infra.encoder import open_encoder
 from schemas.failures import Code, Failure
@@ -46,7 +46,7 @@ FULL, SHORT = Form(12_000, 1 << 30, 20_000_000), Form(7_000, 384 << 20, 5_000_00
 class Watch:
     """Looks at how large processes grow, in bytes; on Linux alone."""
 
-    decoders: Decoders
+    decoders: DecodePool
     most: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -104,11 +104,11 @@ def run(_folder: Path, size: Size) -> Report:
     """Every file with a good picture beside it, through what a worker looks with."""
     report = Report()
     form = FULL if size.share >= 1 else SHORT
-    limits, good, tally = Limits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
-    decoders = Decoders(2, SECONDS, form.memory)
+    limits, good, tally = DecodeLimits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
+    decoders = DecodePool(2, SECONDS, form.memory)
     watch = Watch(decoders)
     with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
-        eyes = Eyes(open_encoder("fake", Torch()), make_colours(), limits, pool, decoders.decode)
+        eyes = ImageEmbedder(open_encoder("fake", Torch()), make_colours(), limits, pool, decoders.decode)
         [wanted] = eyes.look_at([good])
         [whole] = eyes.look_at([largest(form.pixels)])
         flipped = (("flip", data) for data in flips(size.of(FLIPS), size.seed))
@@ -138,11 +138,11 @@ def control(_folder: Path, size: Size) -> Report:
     """With the bounds on pixels and memory taken away, one bomb suffices."""
     report = Report()
     form = FULL if size.share >= 1 else SHORT
-    decoders = Decoders(1, seconds=120, memory=1 << 40)
+    decoders = DecodePool(1, seconds=120, memory=1 << 40)
     watch = Watch(decoders)
     with report.timed(), closing(decoders), watch.looking():
         part = Crop(x=0, y=0, w=0.01, h=0.01)
-        decoders.decode(bomb(form.side), Limits(max_pixels=1 << 40), part)
+        decoders.decode(bomb(form.side), DecodeLimits(max_pixels=1 << 40), part)
         time.sleep(5 * WATCH_SECONDS)
     report.expect_at_most("largest process, MB", watch.most >> 20, form.memory >> 20)
     return report

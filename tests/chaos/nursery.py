@@ -23,7 +23,7 @@ import consumers.workers.query_worker
 import consumers.workers.resources
 import infra.commands
 import infra.qdrant.embedded.shard
-from consumers.vision.colour import Colours, make_colours
+from consumers.vision.colour import ColourExtractor, make_colours
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
@@ -37,7 +37,7 @@ IMPORTED = (
 
 
 @cache
-def colours() -> Colours:
+def colours() -> ColourExtractor:
     """The table of colours, made once: it is the same for all and takes half a second of a core."""
     return make_colours()
 

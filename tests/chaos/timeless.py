@@ -2,9 +2,9 @@
 
 from unittest.mock import patch
 
-from consumers.searching.query_state import Search
+from consumers.searching.query_state import QueryState
 from lookstream import main
 
 if __name__ == "__main__":
-    with patch.object(Search, "is_late", lambda *_: False):
+    with patch.object(QueryState, "is_late", lambda *_: False):
         main()

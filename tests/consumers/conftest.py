@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.scoring.null_embeddings import NullPictures
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, look_size
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.settings import Images as ImageSettings
 from infra.config.settings import Qdrant, Torch
 from infra.encoder import open_encoder
@@ -51,9 +51,9 @@ def outbox() -> Outbox:
 
 
 @pytest.fixture(scope="session")
-def eyes() -> Iterator[Eyes]:
+def eyes() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
-        yield Eyes(open_encoder("fake", Torch()), make_colours(), Limits(), pool)
+        yield ImageEmbedder(open_encoder("fake", Torch()), make_colours(), DecodeLimits(), pool)
 
 
 @pytest.fixture
@@ -64,22 +64,22 @@ def images() -> Iterator[Images]:
 
 
 @pytest.fixture
-def sight(images: Images, eyes: Eyes) -> Sight:
-    return Sight(images.fetch_all, eyes.look_at, "fake:1")
+def sight(images: Images, eyes: ImageEmbedder) -> ImagePipeline:
+    return ImagePipeline(images.fetch_all, eyes.look_at, "fake:1")
 
 
 @pytest.fixture
-def confidence(index: Index, eyes: Eyes) -> Confidence:
+def confidence(index: Index, eyes: ImageEmbedder) -> Calibrator:
     """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
-    return Confidence(index, eyes.look_at, parts_of(eyes), nulls=NullPictures(32))
+    return Calibrator(index, eyes.look_at, parts_of(eyes), nulls=NullEmbeddings(32))
 
 
-def parts_of(eyes: Eyes) -> Parts:
-    return Parts(eyes.encoder.object_size, eyes.encoder.style_size)
+def parts_of(eyes: ImageEmbedder) -> LookParts:
+    return LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
 
 
 @pytest.fixture
-def engine(tmp_path: Path, eyes: Eyes) -> Iterator[Shard]:
+def engine(tmp_path: Path, eyes: ImageEmbedder) -> Iterator[Shard]:
     """The embedded engine, of looks by the quick encoder."""
     made = Shard(tmp_path, 0)
     made.open("fake:1", look_size(eyes.encoder))
@@ -88,7 +88,7 @@ def engine(tmp_path: Path, eyes: Eyes) -> Iterator[Shard]:
 
 
 @pytest.fixture
-def index(eyes: Eyes) -> Iterator[Index]:
+def index(eyes: ImageEmbedder) -> Iterator[Index]:
     made: Index = ServerIndex(in_memory(), Qdrant())
     made.open("fake:1", look_size(eyes.encoder))
     yield made

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from consumers.searching.search_handler import AnswerSearches
+from consumers.searching.search_handler import SearchHandler
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
@@ -42,7 +42,7 @@ def items(first: int, count: int, **facts: object) -> list[Event]:
     return events
 
 
-def search(job: AnswerSearches, outbox: "Outbox", picture: bytes, **more: object) -> SearchResult:
+def search(job: SearchHandler, outbox: "Outbox", picture: bytes, **more: object) -> SearchResult:
     """The one answer to a search by a picture."""
     outbox.sent.clear()
     asked = {"request_id": "q", "image": InlineImage(data=picture)} | more

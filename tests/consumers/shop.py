@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
@@ -66,7 +66,7 @@ class Canned:
 class Shop:
     """The job on an index, with what it sends and what it sees."""
 
-    job: IndexItems
+    job: ItemIndexer
     index: Index
     outbox: Outbox
     canned: Canned
@@ -88,9 +88,9 @@ def open_shop(
 ) -> Shop:
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
-    judges = judges_of(index, Confidence(index, canned.look_at, Parts(4, 2)))
-    sight = Sight(canned.fetch, canned.look_at, ENCODER, ahead=canned)
-    return Shop(IndexItems(sight, index, judges, outbox, now), index, outbox, canned)
+    judges = enrichers_of(index, Calibrator(index, canned.look_at, LookParts(4, 2)))
+    sight = ImagePipeline(canned.fetch, canned.look_at, ENCODER, ahead=canned)
+    return Shop(ItemIndexer(sight, index, judges, outbox, now), index, outbox, canned)
 
 
 def open_shard(folder: Path) -> Shard:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibration import PAD, Near, Parts, stacked
-from consumers.scoring.calibrator import Confidence
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stacked
+from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import vote
-from consumers.scoring.null_embeddings import NullPictures
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import Eyes
+from consumers.scoring.null_embeddings import NullEmbeddings
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant import rows
 from infra.qdrant.contract import Found, Index, Point
 from infra.qdrant.point_ids import point_id
@@ -35,7 +35,7 @@ SPOILS = (float("nan"), float("inf"), float("-inf"), 1e30)
 
 
 @pytest.fixture
-def breaks(engine: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> Break:
+def breaks(engine: Index, sight: ImagePipeline, eyes: ImageEmbedder, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Breaks the vector of an item, past the check that keeps such vectors out."""
 
     def break_one(item: str, spoil: float) -> None:
@@ -52,17 +52,17 @@ def breaks(engine: Index, sight: Sight, eyes: Eyes, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def job(sight: Sight, engine: Index, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+def job(sight: ImagePipeline, engine: Index, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over flags and signs of two tenants."""
-    parts = Parts(eyes.encoder.object_size, eyes.encoder.style_size)
-    confidence = Confidence(engine, eyes.look_at, parts, nulls=NullPictures(32))
+    parts = LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
+    confidence = Calibrator(engine, eyes.look_at, parts, nulls=NullEmbeddings(32))
     events = [*items(0, 6), *items(10, 4, tenant="other")]
-    IndexItems(sight, engine, judges_of(engine, confidence), outbox).handle(events)
+    ItemIndexer(sight, engine, enrichers_of(engine, confidence), outbox).handle(events)
     outbox.sent.clear()
-    return AnswerSearches(sight, engine, confidence, Answers(outbox, "fake:1"))
+    return SearchHandler(sight, engine, confidence, ReplyPublisher(outbox, "fake:1"))
 
 
-def ask(job: AnswerSearches, outbox: "Outbox", *requests: dict[str, object]) -> list[SearchResult]:
+def ask(job: SearchHandler, outbox: "Outbox", *requests: dict[str, object]) -> list[SearchResult]:
     outbox.sent.clear()
     events = [Event(SearchRequest.model_validate({"request_id": f"q{n}", **r})) for n, r in enumerate(requests)]
     assert job.handle(events) == {}
@@ -72,7 +72,7 @@ def ask(job: AnswerSearches, outbox: "Outbox", *requests: dict[str, object]) -> 
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
-    job: AnswerSearches, outbox: "Outbox", breaks: Break, spoil: float
+    job: SearchHandler, outbox: "Outbox", breaks: Break, spoil: float
 ) -> None:
     before = ask(job, outbox, {"item_id": "i10", "tenant": "other"})
     breaks("i0", spoil)
@@ -99,22 +99,28 @@ def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
-    job: AnswerSearches, sight: Sight, engine: Index, eyes: Eyes, outbox: "Outbox", breaks: Break, spoil: float
+    job: SearchHandler,
+    sight: ImagePipeline,
+    engine: Index,
+    eyes: ImageEmbedder,
+    outbox: "Outbox",
+    breaks: Break,
+    spoil: float,
 ) -> None:
     breaks("i0", spoil)
-    parts, twin = Parts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
-    judges = judges_of(engine, Confidence(engine, eyes.look_at, parts))
+    parts, twin = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
+    judges = enrichers_of(engine, Calibrator(engine, eyes.look_at, parts))
     [again] = items(0, 1, item_id="twin")
-    assert IndexItems(sight, engine, judges, outbox).handle([again]) == {}
+    assert ItemIndexer(sight, engine, judges, outbox).handle([again]) == {}
     assert parts.are_of_unit_length(engine.vectors([twin])[twin])
 
 
 def test_facets_go_on_beside_a_broken_vector(
-    job: AnswerSearches, engine: Index, outbox: "Outbox", breaks: Break
+    job: SearchHandler, engine: Index, outbox: "Outbox", breaks: Break
 ) -> None:
     breaks("i0", float("nan"))
     outbox.sent.clear()
-    AnswerFacets(engine, Answers(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
+    FacetsHandler(engine, ReplyPublisher(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, FacetsResult)
     assert result.status == "ok"
@@ -124,6 +130,6 @@ def test_facets_go_on_beside_a_broken_vector(
 def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None:
     hits = [Found("a", spoil, {"category": "broken"}), Found("b", 0.9, {"category": "right"})]
     assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
-    probe = Near(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
+    probe = Neighbourhood(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
     cosines, _ = stacked([probe])
     assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1)], pytest.approx([0.2, 0.3, 0.4])]

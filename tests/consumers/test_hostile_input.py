@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import Eyes
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.contract import Index
 from schemas.envelope import Event, from_record
 from schemas.facets import FacetsRequest, FacetsResult
@@ -30,8 +30,8 @@ LARGEST, NOW_MS = 20_000, 1_714_564_800_000
 
 
 @pytest.fixture
-def confidence(engine: Index, eyes: Eyes) -> Confidence:
-    return Confidence(engine, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
+def confidence(engine: Index, eyes: ImageEmbedder) -> Calibrator:
+    return Calibrator(engine, eyes.look_at, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
 
 
 def event_of(record: HostileRecord) -> Event | None:
@@ -45,9 +45,9 @@ def event_of(record: HostileRecord) -> Event | None:
 
 
 def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
-    engine: Index, confidence: Confidence, sight: Sight, outbox: "Outbox"
+    engine: Index, confidence: Calibrator, sight: ImagePipeline, outbox: "Outbox"
 ) -> None:
-    job = IndexItems(sight, engine, judges_of(engine, confidence), outbox)
+    job = ItemIndexer(sight, engine, enrichers_of(engine, confidence), outbox)
     records = [record for record in hostile_records(4, 500, LARGEST) if record.topic != SEARCH_WATCHES]
     read = [(record, event) for record in records if (event := event_of(record)) is not None]
     assert len(read) > 100
@@ -61,10 +61,10 @@ def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
 
 
 def test_every_request_that_is_read_is_answered_and_with_its_code(
-    engine: Index, confidence: Confidence, sight: Sight, outbox: "Outbox"
+    engine: Index, confidence: Calibrator, sight: ImagePipeline, outbox: "Outbox"
 ) -> None:
-    answers = Answers(outbox, "fake:1")
-    searches, facets = AnswerSearches(sight, engine, confidence, answers), AnswerFacets(engine, answers)
+    answers = ReplyPublisher(outbox, "fake:1")
+    searches, facets = SearchHandler(sight, engine, confidence, answers), FacetsHandler(engine, answers)
     codes: dict[str, tuple[str, Code | None]] = {}
     for record in hostile_requests(4, 500, LARGEST):
         event = event_of(record._replace(timestamp_ms=0) if record.kind != "time" else record)

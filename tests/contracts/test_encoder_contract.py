@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from consumers.vision.crops import Box, middle_of
-from consumers.vision.embedder import Encoder, Pixels, Shown
+from consumers.vision.embedder import Encoder, EncoderInput, Pixels
 from infra.config.settings import Torch
 from infra.encoder import open_encoder
 from tests.contracts.families import FAMILIES, save
 
-Show = Callable[[Encoder, Image.Image], Shown]
+Show = Callable[[Encoder, Image.Image], EncoderInput]
 
 ALIKE = 0.998
 """Least cosine of two vectors of one picture: a batch may round otherwise, above all in bfloat16."""
@@ -45,15 +45,15 @@ def once(encoder: Encoder, picture: Image.Image) -> Pixels:
     return encoder.prepare(picture, whole(picture))
 
 
-def studio(encoder: Encoder, picture: Image.Image) -> Shown:
-    return Shown((once(encoder, picture),), studio=True)
+def studio(encoder: Encoder, picture: Image.Image) -> EncoderInput:
+    return EncoderInput((once(encoder, picture),), studio=True)
 
 
-def photo(encoder: Encoder, picture: Image.Image) -> Shown:
-    return Shown((once(encoder, picture), encoder.prepare(picture, middle_of(picture))), studio=False)
+def photo(encoder: Encoder, picture: Image.Image) -> EncoderInput:
+    return EncoderInput((once(encoder, picture), encoder.prepare(picture, middle_of(picture))), studio=False)
 
 
-def both(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[Shown]:
+def both(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[EncoderInput]:
     """The pictures in turn as studio pictures, with one view, and as photos, with two."""
     return [(photo, studio)[n % 2](encoder, picture) for n, picture in enumerate(pictures)]
 
@@ -105,7 +105,9 @@ def test_a_box_is_seen_as_a_picture_of_its_own(box: Box, encoder: Encoder) -> No
     picture = noise.filter(ImageFilter.GaussianBlur(6))
     left, top, right, bottom = (int(edge) for edge in box)
     part = picture.crop((left, top, right, bottom))
-    shown = [Shown((pixels,), studio=False) for pixels in (encoder.prepare(picture, box), once(encoder, part))]
+    shown = [
+        EncoderInput((pixels,), studio=False) for pixels in (encoder.prepare(picture, box), once(encoder, part))
+    ]
     one, other = encoder.run(shown)
     assert cosines(encoder, one[None], other[None]).min() > 0.99
     assert not np.array_equal(encoder.prepare(picture, box), once(encoder, picture))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.searching.grouping import Wanted, gather
+from consumers.searching.grouping import Grouping, gather
 from infra.qdrant.condition_eval import all_hold
 from infra.qdrant.contract import FacetPlan, Index, Point, SearchPlan, Vector, conditions
 from infra.qdrant.rows import version_of
@@ -225,7 +225,7 @@ def test_groups_are_cut_and_pages_filled_on_every_engine_as_brute_force_does(
     points = catalogue(tenant, seed)
     query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
     index.upsert(points)
-    [found] = gather(index, [SearchPlan(query, tenant)], [Wanted(count, field, size)])
+    [found] = gather(index, [SearchPlan(query, tenant)], [Grouping(count, field, size)])
     facts = {each.id: each.payload for each in points}
     taken, kept = Counter[object](), list[str]()
     for id_, _ in expected(points, SearchPlan(query, tenant, limit=100)):

@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.indexing.duplicates import CANDIDATES, LEAST_SCORE, WEIGHTS, verdict_of
-from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
-from consumers.scoring.calibration import Floats, Parts
+from consumers.scoring.calibration import Floats, LookParts
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import read_settings
 from infra.encoder import open_encoder
 from tests.evaluation.variants import VARIANTS, variants_of
@@ -108,7 +108,7 @@ def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray
     return apart
 
 
-def judge(kind: Kind, variant: Seen, parts: Parts) -> Found:
+def judge(kind: Kind, variant: Seen, parts: LookParts) -> Found:
     """How the queries of one variant fare among all pictures of their set, as the index gives its candidates."""
     near = wrong = similar = 0
     for at, place in enumerate(kind.queries):
@@ -122,7 +122,7 @@ def judge(kind: Kind, variant: Seen, parts: Parts) -> Found:
     return Found(near / count, wrong / count, similar / count)
 
 
-def verdicts(known: Seen, asked: Seen, at: int, parts: Parts) -> list[tuple[Pair, str | None]]:
+def verdicts(known: Seen, asked: Seen, at: int, parts: LookParts) -> list[tuple[Pair, str | None]]:
     """What one picture is to all that score enough, the best first."""
     scores = known.looks @ parts.weigh(asked.looks[at], WEIGHTS)
     close = np.flatnonzero(scores >= LEAST_SCORE)
@@ -137,7 +137,7 @@ def verdicts(known: Seen, asked: Seen, at: int, parts: Parts) -> list[tuple[Pair
     ]
 
 
-def near_pairs(kind: Kind, parts: Parts) -> list[Pair]:
+def near_pairs(kind: Kind, parts: LookParts) -> list[Pair]:
     """The pairs within the set that are called near duplicates."""
     found = []
     for at in range(1, len(kind.paths)):
@@ -159,15 +159,15 @@ def draw_pairs(kind: Kind, pairs: Sequence[Pair]) -> Image.Image:
     return sheet
 
 
-def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> tuple[list[Kind], Parts]:
+def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> tuple[list[Kind], LookParts]:
     """Every set as the encoder of the settings sees it."""
     settings, console = read_settings(), Console(highlight=False)
-    limits = Limits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
+    limits = DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
     with ThreadPoolExecutor() as pool:
         encoder = open_encoder(settings.encoder, settings.torch)
-        eyes = Eyes(encoder, make_colours(), limits, pool)
-        parts, kinds = Parts(encoder.object_size, encoder.style_size), []
-        with open_looks(settings.data / "looks", eyes) as kept:
+        eyes = ImageEmbedder(encoder, make_colours(), limits, pool)
+        parts, kinds = LookParts(encoder.object_size, encoder.style_size), []
+        with open_embedding_store(settings.data / "looks", eyes) as kept:
 
             def see(pictures: Sequence[bytes], what: str) -> list[Look]:
                 batches = [pictures[n : n + 16] for n in range(0, len(pictures), 16)]

@@ -15,7 +15,7 @@ import typer
 from rich.progress import track
 
 from consumers.vision.crops import focus_on
-from consumers.vision.decode import Limits, decode
+from consumers.vision.decode import DecodeLimits, decode
 from infra.config.settings import Torch
 from infra.encoder import open_backbone
 from infra.encoder.lite import PROFILES, WEIGHTS, probe
@@ -39,7 +39,7 @@ def _is_train(row: dict[str, str]) -> bool:
 def look_at(paths: list[Path], backbone: Backbone) -> Iterator[tuple[Floats, bool]]:
     """The features of each picture, and whether it is a studio picture."""
     for n in track(range(0, len(paths), CPU_BATCH), backbone.name):
-        images = [decode(path.read_bytes(), Limits()).image for path in paths[n : n + CPU_BATCH]]
+        images = [decode(path.read_bytes(), DecodeLimits()).image for path in paths[n : n + CPU_BATCH]]
         focus = [focus_on(image) for image in images]
         views = [
             tuple(backbone.prepare(image, box) for box in where.boxes)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import Calibration
-from consumers.quality.evaluation.results import Figures
+from consumers.quality.evaluation.claim_checks import CalibrationCheck
+from consumers.quality.evaluation.results import EvaluationResult
 from consumers.quality.evaluation.robustness import Robustness
 
-Shown = Callable[[Figures], Estimate | float | None]
+Shown = Callable[[EvaluationResult], Estimate | float | None]
 
 ICON, PHOTO, CLOTHES, FASHION = (
     "grocery photo to icon", "grocery photo to photo", "clothing photo to photo", "fashion",
@@ -42,11 +42,11 @@ def _gain(column: str, weighting: str) -> Shown:
     return lambda figures: figures.same[column].gain[weighting] if column in figures.same else None
 
 
-def _rejected(figures: Figures) -> Estimate | None:
+def _rejected(figures: EvaluationResult) -> Estimate | None:
     return figures.off_topic.rejected if figures.off_topic else None
 
 
-def _kept(figures: Figures) -> Estimate | None:
+def _kept(figures: EvaluationResult) -> Estimate | None:
     return figures.strict.kept if figures.strict else None
 
 
@@ -99,12 +99,12 @@ LINES = (
 )  # fmt: skip
 
 
-def page(found: Mapping[str, Figures]) -> str:
+def page(found: Mapping[str, EvaluationResult]) -> str:
     """The page; a line whose trial was not run is left out."""
     return "\n".join(_lines(found)) + "\n"
 
 
-def _lines(found: Mapping[str, Figures]) -> Iterator[str]:
+def _lines(found: Mapping[str, EvaluationResult]) -> Iterator[str]:
     yield from _head(found)
     rows = [(line.what, line.shown(found[line.trial]), line.reach) for line in LINES if line.trial in found]
     yield from _table(
@@ -116,7 +116,7 @@ def _lines(found: Mapping[str, Figures]) -> Iterator[str]:
         yield from _trial(figures)
 
 
-def _head(found: Mapping[str, Figures]) -> Iterator[str]:
+def _head(found: Mapping[str, EvaluationResult]) -> Iterator[str]:
     first = next(iter(found.values()))
     machine, versions = (
         ", ".join(f"{k} {v}" for k, v in facts.items()) for facts in (first.machine, first.versions)
@@ -127,7 +127,7 @@ def _head(found: Mapping[str, Figures]) -> Iterator[str]:
     yield "intervals are 95 % bootstrap intervals over queries.\n"
 
 
-def _trial(figures: Figures) -> Iterator[str]:
+def _trial(figures: EvaluationResult) -> Iterator[str]:
     counts = figures.counts
     yield f"{counts.queries} queries among {counts.catalogue} pictures.\n"
     yield from _weightings(figures)
@@ -143,14 +143,14 @@ def _trial(figures: Figures) -> Iterator[str]:
         yield from _robustness(figures.robustness)
 
 
-def _weightings(figures: Figures) -> Iterator[str]:
+def _weightings(figures: EvaluationResult) -> Iterator[str]:
     scores = figures.weightings
     measures = next(iter(scores.values())).metrics
     rows = [(measure, *(text(one.metrics[measure]) for one in scores.values())) for measure in measures]
     yield from _table(("measure", *scores), rows)
 
 
-def _filtered(figures: Figures) -> Iterator[str]:
+def _filtered(figures: EvaluationResult) -> Iterator[str]:
     measures = list(next(iter(figures.filtered.values())).metrics)
     rows = [
         (name, *(text(one.metrics[measure]) for measure in measures), f"{one.satisfying} of {one.hits}")
@@ -159,7 +159,7 @@ def _filtered(figures: Figures) -> Iterator[str]:
     yield from _table(("filter", *measures, "hits that satisfy it"), rows)
 
 
-def _reliability(found: Calibration) -> Iterator[str]:
+def _reliability(found: CalibrationCheck) -> Iterator[str]:
     rows = [
         (
             f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}",

@@ -17,19 +17,19 @@ import typer
 from rich.console import Console
 
 from consumers.quality.evaluation.failure_sheet import draw_failures, worst
-from consumers.quality.evaluation.labelled_dataset import Columns, parse_source, read_rows
+from consumers.quality.evaluation.labelled_dataset import LabelColumns, parse_source, read_rows
 from consumers.quality.evaluation.report import show
-from consumers.quality.evaluation.results import Figures, as_json
-from consumers.quality.evaluation.run import Given, evaluate
-from consumers.quality.evaluation.setup import Means, open_bench
+from consumers.quality.evaluation.results import EvaluationResult, as_json
+from consumers.quality.evaluation.run import EvaluationInput, evaluate
+from consumers.quality.evaluation.setup import SetupOptions, open_setup
 from infra.config.settings import Settings, read_settings
 from infra.console import plain_errors
 from infra.encoder import EncoderUnavailable
 from tests.evaluation.page import page
 
 FASHION_QUERIES, FASHION_CATALOGUE = 500, 4_000
-FASHION = Columns("articleType", "articleType", "baseColour", ("usage", "season"))
-LABELLED = Columns()
+FASHION = LabelColumns("articleType", "articleType", "baseColour", ("usage", "season"))
+LABELLED = LabelColumns()
 FORMAT = "lookstream.evaluation-suite/1"
 
 
@@ -41,7 +41,7 @@ class Trial:
     catalogue: str
     queries: str
     strangers: str = ""
-    columns: Columns = LABELLED
+    columns: LabelColumns = LABELLED
     root: str | None = None
 
 
@@ -59,15 +59,15 @@ TRIALS = (
 )  # fmt: skip
 
 
-def given(trial: Trial, data: Path, drawn: Path, robustness: int) -> Given:
+def given(trial: Trial, data: Path, drawn: Path, robustness: int) -> EvaluationInput:
     """The rows of a trial; those of fashion are drawn by lot, since the set has no split."""
     folder, root = (drawn, data / trial.root) if trial.root else (data, None)
     catalogue, queries = (
         read_rows(parse_source(str(folder / table)), trial.columns, root)
         for table in (trial.catalogue, trial.queries)
     )
-    strangers = read_rows(parse_source(str(data / trial.strangers)), Columns(None)) if trial.strangers else ()
-    return Given(catalogue, queries, strangers, trial.columns.same, robustness)
+    strangers = read_rows(parse_source(str(data / trial.strangers)), LabelColumns(None)) if trial.strangers else ()
+    return EvaluationInput(catalogue, queries, strangers, trial.columns.same, robustness)
 
 
 def draw_fashion(products: Path, into: Path) -> None:
@@ -86,7 +86,9 @@ def draw_fashion(products: Path, into: Path) -> None:
             writer.writerows(lot.sample(some, min(count, len(some))))
 
 
-def run(settings: Settings, data: Path, means: Means, sheets: Path | None, robustness: int) -> dict[str, Figures]:
+def run(
+    settings: Settings, data: Path, means: SetupOptions, sheets: Path | None, robustness: int
+) -> dict[str, EvaluationResult]:
     """The figures of every trial, shown one after another."""
     found = {}
     with TemporaryDirectory() as drawn:
@@ -94,7 +96,7 @@ def run(settings: Settings, data: Path, means: Means, sheets: Path | None, robus
         for trial in TRIALS:
             means.console.rule(trial.name)
             started = time.monotonic()
-            with open_bench(settings, "direct", means) as bench:
+            with open_setup(settings, "direct", means) as bench:
                 outcome = evaluate(given(trial, data, Path(drawn), robustness), bench)
             show(outcome.figures, means.console)
             means.console.print(f"{time.monotonic() - started:.0f} s")
@@ -116,7 +118,7 @@ def main(
     """Run every trial and write what came out."""
     with plain_errors(EncoderUnavailable, FileNotFoundError):
         settings = read_settings()
-        means = Means(encoder or settings.encoder, settings.data / "looks", Console(highlight=False))
+        means = SetupOptions(encoder or settings.encoder, settings.data / "looks", Console(highlight=False))
         found = run(settings, data, means, sheets, robustness)
         report.write_text(json.dumps(as_document(found), indent=1) + "\n", encoding="utf-8")
         document.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +126,7 @@ def main(
         means.console.print(f"wrote {report} and {document}", markup=False)
 
 
-def as_document(found: Mapping[str, Figures]) -> dict[str, object]:
+def as_document(found: Mapping[str, EvaluationResult]) -> dict[str, object]:
     """All figures as one JSON document; each trial's is what `lookstream evaluate --against` takes."""
     return {"format": FORMAT, "trials": {name: json.loads(as_json(figures)) for name, figures in found.items()}}
 

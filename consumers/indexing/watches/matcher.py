@@ -8,13 +8,13 @@ from datetime import datetime
 
 import numpy as np
 
-from consumers.indexing.item_update import Entry
-from consumers.indexing.watches.watch_matrix import Rows
-from consumers.indexing.writes import Changes
+from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.watches.watch_matrix import WatchRows
+from consumers.indexing.writes import WriteSet
 from consumers.points.payload import hit
 from consumers.runtime.ports import Sink
 from consumers.scoring.calibration import Floats
-from consumers.scoring.calibrator import Confidence
+from consumers.scoring.calibrator import Calibrator
 from infra.qdrant.condition_eval import all_hold
 from infra.qdrant.contract import Found, Point
 from schemas.envelope import Event
@@ -25,12 +25,12 @@ from schemas.watches import Watch, WatchMatched
 NAMESPACE = uuid.UUID("b1c7a9de-3f58-5f0e-9a41-7c2d0e6f8b35")
 """Makes the ids of matches unlike those of other events."""
 
-Fresh = tuple[Entry, Point]
+Fresh = tuple[ItemUpdate, Point]
 """A new point of an item, with its look."""
 
 
 @dataclass(frozen=True)
-class Match:
+class WatchMatch:
     """A standing search, and the best of an item's new pictures for it."""
 
     watch: Watch
@@ -39,31 +39,33 @@ class Match:
     confidence: float
 
 
-class Standing:
+class WatchMatcher:
     """Compares new points with standing searches; `rows` gives those of a tenant."""
 
-    def __init__(self, rows: Callable[[str], Rows | None], confidence: Confidence) -> None:
+    def __init__(self, rows: Callable[[str], WatchRows | None], confidence: Calibrator) -> None:
         self._rows = rows
         self._confidence = confidence
 
-    def match(self, changes: Sequence[Changes]) -> Mapping[Entry, Sequence[Match]]:
+    def match(self, changes: Sequence[WriteSet]) -> Mapping[ItemUpdate, Sequence[WatchMatch]]:
         """What items with new looks match that they did not match before; raises Unavailable."""
         tenants = defaultdict[str, list[Fresh]](list)
         for each in changes:
             looked = [point for point in each.points.values() if point.vector is not None]
             tenants[each.entry.tenant] += [(each.entry, point) for point in looked]
-        matches = defaultdict[Entry, list[Match]](list)
+        matches = defaultdict[ItemUpdate, list[WatchMatch]](list)
         for tenant, fresh in tenants.items():
             if fresh and (rows := self._rows(tenant)) is not None:
                 for entry, match in self._matches(tenant, rows, fresh):
                     matches[entry].append(match)
         return matches
 
-    def _matches(self, tenant: str, rows: Rows, fresh: Sequence[Fresh]) -> Iterator[tuple[Entry, Match]]:
+    def _matches(
+        self, tenant: str, rows: WatchRows, fresh: Sequence[Fresh]
+    ) -> Iterator[tuple[ItemUpdate, WatchMatch]]:
         looks = np.stack([point.vector for _, point in fresh if point.vector is not None])
         scores = rows.queries @ looks.T
         confidences = self._confidences(tenant, rows, scores)
-        best: dict[tuple[int, Entry], int] = {}
+        best: dict[tuple[int, ItemUpdate], int] = {}
         for row, at in np.argwhere(confidences >= rows.least[:, None]).tolist():
             entry, point = fresh[at]
             rival = best.get((row, entry))
@@ -73,9 +75,9 @@ class Standing:
                 best[row, entry] = at
         for (row, entry), at in best.items():
             score, confidence = float(scores[row, at]), float(confidences[row, at])
-            yield entry, Match(rows.watches[row], fresh[at][1], score, confidence)
+            yield entry, WatchMatch(rows.watches[row], fresh[at][1], score, confidence)
 
-    def _confidences(self, tenant: str, rows: Rows, scores: Floats) -> Floats:
+    def _confidences(self, tenant: str, rows: WatchRows, scores: Floats) -> Floats:
         """float32 [n, m], as `scores`."""
         parts = []
         for kind in rows.kinds:
@@ -84,7 +86,9 @@ class Standing:
         return np.concatenate(parts)
 
 
-def tell(sink: Sink, matches: Mapping[Entry, Sequence[Match]], tells: Callable[[datetime], bool]) -> None:
+def publish_matches(
+    sink: Sink, matches: Mapping[ItemUpdate, Sequence[WatchMatch]], tells: Callable[[datetime], bool]
+) -> None:
     """Publish matches, and note in each entry which standing searches know of it. Raises Unavailable.
 
     Those of events that another index worker tells of are noted alone.

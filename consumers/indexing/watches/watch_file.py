@@ -11,7 +11,7 @@ FILE = "watches.jsonl"
 """Its name in the data folder."""
 
 
-class KeptWatches:
+class WatchFile:
     """One standing search a line, key and value. A new file takes the place of the old one: it is always whole."""
 
     def __init__(self, path: Path) -> None:

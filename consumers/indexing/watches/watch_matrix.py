@@ -6,8 +6,8 @@ from itertools import groupby
 import numpy as np
 import structlog
 
-from consumers.embedding.moderation import OPEN, Policy
-from consumers.scoring.calibration import Floats, Parts
+from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.scoring.calibration import Floats, LookParts
 from infra.qdrant.conditions import Condition, of_tenant
 from infra.qdrant.contract import SearchPlan, conditions
 from schemas.envelope import from_bytes
@@ -21,7 +21,7 @@ LEAST_CONFIDENCE = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
-class Kind:
+class WatchGroup:
     """Standing searches whose scores mean the same confidence: those of one weighting, for one kind of picture."""
 
     weights: Weights
@@ -30,7 +30,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Rows:
+class WatchRows:
     """The standing searches of one tenant, those of a kind one after the other."""
 
     watches: tuple[Watch, ...]
@@ -41,22 +41,22 @@ class Rows:
     """float32 [n, size]: their looks, weighed, so that the product with a look is the score."""
     least: Floats
     """float32 [n]: the confidence that each asks for."""
-    kinds: tuple[Kind, ...]
+    kinds: tuple[WatchGroup, ...]
 
 
-class Watchlist:
+class WatchMatrix:
     """Keeps the newest record of each key; those that cannot be compared with the looks of `encoder` are left out.
 
     For one thread.
     """
 
-    def __init__(self, encoder: str, size: int, parts: Parts, policy: Policy = OPEN) -> None:
+    def __init__(self, encoder: str, size: int, parts: LookParts, policy: ModerationPolicy = OPEN) -> None:
         self._encoder = encoder
         self._size = size
         self._parts = parts
         self._policy = policy
         self._watches: dict[str, dict[str, Watch]] = {}
-        self._rows: dict[str, Rows] = {}
+        self._rows: dict[str, WatchRows] = {}
         self._log = structlog.get_logger()
 
     def put(self, key: str, value: bytes | None) -> bool:
@@ -72,7 +72,7 @@ class Watchlist:
             self._watches.setdefault(tenant, {})[key] = watch
         return watch is not None
 
-    def rows(self, tenant: str) -> Rows | None:
+    def rows(self, tenant: str) -> WatchRows | None:
         """The standing searches of a tenant; none when there are none."""
         if tenant not in self._rows and self._watches.get(tenant):
             self._rows[tenant] = self._make(list(self._watches[tenant].values()))
@@ -103,7 +103,7 @@ class Watchlist:
             return False
         return True
 
-    def _make(self, watches: list[Watch]) -> Rows:
+    def _make(self, watches: list[Watch]) -> WatchRows:
         watches.sort(key=_kind_of)
         looks = [np.frombuffer(watch.look.vector, "<f4") for watch in watches]
         queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
@@ -119,7 +119,7 @@ class Watchlist:
             )
             for query, watch in zip(queries, watches, strict=True)
         ]
-        return Rows(
+        return WatchRows(
             watches=tuple(watches),
             marks=tuple(watch.mark for watch in watches),
             wanted=tuple(tuple(each for each in conditions(plan) if each not in owned) for plan in plans),
@@ -129,7 +129,7 @@ class Watchlist:
         )
 
 
-def no_watches(_tenant: str) -> Rows | None:
+def no_watches(_tenant: str) -> WatchRows | None:
     """For jobs without standing searches."""
     return None
 
@@ -139,10 +139,10 @@ def _kind_of(watch: Watch) -> tuple[bool, float, float, float]:
     return watch.look.studio, weights.object, weights.style, weights.colour
 
 
-def _kinds(watches: list[Watch]) -> list[Kind]:
+def _kinds(watches: list[Watch]) -> list[WatchGroup]:
     kinds, start = [], 0
     for _, some in groupby(watches, _kind_of):
         alike = list(some)
-        kinds.append(Kind(alike[0].weights, alike[0].look.studio, slice(start, start + len(alike))))
+        kinds.append(WatchGroup(alike[0].weights, alike[0].look.studio, slice(start, start + len(alike))))
         start += len(alike)
     return kinds

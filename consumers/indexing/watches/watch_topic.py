@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 import structlog
 
-from consumers.indexing.watches.watch_file import KeptWatches
-from consumers.indexing.watches.watch_matrix import Rows, Watchlist
+from consumers.indexing.watches.watch_file import WatchFile
+from consumers.indexing.watches.watch_matrix import WatchMatrix, WatchRows
 from consumers.runtime.ports import Sink
 from infra.config.settings import Kafka
 from infra.kafka import OutgoingRecord, Record, TopicReader, read_to_end
@@ -19,10 +19,10 @@ LAST_SECONDS = 2 * FETCH_WAIT_MS / 1000
 """A worker that stops waits so long for a standing search that was sent a moment before."""
 
 
-class WatchFeed:
+class WatchTopic:
     """Follows the topic for any number of threads; `kept` is where standing searches survive the local broker."""
 
-    def __init__(self, kafka: Kafka, watchlist: Watchlist, kept: KeptWatches | None, sink: Sink) -> None:
+    def __init__(self, kafka: Kafka, watchlist: WatchMatrix, kept: WatchFile | None, sink: Sink) -> None:
         self._watchlist = watchlist
         self._kept = kept
         self._values: dict[str, bytes] = {}
@@ -39,7 +39,7 @@ class WatchFeed:
             self._bring_back(kept, told, sink)
         structlog.get_logger().info("standing searches", count=len(self._values))
 
-    def rows(self, tenant: str) -> Rows | None:
+    def rows(self, tenant: str) -> WatchRows | None:
         """The standing searches of a tenant, with the newest; none when there are none."""
         with self._lock:
             self._take_new()
@@ -82,7 +82,7 @@ class WatchFeed:
         except OSError as error:
             structlog.get_logger().error("standing searches are not kept on disk", why=error.strerror)
 
-    def _bring_back(self, kept: KeptWatches, told: Collection[str], sink: Sink) -> None:
+    def _bring_back(self, kept: WatchFile, told: Collection[str], sink: Sink) -> None:
         """Send those again that the local broker has forgotten; of `told` its topic knows, if only their end."""
         for key, value in kept.read().items():
             if key not in told and self._watchlist.put(key, value):

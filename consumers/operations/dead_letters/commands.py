@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from consumers.operations.dead_letters.dead_letter import DeadLetter
-    from consumers.operations.dead_letters.replay_plan import Plan
-    from consumers.operations.dead_letters.selection import Choice
-    from consumers.operations.dead_letters.store import Shelf
+    from consumers.operations.dead_letters.replay_plan import ReplayPlan
+    from consumers.operations.dead_letters.selection import Selection
+    from consumers.operations.dead_letters.store import DeadLetterStore
     from infra.config.settings import Settings
     from infra.observability.redaction import Redact
 
@@ -48,7 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 
 
 @dataclass(frozen=True)
-class ListOptions:
+class DeadLetterListOptions:
     """What `list` and `stats` are told."""
 
     code: Codes = None
@@ -82,8 +82,8 @@ class ReplayOptions:
 
 
 @dead_letters.command("list")
-@takes(ListOptions)
-def list_(options: ListOptions) -> None:
+@takes(DeadLetterListOptions)
+def list_(options: DeadLetterListOptions) -> None:
     """List dead letters, the newest first: those in Kafka, and those that earlier local runs left behind."""
     from consumers.operations.dead_letters.rendering import facts, table_of
     from infra.observability.redaction import redaction
@@ -113,8 +113,8 @@ def show(options: ShowOptions) -> None:
 
 
 @dead_letters.command("stats")
-@takes(ListOptions)
-def stats(options: ListOptions) -> None:
+@takes(DeadLetterListOptions)
+def stats(options: DeadLetterListOptions) -> None:
     """Count dead letters by code, topic, hour and worker, with what most of each code say."""
     from consumers.operations.dead_letters.rendering import tables_of
     from consumers.operations.dead_letters.stats import count
@@ -138,11 +138,11 @@ def replay(options: ReplayOptions) -> None:
     Newer events keep their effect. Search requests, what was replayed before, what is a week old and what is older
     than what the index has are left alone. Each replay is noted in the topic dead-letters.audit.
     """
-    from consumers.operations.dead_letters.replay import Tally
+    from consumers.operations.dead_letters.replay import ReplayTally
     from consumers.operations.dead_letters.replay_run import make_plan, run_plan
     from infra.observability.redaction import redaction
 
-    choice, tally = _choice(options), Tally()
+    choice, tally = _choice(options), ReplayTally()
     settings, shelf = _open()
     if shelf.kafka is None:
         raise BadInput(f"nothing runs on {settings.data}: start `lookstream up`, then replay")
@@ -173,21 +173,21 @@ def save() -> None:
             _say(f"kept {counted(kept, 'dead letter', 'dead letters')} in {shelf.kept.path}")
 
 
-def _open() -> "tuple[Settings, Shelf]":
-    from consumers.operations.dead_letters.store import open_shelf
+def _open() -> "tuple[Settings, DeadLetterStore]":
+    from consumers.operations.dead_letters.store import open_store
     from infra.config.settings import read_settings
 
     settings = read_settings()
-    return settings, open_shelf(settings)
+    return settings, open_store(settings)
 
 
-def _choice(options: ListOptions | ReplayOptions) -> "Choice":
-    from consumers.operations.dead_letters.selection import choose
+def _choice(options: DeadLetterListOptions | ReplayOptions) -> "Selection":
+    from consumers.operations.dead_letters.selection import select
 
-    return choose(options.code, options.since, options.key, options.limit, datetime.now(UTC))
+    return select(options.code, options.since, options.key, options.limit, datetime.now(UTC))
 
 
-def _letters(shelf: "Shelf") -> "Collection[DeadLetter]":
+def _letters(shelf: "DeadLetterStore") -> "Collection[DeadLetter]":
     """Every letter, once and light."""
     from consumers.operations.dead_letters.dead_letter import latest
     from consumers.operations.dead_letters.replay_run import watched
@@ -195,7 +195,7 @@ def _letters(shelf: "Shelf") -> "Collection[DeadLetter]":
     return latest(watched(shelf.letters())).values()
 
 
-def _find(shelf: "Shelf", name: str) -> "DeadLetter":
+def _find(shelf: "DeadLetterStore", name: str) -> "DeadLetter":
     """The letter of this position or id, whole; raises BadInput when there is none, or more than one."""
     found = {letter.id: letter for letter in shelf.letters() if name in (letter.position, letter.id)}
     if not found:
@@ -216,7 +216,7 @@ def _write(file: Path, letter: "DeadLetter") -> None:
         raise BadInput(f"--raw {file} cannot be written: {error.strerror}") from None
 
 
-def _explain(plan: "Plan", redact: "Redact") -> None:
+def _explain(plan: "ReplayPlan", redact: "Redact") -> None:
     """Say which letters a replay leaves alone, and why."""
     from collections import Counter
 

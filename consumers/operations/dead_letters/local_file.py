@@ -17,7 +17,7 @@ FILE = "dead-letters.jsonl"
 """Its name in the data folder."""
 
 
-class KeptLetters:
+class DeadLetterFile:
     """One letter a line. A change is written beside it and takes its place: the file is whole at any time."""
 
     def __init__(self, path: Path) -> None:

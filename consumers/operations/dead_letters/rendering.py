@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter
-from consumers.operations.dead_letters.stats import Stats
+from consumers.operations.dead_letters.stats import DeadLetterStats
 from infra.console import printable
 from infra.observability.redaction import Redaction, redact_all, redact_header
 from schemas.audit import DeadLetterReplayed
@@ -85,7 +85,7 @@ def event_text(value: bytes | None, redact: Redaction) -> str:
     return json.dumps(redact_all(_shortened(event), redact), indent=2, ensure_ascii=True)
 
 
-def tables_of(stats: Stats, redact: Redaction) -> list[Table]:
+def tables_of(stats: DeadLetterStats, redact: Redaction) -> list[Table]:
     """The figures as tables: codes with what most of them say, then topics, hours and workers."""
     codes = Table("code", "letters", "what most of them say", title=f"{stats.letters:,} dead letters")
     for code, count in stats.codes.most_common():

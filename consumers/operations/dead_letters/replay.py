@@ -28,7 +28,7 @@ class RecordSink(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class ReplayRequest:
     """A replay: its id, who asked for it, and how many records a second it sends at the most."""
 
     id: str
@@ -37,7 +37,7 @@ class Order:
 
 
 @dataclass
-class Tally:
+class ReplayTally:
     """What a replay has done so far."""
 
     sent: int = 0
@@ -52,7 +52,7 @@ class Replay:
     """
 
     def __init__(
-        self, sink: RecordSink, audits: Sequence[Audit], order: Order, stopped: Callable[[], bool]
+        self, sink: RecordSink, audits: Sequence[Audit], order: ReplayRequest, stopped: Callable[[], bool]
     ) -> None:
         self._sink = sink
         self._audits = audits
@@ -60,7 +60,7 @@ class Replay:
         self._stopped = stopped
 
     def run(
-        self, letters: Iterable[DeadLetter], wanted: Mapping[str, DeadLetter], tally: Tally
+        self, letters: Iterable[DeadLetter], wanted: Mapping[str, DeadLetter], tally: ReplayTally
     ) -> Iterator[DeadLetter]:
         """Send those of `letters` that are `wanted`, each once; yields each as it is noted. Raises Unavailable."""
         left, started = dict(wanted), time.monotonic()

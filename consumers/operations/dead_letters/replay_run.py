@@ -9,27 +9,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter
-from consumers.operations.dead_letters.replay import Order, Replay, Tally, signals_noted
+from consumers.operations.dead_letters.replay import Replay, ReplayRequest, ReplayTally, signals_noted
 from consumers.operations.dead_letters.replay_audit import Audit, TopicAudit, user
-from consumers.operations.dead_letters.replay_plan import Plan, Planner
-from consumers.operations.dead_letters.selection import Choice
-from consumers.operations.dead_letters.store import Shelf
+from consumers.operations.dead_letters.replay_plan import ReplayPlan, ReplayPlanner
+from consumers.operations.dead_letters.selection import Selection
+from consumers.operations.dead_letters.store import DeadLetterStore
 from infra.config.settings import Kafka, Settings
 from infra.console import error_console
 from infra.kafka import EventSink
 from infra.qdrant.connect import connect
 
 
-def make_plan(settings: Settings, shelf: Shelf, choice: Choice, *, again: bool) -> Plan:
+def make_plan(settings: Settings, shelf: DeadLetterStore, choice: Selection, *, again: bool) -> ReplayPlan:
     """What a replay of this choice would do; raises Unavailable."""
     replayed = () if again else shelf.replayed().keys()
     with closing(connect(settings)) as index:
-        return Planner(choice, replayed, index, datetime.now(UTC)).plan(watched(shelf.letters()))
+        return ReplayPlanner(choice, replayed, index, datetime.now(UTC)).plan(watched(shelf.letters()))
 
 
-def run_plan(shelf: Shelf, kafka: Kafka, plan: Plan, rate: float, tally: Tally) -> None:
+def run_plan(shelf: DeadLetterStore, kafka: Kafka, plan: ReplayPlan, rate: float, tally: ReplayTally) -> None:
     """Do it, at most `rate` records a second; raises Unavailable, with `tally` true to what was done."""
-    order = Order(str(uuid.uuid4()), user(), rate)
+    order = ReplayRequest(str(uuid.uuid4()), user(), rate)
     with signals_noted() as stopped, closing(EventSink(kafka)) as sink, _bar(error_console()) as bar:
         audits: list[Audit] = [TopicAudit(sink), *([shelf.audit] if shelf.audit else [])]
         task = bar.add_task("replaying", total=len(plan.send))

@@ -14,7 +14,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """Which letters: what is left out takes them all."""
 
     codes: frozenset[str] = frozenset()
@@ -42,15 +42,15 @@ class Choice:
         return sorted(filter(self.takes, letters), key=_age)
 
 
-def choose(
+def select(
     codes: Sequence[str] | None, since: str | None, key: str | None, limit: int | None, now: datetime
-) -> Choice:
+) -> Selection:
     """A choice in the words of the command line; raises BadInput that names the option and the remedy."""
     for code in codes or ():
         if code not in set(Code):
             raise BadInput(_no_such_code(code))
     moment = None if since is None else _moment(since, now)
-    return Choice(frozenset(codes or ()), moment, key, limit)
+    return Selection(frozenset(codes or ()), moment, key, limit)
 
 
 def _age(letter: DeadLetter) -> tuple[int, str, int, int]:

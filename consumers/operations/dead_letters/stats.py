@@ -13,7 +13,7 @@ CHANGING = re.compile(r"`[^`]*`|'[^']*'|\S*(?:\d|://)\S*")
 
 
 @dataclass
-class Stats:
+class DeadLetterStats:
     """How many letters there are of each kind, and what most of each code say."""
 
     letters: int = 0
@@ -36,9 +36,9 @@ class Stats:
         return {"letters": self.letters, **counts, "most_frequent_message": self.messages}
 
 
-def count(letters: Iterable[DeadLetter]) -> Stats:
+def count(letters: Iterable[DeadLetter]) -> DeadLetterStats:
     """The figures of letters, each of which is counted once however often it is given."""
-    stats, kinds = Stats(), dict[str, Counter[str]]()
+    stats, kinds = DeadLetterStats(), dict[str, Counter[str]]()
     first: dict[tuple[str, str], str] = {}
     for letter in letters:
         stats.letters += 1

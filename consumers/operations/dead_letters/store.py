@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, read_topics
-from consumers.operations.dead_letters.local_file import FILE, KeptLetters
+from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FILE as AUDIT_FILE
 from consumers.operations.dead_letters.replay_audit import FileAudit, read_audit, replayed_id
 from infra.config.settings import Kafka, Settings
@@ -15,7 +15,7 @@ from schemas.failures import Unavailable
 
 
 @dataclass(frozen=True)
-class Shelf:
+class DeadLetterStore:
     """Where the letters are, and the notes of what was replayed.
 
     The files are those of local mode alone: letters of a local broker are no business of another one.
@@ -23,7 +23,7 @@ class Shelf:
 
     kafka: Kafka | None
     """None in local mode when nothing runs."""
-    kept: KeptLetters | None
+    kept: DeadLetterFile | None
     audit: FileAudit | None
 
     def letters(self) -> Iterator[DeadLetter]:
@@ -48,14 +48,14 @@ class Shelf:
         return self.kept.add(letter for letter in read_topics(self.kafka) if letter.id not in done)
 
 
-def open_shelf(settings: Settings) -> Shelf:
+def open_store(settings: Settings) -> DeadLetterStore:
     """The shelf of these settings; raises Unavailable when neither Kafka nor a file of letters is there."""
     if settings.kafka.bootstrap:
-        return Shelf(reach_kafka(settings), None, None)
-    kept, audit = KeptLetters(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
+        return DeadLetterStore(reach_kafka(settings), None, None)
+    kept, audit = DeadLetterFile(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
     try:
-        return Shelf(reach_kafka(settings), kept, audit)
+        return DeadLetterStore(reach_kafka(settings), kept, audit)
     except Unavailable:
         if not kept.path.exists():
             raise
-        return Shelf(None, kept, audit)
+        return DeadLetterStore(None, kept, audit)

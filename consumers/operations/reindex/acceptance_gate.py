@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from consumers.operations.reindex.shadow_queries import Measures
+from consumers.operations.reindex.shadow_queries import ShadowMeasures
 from infra.console import BadInput
 
 
-class Gate(BaseModel):
+class AcceptanceGate(BaseModel):
     """Limits; a measure that there is nothing to measure of holds nothing up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,21 +20,21 @@ class Gate(BaseModel):
     missing: int = Field(0, ge=0, description="Items whose pictures cannot be had again, at most")
 
 
-def read_gate(path: Path) -> Gate:
+def read_gate(path: Path) -> AcceptanceGate:
     """The gate in a TOML file; raises BadInput with what is wrong in it."""
     try:
-        return Gate.model_validate(tomllib.loads(path.read_text()))
+        return AcceptanceGate.model_validate(tomllib.loads(path.read_text()))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"--gate: {path} cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"--gate: {path} is not TOML: {error}") from None
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        field, known = ".".join(map(str, problem["loc"])), ", ".join(Gate.model_fields)
+        field, known = ".".join(map(str, problem["loc"])), ", ".join(AcceptanceGate.model_fields)
         raise BadInput(f"--gate: {path}, {field}: {problem['msg']}; there are {known}") from None
 
 
-def held_up(gate: Gate, old: Measures, new: Measures, missing: int) -> list[str]:
+def held_up(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasures, missing: int) -> list[str]:
     """Why the new index must not serve: a sentence for each limit that it breaks; none when it may."""
     reasons = []
     if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:

@@ -12,9 +12,9 @@ import typer
 from infra.console import FAILED, BadInput, complain, error_console, plain_errors, takes
 
 if TYPE_CHECKING:
-    from consumers.indexing.backfill import Progress
-    from consumers.operations.reindex.migration import Change
-    from consumers.operations.reindex.shadow_queries import Measures
+    from consumers.indexing.backfill import BackfillProgress
+    from consumers.operations.reindex.migration import Migration
+    from consumers.operations.reindex.shadow_queries import ShadowMeasures
 
 app = typer.Typer()
 reindex = typer.Typer(help="Change the encoder while the system serves.", invoke_without_command=True)
@@ -42,9 +42,9 @@ def change(
     with plain_errors(*_encoder_errors()), _change() as at:
         if encoder is None:
             raise BadInput("--encoder: name the new one; `lookstream reindex status` shows what there is")
-        from consumers.operations.reindex.acceptance_gate import Gate, held_up, read_gate
+        from consumers.operations.reindex.acceptance_gate import AcceptanceGate, held_up, read_gate
 
-        limits = read_gate(gate) if gate else Gate()
+        limits = read_gate(gate) if gate else AcceptanceGate()
         name = str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
         serving, other = at.begin(name)
         filled = at.fill(serving.index, other.index)
@@ -76,15 +76,15 @@ def drop() -> None:
 
 
 @dataclass(frozen=True)
-class StatusOptions:
+class ReindexStatusOptions:
     """What `reindex status` is told."""
 
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
 
 
 @reindex.command("status")
-@takes(StatusOptions)
-def status(options: StatusOptions) -> None:
+@takes(ReindexStatusOptions)
+def status(options: ReindexStatusOptions) -> None:
     """Show the indexes that there are, and how far a new one was filled."""
     with _change(alone=False) as at:
         told = at.status()
@@ -95,7 +95,7 @@ def status(options: StatusOptions) -> None:
         typer.echo("  ".join(f"{name} {value}" for name, value in index.items() if value not in (None, [])))
 
 
-def _show(old: "Measures", new: "Measures", filled: "Progress") -> None:
+def _show(old: "ShadowMeasures", new: "ShadowMeasures", filled: "BackfillProgress") -> None:
     from rich.table import Table
 
     table = Table("measure", "serving", "new")
@@ -120,13 +120,16 @@ def _encoder_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _change(*, alone: bool = True) -> "Iterator[Change]":
+def _change(*, alone: bool = True) -> "Iterator[Migration]":
     """What can be done here; no other command may change anything meanwhile, unless this one only looks."""
     from contextlib import nullcontext
 
-    from consumers.operations.reindex.migration import Change, sole_change
+    from consumers.operations.reindex.migration import Migration, sole_change
     from infra.config.settings import read_settings
 
     settings = read_settings()
-    with closing(Change(settings, error_console())) as at, sole_change(settings.data) if alone else nullcontext():
+    with (
+        closing(Migration(settings, error_console())) as at,
+        sole_change(settings.data) if alone else nullcontext(),
+    ):
         yield at

@@ -11,11 +11,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from consumers.indexing.backfill import Progress as Filled
-from consumers.indexing.backfill import fill_again, progress_in
-from consumers.operations.reindex.shadow_queries import Measures, Side, draw, measure
+from consumers.indexing.backfill import BackfillProgress as Filled
+from consumers.indexing.backfill import backfill_items, progress_in
+from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.points.progress import goal_of, has_come_to
-from consumers.workers.resources import open_eyes
+from consumers.workers.resources import open_embedder
 from infra.config.settings import Settings
 from infra.console import BadInput
 from infra.local_state import reach_index, reach_kafka
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 @dataclass
-class Change:
+class Migration:
     """What a command can do about the generations of a running system."""
 
     settings: Settings
@@ -56,7 +56,7 @@ class Change:
         """As they are written down."""
         return self.register.read()
 
-    def begin(self, encoder: str) -> tuple[Side, Side]:
+    def begin(self, encoder: str) -> tuple[ShadowIndex, ShadowIndex]:
         """The one that serves, and the one beside it, which is begun unless it is there already.
 
         Raises BadInput when another one is there, or the encoder that serves is not known here; EncoderUnavailable.
@@ -67,7 +67,7 @@ class Change:
                 f"--encoder: there is an index {other.number} of {other.encoder} beside the one that serves: "
                 "go on with that, or `lookstream reindex drop` it first"
             )
-        eyes = open_eyes(self.settings, encoder, self._stack)
+        eyes = open_embedder(self.settings, encoder, self._stack)
         serving = self._serving_side()
         if other is None:
             self.register.write(self.generations.begun(encoder))
@@ -80,11 +80,11 @@ class Change:
             self.console.print(text, markup=False, soft_wrap=True)
         beside = self._patiently(lambda: self._index(other))
         self._patiently(beside.status)  # its worker has opened it
-        return serving, Side(beside, eyes)
+        return serving, ShadowIndex(beside, eyes)
 
     def fill(self, serving: Index, other: Index) -> Filled:
         """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
-        self._patiently(lambda: fill_again(other))
+        self._patiently(lambda: backfill_items(other))
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
             task = bar.add_task("reading the topics", total=None)
@@ -113,7 +113,9 @@ class Change:
         goal = goal_of(serving, reach_kafka(self.settings))
         self._until(lambda: has_come_to(goal, other))
 
-    def weigh(self, serving: Side, other: Side, queries: int) -> tuple[Measures, Measures]:
+    def weigh(
+        self, serving: ShadowIndex, other: ShadowIndex, queries: int
+    ) -> tuple[ShadowMeasures, ShadowMeasures]:
         """The measures of both by the same searches."""
         drawn = self._patiently(lambda: draw(serving.index, other.index, queries))
         with self.console.status(f"{len(drawn)} shadow queries"):
@@ -167,16 +169,16 @@ class Change:
             raise BadInput(f"reindex {word}: there is no index beside the one that serves")
         return self.generations.serving, other
 
-    def _serving_side(self) -> Side:
+    def _serving_side(self) -> ShadowIndex:
         serving = self.generations.serving
-        index, eyes = self._index(serving), open_eyes(self.settings, serving.encoder, self._stack)
+        index, eyes = self._index(serving), open_embedder(self.settings, serving.encoder, self._stack)
         made_by = self._patiently(index.status).fingerprint
         if made_by != eyes.encoder.fingerprint:
             raise BadInput(
                 f"LOOKSTREAM_ENCODER: it is {serving.encoder} here ({eyes.encoder.fingerprint}), and the index "
                 f"that serves was made by {made_by}: name the encoder that `lookstream up` has"
             )
-        return Side(index, eyes)
+        return ShadowIndex(index, eyes)
 
     def _index(self, generation: Generation) -> Index:
         return self._stack.enter_context(closing(connect(self.settings, generation.number)))

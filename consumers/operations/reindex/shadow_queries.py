@@ -12,8 +12,8 @@ import numpy as np
 
 from consumers.points.payload import GIVEN
 from consumers.quality.canary.probe import TIE, TOP
-from consumers.scoring.calibration import Parts
-from consumers.vision.embedder import Eyes, Look
+from consumers.scoring.calibration import LookParts
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Found, Index, Payload, SearchPlan
 from schemas.ranking import INTENTS
 
@@ -21,7 +21,7 @@ PAGE, AT_ONCE = 256, 32
 
 
 @dataclass(frozen=True)
-class Query:
+class ShadowQuery:
     """An indexed item, searched for by its thumbnail."""
 
     tenant: str
@@ -32,20 +32,20 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Side:
+class ShadowIndex:
     """An index with the eyes that its vectors were made by."""
 
     index: Index
-    eyes: Eyes
+    eyes: ImageEmbedder
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> LookParts:
         """How long the parts of its looks are."""
-        return Parts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
+        return LookParts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
 
 
 @dataclass(frozen=True)
-class Measures:
+class ShadowMeasures:
     """What some searches came to; none where there was nothing to measure."""
 
     queries: int
@@ -55,9 +55,9 @@ class Measures:
     """Share of the next ten hits that were given the category of the item, where it was given one."""
 
 
-def draw(index: Index, other: Index, count: int) -> list[Query]:
+def draw(index: Index, other: Index, count: int) -> list[ShadowQuery]:
     """Up to `count` live items that both indexes hold, by id, which is fair: ids are hashes. Raises Unavailable."""
-    drawn: list[Query] = []
+    drawn: list[ShadowQuery] = []
     after: str | None = None
     while len(drawn) < count:
         points, after = index.page(after, PAGE)
@@ -69,7 +69,7 @@ def draw(index: Index, other: Index, count: int) -> list[Query]:
     return drawn[:count]
 
 
-def measure(side: Side, queries: Sequence[Query]) -> Measures:
+def measure(side: ShadowIndex, queries: Sequence[ShadowQuery]) -> ShadowMeasures:
     """Search for each in one index. Raises Unavailable."""
     right: list[float] = []
     shares: list[float] = []
@@ -83,14 +83,14 @@ def measure(side: Side, queries: Sequence[Query]) -> Measures:
             others = [hit for hit in hits if hit.payload["item_id"] != query.item_id][:TOP]
             if query.category is not None and others:
                 shares.append(float(np.mean([_given(hit.payload) == query.category for hit in others])))
-    return Measures(len(right), _mean(right), _mean(shares))
+    return ShadowMeasures(len(right), _mean(right), _mean(shares))
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _plan(parts: Parts, query: Query, look: Look) -> SearchPlan:
+def _plan(parts: LookParts, query: ShadowQuery, look: Look) -> SearchPlan:
     keys = ("category", "category_source")
     return SearchPlan(parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=TOP + 1, keys=keys)
 
@@ -99,9 +99,9 @@ def _first(hits: Sequence[Found]) -> set[object]:
     return {hit.payload["item_id"] for hit in hits if hit.score >= hits[0].score - TIE}
 
 
-def _query(payload: Payload) -> Query:
+def _query(payload: Payload) -> ShadowQuery:
     thumbnail = base64.b64decode(str(payload["thumbnail"]))
-    return Query(str(payload["tenant"]), str(payload["item_id"]), thumbnail, _given(payload))
+    return ShadowQuery(str(payload["tenant"]), str(payload["item_id"]), thumbnail, _given(payload))
 
 
 def _given(payload: Payload) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from consumers.quality.evaluation.over_kafka import OverKafka
+from consumers.quality.evaluation.over_kafka import KafkaSystem
 from consumers.vision.null_images import encoded, null_pictures
 from infra.metrics import CanaryMetrics
 from infra.qdrant.contract import Index, SearchPlan
@@ -43,7 +43,7 @@ class Canary:
     """Measures `tenant`, `queries` searches of each kind a round; what it finds goes to `metrics`."""
 
     index: Index
-    system: OverKafka
+    system: KafkaSystem
     metrics: CanaryMetrics
     tenant: str
     queries: int

@@ -17,7 +17,7 @@ from infra.metrics import CanaryMetrics, exposed
 from infra.qdrant.connect import connect
 
 
-class Told(Protocol):
+class CanarySchedule(Protocol):
     """How a canary is kept."""
 
     @property
@@ -30,7 +30,7 @@ class Told(Protocol):
     def rounds(self) -> int: ...
 
 
-def keep(settings: Settings, told: Told) -> bool:
+def keep(settings: Settings, told: CanarySchedule) -> bool:
     """Have it look every so often, until SIGTERM or Ctrl-C, or for so many rounds; whether the last one was well.
 
     Raises Unavailable when Kafka or the index is away at the start; afterwards that is a round that was not well.

@@ -12,7 +12,7 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Bin:
+class ConfidenceBin:
     """Claims between two confidences: how many, what they claim on average, and the share that is right."""
 
     low: float
@@ -23,7 +23,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Sure:
+class ConfidenceCut:
     """What is left when nothing below a confidence of `least` is shown: a share, and how much of it is right."""
 
     least: float
@@ -42,14 +42,14 @@ class Reliability:
     count: int
     ece: float
     brier: float
-    bins: tuple[Bin, ...]
+    bins: tuple[ConfidenceBin, ...]
 
-    def sure(self) -> tuple[Sure, ...]:
+    def sure(self) -> tuple[ConfidenceCut, ...]:
         """For the lower end of each bin, what is left from there up."""
-        found, count, right = list[Sure](), 0, 0.0
+        found, count, right = list[ConfidenceCut](), 0, 0.0
         for one in reversed(self.bins):
             count, right = count + one.count, right + one.count * one.observed
-            found.append(Sure(one.low, count / self.count, right / count))
+            found.append(ConfidenceCut(one.low, count / self.count, right / count))
         return tuple(reversed(found))
 
 
@@ -63,5 +63,5 @@ def reliability(claims: Floats, right: Bools) -> Reliability:
     return Reliability(len(claims), ece, float(np.mean((claims - right) ** 2)), bins)
 
 
-def _bin(place: int, claims: Floats, right: Bools) -> Bin:
-    return Bin(place / BINS, (place + 1) / BINS, len(claims), float(claims.mean()), float(right.mean()))
+def _bin(place: int, claims: Floats, right: Bools) -> ConfidenceBin:
+    return ConfidenceBin(place / BINS, (place + 1) / BINS, len(claims), float(claims.mean()), float(right.mean()))

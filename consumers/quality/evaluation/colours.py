@@ -7,10 +7,10 @@ import numpy as np
 from PIL.Image import Image
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimates
-from consumers.quality.evaluation.labelled_dataset import Row
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.merchant_colours import colour_named
-from consumers.quality.evaluation.system_under_test import Track
-from consumers.vision.decode import Limits, decode
+from consumers.quality.evaluation.system_under_test import TrackProgress
+from consumers.vision.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 from schemas.filters import ColourName
 
@@ -19,7 +19,7 @@ NameColours = Callable[[bytes], tuple[ColourName, ...]]
 
 
 @dataclass(frozen=True)
-class Namers:
+class ColourNamers:
     """Ours, and the plain one that it must beat, whose first name alone counts."""
 
     ours: NameColours
@@ -41,7 +41,7 @@ class ColourAgreement:
     by_colour: dict[str, dict[str, float]]
 
 
-def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: Limits) -> NameColours:
+def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: DecodeLimits) -> NameColours:
     """Names the colours of encoded pictures; no encoder is needed."""
 
     def name(picture: bytes) -> tuple[ColourName, ...]:
@@ -53,12 +53,14 @@ def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: Li
     return name
 
 
-def our_colour_of(row: Row) -> str:
+def our_colour_of(row: LabelledImage) -> str:
     """The table's colour in our words; empty when we have none for it."""
     return colour_named(row.colour) or ""
 
 
-def colour_agreement(rows: Sequence[Row], namers: Namers, seed: int, track: Track) -> ColourAgreement | None:
+def colour_agreement(
+    rows: Sequence[LabelledImage], namers: ColourNamers, seed: int, track: TrackProgress
+) -> ColourAgreement | None:
     """How the names of pictures agree with the colours in the table; None when it has none of ours."""
     labelled = [row for row in rows if row.colour]
     known = [row for row in labelled if our_colour_of(row)]
@@ -76,7 +78,7 @@ def colour_agreement(rows: Sequence[Row], namers: Namers, seed: int, track: Trac
     return ColourAgreement(len(known), len(labelled) - len(known), estimates(values, seed), gain, by_colour)
 
 
-def _agrees(row: Row, namers: Namers) -> tuple[bool, bool, bool]:
+def _agrees(row: LabelledImage, namers: ColourNamers) -> tuple[bool, bool, bool]:
     """Whether the first name, any name, and the baseline's are the merchant's."""
     picture, wanted = row.path.read_bytes(), our_colour_of(row)
     names, plain = namers.ours(picture), namers.baseline(picture)

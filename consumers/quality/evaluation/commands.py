@@ -9,8 +9,8 @@ import typer
 from infra.console import FAILED, BadInput, takes
 
 if TYPE_CHECKING:
-    from consumers.quality.evaluation.labelled_dataset import Columns, Row
-    from consumers.quality.evaluation.run import Given, Outcome
+    from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage
+    from consumers.quality.evaluation.run import EvaluationInput, EvaluationOutput
 
 app = typer.Typer()
 
@@ -98,29 +98,29 @@ def evaluate(options: EvaluateOptions) -> None:
         sys.exit(FAILED if comparison.regressions else 0)
 
 
-def _given(options: EvaluateOptions) -> "Given":
-    from consumers.quality.evaluation.labelled_dataset import Columns
-    from consumers.quality.evaluation.run import Given
+def _given(options: EvaluateOptions) -> "EvaluationInput":
+    from consumers.quality.evaluation.labelled_dataset import LabelColumns
+    from consumers.quality.evaluation.run import EvaluationInput
 
-    columns = Columns(options.label, options.category, options.colour, tuple(options.same or ()))
+    columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
     catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
     # Pictures of something else lie elsewhere: beside their own table.
     strangers = (
-        _rows(replace(options, image_root=None), options.off_topic, Columns(None)) if options.off_topic else ()
+        _rows(replace(options, image_root=None), options.off_topic, LabelColumns(None)) if options.off_topic else ()
     )
-    return Given(catalogue, queries, strangers, columns.same, options.robustness, options.seed)
+    return EvaluationInput(catalogue, queries, strangers, columns.same, options.robustness, options.seed)
 
 
-def _rows(options: EvaluateOptions, text: str, columns: "Columns") -> "list[Row]":
+def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list[LabelledImage]":
     from consumers.quality.evaluation.labelled_dataset import parse_source, read_rows, sample
 
     return sample(read_rows(parse_source(text), columns, options.image_root), options.limit, options.seed)
 
 
-def _evaluated(options: EvaluateOptions, given: "Given") -> "Outcome":
+def _evaluated(options: EvaluateOptions, given: "EvaluationInput") -> "EvaluationOutput":
     """The outcome, with progress bars on standard error."""
     from consumers.quality.evaluation.run import evaluate
-    from consumers.quality.evaluation.setup import Means, open_bench
+    from consumers.quality.evaluation.setup import SetupOptions, open_setup
     from infra.config.settings import read_settings
     from infra.console import error_console, plain_errors
     from infra.encoder import EncoderUnavailable
@@ -128,12 +128,14 @@ def _evaluated(options: EvaluateOptions, given: "Given") -> "Outcome":
     if options.through == "kafka" and options.encoder:
         raise BadInput("--encoder is for --through direct: through Kafka the running system has its own")
     settings = read_settings()
-    means = Means(options.encoder or settings.encoder, options.cache or settings.data / "looks", error_console())
-    with plain_errors(EncoderUnavailable), open_bench(settings, options.through, means) as bench:
+    means = SetupOptions(
+        options.encoder or settings.encoder, options.cache or settings.data / "looks", error_console()
+    )
+    with plain_errors(EncoderUnavailable), open_setup(settings, options.through, means) as bench:
         return evaluate(given, bench)
 
 
-def _write_sheet(file: Path, outcome: "Outcome") -> None:
+def _write_sheet(file: Path, outcome: "EvaluationOutput") -> None:
     from consumers.quality.evaluation.failure_sheet import draw_failures, worst
 
     try:

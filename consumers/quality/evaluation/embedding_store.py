@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.vision.embedder import Eyes, Look, code_of_looks
+from consumers.vision.embedder import ImageEmbedder, Look, code_of_looks
 from consumers.vision.perceptual_hash import hash_in
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -31,10 +31,10 @@ def recipe(encoder: str) -> str:
 
 
 @dataclass
-class KeptLooks:
+class EmbeddingStore:
     """Looks at pictures as its eyes do, but at no picture twice; for one thread."""
 
-    eyes: Eyes
+    eyes: ImageEmbedder
     store: sqlite3.Connection
     recipe: str
     seen: int = 0
@@ -68,12 +68,12 @@ class KeptLooks:
 
 
 @contextmanager
-def open_looks(folder: Path, eyes: Eyes) -> Iterator[KeptLooks]:
+def open_embedding_store(folder: Path, eyes: ImageEmbedder) -> Iterator[EmbeddingStore]:
     """The looks kept in a folder; those of other encoders and of older code lie there too, untouched."""
     folder.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(folder / "looks.sqlite", timeout=PATIENCE_SECONDS)) as store:
         store.execute(TABLE)
-        yield KeptLooks(eyes, store, recipe(eyes.encoder.fingerprint))
+        yield EmbeddingStore(eyes, store, recipe(eyes.encoder.fingerprint))
 
 
 def _facts(look: Look) -> str:

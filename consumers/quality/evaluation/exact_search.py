@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimate, estimates
-from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, Trial
-from consumers.quality.evaluation.labelled_dataset import Row
+from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, GroundTruth
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.retrieval_scores import Agreement, Results
 from consumers.quality.evaluation.system_under_test import place_of
@@ -23,14 +23,14 @@ CHUNK = 64
 """Pictures that are read and looked at together."""
 STYLE_WEIGHTINGS = (OBJECT, SIMILAR, "style")
 
-LookAt = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
+EmbedOne = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
 
 
 @dataclass(frozen=True, eq=False)
-class Exact:
+class ExactSearch:
     """The looks of a trial's catalogue, [N, D], and of its queries, [Q, D]; NaN where a picture has none."""
 
-    trial: Trial
+    trial: GroundTruth
     held: Vectors
     asked: Vectors
     object_size: int
@@ -50,13 +50,13 @@ class Exact:
         return found
 
 
-def open_exact(trial: Trial, look_at: LookAt, sizes: tuple[int, int]) -> Exact:
+def open_exact(trial: GroundTruth, look_at: EmbedOne, sizes: tuple[int, int]) -> ExactSearch:
     """Looks at all of a trial's pictures; `sizes` are those of the object and the style part."""
     held, asked = (_vectors(rows, look_at) for rows in (trial.catalogue, trial.queries))
-    return Exact(trial, held, asked, *sizes)
+    return ExactSearch(trial, held, asked, *sizes)
 
 
-def _vectors(rows: Sequence[Row], look_at: LookAt) -> Vectors:
+def _vectors(rows: Sequence[LabelledImage], look_at: EmbedOne) -> Vectors:
     looks: list[Look | Failure] = []
     for start in range(0, len(rows), CHUNK):
         looks += look_at([row.path.read_bytes() for row in rows[start : start + CHUNK]])
@@ -66,7 +66,7 @@ def _vectors(rows: Sequence[Row], look_at: LookAt) -> Vectors:
     )
 
 
-def engine_recall(exact: Exact, results: Results) -> Estimate:
+def engine_recall(exact: ExactSearch, results: Results) -> Estimate:
     """Share of the exact top 10 that the engine's answers to the same questions hold, under `similar`."""
     own = [exact.trial.itself(row) for row in exact.trial.queries]
     best = exact.nearest(WEIGHTINGS[SIMILAR], [() if place is None else (place,) for place in own])
@@ -77,7 +77,7 @@ def engine_recall(exact: Exact, results: Results) -> Estimate:
     return estimate(np.array(kept), exact.trial.seed)
 
 
-def same_elsewhere(exact: Exact, column: str) -> Agreement | None:
+def same_elsewhere(exact: ExactSearch, column: str) -> Agreement | None:
     """Share of the 10 best items OF ANOTHER LABEL that share the query's value of a column, by weighting.
 
     Style is what things of different kinds can have in common, so those of the same kind are left out.

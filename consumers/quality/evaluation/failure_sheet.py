@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from consumers.quality.evaluation.ground_truth import Trial
-from consumers.quality.evaluation.labelled_dataset import Row
-from consumers.quality.evaluation.ranking_metrics import Judged
+from consumers.quality.evaluation.ground_truth import GroundTruth
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
+from consumers.quality.evaluation.ranking_metrics import Relevance
 from consumers.quality.evaluation.retrieval_scores import Results
 from consumers.quality.evaluation.system_under_test import place_of
 
@@ -19,21 +19,21 @@ SIDE, MARGIN, GAP, LINE = 168, 24, 12, 20
 TITLES = ("asked", "came first", "would have been right")
 PAGE, CARD, INK, SOFT, WRONG, RIGHT = "#eef1f5", "#ffffff", "#17202e", "#687386", "#b42318", "#1a7f4b"
 
-Place = tuple[int, int]
+CellPosition = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Failure:
+class SearchFailure:
     """A query whose first hit is wrong; `rank` is that of its first right hit, from 1, None beyond the answer."""
 
-    asked: Row
-    first: Row
-    right: Row
+    asked: LabelledImage
+    first: LabelledImage
+    right: LabelledImage
     score: float
     rank: int | None
 
 
-def worst(trial: Trial, results: Results, judged: Judged, limit: int = MOST) -> list[Failure]:
+def worst(trial: GroundTruth, results: Results, judged: Relevance, limit: int = MOST) -> list[SearchFailure]:
     """The failures, first those without any right hit, and the surest mistakes first among equals."""
     failures = [
         _failure(trial, row, n, results, judged)
@@ -43,16 +43,16 @@ def worst(trial: Trial, results: Results, judged: Judged, limit: int = MOST) -> 
     return sorted(failures, key=lambda one: (one.rank is not None, -one.score))[:limit]
 
 
-def _failure(trial: Trial, row: Row, n: int, results: Results, judged: Judged) -> Failure:
+def _failure(trial: GroundTruth, row: LabelledImage, n: int, results: Results, judged: Relevance) -> SearchFailure:
     hits, right = results[n].hits, judged.right[n]
     rank = int(right.argmax()) + 1 if right.any() else None
     own = trial.itself(row)
     others = (other for place, other in enumerate(trial.catalogue) if other.label == row.label and place != own)
     answer = next(others) if rank is None else trial.catalogue[place_of(hits[rank - 1].item_id)]
-    return Failure(row, trial.catalogue[place_of(hits[0].item_id)], answer, hits[0].score, rank)
+    return SearchFailure(row, trial.catalogue[place_of(hits[0].item_id)], answer, hits[0].score, rank)
 
 
-def draw_failures(failures: Sequence[Failure]) -> Image.Image:
+def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
     """The sheet, RGB; says so when there is nothing to show."""
     lines = max(1, -(-len(failures) // COLUMNS))
     width = MARGIN + COLUMNS * (_width() + MARGIN)
@@ -68,7 +68,7 @@ def draw_failures(failures: Sequence[Failure]) -> Image.Image:
     return page
 
 
-def _draw_failure(page: Image.Image, draw: ImageDraw.ImageDraw, one: Failure, place: Place) -> None:
+def _draw_failure(page: Image.Image, draw: ImageDraw.ImageDraw, one: SearchFailure, place: CellPosition) -> None:
     found = "not found" if one.rank is None else f"came {one.rank}."
     captions = (one.asked.label, f"{one.score:.2f} {one.first.label}", f"{found} {one.right.label}")
     rows = zip((one.asked, one.first, one.right), captions, (INK, WRONG, RIGHT), strict=True)
@@ -79,7 +79,7 @@ def _draw_failure(page: Image.Image, draw: ImageDraw.ImageDraw, one: Failure, pl
         draw.text((left, top + SIDE + 4), _fit(caption), colour, ImageFont.load_default(13))
 
 
-def _paste(page: Image.Image, path: Path, place: Place) -> None:
+def _paste(page: Image.Image, path: Path, place: CellPosition) -> None:
     """The picture, whole and in the middle of its card; an empty card when it cannot be read."""
     try:
         with Image.open(path) as opened:

@@ -8,15 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.quality.evaluation.embedding_store import KeptLooks
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.scoring.null_embeddings import NullPictures
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.quality.evaluation.embedding_store import EmbeddingStore
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.null_embeddings import NullEmbeddings
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import look_size
 from infra.console import BadInput
 from infra.kafka import OutgoingRecord
@@ -60,12 +60,12 @@ class Outbox:
 
 
 @dataclass(frozen=True)
-class Direct:
+class InProcessSystem:
     """A System whose events go straight to the jobs, in batches like the workers'."""
 
-    items: IndexItems
-    searches: AnswerSearches
-    confidence: Confidence
+    items: ItemIndexer
+    searches: SearchHandler
+    confidence: Calibrator
     outbox: Outbox
     tenant: str = TENANT
 
@@ -91,7 +91,7 @@ class Direct:
 
 
 @contextmanager
-def open_direct(looks: KeptLooks, nulls: NullPictures) -> Iterator[Direct]:
+def open_direct(looks: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProcessSystem]:
     """The jobs on an empty index of the embedded engine, which is gone at the end; raises BadInput without it."""
     try:
         from infra.qdrant.embedded.shard import Shard
@@ -102,11 +102,11 @@ def open_direct(looks: KeptLooks, nulls: NullPictures) -> Iterator[Direct]:
         index = Shard(Path(stack.enter_context(TemporaryDirectory(prefix="lookstream-"))), MIN_FREE)
         stack.callback(index.close)
         index.open(encoder.fingerprint, look_size(encoder))
-        sight, outbox = Sight(fetch_inline, looks.look_at, encoder.fingerprint), Outbox()
-        confidence = Confidence(index, looks.look_at, Parts(encoder.object_size, encoder.style_size), nulls)
-        items = IndexItems(sight, index, judges_of(index, confidence), outbox)
-        searches = AnswerSearches(sight, index, confidence, Answers(outbox, encoder.fingerprint))
-        yield Direct(items, searches, confidence, outbox)
+        sight, outbox = ImagePipeline(fetch_inline, looks.look_at, encoder.fingerprint), Outbox()
+        confidence = Calibrator(index, looks.look_at, LookParts(encoder.object_size, encoder.style_size), nulls)
+        items = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+        searches = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
+        yield InProcessSystem(items, searches, confidence, outbox)
 
 
 def fetch_inline(refs: Sequence[ImageRef]) -> list[bytes | Failure]:

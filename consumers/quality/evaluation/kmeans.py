@@ -3,13 +3,13 @@
 import numpy as np
 from PIL.Image import Image, Resampling
 
-from consumers.vision.colour import Colours
+from consumers.vision.colour import ColourExtractor
 from schemas.filters import ColourName
 
 SIDE, CLUSTERS, ROUNDS = 32, 5, 10
 
 
-def dominant_by_kmeans(image: Image, colours: Colours) -> ColourName:
+def dominant_by_kmeans(image: Image, colours: ColourExtractor) -> ColourName:
     """The name of the centre of the largest of 5 clusters of an RGB picture's pixels; the same for each call."""
     pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float64).reshape(-1, 3)
     centres = pixels[np.random.default_rng(0).choice(len(pixels), CLUSTERS, replace=False)]

@@ -20,7 +20,7 @@ Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A table, or those of its rows whose columns have one of the values named for them."""
 
     file: Path
@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelColumns:
     """Which columns to read; None: a label is not needed, a category or colour only where a usual column is."""
 
     label: str | None = "label"
@@ -42,7 +42,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelledImage:
     """One picture and what is said of it; empty where nothing is said. `image` is as in the table."""
 
     image: str
@@ -54,21 +54,21 @@ class Row:
     """Of the further columns that were asked for."""
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str) -> TableSource:
     """FILE, or FILE:COLUMN=VALUE[,COLUMN=VALUE...]; values of one column are alternatives. Raises BadInput."""
     name, colon, conditions = text.rpartition(":")
     if not colon or "=" not in conditions:
-        return Source(Path(text))
+        return TableSource(Path(text))
     where: dict[str, tuple[str, ...]] = {}
     for condition in conditions.split(","):
         column, equals, value = condition.partition("=")
         if not equals or not column:
             raise BadInput(f"{text}: after the colon write COLUMN=VALUE, as labels.csv:split=val")
         where[column] = (*where.get(column, ()), value)
-    return Source(Path(name), where)
+    return TableSource(Path(name), where)
 
 
-def read_rows(source: Source, columns: Columns, root: Path | None = None) -> list[Row]:
+def read_rows(source: TableSource, columns: LabelColumns, root: Path | None = None) -> list[LabelledImage]:
     """The wanted rows; pictures lie below `root`, else below the table's folder.
 
     Raises BadInput when a column, a row's image or label, or a picture is missing, or no row is wanted.
@@ -91,7 +91,7 @@ def sample(things: Sequence[Thing], limit: int, seed: int) -> list[Thing]:
     return [things[n] for n in sorted(random.Random(seed).sample(range(len(things)), limit))]
 
 
-def digest(rows: Iterable[Row]) -> str:
+def digest(rows: Iterable[LabelledImage]) -> str:
     """A name for these pictures with these labels, whatever their order."""
     lines = sorted(f"{row.image}\0{row.label}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -108,7 +108,7 @@ def _read(file: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise BadInput(f"{file} is no CSV in UTF-8: {error}") from None
 
 
-def _choose(source: Source, columns: Columns, names: Sequence[str]) -> Columns:
+def _choose(source: TableSource, columns: LabelColumns, names: Sequence[str]) -> LabelColumns:
     """The columns with the usual ones filled in; raises BadInput when one that was named is not there."""
     wanted = {IMAGE, *source.where, *columns.same, columns.label, columns.category, columns.colour} - {None}
     missing = sorted(str(name) for name in wanted if name not in names)
@@ -120,10 +120,10 @@ def _choose(source: Source, columns: Columns, names: Sequence[str]) -> Columns:
         )
     category = columns.category or next((name for name in CATEGORIES if name in names), None)
     colour = columns.colour or next((name for name in COLOURS if name in names), None)
-    return Columns(columns.label, category, colour, columns.same)
+    return LabelColumns(columns.label, category, colour, columns.same)
 
 
-def _row(file: Path, cells: Mapping[str, str], columns: Columns, root: Path) -> Row:
+def _row(file: Path, cells: Mapping[str, str], columns: LabelColumns, root: Path) -> LabelledImage:
     needed = [IMAGE] + ([columns.label] if columns.label else [])
     for name in needed:
         if not cells[name].strip():
@@ -134,10 +134,10 @@ def _row(file: Path, cells: Mapping[str, str], columns: Columns, root: Path) -> 
         cells[name] if name else "" for name in (columns.label, columns.category, columns.colour)
     )
     same = {name: cells[name] for name in columns.same}
-    return Row(cells[IMAGE], root / cells[IMAGE], label, category, colour, same)
+    return LabelledImage(cells[IMAGE], root / cells[IMAGE], label, category, colour, same)
 
 
-def _check_pictures(file: Path, rows: Sequence[Row]) -> None:
+def _check_pictures(file: Path, rows: Sequence[LabelledImage]) -> None:
     missing = [row.image for row in rows if not row.path.is_file()]
     if missing:
         raise BadInput(

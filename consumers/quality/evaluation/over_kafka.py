@@ -26,7 +26,7 @@ SETTLE_SECONDS, IDLE_SECONDS = 60.0, 1.0
 
 
 @dataclass
-class OverKafka:
+class KafkaSystem:
     """A System behind Kafka. The items have a tenant of their own, so that nothing of the user's is touched."""
 
     sink: EventSink
@@ -91,7 +91,7 @@ class OverKafka:
 
 
 @contextmanager
-def open_over_kafka(kafka: Kafka, tenant: str | None = None) -> Iterator[OverKafka]:
+def open_over_kafka(kafka: Kafka, tenant: str | None = None) -> Iterator[KafkaSystem]:
     """The system behind these brokers; what was put in is deleted at the end. Raises Unavailable.
 
     `tenant` is whose the items are; none: a new one of its own.
@@ -103,6 +103,6 @@ def open_over_kafka(kafka: Kafka, tenant: str | None = None) -> Iterator[OverKaf
         outcomes = TopicReader(kafka, ITEM_OUTCOMES)
         stack.callback(outcomes.close)
         whose = tenant or f"evaluate-{int(time.time())}"
-        system = OverKafka(sink, outcomes, stack.enter_context(SearchClient(kafka)), whose)
+        system = KafkaSystem(sink, outcomes, stack.enter_context(SearchClient(kafka)), whose)
         stack.callback(system.remove_all)
         yield system

@@ -19,7 +19,7 @@ MAIN = ("recall@1", "precision@1", "mAP@10")
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Relevance:
     """Which hits are right, [Q, DEPTH] best first (False past the end), and how many right ones there are, [Q]."""
 
     right: Bools
@@ -29,12 +29,12 @@ class Judged:
         if self.right.shape != (len(self.relevant), DEPTH):
             raise ValueError(f"right is {self.right.shape} for {len(self.relevant)} queries, not [Q, {DEPTH}]")
 
-    def only(self, chosen: Sequence[int] | Bools) -> "Judged":
+    def only(self, chosen: Sequence[int] | Bools) -> "Relevance":
         """Some of the queries."""
-        return Judged(self.right[chosen], self.relevant[chosen])
+        return Relevance(self.right[chosen], self.relevant[chosen])
 
 
-def per_query(judged: Judged) -> dict[str, Floats]:
+def per_query(judged: Relevance) -> dict[str, Floats]:
     """Each measure's values, 0 to 1, [Q]; a query without any relevant item scores 0.
 
     recall@k: 1 when a right hit is among the first k. precision@k: share of k that is right, so that an answer

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences
-from consumers.quality.evaluation.ranking_metrics import DEPTH, MAIN, Judged, per_query
-from consumers.quality.evaluation.results import FORMAT, Asked, Figures
+from consumers.quality.evaluation.ranking_metrics import DEPTH, MAIN, Relevance, per_query
+from consumers.quality.evaluation.results import FORMAT, EvaluationResult, QueryResult
 from infra.console import BadInput
 
 
 @dataclass(frozen=True)
-class Earlier:
+class BaselineRun:
     """What is needed of the other run."""
 
     encoder: str
     catalogue: str
-    queries: Mapping[str, Asked]
+    queries: Mapping[str, QueryResult]
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Comparison:
         return [name for name in MAIN if self.differences[name].high < 0]
 
 
-def read_earlier(file: Path) -> Earlier:
+def read_earlier(file: Path) -> BaselineRun:
     """The other run, from what --json wrote; raises BadInput when the file is none."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise ValueError(f"it is {document['format']}, not {FORMAT}")
-        queries = {one["image"]: Asked(**one) for one in document["queries"]}
+        queries = {one["image"]: QueryResult(**one) for one in document["queries"]}
         for one in queries.values():
             if len(one.right) != DEPTH or set(one.right) - {"0", "1"}:
                 raise ValueError(f"`right` of {one.image} is no row of {DEPTH} zeros and ones")
-        return Earlier(str(document["encoder"]), str(document["catalogue"]), queries)
+        return BaselineRun(str(document["encoder"]), str(document["catalogue"]), queries)
     except OSError as error:
         raise BadInput(f"--against {file} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -54,7 +54,7 @@ def read_earlier(file: Path) -> Earlier:
         raise BadInput(f"--against {file} is no result of `lookstream evaluate --json` ({said})") from None
 
 
-def compare(figures: Figures, earlier: Earlier) -> Comparison:
+def compare(figures: EvaluationResult, earlier: BaselineRun) -> Comparison:
     """Query by query; raises BadInput when the two cannot be compared."""
     if figures.catalogue != earlier.catalogue:
         raise BadInput(
@@ -71,6 +71,6 @@ def compare(figures: Figures, earlier: Earlier) -> Comparison:
     return Comparison(earlier.encoder, len(common), differences(values, others, figures.seed))
 
 
-def _judged(asked: Sequence[Asked]) -> Judged:
+def _judged(asked: Sequence[QueryResult]) -> Relevance:
     right = np.array([[letter == "1" for letter in one.right] for one in asked])
-    return Judged(right, np.array([one.relevant for one in asked]))
+    return Relevance(right, np.array([one.relevant for one in asked]))

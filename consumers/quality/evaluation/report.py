@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import Calibration, Categories, OffTopic, Strict
+from consumers.quality.evaluation.claim_checks import CalibrationCheck, CategoryCheck, OffTopicCheck, StrictCheck
 from consumers.quality.evaluation.colours import ColourAgreement
 from consumers.quality.evaluation.ranking_metrics import MAIN
 from consumers.quality.evaluation.regression import Comparison
-from consumers.quality.evaluation.results import Figures
+from consumers.quality.evaluation.results import EvaluationResult
 from consumers.quality.evaluation.retrieval_scores import Agreement, FilteredScore, Score
 from consumers.quality.evaluation.robustness import Robustness
 from infra.console import counted, printable
@@ -21,7 +21,7 @@ NAMED = 3
 """How many unusable pictures are named."""
 
 
-def show(figures: Figures, console: Console) -> None:
+def show(figures: EvaluationResult, console: Console) -> None:
     """Print all that was measured."""
     console.print(_headline(figures), markup=False, soft_wrap=True)
     for table in _tables(figures):
@@ -49,7 +49,7 @@ def _verdict(difference: Estimate) -> str:
     return "better" if difference.low > 0 else "no sure difference"
 
 
-def _headline(figures: Figures) -> str:
+def _headline(figures: EvaluationResult) -> str:
     counts = figures.counts
     asked, held = counted(counts.queries, "query", "queries"), counted(counts.catalogue, "picture", "pictures")
     line = f"{asked} among {held}, {figures.through}, {figures.encoder}; 95 % intervals in brackets"
@@ -61,7 +61,7 @@ def _headline(figures: Figures) -> str:
     return line
 
 
-def _tables(figures: Figures) -> Iterator[Table]:
+def _tables(figures: EvaluationResult) -> Iterator[Table]:
     yield _scores("weighting", figures.weightings)
     for name, groups in (("category", figures.by_category), ("colour", figures.by_colour)):
         if groups:
@@ -114,7 +114,7 @@ def _drops(found: Robustness) -> Table:
     return table
 
 
-def _reliability(judge: str, found: Calibration) -> Table:
+def _reliability(judge: str, found: CalibrationCheck) -> Table:
     title = f"confidence of first hits, right = same {judge}"
     first, every = (f"ECE {one.ece:.3f}, Brier {one.brier:.3f}" for one in (found.top, found.all))
     errors = f"{first}; of all hits {every}"
@@ -142,7 +142,7 @@ def _agreement(what: str, found: Agreement) -> Table:
     return table
 
 
-def _lines(figures: Figures) -> Iterator[str]:
+def _lines(figures: EvaluationResult) -> Iterator[str]:
     if figures.strict:
         yield _strict(figures.strict)
     if figures.off_topic:
@@ -153,18 +153,18 @@ def _lines(figures: Figures) -> Iterator[str]:
         yield f"engine: {_plain(figures.engine_recall)} of the exact top 10 are in its answers"
 
 
-def _strict(found: Strict) -> str:
+def _strict(found: StrictCheck) -> str:
     right = ""
     if found.first and found.precision:
         right = f"; right among what is kept: first hits {_plain(found.first)}, all hits {_plain(found.precision)}"
     return f"strict: {_plain(found.kept)} of the queries keep an answer{right}"
 
 
-def _off_topic(found: OffTopic) -> str:
+def _off_topic(found: OffTopicCheck) -> str:
     return f"off topic: {_plain(found.rejected)} of {found.queries} pictures are answered no_match"
 
 
-def _categories(found: Categories) -> str:
+def _categories(found: CategoryCheck) -> str:
     said = f"; right {_plain(found.right)}" if found.right else ""
     first = f"; likeliest category of a search is right {_plain(found.first)}" if found.first else ""
     return f"category written for {_plain(found.written)} of {found.items} items without one{said}{first}"

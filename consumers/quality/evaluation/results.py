@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import Calibration, Categories, OffTopic, Strict
+from consumers.quality.evaluation.claim_checks import CalibrationCheck, CategoryCheck, OffTopicCheck, StrictCheck
 from consumers.quality.evaluation.colours import ColourAgreement
 from consumers.quality.evaluation.retrieval_scores import Agreement, FilteredScore, Score
 from consumers.quality.evaluation.robustness import Robustness
@@ -16,7 +16,7 @@ FORMAT = "lookstream.evaluation/1"
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryResult:
     """One query for paired comparison: `right` has a 1 or 0 for each of its first hits, best first."""
 
     image: str
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Counts:
+class QueryCounts:
     """What was tried, and what had to be left out: `unanswerable` queries have no label of the catalogue's."""
 
     catalogue: int
@@ -37,7 +37,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Figures:
+class EvaluationResult:
     """The whole result; a part is None or empty where it could not be measured, or was not asked for."""
 
     through: str
@@ -45,27 +45,27 @@ class Figures:
     catalogue: str
     """Digest of the catalogue's pictures and labels."""
     seed: int
-    counts: Counts
+    counts: QueryCounts
     weightings: Mapping[str, Score]
     by_category: Mapping[str, Score]
     by_colour: Mapping[str, Score]
     filtered: Mapping[str, FilteredScore]
-    calibration: Mapping[str, Calibration]
-    strict: Strict | None
-    off_topic: OffTopic | None
-    categories: Categories | None
+    calibration: Mapping[str, CalibrationCheck]
+    strict: StrictCheck | None
+    off_topic: OffTopicCheck | None
+    categories: CategoryCheck | None
     engine_recall: Estimate | None
     colours: ColourAgreement | None
     colour_hits: Agreement | None
     same: Mapping[str, Agreement]
     robustness: Robustness | None
-    queries: tuple[Asked, ...]
+    queries: tuple[QueryResult, ...]
     machine: Mapping[str, str | int] = field(default_factory=describe_machine)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def as_json(figures: Figures) -> str:
+def as_json(figures: EvaluationResult) -> str:
     """One JSON document; numbers are written with four digits."""
     return json.dumps({"format": FORMAT} | _plain(asdict(figures)), indent=1, allow_nan=False) + "\n"
 

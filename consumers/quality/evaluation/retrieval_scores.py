@@ -8,10 +8,10 @@ import numpy as np
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimate, estimates
 from consumers.quality.evaluation.colours import NameColours
-from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, Trial, Value
-from consumers.quality.evaluation.labelled_dataset import Row
-from consumers.quality.evaluation.ranking_metrics import Judged, per_query
-from consumers.quality.evaluation.system_under_test import Question, System, Track, ask_all
+from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, GroundTruth, Value
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
+from consumers.quality.evaluation.ranking_metrics import Relevance, per_query
+from consumers.quality.evaluation.system_under_test import SearchQuestion, SystemUnderTest, TrackProgress, ask_all
 from schemas.results import SearchResult
 
 FILTERED = ("recall@1", "recall@5", "precision@1", "precision@10")
@@ -47,12 +47,12 @@ class Agreement:
     gain: Mapping[str, Estimate]
 
 
-def score(judged: Judged, seed: int) -> Score:
+def score(judged: Relevance, seed: int) -> Score:
     """Every measure with its interval."""
     return Score(len(judged.relevant), estimates(per_query(judged), seed))
 
 
-def ask_by_weighting(trial: Trial, system: System, track: Track) -> dict[str, Results]:
+def ask_by_weighting(trial: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> dict[str, Results]:
     """The answers to every query under each weighting."""
     return {
         name: ask_all(system, trial.questions(weights), track, f"searching: {name}")
@@ -60,7 +60,7 @@ def ask_by_weighting(trial: Trial, system: System, track: Track) -> dict[str, Re
     }
 
 
-def by_group(trial: Trial, judged: Judged, value: Value) -> dict[str, Score]:
+def by_group(trial: GroundTruth, judged: Relevance, value: Value) -> dict[str, Score]:
     """The score of the queries of each value; empty when no query has one."""
     groups: dict[str, list[int]] = defaultdict(list)
     for n, row in enumerate(trial.queries):
@@ -69,7 +69,7 @@ def by_group(trial: Trial, judged: Judged, value: Value) -> dict[str, Score]:
     return {name: score(judged.only(groups[name]), trial.seed) for name in sorted(groups)}
 
 
-def agreement(trial: Trial, results: Mapping[str, Results], value: Value) -> Agreement | None:
+def agreement(trial: GroundTruth, results: Mapping[str, Results], value: Value) -> Agreement | None:
     """How far each weighting's top 10 agree with the query in another respect than its label."""
     rows = [n for n, row in enumerate(trial.queries) if value(row)]
     if not rows:
@@ -80,7 +80,9 @@ def agreement(trial: Trial, results: Mapping[str, Results], value: Value) -> Agr
     return Agreement(len(rows), estimates(shares, trial.seed), differences(shares, base, trial.seed))
 
 
-def filtered(trial: Trial, system: System, name_colours: NameColours, track: Track) -> dict[str, FilteredScore]:
+def filtered(
+    trial: GroundTruth, system: SystemUnderTest, name_colours: NameColours, track: TrackProgress
+) -> dict[str, FilteredScore]:
     """Searches within the query's category, and within its first named colour besides."""
     rows = [row for row in trial.queries if row.category]
     if not rows:
@@ -95,10 +97,15 @@ def filtered(trial: Trial, system: System, name_colours: NameColours, track: Tra
 
 
 def _filtered(
-    trial: Trial, system: System, asked: Sequence[tuple[Row, Mapping[str, object]]], track: Track
+    trial: GroundTruth,
+    system: SystemUnderTest,
+    asked: Sequence[tuple[LabelledImage, Mapping[str, object]]],
+    track: TrackProgress,
 ) -> FilteredScore:
     weights = WEIGHTINGS[SIMILAR]
-    questions = [Question(row.path.read_bytes, weights, trial.filters(row, **wanted)) for row, wanted in asked]
+    questions = [
+        SearchQuestion(row.path.read_bytes, weights, trial.filters(row, **wanted)) for row, wanted in asked
+    ]
     results = ask_all(system, questions, track, "searching with filters")
     measures = score(trial.judge([row for row, _ in asked], results), trial.seed)
     pairs = [(question, hit) for question, result in zip(questions, results, strict=True) for hit in result.hits]

@@ -6,10 +6,10 @@ from functools import partial
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimates
 from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
-from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, Trial
-from consumers.quality.evaluation.labelled_dataset import Row, sample
-from consumers.quality.evaluation.ranking_metrics import MAIN, Floats, Judged, per_query
-from consumers.quality.evaluation.system_under_test import Question, System, Track, ask_all
+from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
+from consumers.quality.evaluation.labelled_dataset import LabelledImage, sample
+from consumers.quality.evaluation.ranking_metrics import MAIN, Floats, Relevance, per_query
+from consumers.quality.evaluation.system_under_test import SearchQuestion, SystemUnderTest, TrackProgress, ask_all
 
 MEASURES = (*MAIN, "precision@10")
 
@@ -23,7 +23,9 @@ class Robustness:
     drops: Mapping[str, Mapping[str, Estimate]]
 
 
-def robustness(trial: Trial, system: System, judged: Judged, limit: int, track: Track) -> Robustness:
+def robustness(
+    trial: GroundTruth, system: SystemUnderTest, judged: Relevance, limit: int, track: TrackProgress
+) -> Robustness:
     """The drops on a sample of the queries, of which `judged` says how they did clean."""
     places = sample(range(len(trial.queries)), limit, trial.seed)
     rows, clean = [trial.queries[n] for n in places], _measures(judged.only(places))
@@ -34,16 +36,22 @@ def robustness(trial: Trial, system: System, judged: Judged, limit: int, track: 
     return Robustness(len(rows), estimates(clean, trial.seed), drops)
 
 
-def _judged(trial: Trial, system: System, rows: Sequence[Row], corruption: str, track: Track) -> Judged:
+def _judged(
+    trial: GroundTruth,
+    system: SystemUnderTest,
+    rows: Sequence[LabelledImage],
+    corruption: str,
+    track: TrackProgress,
+) -> Relevance:
     questions = [
-        Question(partial(_spoiled, row, corruption), WEIGHTINGS[SIMILAR], trial.filters(row)) for row in rows
+        SearchQuestion(partial(_spoiled, row, corruption), WEIGHTINGS[SIMILAR], trial.filters(row)) for row in rows
     ]
     return trial.judge(rows, ask_all(system, questions, track, f"corrupted: {corruption}"))
 
 
-def _spoiled(row: Row, corruption: str) -> bytes:
+def _spoiled(row: LabelledImage, corruption: str) -> bytes:
     return corrupted(row.path.read_bytes(), corruption)
 
 
-def _measures(judged: Judged) -> dict[str, Floats]:
+def _measures(judged: Relevance) -> dict[str, Floats]:
     return {name: values for name, values in per_query(judged).items() if name in MEASURES}

@@ -4,24 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import Calibration, calibration, categories, off_topic, strict
-from consumers.quality.evaluation.colours import Namers, colour_agreement, our_colour_of
-from consumers.quality.evaluation.embedding_store import KeptLooks
+from consumers.quality.evaluation.claim_checks import CalibrationCheck, calibration, categories, off_topic, strict
+from consumers.quality.evaluation.colours import ColourNamers, colour_agreement, our_colour_of
+from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.exact_search import engine_recall, open_exact, same_elsewhere
 from consumers.quality.evaluation.ground_truth import (
     OBJECT,
     SIMILAR,
     WEIGHTINGS,
-    Trial,
+    GroundTruth,
     Value,
     category_of,
     colour_of,
-    fair_trial,
+    fair_ground_truth,
     label_of,
 )
-from consumers.quality.evaluation.labelled_dataset import Row, digest
-from consumers.quality.evaluation.ranking_metrics import Judged
-from consumers.quality.evaluation.results import Asked, Counts, Figures
+from consumers.quality.evaluation.labelled_dataset import LabelledImage, digest
+from consumers.quality.evaluation.ranking_metrics import Relevance
+from consumers.quality.evaluation.results import EvaluationResult, QueryCounts, QueryResult
 from consumers.quality.evaluation.retrieval_scores import (
     Agreement,
     Results,
@@ -32,19 +32,25 @@ from consumers.quality.evaluation.retrieval_scores import (
     score,
 )
 from consumers.quality.evaluation.robustness import robustness
-from consumers.quality.evaluation.system_under_test import System, Track, catalogue_id, put_rows, settle
+from consumers.quality.evaluation.system_under_test import (
+    SystemUnderTest,
+    TrackProgress,
+    catalogue_id,
+    put_rows,
+    settle,
+)
 from schemas.outcomes import ItemIndexed
 
 COLOUR_WEIGHTINGS = (OBJECT, SIMILAR, "colour")
 
 
 @dataclass(frozen=True)
-class Given:
+class EvaluationInput:
     """What is to be tried."""
 
-    catalogue: Sequence[Row]
-    queries: Sequence[Row]
-    strangers: Sequence[Row] = ()
+    catalogue: Sequence[LabelledImage]
+    queries: Sequence[LabelledImage]
+    strangers: Sequence[LabelledImage] = ()
     """Off-topic pictures."""
     same: tuple[str, ...] = ()
     """Columns whose agreement among items of other labels is measured."""
@@ -54,18 +60,18 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Bench:
+class EvaluationSetup:
     """What it is tried on. `looks` is None where vectors cannot be had, as through Kafka."""
 
-    system: System
+    system: SystemUnderTest
     through: str
-    namers: Namers
-    track: Track
-    looks: KeptLooks | None
+    namers: ColourNamers
+    track: TrackProgress
+    looks: EmbeddingStore | None
 
 
 @dataclass(frozen=True)
-class Exactly:
+class ExactFigures:
     """What is known from the vectors themselves."""
 
     engine_recall: Estimate | None
@@ -73,16 +79,16 @@ class Exactly:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EvaluationOutput:
     """The figures, and what a sheet of failures needs besides."""
 
-    figures: Figures
-    trial: Trial
+    figures: EvaluationResult
+    trial: GroundTruth
     results: Results
-    judged: Judged
+    judged: Relevance
 
 
-def evaluate(given: Given, bench: Bench) -> Outcome:
+def evaluate(given: EvaluationInput, bench: EvaluationSetup) -> EvaluationOutput:
     """All that can be measured; raises BadInput when there is nothing to judge, Unavailable as systems do."""
     system, track, seed = bench.system, bench.track, given.seed
     trial, unusable = _ready(given, bench)
@@ -90,7 +96,7 @@ def evaluate(given: Given, bench: Bench) -> Outcome:
     judged = {name: trial.judge(trial.queries, found) for name, found in results.items()}
     plain, plainly = judged[SIMILAR], results[SIMILAR]
     exactly = _exactly(trial, given, plainly, bench.looks)
-    figures = Figures(
+    figures = EvaluationResult(
         through=bench.through,
         encoder=next((result.encoder for result in plainly if result.encoder), ""),
         catalogue=digest(given.catalogue),
@@ -112,10 +118,10 @@ def evaluate(given: Given, bench: Bench) -> Outcome:
         categories=categories(trial, plainly, system, track),
         queries=_asked(trial, plain),
     )
-    return Outcome(figures, trial, plainly, plain)
+    return EvaluationOutput(figures, trial, plainly, plain)
 
 
-def _ready(given: Given, bench: Bench) -> tuple[Trial, tuple[str, ...]]:
+def _ready(given: EvaluationInput, bench: EvaluationSetup) -> tuple[GroundTruth, tuple[str, ...]]:
     """The catalogue put in, the system ready, and the trial; with the pictures that cannot be used."""
     rows = [(catalogue_id(place), row) for place, row in enumerate(given.catalogue)]
     outcomes = put_rows(bench.system, rows, bench.track, len(rows))
@@ -123,24 +129,25 @@ def _ready(given: Given, bench: Bench) -> tuple[Trial, tuple[str, ...]]:
     named = [bench.namers.ours(row.path.read_bytes()) for row in given.queries]
     # A picture that was refused keeps its place, but nothing can be right about it.
     held = [
-        row if there else Row(row.image, row.path) for row, there in zip(given.catalogue, in_place, strict=True)
+        row if there else LabelledImage(row.image, row.path)
+        for row, there in zip(given.catalogue, in_place, strict=True)
     ]
     asked = [row for row, names in zip(given.queries, named, strict=True) if names]
-    trial = fair_trial(held, asked, given.seed)
+    trial = fair_ground_truth(held, asked, given.seed)
     settle(bench.system, trial.questions(WEIGHTINGS[SIMILAR], trial.queries[:1])[0])
     unusable = [row.image for row, there in zip(given.catalogue, in_place, strict=True) if not there]
     unusable += [row.image for row, names in zip(given.queries, named, strict=True) if not names]
     return trial, tuple(unusable)
 
 
-def _counts(given: Given, trial: Trial, unusable: tuple[str, ...]) -> Counts:
+def _counts(given: EvaluationInput, trial: GroundTruth, unusable: tuple[str, ...]) -> QueryCounts:
     indexed = sum(row.label != "" for row in trial.catalogue)
     lost = len(given.catalogue) - indexed
     unanswerable = len(given.queries) - len(trial.queries) - (len(unusable) - lost)
-    return Counts(indexed, len(trial.queries), unanswerable, unusable)
+    return QueryCounts(indexed, len(trial.queries), unanswerable, unusable)
 
 
-def _calibration(trial: Trial, results: Results) -> dict[str, Calibration]:
+def _calibration(trial: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
     """Confidence against truth: the same label, and the same category, which it speaks of, where there are any."""
     judges: dict[str, Value] = {"label": label_of, "category": category_of}
     found = {
@@ -151,20 +158,23 @@ def _calibration(trial: Trial, results: Results) -> dict[str, Calibration]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _exactly(trial: Trial, given: Given, results: Results, looks: KeptLooks | None) -> Exactly:
+def _exactly(
+    trial: GroundTruth, given: EvaluationInput, results: Results, looks: EmbeddingStore | None
+) -> ExactFigures:
     """What takes the vectors themselves; nothing through Kafka, which does not show them."""
     if looks is None:
-        return Exactly(None, {})
+        return ExactFigures(None, {})
     encoder = looks.eyes.encoder
     exact = open_exact(trial, looks.look_at, (encoder.object_size, encoder.style_size))
     same = {column: same_elsewhere(exact, column) for column in given.same}
-    return Exactly(
+    return ExactFigures(
         engine_recall(exact, results), {name: found for name, found in same.items() if found is not None}
     )
 
 
-def _asked(trial: Trial, judged: Judged) -> tuple[Asked, ...]:
+def _asked(trial: GroundTruth, judged: Relevance) -> tuple[QueryResult, ...]:
     rows = zip(trial.queries, judged.relevant, judged.right, strict=True)
     return tuple(
-        Asked(row.image, row.label, int(n), "".join("01"[bool(one)] for one in right)) for row, n, right in rows
+        QueryResult(row.image, row.label, int(n), "".join("01"[bool(one)] for one in right))
+        for row, n, right in rows
     )

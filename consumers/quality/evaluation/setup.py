@@ -10,17 +10,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from consumers.quality.evaluation.colours import Namers, colour_namer
-from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.quality.evaluation.colours import ColourNamers, colour_namer
+from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.in_process import open_direct
 from consumers.quality.evaluation.kmeans import dominant_by_kmeans
 from consumers.quality.evaluation.over_kafka import open_over_kafka
-from consumers.quality.evaluation.run import Bench
-from consumers.quality.evaluation.system_under_test import Step, Track
-from consumers.scoring.null_embeddings import NullPictures, null_file
+from consumers.quality.evaluation.run import EvaluationSetup
+from consumers.quality.evaluation.system_under_test import Step, TrackProgress
+from consumers.scoring.null_embeddings import NullEmbeddings, null_file
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
 from infra.local_state import reach_kafka
@@ -29,7 +29,7 @@ from infra.observability.redaction import redaction
 
 
 @dataclass(frozen=True)
-class Means:
+class SetupOptions:
     """What to look with, where looks are kept, and where progress is shown."""
 
     encoder: str
@@ -38,13 +38,13 @@ class Means:
 
 
 @contextmanager
-def open_bench(settings: Settings, through: str, means: Means) -> Iterator[Bench]:
+def open_setup(settings: Settings, through: str, means: SetupOptions) -> Iterator[EvaluationSetup]:
     """A bench, `direct` or over `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
     # The jobs tell of every batch, which nobody wants to read between progress bars.
     configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
     given, colours = settings.images, make_colours()
-    limits = Limits(given.max_bytes, given.max_pixels, thumbnail=0)
-    namers = Namers(
+    limits = DecodeLimits(given.max_bytes, given.max_pixels, thumbnail=0)
+    namers = ColourNamers(
         colour_namer(lambda image: colours.of(image).names, limits),
         colour_namer(lambda image: (dominant_by_kmeans(image, colours),), limits),
     )
@@ -52,19 +52,19 @@ def open_bench(settings: Settings, through: str, means: Means) -> Iterator[Bench
     with ExitStack() as stack:
         if through == "kafka":
             system = stack.enter_context(open_over_kafka(reach_kafka(settings)))
-            yield Bench(system, through, namers, track, None)
+            yield EvaluationSetup(system, through, namers, track, None)
             return
         pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
-        eyes = Eyes(open_encoder(means.encoder, settings.torch), colours, limits, pool)
-        looks = stack.enter_context(open_looks(means.cache, eyes))
-        nulls = NullPictures(file=null_file(settings.cache, eyes.encoder.fingerprint))
-        yield Bench(stack.enter_context(open_direct(looks, nulls)), through, namers, track, looks)
+        eyes = ImageEmbedder(open_encoder(means.encoder, settings.torch), colours, limits, pool)
+        looks = stack.enter_context(open_embedding_store(means.cache, eyes))
+        nulls = NullEmbeddings(file=null_file(settings.cache, eyes.encoder.fingerprint))
+        yield EvaluationSetup(stack.enter_context(open_direct(looks, nulls)), through, namers, track, looks)
         means.console.print(
             f"{looks.kept} of {looks.seen} looks were kept from before, in {means.cache}", markup=False
         )
 
 
-def progress_on(console: Console) -> Track:
+def progress_on(console: Console) -> TrackProgress:
     """A bar for each step that is tracked, gone when it is done; on a terminal alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 

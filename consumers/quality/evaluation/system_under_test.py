@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from PIL import Image, ImageOps
 
-from consumers.quality.evaluation.labelled_dataset import Row
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
 from schemas.failures import Unavailable
 from schemas.filters import Filters
@@ -26,13 +26,13 @@ INLINE_SIDE = 1_600
 Step = TypeVar("Step")
 
 
-class Track(Protocol):
+class TrackProgress(Protocol):
     """Passes steps on, with a progress bar or without."""
 
     def __call__(self, steps: Iterable[Step], what: str, total: int, /) -> Iterable[Step]: ...
 
 
-class System(Protocol):
+class SystemUnderTest(Protocol):
     """Whatever takes item events and answers searches. Raises Unavailable when it does not."""
 
     @property
@@ -50,7 +50,7 @@ class System(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchQuestion:
     """One search: a picture, read when it is asked, and what is wanted of its hits."""
 
     picture: Callable[[], bytes]
@@ -69,19 +69,23 @@ def place_of(item_id: str) -> int:
     return int(item_id.removeprefix("c"))
 
 
-def put_rows(system: System, rows: Iterable[tuple[str, Row]], track: Track, total: int) -> dict[str, ItemOutcome]:
+def put_rows(
+    system: SystemUnderTest, rows: Iterable[tuple[str, LabelledImage]], track: TrackProgress, total: int
+) -> dict[str, ItemOutcome]:
     """Put pictures in under their ids; the outcome of each, by id."""
     items = (_item(system.tenant, id, row) for id, row in rows)
     outcomes = track(system.put(items), "indexing", total)
     return {outcome.item_id: outcome for outcome in outcomes if outcome.item_id is not None}
 
 
-def settle(system: System, probe: Question) -> None:
+def settle(system: SystemUnderTest, probe: SearchQuestion) -> None:
     """Let the system get ready, before its answers are judged."""
     system.settle(_request(system.tenant, probe))
 
 
-def ask_all(system: System, questions: Sequence[Question], track: Track, what: str) -> list[SearchResult]:
+def ask_all(
+    system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, what: str
+) -> list[SearchResult]:
     """The answers, in order; raises Unavailable when one is not in time."""
     requests = (_request(system.tenant, one) for one in track(questions, what, len(questions)))
     results = list(system.ask(requests))
@@ -91,7 +95,7 @@ def ask_all(system: System, questions: Sequence[Question], track: Track, what: s
     return results
 
 
-def _item(tenant: str, item_id: str, row: Row) -> ItemUpserted:
+def _item(tenant: str, item_id: str, row: LabelledImage) -> ItemUpserted:
     image = InlineImage(data=_inline(row.path.read_bytes()))
     return ItemUpserted(
         tenant=tenant, item_id=item_id, revision=1, title=row.image[:200], category=row.category[:200] or None,
@@ -99,7 +103,7 @@ def _item(tenant: str, item_id: str, row: Row) -> ItemUpserted:
     )  # fmt: skip
 
 
-def _request(tenant: str, question: Question) -> SearchRequest:
+def _request(tenant: str, question: SearchQuestion) -> SearchRequest:
     return SearchRequest(
         request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=_inline(question.picture())),
         weights=question.weights, filters=question.filters, top_k=DEPTH, strict=question.strict,

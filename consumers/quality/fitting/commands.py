@@ -54,21 +54,21 @@ class FitOptions:
 def fit(options: FitOptions) -> None:
     """Teach it your catalogue: fit an encoder on labelled pictures, for LOOKSTREAM_ENCODER to name."""
     from consumers.quality.evaluation.labelled_dataset import sample
-    from consumers.quality.fitting.dataset import Wanted, read_wanted
+    from consumers.quality.fitting.dataset import DatasetOptions, read_dataset
     from consumers.quality.fitting.output_folder import check_out
-    from consumers.quality.fitting.pipeline import Order, teach
+    from consumers.quality.fitting.pipeline import FitRequest, run_fit
     from infra.config.settings import read_settings
     from infra.console import error_console, plain_errors
     from infra.encoder import EncoderUnavailable
     from infra.encoder.heads import Recipe
 
     check_out(options.out, force=options.force)
-    wanted = Wanted(options.source, options.image_root, options.label, tuple(options.where or ()))
-    rows = sample(read_wanted(wanted), options.limit, options.seed)
+    wanted = DatasetOptions(options.source, options.image_root, options.label, tuple(options.where or ()))
+    rows = sample(read_dataset(wanted), options.limit, options.seed)
     recipe = Recipe(epochs=options.epochs, seed=options.seed)
     settings = read_settings()
-    order = Order(
+    order = FitRequest(
         options.encoder, options.out, recipe, options.validation, options.cache or settings.data / "looks"
     )
     with plain_errors(EncoderUnavailable):
-        teach(rows, order, settings, error_console())
+        run_fit(rows, order, settings, error_console())

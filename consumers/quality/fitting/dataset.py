@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.quality.evaluation.labelled_dataset import Columns, Row, Source, read_rows
+from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage, TableSource, read_rows
 from infra.console import BadInput
 
 LABEL = "label"
@@ -15,7 +15,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DatasetOptions:
     """Where pictures come from, the column of their label, and the rows to take, as COLUMN=VALUE."""
 
     source: Path
@@ -24,7 +24,7 @@ class Wanted:
     where: Sequence[str] = ()
 
 
-def read_wanted(wanted: Wanted) -> list[Row]:
+def read_dataset(wanted: DatasetOptions) -> list[LabelledImage]:
     """The pictures with their labels, none of them labelled where the source has no labels; raises BadInput."""
     if not wanted.source.is_dir():
         return _from_table(wanted.source, wanted)
@@ -35,9 +35,9 @@ def read_wanted(wanted: Wanted) -> list[Row]:
     return _from_folder(wanted.source)
 
 
-def _from_table(table: Path, wanted: Wanted) -> list[Row]:
+def _from_table(table: Path, wanted: DatasetOptions) -> list[LabelledImage]:
     label = wanted.label or (LABEL if LABEL in _header(table) else None)
-    return read_rows(Source(table, conditions(wanted.where)), Columns(label), wanted.root)
+    return read_rows(TableSource(table, conditions(wanted.where)), LabelColumns(label), wanted.root)
 
 
 def conditions(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -60,7 +60,7 @@ def _header(table: Path) -> Sequence[str]:
         return []
 
 
-def _from_folder(folder: Path) -> list[Row]:
+def _from_folder(folder: Path) -> list[LabelledImage]:
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise BadInput(f"{folder} has no pictures: name a folder with pictures in sub-folders, or a CSV")
@@ -71,4 +71,4 @@ def _from_folder(folder: Path) -> list[Row]:
             f"{folder} has pictures both in sub-folders, which are labels, and outside of them ({loose[0]}): "
             "put all into sub-folders, or none"
         )
-    return [Row(str(path), folder / path, path.parts[0] if not loose else "") for path in inside]
+    return [LabelledImage(str(path), folder / path, path.parts[0] if not loose else "") for path in inside]

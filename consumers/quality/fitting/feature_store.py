@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.quality.evaluation.embedding_store import PATIENCE_SECONDS, recipe
-from consumers.quality.evaluation.labelled_dataset import Row
-from consumers.quality.evaluation.system_under_test import Track
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
+from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import focus_on
-from consumers.vision.decode import Limits, decode
+from consumers.vision.decode import DecodeLimits, decode
 from infra.encoder.runtime import Backbone, Shown
 from schemas.failures import Rejected
 
@@ -33,7 +33,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS seen (
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ImageFeatures:
     """The features of each view of one picture, [1 or 2, f], and whether it is a studio picture."""
 
     views: Halves
@@ -41,7 +41,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class FeatureMatrix:
     """What the backbone saw of N pictures: two views each [N, 2, f], a studio picture's twice the same."""
 
     views: Halves
@@ -55,21 +55,21 @@ class Gallery:
 
 
 @dataclass(frozen=True, eq=False)
-class Gaze:
+class FeatureStore:
     """A backbone that looks at no picture twice; for one thread, `pool` decodes."""
 
     backbone: Backbone
-    limits: Limits
+    limits: DecodeLimits
     store: sqlite3.Connection
     recipe: str
     pool: ThreadPoolExecutor
 
-    def look_at(self, rows: Sequence[Row], track: Track) -> list[Seen | str]:
+    def look_at(self, rows: Sequence[LabelledImage], track: TrackProgress) -> list[ImageFeatures | str]:
         """What is seen in each row's picture, or why nothing is."""
         batches = [rows[n : n + BATCH] for n in range(0, len(rows), BATCH)]
         return [one for batch in track(batches, "looking at pictures", len(batches)) for one in self._batch(batch)]
 
-    def _batch(self, rows: Sequence[Row]) -> Iterator[Seen | str]:
+    def _batch(self, rows: Sequence[LabelledImage]) -> Iterator[ImageFeatures | str]:
         """In the order of the rows; pictures that are new are decoded side by side."""
         data = list(self.pool.map(lambda row: row.path.read_bytes(), rows))
         names = [sha256(picture).hexdigest() for picture in data]
@@ -90,7 +90,7 @@ class Gaze:
         focus = focus_on(image)
         return tuple(self.backbone.prepare(image, box) for box in focus.boxes), focus.studio
 
-    def _see(self, shown: Sequence[Shown]) -> Iterator[Seen]:
+    def _see(self, shown: Sequence[Shown]) -> Iterator[ImageFeatures]:
         """Each view goes through the network as a picture of its own."""
         alone = [(view,) for views, _ in shown for view in views]
         if not alone:
@@ -98,24 +98,24 @@ class Gaze:
         rows: Halves = self.backbone.features(alone).cpu().numpy().astype(np.float16)
         ends = np.cumsum([len(views) for views, _ in shown])
         for (views, studio), end in zip(shown, ends, strict=True):
-            yield Seen(rows[end - len(views) : end], studio)
+            yield ImageFeatures(rows[end - len(views) : end], studio)
 
-    def _kept(self, name: str) -> Seen | None:
+    def _kept(self, name: str) -> ImageFeatures | None:
         query = "SELECT studio, views FROM seen WHERE recipe = ? AND picture = ?"
         row = self.store.execute(query, (self.recipe, name)).fetchone()
         if row is None:
             return None
         size = self.backbone.object_size + self.backbone.style_size
-        return Seen(np.frombuffer(row[1], np.float16).reshape(-1, size), bool(row[0]))
+        return ImageFeatures(np.frombuffer(row[1], np.float16).reshape(-1, size), bool(row[0]))
 
-    def _keep(self, fresh: dict[str, Seen]) -> None:
+    def _keep(self, fresh: dict[str, ImageFeatures]) -> None:
         rows = [(self.recipe, name, int(seen.studio), seen.views.tobytes()) for name, seen in fresh.items()]
         with self.store:
             self.store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
 
 
 @contextmanager
-def open_gaze(folder: Path, backbone: Backbone, limits: Limits) -> Iterator[Gaze]:
+def open_feature_store(folder: Path, backbone: Backbone, limits: DecodeLimits) -> Iterator[FeatureStore]:
     """A gaze that keeps what it sees in a folder, where that of other backbones and older code lies untouched."""
     folder.mkdir(parents=True, exist_ok=True)
     name = recipe(f"{backbone.digest} {backbone.runtime.dtype}")
@@ -124,11 +124,11 @@ def open_gaze(folder: Path, backbone: Backbone, limits: Limits) -> Iterator[Gaze
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
         store.execute(TABLE)
-        yield Gaze(backbone, limits, store, name, pool)
+        yield FeatureStore(backbone, limits, store, name, pool)
 
 
-def hang(seen: Sequence[Seen]) -> Gallery:
+def stack_features(seen: Sequence[ImageFeatures]) -> FeatureMatrix:
     """The gallery of some pictures, one at least."""
     # Copies of a view, so that every picture has two.
     views = np.stack([np.broadcast_to(one.views, (2, one.views.shape[1])) for one in seen])
-    return Gallery(views, np.array([one.studio for one in seen]))
+    return FeatureMatrix(views, np.array([one.studio for one in seen]))

@@ -5,23 +5,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.quality.evaluation.system_under_test import Track
-from consumers.quality.fitting.feature_store import Gallery
-from consumers.quality.fitting.head_weight import CHOSEN_BY, Curve, Trial, choose_share
+from consumers.quality.evaluation.system_under_test import TrackProgress
+from consumers.quality.fitting.feature_store import FeatureMatrix
+from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share
 from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_back, hold_back_labels
-from consumers.quality.fitting.trainer import Lesson, School
-from consumers.quality.fitting.validation import Integers, draw_quiz, means
-from consumers.quality.fitting.whitening_base import Base, Floats, Tensors, choose_base, make_bases, object_rows
+from consumers.quality.fitting.trainer import EpochScore, HeadTrainer
+from consumers.quality.fitting.validation import Integers, draw_validation_set, means
+from consumers.quality.fitting.whitening_base import (
+    Floats,
+    Tensors,
+    WhiteningBase,
+    choose_base,
+    make_bases,
+    object_rows,
+)
 from infra.console import BadInput, printable
 from infra.encoder.heads import Recipe
 from infra.encoder.runtime import Backbone
 
-Means = dict[str, float]
+MeasureMeans = dict[str, float]
 """The mean of each measure."""
 
 
 @dataclass(frozen=True, eq=False)
-class Kit:
+class FitSetup:
     """What fitting takes beside the pictures: the backbone, the tensors that it ships with, and how to go about it.
 
     `validation` is the share of each label's pictures that is held back to choose by.
@@ -31,48 +38,48 @@ class Kit:
     shipped: Mapping[str, Floats]
     recipe: Recipe
     validation: float
-    track: Track
+    track: TrackProgress
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FitComparison:
     """The measures of some queries under the base, under the head alone, and under both at the chosen share."""
 
     queries: int
-    base: Means
-    head: Means
-    mix: Means
-    shares: dict[str, Means]
+    base: MeasureMeans
+    head: MeasureMeans
+    mix: MeasureMeans
+    shares: dict[str, MeasureMeans]
     """The measures at every share that was tried."""
 
 
 @dataclass(frozen=True)
-class Story:
+class HeadReport:
     """How a head came about, and what it does for labels that it saw and for labels that it never saw."""
 
     labels: int
-    lessons: list[Lesson]
+    lessons: list[EpochScore]
     best_epoch: int
     share: float
-    seen: Verdict
+    seen: FitComparison
     unseen_labels: int
-    unseen: Verdict | None
+    unseen: FitComparison | None
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FitResult:
     """The tensors, where the base comes from, how each base did, and the story of the head."""
 
     tensors: Tensors
     base: str
-    bases: dict[str, Means]
-    head: Story | None
+    bases: dict[str, MeasureMeans]
+    head: HeadReport | None
 
 
-def fit_base(gallery: Gallery, kit: Kit) -> Fitted:
+def fit_base(gallery: FeatureMatrix, kit: FitSetup) -> FitResult:
     """Without labels there is nothing to choose by: axes of these pictures, where they are enough for that."""
     base = make_bases(gallery, kit.backbone, kit.shipped)[-1]
-    return Fitted(base.tensors, base.origin, {}, None)
+    return FitResult(base.tensors, base.origin, {}, None)
 
 
 def number_labels(names: Sequence[str]) -> Integers:
@@ -91,45 +98,47 @@ def number_labels(names: Sequence[str]) -> Integers:
     return labels.astype(np.int64)
 
 
-def fit_head(gallery: Gallery, names: Sequence[str], kit: Kit) -> Fitted:
+def fit_head(gallery: FeatureMatrix, names: Sequence[str], kit: FitSetup) -> FitResult:
     """The better base, and beside it a head trained on all pictures; raises BadInput, see number_labels.
 
     Base and number of epochs are chosen on pictures held back from a first training; the share: see choose_share.
     """
     labels, seed = number_labels(names), kit.recipe.seed
     split = hold_back(labels, kit.validation, seed)
-    quiz = draw_quiz(split.held, split.train, labels, seed)
+    quiz = draw_validation_set(split.held, split.train, labels, seed)
     base, scores = choose_base(make_bases(gallery, kit.backbone, kit.shipped), gallery, quiz)
-    school = School(gallery, labels, base, kit.recipe, kit.track)
+    school = HeadTrainer(gallery, labels, base, kit.recipe, kit.track)
     lessons, best = school.try_out(split.train, quiz)
-    seen = Trial(quiz, object_rows(gallery, base.tensors), school.rows(best.axes))
+    seen = HeadWeightTrial(quiz, object_rows(gallery, base.tensors), school.rows(best.axes))
     story = _story(lessons, best.number, seen, _try_unseen(school, best.number))
     axes = school.teach(np.arange(len(labels)), best.number, "training the head on all pictures")
     bases = {origin: means(one) for origin, one in scores.items()}
-    return Fitted(_beside(base, axes, story.share), base.origin, bases, story)
+    return FitResult(_beside(base, axes, story.share), base.origin, bases, story)
 
 
-def _try_unseen(school: School, epochs: int) -> Trial | None:
+def _try_unseen(school: HeadTrainer, epochs: int) -> HeadWeightTrial | None:
     """A head that is trained without some labels, and those looked for among all pictures."""
     split = hold_back_labels(school.labels, school.recipe.seed)
     if split is None:
         return None
     axes = school.teach(split.train, epochs, "trying labels that the head never saw")
-    quiz = draw_quiz(split.held, np.arange(len(school.labels)), school.labels, school.recipe.seed)
-    return Trial(quiz, object_rows(school.gallery, school.base.tensors), school.rows(axes))
+    quiz = draw_validation_set(split.held, np.arange(len(school.labels)), school.labels, school.recipe.seed)
+    return HeadWeightTrial(quiz, object_rows(school.gallery, school.base.tensors), school.rows(axes))
 
 
-def _story(lessons: list[Lesson], epochs: int, seen: Trial, unseen: Trial | None) -> Story:
+def _story(
+    lessons: list[EpochScore], epochs: int, seen: HeadWeightTrial, unseen: HeadWeightTrial | None
+) -> HeadReport:
     labels = len(np.unique(seen.quiz.labels))
     held = len(np.unique(unseen.quiz.labels[unseen.quiz.asking])) if unseen else 0
     curve, other = seen.curve(), unseen.curve() if unseen else None
     share = choose_share(curve, other)
-    return Story(
+    return HeadReport(
         labels, lessons, epochs, share, _verdict(curve, share), held, _verdict(other, share) if other else None
     )
 
 
-def _beside(base: Base, axes: Floats, share: float) -> Tensors:
+def _beside(base: WhiteningBase, axes: Floats, share: float) -> Tensors:
     """A head beside the base; nothing beside it at share 0."""
     if share == 0:
         return base.tensors
@@ -137,7 +146,7 @@ def _beside(base: Base, axes: Floats, share: float) -> Tensors:
     return base.tensors | {f"head.{name}": value for name, value in head.items()}
 
 
-def _verdict(curve: Curve, share: float) -> Verdict:
+def _verdict(curve: WeightCurve, share: float) -> FitComparison:
     shares = {str(at): means(scores) for at, scores in curve.items()}
     queries = len(curve[share][CHOSEN_BY])
-    return Verdict(queries, shares["0.0"], shares["1.0"], shares[str(share)], shares)
+    return FitComparison(queries, shares["0.0"], shares["1.0"], shares[str(share)], shares)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.quality.fitting.validation import Floats, Quiz, Scores
+from consumers.quality.fitting.validation import Floats, Scores, ValidationSet
 
 SHARES = tuple(round(tenths / 10, 1) for tenths in range(11))
 CHOSEN_BY = "mAP@10"
@@ -16,19 +16,19 @@ MOST = 0.8
 """A fifth is always the base's: labels held back are still of the catalogue's kinds, and a head is blinder to all
 else (fitted on clothes, the icons of groceries fell from .46 to .33 at .8, to .30 at 1)."""
 
-Curve = dict[float, Scores]
+WeightCurve = dict[float, Scores]
 """The scores at each share."""
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class HeadWeightTrial:
     """A base and a head before a quiz: unit rows of all pictures, [N, k] and [N, h]."""
 
-    quiz: Quiz
+    quiz: ValidationSet
     base: Floats
     head: Floats
 
-    def curve(self) -> Curve:
+    def curve(self) -> WeightCurve:
         """The scores at each share of the head; 0 is the base alone, 1 the head alone."""
         return {share: self.quiz.judge(mix(self.base, self.head, share)) for share in SHARES}
 
@@ -38,7 +38,7 @@ def mix(base: Floats, head: Floats, share: float) -> Floats:
     return np.concatenate([base * np.float32((1 - share) ** 0.5), head * np.float32(share**0.5)], axis=1)
 
 
-def choose_share(seen: Curve, unseen: Curve | None) -> float:
+def choose_share(seen: WeightCurve, unseen: WeightCurve | None) -> float:
     """The best share for labels seen and never seen, each counting half; 0 unless it surely beats the base."""
     shares = [share for share in SHARES if share <= MOST]
     curves = [seen] if unseen is None else [seen, unseen]

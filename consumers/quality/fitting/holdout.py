@@ -15,14 +15,14 @@ HELD_LABELS = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class HoldoutSplit:
     """Places of the pictures to train on and of those held back."""
 
     train: Integers
     held: Integers
 
 
-def hold_back(labels: Integers, share: float, seed: int) -> Split:
+def hold_back(labels: Integers, share: float, seed: int) -> HoldoutSplit:
     """About `share` of the pictures of each label, one at least, but never its last two.
 
     They are a run in the order given: pictures that were taken one after the other are nearly the same, and a twin
@@ -36,10 +36,10 @@ def hold_back(labels: Integers, share: float, seed: int) -> Split:
         first = chance.integers(len(places) - count + 1)
         held.append(places[first : first + count])
     taken = np.sort(np.concatenate(held))
-    return Split(np.setdiff1d(np.arange(len(labels)), taken), taken)
+    return HoldoutSplit(np.setdiff1d(np.arange(len(labels)), taken), taken)
 
 
-def hold_back_labels(labels: Integers, seed: int) -> Split | None:
+def hold_back_labels(labels: Integers, seed: int) -> HoldoutSplit | None:
     """All pictures of some labels, of those that have two at least; None when there are too few labels to spare."""
     names, counts = np.unique(labels, return_counts=True)
     paired = names[counts > 1]
@@ -47,4 +47,4 @@ def hold_back_labels(labels: Integers, seed: int) -> Split | None:
         return None
     chosen = np.random.default_rng(seed).permutation(paired)[: max(1, round(HELD_LABELS * len(paired)))]
     unseen = np.isin(labels, chosen)
-    return Split(np.flatnonzero(~unseen), np.flatnonzero(unseen))
+    return HoldoutSplit(np.flatnonzero(~unseen), np.flatnonzero(unseen))

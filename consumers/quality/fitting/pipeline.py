@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from consumers.quality.evaluation.labelled_dataset import Row
+from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.setup import progress_on
-from consumers.quality.fitting.feature_store import Seen, hang, open_gaze
-from consumers.quality.fitting.fit import Fitted, Kit, fit_base, fit_head
+from consumers.quality.fitting.feature_store import ImageFeatures, open_feature_store, stack_features
+from consumers.quality.fitting.fit import FitResult, FitSetup, fit_base, fit_head
 from consumers.quality.fitting.output_folder import new_folder
-from consumers.quality.fitting.report import Fitting, as_document, show
-from consumers.vision.decode import Limits
+from consumers.quality.fitting.report import FitReport, as_document, show
+from consumers.vision.decode import DecodeLimits
 from infra.config.settings import Settings
 from infra.console import BadInput, printable
 from infra.encoder import FITTED, backbone_name, open_parts
@@ -26,7 +26,7 @@ from infra.encoder.whitening import POWER, known_vector
 
 
 @dataclass(frozen=True)
-class Order:
+class FitRequest:
     """What is to be fitted how, and where to; features are kept in the folder `cache`."""
 
     encoder: str
@@ -36,26 +36,26 @@ class Order:
     cache: Path
 
 
-def teach(rows: Sequence[Row], order: Order, settings: Settings, console: Console) -> Fitted:
+def run_fit(rows: Sequence[LabelledImage], order: FitRequest, settings: Settings, console: Console) -> FitResult:
     """Fit an encoder on the rows and write its folder; raises BadInput or EncoderUnavailable.
 
     A head is fitted when every row has a label.
     """
     track = progress_on(console)
     backbone, projection = open_parts(order.encoder, settings.torch)
-    limits = Limits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
-    with open_gaze(order.cache, backbone, limits) as gaze:
+    limits = DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
+    with open_feature_store(order.cache, backbone, limits) as gaze:
         looks = list(zip(rows, gaze.look_at(rows, track), strict=True))
-    seen = [(row, look) for row, look in looks if isinstance(look, Seen)]
-    unreadable = [f"{row.image} ({look})" for row, look in looks if not isinstance(look, Seen)]
+    seen = [(row, look) for row, look in looks if isinstance(look, ImageFeatures)]
+    unreadable = [f"{row.image} ({look})" for row, look in looks if not isinstance(look, ImageFeatures)]
     if len(seen) < 2:
         some = f": {printable(unreadable[0])}" if unreadable else ""
         raise BadInput(f"{len(seen)} of {len(rows)} pictures can be read{some}; give two at least")
-    gallery = hang([look for _, look in seen])
-    kit = Kit(backbone, projection.base_tensors, order.recipe, order.validation, track)
+    gallery = stack_features([look for _, look in seen])
+    kit = FitSetup(backbone, projection.base_tensors, order.recipe, order.validation, track)
     labels = [row.label for row, _ in seen]
     fitted = fit_head(gallery, labels, kit) if all(labels) else fit_base(gallery, kit)
-    fitting = Fitting(backbone.name, len(seen), int(gallery.studio.sum()), unreadable, order.recipe.seed)
+    fitting = FitReport(backbone.name, len(seen), int(gallery.studio.sum()), unreadable, order.recipe.seed)
     _write(fitting, fitted, backbone, order)
     show(fitting, fitted, console)
     console.print(f"wrote {order.out}: set LOOKSTREAM_ENCODER={order.out} to use it", markup=False, soft_wrap=True)
@@ -64,7 +64,7 @@ def teach(rows: Sequence[Row], order: Order, settings: Settings, console: Consol
     return fitted
 
 
-def _write(fitting: Fitting, fitted: Fitted, backbone: Backbone, order: Order) -> None:
+def _write(fitting: FitReport, fitted: FitResult, backbone: Backbone, order: FitRequest) -> None:
     # No date among these: the same pictures and seed give the same bytes, and so the same fingerprint.
     said = {
         "backbone": backbone_name(order.encoder),

@@ -5,13 +5,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from consumers.quality.fitting.fit import Story
+from consumers.quality.fitting.fit import HeadReport
 from consumers.quality.fitting.head_weight import CHOSEN_BY
 
 INK, SOFT, ACCENT = "#17202e", "#98a2b3", "#2255cc"
 
 
-def draw_curves(story: Story, file: Path) -> None:
+def draw_curves(story: HeadReport, file: Path) -> None:
     """Loss and score over epochs, and the answers at each share, as a PNG."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -20,7 +20,7 @@ def draw_curves(story: Story, file: Path) -> None:
     figure.savefig(file, dpi=120)
 
 
-def _draw_lessons(axes: Axes, story: Story) -> None:
+def _draw_lessons(axes: Axes, story: HeadReport) -> None:
     epochs = range(1, len(story.lessons) + 1)
     axes.plot(epochs, [lesson.loss for lesson in story.lessons], color=SOFT)
     axes.set(xlabel="epoch", ylabel="loss", title="a head in training")
@@ -30,7 +30,7 @@ def _draw_lessons(axes: Axes, story: Story) -> None:
     score.axvline(story.best_epoch, color=INK, linestyle=":", linewidth=1)
 
 
-def _draw_shares(axes: Axes, story: Story) -> None:
+def _draw_shares(axes: Axes, story: HeadReport) -> None:
     verdicts = {"labels that the head saw": (story.seen, ACCENT), "labels that it never saw": (story.unseen, SOFT)}
     for name, (verdict, colour) in verdicts.items():
         if verdict is not None:

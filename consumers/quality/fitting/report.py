@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from consumers.quality.fitting.fit import Fitted, Story, Verdict
+from consumers.quality.fitting.fit import FitComparison, FitResult, HeadReport
 from consumers.quality.fitting.whitening_base import FEWEST, SHIPPED
 from infra.console import counted, printable
 
@@ -18,7 +18,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FitReport:
     """What was fitted on, and what with; `unreadable` has the pictures left out, each with why."""
 
     backbone: str
@@ -27,20 +27,20 @@ class Fitting:
     unreadable: Sequence[str]
     seed: int
 
-    def sentence(self, fitted: Fitted) -> str:
+    def sentence(self, fitted: FitResult) -> str:
         """The kept note of what the tensors were fitted on."""
         labels = f", {fitted.head.labels} labels" if fitted.head else ", no labels"
         return f"{self.pictures} pictures, {self.studio} of them studio pictures{labels}"
 
 
-def as_document(fitting: Fitting, fitted: Fitted) -> dict[str, object]:
+def as_document(fitting: FitReport, fitted: FitResult) -> dict[str, object]:
     """All figures, for report.json."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     head = asdict(fitted.head) if fitted.head else None
     return {"date": date} | asdict(fitting) | {"base": fitted.base, "bases": fitted.bases, "head": head}
 
 
-def show(fitting: Fitting, fitted: Fitted, console: Console) -> None:
+def show(fitting: FitReport, fitted: FitResult, console: Console) -> None:
     """Print what was fitted, what it is worth, and what it costs."""
     for line in _lines(fitting, fitted):
         console.print(line, markup=False, soft_wrap=True)
@@ -53,7 +53,7 @@ def show(fitting: Fitting, fitted: Fitted, console: Console) -> None:
     console.print(_advice(fitted.head), markup=False, soft_wrap=True)
 
 
-def _lines(fitting: Fitting, fitted: Fitted) -> Iterator[str]:
+def _lines(fitting: FitReport, fitted: FitResult) -> Iterator[str]:
     yield f"{fitting.backbone}, fitted on {fitting.sentence(fitted)}"
     if fitting.unreadable:
         some = "; ".join(fitting.unreadable[:NAMED]) + ("; ..." if len(fitting.unreadable) > NAMED else "")
@@ -64,7 +64,7 @@ def _lines(fitting: Fitting, fitted: Fitted) -> Iterator[str]:
     yield f"base: axes {fitted.base}{few}" if fitted.base == SHIPPED else f"base: axes {fitted.base}"
 
 
-def _table(title: str, verdict: Verdict) -> Table:
+def _table(title: str, verdict: FitComparison) -> Table:
     table = Table(
         "",
         "base",
@@ -79,7 +79,7 @@ def _table(title: str, verdict: Verdict) -> Table:
     return table
 
 
-def _advice(story: Story) -> str:
+def _advice(story: HeadReport) -> str:
     """The share, and in words what the tables say about labels that come later."""
     if story.share == 0:
         return "share of the head: 0, for it does not surely beat the base; the encoder is the base alone"

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from consumers.quality.evaluation.system_under_test import Track
-from consumers.quality.fitting.feature_store import Gallery
-from consumers.quality.fitting.validation import Integers, Quiz
-from consumers.quality.fitting.whitening_base import Base, Floats, project
+from consumers.quality.evaluation.system_under_test import TrackProgress
+from consumers.quality.fitting.feature_store import FeatureMatrix
+from consumers.quality.fitting.validation import Integers, ValidationSet
+from consumers.quality.fitting.whitening_base import Floats, WhiteningBase, project
 from infra.encoder.heads import Epoch, Examples, Recipe, train_head
 from infra.encoder.whitening import OBJECT_SIZE, whiten_axes
 
@@ -16,7 +16,7 @@ SCORE = "mAP@10"
 
 
 @dataclass(frozen=True)
-class Lesson:
+class EpochScore:
     """One epoch: its mean loss, and the mAP@10 of the head alone on the pictures held back."""
 
     loss: float
@@ -24,26 +24,26 @@ class Lesson:
 
 
 @dataclass(frozen=True, eq=False)
-class School:
+class HeadTrainer:
     """The pictures with their labels, the base that a head starts from, and how it is trained."""
 
-    gallery: Gallery
+    gallery: FeatureMatrix
     labels: Integers
-    base: Base
+    base: WhiteningBase
     recipe: Recipe
-    track: Track
+    track: TrackProgress
 
     def rows(self, axes: Floats) -> Floats:
         """All pictures under a head's axes, unit rows [N, k]."""
         means = self.base.tensors["object.means"]
         return project(self.gallery.features[:, : len(axes)], self.gallery.studio, means, axes)
 
-    def try_out(self, train: Integers, quiz: Quiz) -> tuple[list[Lesson], Epoch]:
+    def try_out(self, train: Integers, quiz: ValidationSet) -> tuple[list[EpochScore], Epoch]:
         """Train until the quiz goes no better; all lessons, and the best epoch."""
-        lessons: list[Lesson] = []
+        lessons: list[EpochScore] = []
         best: Epoch | None = None
         for epoch in self._epochs(train, "trying a head"):
-            lessons.append(Lesson(epoch.loss, float(quiz.judge(self.rows(epoch.axes))[SCORE].mean())))
+            lessons.append(EpochScore(epoch.loss, float(quiz.judge(self.rows(epoch.axes))[SCORE].mean())))
             scores = [lesson.score for lesson in lessons]
             if best is None or scores[-1] > max(scores[:-1]):
                 best = epoch

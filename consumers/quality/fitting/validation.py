@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.quality.evaluation.ranking_metrics import DEPTH, Judged, per_query
+from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -20,7 +20,7 @@ CHUNK = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Quiz:
+class ValidationSet:
     """Which pictures ask and which may answer, by their places; a picture never answers itself."""
 
     asking: Integers
@@ -29,7 +29,7 @@ class Quiz:
 
     def judge(self, rows: Floats) -> Scores:
         """The measures of pictures as unit rows [N, k], each query by its nearest."""
-        return per_query(Judged(self._right(rows), self._relevant()))
+        return per_query(Relevance(self._right(rows), self._relevant()))
 
     def _right(self, rows: Floats) -> NDArray[np.bool_]:
         chunks = [self.asking[n : n + CHUNK] for n in range(0, len(self.asking), CHUNK)]
@@ -50,10 +50,12 @@ class Quiz:
         return counts[self.labels[self.asking]] - np.isin(self.asking, self.among)
 
 
-def draw_quiz(asking: Sequence[int] | Integers, among: Integers, labels: Integers, seed: int) -> Quiz:
+def draw_validation_set(
+    asking: Sequence[int] | Integers, among: Integers, labels: Integers, seed: int
+) -> ValidationSet:
     """A quiz of the pictures asking, of some of them where there are many."""
     places = np.random.default_rng(seed).permutation(np.asarray(asking, np.int64))[:MOST_QUERIES]
-    return Quiz(np.sort(places), among, labels)
+    return ValidationSet(np.sort(places), among, labels)
 
 
 def means(scores: Scores) -> dict[str, float]:

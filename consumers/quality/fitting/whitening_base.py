@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.quality.fitting.feature_store import Gallery
-from consumers.quality.fitting.validation import Quiz, Scores
+from consumers.quality.fitting.feature_store import FeatureMatrix
+from consumers.quality.fitting.validation import Scores, ValidationSet
 from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import OBJECT_SIZE, kind_means, whiten
 
@@ -21,14 +21,14 @@ SHIPPED, FRESH = "the encoder's own", "fitted on these pictures"
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class WhiteningBase:
     """Tensors of a projection, and where its axes come from."""
 
     origin: str
     tensors: Tensors
 
 
-def make_bases(gallery: Gallery, backbone: Backbone, shipped: Mapping[str, Floats]) -> list[Base]:
+def make_bases(gallery: FeatureMatrix, backbone: Backbone, shipped: Mapping[str, Floats]) -> list[WhiteningBase]:
     """The shipped axes with the means of these pictures, and, of enough pictures, axes of their own."""
     features, size = gallery.features, backbone.object_size
     parts = {"object": features[:, :size], "style": features[:, size:]}
@@ -37,9 +37,9 @@ def make_bases(gallery: Gallery, backbone: Backbone, shipped: Mapping[str, Float
         for part, values in parts.items()
     }
     axes = {f"{part}.axes": shipped[f"{part}.axes"] for part in parts}
-    bases = [Base(SHIPPED, axes | means)]
+    bases = [WhiteningBase(SHIPPED, axes | means)]
     if len(features) >= FEWEST:
-        bases.append(Base(FRESH, whiten(features, gallery.studio, backbone) | means))
+        bases.append(WhiteningBase(FRESH, whiten(features, gallery.studio, backbone) | means))
     return bases
 
 
@@ -50,13 +50,15 @@ def project(rows: Floats, studio: NDArray[np.bool_], means: Floats, axes: Floats
     return unit
 
 
-def object_rows(gallery: Gallery, tensors: Tensors, part: str = "object") -> Floats:
+def object_rows(gallery: FeatureMatrix, tensors: Tensors, part: str = "object") -> Floats:
     """The object part of all pictures under the base, or under the `head`, [N, k]."""
     axes = tensors[f"{part}.axes"]
     return project(gallery.features[:, : len(axes)], gallery.studio, tensors[f"{part}.means"], axes)
 
 
-def choose_base(bases: list[Base], gallery: Gallery, quiz: Quiz) -> tuple[Base, dict[str, Scores]]:
+def choose_base(
+    bases: list[WhiteningBase], gallery: FeatureMatrix, quiz: ValidationSet
+) -> tuple[WhiteningBase, dict[str, Scores]]:
     """The base whose answers are best by mAP@10, and the scores of all."""
     scores = {base.origin: quiz.judge(object_rows(gallery, base.tensors)) for base in bases}
     best = max(bases, key=lambda base: float(scores[base.origin]["mAP@10"].mean()))

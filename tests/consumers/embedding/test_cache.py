@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.embedding.cache import Remembered
+from consumers.embedding.cache import EmbeddingCache
 from consumers.vision.embedder import Look
 from schemas.failures import Code, Failure, Rejected
 from schemas.searches import Crop
@@ -35,7 +35,7 @@ def look_of(picture: bytes, crop: Crop | None) -> Look:
 
 def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> None:
     eyes = Seeing()
-    looks = Remembered(eyes.look_at)
+    looks = EmbeddingCache(eyes.look_at)
     [first] = looks.look_at([b"a"])
     again, part = looks.look_at([b"a", b"a"], [None, LEFT])
     assert eyes.seen == [(b"a", None), (b"a", LEFT)]
@@ -49,7 +49,7 @@ def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> No
 
 def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
     eyes = Seeing()
-    looks = Remembered(eyes.look_at)
+    looks = EmbeddingCache(eyes.look_at)
     assert looks.look_at([b"x", b"x"]) == [BROKEN, BROKEN]
     assert looks.look_at([b"x"]) == [BROKEN]
     assert len(eyes.seen) == 2
@@ -59,7 +59,7 @@ def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
     st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"x"]), max_size=6), max_size=12), st.integers(1, 3)
 )
 def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[list[bytes]], most: int) -> None:
-    looks = Remembered(Seeing().look_at, most)
+    looks = EmbeddingCache(Seeing().look_at, most)
     for batch in batches:
         found = looks.look_at(batch)
         assert len(looks) <= most
@@ -69,7 +69,7 @@ def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[li
 
 def test_those_asked_for_last_are_kept() -> None:
     eyes = Seeing()
-    looks = Remembered(eyes.look_at, most=2)
+    looks = EmbeddingCache(eyes.look_at, most=2)
     for picture in (b"a", b"b", b"a", b"c", b"a", b"b"):
         looks.look_at([picture])
     assert [picture for picture, _ in eyes.seen] == [b"a", b"b", b"c", b"b"]

@@ -15,23 +15,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.embedding.decode_pool import Decoders
+from consumers.embedding.decode_pool import DecodePool
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits, decode
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits, decode
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import Torch
 from infra.encoder import open_encoder
 from schemas.failures import Code, Rejected, Unavailable
 from schemas.searches import Crop
 from tests.conftest import draw_disc
 
-LIMITS = Limits()
+LIMITS = DecodeLimits()
 DISC = draw_disc("#cc2222")
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with closing(Decoders(2)) as opened:
+def decoders() -> Iterator[DecodePool]:
+    with closing(DecodePool(2)) as opened:
         yield opened
 
 
@@ -46,13 +46,13 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return out.getvalue()
 
 
-def rejected(decoders: Decoders, data: bytes, limits: Limits = LIMITS) -> Rejected:
+def rejected(decoders: DecodePool, data: bytes, limits: DecodeLimits = LIMITS) -> Rejected:
     with pytest.raises(Rejected) as caught:
         decoders.decode(data, limits)
     return caught.value
 
 
-def assert_same(decoders: Decoders, data: bytes, crop: Crop | None = None) -> None:
+def assert_same(decoders: DecodePool, data: bytes, crop: Crop | None = None) -> None:
     here, there = decode(data, LIMITS, crop), decoders.decode(data, LIMITS, crop)
     assert (here.width, here.height, here.image.size) == (there.width, there.height, there.image.size)
     assert here.image.tobytes() == there.image.tobytes()
@@ -60,35 +60,35 @@ def assert_same(decoders: Decoders, data: bytes, crop: Crop | None = None) -> No
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 @pytest.mark.parametrize("crop", [None, Crop(x=0.3, y=0.1, w=0.4, h=0.77)])
-def test_a_process_gives_the_same_picture(decoders: Decoders, kind: str, crop: Crop | None) -> None:
+def test_a_process_gives_the_same_picture(decoders: DecodePool, kind: str, crop: Crop | None) -> None:
     assert_same(decoders, noise(301, 207, kind), crop)
 
 
-def test_a_process_reduces_large_pictures_just_so(decoders: Decoders) -> None:
+def test_a_process_reduces_large_pictures_just_so(decoders: DecodePool) -> None:
     assert_same(decoders, noise(2400, 1600, "JPEG"), Crop(x=0.3, y=0.1, w=0.4, h=0.77))
 
 
-def test_a_process_refuses_in_the_same_words_by_the_limits_of_the_caller(decoders: Decoders) -> None:
+def test_a_process_refuses_in_the_same_words_by_the_limits_of_the_caller(decoders: DecodePool) -> None:
     for data in (b"", b"<html>", DISC[:80], noise(15, 99, "PNG")):
         with pytest.raises(Rejected) as caught:
             decode(data, LIMITS)
         failure = rejected(decoders, data)
         assert (failure.code, failure.message) == (caught.value.code, caught.value.message)
-    assert rejected(decoders, DISC, Limits(max_pixels=9_000)).code is Code.IMAGE_TOO_LARGE
+    assert rejected(decoders, DISC, DecodeLimits(max_pixels=9_000)).code is Code.IMAGE_TOO_LARGE
 
 
-def test_eyes_see_the_same_through_processes(decoders: Decoders) -> None:
+def test_eyes_see_the_same_through_processes(decoders: DecodePool) -> None:
     encoder, colours = open_encoder("fake", Torch()), make_colours()
     with ThreadPoolExecutor(2) as pool:
-        here = Eyes(encoder, colours, LIMITS, pool).look_at([DISC, b"<html>"])
-        there = Eyes(encoder, colours, LIMITS, pool, decoders.decode).look_at([DISC, b"<html>"])
+        here = ImageEmbedder(encoder, colours, LIMITS, pool).look_at([DISC, b"<html>"])
+        there = ImageEmbedder(encoder, colours, LIMITS, pool, decoders.decode).look_at([DISC, b"<html>"])
     assert isinstance(here[0], Look)
     assert isinstance(there[0], Look)
     assert np.array_equal(here[0].vector, there[0].vector)
     assert isinstance(there[1], Rejected)
 
 
-def test_many_threads_share_a_few_processes(decoders: Decoders) -> None:
+def test_many_threads_share_a_few_processes(decoders: DecodePool) -> None:
     pictures = [noise(40 + n, 50, "PNG") for n in range(16)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda data: decoders.decode(data, LIMITS).width, pictures * 4))
@@ -97,14 +97,14 @@ def test_many_threads_share_a_few_processes(decoders: Decoders) -> None:
 
 
 def test_a_process_that_died_in_between_is_replaced() -> None:
-    with closing(Decoders(1)) as one:
+    with closing(DecodePool(1)) as one:
         for _ in range(3):
             assert_same(one, DISC)
             os.kill(one.pids()[0], signal.SIGKILL)
 
 
 def test_a_picture_outlives_one_death_of_its_process() -> None:
-    with closing(Decoders(1)) as one, ThreadPoolExecutor(1) as pool:
+    with closing(DecodePool(1)) as one, ThreadPoolExecutor(1) as pool:
         assert_same(one, DISC)
         [pid] = one.pids()
         os.kill(pid, signal.SIGSTOP)
@@ -115,15 +115,15 @@ def test_a_picture_outlives_one_death_of_its_process() -> None:
 
 
 def test_a_picture_that_ends_its_process_again_is_rejected_and_the_next_one_is_fine() -> None:
-    with closing(Decoders(1)) as one:
+    with closing(DecodePool(1)) as one:
         # With a detail of 0 decoding a JPEG divides by it: an error that nobody foresaw, as of a damaged file.
-        failure = rejected(one, noise(50, 50, "JPEG"), Limits(detail=0))
+        failure = rejected(one, noise(50, 50, "JPEG"), DecodeLimits(detail=0))
         assert (failure.code, "ends the process" in failure.message) == (Code.IMAGE_CRASHED, True)
         assert_same(one, DISC)
 
 
 def test_a_picture_that_takes_too_long_is_rejected_and_the_next_one_is_fine() -> None:
-    with closing(Decoders(1, seconds=0.5)) as one:
+    with closing(DecodePool(1, seconds=0.5)) as one:
         assert_same(one, DISC)
         os.kill(one.pids()[0], signal.SIGSTOP)
         failure = rejected(one, DISC)
@@ -132,14 +132,14 @@ def test_a_picture_that_takes_too_long_is_rejected_and_the_next_one_is_fine() ->
 
 
 def test_a_picture_that_takes_too_much_memory_is_rejected_and_the_next_one_is_fine() -> None:
-    with closing(Decoders(1, memory=300 << 20)) as one:
+    with closing(DecodePool(1, memory=300 << 20)) as one:
         failure = rejected(one, encoded(Image.new("RGBA", (4400, 4400), (9, 9, 9, 9)), "PNG"))
         assert (failure.code, "memory" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
         assert_same(one, DISC)
 
 
 def test_a_process_is_replaced_after_its_share_of_pictures() -> None:
-    with closing(Decoders(1, pictures=2)) as one:
+    with closing(DecodePool(1, pictures=2)) as one:
         pids = []
         for _ in range(5):
             assert_same(one, DISC)
@@ -150,7 +150,7 @@ def test_a_process_is_replaced_after_its_share_of_pictures() -> None:
 
 
 def test_what_ends_workers_by_the_group_leaves_decoding_to_those_who_drain() -> None:
-    with closing(Decoders(1)) as one:
+    with closing(DecodePool(1)) as one:
         assert_same(one, DISC)
         [pid] = one.pids()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -163,7 +163,7 @@ def test_a_worker_whose_processes_do_not_start_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
-    with closing(Decoders(1)) as one, pytest.raises(Unavailable):
+    with closing(DecodePool(1)) as one, pytest.raises(Unavailable):
         one.decode(DISC, LIMITS)
 
 
@@ -171,7 +171,7 @@ def test_a_worker_whose_processes_do_not_start_is_unavailable(
 def test_a_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKSTREAM_QDRANT_API_KEY", "canary")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
-    with closing(Decoders(1)) as one:
+    with closing(DecodePool(1)) as one:
         assert_same(one, DISC)
         assert b"canary" not in Path(f"/proc/{one.pids()[0]}/environ").read_bytes()
 

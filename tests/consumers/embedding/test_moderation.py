@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from consumers.embedding.moderation import Moderator, Policy, moderator_of, policy_of
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.indexing.merge import fold, told_by_item
-from consumers.indexing.watches.watch_matrix import Watchlist
-from consumers.points.payload import State
+from consumers.embedding.moderation import LabelCallable, ModerationPolicy, moderator_of, policy_of
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.indexing.merge import changes_by_item, merge
+from consumers.indexing.watches.watch_matrix import WatchMatrix
+from consumers.points.payload import ItemState
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import NOBODY, Look
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import NO_MODERATOR, Look
 from infra.config.settings import Moderation, SettingsError
 from infra.qdrant.contract import Index
 from infra.qdrant.point_ids import point_id
@@ -40,8 +40,8 @@ from tests.consumers.histories import BAD, SIZE, delete, patch, upsert
 from tests.consumers.indexing.watches.test_matcher import watch
 from tests.consumers.shop import ENCODER, Canned, open_shard
 
-POLICY = Policy(frozenset({"illegal"}), frozenset({"adult"}))
-PARTS = Parts(4, 2)
+POLICY = ModerationPolicy(frozenset({"illegal"}), frozenset({"adult"}))
+PARTS = LookParts(4, 2)
 LAMP, BATH, CRIME = b"lamp", b"bath", b"crime"
 SHOWN = {BATH: ("adult",), CRIME: ("illegal", "odd")}
 """What the moderator of these tests sees."""
@@ -67,9 +67,9 @@ class Moderated:
     index: Index
     outbox: Outbox
     canned: Watchful
-    items: IndexItems
-    searches: AnswerSearches
-    facets: AnswerFacets
+    items: ItemIndexer
+    searches: SearchHandler
+    facets: FacetsHandler
 
     def put(self, *events: Event) -> list[ItemOutcome]:
         """What becomes of the events of a batch."""
@@ -104,22 +104,22 @@ def index(tmp_path: Path) -> Iterator[Index]:
     shard.close()
 
 
-def moderated(index: Index, policy: Policy = POLICY, moderator: str = "m") -> Moderated:
+def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = "m") -> Moderated:
     canned, outbox = Watchful(), Outbox()
-    confidence = Confidence(index, canned.look_at, PARTS)
-    sight = Sight(canned.fetch, canned.look_at, ENCODER, policy, moderator)
-    watchlist = Watchlist(ENCODER, SIZE, PARTS, policy)
+    confidence = Calibrator(index, canned.look_at, PARTS)
+    sight = ImagePipeline(canned.fetch, canned.look_at, ENCODER, policy, moderator)
+    watchlist = WatchMatrix(ENCODER, SIZE, PARTS, policy)
     for each in (watch("all", min_confidence=0.01), watch("some", min_confidence=0.01, restricted=True)):
         open_to_all = each.model_copy(update={"tenant": "default"})
         watchlist.put(open_to_all.key, to_bytes(open_to_all))
-    answers = Answers(outbox, ENCODER)
+    answers = ReplyPublisher(outbox, ENCODER)
     return Moderated(
         index,
         outbox,
         canned,
-        IndexItems(sight, index, judges_of(index, confidence, watchlist.rows), outbox),
-        AnswerSearches(sight, index, confidence, answers),
-        AnswerFacets(index, answers, policy),
+        ItemIndexer(sight, index, enrichers_of(index, confidence, watchlist.rows), outbox),
+        SearchHandler(sight, index, confidence, answers),
+        FacetsHandler(index, answers, policy),
     )
 
 
@@ -164,7 +164,7 @@ def test_a_picture_that_a_moderator_sees_as_blocked_keeps_its_item_out(index: In
 
 
 def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Index) -> None:
-    lenient = moderated(index, Policy())
+    lenient = moderated(index, ModerationPolicy())
     lenient.put(upsert("a", 1, CRIME))
     strict = moderated(index)
     assert strict.found() == set(), "the policy counts for what the index has already"
@@ -174,7 +174,7 @@ def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Ind
 
 
 def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event_out(index: Index) -> None:
-    lenient, strict = moderated(index, Policy()), moderated(index)
+    lenient, strict = moderated(index, ModerationPolicy()), moderated(index)
     lenient.put(upsert("a", 1, LAMP), patch("a", 9, moderation=("illegal",)))
     [outcome] = strict.put(upsert("a", 5, BATH))
     assert isinstance(outcome, ItemBlocked)
@@ -234,20 +234,20 @@ def test_searches_by_what_may_not_be_shown_are_refused_with_the_reason(
 
 def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_judge() -> None:
     picture = Image.new("RGB", (8, 8))
-    assert Moderator("m", lambda _: ["b", "a", "b"]).labels(picture) == ("a", "b")
+    assert LabelCallable("m", lambda _: ["b", "a", "b"]).labels(picture) == ("a", "b")
     with pytest.raises(TryLater, match="m failed with ZeroDivisionError") as failed:
-        Moderator("m", lambda _: [str(1 // 0)]).labels(picture)
+        LabelCallable("m", lambda _: [str(1 // 0)]).labels(picture)
     assert failed.value.code == Code.MODERATOR_FAILED
     for bad in (["Not A Label"], "ab c", ["x"] * 21):
         with pytest.raises(TryLater, match="something else than up to 20 labels"):
-            Moderator("m", lambda _, given=bad: given).labels(picture)  # type: ignore[misc]
+            LabelCallable("m", lambda _, given=bad: given).labels(picture)  # type: ignore[misc]
 
 
 def test_settings_name_the_moderator_and_what_labels_mean() -> None:
-    assert moderator_of(Moderation()) is NOBODY
+    assert moderator_of(Moderation()) is NO_MODERATOR
     named = moderator_of(Moderation(call="json:loads"))
     assert named.name == "json:loads"
-    assert policy_of(Moderation(blocked=("x",), restricted=())) == Policy(frozenset("x"))
+    assert policy_of(Moderation(blocked=("x",), restricted=())) == ModerationPolicy(frozenset("x"))
     with pytest.raises(SettingsError, match=r"LOOKSTREAM_MODERATION_CALL: no_such.module:f cannot be imported"):
         moderator_of(Moderation(call="no_such.module:f"))
     with pytest.raises(SettingsError, match="is str, not a function"):
@@ -290,11 +290,11 @@ def _event(kind: str, revision: int, labels: tuple[str, ...] | None) -> Event:
     return patch("a", revision, **said) if kind == "patch" else upsert("a", revision, LAMP, **said)
 
 
-def _folded(*batches: Sequence[Event]) -> State:
-    state = State()
+def _folded(*batches: Sequence[Event]) -> ItemState:
+    state = ItemState()
     for batch in batches:
-        [told] = told_by_item(batch).values()
-        state = fold(state, told, POLICY).state
+        [told] = changes_by_item(batch).values()
+        state = merge(state, told, POLICY).state
     return state
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.embedding.pipeline import Sight
+from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing import backfill
-from consumers.indexing.backfill import Progress, Refill, progress_in
+from consumers.indexing.backfill import Backfill, BackfillProgress, progress_in
 from consumers.points.payload import KNOWN_KEYS, TOLD, predicted
 from infra.qdrant.contract import Patch
 from infra.qdrant.point_ids import point_ids
@@ -60,11 +60,11 @@ class Both(NamedTuple):
     old: Shop
     new: Shop
 
-    def refill(self) -> Refill:
-        sight = Sight(self.new.canned.fetch, self.new.canned.look_at, ENCODER)
-        return Refill(self.old.index, self.new.index, sight, self.new.job)
+    def refill(self) -> Backfill:
+        sight = ImagePipeline(self.new.canned.fetch, self.new.canned.look_at, ENCODER)
+        return Backfill(self.old.index, self.new.index, sight, self.new.job)
 
-    def fill(self, meanwhile: Callable[[], None] = lambda: None) -> Progress:
+    def fill(self, meanwhile: Callable[[], None] = lambda: None) -> BackfillProgress:
         refill = self.refill()
         while not progress_in(self.new.index).done:
             refill.step()

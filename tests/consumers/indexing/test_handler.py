@@ -1,4 +1,4 @@
-"""IndexItems on a real index: newest wins, removed pictures go, bad pictures fail alone."""
+"""ItemIndexer on a real index: newest wins, removed pictures go, bad pictures fail alone."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
 from consumers.points.payload import hit
-from consumers.scoring.calibrator import Confidence
-from consumers.vision.embedder import Eyes
+from consumers.scoring.calibrator import Calibrator
+from consumers.vision.embedder import ImageEmbedder
 from infra.kafka import Record
 from infra.qdrant.contract import Index, SearchPlan
 from infra.qdrant.point_ids import point_id
@@ -41,8 +41,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
-    return IndexItems(sight, index, judges_of(index, confidence), outbox)
+def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
+    return ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
 
 
 def inline(folder: Path, name: str) -> InlineImage:
@@ -63,7 +63,7 @@ def patch(item: str, revision: int, **facts: object) -> Event:
     return Event(body)
 
 
-def found(index: Index, eyes: Eyes, picture: InlineImage, filters: Filters | None = None) -> list[Hit]:
+def found(index: Index, eyes: ImageEmbedder, picture: InlineImage, filters: Filters | None = None) -> list[Hit]:
     [look] = eyes.look_at([picture.data])
     assert not isinstance(look, Exception)
     [points] = index.search([SearchPlan(look.vector, "shop", filters or Filters())])
@@ -71,7 +71,7 @@ def found(index: Index, eyes: Eyes, picture: InlineImage, filters: Filters | Non
 
 
 def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(
-    job: IndexItems, index: Index, eyes: Eyes, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, eyes: ImageEmbedder, outbox: "Outbox", discs: Path
 ) -> None:
     facts = {
         "title": "Red disc",
@@ -92,7 +92,9 @@ def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(
     assert {type(body) for body in outbox.bodies(ITEM_OUTCOMES)} == {ItemIndexed}
 
 
-def test_filters_on_stock_price_and_colour_hold(job: IndexItems, index: Index, eyes: Eyes, discs: Path) -> None:
+def test_filters_on_stock_price_and_colour_hold(
+    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
+) -> None:
     price = {"price": Decimal(5), "currency": "EUR"}
     job.handle(
         [
@@ -108,7 +110,7 @@ def test_filters_on_stock_price_and_colour_hold(job: IndexItems, index: Index, e
 
 
 def test_the_pictures_that_an_item_has_no_more_are_gone(
-    job: IndexItems, index: Index, eyes: Eyes, discs: Path
+    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), inline(discs, "blue"), inline(discs, "green"))])
     assert index.count() == 3
@@ -117,7 +119,7 @@ def test_the_pictures_that_an_item_has_no_more_are_gone(
     assert index.count() == 1
 
 
-def test_an_older_event_changes_nothing(job: IndexItems, index: Index, discs: Path) -> None:
+def test_an_older_event_changes_nothing(job: ItemIndexer, index: Index, discs: Path) -> None:
     job.handle([upsert("a", 5, inline(discs, "red"))])
     assert job.handle([upsert("a", 4, inline(discs, "blue")), delete("a", 3)]) == {}
     main = point_id("shop", "a", 0)
@@ -126,7 +128,7 @@ def test_an_older_event_changes_nothing(job: IndexItems, index: Index, discs: Pa
 
 
 def test_a_late_event_does_not_bring_a_deleted_item_back(
-    job: IndexItems, index: Index, eyes: Eyes, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, eyes: ImageEmbedder, outbox: "Outbox", discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), inline(discs, "blue"))])
     job.handle([delete("a", 3)])
@@ -139,7 +141,7 @@ def test_a_late_event_does_not_bring_a_deleted_item_back(
 
 
 def test_a_patch_changes_the_facts_and_keeps_the_look(
-    job: IndexItems, index: Index, eyes: Eyes, discs: Path
+    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), title="Old", price=Decimal(5), currency="EUR")])
     assert job.handle([patch("a", 2, price=Decimal(4), currency="EUR", in_stock=False)]) == {}
@@ -147,7 +149,7 @@ def test_a_patch_changes_the_facts_and_keeps_the_look(
     assert (best.title, best.price, best.in_stock, best.revision) == ("Old", 4.0, False, 2)
 
 
-def test_a_patch_of_an_unknown_item_waits_for_its_upsert(job: IndexItems, index: Index, discs: Path) -> None:
+def test_a_patch_of_an_unknown_item_waits_for_its_upsert(job: ItemIndexer, index: Index, discs: Path) -> None:
     event = patch("a", 2, title="patched")
     failure = job.handle([event])[event.id]
     assert isinstance(failure, TryLater)
@@ -159,7 +161,7 @@ def test_a_patch_of_an_unknown_item_waits_for_its_upsert(job: IndexItems, index:
 
 
 def test_one_bad_picture_never_fails_its_batch(
-    job: IndexItems, index: Index, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, outbox: "Outbox", discs: Path
 ) -> None:
     broken = InlineImage(data=b"this is not a picture")
     missing = FileImage(root="nowhere", path="a.jpg")
@@ -177,7 +179,7 @@ def test_one_bad_picture_never_fails_its_batch(
 
 
 def test_an_upsert_that_fails_takes_nothing_with_it(
-    job: IndexItems, index: Index, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, outbox: "Outbox", discs: Path
 ) -> None:
     """What a bad event comes together with must not decide what becomes of the others."""
     good, bad = upsert("a", 1, inline(discs, "red")), upsert("a", 2, InlineImage(data=b"broken"))
@@ -192,7 +194,7 @@ def test_an_upsert_that_fails_takes_nothing_with_it(
     ]  # fmt: skip
 
 
-def test_whoever_sent_an_event_hears_that_it_was_refused(job: IndexItems, outbox: "Outbox") -> None:
+def test_whoever_sent_an_event_hears_that_it_was_refused(job: ItemIndexer, outbox: "Outbox") -> None:
     event = upsert("x", 7, InlineImage(data=b"broken"))
     record = Record(CATALOG_ITEMS, 0, 3, b"shop:x", b"...")
     job.tell(record, event, job.handle([event])[event.id])
@@ -212,7 +214,7 @@ def test_whoever_sent_an_event_hears_that_it_was_refused(job: IndexItems, outbox
     ],
 )
 def test_a_record_that_cannot_be_read_is_told_of_as_far_as_it_says(
-    job: IndexItems,
+    job: ItemIndexer,
     outbox: "Outbox",
     key: bytes | None,
     headers: dict[str, bytes | None],

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.indexing.merge import digest_of, fold, told_by_item
-from consumers.points.payload import State
+from consumers.indexing.merge import changes_by_item, digest_of, merge
+from consumers.points.payload import ItemState
 from schemas.envelope import Event, from_bytes, to_bytes
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import ItemUpserted
@@ -19,19 +19,19 @@ from tests.consumers.histories import KINDS, PICKS, delete, event_of, patch, sto
 LAMP, SHOE = b"lamp", b"shoe"
 
 
-def folded(*batches: Sequence[Event]) -> State:
+def folded(*batches: Sequence[Event]) -> ItemState:
     """What one item comes to after these batches."""
-    state = State()
+    state = ItemState()
     for batch in batches:
-        [told] = told_by_item(batch).values()
-        state = fold(state, told).state
+        [told] = changes_by_item(batch).values()
+        state = merge(state, told).state
     return state
 
 
-def verdicts(known: State, *events: Event) -> list[object]:
+def verdicts(known: ItemState, *events: Event) -> list[object]:
     """What becomes of each event: a word, or the code of its failure."""
-    [told] = told_by_item(events).values()
-    found = fold(known, told).verdicts
+    [told] = changes_by_item(events).values()
+    found = merge(known, told).verdicts
     return [verdict.code if isinstance(verdict := found[e.id], Failure) else verdict for e in events]
 
 
@@ -53,8 +53,8 @@ def test_patches_of_different_facts_count_in_any_order() -> None:
 def test_a_deleted_item_remembers_its_patches_for_an_upsert_that_is_late() -> None:
     dead = folded([upsert("a", 5, LAMP, title="five")], [patch("a", 8, brand="eight")], [delete("a", 6)])
     assert (dead.live, dead.base, dead.revision, dead.facts) == (False, 6, 6, {"brand": "eight"})
-    [told] = told_by_item([upsert("a", 7, LAMP, title="seven")]).values()
-    alive = fold(dead, told).state
+    [told] = changes_by_item([upsert("a", 7, LAMP, title="seven")]).values()
+    alive = merge(dead, told).state
     assert (alive.live, alive.revision, alive.facts) == (True, 8, {"title": "seven", "brand": "eight"})
 
 
@@ -72,55 +72,59 @@ def test_a_fact_that_a_patch_takes_away_stays_away() -> None:
 
 def test_a_category_is_set_together_with_where_it_comes_from() -> None:
     predicted = {"category": "lamp", "category_source": "predicted", "category_confidence": 0.9}
-    [told] = told_by_item([patch("a", 5, category="shoe")]).values()
-    state = fold(State(1, live=True, digest="d", facts=predicted), told).state
+    [told] = changes_by_item([patch("a", 5, category="shoe")]).values()
+    state = merge(ItemState(1, live=True, digest="d", facts=predicted), told).state
     assert state.facts == {"category": "shoe", "category_source": "given"}
-    assert State(1, live=True, digest="d", facts=predicted).payload().items() >= predicted.items()
+    assert ItemState(1, live=True, digest="d", facts=predicted).payload().items() >= predicted.items()
 
 
 @pytest.mark.parametrize(
     ("known", "event", "verdict"),
     [
-        (State(), upsert("a", 1, LAMP), "counts"),
-        (State(), delete("a", 1), "counts"),
-        (State(), patch("a", 1, title="x"), Code.ITEM_UNKNOWN),
-        (State(5, live=True, digest="d"), upsert("a", 4, LAMP), "superseded"),
-        (State(5, live=True, digest="d"), delete("a", 4), "superseded"),
-        (State(5, live=True, digest="d"), patch("a", 4, title="x"), "superseded"),
-        (State(5, live=True, digest="d"), patch("a", 6, title="x"), "counts"),
-        (State(5, live=True, digest="d"), patch("a", 6), "counts"),
-        (State(5, live=True, digest="d"), upsert("a", 5, LAMP), Code.REVISION_CONFLICT),
-        (State(5, live=True, digest="d"), delete("a", 5), Code.REVISION_CONFLICT),
-        (State(5, live=True, digest="d"), patch("a", 5, title="x"), Code.REVISION_CONFLICT),
-        (State(5, live=True, digest="d", patched={"title": 9}), patch("a", 8, title="x"), "superseded"),
-        (State(5, live=True, digest="d", patched={"title": 9}), patch("a", 8, title="x", brand="y"), "counts"),
-        (State(5, live=True, digest="d", patched={"title": 9}), patch("a", 9, title="x"), Code.REVISION_CONFLICT),
-        (State(5, True, "d", {"title": "x"}, {"title": 9}), patch("a", 9, title="x"), "counts"),
-        (State(5, live=False, digest="d"), patch("a", 6, title="x"), Code.ITEM_UNKNOWN),
-        (State(5, live=False, digest="d"), patch("a", 4, title="x"), "superseded"),
-        (State(5, live=False, digest="d", patched={"title": 9}), patch("a", 9, title="x"), "superseded"),
+        (ItemState(), upsert("a", 1, LAMP), "counts"),
+        (ItemState(), delete("a", 1), "counts"),
+        (ItemState(), patch("a", 1, title="x"), Code.ITEM_UNKNOWN),
+        (ItemState(5, live=True, digest="d"), upsert("a", 4, LAMP), "superseded"),
+        (ItemState(5, live=True, digest="d"), delete("a", 4), "superseded"),
+        (ItemState(5, live=True, digest="d"), patch("a", 4, title="x"), "superseded"),
+        (ItemState(5, live=True, digest="d"), patch("a", 6, title="x"), "counts"),
+        (ItemState(5, live=True, digest="d"), patch("a", 6), "counts"),
+        (ItemState(5, live=True, digest="d"), upsert("a", 5, LAMP), Code.REVISION_CONFLICT),
+        (ItemState(5, live=True, digest="d"), delete("a", 5), Code.REVISION_CONFLICT),
+        (ItemState(5, live=True, digest="d"), patch("a", 5, title="x"), Code.REVISION_CONFLICT),
+        (ItemState(5, live=True, digest="d", patched={"title": 9}), patch("a", 8, title="x"), "superseded"),
+        (ItemState(5, live=True, digest="d", patched={"title": 9}), patch("a", 8, title="x", brand="y"), "counts"),
+        (
+            ItemState(5, live=True, digest="d", patched={"title": 9}),
+            patch("a", 9, title="x"),
+            Code.REVISION_CONFLICT,
+        ),
+        (ItemState(5, True, "d", {"title": "x"}, {"title": 9}), patch("a", 9, title="x"), "counts"),
+        (ItemState(5, live=False, digest="d"), patch("a", 6, title="x"), Code.ITEM_UNKNOWN),
+        (ItemState(5, live=False, digest="d"), patch("a", 4, title="x"), "superseded"),
+        (ItemState(5, live=False, digest="d", patched={"title": 9}), patch("a", 9, title="x"), "superseded"),
     ],
 )
-def test_each_event_gets_one_verdict(known: State, event: Event, verdict: object) -> None:
+def test_each_event_gets_one_verdict(known: ItemState, event: Event, verdict: object) -> None:
     assert verdicts(known, event) == [verdict]
 
 
 def test_a_patch_waits_for_its_item_and_then_is_refused() -> None:
     event = patch("a", 1, title="x")
-    [told] = told_by_item([event]).values()
-    failure = fold(State(), told).verdicts[event.id]
+    [told] = changes_by_item([event]).values()
+    failure = merge(ItemState(), told).verdicts[event.id]
     assert isinstance(failure, TryLater)
     assert failure.tries == 3
 
 
 def test_of_two_events_of_one_revision_the_first_counts_and_a_repeat_is_none() -> None:
     first, other, again = upsert("a", 5, LAMP), upsert("a", 5, SHOE), upsert("a", 5, LAMP)
-    assert verdicts(State(), first, other, again) == ["counts", Code.REVISION_CONFLICT, "counts"]
-    assert verdicts(State(), other, first) == ["counts", Code.REVISION_CONFLICT]
+    assert verdicts(ItemState(), first, other, again) == ["counts", Code.REVISION_CONFLICT, "counts"]
+    assert verdicts(ItemState(), other, first) == ["counts", Code.REVISION_CONFLICT]
     known = folded([first])
     assert verdicts(known, other, again) == [Code.REVISION_CONFLICT, "counts"]
     assert verdicts(known, delete("a", 5), upsert("a", 6, SHOE)) == [Code.REVISION_CONFLICT, "counts"]
-    assert isinstance(fold(known, told_by_item([other])["default:a"]).verdicts[other.id], Rejected)
+    assert isinstance(merge(known, changes_by_item([other])["default:a"]).verdicts[other.id], Rejected)
 
 
 def test_an_upsert_outweighs_a_patch_of_its_own_revision_whichever_comes_first() -> None:
@@ -130,15 +134,15 @@ def test_an_upsert_outweighs_a_patch_of_its_own_revision_whichever_comes_first()
 
 def test_what_a_batch_supersedes_is_told_so() -> None:
     events = upsert("a", 1, LAMP), patch("a", 2, title="x"), upsert("a", 3, LAMP), patch("a", 4, title="y")
-    assert verdicts(State(), *events) == ["superseded", "superseded", "counts", "counts"]
-    assert verdicts(State(), upsert("a", 1, LAMP), delete("a", 2), upsert("a", 3, LAMP)) == [
+    assert verdicts(ItemState(), *events) == ["superseded", "superseded", "counts", "counts"]
+    assert verdicts(ItemState(), upsert("a", 1, LAMP), delete("a", 2), upsert("a", 3, LAMP)) == [
         "superseded", "superseded", "counts"
     ]  # fmt: skip
 
 
 def test_events_come_once_by_item_in_their_order() -> None:
     a, b, c = upsert("a", 1, LAMP), delete("b", 1), patch("a", 2)
-    told = told_by_item([a, b, a, c])
+    told = changes_by_item([a, b, a, c])
     assert {key: [one.event for one in events] for key, events in told.items()} == {
         "default:a": [a, c],
         "default:b": [b],

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.points.progress import CHECK_SECONDS, OVERDUE_SECONDS, Freshness, has_passed, note_progress
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.handler import MOST_WAITING, AnswerRequests
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.points.progress import CHECK_SECONDS, OVERDUE_SECONDS, ProgressReader, has_passed, note_progress
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.handler import MOST_WAITING, RequestHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
 from infra.kafka import Partition, Record
 from infra.qdrant.contract import Index
 from schemas.envelope import CORRELATION_ID, REPLY_TO, Event
@@ -45,10 +45,10 @@ def two(_topic: str) -> int:
 
 
 @pytest.fixture
-def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerRequests:
-    answers = Answers(outbox, "fake:1")
-    searches = AnswerSearches(sight, index, confidence, answers)
-    return AnswerRequests(searches, AnswerFacets(index, answers), Freshness(index, two), answers)
+def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> RequestHandler:
+    answers = ReplyPublisher(outbox, "fake:1")
+    searches = SearchHandler(sight, index, confidence, answers)
+    return RequestHandler(searches, FacetsHandler(index, answers), ProgressReader(index, two), answers)
 
 
 def search(**fields: Any) -> SearchRequest:
@@ -57,7 +57,7 @@ def search(**fields: Any) -> SearchRequest:
 
 
 def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
-    assert Freshness(index, two).read() == ()
+    assert ProgressReader(index, two).read() == ()
     assert has_passed((), ())
     assert not has_passed((), (Position(source="catalog", partition=0, offset=0),))
 
@@ -65,7 +65,7 @@ def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
 def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
     note_progress(index, [record(0, 3), record(0, 4), record(1, 7), record(0, 9, SOCIAL_POSTS)])
     note_progress(index, [record(1, 8)])
-    assert Freshness(index, two).read() == (
+    assert ProgressReader(index, two).read() == (
         AsOf(source="catalog", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.008, UTC), offsets={"0": 5, "1": 9}),
         AsOf(source="social", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.009, UTC), offsets={"0": 10}),
     )
@@ -74,14 +74,14 @@ def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
 def test_a_note_beyond_its_topics_end_is_of_a_broker_that_has_forgotten_and_is_not_believed(index: Index) -> None:
     note_progress(index, [record(0, 500), record(1, 3)])
     ends = {(CATALOG_ITEMS, 0): 2, (CATALOG_ITEMS, 1): 9}
-    freshness = Freshness(index, two, lambda: ends)
+    freshness = ProgressReader(index, two, lambda: ends)
     [as_of] = freshness.read()
     assert as_of.offsets == {"1": 4}
     ends[CATALOG_ITEMS, 0] = 9_000  # the new topic has grown beyond the old note, which is no truer for it
     assert freshness.read()[0].offsets == {"1": 4}
     note_progress(index, [record(0, 7)])
     assert freshness.read()[0].offsets == {"0": 8, "1": 4}
-    assert Freshness(index, two, lambda: ends).read()[0].offsets == {"0": 8, "1": 4}
+    assert ProgressReader(index, two, lambda: ends).read()[0].offsets == {"0": 8, "1": 4}
 
 
 def test_no_reading_but_the_first_waits_for_the_broker_and_what_it_says_counts_once_it_has(index: Index) -> None:
@@ -94,7 +94,7 @@ def test_no_reading_but_the_first_waits_for_the_broker_and_what_it_says_counts_o
         return dict(ends)
 
     clock = SimpleNamespace(seconds=1_000.0)
-    freshness = Freshness(index, two, read_ends, lambda: clock.seconds)
+    freshness = ProgressReader(index, two, read_ends, lambda: clock.seconds)
     assert freshness.read()[0].offsets == {"0": 501, "1": 4}
     may_answer.clear()
     ends[CATALOG_ITEMS, 0] = 2  # the broker has begun again
@@ -109,7 +109,7 @@ def test_no_reading_but_the_first_waits_for_the_broker_and_what_it_says_counts_o
 def test_where_searches_are_rare_the_broker_is_asked_before_one_is_answered(index: Index) -> None:
     note_progress(index, [record(0, 500)])
     ends, clock = {(CATALOG_ITEMS, 0): 501}, SimpleNamespace(seconds=1_000.0)
-    freshness = Freshness(index, two, lambda: ends, lambda: clock.seconds)
+    freshness = ProgressReader(index, two, lambda: ends, lambda: clock.seconds)
     assert freshness.read()[0].offsets == {"0": 501}
     ends[CATALOG_ITEMS, 0] = 2
     clock.seconds += OVERDUE_SECONDS + 1
@@ -120,10 +120,10 @@ def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_fr
     before = datetime.now(UTC) - timedelta(seconds=1)  # notes have whole milliseconds
     for at in (253_402_300_800_000, -1, -(2**63), 2**62):
         note_progress(index, [Record(CATALOG_ITEMS, 0, 3, b"k", b"v", timestamp_ms=at)])
-        [as_of] = Freshness(index, two).read()
+        [as_of] = ProgressReader(index, two).read()
         assert as_of.time.year == 1970 or before <= as_of.time <= datetime.now(UTC) + timedelta(seconds=1)
     index.take_note(f"reached:{CATALOG_ITEMS}:0", {"offset": 4, "time_ms": 253_402_300_800_000})
-    [as_of] = Freshness(index, two).read()
+    [as_of] = ProgressReader(index, two).read()
     assert as_of.time.year == 9999
 
 
@@ -134,7 +134,7 @@ def test_a_record_is_passed_when_the_index_is_behind_it_no_more(offset: int, pas
 
 
 def test_a_search_that_is_early_waits_in_memory_while_it_has_time(
-    job: AnswerRequests, outbox: "Outbox", index: Index
+    job: RequestHandler, outbox: "Outbox", index: Index
 ) -> None:
     event = Event(search(deadline_ms=5_000), extra=EXTRA, time=datetime.fromtimestamp(time.time() - 1, UTC))
     other = Event(SearchRequest(request_id="other", item_id="b"))
@@ -145,7 +145,7 @@ def test_a_search_that_is_early_waits_in_memory_while_it_has_time(
 
 
 def test_a_search_from_the_future_waits_no_longer_than_it_allows(
-    job: AnswerRequests, monkeypatch: pytest.MonkeyPatch
+    job: RequestHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("consumers.searching.handler.time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -156,13 +156,13 @@ def test_a_search_from_the_future_waits_no_longer_than_it_allows(
     assert waited == [True, True, False, False, False]
 
 
-def test_no_more_searches_wait_than_there_is_room_for(job: AnswerRequests) -> None:
+def test_no_more_searches_wait_than_there_is_room_for(job: RequestHandler) -> None:
     events = [Event(search(deadline_ms=5_000)) for _ in range(MOST_WAITING + 20)]
     assert len(job.deferred(events)) == MOST_WAITING
 
 
 def test_once_the_index_has_come_so_far_it_is_answered_and_told(
-    job: AnswerRequests, outbox: "Outbox", index: Index
+    job: RequestHandler, outbox: "Outbox", index: Index
 ) -> None:
     note_progress(index, [record(1, 7)])
     assert job.handle([Event(search())]) == {}
@@ -174,7 +174,7 @@ def test_once_the_index_has_come_so_far_it_is_answered_and_told(
 
 @pytest.mark.parametrize(("ago", "status"), [(0.95, "unavailable"), (2, "expired")])
 def test_at_its_deadline_it_is_told_that_the_index_is_behind(
-    job: AnswerRequests, outbox: "Outbox", ago: float, status: str
+    job: RequestHandler, outbox: "Outbox", ago: float, status: str
 ) -> None:
     job.handle([Event(search(deadline_ms=1_000), time=datetime.fromtimestamp(time.time() - ago, UTC))])
     [result] = outbox.bodies(SEARCH_RESULTS)

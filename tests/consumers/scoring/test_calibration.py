@@ -17,10 +17,10 @@ from consumers.scoring.calibration import (
     UNKNOWN,
     UNLABELLED,
     Calibration,
-    Curve,
+    CalibrationCurve,
     Floats,
-    Near,
-    Parts,
+    LookParts,
+    Neighbourhood,
     calibration_of,
     stacked,
 )
@@ -47,7 +47,7 @@ def measured(nulls: Floats, near: Floats, same: Floats | None = None) -> Calibra
 def test_confidence_rises_with_the_score_and_is_0_below_the_threshold(
     given: list[float], threshold: float, scale: float, slope: float
 ) -> None:
-    curve = Curve(threshold, scale, -1.0, slope)
+    curve = CalibrationCurve(threshold, scale, -1.0, slope)
     ordered = np.sort(np.array(given))
     confidence = curve.of(ordered)
     assert np.all(np.diff(confidence) >= 0)
@@ -133,7 +133,7 @@ def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
 
 def test_a_calibration_survives_its_note() -> None:
     rng = np.random.default_rng(3)
-    probes = [Near(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * ENOUGH]
+    probes = [Neighbourhood(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * ENOUGH]
     near, same = stacked(probes)
     kinds = rng.integers(0, 2, len(near)).astype(np.int8)
     before = Calibration(7, rng.random((6, 2, 3), np.float32), np.array([0, 1] * 3, np.int8), near, same, kinds)
@@ -147,11 +147,11 @@ def test_a_calibration_survives_its_note() -> None:
 
 
 def test_parts_weigh_and_compare_part_by_part() -> None:
-    parts = Parts(2, 1)
+    parts = LookParts(2, 1)
     look, others = np.array([1, 0, 1, 0.6, 0.8], np.float32), np.eye(5, dtype=np.float32)
     cosines = parts.cosines(look, others)
     assert cosines.shape == (5, 3)
     weights = Weights(object=0.5, style=0.25, colour=0.25)
     shares = np.array([0.5, 0.25, 0.25], np.float32)
     np.testing.assert_allclose(cosines @ shares, others @ parts.weigh(look, weights), atol=1e-6)
-    assert Parts(5, 0).cosines(np.ones(6, np.float32), np.ones((1, 6), np.float32)).tolist() == [[5, 0, 1]]
+    assert LookParts(5, 0).cosines(np.ones(6, np.float32), np.ones((1, 6), np.float32)).tolist() == [[5, 0, 1]]

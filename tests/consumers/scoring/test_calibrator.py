@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibrator import UNCALIBRATED, WHENEVER, Confidence
-from consumers.scoring.null_embeddings import NullPictures
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import Eyes, Look
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibrator import UNCALIBRATED, WHENEVER, Calibrator
+from consumers.scoring.null_embeddings import NullEmbeddings
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.failures import Failure
@@ -36,7 +36,7 @@ MANY_TURNS = 200
 class Glances:
     """Counts the pictures that were looked at."""
 
-    def __init__(self, eyes: Eyes) -> None:
+    def __init__(self, eyes: ImageEmbedder) -> None:
         self.eyes = eyes
         self.batches: list[int] = []
 
@@ -46,16 +46,16 @@ class Glances:
 
 
 @pytest.fixture
-def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
-    return IndexItems(sight, index, judges_of(index, confidence), outbox)
+def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
+    return ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
 
 
 def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
-    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     indexer.handle(items(0, 24))
     glances = Glances(eyes)
-    patient = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
+    patient = Calibrator(index, glances.look_at, confidence.parts, nulls=NullEmbeddings(FEW))
     assert patient.curve("default", SIMILAR) == UNCALIBRATED
     for _ in range(FEW // 4):
         patient.idle()
@@ -69,12 +69,12 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
 
 
 def test_only_the_first_worker_looks_at_the_null_pictures(
-    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     glances = Glances(eyes)
-    second = Confidence(index, glances.look_at, confidence.parts, nulls=NullPictures(FEW))
+    second = Calibrator(index, glances.look_at, confidence.parts, nulls=NullEmbeddings(FEW))
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
     assert theirs.cuts
     assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3)
@@ -83,29 +83,29 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
 
 
 def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
-    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems
+    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    hasty = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
     assert not hasty.curve("default", SIMILAR).cuts
     indexer.handle(items(0, 24))
-    again = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    again = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
     assert again.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
-    third = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    third = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
     third.curve("default", SIMILAR)
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
 
 def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
-    index: Index, eyes: Eyes, confidence: Confidence, indexer: IndexItems, monkeypatch: pytest.MonkeyPatch
+    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumers.scoring.calibrator.SOON", 10)
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     indexer.handle(items(24, 24))
-    worker = Confidence(index, eyes.look_at, confidence.parts, nulls=NullPictures(FEW), at_once=WHENEVER)
+    worker = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
     assert worker.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
     turns = 0
@@ -116,13 +116,13 @@ def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_no
     assert turns > 1, "in small steps"
 
 
-def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: Eyes, confidence: Confidence) -> None:
-    away = Confidence(EmbeddedIndex(Path("nobody listens here")), eyes.look_at, confidence.parts)
+def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: ImageEmbedder, confidence: Calibrator) -> None:
+    away = Calibrator(EmbeddedIndex(Path("nobody listens here")), eyes.look_at, confidence.parts)
     away.idle()
     away.idle()
 
 
-def test_own_weights_need_no_new_measurement(index: Index, confidence: Confidence, indexer: IndexItems) -> None:
+def test_own_weights_need_no_new_measurement(index: Index, confidence: Calibrator, indexer: ItemIndexer) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     own = confidence.curve("default", Weights(object=0.5, style=0.2, colour=0.3))
@@ -131,11 +131,11 @@ def test_own_weights_need_no_new_measurement(index: Index, confidence: Confidenc
 
 
 def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures(
-    sight: Sight, index: Index, confidence: Confidence, indexer: IndexItems, outbox: "Outbox"
+    sight: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
-    job = AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    job = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
     known = search(job, outbox, portrait(99, "rgbk"))
     assert known.status == "ok"
     assert known.threshold is not None
@@ -151,10 +151,10 @@ def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures
 
 
 def test_before_a_calibration_nothing_is_cut_and_no_threshold_is_told(
-    sight: Sight, index: Index, confidence: Confidence, indexer: IndexItems, outbox: "Outbox"
+    sight: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(0, 24))
     result = search(
-        AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1")), outbox, portrait(9, "yyyy")
+        SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1")), outbox, portrait(9, "yyyy")
     )
     assert (result.status, result.threshold, len(result.hits)) == ("ok", None, 10)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibrator import Confidence
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import CLEAR, MOST, VOTERS, WEIGHTS, vote, voters_for
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import Eyes, Look
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Found, Index
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
@@ -55,9 +55,9 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
 
 
 @pytest.fixture
-def indexer(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> IndexItems:
+def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
     """An indexer over 24 labelled items, calibrated."""
-    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
     job.handle(items(0, 24))
     confidence.calibrate("default")
     outbox.sent.clear()
@@ -70,7 +70,7 @@ def payload(index: Index, item: str) -> dict[str, object]:
 
 
 def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_have(
-    indexer: IndexItems, index: Index, outbox: "Outbox"
+    indexer: ItemIndexer, index: Index, outbox: "Outbox"
 ) -> None:
     assert indexer.handle(items(40, 2, category=None)) == {}
     assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
@@ -83,17 +83,19 @@ def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_hav
 
 
 def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence(
-    indexer: IndexItems, sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
+    indexer: ItemIndexer, sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(40, 1, category=None))
-    job = AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    job = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
     result = search(job, outbox, portrait(40, "rgbk"), filters=Filters(category=("flag",)))
     told = {hit.item_id: hit.category_confidence for hit in result.hits}
     assert (told.pop("i40") or 0) >= CLEAR
     assert set(told.values()) == {None}
 
 
-def test_predicted_items_never_vote(indexer: IndexItems, index: Index, confidence: Confidence, eyes: Eyes) -> None:
+def test_predicted_items_never_vote(
+    indexer: ItemIndexer, index: Index, confidence: Calibrator, eyes: ImageEmbedder
+) -> None:
     indexer.handle(items(40, 2, category=None))
     [look] = eyes.look_at([portrait(40, "rgbk")])
     assert isinstance(look, Look)
@@ -103,21 +105,21 @@ def test_predicted_items_never_vote(indexer: IndexItems, index: Index, confidenc
     assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})
 
 
-def test_what_looks_like_nothing_here_gets_no_category(indexer: IndexItems, index: Index) -> None:
+def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, index: Index) -> None:
     indexer.handle(items(50, 1, category=None, images=(InlineImage(data=portrait(50, "yyyy")),)))
     assert payload(index, "i50") == {}
 
 
 def test_before_a_calibration_nothing_is_predicted(
-    sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
+    sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
-    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
     job.handle(items(0, 24))
     job.handle(items(40, 1, category=None))
     assert payload(index, "i40") == {}
 
 
-def test_a_category_that_is_given_later_wins(indexer: IndexItems, index: Index) -> None:
+def test_a_category_that_is_given_later_wins(indexer: ItemIndexer, index: Index) -> None:
     indexer.handle(items(40, 2, category=None))
     facts = ItemFacts(category="banner")
     indexer.handle([Event(ItemPatched(item_id="i40", revision=2, facts=facts))])
@@ -126,13 +128,15 @@ def test_a_category_that_is_given_later_wins(indexer: IndexItems, index: Index) 
         assert payload(index, item) == {"category": "banner", "category_source": "given"}
 
 
-def test_an_item_does_not_vote_for_itself_once_its_category_is_gone(indexer: IndexItems, index: Index) -> None:
+def test_an_item_does_not_vote_for_itself_once_its_category_is_gone(indexer: ItemIndexer, index: Index) -> None:
     indexer.handle(items(40, 1, category="banner"))
     indexer.handle(items(40, 1, category=None, revision=2))
     assert payload(index, "i40") == {"category": "flag", "category_source": "predicted"}
 
 
-def test_what_was_predicted_of_a_picture_stays_with_it(indexer: IndexItems, index: Index, outbox: "Outbox") -> None:
+def test_what_was_predicted_of_a_picture_stays_with_it(
+    indexer: ItemIndexer, index: Index, outbox: "Outbox"
+) -> None:
     indexer.handle(items(40, 1, category=None))
     indexer.handle(items(0, 24, category="pennant", revision=2))  # a vote would come to this now
     indexer.handle(items(40, 1, category=None, title="new", revision=2))

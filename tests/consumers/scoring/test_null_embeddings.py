@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.scoring.null_embeddings import NullPictures, null_file
-from consumers.scoring.sampling import Nulls
-from consumers.vision.embedder import Eyes, Look
+from consumers.scoring.null_embeddings import NullEmbeddings, null_file
+from consumers.scoring.sampling import NullSample
+from consumers.vision.embedder import ImageEmbedder, Look
 from schemas.failures import Failure
 
 FEW = 8
 
 
-def looked(pictures: NullPictures, eyes: Eyes) -> tuple[Nulls, int]:
+def looked(pictures: NullEmbeddings, eyes: ImageEmbedder) -> tuple[NullSample, int]:
     """The looks, and how many pictures were looked at for them."""
     seen: list[bytes] = []
 
@@ -30,10 +30,10 @@ def looked(pictures: NullPictures, eyes: Eyes) -> tuple[Nulls, int]:
             return done.value, len(seen)
 
 
-def test_they_are_looked_at_once_for_a_machine(eyes: Eyes, tmp_path: Path) -> None:
+def test_they_are_looked_at_once_for_a_machine(eyes: ImageEmbedder, tmp_path: Path) -> None:
     file = null_file(tmp_path / "cache", eyes.encoder.fingerprint)
-    first, seen = looked(NullPictures(FEW, file), eyes)
-    again, seen_again = looked(NullPictures(FEW, file), eyes)
+    first, seen = looked(NullEmbeddings(FEW, file), eyes)
+    again, seen_again = looked(NullEmbeddings(FEW, file), eyes)
     assert (seen, seen_again) == (FEW, 0)
     assert np.array_equal(first.looks, again.looks)
     assert np.array_equal(first.studio, again.studio)
@@ -45,13 +45,13 @@ def test_each_encoder_has_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken off"])
-def test_a_broken_file_is_made_anew(eyes: Eyes, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_made_anew(eyes: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "nulls.npz"
     file.write_bytes(content)
-    assert looked(NullPictures(FEW, file), eyes)[1] == FEW
-    assert looked(NullPictures(FEW, file), eyes)[1] == 0
+    assert looked(NullEmbeddings(FEW, file), eyes)[1] == FEW
+    assert looked(NullEmbeddings(FEW, file), eyes)[1] == 0
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(eyes: Eyes, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_no_failure(eyes: ImageEmbedder, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    assert looked(NullPictures(FEW, tmp_path / "in the way" / "nulls.npz"), eyes)[1] == FEW
+    assert looked(NullEmbeddings(FEW, tmp_path / "in the way" / "nulls.npz"), eyes)[1] == FEW

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.points.progress import Freshness
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.facets_handler import AnswerFacets
-from consumers.searching.handler import AnswerRequests
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.points.progress import ProgressReader
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.facets_handler import FacetsHandler
+from consumers.searching.handler import RequestHandler
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.envelope import Event
@@ -40,15 +40,15 @@ def ask(**fields: Any) -> FacetsRequest:
 
 
 @pytest.fixture
-def counted(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerFacets:
+def counted(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> FacetsHandler:
     """Facets of twelve flags and signs, all of brand Acme but three."""
-    indexer = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
     indexer.handle(items(0, 9, brand="Acme") + items(9, 3, brand="Other", in_stock=True))
     outbox.sent.clear()
-    return AnswerFacets(index, Answers(outbox, "fake:1"))
+    return FacetsHandler(index, ReplyPublisher(outbox, "fake:1"))
 
 
-def answer(job: AnswerFacets, outbox: "Outbox", request: FacetsRequest, ago: float = 0) -> FacetsResult:
+def answer(job: FacetsHandler, outbox: "Outbox", request: FacetsRequest, ago: float = 0) -> FacetsResult:
     assert job.handle([Event(request, time=datetime.now(UTC) - timedelta(seconds=ago))]) == {}
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, FacetsResult)
@@ -59,7 +59,7 @@ def counts(result: FacetsResult) -> dict[str, dict[str, int]]:
     return {name: {each.value: each.count for each in values} for name, values in result.counts.items()}
 
 
-def test_items_are_counted_by_each_field(counted: AnswerFacets, outbox: "Outbox") -> None:
+def test_items_are_counted_by_each_field(counted: FacetsHandler, outbox: "Outbox") -> None:
     result = answer(counted, outbox, ask(facets=["category", "brand", "in_stock", "creator"]))
     assert counts(result) == {
         "category": {"flag": 6, "sign": 6},
@@ -69,29 +69,29 @@ def test_items_are_counted_by_each_field(counted: AnswerFacets, outbox: "Outbox"
     }
 
 
-def test_a_filter_leaves_the_counts_of_its_own_field(counted: AnswerFacets, outbox: "Outbox") -> None:
+def test_a_filter_leaves_the_counts_of_its_own_field(counted: FacetsHandler, outbox: "Outbox") -> None:
     result = answer(counted, outbox, ask(facets=["category", "brand"], filters={"brand": ["Other"]}))
     assert counts(result) == {"category": {"flag": 1, "sign": 2}, "brand": {"Acme": 9, "Other": 3}}
 
 
-def test_the_most_frequent_come_first_and_no_more_than_asked_for(counted: AnswerFacets, outbox: "Outbox") -> None:
+def test_the_most_frequent_come_first_and_no_more_than_asked_for(counted: FacetsHandler, outbox: "Outbox") -> None:
     result = answer(counted, outbox, ask(facets=["brand"], limit=1))
     assert counts(result) == {"brand": {"Acme": 9}}
 
 
-def test_colours_are_counted_by_name(counted: AnswerFacets, outbox: "Outbox") -> None:
+def test_colours_are_counted_by_name(counted: FacetsHandler, outbox: "Outbox") -> None:
     found = counts(answer(counted, outbox, ask(facets=["colours"])))["colours"]
     assert set(found) <= set(get_args(ColourName))
     assert max(found.values()) <= 12
     assert found["red"] > 6
 
 
-def test_a_request_past_its_deadline_is_expired(counted: AnswerFacets, outbox: "Outbox") -> None:
+def test_a_request_past_its_deadline_is_expired(counted: FacetsHandler, outbox: "Outbox") -> None:
     assert answer(counted, outbox, ask(deadline_ms=1000), ago=2).status == "expired"
 
 
 def test_while_the_index_is_away_there_is_waiting_and_then_the_truth(outbox: "Outbox") -> None:
-    away = AnswerFacets(EmbeddedIndex(Path("nobody listens here")), Answers(outbox, "fake:1"))
+    away = FacetsHandler(EmbeddedIndex(Path("nobody listens here")), ReplyPublisher(outbox, "fake:1"))
     with pytest.raises(Unavailable):
         away.handle([Event(ask(deadline_ms=60_000))])
     assert outbox.sent == []
@@ -99,11 +99,11 @@ def test_while_the_index_is_away_there_is_waiting_and_then_the_truth(outbox: "Ou
 
 
 def test_searches_and_facets_of_one_batch_are_each_answered(
-    counted: AnswerFacets, sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox"
+    counted: FacetsHandler, sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
-    answers = Answers(outbox, "fake:1")
-    searches = AnswerSearches(sight, index, confidence, answers)
-    job = AnswerRequests(searches, counted, Freshness(index, lambda _topic: 1), answers)
+    answers = ReplyPublisher(outbox, "fake:1")
+    searches = SearchHandler(sight, index, confidence, answers)
+    job = RequestHandler(searches, counted, ProgressReader(index, lambda _topic: 1), answers)
     assert job.handle([Event(ask()), Event(SearchRequest(request_id="s", item_id="i0", strict=False))]) == {}
     results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, FacetsResult | SearchResult)]
     assert {(body.request_id, body.status) for body in results} == {("f", "ok"), ("s", "ok")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumers.searching.query_understanding import LEAN, NO_GUESS, Guess, guess, too_few
+from consumers.searching.query_understanding import LEAN, NO_GUESS, InferredIntent, infer_intent, too_few
 from schemas.filters import Filters
 from schemas.results import Likely, Swatch
 from schemas.searches import SearchRequest
@@ -20,29 +20,29 @@ def boots(confidence: float) -> tuple[Likely, ...]:
 
 
 def test_what_is_sure_narrows_and_what_is_likely_leans() -> None:
-    sure = guess(ask(), boots(0.97), [RED])
+    sure = infer_intent(ask(), boots(0.97), [RED])
     assert sure.added() == Filters(category=("Boots",), colours=("red",))
     assert sure.leans == ()
-    likely = guess(ask(), boots(0.6), [PALE_RED])
+    likely = infer_intent(ask(), boots(0.6), [PALE_RED])
     assert likely.added() == Filters()
     assert likely.lean({"category": "Boots", "colours": ["blue", "red"]}) == (LEAN, LEAN)
     assert likely.lean({"category": "Bags", "colours": ["blue"]}) == (0, 0)
-    assert guess(ask(), boots(0.4), []) == NO_GUESS
+    assert infer_intent(ask(), boots(0.4), []) == NO_GUESS
 
 
 @pytest.mark.parametrize("intent", ["similar", "style"])
 def test_colours_count_only_where_they_were_asked_for(intent: str) -> None:
-    assert guess(ask(intent=intent), (), [RED]) == NO_GUESS
+    assert infer_intent(ask(intent=intent), (), [RED]) == NO_GUESS
 
 
 def test_nothing_is_guessed_about_what_was_said() -> None:
     said = ask(filters=Filters(category=("Bags",), colours=("blue",)))
-    assert guess(said, boots(1), [RED]) == NO_GUESS
+    assert infer_intent(said, boots(1), [RED]) == NO_GUESS
     assert NO_GUESS.narrowed(said.filters) == said.filters
 
 
 def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
-    first = guess(ask(), boots(0.97), [RED]).relax()
+    first = infer_intent(ask(), boots(0.97), [RED]).relax()
     assert (first.added(), first.given_up()) == (Filters(category=("Boots",)), Filters(colours=("red",)))
     assert first.leans == ("colour",)
     last = first.relax()
@@ -58,4 +58,4 @@ def test_three_are_enough_and_fewer_if_fewer_were_asked_for() -> None:
 
 def test_one_colour_in_several_swatches_counts_together() -> None:
     parts = [RED.model_copy(update={"share": 0.45}), RED.model_copy(update={"share": 0.4, "hex": "#d02828"})]
-    assert guess(ask(), (), parts) == Guess(colour="red", narrows=("colour",))
+    assert infer_intent(ask(), (), parts) == InferredIntent(colour="red", narrows=("colour",))

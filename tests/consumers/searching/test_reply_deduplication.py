@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumers.searching.reply_deduplication import Answered
+from consumers.searching.reply_deduplication import ReplyDeduplicator
 from infra.kafka import Record
 from schemas.envelope import CORRELATION_ID, REPLY_TO
 from schemas.failures import Unavailable
@@ -41,7 +41,7 @@ def request(
 
 def test_a_reading_that_failed_is_done_again_when_the_broker_is_back() -> None:
     results = Results(search_results={"known"}, away=1)
-    answered = Answered(results.read, STARTED_MS, results.exists)
+    answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
     with pytest.raises(Unavailable):
         answered.has(request("known"))
     assert answered.has(request("known"))
@@ -52,7 +52,7 @@ def test_a_reading_that_failed_is_done_again_when_the_broker_is_back() -> None:
 @pytest.mark.parametrize("at_ms", [1, STARTED_MS - 1])
 def test_an_answer_for_a_topic_that_is_not_there_is_looked_for_where_it_went(at_ms: int) -> None:
     results = Results(search_results={"known"})
-    answered = Answered(results.read, STARTED_MS, results.exists)
+    answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
     assert answered.has(request("known", "search.results.nowhere", at_ms=at_ms))
     assert not answered.has(request("new", "search.results.elsewhere", at_ms=at_ms))
     assert set(results.asked) == {SEARCH_RESULTS}
@@ -60,12 +60,14 @@ def test_an_answer_for_a_topic_that_is_not_there_is_looked_for_where_it_went(at_
 
 def test_a_request_is_known_by_its_key_or_its_header_and_one_without_either_is_not() -> None:
     results = Results(search_results={"known", "unknown"})  # "unknown" is whom unreadable records are answered to
-    answered = Answered(results.read, STARTED_MS, results.exists)
+    answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
     assert answered.has(request("known", key=False))
     assert not answered.has(request(None))
 
 
 def test_what_came_after_the_start_is_not_looked_up() -> None:
     results = Results(search_results={"known"})
-    assert not Answered(results.read, STARTED_MS, results.exists).has(request("known", at_ms=STARTED_MS + 60_000))
+    assert not ReplyDeduplicator(results.read, STARTED_MS, results.exists).has(
+        request("known", at_ms=STARTED_MS + 60_000)
+    )
     assert results.asked == []

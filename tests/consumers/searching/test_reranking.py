@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.scoring.calibration import Parts
+from consumers.scoring.calibration import LookParts
 from consumers.searching.blend import blend
-from consumers.searching.reranking import Terms, boosted, terms_of, varied
+from consumers.searching.reranking import BoostTerms, boosted, mmr, terms_of
 from infra.qdrant.contract import Found
 from schemas.items import revision_at
 from schemas.ranking import Boosts
@@ -18,7 +18,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 EVERYTHING = Boosts(
     recency=0.2, half_life_days=10, in_stock=0.1, price=0.2, near_price=20, price_spread=5, currency="EUR"
 )
-PARTS = Parts(4, 2)
+PARTS = LookParts(4, 2)
 
 
 def created(days: float) -> int:
@@ -29,17 +29,17 @@ def test_a_boost_is_halved_at_its_half_life_and_its_spread() -> None:
     full = terms_of(
         {"created_at": created(0), "in_stock": "true", "price": 20.0, "currency": "EUR"}, EVERYTHING, NOW
     )
-    assert full == Terms(0.2, 0.1, 0.2)
+    assert full == BoostTerms(0.2, 0.1, 0.2)
     half = terms_of(
         {"created_at": created(10), "in_stock": "false", "price": 25.0, "currency": "EUR"}, EVERYTHING, NOW
     )
-    assert half == Terms(0.1, 0.0, 0.1)
+    assert half == BoostTerms(0.1, 0.0, 0.1)
 
 
 def test_what_is_not_known_adds_nothing() -> None:
-    assert terms_of({}, EVERYTHING, NOW) == Terms()
-    assert terms_of({"price": 20.0, "currency": "USD"}, EVERYTHING, NOW) == Terms()
-    assert terms_of({"price": 20.0, "in_stock": "true", "created_at": created(0)}, Boosts(), NOW) == Terms()
+    assert terms_of({}, EVERYTHING, NOW) == BoostTerms()
+    assert terms_of({"price": 20.0, "currency": "USD"}, EVERYTHING, NOW) == BoostTerms()
+    assert terms_of({"price": 20.0, "in_stock": "true", "created_at": created(0)}, Boosts(), NOW) == BoostTerms()
 
 
 @given(days=st.floats(-1e4, 1e4), price=st.floats(0, 1e9), stock=st.sampled_from(["true", "false", None]))
@@ -54,21 +54,21 @@ def test_no_term_is_negative_or_above_its_weight(days: float, price: float, stoc
 
 def test_boosts_change_the_order_and_not_the_scores() -> None:
     found = [Found("a", 0.9, {}), Found("b", 0.85, {}), Found("c", 0.5, {})]
-    terms = {"a": Terms(), "b": Terms(recency=0.1), "c": Terms(in_stock=0.1)}
+    terms = {"a": BoostTerms(), "b": BoostTerms(recency=0.1), "c": BoostTerms(in_stock=0.1)}
     assert boosted(found, terms) == [found[1], found[0], found[2]]
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.integers(1, 25))
 def test_without_diversity_the_best_come_first(totals: list[float], count: int) -> None:
     likeness = np.eye(len(totals), dtype=np.float32)
-    chosen = varied(totals, likeness, 0, count)
+    chosen = mmr(totals, likeness, 0, count)
     assert chosen == sorted(range(len(totals)), key=lambda at: (-totals[at], at))[:count]
 
 
 def test_with_diversity_a_second_one_of_a_kind_comes_after_another_kind() -> None:
     kinds = np.array([[1.0, 0.99, 0.1], [0.99, 1.0, 0.1], [0.1, 0.1, 1.0]], np.float32)
-    assert varied([0.9, 0.89, 0.6], kinds, 0, 3) == [0, 1, 2]
-    assert varied([0.9, 0.89, 0.6], kinds, 0.5, 3) == [0, 2, 1]
+    assert mmr([0.9, 0.89, 0.6], kinds, 0, 3) == [0, 1, 2]
+    assert mmr([0.9, 0.89, 0.6], kinds, 0.5, 3) == [0, 2, 1]
 
 
 def test_a_blend_lies_towards_what_is_liked_and_away_from_what_is_not() -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
 from infra.qdrant.contract import Index
 from schemas.envelope import Event
 from schemas.failures import Code
@@ -52,15 +52,15 @@ def thing(number: int) -> ItemUpserted:
 
 
 @pytest.fixture
-def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox") -> AnswerSearches:
+def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> SearchHandler:
     """Searches over six flags and six signs."""
-    indexer = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
     assert indexer.handle([Event(thing(number)) for number in range(12)]) == {}
-    return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1"))
+    return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
 
 
 @pytest.fixture
-def ask(job: AnswerSearches, outbox: "Outbox") -> Any:
+def ask(job: SearchHandler, outbox: "Outbox") -> Any:
     """Asks one question; best effort, unless it says otherwise."""
 
     def ask(**fields: Any) -> SearchResult:

@@ -1,4 +1,4 @@
-"""AnswerSearches on a real index: each request gets exactly one result, whatever happens."""
+"""SearchHandler on a real index: each request gets exactly one result, whatever happens."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.embedding.stage_timer import Pace
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.scoring.calibration import Parts
-from consumers.scoring.calibrator import Confidence
-from consumers.searching.replies import Answers
-from consumers.searching.search_handler import AnswerSearches
-from consumers.vision.embedder import Eyes
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.stage_timer import LatencyEstimate
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.scoring.calibration import LookParts
+from consumers.scoring.calibrator import Calibrator
+from consumers.searching.replies import ReplyPublisher
+from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder
 from infra.kafka import Record
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -45,7 +45,7 @@ COLOURS = ("red", "green", "blue", "yellow", "black")
 
 
 @pytest.fixture
-def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox", discs: Path) -> AnswerSearches:
+def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox", discs: Path) -> SearchHandler:
     """Searches over five discs, each an item named by its colour."""
     items = [
         ItemUpserted(
@@ -56,12 +56,12 @@ def job(sight: Sight, index: Index, confidence: Confidence, outbox: "Outbox", di
         )
         for name in COLOURS
     ]
-    IndexItems(sight, index, judges_of(index, confidence), outbox).handle([Event(item) for item in items])
+    ItemIndexer(sight, index, enrichers_of(index, confidence), outbox).handle([Event(item) for item in items])
     outbox.sent.clear()
-    return AnswerSearches(sight, index, confidence, Answers(outbox, "fake:1", everywhere))
+    return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 
 
-def ask(job: AnswerSearches, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
+def ask(job: SearchHandler, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
     time = datetime.now(UTC) - timedelta(seconds=ago)
     assert job.handle([Event(request, time=time) for request in requests]) == {}
     results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, SearchResult)]
@@ -74,7 +74,7 @@ def request(discs: Path, name: str, **more: object) -> SearchRequest:
     return SearchRequest.model_validate({"request_id": f"q-{name}", "image": image} | more)
 
 
-def test_the_item_itself_comes_first_with_a_full_score(job: AnswerSearches, outbox: "Outbox", discs: Path) -> None:
+def test_the_item_itself_comes_first_with_a_full_score(job: SearchHandler, outbox: "Outbox", discs: Path) -> None:
     for result, name in zip(ask(job, outbox, *(request(discs, n) for n in COLOURS)), COLOURS, strict=True):
         assert result.status == "ok"
         assert result.hits[0].item_id == name
@@ -83,26 +83,26 @@ def test_the_item_itself_comes_first_with_a_full_score(job: AnswerSearches, outb
         assert [h.score for h in result.hits] == sorted((h.score for h in result.hits), reverse=True)
 
 
-def test_a_search_by_item_leaves_the_item_out(job: AnswerSearches, outbox: "Outbox") -> None:
+def test_a_search_by_item_leaves_the_item_out(job: SearchHandler, outbox: "Outbox") -> None:
     [result] = ask(job, outbox, SearchRequest(request_id="q", item_id="red", top_k=2))
     assert len(result.hits) == 2
     assert "red" not in {h.item_id for h in result.hits}
 
 
 def test_nothing_that_satisfies_the_filters_is_an_honest_no_match(
-    job: AnswerSearches, outbox: "Outbox", discs: Path
+    job: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     [result] = ask(job, outbox, request(discs, "red", filters=Filters(category=("shoe",))))
     assert (result.status, result.hits) == ("no_match", ())
 
 
-def test_a_floor_under_the_score_leaves_the_rest_out(job: AnswerSearches, outbox: "Outbox", discs: Path) -> None:
+def test_a_floor_under_the_score_leaves_the_rest_out(job: SearchHandler, outbox: "Outbox", discs: Path) -> None:
     [result] = ask(job, outbox, request(discs, "red", min_score=0.999))
     assert [h.item_id for h in result.hits] == ["red"]
 
 
 def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
-    job: AnswerSearches, outbox: "Outbox", discs: Path
+    job: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     broken = SearchRequest(request_id="broken", image=InlineImage(data=b"no picture"))
     tiny = request(discs, "blue", crop=Crop(x=0, y=0, w=0.01, h=0.01))
@@ -115,22 +115,20 @@ def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
 
 
 def test_a_search_whose_picture_cannot_be_had_now_is_told_that_it_may_work_later(
-    job: AnswerSearches, outbox: "Outbox", discs: Path
+    job: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     away = SearchRequest(request_id="away", image=UrlImage(url="https://nobody.invalid/a.png"))
     results = {r.request_id: r.status for r in ask(job, outbox, away, request(discs, "red"))}
     assert results == {"away": "unavailable", "q-red": "ok"}
 
 
-def test_a_request_past_its_deadline_is_answered_expired(
-    job: AnswerSearches, outbox: "Outbox", discs: Path
-) -> None:
+def test_a_request_past_its_deadline_is_answered_expired(job: SearchHandler, outbox: "Outbox", discs: Path) -> None:
     [result] = ask(job, outbox, request(discs, "red", deadline_ms=1000), ago=2)
     assert result.status == "expired"
 
 
 def test_an_answer_that_is_ready_after_its_deadline_is_told_as_expired(
-    job: AnswerSearches, index: Index, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
+    job: SearchHandler, index: Index, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = index.search
 
@@ -147,10 +145,10 @@ def test_an_answer_that_is_ready_after_its_deadline_is_told_as_expired(
 
 @pytest.mark.parametrize(("deadline_ms", "done"), [(5_000, 16), (60_000, 40)])
 def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_and_the_others_told_at_once(
-    job: AnswerSearches, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch, deadline_ms: int, done: int
+    job: SearchHandler, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch, deadline_ms: int, done: int
 ) -> None:
     """A worker that is behind is given many at once: it must not work through them all."""
-    monkeypatch.setattr(job, "_pace", Pace(mean=0.5))  # seconds for 16 of them
+    monkeypatch.setattr(job, "_pace", LatencyEstimate(mean=0.5))  # seconds for 16 of them
     requests = [
         SearchRequest(request_id=f"q{n}", item_id="red", strict=False, deadline_ms=deadline_ms) for n in range(40)
     ]
@@ -170,9 +168,9 @@ def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_
 
 
 def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_all_the_same(
-    job: AnswerSearches, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
+    job: SearchHandler, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_pace", Pace(mean=30, deviation=30))
+    monkeypatch.setattr(job, "_pace", LatencyEstimate(mean=30, deviation=30))
     body = SearchRequest(request_id="q", item_id="red", strict=False, deadline_ms=1_000)
     assert [r.status for r in ask(job, outbox, body, ago=0.8)] == ["expired"]
     outbox.sent.clear()
@@ -180,15 +178,15 @@ def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_
 
 
 @pytest.fixture
-def away(sight: Sight, eyes: Eyes, outbox: "Outbox") -> AnswerSearches:
+def away(sight: ImagePipeline, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over an embedded index that is not there."""
     nobody = EmbeddedIndex(Path("nobody listens here"))
-    confidence = Confidence(nobody, eyes.look_at, Parts(eyes.encoder.object_size, eyes.encoder.style_size))
-    return AnswerSearches(sight, nobody, confidence, Answers(outbox, "fake:1", everywhere))
+    confidence = Calibrator(nobody, eyes.look_at, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
+    return SearchHandler(sight, nobody, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 
 
 def test_while_the_index_is_away_requests_with_time_left_are_held(
-    away: AnswerSearches, outbox: "Outbox", discs: Path
+    away: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     with pytest.raises(Unavailable):
         away.handle([Event(request(discs, "red", deadline_ms=60_000))])
@@ -196,7 +194,7 @@ def test_while_the_index_is_away_requests_with_time_left_are_held(
 
 
 def test_while_the_index_is_away_requests_near_their_deadline_are_told(
-    away: AnswerSearches, outbox: "Outbox", discs: Path
+    away: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     [result] = ask(away, outbox, request(discs, "red", deadline_ms=500))
     assert result.status == "unavailable"
@@ -212,7 +210,7 @@ def test_while_the_index_is_away_requests_near_their_deadline_are_told(
     ],
 )
 def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
-    job: AnswerSearches, outbox: "Outbox", asked: str, answered: str
+    job: SearchHandler, outbox: "Outbox", asked: str, answered: str
 ) -> None:
     body = SearchRequest(request_id="q", item_id="red")
     job.handle([Event(body, extra={REPLY_TO: asked, REPLY_PARTITION: "1"})])
@@ -220,7 +218,7 @@ def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
     assert (topic, key, partition, event.extra[CORRELATION_ID]) == (answered, "q", 1, "q")
 
 
-def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: AnswerSearches, outbox: "Outbox") -> None:
+def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: SearchHandler, outbox: "Outbox") -> None:
     job.handle([Event(SearchRequest(request_id="q", item_id="red"), extra={REPLY_PARTITION: "4000"})])
     [(topic, _, _, partition)] = outbox.sent
     assert (topic, partition) == (SEARCH_RESULTS, None)
@@ -230,7 +228,7 @@ def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: AnswerSea
 def test_even_an_unreadable_request_is_answered(outbox: "Outbox", asked: bytes | None, named: str) -> None:
     headers = {} if asked is None else {CORRELATION_ID: asked}
     record = Record(SEARCH_REQUESTS, 0, 1, b"k", b"{", headers)
-    Answers(outbox, "fake:1", everywhere).tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
+    ReplyPublisher(outbox, "fake:1", everywhere).tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, SearchResult)
     assert (result.request_id, result.status, result.code) == (named, "rejected", Code.EVENT_UNREADABLE)

@@ -6,13 +6,13 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from consumers.vision.colour import Colours, make_colours
+from consumers.vision.colour import ColourExtractor, make_colours
 
 Encode = Callable[..., bytes]
 
 
 @pytest.fixture(scope="session")
-def colours() -> Colours:
+def colours() -> ColourExtractor:
     return make_colours()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from consumers.vision.cielab import ciede2000, to_lab
-from consumers.vision.colour import COLOUR_SIZE, Colours
+from consumers.vision.colour import COLOUR_SIZE, ColourExtractor
 from schemas.filters import ColourName
 
 PAIRS = [
@@ -61,18 +61,18 @@ def test_every_name_has_a_plain_colour_here() -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_plain_product_on_white_has_its_name_alone(name: ColourName, colours: Colours) -> None:
+def test_a_plain_product_on_white_has_its_name_alone(name: ColourName, colours: ColourExtractor) -> None:
     facts = colours.of(product(PLAIN[name]))
     assert facts.names == (name,)
     assert facts.palette[0].share > 0.85
 
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if name != "black"])
-def test_a_plain_product_on_black_has_its_name_first(name: ColourName, colours: Colours) -> None:
+def test_a_plain_product_on_black_has_its_name_first(name: ColourName, colours: ColourExtractor) -> None:
     assert colours.of(product(PLAIN[name], "black")).names[0] == name
 
 
-def test_a_white_shirt_on_white_is_white(colours: Colours) -> None:
+def test_a_white_shirt_on_white_is_white(colours: ColourExtractor) -> None:
     image = product("#f7f7f7")
     ImageDraw.Draw(image).rounded_rectangle((70, 60, 170, 260), 20, outline="#c4c4c4", width=3)
     for y in range(90, 250, 40):
@@ -80,12 +80,12 @@ def test_a_white_shirt_on_white_is_white(colours: Colours) -> None:
     assert colours.of(image).names[0] == "white"
 
 
-def test_an_all_black_and_an_all_white_picture_have_their_names(colours: Colours) -> None:
+def test_an_all_black_and_an_all_white_picture_have_their_names(colours: ColourExtractor) -> None:
     assert colours.of(Image.new("RGB", (50, 50))).names == ("black",)
     assert colours.of(Image.new("RGB", (50, 50), "white")).names == ("white",)
 
 
-def test_two_colours_are_named_largest_first(colours: Colours) -> None:
+def test_two_colours_are_named_largest_first(colours: ColourExtractor) -> None:
     image = product(PLAIN["red"])
     ImageDraw.Draw(image).rectangle((70, 150, 170, 190), fill=PLAIN["navy"])
     facts = colours.of(image)
@@ -94,7 +94,7 @@ def test_two_colours_are_named_largest_first(colours: Colours) -> None:
     assert sum(swatch.share for swatch in facts.palette) <= 1.001
 
 
-def test_who_wears_a_thing_does_not_name_it(colours: Colours) -> None:
+def test_who_wears_a_thing_does_not_name_it(colours: ColourExtractor) -> None:
     worn = Image.new("RGB", (240, 320), "white")
     draw = ImageDraw.Draw(worn)
     draw.ellipse((90, 10, 150, 80), fill="#d8a987")
@@ -104,37 +104,37 @@ def test_who_wears_a_thing_does_not_name_it(colours: Colours) -> None:
     assert {"beige", "blue"} <= {swatch.name for swatch in colours.of(worn).palette}
 
 
-def test_a_thing_the_colour_of_skin_still_has_a_name(colours: Colours) -> None:
+def test_a_thing_the_colour_of_skin_still_has_a_name(colours: ColourExtractor) -> None:
     assert colours.of(product("#d8a987")).names == ("beige",)
 
 
-def test_a_thing_all_grey_is_grey_whatever_its_label(colours: Colours) -> None:
+def test_a_thing_all_grey_is_grey_whatever_its_label(colours: ColourExtractor) -> None:
     image = product(PLAIN["grey"])
     ImageDraw.Draw(image).rectangle((110, 130, 130, 150), fill=PLAIN["blue"])
     assert colours.of(image).names[0] == "grey"
 
 
-def test_a_busy_border_is_no_background(colours: Colours) -> None:
+def test_a_busy_border_is_no_background(colours: ColourExtractor) -> None:
     stripes = Image.new("RGB", (200, 200), PLAIN["green"])
     for x in range(0, 200, 40):
         ImageDraw.Draw(stripes).rectangle((x, 0, x + 19, 199), fill=PLAIN["yellow"])
     assert set(colours.of(stripes).names) == {"green", "yellow"}
 
 
-def test_swatches_show_the_colour_that_was_there(colours: Colours) -> None:
+def test_swatches_show_the_colour_that_was_there(colours: ColourExtractor) -> None:
     swatch = colours.of(product("#3377dd")).palette[0]
     rgb = np.array(list(bytes.fromhex(swatch.hex[1:])), np.uint8)
     assert np.abs(rgb - np.array((0x33, 0x77, 0xDD), np.int16)).max() <= 8
     assert swatch.lab == pytest.approx(to_lab(rgb).tolist(), abs=0.06)
 
 
-def test_histograms_tell_colours_apart_and_forgive_shades(colours: Colours) -> None:
+def test_histograms_tell_colours_apart_and_forgive_shades(colours: ColourExtractor) -> None:
     red, dark_red, blue = (colours.of(product(colour)).histogram for colour in ("#cc1122", "#b81020", "#3377dd"))
     assert red @ dark_red > 0.9
     assert red @ blue < 0.4
 
 
-def test_a_histogram_looks_past_the_background(colours: Colours) -> None:
+def test_a_histogram_looks_past_the_background(colours: ColourExtractor) -> None:
     on_white, on_grey = (colours.of(product("#cc1122", ground)).histogram for ground in ("white", "#777777"))
     assert on_white @ on_grey > 0.85
 
@@ -142,7 +142,7 @@ def test_a_histogram_looks_past_the_background(colours: Colours) -> None:
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10_000), width=st.integers(16, 200), height=st.integers(16, 200))
 def test_any_picture_has_a_name_a_palette_and_a_unit_histogram(
-    seed: int, width: int, height: int, colours: Colours
+    seed: int, width: int, height: int, colours: ColourExtractor
 ) -> None:
     few = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
     facts = colours.of(Image.fromarray(few).resize((width, height)))
@@ -153,6 +153,6 @@ def test_any_picture_has_a_name_a_palette_and_a_unit_histogram(
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_the_table_names_plain_colours(name: ColourName, colours: Colours) -> None:
+def test_the_table_names_plain_colours(name: ColourName, colours: ColourExtractor) -> None:
     red, green, blue = bytes.fromhex(PLAIN[name][1:])
     assert colours.name_of(red, green, blue) == name

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from consumers.vision.crops import MIDDLE, Focus, focus_on, is_studio, middle_of
+from consumers.vision.crops import MIDDLE, FocusCrop, focus_on, is_studio, middle_of
 
 SIZES = [(16, 16), (16, 300), (301, 17), (65, 63), (333, 517), (1000, 400)]
 """Width and height; 16 is the least side that is taken."""
@@ -28,13 +28,13 @@ def product(width: int, height: int, ground: str, inset: float = 0.1) -> Image.I
 @pytest.mark.parametrize("ground", ["white", "black", "#c0d0c0"])
 def test_a_plain_border_is_a_studio_and_looked_at_once(ground: str, size: tuple[int, int]) -> None:
     width, height = size
-    assert focus_on(product(width, height, ground)) == Focus(studio=True, boxes=((0, 0, width, height),))
+    assert focus_on(product(width, height, ground)) == FocusCrop(studio=True, boxes=((0, 0, width, height),))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_noise_is_a_photo_and_looked_at_twice(size: tuple[int, int]) -> None:
     image = noise(*size)
-    assert focus_on(image) == Focus(studio=False, boxes=((0, 0, *size), middle_of(image)))
+    assert focus_on(image) == FocusCrop(studio=False, boxes=((0, 0, *size), middle_of(image)))
 
 
 def test_a_product_that_touches_the_border_is_still_in_a_studio() -> None:

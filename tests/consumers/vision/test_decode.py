@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from consumers.vision.decode import Limits, decode, thumbnail
+from consumers.vision.decode import DecodeLimits, decode, thumbnail
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
 
 Encode = Callable[..., bytes]
-LIMITS = Limits()
+LIMITS = DecodeLimits()
 
 
 def halves(width: int = 60, height: int = 40) -> Image.Image:
@@ -30,7 +30,7 @@ def near(pixel: object, wanted: tuple[int, int, int]) -> bool:
     return bool(np.abs(np.array(pixel, float) - wanted).max() < 40)
 
 
-def rejected(data: bytes, limits: Limits = LIMITS, crop: Crop | None = None) -> Rejected:
+def rejected(data: bytes, limits: DecodeLimits = LIMITS, crop: Crop | None = None) -> Rejected:
     with pytest.raises(Rejected) as caught:
         decode(data, limits, crop)
     return caught.value
@@ -103,8 +103,8 @@ def test_a_truncated_picture_is_unreadable(kind: str, encode: Encode) -> None:
 
 def test_limits_are_named_in_the_message(encode: Encode) -> None:
     data = encode(halves(100, 100))
-    many_bytes = rejected(data, Limits(max_bytes=10))
-    many_pixels = rejected(data, Limits(max_pixels=9_999))
+    many_bytes = rejected(data, DecodeLimits(max_bytes=10))
+    many_pixels = rejected(data, DecodeLimits(max_pixels=9_999))
     assert (many_bytes.code, many_pixels.code) == (Code.IMAGE_TOO_LARGE, Code.IMAGE_TOO_LARGE)
     assert "at most 10" in many_bytes.message
     assert "100 x 100" in many_pixels.message

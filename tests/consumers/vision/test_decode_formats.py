@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from consumers.vision.decode import Limits, decode
+from consumers.vision.decode import DecodeLimits, decode
 from schemas.searches import Crop
 
 Encode = Callable[..., bytes]
@@ -44,7 +44,7 @@ def quarters(width: int, height: int) -> Image.Image:
 
 def seen(data: bytes) -> tuple[Colour, Colour]:
     """The colours in the left and in the right half of an encoded picture."""
-    image = decode(data, Limits()).image
+    image = decode(data, DecodeLimits()).image
     assert image.mode == "RGB"
     left, right = np.asarray(image)[image.height // 2, [image.width // 4, image.width * 3 // 4]].tolist()
     return tuple(left), tuple(right)
@@ -159,7 +159,7 @@ def turned(image: Image.Image, turn: int, kind: str, encode: Encode) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_every_exif_turn_comes_out_upright(kind: str, turn: int, encode: Encode) -> None:
-    picture = decode(turned(quarters(60, 40), turn, kind, encode), Limits())
+    picture = decode(turned(quarters(60, 40), turn, kind, encode), DecodeLimits())
     assert (picture.width, picture.height, picture.image.size) == (60, 40, (60, 40))
     corners = np.asarray(picture.image)[5:40:30, 5:60:50]
     assert near(corners, [[RED, (0, 255, 0)], [BLUE, (255, 255, 0)]], by=6)
@@ -168,7 +168,7 @@ def test_every_exif_turn_comes_out_upright(kind: str, turn: int, encode: Encode)
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_a_crop_names_a_part_of_the_upright_picture(turn: int, encode: Encode) -> None:
     data = turned(quarters(2400, 1600), turn, "JPEG", encode)
-    picture = decode(data, Limits(), Crop(x=0.5, y=0.125, w=0.25, h=0.75))
+    picture = decode(data, DecodeLimits(), Crop(x=0.5, y=0.125, w=0.25, h=0.75))
     assert (picture.width, picture.height) == (600, 1200)
     assert picture.image.width * 2 == picture.image.height, "reduced or not, it keeps its shape"
     middle, height = picture.image.width // 2, picture.image.height

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from consumers.vision.colour import Colours
+from consumers.vision.colour import ColourExtractor
 from consumers.vision.crops import MIDDLE, Box
-from consumers.vision.decode import Limits, decode
-from consumers.vision.embedder import Eyes, Look, Shown, look_size, weighted
+from consumers.vision.decode import DecodeLimits, decode
+from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weighted
 from infra.encoder.grid import GridEncoder
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
@@ -30,8 +30,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def eyes(pool: ThreadPoolExecutor, colours: Colours) -> Eyes:
-    return Eyes(GridEncoder(), colours, Limits(), pool)
+def eyes(pool: ThreadPoolExecutor, colours: ColourExtractor) -> ImageEmbedder:
+    return ImageEmbedder(GridEncoder(), colours, DecodeLimits(), pool)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class Overflowing:
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         return self.grid.prepare(image, box)
 
-    def run(self, batch: Sequence[Shown]) -> NDArray[np.float32]:
+    def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         vectors = self.grid.run(batch)
         vectors[0, 3] = np.nan
         return vectors
@@ -66,18 +66,18 @@ class Watched:
     object_size: int = GridEncoder.object_size
     style_size: int = GridEncoder.style_size
     boxes: list[Box] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[EncoderInput] = field(default_factory=list)
 
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         self.boxes.append(box)
         return self.grid.prepare(image, box)
 
-    def run(self, batch: Sequence[Shown]) -> NDArray[np.float32]:
+    def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         self.shown.extend(batch)
         return self.grid.run(batch)
 
 
-def test_a_look_has_three_unit_parts_and_the_facts(eyes: Eyes, red: bytes) -> None:
+def test_a_look_has_three_unit_parts_and_the_facts(eyes: ImageEmbedder, red: bytes) -> None:
     [look] = eyes.look_at([red])
     assert isinstance(look, Look)
     assert look.vector.shape == (look_size(eyes.encoder),) == (48 + 16 + 64,)
@@ -85,10 +85,10 @@ def test_a_look_has_three_unit_parts_and_the_facts(eyes: Eyes, red: bytes) -> No
     assert (look.colours, look.palette[0].hex) == (("red",), "#ff0000")
     assert (look.width, look.height) == (300, 200)
     assert look.thumbnail is not None
-    assert decode(look.thumbnail, Limits()).image.size == (96, 64)
+    assert decode(look.thumbnail, DecodeLimits()).image.size == (96, 64)
 
 
-def test_one_bad_picture_never_fails_the_others(eyes: Eyes, red: bytes) -> None:
+def test_one_bad_picture_never_fails_the_others(eyes: ImageEmbedder, red: bytes) -> None:
     good, bad, also_good = eyes.look_at([red, b"not a picture", red])
     assert isinstance(good, Look)
     assert isinstance(bad, Rejected)
@@ -97,15 +97,15 @@ def test_one_bad_picture_never_fails_the_others(eyes: Eyes, red: bytes) -> None:
     assert np.array_equal(good.vector, also_good.vector)
 
 
-def test_bad_pictures_alone_need_no_encoder(eyes: Eyes) -> None:
+def test_bad_pictures_alone_need_no_encoder(eyes: ImageEmbedder) -> None:
     assert [type(one) for one in eyes.look_at([b"", b"?"])] == [Rejected, Rejected]
 
 
-def test_no_pictures_give_no_looks(eyes: Eyes) -> None:
+def test_no_pictures_give_no_looks(eyes: ImageEmbedder) -> None:
     assert eyes.look_at([]) == []
 
 
-def test_a_crop_counts_for_its_own_picture(eyes: Eyes, encode: Encode) -> None:
+def test_a_crop_counts_for_its_own_picture(eyes: ImageEmbedder, encode: Encode) -> None:
     image = Image.new("RGB", (200, 100), "red")
     image.paste("blue", (100, 0, 200, 100))
     right = Crop(x=0.5, y=0, w=0.5, h=1)
@@ -117,21 +117,25 @@ def test_a_crop_counts_for_its_own_picture(eyes: Eyes, encode: Encode) -> None:
 
 
 def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
-    pool: ThreadPoolExecutor, colours: Colours, encode: Encode, red: bytes
+    pool: ThreadPoolExecutor, colours: ColourExtractor, encode: Encode, red: bytes
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = Watched()
-    Eyes(encoder, colours, Limits(), pool).look_at([encode(Image.fromarray(noise)), red])
+    ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at([encode(Image.fromarray(noise)), red])
     photo, studio = encoder.shown
     assert (photo.studio, len(photo.views)) == (False, 2)
     assert (studio.studio, len(studio.views)) == (True, 1)
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise), (0, 0, 200, 100)))
 
 
-def test_the_views_of_a_crop_lie_within_it(pool: ThreadPoolExecutor, colours: Colours, encode: Encode) -> None:
+def test_the_views_of_a_crop_lie_within_it(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, encode: Encode
+) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = Watched()
-    Eyes(encoder, colours, Limits(), pool).look_at([encode(Image.fromarray(noise))], [Crop(x=0.5, y=0, w=0.5, h=1)])
+    ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at(
+        [encode(Image.fromarray(noise))], [Crop(x=0.5, y=0, w=0.5, h=1)]
+    )
     whole, middle = encoder.boxes
     assert whole == (0, 0, 100, 100)
     assert middle == pytest.approx([50 - 50 * MIDDLE, 50 - 50 * MIDDLE, 50 + 50 * MIDDLE, 50 + 50 * MIDDLE])
@@ -139,20 +143,22 @@ def test_the_views_of_a_crop_lie_within_it(pool: ThreadPoolExecutor, colours: Co
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
 
 
-def test_crops_must_match_the_pictures(eyes: Eyes, red: bytes) -> None:
+def test_crops_must_match_the_pictures(eyes: ImageEmbedder, red: bytes) -> None:
     with pytest.raises(ValueError, match="shorter"):
         eyes.look_at([red, red], [None])
 
 
-def test_a_vector_that_is_not_finite_is_rejected(pool: ThreadPoolExecutor, colours: Colours, red: bytes) -> None:
-    first, second = Eyes(Overflowing(), colours, Limits(), pool).look_at([red, red])
+def test_a_vector_that_is_not_finite_is_rejected(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes
+) -> None:
+    first, second = ImageEmbedder(Overflowing(), colours, DecodeLimits(), pool).look_at([red, red])
     assert isinstance(first, Rejected)
     assert first.code == Code.VECTOR_INVALID
     assert isinstance(second, Look)
 
 
-def test_thumbnails_can_be_left_out(pool: ThreadPoolExecutor, colours: Colours, red: bytes) -> None:
-    [look] = Eyes(GridEncoder(), colours, Limits(thumbnail=0), pool).look_at([red])
+def test_thumbnails_can_be_left_out(pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes) -> None:
+    [look] = ImageEmbedder(GridEncoder(), colours, DecodeLimits(thumbnail=0), pool).look_at([red])
     assert isinstance(look, Look)
     assert look.thumbnail is None
 
@@ -170,7 +176,7 @@ def test_a_weighted_dot_product_is_the_weighted_sum_of_cosines(shares: tuple[flo
 
 
 @pytest.mark.parametrize("intent", INTENTS)
-def test_a_look_scores_one_against_itself(intent: str, eyes: Eyes, red: bytes) -> None:
+def test_a_look_scores_one_against_itself(intent: str, eyes: ImageEmbedder, red: bytes) -> None:
     [look] = eyes.look_at([red])
     assert isinstance(look, Look)
     weights = {str(name): weights for name, weights in INTENTS.items()}[intent]

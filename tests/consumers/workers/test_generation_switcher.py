@@ -10,7 +10,7 @@ import pytest
 
 from consumers.runtime.ports import BatchHandler
 from consumers.workers import generation_switcher as module
-from consumers.workers.generation_switcher import Serving
+from consumers.workers.generation_switcher import GenerationSwitcher
 from infra.encoder import EncoderUnavailable
 from infra.qdrant.generations import Generation
 from schemas.envelope import Event
@@ -66,12 +66,12 @@ def stage() -> Stage:
 
 
 @pytest.fixture
-def job(stage: Stage) -> Iterator[Serving]:
-    with closing(Serving(lambda: stage.serving, stage.open)) as serving:
+def job(stage: Stage) -> Iterator[GenerationSwitcher]:
+    with closing(GenerationSwitcher(lambda: stage.serving, stage.open)) as serving:
         yield serving
 
 
-def test_batches_go_to_whatever_serves(stage: Stage, job: Serving) -> None:
+def test_batches_go_to_whatever_serves(stage: Stage, job: GenerationSwitcher) -> None:
     job.handle([delete("a", 1)])
     stage.serving = NEW
     wait_until(lambda: stage.gone == ["old"])
@@ -80,7 +80,7 @@ def test_batches_go_to_whatever_serves(stage: Stage, job: Serving) -> None:
     assert stage.handled == [("old", 1), ("new", 2), ("new", 0)]
 
 
-def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: Serving) -> None:
+def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: GenerationSwitcher) -> None:
     opened = threading.Event()
 
     def change_now() -> None:
@@ -94,7 +94,7 @@ def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job
     wait_until(lambda: stage.gone == ["old"])
 
 
-def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: Serving) -> None:
+def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: GenerationSwitcher) -> None:
     stage.broken, stage.serving = True, NEW
     wait_until(lambda: "new" in stage.gone)
     job.handle([delete("a", 1)])
@@ -106,7 +106,7 @@ def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: Serving) -> None:
+def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: GenerationSwitcher) -> None:
     stage.mistaken, stage.serving = True, NEW
 
     def is_told() -> bool:
@@ -121,5 +121,5 @@ def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: S
 
 
 def test_at_the_end_all_is_let_go_of(stage: Stage) -> None:
-    Serving(lambda: stage.serving, stage.open).close()
+    GenerationSwitcher(lambda: stage.serving, stage.open).close()
     assert stage.gone == ["old"]

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from consumers.workers.tracing import Traced
+from consumers.workers.tracing import TracingHandler
 from infra.client.search_client import NoAnswer, SearchClient
 from infra.config.observability import Traces
 from infra.config.settings import Kafka
@@ -72,7 +72,7 @@ def run(cause: Event, outcome: Event, topic: str, share: float = 1.0) -> tuple[l
         settings.share = share
         with tracing(settings, "lookstream-test") as spans_to:
             assert spans_to is not None
-            traced = Traced(sent, spans_to)
+            traced = TracingHandler(sent, spans_to)
 
             def handle(_events: Sequence[Event]) -> Mapping[str, Failure]:
                 traced.send(topic, "k", outcome)
@@ -182,7 +182,7 @@ def test_one_trace_leads_from_the_command_to_the_answer(kafka: Kafka) -> None:
         asked = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
         with tracing(settings, "lookstream-query") as theirs:
             assert theirs is not None
-            traced = Traced(Sent(), theirs)
+            traced = TracingHandler(Sent(), theirs)
             traced.watch(lambda _events: {})([asked])
             traced.send(SEARCH_RESULTS, "q", Event(SearchResult(request_id="q", status="no_match")))
     by_name = {span.name: span for span in spans}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
-from consumers.vision.embedder import Encoder, Shown
+from consumers.vision.embedder import Encoder, EncoderInput
 from infra.config.settings import Torch
 from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint
@@ -27,7 +27,7 @@ ORANGE = 950
 def vectors(encoder: Encoder, *pictures: Image.Image) -> NDArray[np.float32]:
     """Of whole pictures, each as a photo seen once."""
     whole = [encoder.prepare(picture, (0, 0, *picture.size)) for picture in pictures]
-    return encoder.run([Shown((pixels,), studio=False) for pixels in whole])
+    return encoder.run([EncoderInput((pixels,), studio=False) for pixels in whole])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_bfloat16_agrees_with_float32() -> None:
 
 def test_a_photo_and_a_studio_picture_lose_means_of_their_own(best: TorchEncoder) -> None:
     views = (best.prepare(probe(), (0, 0, 320, 240)),)
-    photo, studio = best.run([Shown(views, studio=False), Shown(views, studio=True)])
+    photo, studio = best.run([EncoderInput(views, studio=False), EncoderInput(views, studio=True)])
     assert 0.5 < photo[:256] @ studio[:256] < 0.999
 
 

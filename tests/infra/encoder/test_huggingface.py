@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel, BertConfig, BertModel
 
 from consumers.vision.crops import Box
-from consumers.vision.embedder import Encoder, Shown
+from consumers.vision.embedder import Encoder, EncoderInput
 from infra.config.settings import Torch
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.huggingface import preparation
@@ -29,7 +29,7 @@ def picture() -> Image.Image:
 
 
 def vector(encoder: Encoder, picture: Image.Image, box: Box = FULL) -> NDArray[np.float32]:
-    only: NDArray[np.float32] = encoder.run([Shown((encoder.prepare(picture, box),), studio=False)])[0]
+    only: NDArray[np.float32] = encoder.run([EncoderInput((encoder.prepare(picture, box),), studio=False)])[0]
     return only
 
 

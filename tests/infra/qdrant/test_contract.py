@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from consumers.embedding.moderation import Policy
+from consumers.embedding.moderation import ModerationPolicy
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
 from infra.qdrant.contract import RARE, RARE_LINKED, FacetPlan, Patch, Point, SearchPlan, acorn_below, conditions
 from infra.qdrant.payload_indexes import FIELDS
@@ -70,7 +70,7 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
     counted = FacetPlan("colours", "acme")
     used = [*conditions(plan(everything)), *patched_by(Patch("a", {"version": 1})), *tombstones(1)]
     used += conditions(counted)
-    used += Policy(frozenset("a"), frozenset("b")).showable(restricted=False)
+    used += ModerationPolicy(frozenset("a"), frozenset("b")).showable(restricted=False)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
     beside = {"category_source", "sha256", "duplicate_group", counted.name}
     assert named | beside == {field.name for field in FIELDS}

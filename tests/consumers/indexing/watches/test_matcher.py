@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.indexing.watches.watch_matrix import Watchlist
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import UNCALIBRATED, Parts
-from consumers.scoring.calibrator import Confidence
+from consumers.scoring.calibration import UNCALIBRATED, LookParts
+from consumers.scoring.calibrator import Calibrator
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id
@@ -36,7 +36,7 @@ from tests.consumers.indexing.test_duplicates import Posed, posed
 from tests.consumers.shop import ENCODER, Canned, Shop, open_shard, torn
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-PARTS = Parts(4, 2)
+PARTS = LookParts(4, 2)
 
 Told = tuple[Event, WatchMatched]
 
@@ -49,20 +49,20 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 @pytest.fixture
-def watchlist() -> Watchlist:
-    return Watchlist(ENCODER, SIZE, PARTS)
+def watchlist() -> WatchMatrix:
+    return WatchMatrix(ENCODER, SIZE, PARTS)
 
 
 @pytest.fixture
-def shop(shard: Shard, watchlist: Watchlist) -> Shop:
+def shop(shard: Shard, watchlist: WatchMatrix) -> Shop:
     looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
     return open_watched_shop(shard, watchlist, Posed(vectors=looks))
 
 
-def open_watched_shop(index: Index, watchlist: Watchlist, canned: Canned) -> Shop:
+def open_watched_shop(index: Index, watchlist: WatchMatrix, canned: Canned) -> Shop:
     outbox = Outbox()
-    judges = judges_of(index, Confidence(index, canned.look_at, PARTS), watchlist.rows)
-    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), index, judges, outbox)
+    judges = enrichers_of(index, Calibrator(index, canned.look_at, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), index, judges, outbox)
     return Shop(job, index, outbox, canned)
 
 
@@ -81,7 +81,7 @@ def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: 
 
 
 @pytest.mark.parametrize("spoil", [0, 1.1, -1, 3e38, 1e-30])
-def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: Watchlist, spoil: float) -> None:
+def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: WatchMatrix, spoil: float) -> None:
     vector = posed(0).astype("<f4")
     vector[:4] *= spoil
     look = QueryLook(vector=vector.tobytes(), studio=False)
@@ -89,14 +89,14 @@ def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: Watchlist, spo
     assert (watchlist.rows("t") is not None) == (spoil in (0, -1))
 
 
-def test_the_smallest_confidence_that_can_be_asked_for_is_more_than_none(watchlist: Watchlist) -> None:
+def test_the_smallest_confidence_that_can_be_asked_for_is_more_than_none(watchlist: WatchMatrix) -> None:
     put(watchlist, watch("a", min_confidence=5e-324))
     rows = watchlist.rows("t")
     assert rows is not None
     assert rows.least[0] > 0
 
 
-def put(watchlist: Watchlist, *watches: Watch) -> None:
+def put(watchlist: WatchMatrix, *watches: Watch) -> None:
     for each in watches:
         watchlist.put(each.key, to_bytes(each))
 
@@ -128,7 +128,7 @@ def done(shop: Shop, event: Event) -> bool:
 
 
 def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
-    shop: Shop, watchlist: Watchlist
+    shop: Shop, watchlist: WatchMatrix
 ) -> None:
     put(watchlist, watch("shoes"))
     [(_, match)] = index(shop, "a", "alike", title="A shoe")
@@ -138,7 +138,7 @@ def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
     assert index(shop, "b", "other") == []
 
 
-def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(shop: Shop, watchlist: Watchlist) -> None:
+def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
     assert len(index(shop, "a", "front")) == 1
     assert index(shop, "a", "front", revision=2, title="new words") == []
@@ -150,25 +150,25 @@ def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(shop: Shop, wa
     assert [match.watch_id for _, match in index(shop, "a", "again", revision=6)] == ["shoes"]
 
 
-def test_an_item_that_was_deleted_and_comes_back_is_new(shop: Shop, watchlist: Watchlist) -> None:
+def test_an_item_that_was_deleted_and_comes_back_is_new(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
     assert len(index(shop, "a", "front")) == 1
     assert handle(shop, ItemDeleted(tenant="t", item_id="a", revision=2)) == []
     assert len(index(shop, "a", "front", revision=3)) == 1
 
 
-def test_of_an_items_pictures_the_best_is_told(shop: Shop, watchlist: Watchlist) -> None:
+def test_of_an_items_pictures_the_best_is_told(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
     [(_, match)] = index(shop, "a", "other", "alike", "again")
     assert match.hit.image == 2
 
 
-def test_a_search_sees_the_items_of_its_tenant_alone(shop: Shop, watchlist: Watchlist) -> None:
+def test_a_search_sees_the_items_of_its_tenant_alone(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("mine"), watch("theirs", tenant="u"))
     assert [match.watch_id for _, match in index(shop, "a", "front")] == ["mine"]
 
 
-def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: Watchlist) -> None:
+def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: WatchMatrix) -> None:
     put(
         watchlist,
         watch("sure", min_confidence=0.999),
@@ -183,7 +183,7 @@ def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: Watchlist)
     assert {match.watch_id for _, match in told} == {"cheap", "not-acme", "colour"}
 
 
-def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: Watchlist) -> None:
+def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"), watch("boots"))
     watchlist.put("t:shoes", None)
     watchlist.put("t:never-was", None)
@@ -200,14 +200,16 @@ def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: Watchlis
         ("t:a", to_bytes(watch("a", look=QueryLook(vector=b"\0" * 12, studio=False)))),
     ],
 )
-def test_what_cannot_be_compared_is_left_out(watchlist: Watchlist, key: str, value: bytes) -> None:
+def test_what_cannot_be_compared_is_left_out(watchlist: WatchMatrix, key: str, value: bytes) -> None:
     put(watchlist, watch("a"))
     watchlist.put(key, value)
     rows = watchlist.rows("t")
     assert (rows is None) == (key == "t:a")
 
 
-def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(shard: Shard, watchlist: Watchlist) -> None:
+def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(
+    shard: Shard, watchlist: WatchMatrix
+) -> None:
     put(watchlist, watch("all", min_confidence=0.01))
     for seed in range(40):
         broken = torn(shard, random.Random(seed), share=0.6)
@@ -218,7 +220,7 @@ def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(shard: S
         assert len({told.id for told, _ in matches(shop.outbox.take())}) == 1
 
 
-def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchlist: Watchlist) -> None:
+def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("all", min_confidence=0.01))
     done: list[str] = []
 
@@ -232,8 +234,8 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
             done.append("flush")
 
     canned, index = Canned(), cast("Index", Logged())
-    judges = judges_of(index, Confidence(index, canned.look_at, PARTS), watchlist.rows)
-    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), index, judges, LoggedOutbox())
+    judges = enrichers_of(index, Calibrator(index, canned.look_at, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), index, judges, LoggedOutbox())
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     assert done.index("flush") < done.index("upsert")
 
@@ -245,7 +247,7 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
 def test_rows_of_one_kind_lie_together_and_score_as_their_searches_do(
     angles: list[int], kinds: list[tuple[Intent, bool]]
 ) -> None:
-    watchlist, look = Watchlist(ENCODER, SIZE, PARTS), vector_of(b"any")
+    watchlist, look = WatchMatrix(ENCODER, SIZE, PARTS), vector_of(b"any")
     made = [
         watch(f"w{n}", angle, weights=INTENTS[intent], look=QueryLook(vector=posed(angle).tobytes(), studio=studio))
         for n, (angle, (intent, studio)) in enumerate(zip(angles, kinds, strict=False))
@@ -263,13 +265,13 @@ def test_rows_of_one_kind_lie_together_and_score_as_their_searches_do(
         assert query @ look == pytest.approx(weighed @ look, abs=1e-5)
 
 
-def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchlist: Watchlist) -> None:
+def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchlist: WatchMatrix) -> None:
     from tests.consumers.conftest import Outbox as Noting
 
     put(watchlist, watch("all", min_confidence=0.01))
     canned, noting = Canned(), Noting()
-    judges = judges_of(shard, Confidence(shard, canned.look_at, PARTS), watchlist.rows)
-    job = IndexItems(Sight(canned.fetch, canned.look_at, ENCODER), shard, judges, noting)
+    judges = enrichers_of(shard, Calibrator(shard, canned.look_at, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), shard, judges, noting)
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     [(_, key, event, _)] = [sent for sent in noting.sent if sent[0] == SEARCH_MATCHES]
     assert key == "t:all"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.indexing.watches.watch_file import KeptWatches
-from consumers.indexing.watches.watch_matrix import Watchlist
-from consumers.indexing.watches.watch_topic import WatchFeed
-from consumers.scoring.calibration import Parts
+from consumers.indexing.watches.watch_file import WatchFile
+from consumers.indexing.watches.watch_matrix import WatchMatrix
+from consumers.indexing.watches.watch_topic import WatchTopic
+from consumers.scoring.calibration import LookParts
 from infra.config.settings import Kafka
 from infra.console import BadInput
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
@@ -24,12 +24,12 @@ from tests.consumers.shop import ENCODER
 from tests.hostile.records import hostile_records
 
 
-def open_feed(kafka: Kafka, kept: KeptWatches | None = None) -> WatchFeed:
+def open_feed(kafka: Kafka, kept: WatchFile | None = None) -> WatchTopic:
     with closing(EventSink(kafka)) as sink:
-        return WatchFeed(kafka, Watchlist(ENCODER, SIZE, Parts(4, 2)), kept, sink)
+        return WatchTopic(kafka, WatchMatrix(ENCODER, SIZE, LookParts(4, 2)), kept, sink)
 
 
-def ids(feed: WatchFeed) -> set[str]:
+def ids(feed: WatchTopic) -> set[str]:
     rows = feed.rows("t")
     return set() if rows is None else {each.watch_id for each in rows.watches}
 
@@ -59,7 +59,7 @@ def test_a_worker_knows_at_its_start_what_was_added_before_and_hears_what_comes(
 
 
 def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: Kafka, tmp_path: Path) -> None:
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a", "b", "c")
         wait_for(lambda: ids(feed) == {"a", "b", "c"}, "the feed to hear of it", seconds=10)
@@ -76,7 +76,7 @@ def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: Kafka, tmp_
 def test_an_empty_topic_is_filled_from_the_file(kafka: Kafka, tmp_path: Path) -> None:
     from schemas.envelope import to_bytes
 
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     kept.write({"t:a": to_bytes(watch("a"))})
     with closing(open_feed(kafka, kept)) as feed:
         assert ids(feed) == {"a"}
@@ -88,7 +88,7 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
 ) -> None:
     from schemas.envelope import to_bytes
 
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     kept.write({f"t:{name}": to_bytes(watch(name)) for name in ("forgotten", "ended")})
     send(kafka, "new")
     end(kafka, "ended")
@@ -98,7 +98,7 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
 
 
 def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(kafka: Kafka, tmp_path: Path) -> None:
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     # Apache Kafka takes no record without a key for a compacted topic.
     bad = [one for one in hostile_records(5, 3_000, 20_000) if one.topic == SEARCH_WATCHES and one.key is not None]
     with closing(open_feed(kafka, kept)) as feed:
@@ -119,7 +119,7 @@ def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(ka
 
 
 def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path: Path) -> None:
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a", "b")
         wait_for(lambda: ids(feed) == {"a", "b"}, "the feed to hear of them")
@@ -133,7 +133,7 @@ def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path
 def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: Kafka, tmp_path: Path) -> None:
     from schemas.envelope import to_bytes
 
-    kept = KeptWatches(tmp_path / "watches.jsonl")
+    kept = WatchFile(tmp_path / "watches.jsonl")
     early = to_bytes(watch("early", filters=Filters(created_after=datetime(2026, 1, 1, tzinfo=UTC))))
     beyond = early.replace(b"2026-01-01T00:00:00Z", b"0001-01-01T00:00:00+14:00").replace(b'"early"', b'"beyond"')
     assert b"+14:00" in beyond
@@ -146,7 +146,7 @@ def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: Kafka, tmp_
 
 def test_a_disk_that_takes_nothing_is_tried_again(kafka: Kafka, tmp_path: Path) -> None:
     folder = tmp_path / "away"
-    kept = KeptWatches(folder / "watches.jsonl")
+    kept = WatchFile(folder / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a")
         wait_for(lambda: ids(feed) == {"a"}, "the feed to hear of it")
@@ -159,10 +159,10 @@ def test_a_disk_that_takes_nothing_is_tried_again(kafka: Kafka, tmp_path: Path) 
 def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "watches.jsonl").write_bytes(b'["t:a", "{}"]\n' + line + b"\n")
     with pytest.raises(BadInput, match="line 2 of"):
-        KeptWatches(tmp_path / "watches.jsonl").read()
+        WatchFile(tmp_path / "watches.jsonl").read()
 
 
 def test_a_line_that_is_no_watch_is_named(tmp_path: Path) -> None:
     (tmp_path / "watches.jsonl").write_text('["t:a", "{}"]\n17\n')
     with pytest.raises(BadInput, match="line 2 of"):
-        KeptWatches(tmp_path / "watches.jsonl").read()
+        WatchFile(tmp_path / "watches.jsonl").read()

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 import lookstream
 from consumers.operations.dead_letters.dead_letter import read_topics
-from consumers.operations.dead_letters.local_file import FILE, KeptLetters
+from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from infra.config.settings import Kafka
 from infra.kafka import OutgoingRecord
 from infra.local_state import Running
@@ -105,7 +105,7 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
     assert "kept 3 dead letters" in run("save").stderr
     assert run("save").stderr == ""
     assert len(run("list", "--json").stdout.splitlines()) == 3
-    KeptLetters(local / FILE).drop(
+    DeadLetterFile(local / FILE).drop(
         {letter.id for letter in read_topics(kafka) if letter.code == "event_unreadable"}
     )
     undertaker.bury(make_record("later", offset=0), Code.IMAGE_FORMAT)

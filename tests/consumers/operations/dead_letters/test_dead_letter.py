@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, from_record, latest, read_topics
-from consumers.operations.dead_letters.selection import choose
+from consumers.operations.dead_letters.selection import select
 from consumers.operations.dead_letters.stats import count
 from infra.config.settings import Kafka
 from infra.console import BadInput
@@ -107,12 +107,12 @@ def test_the_age_of_a_letter_counts_from_its_first_failure_before_any_replay() -
 )
 def test_letters_are_chosen_by_code_time_and_key(words: dict[str, Any], takes: bool) -> None:
     asked: dict[str, Any] = {"codes": None, "since": None, "key": None, "limit": None} | words
-    assert choose(**asked, now=NOW).takes(letter()) is takes
+    assert select(**asked, now=NOW).takes(letter()) is takes
 
 
 def test_the_newest_come_first_and_the_limit_counts() -> None:
     letters = [letter(offset=n, died_at_ms=n) for n in (2, 3, 1)]
-    choice = choose(None, None, None, 2, NOW)
+    choice = select(None, None, None, 2, NOW)
     assert [one.offset for one in choice.newest(letters)] == [3, 2]
     assert [one.offset for one in choice.oldest(letters)] == [1, 2, 3]
 
@@ -129,7 +129,7 @@ def test_what_makes_no_sense_is_named_with_the_remedy(
     codes: list[str] | None, since: str | None, said: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        choose(codes, since, None, None, NOW)
+        select(codes, since, None, None, NOW)
     assert said in str(refused.value)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, from_record, read_topics
-from consumers.operations.dead_letters.local_file import KeptLetters
+from consumers.operations.dead_letters.local_file import DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FileAudit, replayed_id
-from consumers.operations.dead_letters.store import Shelf
+from consumers.operations.dead_letters.store import DeadLetterStore
 from infra.config.settings import Kafka
 from infra.console import BadInput
 from infra.kafka import Record
@@ -36,7 +36,7 @@ def note(about: DeadLetter) -> DeadLetterReplayed:
 
 
 def test_letters_come_back_byte_for_byte_and_each_is_kept_once(tmp_path: Path) -> None:
-    kept = KeptLetters(tmp_path / "letters.jsonl")
+    kept = DeadLetterFile(tmp_path / "letters.jsonl")
     letters = [letter(1), letter(2, None), letter(3)]
     assert list(kept.read()) == []
     assert kept.add([*letters, letters[0]]) == 3
@@ -45,13 +45,13 @@ def test_letters_come_back_byte_for_byte_and_each_is_kept_once(tmp_path: Path) -
 
 
 def test_letters_are_for_their_owners_eyes(tmp_path: Path) -> None:
-    kept = KeptLetters(tmp_path / "letters.jsonl")
+    kept = DeadLetterFile(tmp_path / "letters.jsonl")
     kept.add([letter(1)])
     assert kept.path.stat().st_mode & 0o077 == 0
 
 
 def test_what_is_dropped_is_gone_and_a_draft_that_a_crash_left_harms_nothing(tmp_path: Path) -> None:
-    kept = KeptLetters(tmp_path / "letters.jsonl")
+    kept = DeadLetterFile(tmp_path / "letters.jsonl")
     kept.add(letter(n) for n in range(4))
     (tmp_path / "letters.new").write_text("half a li")
     kept.drop({letter(n).id for n in (0, 2)})
@@ -63,11 +63,11 @@ def test_a_line_of_an_earlier_version_is_understood_and_one_that_is_none_is_name
     old = {"topic": "catalog.items", "partition": 0, "offset": 5, "code": "image_missing", "reason": "Rejected"}
     old |= {"message": "m", "key": "YQ==", "value": None, "headers": {"mine": "text"}}
     path.write_text(json.dumps(old) + "\n")
-    [found] = KeptLetters(path).read()
+    [found] = DeadLetterFile(path).read()
     assert (found.key, found.value, found.headers, found.timestamp_ms) == (b"a", None, {"mine": b"text"}, 0)
     path.write_text(json.dumps(old) + "\n{}\n")
     with pytest.raises(BadInput, match=r"line 2 of .*letters\.jsonl is no dead letter"):
-        list(KeptLetters(path).read())
+        list(DeadLetterFile(path).read())
 
 
 def test_a_note_that_was_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_what_is_open_when_the_broker_stops_is_saved_and_what_was_replayed_is_ti
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
-    shelf = Shelf(kafka, KeptLetters(tmp_path / "letters.jsonl"), FileAudit(tmp_path / "audit.jsonl"))
+    shelf = DeadLetterStore(kafka, DeadLetterFile(tmp_path / "letters.jsonl"), FileAudit(tmp_path / "audit.jsonl"))
     assert shelf.audit is not None
     assert shelf.kept is not None
     [a, b, c] = read_topics(kafka)

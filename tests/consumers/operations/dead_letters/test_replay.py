@@ -13,13 +13,13 @@ from threading import Thread
 import pytest
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, latest, read_topics
-from consumers.operations.dead_letters.local_file import KeptLetters
-from consumers.operations.dead_letters.replay import Order, RecordSink, Replay, Tally
+from consumers.operations.dead_letters.local_file import DeadLetterFile
+from consumers.operations.dead_letters.replay import RecordSink, Replay, ReplayRequest, ReplayTally
 from consumers.operations.dead_letters.replay_audit import Audit, FileAudit, TopicAudit, read_audit, replayed_id
-from consumers.operations.dead_letters.replay_plan import CUT, Plan, Planner
+from consumers.operations.dead_letters.replay_plan import CUT, ReplayPlan, ReplayPlanner
 from consumers.operations.dead_letters.replay_run import run_plan
-from consumers.operations.dead_letters.selection import Choice
-from consumers.operations.dead_letters.store import Shelf
+from consumers.operations.dead_letters.selection import Selection
+from consumers.operations.dead_letters.store import DeadLetterStore
 from infra.config.settings import Kafka
 from infra.kafka import EventSink, OutgoingRecord, Record, read_to_end
 from infra.qdrant.contract import Index, Point
@@ -32,18 +32,18 @@ from schemas.topics import CATALOG_ITEMS
 from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
-ORDER = Order("replay-1", "ana", rate=10_000)
+ORDER = ReplayRequest("replay-1", "ana", rate=10_000)
 
 
-def plan(kafka: Kafka, index: Index, choice: Choice | None = None, now: datetime | None = None) -> Plan:
+def plan(kafka: Kafka, index: Index, choice: Selection | None = None, now: datetime | None = None) -> ReplayPlan:
     replayed = {replayed_id(note) for note in read_audit(kafka)}
-    return Planner(choice or Choice(), replayed, index, now or datetime.now(UTC)).plan(read_topics(kafka))
+    return ReplayPlanner(choice or Selection(), replayed, index, now or datetime.now(UTC)).plan(read_topics(kafka))
 
 
 def run(
     kafka: Kafka, sink: RecordSink, audits: Sequence[Audit], wanted: dict[str, DeadLetter], stop_after: int = 10**9
-) -> Tally:
-    tally = Tally()
+) -> ReplayTally:
+    tally = ReplayTally()
     replay = Replay(sink, audits, ORDER, lambda: tally.sent >= stop_after)
     list(replay.run(read_topics(kafka), wanted, tally))
     return tally
@@ -53,7 +53,7 @@ def sent(kafka: Kafka) -> list[Record]:
     return list(read_to_end(kafka, [CATALOG_ITEMS]))
 
 
-def reasons(plan: Plan) -> dict[str | None, str]:
+def reasons(plan: ReplayPlan) -> dict[str | None, str]:
     return {skipped.letter.key_text: skipped.why for skipped in plan.skipped}
 
 
@@ -160,7 +160,7 @@ def test_a_letter_that_is_older_than_the_memory_of_deleted_items_is_refused_howe
     [again] = sent(kafka)
     undertaker.now += timedelta(days=6)
     undertaker.bury(again)
-    later = plan(kafka, index, Choice(), now + timedelta(days=8))
+    later = plan(kafka, index, Selection(), now + timedelta(days=8))
     assert len(later.skipped) == 2
 
 
@@ -174,7 +174,7 @@ def test_a_second_replay_sends_nothing_and_again_sends_it_all(
     second = plan(kafka, index)
     assert not second.send
     assert set(reasons(second).values()) == {"replayed before: --again does it once more"}
-    again = Planner(Choice(), (), index, datetime.now(UTC)).plan(read_topics(kafka))
+    again = ReplayPlanner(Selection(), (), index, datetime.now(UTC)).plan(read_topics(kafka))
     assert run(kafka, undertaker.sink, audits, again.send).sent == 3
     assert len(sent(kafka)) == len(list(read_audit(kafka))) == 6
 
@@ -185,7 +185,7 @@ def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
     for n, item in enumerate("abcde"):
         undertaker.bury(make_record(item, offset=n))
     put(index, "a", 2)
-    todo = plan(kafka, index, Choice(limit=2, key="default:*"))
+    todo = plan(kafka, index, Selection(limit=2, key="default:*"))
     assert [letter.key_text for letter in todo.send.values()] == ["default:b", "default:c"]
     assert todo.left == 2
     assert list(reasons(todo)) == ["default:a"]
@@ -242,11 +242,11 @@ def test_when_it_is_stopped_what_was_sent_is_noted_and_the_rest_waits(
     assert len(plan(kafka, index).send) == 2
 
 
-def local_shelf(kafka: Kafka, folder: Path, letters: Iterable[DeadLetter]) -> Shelf:
+def local_shelf(kafka: Kafka, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
     """A shelf whose file has letters of an earlier broker."""
-    kept = KeptLetters(folder / "letters.jsonl")
+    kept = DeadLetterFile(folder / "letters.jsonl")
     kept.add(letters)
-    return Shelf(kafka, kept, FileAudit(folder / "audit.jsonl"))
+    return DeadLetterStore(kafka, kept, FileAudit(folder / "audit.jsonl"))
 
 
 def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once_it_is_replayed(
@@ -256,9 +256,9 @@ def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once
     shelf = local_shelf(kafka, tmp_path, [replace(letter, timestamp_ms=1) for letter in read_topics(kafka)])
     assert shelf.kept is not None
     assert shelf.audit is not None
-    todo = Planner(Choice(), shelf.replayed(), index, datetime.now(UTC)).plan(shelf.letters())
+    todo = ReplayPlanner(Selection(), shelf.replayed(), index, datetime.now(UTC)).plan(shelf.letters())
     assert len(todo.send) == 2
-    run_plan(shelf, kafka, todo, 1000, Tally())
+    run_plan(shelf, kafka, todo, 1000, ReplayTally())
     assert list(shelf.kept.read()) == []
     assert {replayed_id(note) for note in shelf.audit.read()} == shelf.replayed().keys() == todo.send.keys()
 
@@ -268,7 +268,7 @@ def test_ctrl_c_ends_a_replay_after_the_letter_in_hand(
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
-    shelf, tally = local_shelf(kafka, tmp_path, ()), Tally()
+    shelf, tally = local_shelf(kafka, tmp_path, ()), ReplayTally()
 
     def interrupt() -> None:
         while not tally.sent:

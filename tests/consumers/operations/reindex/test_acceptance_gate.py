@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.embedding.pipeline import Sight
-from consumers.indexing.handler import IndexItems
-from consumers.indexing.judges import judges_of
-from consumers.operations.reindex.acceptance_gate import Gate, held_up, read_gate
-from consumers.operations.reindex.shadow_queries import Measures, Side, draw, measure
-from consumers.scoring.calibrator import Confidence
-from consumers.vision.embedder import Eyes
+from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.judges import enrichers_of
+from consumers.operations.reindex.acceptance_gate import AcceptanceGate, held_up, read_gate
+from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
+from consumers.scoring.calibrator import Calibrator
+from consumers.vision.embedder import ImageEmbedder
 from infra.console import BadInput
 from infra.qdrant.contract import Index
 from tests.consumers.indexing.test_handler import inline, upsert
@@ -24,32 +24,32 @@ pytestmark = [
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
 
-GOOD = Measures(10, 1.0, 0.9)
+GOOD = ShadowMeasures(10, 1.0, 0.9)
 
 
 @pytest.mark.parametrize(
     ("new", "missing", "said"),
     [
-        (Measures(10, 0.8, 0.9), 0, "first_hit_rate is 0.800"),
-        (Measures(10, 0.95, 0.9), 0, "first_hit_loss is 0.050"),
-        (Measures(10, 1.0, 0.7), 0, "category_loss is 0.200"),
+        (ShadowMeasures(10, 0.8, 0.9), 0, "first_hit_rate is 0.800"),
+        (ShadowMeasures(10, 0.95, 0.9), 0, "first_hit_loss is 0.050"),
+        (ShadowMeasures(10, 1.0, 0.7), 0, "category_loss is 0.200"),
         (GOOD, 3, "3 items are missing"),
     ],
 )
-def test_each_limit_holds_a_new_index_up_by_itself(new: Measures, missing: int, said: str) -> None:
-    assert said in held_up(Gate(), GOOD, new, missing)[0]
+def test_each_limit_holds_a_new_index_up_by_itself(new: ShadowMeasures, missing: int, said: str) -> None:
+    assert said in held_up(AcceptanceGate(), GOOD, new, missing)[0]
 
 
 def test_what_is_as_good_or_cannot_be_measured_passes() -> None:
-    assert held_up(Gate(), GOOD, GOOD, 0) == []
-    assert held_up(Gate(), GOOD, Measures(10, 0.98, 0.88), 0) == [], "exactly what is allowed"
-    assert held_up(Gate(), Measures(0, None, None), Measures(0, None, None), 0) == []
-    assert held_up(Gate(missing=3, category_loss=0.5), GOOD, Measures(10, 0.99, 0.5), 3) == []
+    assert held_up(AcceptanceGate(), GOOD, GOOD, 0) == []
+    assert held_up(AcceptanceGate(), GOOD, ShadowMeasures(10, 0.98, 0.88), 0) == [], "exactly what is allowed"
+    assert held_up(AcceptanceGate(), ShadowMeasures(0, None, None), ShadowMeasures(0, None, None), 0) == []
+    assert held_up(AcceptanceGate(missing=3, category_loss=0.5), GOOD, ShadowMeasures(10, 0.99, 0.5), 3) == []
 
 
 def test_a_gate_is_read_from_toml(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text("first_hit_rate = 0.5\nmissing = 7\n")
-    assert read_gate(tmp_path / "gate.toml") == Gate(first_hit_rate=0.5, missing=7)
+    assert read_gate(tmp_path / "gate.toml") == AcceptanceGate(first_hit_rate=0.5, missing=7)
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,19 @@ def test_a_gate_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None,
 
 
 def test_shadow_queries_find_items_by_their_own_thumbnails_and_judge_by_given_categories(
-    index: Index, eyes: Eyes, sight: Sight, confidence: Confidence, outbox: "Outbox", discs: Path
+    index: Index, eyes: ImageEmbedder, sight: ImagePipeline, confidence: Calibrator, outbox: "Outbox", discs: Path
 ) -> None:
-    job = IndexItems(sight, index, judges_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
     kinds = {"red": "disc", "green": "disc", "blue": "disc", "yellow": "ball", "black": None}
     job.handle([upsert(name, 1, inline(discs, name), category=kind) for name, kind in kinds.items()])
     queries = draw(index, index, 100)
     assert {query.item_id for query in queries} == set(kinds)
     assert {query.item_id: query.category for query in queries}["black"] is None
-    told = measure(Side(index, eyes), queries)
+    told = measure(ShadowIndex(index, eyes), queries)
     assert (told.queries, told.first_hit_rate) == (5, 1.0)
     assert told.category_share == pytest.approx((3 * 2 / 4 + 0) / 4)
     assert len(draw(index, index, 2)) == 2
 
 
-def test_of_an_empty_index_there_is_nothing_to_measure(index: Index, eyes: Eyes) -> None:
-    assert measure(Side(index, eyes), draw(index, index, 10)) == Measures(0, None, None)
+def test_of_an_empty_index_there_is_nothing_to_measure(index: Index, eyes: ImageEmbedder) -> None:
+    assert measure(ShadowIndex(index, eyes), draw(index, index, 10)) == ShadowMeasures(0, None, None)

@@ -14,7 +14,7 @@ from grpc import StatusCode
 from qdrant_client import QdrantClient
 from rich.console import Console
 
-from consumers.operations.reindex.migration import Change
+from consumers.operations.reindex.migration import Migration
 from consumers.runtime.lanes import Lanes
 from consumers.runtime.loop import Worker
 from consumers.runtime.shutdown import ShutdownSignal
@@ -177,7 +177,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
     name = settings.qdrant.collection
     with ExitStack() as stack:
         shop = stack.enter_context(closing(Shop(kafka)))
-        change = stack.enter_context(closing(Change(settings, Console(file=StringIO()))))
+        change = stack.enter_context(closing(Migration(settings, Console(file=StringIO()))))
         stack.enter_context(at_work(lambda: index_worker(settings, None, generation=1)))
         stack.enter_context(at_work(lambda: query_worker(settings, None)))
         shop.put(*COLOURS)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from consumers.quality.canary.probe import TOP, Canary
-from consumers.quality.evaluation.over_kafka import OverKafka, open_over_kafka
+from consumers.quality.evaluation.over_kafka import KafkaSystem, open_over_kafka
 from infra.local_state import read_running
 from infra.metrics import CanaryMetrics
 from infra.qdrant.contract import Found, Index, SearchPlan
@@ -54,7 +54,7 @@ def index(system: System) -> Iterator[EmbeddedIndex]:
 
 
 @pytest.fixture
-def over(system: System) -> Iterator[OverKafka]:
+def over(system: System) -> Iterator[KafkaSystem]:
     with open_over_kafka(system.kafka, "canary") as opened:
         yield opened
 
@@ -65,11 +65,11 @@ def found(canary: Canary) -> dict[str, float]:
     return {one.name.removeprefix("lookstream_canary_"): one.value for one in samples if not one.labels}
 
 
-def make(index: Any, over: OverKafka) -> Canary:
+def make(index: Any, over: KafkaSystem) -> Canary:
     return Canary(index, over, CanaryMetrics(), "default", 8, np.random.default_rng(7))
 
 
-def test_while_all_is_well_it_finds_what_is_there_soon_and_unchanged(index: Index, over: OverKafka) -> None:
+def test_while_all_is_well_it_finds_what_is_there_soon_and_unchanged(index: Index, over: KafkaSystem) -> None:
     canary = make(index, over)
     assert canary.look()
     told = found(canary)
@@ -95,7 +95,7 @@ class Forgetful:
         return [hits if plan.exact else hits[: TOP // 2] for plan, hits in zip(plans, every, strict=True)]
 
 
-def test_a_graph_that_misses_half_of_the_nearest_shows(index: Index, over: OverKafka) -> None:
+def test_a_graph_that_misses_half_of_the_nearest_shows(index: Index, over: KafkaSystem) -> None:
     canary = make(Forgetful(index), over)
     assert canary.look()
     assert found(canary)["recall"] == 0.5
@@ -114,7 +114,7 @@ class Turned:
         return {id: 2 * np.roll(look, 7) for id, look in self._index.vectors(ids).items()}
 
 
-def test_looks_that_have_turned_and_grown_show(index: Index, over: OverKafka) -> None:
+def test_looks_that_have_turned_and_grown_show(index: Index, over: KafkaSystem) -> None:
     assert make(index, over).look()
     canary = make(Turned(index), over)
     assert canary.look()
@@ -123,7 +123,7 @@ def test_looks_that_have_turned_and_grown_show(index: Index, over: OverKafka) ->
     assert told["norm"] == pytest.approx(2, rel=0.01)
 
 
-def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index, over: OverKafka) -> None:
+def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index, over: KafkaSystem) -> None:
     class Swapped(Forgetful):
         def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Any]:
             known = self._index.payloads(ids, keys)
@@ -137,7 +137,7 @@ def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index
     assert found(canary)["first_hit_rate"] < 0.5
 
 
-def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: OverKafka) -> None:
+def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: KafkaSystem) -> None:
     away = EmbeddedIndex(Path("nobody listens here"))
     with pytest.raises(Unavailable):
         away.status()

@@ -9,8 +9,8 @@ from PIL import Image
 
 from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits, decode
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits, decode
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import Torch
 from infra.encoder import open_encoder
 
@@ -25,13 +25,13 @@ def photo(size: tuple[int, int] = (96, 64), mode: str = "RGB") -> bytes:
 
 
 def pixels(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.asarray(decode(data, Limits()).image, np.float64)
+    return np.asarray(decode(data, DecodeLimits()).image, np.float64)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 def test_every_corruption_gives_a_picture_that_is_decoded(name: str, mode: str) -> None:
-    assert decode(corrupted(photo(mode=mode), name), Limits()).image.mode == "RGB"
+    assert decode(corrupted(photo(mode=mode), name), DecodeLimits()).image.mode == "RGB"
 
 
 def test_the_same_picture_is_corrupted_the_same_way_each_time() -> None:
@@ -60,7 +60,7 @@ def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
     with Image.open(io.BytesIO(lying)) as stored:
         assert stored.size == (64, 96)
     with ThreadPoolExecutor(1) as pool:
-        eyes = Eyes(open_encoder("fake", Torch()), make_colours(), Limits(), pool)
+        eyes = ImageEmbedder(open_encoder("fake", Torch()), make_colours(), DecodeLimits(), pool)
         upright, turned = eyes.look_at([corrupted(photo(), "saved again"), lying])
     assert isinstance(upright, Look)
     assert isinstance(turned, Look)

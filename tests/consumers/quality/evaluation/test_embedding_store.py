@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.quality.evaluation.embedding_store import open_looks
+from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.vision.colour import make_colours
-from consumers.vision.decode import Limits
-from consumers.vision.embedder import Eyes, Look
+from consumers.vision.decode import DecodeLimits
+from consumers.vision.embedder import ImageEmbedder, Look
 from infra.encoder.grid import GridEncoder, Shown, Vectors
 from schemas.failures import Failure
 from schemas.searches import Crop
@@ -31,9 +31,9 @@ class CountingEncoder(GridEncoder):
 
 
 @pytest.fixture
-def eyes() -> Iterator[Eyes]:
+def eyes() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
-        yield Eyes(CountingEncoder(), make_colours(), Limits(thumbnail=0), pool)
+        yield ImageEmbedder(CountingEncoder(), make_colours(), DecodeLimits(thumbnail=0), pool)
 
 
 def plain(colour: str) -> bytes:
@@ -42,11 +42,11 @@ def plain(colour: str) -> bytes:
     return out.getvalue()
 
 
-def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: Eyes) -> None:
+def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: ImageEmbedder) -> None:
     pictures = [plain("red"), plain("blue"), plain("red")]
-    with open_looks(tmp_path, eyes) as looks:
+    with open_embedding_store(tmp_path, eyes) as looks:
         first = looks.look_at(pictures)
-    with open_looks(tmp_path, eyes) as looks:
+    with open_embedding_store(tmp_path, eyes) as looks:
         second = looks.look_at(pictures)
         assert (looks.seen, looks.kept) == (3, 3)
     assert isinstance(eyes.encoder, CountingEncoder)
@@ -60,16 +60,16 @@ def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: Ey
         )  # fmt: skip
 
 
-def test_another_encoder_looks_afresh(tmp_path: Path, eyes: Eyes) -> None:
+def test_another_encoder_looks_afresh(tmp_path: Path, eyes: ImageEmbedder) -> None:
     other = replace(eyes, encoder=CountingEncoder("fake:2"))
     for one in (eyes, other):
-        with open_looks(tmp_path, one) as looks:
+        with open_embedding_store(tmp_path, one) as looks:
             looks.look_at([plain("red")])
             assert looks.kept == 0
 
 
-def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: Eyes) -> None:
-    with open_looks(tmp_path, eyes) as looks:
+def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: ImageEmbedder) -> None:
+    with open_embedding_store(tmp_path, eyes) as looks:
         for _ in range(2):
             bad, good = looks.look_at([b"no picture", plain("red")])
             assert isinstance(bad, Failure)
@@ -77,8 +77,8 @@ def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: Eyes) ->
         assert looks.kept == 1
 
 
-def test_crops_are_looked_at_afresh(tmp_path: Path, eyes: Eyes) -> None:
-    with open_looks(tmp_path, eyes) as looks:
+def test_crops_are_looked_at_afresh(tmp_path: Path, eyes: ImageEmbedder) -> None:
+    with open_embedding_store(tmp_path, eyes) as looks:
         looks.look_at([plain("red")])
         looks.look_at([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
         assert looks.kept == 0

@@ -8,22 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.quality.evaluation.calibration_error import reliability
-from consumers.quality.evaluation.ranking_metrics import DEPTH, Judged, per_query
+from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
 
 rankings = st.lists(
     st.tuples(st.lists(st.booleans(), min_size=DEPTH, max_size=DEPTH), st.integers(0, 30)), min_size=1, max_size=20
 )
 
 
-def judged(*rows: tuple[str, int]) -> Judged:
+def judged(*rows: tuple[str, int]) -> Relevance:
     right = np.array([[letter == "1" for letter in marks.ljust(DEPTH, "0")] for marks, _ in rows])
-    return Judged(right, np.array([relevant for _, relevant in rows]))
+    return Relevance(right, np.array([relevant for _, relevant in rows]))
 
 
-def of(found: list[tuple[list[bool], int]]) -> Judged:
+def of(found: list[tuple[list[bool], int]]) -> Relevance:
     """A possible judgement: at least as many are relevant as were found."""
     right = np.array([marks for marks, _ in found])
-    return Judged(right, right.sum(1) + np.array([more for _, more in found]))
+    return Relevance(right, right.sum(1) + np.array([more for _, more in found]))
 
 
 def test_measures_by_hand() -> None:
@@ -67,14 +67,14 @@ def test_a_right_hit_that_moves_up_never_hurts(found: list[tuple[list[bool], int
     after = before.right.copy()
     after[:, rank] |= before.right[:, rank + 1]
     after[:, rank + 1] = before.right[:, rank] & before.right[:, rank + 1]
-    better = per_query(Judged(after, before.relevant))
+    better = per_query(Relevance(after, before.relevant))
     for name, values in per_query(before).items():
         assert np.all(better[name] >= values - 1e-12), name
 
 
 def test_a_judgement_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="2 queries"):
-        Judged(np.zeros((1, DEPTH), bool), np.array([1, 1]))
+        Relevance(np.zeros((1, DEPTH), bool), np.array([1, 1]))
 
 
 def test_reliability_by_hand() -> None:

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from consumers.quality.evaluation.ranking_metrics import DEPTH
-from consumers.quality.evaluation.regression import Earlier, compare, read_earlier
-from consumers.quality.evaluation.results import Asked, Counts, Figures, as_json
+from consumers.quality.evaluation.regression import BaselineRun, compare, read_earlier
+from consumers.quality.evaluation.results import EvaluationResult, QueryCounts, QueryResult, as_json
 from infra.console import BadInput
 
 
-def run(right: list[str], catalogue: str = "same", label: str = "disc") -> Figures:
-    queries = tuple(Asked(f"{n}.png", label, 5, marks) for n, marks in enumerate(right))
-    return Figures(
-        through="direct", encoder="fake:1", catalogue=catalogue, seed=0, counts=Counts(9, len(right), 0, ()),
+def run(right: list[str], catalogue: str = "same", label: str = "disc") -> EvaluationResult:
+    queries = tuple(QueryResult(f"{n}.png", label, 5, marks) for n, marks in enumerate(right))
+    return EvaluationResult(
+        through="direct", encoder="fake:1", catalogue=catalogue, seed=0, counts=QueryCounts(9, len(right), 0, ()),
         weightings={}, by_category={}, by_colour={}, filtered={}, calibration={}, strict=None, off_topic=None,
         categories=None, engine_recall=None, colours=None, colour_hits=None, same={}, robustness=None,
         queries=queries,
     )  # fmt: skip
 
 
-def earlier(figures: Figures) -> Earlier:
-    return Earlier(figures.encoder, figures.catalogue, {one.image: one for one in figures.queries})
+def earlier(figures: EvaluationResult) -> BaselineRun:
+    return BaselineRun(figures.encoder, figures.catalogue, {one.image: one for one in figures.queries})
 
 
 def marks(seed: int, share: float, queries: int = 120) -> list[str]:
@@ -66,7 +66,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         (run(["1" * DEPTH], label="ring"), "0.png has another label"),
     ],
 )
-def test_runs_that_do_not_compare_are_refused(other: Figures, said: str) -> None:
+def test_runs_that_do_not_compare_are_refused(other: EvaluationResult, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         compare(run(["1" * DEPTH]), earlier(other))
 

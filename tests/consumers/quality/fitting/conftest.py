@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from consumers.quality.evaluation.system_under_test import Step
-from consumers.quality.fitting.feature_store import Gallery
-from consumers.quality.fitting.fit import Kit
+from consumers.quality.fitting.feature_store import FeatureMatrix
+from consumers.quality.fitting.fit import FitSetup
 from infra.encoder.heads import Recipe
 from infra.encoder.projection import plain_projection
 from infra.encoder.runtime import Backbone, Runtime
@@ -24,7 +24,7 @@ def no_bar(steps: Iterable[Step], _what: str, _total: int) -> Iterable[Step]:
 
 
 @pytest.fixture
-def kit() -> Kit:
+def kit() -> FitSetup:
     """For a backbone that never looks: its features are made up."""
     runtime = Runtime(torch.device("cpu"), torch.float32, 8)
 
@@ -33,18 +33,18 @@ def kit() -> Kit:
 
     backbone = Backbone("made-up", "0", SIZE, STYLE, prepare, torch.flatten, runtime)
     recipe = Recipe(epochs=40, batch=128, rate=0.02)
-    return Kit(backbone, plain_projection(backbone).base_tensors, recipe, 0.25, no_bar)
+    return FitSetup(backbone, plain_projection(backbone).base_tensors, recipe, 0.25, no_bar)
 
 
 @pytest.fixture
-def gallery() -> Gallery:
+def gallery() -> FeatureMatrix:
     """240 pictures whose label, of twelve in turn, is told by three quiet dimensions; the others are loud."""
     chance = np.random.default_rng(3)
     centres = np.random.default_rng(1).normal(size=(LABELS, 3))
     rows = chance.normal(size=(240, SIZE + STYLE))
     rows[:, :3] = 0.8 * centres[np.arange(240) % LABELS] + 0.1 * rows[:, :3]
     views = rows[:, None] + 0.02 * chance.normal(size=(240, 2, SIZE + STYLE))
-    return Gallery(views.astype(np.float16), np.arange(240) % 5 == 0)
+    return FeatureMatrix(views.astype(np.float16), np.arange(240) % 5 == 0)
 
 
 @pytest.fixture

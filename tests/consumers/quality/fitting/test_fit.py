@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consumers.quality.fitting.feature_store import Gallery
-from consumers.quality.fitting.fit import Kit, fit_base, fit_head
+from consumers.quality.fitting.feature_store import FeatureMatrix
+from consumers.quality.fitting.fit import FitSetup, fit_base, fit_head
 from consumers.quality.fitting.holdout import hold_back, hold_back_labels
 from consumers.quality.fitting.trainer import PATIENCE
 from consumers.quality.fitting.whitening_base import FEWEST, FRESH, SHIPPED
@@ -14,7 +14,9 @@ from infra.console import BadInput
 from infra.encoder.heads import Recipe
 
 
-def test_a_head_beats_a_base_that_hears_only_what_is_loud(gallery: Gallery, names: list[str], kit: Kit) -> None:
+def test_a_head_beats_a_base_that_hears_only_what_is_loud(
+    gallery: FeatureMatrix, names: list[str], kit: FitSetup
+) -> None:
     fitted = fit_head(gallery, names, kit)
     story = fitted.head
     assert story is not None
@@ -24,7 +26,7 @@ def test_a_head_beats_a_base_that_hears_only_what_is_loud(gallery: Gallery, name
     assert fitted.tensors["head.share"].tolist() == pytest.approx([story.share])
 
 
-def test_labels_that_mean_nothing_get_no_share(gallery: Gallery, names: list[str], kit: Kit) -> None:
+def test_labels_that_mean_nothing_get_no_share(gallery: FeatureMatrix, names: list[str], kit: FitSetup) -> None:
     shuffled = [str(name) for name in np.random.default_rng(0).permutation(names)]
     fitted = fit_head(gallery, shuffled, kit)
     assert fitted.head is not None
@@ -32,7 +34,7 @@ def test_labels_that_mean_nothing_get_no_share(gallery: Gallery, names: list[str
     assert "head.axes" not in fitted.tensors
 
 
-def test_labels_that_a_head_never_saw_are_reported(gallery: Gallery, names: list[str], kit: Kit) -> None:
+def test_labels_that_a_head_never_saw_are_reported(gallery: FeatureMatrix, names: list[str], kit: FitSetup) -> None:
     story = fit_head(gallery, names, kit).head
     assert story is not None
     assert story.unseen is not None
@@ -40,14 +42,14 @@ def test_labels_that_a_head_never_saw_are_reported(gallery: Gallery, names: list
     assert set(story.unseen.base) == set(story.unseen.mix) == set(story.seen.head)
 
 
-def test_with_few_labels_none_is_held_back(gallery: Gallery, kit: Kit) -> None:
+def test_with_few_labels_none_is_held_back(gallery: FeatureMatrix, kit: FitSetup) -> None:
     story = fit_head(gallery, ["one" if n % 12 < 6 else "other" for n in range(240)], kit).head
     assert story is not None
     assert story.unseen is None
 
 
 def test_training_ends_when_the_pictures_held_back_gain_no_more(
-    gallery: Gallery, names: list[str], kit: Kit
+    gallery: FeatureMatrix, names: list[str], kit: FitSetup
 ) -> None:
     story = fit_head(gallery, names, replace(kit, recipe=Recipe(epochs=400, batch=128, rate=0.02))).head
     assert story is not None
@@ -55,13 +57,13 @@ def test_training_ends_when_the_pictures_held_back_gain_no_more(
     assert story.lessons[story.best_epoch - 1].score == max(lesson.score for lesson in story.lessons)
 
 
-def test_the_same_seed_fits_the_same(gallery: Gallery, names: list[str], kit: Kit) -> None:
+def test_the_same_seed_fits_the_same(gallery: FeatureMatrix, names: list[str], kit: FitSetup) -> None:
     one, other = (fit_head(gallery, names, kit) for _ in range(2))
     assert one.head == other.head
     assert all((one.tensors[name] == value).all() for name, value in other.tensors.items())
 
 
-def test_few_pictures_keep_the_axes_and_give_their_own_means(gallery: Gallery, kit: Kit) -> None:
+def test_few_pictures_keep_the_axes_and_give_their_own_means(gallery: FeatureMatrix, kit: FitSetup) -> None:
     fitted = fit_base(gallery, kit)
     assert fitted.base == SHIPPED
     assert fitted.tensors["object.axes"] is kit.shipped["object.axes"]
@@ -70,9 +72,9 @@ def test_few_pictures_keep_the_axes_and_give_their_own_means(gallery: Gallery, k
     assert (fitted.tensors["object.means"][1] == 0).all(), "48 studio pictures are too few to say"
 
 
-def test_many_pictures_get_axes_of_their_own(gallery: Gallery, kit: Kit) -> None:
+def test_many_pictures_get_axes_of_their_own(gallery: FeatureMatrix, kit: FitSetup) -> None:
     times = -(-FEWEST // 240)
-    many = Gallery(np.tile(gallery.views, (times, 1, 1)), np.tile(gallery.studio, times))
+    many = FeatureMatrix(np.tile(gallery.views, (times, 1, 1)), np.tile(gallery.studio, times))
     fitted = fit_base(many, kit)
     assert fitted.base == FRESH
     assert fitted.head is None
@@ -88,7 +90,7 @@ def test_many_pictures_get_axes_of_their_own(gallery: Gallery, kit: Kit) -> None
     ],
 )
 def test_labels_without_anything_to_teach_are_refused(
-    gallery: Gallery, kit: Kit, labels: list[str], said: str
+    gallery: FeatureMatrix, kit: FitSetup, labels: list[str], said: str
 ) -> None:
     with pytest.raises(BadInput, match=said):
         fit_head(gallery, labels, kit)
