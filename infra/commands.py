@@ -36,18 +36,18 @@ def up(options: UpOptions) -> None:
 
     from infra.config.settings import read_settings
     from infra.console import plain_errors
-    from infra.local.services import LocalPartMissing
-    from infra.local.supervisor import ChildFailed
-    from infra.local.up import Up, Wanted
-    from infra.local_state import AlreadyUp
+    from infra.local.services import LocalExtraMissing
+    from infra.local.supervisor import ServiceFailed
+    from infra.local.up import OptionalServices, Up
+    from infra.local_state import AlreadyRunning
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
 
-    with plain_errors(AlreadyUp, ChildFailed, LocalPartMissing):
+    with plain_errors(AlreadyRunning, ServiceFailed, LocalExtraMissing):
         settings = read_settings()
         redact = redaction(settings)
         configure_logs(settings.logs, "up", redact)
-        wanted = Wanted(options.gateway, options.canary)
+        wanted = OptionalServices(options.gateway, options.canary)
         Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), wanted).run()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
@@ -21,12 +21,12 @@ PRIVATE = ("up.*", "run", "index*", "generations.json", "*.jsonl", "*.sqlite", "
 """What lookstream itself makes in a data folder, which may be a folder that holds other things too."""
 
 
-class AlreadyUp(Exception):
+class AlreadyRunning(Exception):
     """Another `lookstream up` runs on the same data folder."""
 
 
 @dataclass(frozen=True)
-class Running:
+class LocalState:
     """Where the parts of a running `lookstream up` are reached."""
 
     pid: int
@@ -53,19 +53,19 @@ class Running:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Hold the data folder; raises AlreadyUp when another `lookstream up` has it."""
+    """Hold the data folder; raises AlreadyRunning when another `lookstream up` has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyUp(
+            raise AlreadyRunning(
                 f"`lookstream up` runs on {folder} already: stop it, or name another folder in LOOKSTREAM_DATA"
             ) from None
         try:
             yield
         finally:
-            running = read_running(folder)
+            running = read_local_state(folder)
             if running is None or running.pid == os.getpid():  # where the lock was removed, another one may run
                 (folder / "up.json").unlink(missing_ok=True)
 
@@ -80,11 +80,11 @@ def keep_private(folder: Path) -> None:
                 path.chmod(0o700 if path.is_dir() else 0o600)
 
 
-def read_running(folder: Path) -> Running | None:
+def read_local_state(folder: Path) -> LocalState | None:
     """The note of the `lookstream up` that runs on this folder, if one does."""
     try:
         found = json.loads((folder / "up.json").read_text())
-        running = Running(
+        running = LocalState(
             pid=found["pid"],
             bootstrap=found["bootstrap"],
             index=Path(found["index"]) if found["index"] else None,
@@ -99,20 +99,20 @@ def read_running(folder: Path) -> Running | None:
     return running if process_runs(running.pid) else None
 
 
-def wait_until_ready(settings: Settings, seconds: float) -> Running:
+def wait_until_ready(settings: Settings, seconds: float) -> LocalState:
     """Wait for `lookstream up` to be ready; raises Unavailable when it is not in time."""
     for _ in Retry(seconds, longest=0.1).attempts():
-        running = read_running(settings.data)
+        running = read_local_state(settings.data)
         if running is not None and running.ready:
             return running
     raise Unavailable(f"`lookstream up` was not ready within {seconds:.0f} s: see its messages")
 
 
-def reach_kafka(settings: Settings) -> Kafka:
+def reach_kafka(settings: Settings) -> KafkaSettings:
     """How to reach Kafka: the user's own, else the local broker; raises Unavailable when neither is there."""
     if settings.kafka.bootstrap:
         return settings.kafka
-    running = read_running(settings.data)
+    running = read_local_state(settings.data)
     if running is None or running.bootstrap is None:
         raise Unavailable(
             f"nothing runs on {settings.data}: start `lookstream up` in another terminal, "
@@ -121,7 +121,7 @@ def reach_kafka(settings: Settings) -> Kafka:
     return local_kafka(settings.kafka, running.bootstrap)
 
 
-def local_kafka(kafka: Kafka, bootstrap: str) -> Kafka:
+def local_kafka(kafka: KafkaSettings, bootstrap: str) -> KafkaSettings:
     """These settings for the local broker, but for what the user set by hand.
 
     Its members are dynamic: beside a second static one the first was given nothing any more (Tansu 0.6.0).
@@ -140,7 +140,7 @@ def reach_index(settings: Settings, generation: int | None = None) -> Path:
 
     Raises Unavailable when it does not run: another generation's never stands in for it.
     """
-    running = read_running(settings.data)
+    running = read_local_state(settings.data)
     if running is not None and running.index is not None and generation is not None:
         if generation not in running.indexes:
             raise Unavailable(f"index {generation} does not run on {settings.data}: it starts, or it was dropped")
@@ -154,7 +154,7 @@ def reach_index(settings: Settings, generation: int | None = None) -> Path:
 
 def page_address(settings: Settings) -> str:
     """Address of the page; raises Unavailable when no `lookstream up` on the data folder has one."""
-    running = read_running(settings.data)
+    running = read_local_state(settings.data)
     if running is None or running.page is None:
         raise Unavailable(f"no page runs on {settings.data}: start `lookstream up`, and wait until it is up")
     return running.page

@@ -74,14 +74,14 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Hold:
+class HoldTimer:
     """A wait in progress: its reason, and its start by the monotonic clock."""
 
     why: str
     since: float
 
     @classmethod
-    def again(cls, before: "Hold | None", why: object) -> "Hold":
+    def again(cls, before: "HoldTimer | None", why: object) -> "HoldTimer":
         """The same wait, which goes on, or one that begins."""
         return cls(str(why), time.monotonic() if before is None else before.since)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from producers.column_mapping import ATTRIBUTE
 from producers.feed_formats import read_feed
 from producers.image_refs import Locate, nowhere, reference
-from producers.row_reader import BadRow, Json, Row, Skipped, moment, revisions
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, moment, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ImageRef, ItemUpserted
@@ -22,7 +22,7 @@ PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d+(?:\.\d{1,4})?)(?:\s*([A-Z]{3}))?", r
 
 
 @dataclass(frozen=True)
-class Reading:
+class CatalogFormat:
     """How a catalog is read: `columns` (our field -> its column), where paths lead, and what rows leave out."""
 
     columns: Mapping[str, str]
@@ -32,16 +32,16 @@ class Reading:
     """ISO 4217 code of prices without one."""
 
 
-def read_catalog(path: Path, reading: Reading) -> Iterator[ItemUpserted | BadRow | Skipped]:
+def read_catalog(path: Path, reading: CatalogFormat) -> Iterator[ItemUpserted | BadRow | SkippedRow]:
     """The items of a catalog, in order; each row that cannot be one is a BadRow, and the rest goes on."""
     clock = revisions()
     for row in read_feed(path):
-        yield read_item(row, reading, next(clock)) if isinstance(row, Row) else row
+        yield read_item(row, reading, next(clock)) if isinstance(row, FeedRow) else row
 
 
-def read_item(row: Row, reading: Reading, revision: int) -> ItemUpserted | BadRow:
+def read_item(row: FeedRow, reading: CatalogFormat, revision: int) -> ItemUpserted | BadRow:
     """The item of a row, of this revision unless the row tells another."""
-    cells = Cells(row.cells, reading.columns)
+    cells = CatalogCells(row.cells, reading.columns)
     try:
         facts = {name: value for name, value in _facts(cells, reading).items() if value is not None}
         found = {"tenant": reading.tenant, "item_id": cells.needed("item_id"), "images": _images(cells, reading)}
@@ -53,7 +53,7 @@ def read_item(row: Row, reading: Reading, revision: int) -> ItemUpserted | BadRo
 
 
 @dataclass(frozen=True)
-class Cells:
+class CatalogCells:
     """One row's cells by our fields' names; what the row lacks is None or empty."""
 
     row: Mapping[str, Json]
@@ -79,7 +79,7 @@ class Cells:
         return text
 
 
-def _facts(cells: Cells, reading: Reading) -> dict[str, object]:
+def _facts(cells: CatalogCells, reading: CatalogFormat) -> dict[str, object]:
     """What a row says besides identity and pictures; None where it says nothing."""
     category = _path_of(cells)
     price, currency = _price(cells.text("price"), cells.text("currency") or reading.currency)
@@ -100,13 +100,13 @@ def _facts(cells: Cells, reading: Reading) -> dict[str, object]:
     }
 
 
-def _images(cells: Cells, reading: Reading) -> tuple[ImageRef, ...]:
+def _images(cells: CatalogCells, reading: CatalogFormat) -> tuple[ImageRef, ...]:
     """The pictures of a row, the main one first. Google allows 11, an event 8: the first 8 count."""
     texts = [cells.needed("image"), *cells.texts("additional_images")]
     return tuple(reference(text, reading.locate) for text in texts[:MAX_IMAGES])
 
 
-def _attributes(cells: Cells) -> dict[str, str]:
+def _attributes(cells: CatalogCells) -> dict[str, str]:
     """The attributes with columns, and what our fields do not keep of product_type and availability."""
     names = [name for name in cells.columns if name.startswith(ATTRIBUTE)]
     found = {name.removeprefix(ATTRIBUTE): cells.text(name) for name in names}
@@ -119,7 +119,7 @@ def _attributes(cells: Cells) -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def _path_of(cells: Cells) -> list[str]:
+def _path_of(cells: CatalogCells) -> list[str]:
     """A category as Google writes it, `Clothing > Shoes > Boots`: the last part names the kind of thing."""
     return [part.strip() for part in (cells.text("category") or "").split(">") if part.strip()]
 
@@ -138,7 +138,7 @@ def _price(text: str | None, currency: str | None) -> tuple[Decimal | None, str 
     return Decimal(number), code
 
 
-def _labels(cells: Cells) -> tuple[str, ...]:
+def _labels(cells: CatalogCells) -> tuple[str, ...]:
     """Moderation labels; Google's `adult` is one."""
     adult = _truth("adult", cells.text("adult"))
     return tuple(dict.fromkeys([*cells.texts("moderation"), *(["adult"] if adult else [])]))

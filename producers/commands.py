@@ -32,7 +32,7 @@ ingest.add_typer(pictures)
 def ingest_catalog(options: CatalogOptions) -> None:
     """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
     from infra.config.settings import read_settings
-    from producers.catalog import Reading, read_catalog
+    from producers.catalog import CatalogFormat, read_catalog
     from producers.column_mapping import choose_columns
     from producers.image_refs import choose_root
     from producers.row_reader import check_defaults
@@ -41,7 +41,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
     check_defaults(options.tenant, options.currency)
     locate = choose_root(options.image_root, settings.images.folders_of(options.tenant))
     columns = choose_columns(options.file, options.map or [])
-    reading = Reading(columns, locate, options.tenant, options.currency)
+    reading = CatalogFormat(columns, locate, options.tenant, options.currency)
     rows = itertools.islice(read_catalog(options.file, reading), options.limit)
     _send(settings, rows, _row_count(options.file, options.limit))
 
@@ -53,11 +53,13 @@ def ingest_social(options: SocialOptions) -> None:
     from infra.config.settings import read_settings
     from producers.image_refs import choose_root
     from producers.row_reader import check_defaults
-    from producers.social import Reading, read_social
+    from producers.social import SocialFormat, read_social
 
     settings = read_settings()
     check_defaults(options.tenant)
-    reading = Reading(choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant)
+    reading = SocialFormat(
+        choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant
+    )
     rows = itertools.islice(read_social(options.file, reading), options.limit)
     _send(settings, rows, _row_count(options.file, options.limit))
 
@@ -199,10 +201,10 @@ def _show(result: "SearchResult", seconds: float) -> None:
 
 def _write_sheet(file: Path, caption: str, request: "SearchRequest", result: "SearchResult") -> None:
     from infra.config.settings import read_settings
-    from producers.contact_sheet import Row, draw_sheet
+    from producers.contact_sheet import SheetRow, draw_sheet
     from producers.search_output import picture_of
 
-    row = Row(caption, picture_of(request, read_settings().images), result.hits, request.crop)
+    row = SheetRow(caption, picture_of(request, read_settings().images), result.hits, request.crop)
     try:
         draw_sheet([row]).save(file, "PNG")
     except OSError as error:

@@ -27,18 +27,18 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
-class Style:
+class TextStyle:
     """How text looks: its size in pixels and its colour."""
 
     size: int
     colour: str
 
 
-STRONG, PLAIN, QUIET, SMALL = Style(14, INK), Style(13, INK), Style(13, SOFT), Style(12, SOFT)
+STRONG, PLAIN, QUIET, SMALL = TextStyle(14, INK), TextStyle(13, INK), TextStyle(13, SOFT), TextStyle(12, SOFT)
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """One search: what was asked, its picture (encoded; None when there is none to show), and the hits."""
 
     caption: str
@@ -48,12 +48,12 @@ class Row:
     """The part of the picture that was searched by."""
 
 
-def draw_sheet(rows: Sequence[Row]) -> Image.Image:
+def draw_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     """The sheet as an RGB picture, as wide as its longest row needs; 6 hits a line, best first."""
     columns = max((min(len(row.hits), HITS_A_LINE) for row in rows), default=0)
     width = 2 * MARGIN + QUERY[0] + max(columns, 1) * (CARD[0] + GAP)
     height = 2 * MARGIN - GAP + sum(map(_height, rows))
-    page = Page(Image.new("RGB", (width * SCALE, max(height, 1) * SCALE), PAGE))
+    page = SheetPage(Image.new("RGB", (width * SCALE, max(height, 1) * SCALE), PAGE))
     top = MARGIN
     for row in rows:
         _draw_row(page, row, top)
@@ -61,12 +61,12 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     return page.image.reduce(SCALE)
 
 
-def _height(row: Row) -> int:
+def _height(row: SheetRow) -> int:
     lines = max(1, -(-len(row.hits) // HITS_A_LINE))
     return lines * (CARD[1] + GAP)
 
 
-def _draw_row(page: "Page", row: Row, top: int) -> None:
+def _draw_row(page: "SheetPage", row: SheetRow, top: int) -> None:
     _draw_query(page, row, (MARGIN, top, MARGIN + QUERY[0], top + QUERY[1]))
     left = MARGIN + QUERY[0] + GAP
     if not row.hits:
@@ -77,14 +77,14 @@ def _draw_row(page: "Page", row: Row, top: int) -> None:
         _draw_hit(page, hit, rank + 1, (x, y, x + CARD[0], y + CARD[1]))
 
 
-def _draw_query(page: "Page", row: Row, box: Box) -> None:
+def _draw_query(page: "SheetPage", row: SheetRow, box: Box) -> None:
     left, top, right, bottom = box
     page.card(box, ACCENT)
     page.picture(row.picture, (left + PAD, top + PAD, right - PAD, bottom - PAD - LINE - 4), row.crop)
     page.text((left + PAD, bottom - PAD - LINE + 3), row.caption, STRONG, right - left - 2 * PAD)
 
 
-def _draw_hit(page: "Page", hit: Hit, rank: int, box: Box) -> None:
+def _draw_hit(page: "SheetPage", hit: Hit, rank: int, box: Box) -> None:
     left, top, right, bottom = box
     page.card(box, EDGE)
     page.picture(hit.thumbnail, (left + PAD, top + PAD, right - PAD, bottom - PAD - 3 * LINE))
@@ -100,7 +100,7 @@ def _draw_hit(page: "Page", hit: Hit, rank: int, box: Box) -> None:
         page.dot((right - PAD - 14 * (len(dots) - place) + 3, y + 2 * LINE + 2), swatch.hex)
 
 
-class Page:
+class SheetPage:
     """A picture to draw on in sizes of the finished sheet."""
 
     def __init__(self, image: Image.Image) -> None:
@@ -132,21 +132,21 @@ class Page:
             place = (x + frame[0], y + frame[1], x + frame[2] - 1, y + frame[3] - 1)
             self._draw.rectangle(place, outline=ACCENT, width=2 * SCALE)
 
-    def text(self, place: Place, text: str, style: Style, width: int) -> None:
+    def text(self, place: Place, text: str, style: TextStyle, width: int) -> None:
         """One line of text from `place` on, cut with dots where it is wider than `width`."""
         font = _font(style)
         self._write(place, _fit(text, font, width * SCALE), style, "la")
 
-    def text_ending(self, place: Place, text: str, style: Style) -> None:
+    def text_ending(self, place: Place, text: str, style: TextStyle) -> None:
         """One line of text that ends at `place`."""
         self._write(place, text, style, "ra")
 
-    def _write(self, place: Place, text: str, style: Style, anchor: str) -> None:
+    def _write(self, place: Place, text: str, style: TextStyle, anchor: str) -> None:
         x, y = place
         self._draw.text((x * SCALE, y * SCALE), text, fill=style.colour, font=_font(style), anchor=anchor)
 
 
-def _font(style: Style) -> Font:
+def _font(style: TextStyle) -> Font:
     return ImageFont.load_default(style.size * SCALE)
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
 
 from infra.console import BadInput, counted, printable
 from infra.kafka import EventSink
-from producers.row_reader import BadRow, Skipped, revisions
+from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe
 from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
 from schemas.topics import TOPIC_OF
@@ -27,11 +27,11 @@ from schemas.topics import TOPIC_OF
 FLUSH_EVERY = 200
 """Events after which acknowledgements are waited for: a broker that went away is noticed soon."""
 
-Publishable = ItemUpserted | ItemDeleted | BadRow | Skipped
+Publishable = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 
 
 @dataclass
-class Tally:
+class IngestTally:
     """What became of the rows of a feed."""
 
     sent: int = 0
@@ -56,15 +56,15 @@ class Tally:
 def publish(
     rows: Iterable[Publishable],
     sink: EventSink,
-    watch: Callable[[Publishable, Tally], None],
+    watch: Callable[[Publishable, IngestTally], None],
     stopped: Callable[[], bool],
-) -> Tally:
+) -> IngestTally:
     """Send every event to the topic of its source, and wait until all are acknowledged.
 
     `watch` is told of each row. It ends early once `stopped` is true, with what was sent delivered. Raises
     Unavailable when Kafka did not take everything.
     """
-    tally = Tally()
+    tally = IngestTally()
     for row in rows:
         if stopped():
             tally.interrupted = True
@@ -94,11 +94,11 @@ def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def publish_one(row: Publishable, sink: EventSink, tally: Tally, event_id: str | None = None) -> None:
+def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None) -> None:
     """Send an event to the topic of its source, and count it."""
     if isinstance(row, BadRow):
         tally.bad += 1
-    elif isinstance(row, Skipped):
+    elif isinstance(row, SkippedRow):
         tally.skipped += 1
     else:
         source = f"lookstream/{row.source}"
@@ -121,13 +121,13 @@ def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDel
 
 
 @contextmanager
-def tally_shown(console: Console) -> Iterator[Callable[[Tally], None]]:
+def tally_shown(console: Console) -> Iterator[Callable[[IngestTally], None]]:
     """Shows a tally as it grows, on a terminal: for feeds whose length nobody knows."""
     with console.status("waiting for what comes") as status:
         yield lambda tally: status.update(tally.line())
 
 
-def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, console: Console) -> Tally:
+def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, console: Console) -> IngestTally:
     """Like publish, with a progress bar on a terminal, and a line for each bad row."""
     bar = Progress(
         SpinnerColumn(),
@@ -141,7 +141,7 @@ def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, co
     )
     task = bar.add_task("", total=total, rate=0.0, bad=0)
 
-    def watch(row: Publishable, tally: Tally) -> None:
+    def watch(row: Publishable, tally: IngestTally) -> None:
         if isinstance(row, BadRow):
             console.print(printable(f"line {row.line}: {row.message}"), markup=False, soft_wrap=True)
         bar.update(task, advance=1, rate=tally.rate, bad=tally.bad)

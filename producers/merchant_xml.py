@@ -12,7 +12,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from infra.console import BadInput
-from producers.row_reader import BadRow, Row
+from producers.row_reader import BadRow, FeedRow
 
 SUFFIXES = (".xml", ".rss", ".atom")
 PRODUCTS = {"item", "{http://www.w3.org/2005/Atom}entry"}
@@ -42,17 +42,19 @@ class _Product:
             home = self.google if name.startswith(GOOGLE) else self.texts
             home.setdefault(_local(name), []).append(text.strip())
 
-    def row(self) -> Row:
+    def row(self) -> FeedRow:
         """All of it as a row."""
         together = self.texts | self.google
-        return Row(self.line, {name: texts[0] if len(texts) == 1 else texts for name, texts in together.items()})
+        return FeedRow(
+            self.line, {name: texts[0] if len(texts) == 1 else texts for name, texts in together.items()}
+        )
 
 
 class _Reader:
     """Follows the elements of a feed, and hands out products as they end."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[FeedRow] = []
         self._parser = expat.ParserCreate(namespace_separator="}")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -103,7 +105,7 @@ class _Reader:
         self._depth -= 1
 
 
-def read_products(path: Path) -> Iterator[Row | BadRow]:
+def read_products(path: Path) -> Iterator[FeedRow | BadRow]:
     """The products of a feed, in order; one that is no XML from some line on ends with a BadRow there.
 
     Raises BadInput when the file cannot be read.

@@ -34,7 +34,7 @@ class BadRow:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedRow:
     """A row that is fine and not for us."""
 
     line: int
@@ -42,7 +42,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Row:
+class FeedRow:
     """One row of a feed: the line where it starts, and its cells by column."""
 
     line: int
@@ -53,12 +53,12 @@ def read_table_columns(path: Path) -> list[str]:
     """The columns of a feed; raises BadInput when there is no such file, or none of a kind that is read."""
     if path.suffix.lower() in JSON_LINES:
         rows = itertools.islice(read_objects(path), LOOK_AHEAD)
-        return list(dict.fromkeys(name for row in rows if isinstance(row, Row) for name in row.cells))
+        return list(dict.fromkeys(name for row in rows if isinstance(row, FeedRow) for name in row.cells))
     with open_feed(path) as file:
         return _header(file, _delimiter(path))
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
+def read_rows(path: Path) -> Iterator[FeedRow | BadRow]:
     """The rows of a feed, in order; the kind of file goes by its suffix."""
     return read_objects(path) if path.suffix.lower() in JSON_LINES else _read_table(path)
 
@@ -76,7 +76,7 @@ def is_utf8(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def read_objects(path: Path) -> Iterator[Row | BadRow]:
+def read_objects(path: Path) -> Iterator[FeedRow | BadRow]:
     """The objects of a JSONL file, one a line; empty lines are passed over."""
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
@@ -116,7 +116,7 @@ def revisions() -> Iterator[int]:
         yield last
 
 
-def _parse_object(line: int, text: str) -> Row | BadRow:
+def _parse_object(line: int, text: str) -> FeedRow | BadRow:
     if not is_utf8(text):
         return BadRow(line, "the line is not UTF-8: save the file as UTF-8")
     try:
@@ -124,7 +124,7 @@ def _parse_object(line: int, text: str) -> Row | BadRow:
         cells = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         return BadRow(line, f"the line is not JSON: it starts {text.strip()[:24]!r}")
-    return Row(line, cells) if isinstance(cells, dict) else BadRow(line, "the line is not a JSON object")
+    return FeedRow(line, cells) if isinstance(cells, dict) else BadRow(line, "the line is not a JSON object")
 
 
 def _delimiter(path: Path) -> str:
@@ -148,7 +148,7 @@ def _header(file: TextIO, delimiter: str) -> list[str]:
     return names
 
 
-def _read_table(path: Path) -> Iterator[Row | BadRow]:
+def _read_table(path: Path) -> Iterator[FeedRow | BadRow]:
     delimiter = _delimiter(path)
     with open_feed(path) as file:
         names = _header(file, delimiter)
@@ -166,9 +166,9 @@ def _read_table(path: Path) -> Iterator[Row | BadRow]:
                 yield _table_row(line, names, cells)
 
 
-def _table_row(line: int, names: list[str], cells: list[str]) -> Row | BadRow:
+def _table_row(line: int, names: list[str], cells: list[str]) -> FeedRow | BadRow:
     if len(cells) > len(names):
         return BadRow(line, f"the row has {len(cells)} cells, the header {len(names)}: quote cells with delimiters")
     if not all(map(is_utf8, cells)):
         return BadRow(line, "the row is not UTF-8: save the file as UTF-8")
-    return Row(line, dict(zip(names, cells, strict=False)))
+    return FeedRow(line, dict(zip(names, cells, strict=False)))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.config.settings import Images as ImageSettings
+from infra.config.settings import ImageSettings
 from infra.console import BadInput, counted, printable
 from producers.image_refs import MAX_FILE_BYTES, inline
 from schemas.envelope import describe
@@ -76,10 +76,10 @@ def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
     """The picture that a request asks by, to be shown; None when there is none, or it cannot be had."""
     if request.image is None:
         return None
-    from infra.fetching.fetcher import Images  # its libraries for the web are needed for this alone
+    from infra.fetching.fetcher import ImageFetcher  # its libraries for the web are needed for this alone
     from infra.fetching.local_files import for_tenant
 
-    with closing(Images(settings)) as images:
+    with closing(ImageFetcher(settings)) as images:
         found = images.fetch(for_tenant(request.image, request.tenant))
     return found if isinstance(found, bytes) else None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import unescape
 from itertools import groupby
 
-from producers.row_reader import BadRow, Json, Row, Skipped
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
 
 HANDLE, PICTURE = "Handle", "Image Src"
 COLUMNS = (
@@ -29,27 +29,27 @@ def is_export(columns: Sequence[str]) -> bool:
     return HANDLE in columns and PICTURE in columns
 
 
-def read_products(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow | Skipped]:
+def read_products(rows: Iterator[FeedRow | BadRow]) -> Iterator[FeedRow | BadRow | SkippedRow]:
     """The products of an export, in order, each at the line of its first row."""
     for handle, lines in groupby(rows, key=_handle):
         together = list(lines)
-        good = [row for row in together if isinstance(row, Row)]
+        good = [row for row in together if isinstance(row, FeedRow)]
         if handle is None:
             yield from (row for row in together if isinstance(row, BadRow))
         elif good:
             yield _product(handle, good)
 
 
-def _handle(row: Row | BadRow) -> str | None:
+def _handle(row: FeedRow | BadRow) -> str | None:
     return None if isinstance(row, BadRow) else _text(row, HANDLE)
 
 
-def _product(handle: str, lines: Sequence[Row]) -> Row | Skipped:
+def _product(handle: str, lines: Sequence[FeedRow]) -> FeedRow | SkippedRow:
     first = lines[0]
     status, published = _text(first, "Status").lower(), _text(first, "Published").lower()
     why = status if status in ("draft", "archived") else "not published" if published == "false" else None
     if why is not None:
-        return Skipped(first.line, f"{handle} is not on sale: it is {why}")
+        return SkippedRow(first.line, f"{handle} is not on sale: it is {why}")
     pictures = sorted((line for line in lines if _text(line, PICTURE)), key=_position)
     links = list(dict.fromkeys(_text(line, PICTURE) for line in pictures))
     variants = [line for line in lines if _text(line, "Variant Price")]
@@ -66,22 +66,22 @@ def _product(handle: str, lines: Sequence[Row]) -> Row | Skipped:
         "gtin": _text(variants[0], "Variant Barcode") if variants else "",
         "mpn": _text(variants[0], "Variant SKU") if variants else "",
     }
-    return Row(first.line, cells | _options(first, lines))
+    return FeedRow(first.line, cells | _options(first, lines))
 
 
-def _position(line: Row) -> int:
+def _position(line: FeedRow) -> int:
     place = _text(line, "Image Position")
     return int(place) if place.isascii() and place.isdecimal() else 0
 
 
-def _lowest(variants: Sequence[Row]) -> str:
+def _lowest(variants: Sequence[FeedRow]) -> str:
     """The lowest price, as it is written: what shops show as "from"."""
     prices = [_text(one, "Variant Price") for one in variants]
     numbers = [price for price in prices if NUMBER.fullmatch(price)]
     return min(numbers, key=float) if numbers else "".join(prices[:1])  # whoever reads the row says what is wrong
 
 
-def _availability(variants: Sequence[Row]) -> str:
+def _availability(variants: Sequence[FeedRow]) -> str:
     """In stock when a variant is, or may be sold all the same; nothing where stock is not tracked."""
     tracked = [one for one in variants if _text(one, "Variant Inventory Qty")]
     if not tracked:
@@ -90,13 +90,13 @@ def _availability(variants: Sequence[Row]) -> str:
     return "in_stock" if sold else "out_of_stock"
 
 
-def _sells(variant: Row) -> bool:
+def _sells(variant: FeedRow) -> bool:
     quantity = _text(variant, "Variant Inventory Qty")
     there = NUMBER.fullmatch(quantity) is not None and float(quantity) > 0
     return there or _text(variant, "Variant Inventory Policy").lower() == SELLS_WITHOUT
 
 
-def _options(first: Row, lines: Sequence[Row]) -> dict[str, Json]:
+def _options(first: FeedRow, lines: Sequence[FeedRow]) -> dict[str, Json]:
     """What the variants differ in, where that is a column: every value once."""
     found: dict[str, Json] = {}
     for number in (1, 2, 3):
@@ -107,6 +107,6 @@ def _options(first: Row, lines: Sequence[Row]) -> dict[str, Json]:
     return found
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: FeedRow, column: str) -> str:
     value = row.cells.get(column)
     return value.strip() if isinstance(value, str) else ""

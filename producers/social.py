@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from producers.image_refs import Locate, nowhere, reference
-from producers.row_reader import BadRow, Json, Row, Skipped, moment, read_objects, revisions
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, moment, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at
 
-Post = ItemUpserted | ItemDeleted | BadRow | Skipped
+Post = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 Object = Mapping[str, Json]
 
 SAYS = {"Create", "Update"}
@@ -26,14 +26,14 @@ TITLE_LETTERS = 300
 
 
 @dataclass(frozen=True)
-class Reading:
+class SocialFormat:
     """How posts are read: where paths lead, and whose items they are."""
 
     locate: Locate = nowhere
     tenant: str = "default"
 
 
-def read_social(path: Path, reading: Reading) -> Iterator[Post]:
+def read_social(path: Path, reading: SocialFormat) -> Iterator[Post]:
     """The posts of a JSONL file, in order: Create or Update of a Note or Image, and Delete.
 
     Activities of other kinds and posts without a picture are Skipped; what cannot be read is a BadRow. The
@@ -44,13 +44,13 @@ def read_social(path: Path, reading: Reading) -> Iterator[Post]:
         yield row if isinstance(row, BadRow) else _read_activity(row, reading, next(clock))
 
 
-def _read_activity(row: Row, reading: Reading, now: int) -> Post:
+def _read_activity(row: FeedRow, reading: SocialFormat, now: int) -> Post:
     kinds = _kinds(row.cells)
     try:
         if "Delete" in kinds:
             return _deleted(row.cells, reading, now)
         if not kinds & SAYS:
-            return Skipped(row.line, f"an activity of type {', '.join(sorted(kinds)) or 'none'}")
+            return SkippedRow(row.line, f"an activity of type {', '.join(sorted(kinds)) or 'none'}")
         return _said(row, reading, now)
     except ValidationError as error:
         return BadRow(row.line, describe(error))
@@ -58,19 +58,19 @@ def _read_activity(row: Row, reading: Reading, now: int) -> Post:
         return BadRow(row.line, str(error))
 
 
-def _deleted(activity: Object, reading: Reading, now: int) -> ItemDeleted:
+def _deleted(activity: Object, reading: SocialFormat, now: int) -> ItemDeleted:
     gone = _object(activity.get("object"))
     revision = _revision(now, activity.get("published"), gone.get("deleted"), activity.get("updated"))
     return ItemDeleted(tenant=reading.tenant, item_id=_identity(gone), source="social", revision=revision)
 
 
-def _said(row: Row, reading: Reading, now: int) -> Post:
+def _said(row: FeedRow, reading: SocialFormat, now: int) -> Post:
     activity, post = row.cells, _object(row.cells.get("object"))
     if not _kinds(post) & POSTS:
-        return Skipped(row.line, f"a post of type {', '.join(sorted(_kinds(post))) or 'none'}")
+        return SkippedRow(row.line, f"a post of type {', '.join(sorted(_kinds(post))) or 'none'}")
     places = _pictures(post)
     if not places:
-        return Skipped(row.line, "a post without a picture")
+        return SkippedRow(row.line, "a post without a picture")
     published = _text(post.get("published")) or _text(activity.get("published"))
     facts = {
         "title": _title(post),
@@ -151,13 +151,13 @@ def _title(post: Object) -> str | None:
 
 def plain_text(html: str) -> str:
     """The words of an HTML text on one line; scripts and styles are left out."""
-    reader = _Words()
+    reader = _TextExtractor()
     reader.feed(html)
     reader.close()
     return " ".join("".join(reader.words).split())
 
 
-class _Words(HTMLParser):
+class _TextExtractor(HTMLParser):
     """Gathers the text between tags; a parser of the standard library is used by deriving from it."""
 
     def __init__(self) -> None:

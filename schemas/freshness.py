@@ -7,7 +7,7 @@ from schemas.model import Model
 from schemas.moments import Moment
 
 
-class Position(Model):
+class RecordPosition(Model):
     """A record of an item topic, as its producer is told when it has arrived."""
 
     source: Source = Field(description="catalog or social: of whose topic")
@@ -15,7 +15,7 @@ class Position(Model):
     offset: int = Field(ge=0, description="Its offset")
 
 
-class AsOf(Model):
+class Watermark(Model):
     """How far the index has come with one source: what lies before is searchable, refused, or to be retried."""
 
     source: Source = Field(description="catalog or social")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from schemas.failures import Code
 from schemas.filters import ColourName, Filters
-from schemas.freshness import AsOf
+from schemas.freshness import Watermark
 from schemas.items import ItemId, Source, Tenant
 from schemas.model import Model
 from schemas.moments import Moment
@@ -140,6 +140,8 @@ class SearchResult(Model):
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
     weights: Weights | None = Field(None, description="The weights that were used")
     look: QueryLook | None = Field(None, description="What was looked for, when asked for")
-    as_of: tuple[AsOf, ...] = Field((), max_length=2, description="How far the index has come, for each source")
+    as_of: tuple[Watermark, ...] = Field(
+        (), max_length=2, description="How far the index has come, for each source"
+    )
     encoder: str | None = Field(None, description="Fingerprint of the encoder that answered")
     times: SearchTimes = Field(default_factory=SearchTimes, description="Where the time went")

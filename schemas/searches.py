@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.filters import Filters
-from schemas.freshness import Position
+from schemas.freshness import RecordPosition
 from schemas.items import ImageRef, ItemId, Tenant
 from schemas.model import UNTRIMMED, Model
 from schemas.moderation import Labels
@@ -79,7 +79,7 @@ class SearchRequest(Model):
         description="auto: the likely category, and for exact and colour searches the main colour, become filters "
         "when sure, else boosts; filters so added are taken back when they leave too few hits",
     )
-    min_as_of: tuple[Position, ...] = Field(
+    min_as_of: tuple[RecordPosition, ...] = Field(
         (),
         max_length=64,
         description="Records that the index must have passed, as one's own writes: until then the request waits; "

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from tests.kafka.apache import ApacheCluster, apache_cluster
 from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
 from tests.kafka.plugin import add_option, select, share_kafka
@@ -73,7 +73,7 @@ def broker(kafka_server: str | None) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def kafka(request: pytest.FixtureRequest, kafka_server: str | None) -> Iterator[Kafka]:
+def kafka(request: pytest.FixtureRequest, kafka_server: str | None) -> Iterator[KafkaSettings]:
     """How to reach Kafka, with all topics: in the test's own broker if it has one."""
     if "broker" in request.fixturenames:
         broker: Broker = request.getfixturevalue("broker")

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 from qdrant_client import QdrantClient
 
-from infra.config.settings import Qdrant
+from infra.config.settings import QdrantSettings
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
 
 URL, RUN = "TEST_QDRANT_URL", "TEST_QDRANT_RUN"
@@ -83,13 +83,13 @@ def in_memory(client: QdrantClient | None = None) -> Cluster:
     return Cluster([Node(client or QdrantClient(":memory:"), "memory:")])
 
 
-def own_settings() -> Qdrant:
+def own_settings() -> QdrantSettings:
     """Settings with a collection name that no other test has, on the server if there is one."""
-    return Qdrant(url=shared_url(), collection=f"{os.environ.get(RUN, 'test')}-{uuid.uuid4().hex[:12]}")
+    return QdrantSettings(url=shared_url(), collection=f"{os.environ.get(RUN, 'test')}-{uuid.uuid4().hex[:12]}")
 
 
 @contextmanager
-def own_cluster(settings: Qdrant) -> Iterator[Cluster]:
+def own_cluster(settings: QdrantSettings) -> Iterator[Cluster]:
     """The server of the settings, or the engine in memory."""
     with closing(reach_cluster(settings) if settings.url else in_memory()) as cluster:
         yield cluster

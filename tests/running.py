@@ -5,14 +5,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from infra.local.supervisor import Part
+from infra.local.supervisor import Service
 from tests.end_to_end.system import ROOT
 
 START_SECONDS = 30
 
 
 @contextmanager
-def running_part(part: Part, environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+def running_part(
+    part: Service, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     """The process of a part, once it is ready; killed at the end."""
     started = time.time()
     process = subprocess.Popen(part.command, env=environment, cwd=ROOT)

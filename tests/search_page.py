@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from tests.end_to_end import forked
 from tests.end_to_end.system import make_environment
 
@@ -44,7 +44,7 @@ def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Calla
         run(demo)
         yield run
     finally:
-        if (running := read_running(folder / ".lookstream")) is not None:
+        if (running := read_local_state(folder / ".lookstream")) is not None:
             os.kill(running.pid, signal.SIGTERM)
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from infra.config.settings import Settings, describe_settings, read_settings
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from producers.demo.system import running_system
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
@@ -91,12 +91,12 @@ def system(kafka_server: str | None, folder: Path, monkeypatch: pytest.MonkeyPat
     with running_system(read_settings(), folder / "data.log", said.append, keep=False):
         yield System(data, environment)
     assert said == ["lookstream up"]
-    assert read_running(data) is None
+    assert read_local_state(data) is None
 
 
 def test_every_command_for_ones_own_pictures_runs_as_written(system: System, folder: Path) -> None:
     assert set(commands()) >= SETUP
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None
     assert running.page is not None
     for command in (line.replace(GATEWAY, running.page) for line in commands() if line not in SETUP):

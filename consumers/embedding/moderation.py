@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from consumers.vision.embedder import NO_MODERATOR
 from consumers.vision.embedder import ImageModerator as Looker
-from infra.config.settings import Moderation, SettingsError
+from infra.config.settings import ModerationSettings, SettingsError
 from infra.qdrant.conditions import Condition, NotAnyOf
 from schemas.failures import Code, Rejected, TryLater
 from schemas.moderation import MAX_LABELS, Labels
@@ -76,12 +76,12 @@ class LabelCallable:
             raise TryLater(Code.MODERATOR_FAILED, text) from error
 
 
-def policy_of(given: Moderation) -> ModerationPolicy:
+def policy_of(given: ModerationSettings) -> ModerationPolicy:
     """What labels mean, by the settings."""
     return ModerationPolicy(frozenset(given.blocked), frozenset(given.restricted))
 
 
-def moderator_of(given: Moderation) -> Looker:
+def moderator_of(given: ModerationSettings) -> Looker:
     """The moderator that the settings name; raises SettingsError when it cannot be had."""
     if given.call is None:
         return NO_MODERATOR

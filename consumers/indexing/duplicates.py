@@ -19,7 +19,7 @@ from consumers.points.payload import DUPLICATE_GROUP
 from consumers.scoring.calibration import LookParts
 from consumers.vision.perceptual_hash import bits_apart, hash_in
 from infra.qdrant.conditions import MAIN_PICTURE
-from infra.qdrant.contract import Found, Index, SearchPlan
+from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.outcomes import Duplicate, Verdict
 from schemas.ranking import Weights
 
@@ -109,7 +109,7 @@ def verdict_of(bits: int, score: float, *, same_bytes: bool, studio: bool) -> Ve
     return "similar" if score >= SIMILAR_SCORE else None
 
 
-def _stored(main: EmbeddedImage, hits: Sequence[Found]) -> Iterator[DuplicateMatch]:
+def _stored(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator[DuplicateMatch]:
     """The matches among points of the index."""
     for hit in hits:
         item, known = str(hit.payload["item_id"]), hit.payload.get("phash")

@@ -12,7 +12,7 @@ from consumers.vision.embedder import Look
 from consumers.vision.perceptual_hash import NO_HASH, hash_in
 from infra.qdrant.colour_cells import shades_of
 from infra.qdrant.conditions import DEAD, LIVE
-from infra.qdrant.contract import Found, Payload, Point
+from infra.qdrant.contract import Payload, Point, ScoredPoint
 from schemas.failures import Code, TryLater
 from schemas.filters import ColourName
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
@@ -191,7 +191,7 @@ def prediction_in(facts: Payload) -> Likely | None:
 
 
 def hit(
-    found: Found,
+    found: ScoredPoint,
     *,
     thumbnail: bool,
     confidence: float = 0.0,

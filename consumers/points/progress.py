@@ -11,12 +11,12 @@ from contextlib import suppress
 from functools import partial
 
 from consumers.points.payload import whole
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.futures import call_in_thread
 from infra.kafka import Partition, Record, ends_of, topic_ends
 from infra.qdrant.contract import Index, Payload
 from schemas.failures import Unavailable
-from schemas.freshness import AsOf, Position
+from schemas.freshness import RecordPosition, Watermark
 from schemas.items import Source
 from schemas.moments import moment_at
 from schemas.topics import ITEM_TOPICS, TOPIC_OF
@@ -68,7 +68,7 @@ class ProgressReader:
         self._forgotten: dict[str, Payload] = {}
         """Notes that are not believed, by their names."""
 
-    def read(self) -> tuple[AsOf, ...]:
+    def read(self) -> tuple[Watermark, ...]:
         """How far it has come with each source of which anything was indexed. Raises Unavailable."""
         places = [(topic, part) for topic in ITEM_TOPICS for part in range(self._partitions(topic))]
         notes = self._believed(self._index.notes([_name(*place) for place in places])) if places else {}
@@ -99,7 +99,7 @@ class ProgressReader:
                 self._forgotten |= check.result()
 
 
-def goal_of(index: Index, kafka: Kafka) -> dict[Partition, int]:
+def goal_of(index: Index, kafka: KafkaSettings) -> dict[Partition, int]:
     """How far another index must come in each partition to hold what this one does. Raises Unavailable.
 
     What lies beyond its topic's end was noted of a broker that has forgotten it, and is left out.
@@ -114,7 +114,7 @@ def has_come_to(goal: Mapping[Partition, int], index: Index) -> bool:
     return all(there.get(place, 0) >= end for place, end in goal.items())
 
 
-def has_passed(as_of: Sequence[AsOf], positions: Sequence[Position]) -> bool:
+def has_passed(as_of: Sequence[Watermark], positions: Sequence[RecordPosition]) -> bool:
     """Whether the index has come past all of these records."""
     reached = {(each.source, int(part)): end for each in as_of for part, end in each.offsets.items()}
     return all(reached.get((wanted.source, wanted.partition), 0) > wanted.offset for wanted in positions)
@@ -133,13 +133,13 @@ def _reached(index: Index, places: Iterable[Partition]) -> dict[Partition, int]:
     return {names[name]: whole(note["offset"]) for name, note in notes.items()}
 
 
-def _as_of(source: Source, notes: Mapping[int, Payload | None]) -> AsOf | None:
+def _as_of(source: Source, notes: Mapping[int, Payload | None]) -> Watermark | None:
     known = {part: note for part, note in notes.items() if note is not None}
     if not known:
         return None
     newest = max(whole(note["time_ms"]) for note in known.values())
     offsets = {str(part): whole(note["offset"]) for part, note in known.items()}
-    return AsOf(source=source, time=moment_at(newest * 1000), offsets=offsets)
+    return Watermark(source=source, time=moment_at(newest * 1000), offsets=offsets)
 
 
 def _name(topic: str, partition: int) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumers.runtime.commit import CommitStrategy, Finished
+from consumers.runtime.commit import CommitStrategy, FinishedBatch
 from consumers.runtime.crash_ledger import LIVES, CrashLedger
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead
@@ -16,12 +16,12 @@ from consumers.runtime.parsing import ParsedRecord, parse, split_expired
 from consumers.runtime.ports import BatchHandler
 from consumers.runtime.shutdown import ShutdownSignal
 from infra.kafka import Batch, Record
-from infra.retry import Hold, Retry
+from infra.retry import HoldTimer, Retry
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Fault, Rejected, Unavailable
 
 Result = TypeVar("Result")
-Publish = Callable[[Finished], None]
+Publish = Callable[[FinishedBatch], None]
 
 HOLD_SECONDS = 900.0
 """How long a batch is held while something is away, before the worker says so and ends: a new one may find it."""
@@ -34,7 +34,7 @@ class BatchOverdue(Fault):
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchWork:
     """A batch to process, and records of earlier ones that were deferred."""
 
     batch: Batch
@@ -69,10 +69,10 @@ class BatchProcessor:
         self._log = structlog.get_logger()
         self.away: str | None = None
         """What the batch waits for, while it does."""
-        self.hold: Hold | None = None
+        self.hold: HoldTimer | None = None
         """The wait until what is finished is durable, while that does not work and nothing is committed."""
 
-    def process(self, work: Work) -> list[ParsedRecord]:
+    def process(self, work: BatchWork) -> list[ParsedRecord]:
         """Do a batch; those that must wait and be given again. Less than all is published when told to stop."""
         deferred = list[ParsedRecord]()
         # A death beside suspects must be theirs: what comes next may be as deadly, and is noted nowhere.
@@ -138,7 +138,7 @@ class BatchProcessor:
             return parsed
         return replace(parsed, failure=self._router.set_aside(parsed.record, parsed.event))
 
-    def _do(self, work: Work, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
+    def _do(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
         """Do these records; those that must wait. What is expired comes first: it need not wait for the others."""
         if not parsed:
             return []
@@ -162,7 +162,7 @@ class BatchProcessor:
 
     def _attempt(
         self,
-        work: Work,
+        work: BatchWork,
         handle: Callable[[Sequence[Event]], Mapping[str, Failure]],
         parsed: Sequence[ParsedRecord],
     ) -> list[ParsedRecord]:
@@ -181,11 +181,11 @@ class BatchProcessor:
         self._ledger.survived(records)
         return owned
 
-    def _still_owned(self, work: Work, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
+    def _still_owned(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
         owned = set(map(id, work.owned(work.batch.only([each.record for each in parsed])).records))
         return [each for each in parsed if id(each.record) in owned]
 
-    def _until_available(self, work: Work, step: Callable[[], list[Result]]) -> list[Result]:
+    def _until_available(self, work: BatchWork, step: Callable[[], list[Result]]) -> list[Result]:
         """What a step comes to, tried again until it works; nothing, when told to stop before that."""
         pauses = self.pauses.pauses()
         while True:
@@ -212,9 +212,9 @@ class BatchProcessor:
                 self.hold = None
         except Unavailable as away:
             self._log.warning("not durable yet", why=str(away))
-            self.hold = Hold.again(self.hold, away)
+            self.hold = HoldTimer.again(self.hold, away)
 
-    def _is_stopped(self, work: Work) -> bool:
+    def _is_stopped(self, work: BatchWork) -> bool:
         return work.shutdown.now or self._wake.is_set()
 
 

@@ -27,7 +27,7 @@ from schemas.failures import Unavailable
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedBatch:
     """Records that are done, and what is to be sent with their offsets."""
 
     batch: Batch
@@ -42,7 +42,7 @@ class CommitStrategy(Protocol):
     def begin(self) -> None:
         """Before a batch is handled, also when it is handled again: nothing was sent so far."""
 
-    def collect(self, batch: Batch) -> Finished:
+    def collect(self, batch: Batch) -> FinishedBatch:
         """A batch was handled. Raises Unavailable when what it sent did not arrive."""
 
     def secure(self, *, now: bool = False) -> bool:
@@ -51,7 +51,7 @@ class CommitStrategy(Protocol):
         Raises Unavailable.
         """
 
-    def commit(self, finished: Finished) -> None:
+    def commit(self, finished: FinishedBatch) -> None:
         """Commit a batch, or note it for the next commit. Raises Unavailable, PartitionsRevoked: call it later."""
 
     def commit_soon(self) -> None:
@@ -80,16 +80,16 @@ class AtLeastOnceCommit:
         self._seconds = seconds
         self._finished = self._durable = 0
         self._secured_at = self._committed_at = time.monotonic()
-        self._waiting: deque[Finished] = deque()
+        self._waiting: deque[FinishedBatch] = deque()
 
     def begin(self) -> None:
         """Nothing to do: what is sent again has no effect."""
 
-    def collect(self, batch: Batch) -> Finished:
+    def collect(self, batch: Batch) -> FinishedBatch:
         """Wait until the sink has everything."""
         self._sink.flush()
         self._finished += 1
-        return Finished(batch, number=self._finished)
+        return FinishedBatch(batch, number=self._finished)
 
     def secure(self, *, now: bool = False) -> bool:
         """Make durable what is not, every `seconds`."""
@@ -100,7 +100,7 @@ class AtLeastOnceCommit:
             self._durable = finished
         return finished == self._durable
 
-    def commit(self, finished: Finished) -> None:
+    def commit(self, finished: FinishedBatch) -> None:
         """Note it: it is committed once it is durable."""
         self._waiting.append(finished)
 
@@ -162,22 +162,22 @@ class TransactionalCommit:
         self._source = source
         self._gathering = gathering
         self._transactions = transactions
-        self._doubtful: Finished | None = None
+        self._doubtful: FinishedBatch | None = None
         """What may have been committed, though nobody said so."""
 
     def begin(self) -> None:
         """Forget what an earlier attempt had come to."""
         self._gathering.gathered = []
 
-    def collect(self, batch: Batch) -> Finished:
+    def collect(self, batch: Batch) -> FinishedBatch:
         """What the batch came to."""
-        return Finished(batch, self._gathering.gathered)
+        return FinishedBatch(batch, self._gathering.gathered)
 
     def secure(self, *, now: bool = False) -> bool:
         """Nothing to do: Kafka has it all."""
         return True
 
-    def commit(self, finished: Finished) -> None:
+    def commit(self, finished: FinishedBatch) -> None:
         """Send what is still ours to send, and commit it, in one transaction."""
         owned = self._source.owned(finished.batch)
         if not owned.records:
@@ -211,7 +211,7 @@ class TransactionalCommit:
         return self._transactions.deadline(seconds)
 
     def _send(
-        self, finished: Finished, answers: Sequence[OutgoingRecord], offsets: Mapping[Partition, OffsetAndNote]
+        self, finished: FinishedBatch, answers: Sequence[OutgoingRecord], offsets: Mapping[Partition, OffsetAndNote]
     ) -> None:
         try:
             self._transactions.commit(answers, offsets, self._source.group_metadata)

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from consumers.runtime.commit import Finished
+from consumers.runtime.commit import FinishedBatch
 from consumers.runtime.parsing import ParsedRecord
 from infra.kafka import Batch
 
@@ -16,15 +16,15 @@ class InFlightBatch:
 
     batch: Batch
     future: "Future[list[ParsedRecord]]"
-    finished: "SimpleQueue[Finished | None]"
+    finished: "SimpleQueue[FinishedBatch | None]"
     """What is finished, in its order; None comes last."""
     is_over: bool = False
     """Whether it is processed, and all that was finished of it was collected."""
     since: float = field(default_factory=time.monotonic)
 
-    def collect(self, seconds: float) -> list[Finished]:
+    def collect(self, seconds: float) -> list[FinishedBatch]:
         """What is finished since the last call, waiting so long for it, or until the batch is processed."""
-        collected = list[Finished]()
+        collected = list[FinishedBatch]()
         try:
             found = self.finished.get(timeout=seconds)
             while found is not None:

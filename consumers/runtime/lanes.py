@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from consumers.runtime.loop import Worker
+from consumers.runtime.loop import WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
 
 POLL_SECONDS = 0.1
@@ -17,8 +17,8 @@ POLL_SECONDS = 0.1
 class Lanes:
     """An index worker. `last_call` makes the lane of retries try everything at once, and once."""
 
-    live: Worker
-    retries: Worker
+    live: WorkerLoop
+    retries: WorkerLoop
     last_call: Callable[[], None]
 
     def run(self, shutdown: ShutdownSignal, idle_seconds: float = 1.0) -> None:

@@ -19,8 +19,8 @@ from queue import SimpleQueue
 
 import structlog
 
-from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, Work
-from consumers.runtime.commit import CommitStrategy, Finished, commit_or_log
+from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, BatchWork
+from consumers.runtime.commit import CommitStrategy, FinishedBatch, commit_or_log
 from consumers.runtime.inflight_batch import InFlightBatch
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
@@ -47,7 +47,7 @@ STUCK_SECONDS = 300.0
 """A batch that takes longer is stuck: the heartbeat stops, so that somebody starts the worker anew."""
 
 
-class TooSlow(Exception):
+class DrainTimeout(Exception):
     """The batch in progress did not end in time after the worker was told to stop; it will be done again."""
 
 
@@ -59,7 +59,7 @@ class BatchSize:
     seconds: float
 
 
-class Worker:
+class WorkerLoop:
     """Takes batches, has them processed, and commits them only when all that they led to is safe."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Worker:
         self._pauses = processor.pauses
         self._pool = ThreadPoolExecutor(1, "processing")
         self._in_progress: InFlightBatch | None = None
-        self._uncommitted: deque[Finished] = deque()
+        self._uncommitted: deque[FinishedBatch] = deque()
         self._deferred: list[ParsedRecord] = []
         self._deferred_batch = Batch()
         self._away: str | None = None
@@ -88,7 +88,7 @@ class Worker:
     def run(self, shutdown: ShutdownSignal, idle_seconds: float = 1.0) -> None:
         """Work until told to stop: at once after the batch in progress, or when nothing came for `idle_seconds`.
 
-        Raises infra.kafka.Fenced and KafkaFault, BatchOverdue, and TooSlow when that batch takes over 10 s to end.
+        Raises infra.kafka.Fenced and KafkaFault, BatchOverdue, and DrainTimeout when that batch takes over 10 s.
         """
         last_work = time.monotonic()
         try:
@@ -118,10 +118,10 @@ class Worker:
         idle_seconds = DEFER_SECONDS if self._deferred else 0.2
         taken = self._source.take(limit, self._size.seconds, idle_seconds)
         deferred = self._owned_deferred()
-        finished: SimpleQueue[Finished | None] = SimpleQueue()
+        finished: SimpleQueue[FinishedBatch | None] = SimpleQueue()
         if taken.records or self._deferred:
             batch = taken + Batch((), deferred.epochs)
-            work = Work(batch, self._deferred, self._source.owned, finished.put, shutdown)
+            work = BatchWork(batch, self._deferred, self._source.owned, finished.put, shutdown)
             future = self._pool.submit(self._processor.process, work)
         else:
             future = self._pool.submit(self._processor.idle)
@@ -144,7 +144,7 @@ class Worker:
                 self._processor.stop_waiting()
                 stopping = stopping or time.monotonic()
                 if time.monotonic() - stopping > DRAIN_SECONDS:
-                    raise TooSlow(f"the batch in progress was not done {DRAIN_SECONDS:.0f} s after the signal")
+                    raise DrainTimeout(f"the batch in progress was not done {DRAIN_SECONDS:.0f} s after the signal")
         self._in_progress = None
         self._deferred = in_progress.future.result()
         self._deferred_batch = in_progress.batch.only([each.record for each in self._deferred])

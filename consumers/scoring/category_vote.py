@@ -15,7 +15,7 @@ from consumers.scoring.calibration import MOST_COSINE
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.sampling import given_category
 from infra.qdrant.conditions import AnyOf
-from infra.qdrant.contract import Found, Index, SearchPlan
+from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 from schemas.results import Likely
 
@@ -33,7 +33,7 @@ KEYS = ("category", "category_source")
 Vector = NDArray[np.float32]
 
 
-def vote(found: Sequence[Found]) -> tuple[Likely, ...]:
+def vote(found: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
     """The likeliest categories of whatever has these neighbours, best first, each with its share of the vote.
 
     At most MOST of them; none when no neighbour was given a category.
@@ -86,7 +86,7 @@ class CategoryVoter:
             self._confidence.keep_up()
         return winners
 
-    def _winner(self, item: UnnamedItem, hits: Sequence[Found]) -> Likely | None:
+    def _winner(self, item: UnnamedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
         ranked = vote(hits)
         curve = self._confidence.curve(item.tenant, WEIGHTS, studio=item.studio)
         known = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold

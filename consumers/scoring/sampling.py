@@ -19,7 +19,7 @@ from consumers.scoring.calibration import (
     Neighbourhood,
     stacked,
 )
-from infra.qdrant.contract import Found, Index, Payload, SearchPlan
+from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 
 SAMPLES = 300
@@ -100,7 +100,7 @@ class CalibrationSampler:
         return [replace(plan, vector=self.parts.weigh(probe.look, one)) for one in INTENTS.values()]
 
     def _compared(
-        self, probe: SampledItem, hits: Mapping[str, Found], looks: Mapping[str, Floats]
+        self, probe: SampledItem, hits: Mapping[str, ScoredPoint], looks: Mapping[str, Floats]
     ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
         same = [_agreement(probe.category, given_category(hit.payload)) for hit in hits.values()]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from infra.qdrant.conditions import NotAnyOf
-from infra.qdrant.contract import Found, Index, SearchPlan
+from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 
 ROUNDS = 5
 """Each asks for twice as many as the one before: what five rounds have not found is not worth a sixth."""
@@ -25,11 +25,11 @@ class Grouping:
     field: str | None = None
     size: int = 1
 
-    def collapse(self, found: Sequence[Found]) -> list[Found]:
+    def collapse(self, found: Sequence[ScoredPoint]) -> list[ScoredPoint]:
         """Those that stay when each group keeps its first ones; hits without a value stand alone."""
         if self.field is None:
             return list(found)
-        kept, groups = list[Found](), Counter[str]()
+        kept, groups = list[ScoredPoint](), Counter[str]()
         for one in found:
             group = self.group(one)
             groups[group or ""] += 1
@@ -37,20 +37,20 @@ class Grouping:
                 kept.append(one)
         return kept
 
-    def full(self, found: Sequence[Found]) -> tuple[str, ...]:
+    def full(self, found: Sequence[ScoredPoint]) -> tuple[str, ...]:
         """The groups that have as many hits as they may have."""
         groups = Counter(group for one in found if (group := self.group(one)) is not None)
         return tuple(group for group, count in groups.items() if count >= self.size)
 
-    def group(self, one: Found) -> str | None:
+    def group(self, one: ScoredPoint) -> str | None:
         """The group that a hit belongs to."""
         value = one.payload.get(self.field) if self.field else None
         return value if isinstance(value, str) else None
 
 
-def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Grouping]) -> list[list[Found]]:
+def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Grouping]) -> list[list[ScoredPoint]]:
     """At least as many hits for each plan as are wanted of it, if there are any, best first and collapsed."""
-    found: list[dict[str, Found]] = [{} for _ in plans]
+    found: list[dict[str, ScoredPoint]] = [{} for _ in plans]
     waiting = list(range(len(plans)))
     for turn in range(ROUNDS):
         if not waiting:
@@ -67,7 +67,7 @@ def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Grouping]
     return [one.collapse(_best(hits)) for one, hits in zip(wanted, found, strict=True)]
 
 
-def _asked(plan: SearchPlan, wanted: Grouping, found: Sequence[Found], turn: int) -> SearchPlan:
+def _asked(plan: SearchPlan, wanted: Grouping, found: Sequence[ScoredPoint], turn: int) -> SearchPlan:
     if wanted.field is None:
         return replace(plan, limit=wanted.count)
     full = wanted.full(found)
@@ -75,5 +75,5 @@ def _asked(plan: SearchPlan, wanted: Grouping, found: Sequence[Found], turn: int
     return replace(plan, limit=min(MOST, wanted.count << turn + 1), also=plan.also + left_out)
 
 
-def _best(found: dict[str, Found]) -> list[Found]:
+def _best(found: dict[str, ScoredPoint]) -> list[ScoredPoint]:
     return sorted(found.values(), key=lambda hit: -hit.score)

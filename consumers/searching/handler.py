@@ -12,7 +12,7 @@ from consumers.searching.search_handler import SearchHandler
 from schemas.envelope import Event
 from schemas.facets import FacetsRequest
 from schemas.failures import Failure, Unavailable
-from schemas.freshness import AsOf
+from schemas.freshness import Watermark
 from schemas.searches import SearchRequest
 
 LEAST_SECONDS = 0.1
@@ -78,7 +78,7 @@ class RequestHandler(HandlerDefaults):
             self._until[event.id] = now if crowded else now + _left_seconds(event) - LEAST_SECONDS
         return self._until[event.id] > now
 
-    def _as_of(self) -> tuple[AsOf, ...]:
+    def _as_of(self) -> tuple[Watermark, ...]:
         """How far the index has come; nothing while it is away, which the searches themselves find out."""
         try:
             return self._freshness.read()

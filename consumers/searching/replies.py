@@ -11,7 +11,7 @@ from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.facets import FacetsResult
 from schemas.failures import Code, Failure, Unavailable
 from schemas.filters import Filters
-from schemas.freshness import AsOf
+from schemas.freshness import Watermark
 from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
@@ -73,7 +73,7 @@ class ReplyPublisher:
         self._sink = sink
         self._encoder = encoder
         self._exists = exists
-        self.as_of: tuple[AsOf, ...] = ()
+        self.as_of: tuple[Watermark, ...] = ()
         """How far the index has come, to be told with what is found in it."""
 
     def found(self, event: Event, request: SearchRequest, findings: SearchFindings, times: SearchTimes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from consumers.searching.replies import ANONYMOUS, everywhere, reply_topic, request_id_of, texts_of
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import KafkaFault, Record, read_to_end
 from schemas.envelope import CORRELATION_ID
 from schemas.topics import MINUTE, SEARCH_RESULTS
@@ -60,7 +60,7 @@ class ReplyDeduplicator:
         return name in self._seen[topic]
 
 
-def for_whom(kafka: Kafka, topic: str, since_ms: int) -> set[str]:
+def for_whom(kafka: KafkaSettings, topic: str, since_ms: int) -> set[str]:
     """For whom the results in a topic are; of one that may not be read it is not known. Raises Unavailable."""
     try:
         return {request_id_of(texts_of(result)) for result in read_to_end(kafka, [topic], since_ms)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.searching.query_understanding import NO_GUESS, InferredIntent
-from infra.qdrant.contract import Found, Payload
+from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts
 
@@ -46,7 +46,7 @@ def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: InferredInt
     )
 
 
-def boosted(found: Sequence[Found], terms: Mapping[str, BoostTerms]) -> list[Found]:
+def boosted(found: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:
     """The hits in the order of their scores with what was added."""
     return sorted(found, key=lambda hit: -(hit.score + terms[hit.id].total))
 

@@ -16,7 +16,7 @@ from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_GUESS, infer_intent, too_few
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import BoostTerms, boosted, mmr, terms_of
-from infra.qdrant.contract import Found, Index, SearchPlan, Vector
+from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.filters import Filters
 from schemas.results import Explained, Hit, Likely
 from schemas.searches import REARRANGED, SearchRequest
@@ -29,7 +29,7 @@ SMALL_PART_EFFORT, EFFORT = 512, 128
 class ResultPage:
     """The hits of one page in their order, what boosts added to each, and how many were found with those before."""
 
-    found: Sequence[Found]
+    found: Sequence[ScoredPoint]
     terms: Mapping[str, BoostTerms]
     count: int
     more: bool
@@ -84,12 +84,14 @@ class Retriever:
         looks = self._looks(searches, found)
         return [self._judged(s, points, looks, now) for s, points in zip(searches, found, strict=False)]
 
-    def _likely(self, search: QueryState, voters: Sequence[Found]) -> tuple[Likely, ...]:
+    def _likely(self, search: QueryState, voters: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
         """What a search probably shows; nothing when even the nearest voter is as far as pictures of nothing."""
         curve = self._confidence.curve(search.request.tenant, WEIGHTS, studio=search.studio)
         return vote(voters) if voters and voters[0].score >= curve.threshold else ()
 
-    def _looks(self, searches: Sequence[QueryState], found: Sequence[Sequence[Found]]) -> Mapping[str, Vector]:
+    def _looks(
+        self, searches: Sequence[QueryState], found: Sequence[Sequence[ScoredPoint]]
+    ) -> Mapping[str, Vector]:
         """The looks of the hits that are to be compared or explained."""
         asked = [
             points
@@ -101,7 +103,7 @@ class Retriever:
         return {id: look for id, look in looks.items() if np.isfinite(look).all()}
 
     def _judged(
-        self, search: QueryState, points: Sequence[Found], looks: Mapping[str, Vector], now: datetime
+        self, search: QueryState, points: Sequence[ScoredPoint], looks: Mapping[str, Vector], now: datetime
     ) -> SearchFindings:
         request = search.request
         if broken := [point for point in points if not abs(point.score) <= MOST_COSINE]:
@@ -127,7 +129,7 @@ class Retriever:
         )
 
     def _page(
-        self, search: QueryState, kept: Sequence[Found], looks: Mapping[str, Vector], now: datetime
+        self, search: QueryState, kept: Sequence[ScoredPoint], looks: Mapping[str, Vector], now: datetime
     ) -> ResultPage:
         request, end = search.request, search.request.offset + search.request.top_k
         guessed = search.guess if search.is_rearranged else NO_GUESS
@@ -189,7 +191,7 @@ class Retriever:
         )
 
 
-def _is_good(point: Found, request: SearchRequest, curve: CalibrationCurve) -> bool:
+def _is_good(point: ScoredPoint, request: SearchRequest, curve: CalibrationCurve) -> bool:
     """Whether a request wants a hit of this score."""
     if request.strict and point.score < curve.threshold:
         return False

@@ -18,7 +18,7 @@ from consumers.workers.resources import IndexContext, confidence_of
 from infra.config.settings import Settings
 from infra.kafka import Partition, Record
 from infra.qdrant.connect import connect, generations_of
-from infra.qdrant.generations import Generation, Register, chosen
+from infra.qdrant.generations import Generation, GenerationRegister, chosen
 from schemas.failures import Unavailable
 
 
@@ -31,7 +31,7 @@ class GenerationOwnership:
     may lie on the other side of a cut-over, and `ce_time` is whatever a producer wrote there.
     """
 
-    register: Register
+    register: GenerationRegister
     number: int
 
     def reports_outcomes(self, time: datetime) -> bool:
@@ -59,7 +59,7 @@ def ownership_of(settings: Settings, number: int | None) -> GenerationOwnership:
 class BackfillTask:
     """Fills the shop's index from the one that serves, for as long as it does not serve itself."""
 
-    shop: IndexContext
+    context: IndexContext
     ownership: GenerationOwnership
     sight: ImagePipeline
     sink: Sink
@@ -77,7 +77,7 @@ class BackfillTask:
             if serving != self._source:
                 self._begin(serving)
             self._confidence.idle()  # the null pictures: nobody else looks at them while nobody searches here
-            if self._goal and has_come_to(self._goal, self.shop.index):
+            if self._goal and has_come_to(self._goal, self.context.index):
                 self._goal = {}
             if not self._goal:
                 self._refill.step()
@@ -85,10 +85,10 @@ class BackfillTask:
             structlog.get_logger().debug("cannot fill", why=str(away))
 
     def _begin(self, serving: int) -> None:
-        source = connect(self.shop.settings, serving)
+        source = connect(self.context.settings, serving)
         self.stack.callback(source.close)
-        self._goal = goal_of(source, self.shop.kafka)
-        self._confidence = confidence_of(self.shop, WHENEVER)
-        judges = enrichers_of(self.shop.index, self._confidence)
-        items = ItemIndexer(self.sight, self.shop.index, judges, self.sink)
-        self._refill, self._source = Backfill(source, self.shop.index, self.sight, items), serving
+        self._goal = goal_of(source, self.context.kafka)
+        self._confidence = confidence_of(self.context, WHENEVER)
+        judges = enrichers_of(self.context.index, self._confidence)
+        items = ItemIndexer(self.sight, self.context.index, judges, self.sink)
+        self._refill, self._source = Backfill(source, self.context.index, self.sight, items), serving

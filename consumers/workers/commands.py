@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from consumers.runtime.lanes import Lanes
-    from consumers.runtime.loop import Worker
+    from consumers.runtime.loop import WorkerLoop
     from consumers.runtime.shutdown import ShutdownSignal
     from infra.config.settings import Settings
 
-    Build = Callable[[Settings, Path | None], AbstractContextManager[Worker | Lanes]]
+    Build = Callable[[Settings, Path | None], AbstractContextManager[WorkerLoop | Lanes]]
 
 app = typer.Typer()
 worker = typer.Typer(help="The workers; `lookstream up` runs one of each.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
 
 def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None) -> None:
     """Build a worker and run it until a signal stops it."""
-    from consumers.runtime.loop import TooSlow
+    from consumers.runtime.loop import DrainTimeout
     from consumers.runtime.shutdown import ShutdownSignal
     from infra.config.settings import read_settings
     from infra.console import complain, plain_errors
@@ -85,7 +85,7 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
     except (EncoderDiffers, EncoderUnavailable) as error:
         complain(str(error))
         raise typer.Exit(HOPELESS) from None
-    except TooSlow as slow:
+    except DrainTimeout as slow:
         complain(str(slow))
         os._exit(1)  # its thread would be waited for
 

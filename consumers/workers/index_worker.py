@@ -22,7 +22,7 @@ from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import DeadLetterCounter, FailureRouter, Report
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.runtime.lanes import Lanes
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
@@ -39,15 +39,14 @@ from consumers.workers.resources import (
     open_worker_context,
 )
 from consumers.workers.tracing import Handle, TracingHandler
-from infra.config.settings import Kafka, Settings
-from infra.config.settings import Worker as WorkerSettings
-from infra.fetching.circuit_breaker import Breakers
-from infra.fetching.fetcher import Images
+from infra.config.settings import KafkaSettings, Settings, WorkerSettings
+from infra.fetching.circuit_breaker import CircuitBreakers
+from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import Prefetch
-from infra.kafka import EventSink, EventSource, Problems, Room, at_once, check_broker
+from infra.kafka import BufferLimits, EventSink, EventSource, Problems, at_once, check_broker
 from infra.local_state import reach_kafka
 from infra.metrics import ItemMetrics
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from infra.observability.redaction import redaction
 from infra.qdrant.generations import named
 from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS
@@ -79,7 +78,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Outlet:
+class LaneSinks:
     """Where a job sends what it comes to, and who must see what it handles."""
 
     sink: Sink
@@ -100,38 +99,38 @@ def index_worker(
     owner = ownership_of(settings, generation)
     live, retries = _lanes(settings.worker, heartbeat, owner.number)
     with ExitStack() as stack:
-        premises = open_worker_context(settings, reach(settings), "index", stack)
-        source, retry_source = (_join(premises, lane, stack) for lane in (live, retries))
-        shop = open_context(premises, owner.generation, stack)
-        sink = _sink(shop, source.problems, stack)
-        watches = _watches(shop, sink, stack)
-        outlet, retry_outlet = outlet_of(shop, sink), outlet_of(shop, sink)
-        items = _items(shop, live, outlet.sink, stack, watches)
-        retry_items = _items(shop, retries, retry_outlet.sink, stack, watches)
+        worker = open_worker_context(settings, reach(settings), "index", stack)
+        source, retry_source = (_join(worker, lane, stack) for lane in (live, retries))
+        context = open_context(worker, owner.generation, stack)
+        sink = _sink(context, source.problems, stack)
+        watches = _watches(context, sink, stack)
+        outlet, retry_outlet = sinks_of(context, sink), sinks_of(context, sink)
+        items = _items(context, live, outlet.sink, stack, watches)
+        retry_items = _items(context, retries, retry_outlet.sink, stack, watches)
         items.tells = retry_items.tells = owner.reports_outcomes
-        router = replace(_router(shop, sink, items.tell, live), owns_failures=owner.owns_failures, delays=delays)
+        router = replace(_router(context, sink, items.tell, live), owns_failures=owner.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
 
         def last_call() -> None:
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        backfill = MaintenanceTask(BackfillTask(shop, owner, sight_of(shop, None, stack), sink, stack).step)
+        images = image_pipeline_of(context, None, stack)
+        backfill = MaintenanceTask(BackfillTask(context, owner, images, sink, stack).step)
         maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
-        handler = LiveItems(shop, outlet.watch(items.handle), items, backfill, maintenance)
-        gauge = IndexGauge(shop.index, shop.metrics).look
-        measured = InstrumentedHandler(handler, shop.metrics, gauge)
-        retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), shop.metrics)
+        handler = LiveItems(context, outlet.watch(items.handle), items, backfill, maintenance)
+        measured = InstrumentedHandler(handler, context.metrics, IndexGauge(context.index, context.metrics).look)
+        retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), context.metrics)
         yield Lanes(
-            _lane_worker(shop, live, source, router, measured),
-            _lane_worker(shop, retries, retry_source, retry_router, retried),
+            _lane_worker(context, live, source, router, measured),
+            _lane_worker(context, retries, retry_source, retry_router, retried),
             last_call,
         )
 
 
-def _router(shop: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
-    redact, size = redaction(shop.settings), shop.kafka.record_bytes
-    return FailureRouter(sink, report, lane.limit, shop.slot, lambda: shop.encoder, redact, record_bytes=size)
+def _router(context: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
+    redact, size = redaction(context.settings), context.kafka.record_bytes
+    return FailureRouter(sink, report, lane.limit, context.slot, lambda: context.encoder, redact, record_bytes=size)
 
 
 def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
@@ -143,7 +142,7 @@ def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[
     return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, Unlimited())
 
 
-def reach(settings: Settings) -> Kafka:
+def reach(settings: Settings) -> KafkaSettings:
     """The broker, which answers. Sources come next: members join beside the seconds that the encoder takes."""
     kafka = reach_kafka(settings)
     check_broker(kafka)
@@ -151,59 +150,65 @@ def reach(settings: Settings) -> Kafka:
 
 
 def _lane_worker(
-    shop: IndexContext, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
-) -> Worker:
-    strategy = AtLeastOnceCommit(source, router.sink, shop.index.flush, COMMIT_SECONDS)
-    processor = BatchProcessor(handler, router, strategy, ledger_of(shop, lane.name))
-    size = BatchSize(lane.records, shop.settings.worker.batch_ms / 1000)
-    heartbeat = InstrumentedHeartbeat(Heartbeat(lane.heartbeat), source, shop.metrics)
-    return Worker(source, processor, strategy, size, heartbeat)
+    context: IndexContext, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
+) -> WorkerLoop:
+    strategy = AtLeastOnceCommit(source, router.sink, context.index.flush, COMMIT_SECONDS)
+    processor = BatchProcessor(handler, router, strategy, ledger_of(context, lane.name))
+    size = BatchSize(lane.records, context.settings.worker.batch_ms / 1000)
+    heartbeat = InstrumentedHeartbeat(HeartbeatFile(lane.heartbeat), source, context.metrics)
+    return WorkerLoop(source, processor, strategy, size, heartbeat)
 
 
-def outlet_of(shop: WorkerContext, sink: Sink) -> Outlet:
-    if shop.tracing is None:
-        return Outlet(sink, lambda handle: handle)
-    traced = TracingHandler(sink, shop.tracing)
-    return Outlet(traced, traced.watch)
+def sinks_of(context: WorkerContext, sink: Sink) -> LaneSinks:
+    if context.tracing is None:
+        return LaneSinks(sink, lambda handle: handle)
+    traced = TracingHandler(sink, context.tracing)
+    return LaneSinks(traced, traced.watch)
 
 
-def _items(shop: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic) -> ItemIndexer:
-    judges = enrichers_of(shop.index, confidence_of(shop, WHENEVER), watches.rows)
-    return ItemIndexer(sight_of(shop, lane.patience_s, stack), shop.index, judges, sink)
+def _items(context: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic) -> ItemIndexer:
+    judges = enrichers_of(context.index, confidence_of(context, WHENEVER), watches.rows)
+    return ItemIndexer(image_pipeline_of(context, lane.patience_s, stack), context.index, judges, sink)
 
 
-def _watches(shop: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
-    policy, size = policy_of(shop.settings.moderation), look_size(shop.eyes.encoder)
-    watchlist = WatchMatrix(shop.encoder, size, shop.parts, policy)
-    forgets = not shop.settings.kafka.bootstrap
-    kept = WatchFile(shop.settings.data / FILE) if forgets else None
-    return stack.enter_context(closing(WatchTopic(shop.kafka, watchlist, kept, sink)))
+def _watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
+    policy, size = policy_of(context.settings.moderation), look_size(context.eyes.encoder)
+    watchlist = WatchMatrix(context.encoder, size, context.parts, policy)
+    forgets = not context.settings.kafka.bootstrap
+    kept = WatchFile(context.settings.data / FILE) if forgets else None
+    return stack.enter_context(closing(WatchTopic(context.kafka, watchlist, kept, sink)))
 
 
-def sight_of(shop: IndexContext, patience_s: float | None, stack: ExitStack) -> ImagePipeline:
-    breakers = Breakers() if patience_s is None else Breakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
-    images = stack.enter_context(closing(Images(shop.settings.images, patience_s, breakers=breakers)))
-    policy, moderator = policy_of(shop.settings.moderation), shop.eyes.moderator.name
-    return ImagePipeline(images.fetch_all, shop.eyes.look_at, shop.encoder, policy, moderator, Prefetch(images))
+def image_pipeline_of(context: IndexContext, patience_s: float | None, stack: ExitStack) -> ImagePipeline:
+    breakers = (
+        CircuitBreakers()
+        if patience_s is None
+        else CircuitBreakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
+    )
+    images = stack.enter_context(closing(ImageFetcher(context.settings.images, patience_s, breakers=breakers)))
+    policy, moderator = policy_of(context.settings.moderation), context.eyes.moderator.name
+    return ImagePipeline(
+        images.fetch_all, context.eyes.look_at, context.encoder, policy, moderator, Prefetch(images)
+    )
 
 
-def _sink(shop: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
-    plain = stack.enter_context(closing(EventSink(shop.kafka, problems=problems)))
-    return InstrumentedSink(plain, see_items(ItemMetrics(shop.metrics.registry)), shop.metrics)
+def _sink(context: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
+    plain = stack.enter_context(closing(EventSink(context.kafka, problems=problems)))
+    return InstrumentedSink(plain, see_items(ItemMetrics(context.metrics.registry)), context.metrics)
 
 
-def _join(premises: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
-    kafka, group = premises.kafka, f"lookstream-{lane.name}"
+def _join(worker: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
+    kafka, group = worker.kafka, f"lookstream-{lane.name}"
     patient = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
     due = due_time if lane.topics == RETRY_TOPICS else at_once
-    source = EventSource(patient, group, lane.topics, due, room_of(premises.settings.worker))
+    source = EventSource(patient, group, lane.topics, due, room_of(worker.settings.worker))
     stack.callback(source.close)
     return source
 
 
-def room_of(given: WorkerSettings) -> Room:
-    return Room(given.queue_records, given.queue_mb << 20)
+def room_of(given: WorkerSettings) -> BufferLimits:
+    return BufferLimits(given.queue_records, given.queue_mb << 20)
 
 
-def ledger_of(shop: WorkerContext, kind: str) -> CrashLedger:
-    return CrashLedger(shop.settings.data / "run" / f"{kind}-{shop.slot}.attempts")
+def ledger_of(context: WorkerContext, kind: str) -> CrashLedger:
+    return CrashLedger(context.settings.data / "run" / f"{kind}-{context.slot}.attempts")

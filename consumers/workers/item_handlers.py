@@ -28,7 +28,7 @@ class RetriedItems(HandlerDefaults):
 class LiveItems(HandlerDefaults):
     """New item events, and what an index worker does between batches."""
 
-    shop: IndexContext
+    context: IndexContext
     work: Handle
     items: ItemIndexer
     backfill: Callable[[], None]
@@ -54,5 +54,5 @@ class LiveItems(HandlerDefaults):
 
     def note_done(self, records: Sequence[Record]) -> None:
         """Note in the index how far it has come."""
-        note_progress(self.shop.index, records)
+        note_progress(self.context.index, records)
         self.backfill()

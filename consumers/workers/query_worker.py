@@ -20,7 +20,7 @@ from consumers.runtime.commit import (
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
 from consumers.scoring.calibrator import SOON
@@ -33,12 +33,12 @@ from consumers.workers.generation_switcher import GenerationSwitcher
 from consumers.workers.index_worker import (
     QUERY_GROUP,
     SEARCH_PATIENCE_SECONDS,
-    Outlet,
+    LaneSinks,
+    image_pipeline_of,
     ledger_of,
-    outlet_of,
     reach,
     room_of,
-    sight_of,
+    sinks_of,
 )
 from consumers.workers.metrics import see_results
 from consumers.workers.resources import (
@@ -52,7 +52,7 @@ from consumers.workers.tracing import Handle
 from infra.config.settings import Settings
 from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink, topic_ends
 from infra.metrics import SearchMetrics
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from infra.observability.redaction import redaction
 from infra.qdrant.connect import generations_of
 from infra.qdrant.generations import Generation
@@ -62,22 +62,22 @@ from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS
 
 
 @contextmanager
-def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]:
+def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[WorkerLoop]:
     """The worker that takes search requests; closes all that it holds at the end."""
     given = settings.worker
     with ExitStack() as stack:
-        premises = open_worker_context(settings, reach(settings), "query", stack)
-        kafka = premises.kafka
+        worker = open_worker_context(settings, reach(settings), "query", stack)
+        kafka = worker.kafka
         source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=room_of(given))
         stack.callback(source.close)
-        plain, strategy = _commits(premises, source, stack)
-        observe = see_results(SearchMetrics(premises.metrics.registry))
-        sink = InstrumentedSink(plain, observe, premises.metrics)
-        outlet, partitions = outlet_of(premises, sink), PartitionCache(kafka)
+        plain, strategy = _commits(worker, source, stack)
+        observe = see_results(SearchMetrics(worker.metrics.registry))
+        sink = InstrumentedSink(plain, observe, worker.metrics)
+        outlet, partitions = sinks_of(worker, sink), PartitionCache(kafka)
         answered = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
 
         def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
-            return _handler(open_context(premises, generation, held), partitions, outlet, answered, held)
+            return _handler(open_context(worker, generation, held), partitions, outlet, answered, held)
 
         register = generations_of(settings)
         serving = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
@@ -86,17 +86,17 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[Worker]
             sink,
             report,
             Unlimited(),
-            premises.slot,
+            worker.slot,
             lambda: serving.encoder,
             redaction(settings),
             {},
             record_bytes=kafka.record_bytes,
         )
-        handler = InstrumentedHandler(serving, premises.metrics)
-        processor = BatchProcessor(handler, router, strategy, ledger_of(premises, "query"))
+        handler = InstrumentedHandler(serving, worker.metrics)
+        processor = BatchProcessor(handler, router, strategy, ledger_of(worker, "query"))
         size = BatchSize(given.search_records, given.search_ms / 1000)
-        pulse = InstrumentedHeartbeat(Heartbeat(heartbeat), source, premises.metrics)
-        yield Worker(source, processor, strategy, size, pulse)
+        pulse = InstrumentedHeartbeat(HeartbeatFile(heartbeat), source, worker.metrics)
+        yield WorkerLoop(source, processor, strategy, size, pulse)
 
 
 @dataclass(frozen=True)
@@ -140,17 +140,21 @@ class QueryWorkerHandler(HandlerDefaults):
 
 
 def _handler(
-    shop: IndexContext, partitions: PartitionCache, outlet: Outlet, answered: ReplyDeduplicator, stack: ExitStack
+    context: IndexContext,
+    partitions: PartitionCache,
+    outlet: LaneSinks,
+    answered: ReplyDeduplicator,
+    stack: ExitStack,
 ) -> QueryWorkerHandler:
-    answers = ReplyPublisher(outlet.sink, shop.encoder, partitions.takes)
+    answers = ReplyPublisher(outlet.sink, context.encoder, partitions.takes)
     # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-    confidence = confidence_of(shop, SOON)
-    sight = sight_of(shop, SEARCH_PATIENCE_SECONDS, stack)
+    confidence = confidence_of(context, SOON)
+    sight = image_pipeline_of(context, SEARCH_PATIENCE_SECONDS, stack)
     sight = replace(sight, look_at=EmbeddingCache(sight.look_at).look_at)
-    searches = SearchHandler(sight, shop.index, confidence, answers, shop.settings.worker.search_records)
-    ends = partial(topic_ends, shop.kafka, ITEM_TOPICS)
-    freshness = ProgressReader(shop.index, partitions.count, ends)
-    requests = RequestHandler(searches, FacetsHandler(shop.index, answers, sight.policy), freshness, answers)
+    searches = SearchHandler(sight, context.index, confidence, answers, context.settings.worker.search_records)
+    ends = partial(topic_ends, context.kafka, ITEM_TOPICS)
+    freshness = ProgressReader(context.index, partitions.count, ends)
+    requests = RequestHandler(searches, FacetsHandler(context.index, answers, sight.policy), freshness, answers)
     return QueryWorkerHandler(
         requests,
         outlet.watch(requests.handle),
@@ -160,11 +164,11 @@ def _handler(
     )
 
 
-def _commits(shop: WorkerContext, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
-    if shop.settings.worker.search_delivery == "at_least_once":
-        plain = stack.enter_context(closing(EventSink(shop.kafka, problems=source.problems)))
+def _commits(context: WorkerContext, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
+    if context.settings.worker.search_delivery == "at_least_once":
+        plain = stack.enter_context(closing(EventSink(context.kafka, problems=source.problems)))
         return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)
-    name = f"{QUERY_GROUP}-{shop.slot}"
-    transactions = stack.enter_context(closing(TransactionSink(shop.kafka, name, source.problems)))
+    name = f"{QUERY_GROUP}-{context.slot}"
+    transactions = stack.enter_context(closing(TransactionSink(context.kafka, name, source.problems)))
     gathering = GatheringSink(short_answer)
     return gathering, TransactionalCommit(source, gathering, transactions)

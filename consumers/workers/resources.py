@@ -15,11 +15,11 @@ from consumers.scoring.null_embeddings import NullEmbeddings, null_file
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.encoder import open_encoder
 from infra.local.instance_slot import slot
 from infra.metrics import WorkerMetrics, exposed
-from infra.observability.tracing import Tracing, tracing
+from infra.observability.tracing import SpanWriter, tracing
 from infra.qdrant.connect import connect
 from infra.qdrant.contract import Index
 from infra.qdrant.generations import Generation
@@ -35,16 +35,16 @@ class WorkerContext:
     """What a worker has, whichever index it works on."""
 
     settings: Settings
-    kafka: Kafka
+    kafka: KafkaSettings
     slot: str
     metrics: WorkerMetrics
-    tracing: Tracing | None
+    tracing: SpanWriter | None
     """Where its spans go, if anywhere."""
 
 
 @dataclass(frozen=True)
 class IndexContext(WorkerContext):
-    """What both workers are made of: premises, and the index and the encoder of a generation."""
+    """What both workers are made of: worker, and the index and the encoder of a generation."""
 
     index: Index
     eyes: ImageEmbedder
@@ -60,7 +60,7 @@ class IndexContext(WorkerContext):
         return LookParts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
 
 
-def open_worker_context(settings: Settings, kafka: Kafka, kind: str, stack: ExitStack) -> WorkerContext:
+def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, stack: ExitStack) -> WorkerContext:
     """What a worker of this kind needs before it has an index, closed with the stack."""
     metrics = WorkerMetrics(kind)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
@@ -69,30 +69,30 @@ def open_worker_context(settings: Settings, kafka: Kafka, kind: str, stack: Exit
     return WorkerContext(settings, _as_member(kafka, kind, name), name, metrics, spans)
 
 
-def _as_member(kafka: Kafka, kind: str, slot: str) -> Kafka:
+def _as_member(kafka: KafkaSettings, kind: str, slot: str) -> KafkaSettings:
     """How a worker is known to Kafka: by its kind and its slot, which the next one takes over after a crash."""
     name = f"{kind}-{slot}"
     member = kafka.static_member or (name if kafka.membership == "static" else None)
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{name}", "static_member": member})
 
 
-def open_context(premises: WorkerContext, generation: Generation, stack: ExitStack) -> IndexContext:
-    """The premises with the index and the encoder of a generation, which are closed with the stack.
+def open_context(worker: WorkerContext, generation: Generation, stack: ExitStack) -> IndexContext:
+    """The worker with the index and the encoder of a generation, which are closed with the stack.
 
     Raises EncoderUnavailable, EncoderDiffers, and Unavailable when the index stays away.
     """
-    eyes = open_embedder(premises.settings, generation.encoder, stack)
+    eyes = open_embedder(worker.settings, generation.encoder, stack)
     fingerprint = eyes.encoder.fingerprint
-    index = open_index(premises.settings, fingerprint, look_size(eyes.encoder), generation.number)
+    index = open_index(worker.settings, fingerprint, look_size(eyes.encoder), generation.number)
     stack.callback(index.close)
-    premises.metrics.encoder(fingerprint)
-    return IndexContext(**vars(premises), index=index, eyes=eyes)
+    worker.metrics.encoder(fingerprint)
+    return IndexContext(**vars(worker), index=index, eyes=eyes)
 
 
-def confidence_of(shop: IndexContext, at_once: int) -> Calibrator:
+def confidence_of(context: IndexContext, at_once: int) -> Calibrator:
     """Confidence in what is found in its index."""
-    nulls = NullEmbeddings(file=null_file(shop.settings.cache, shop.encoder))
-    return Calibrator(shop.index, shop.eyes.look_at, shop.parts, nulls, at_once)
+    nulls = NullEmbeddings(file=null_file(context.settings.cache, context.encoder))
+    return Calibrator(context.index, context.eyes.look_at, context.parts, nulls, at_once)
 
 
 def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.runtime.ports import Sink
 from infra.kafka import OutgoingRecord
-from infra.observability.tracing import Step, Tracing, one_after_another
+from infra.observability.tracing import SpanStep, SpanWriter, one_after_another
 from schemas.envelope import TRACEPARENT, Event
 from schemas.failures import Failure
 from schemas.outcomes import ItemOutcome
@@ -24,7 +24,7 @@ class TracingHandler:
     """A sink that tells, for each outcome and result, of the event that it came of; they carry the trace on."""
 
     sink: Sink
-    tracing: Tracing
+    tracing: SpanWriter
     _handled: dict[str, Event] = field(default_factory=dict)
 
     def watch(self, handle: Handle) -> Handle:
@@ -59,7 +59,10 @@ class TracingHandler:
             return event
         if cause is None:
             return event
-        whole, attributes = Step(what, cause.time, now), {"lookstream.status": status, "lookstream.event": cause.id}
+        whole, attributes = (
+            SpanStep(what, cause.time, now),
+            {"lookstream.status": status, "lookstream.event": cause.id},
+        )
         parent = cause.extra.get(TRACEPARENT)
         told = self.tracing.tell(parent, whole, _parts(body, cause.time), attributes)
         return replace(event, extra={**event.extra, TRACEPARENT: told})
@@ -70,7 +73,7 @@ def _name(event: Event) -> str:
     return event.body.request_id if isinstance(event.body, SearchRequest) else event.id
 
 
-def _parts(body: "SearchResult | ItemOutcome", began: datetime) -> list[Step]:
+def _parts(body: "SearchResult | ItemOutcome", began: datetime) -> list[SpanStep]:
     """The wait, and the steps of the batch that the event was in."""
     times = getattr(body, "times", None)
     if times is None:
@@ -80,6 +83,6 @@ def _parts(body: "SearchResult | ItemOutcome", began: datetime) -> list[Step]:
     else:
         received, steps = times.received_at or began, ITEM_STEPS
     return [
-        Step("queued", began, received),
+        SpanStep("queued", began, received),
         *one_after_another(received, {step: getattr(times, step) for step in steps}),
     ]

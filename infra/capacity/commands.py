@@ -10,8 +10,8 @@ import typer
 from infra.console import FAILED, BadInput, takes
 
 if TYPE_CHECKING:
-    from infra.capacity.measured import Measured
-    from infra.capacity.plan import Plan, Wanted
+    from infra.capacity.measured import MeasuredConstants
+    from infra.capacity.plan import CapacityPlan, CapacityTarget
 
 app = typer.Typer()
 
@@ -67,7 +67,9 @@ def plan(options: PlanOptions) -> None:
         sys.exit(FAILED)
 
 
-def _bill(options: PlanOptions, made: "Plan", wanted: "Wanted", measured: "Measured") -> dict[str, float]:
+def _bill(
+    options: PlanOptions, made: "CapacityPlan", wanted: "CapacityTarget", measured: "MeasuredConstants"
+) -> dict[str, float]:
     """What it costs a month, and how many items the budget holds; nothing without prices."""
     from infra.capacity.costs import costs_of, items_within, read_prices
 
@@ -80,12 +82,12 @@ def _bill(options: PlanOptions, made: "Plan", wanted: "Wanted", measured: "Measu
     return bill
 
 
-def _wanted(options: PlanOptions) -> "Wanted":
-    from infra.capacity.plan import MONTH_SECONDS, Wanted
+def _wanted(options: PlanOptions) -> "CapacityTarget":
+    from infra.capacity.plan import MONTH_SECONDS, CapacityTarget
 
     items = _number("--items", options.items, "")
     changes = items / MONTH_SECONDS if options.changes is None else _number("--changes", options.changes, "/s")
-    return Wanted(
+    return CapacityTarget(
         items=items,
         searches=_number("--searches", options.searches, "/s"),
         changes=changes,
@@ -114,7 +116,7 @@ def _milliseconds(option: str, text: str) -> float:
     raise BadInput(f"{option} {text} has no unit: write 200ms, or 1s")
 
 
-def _show(plan: "Plan", wanted: "Wanted", bill: Mapping[str, float]) -> None:
+def _show(plan: "CapacityPlan", wanted: "CapacityTarget", bill: Mapping[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.capacity.measured import Measured
-from infra.capacity.plan import Plan, Wanted, make_plan
+from infra.capacity.measured import MeasuredConstants
+from infra.capacity.plan import CapacityPlan, CapacityTarget, make_plan
 from infra.console import BadInput
 
 HALVINGS = 60
@@ -54,14 +54,14 @@ def read_prices(path: Path) -> Prices:
         raise BadInput(text) from None
 
 
-def costs_of(plan: Plan, prices: Prices) -> Costs:
+def costs_of(plan: CapacityPlan, prices: Prices) -> Costs:
     """What a plan costs a month; the embedded index shares the machine of a worker of each kind."""
     nodes = 0 if plan.embedded else plan.nodes
     workers = plan.index_workers + plan.query_workers
     return Costs(nodes * prices.node, plan.disk_gb * prices.disk_gb, workers * prices.worker)
 
 
-def items_within(budget: float, wanted: Wanted, measured: Measured, prices: Prices) -> float:
+def items_within(budget: float, wanted: CapacityTarget, measured: MeasuredConstants, prices: Prices) -> float:
     """The most items whose plan costs no more, with the same searches and as many changes of each item; or 0."""
     least, most = 0.0, max(wanted.items, 1.0)
 

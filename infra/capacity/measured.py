@@ -12,7 +12,7 @@ DRAWN = ("drawn", "12 megapixels")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredConstants:
     """Constants of one machine; the defaults are of docs/performance.md (AMD EPYC, 2 cores, encoder `best`)."""
 
     photos_a_second: float = 11.8
@@ -37,9 +37,9 @@ class Measured:
     """Of a core, for one search of one shard (100,000 points, recall@10 .999)."""
 
 
-def read_measured(paths: Sequence[Path]) -> Measured:
+def read_measured(paths: Sequence[Path]) -> MeasuredConstants:
     """The defaults, with whatever the files of `make bench` say instead; raises BadInput."""
-    measured = Measured()
+    measured = MeasuredConstants()
     for path in paths:
         try:
             found = json.loads(path.read_text())

@@ -11,7 +11,7 @@ Links grow with the logarithm of the points. Everything beyond 100,000 points on
 import math
 from dataclasses import dataclass
 
-from infra.capacity.measured import Measured
+from infra.capacity.measured import MeasuredConstants
 
 USED, SPARE, BUSY = 0.8, 1.5, 0.6
 """Of a node's memory; disk for segments that are being rebuilt; the share of its time that a worker may be at work,
@@ -33,7 +33,7 @@ UNINDEXED = 20_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CapacityTarget:
     """The load, and what is promised of it."""
 
     items: float
@@ -54,7 +54,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapacityPlan:
     """What it takes. Sizes are in GB, over all nodes and replicas."""
 
     points: float
@@ -73,7 +73,7 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def make_plan(wanted: Wanted, measured: Measured) -> Plan:
+def make_plan(wanted: CapacityTarget, measured: MeasuredConstants) -> CapacityPlan:
     """What this load needs, by these constants."""
     small = wanted.points <= EMBEDDED_POINTS and wanted.searches <= EMBEDDED_SEARCHES
     replicas = 1 if small else wanted.replicas
@@ -85,7 +85,7 @@ def make_plan(wanted: Wanted, measured: Measured) -> Plan:
     copies = max(replicas, math.ceil(nodes / shards))
     index_workers = max(1, math.ceil(wanted.changes / (measured.photos_a_second * BUSY)))
     query_workers = max(1, math.ceil(wanted.searches / (measured.searches_a_second * BUSY)))
-    return Plan(
+    return CapacityPlan(
         points=wanted.points,
         embedded=small,
         memory_gb=wanted.points * _in_memory(wanted.points, measured) * copies / 1e9,
@@ -102,11 +102,11 @@ def make_plan(wanted: Wanted, measured: Measured) -> Plan:
     )
 
 
-def _in_memory(points: float, measured: Measured) -> float:
+def _in_memory(points: float, measured: MeasuredConstants) -> float:
     return measured.code_bytes + measured.graph_bytes * _growth(points) + measured.index_bytes
 
 
-def _on_disk(points: float, measured: Measured) -> float:
+def _on_disk(points: float, measured: MeasuredConstants) -> float:
     return _in_memory(points, measured) + measured.vector_bytes + measured.payload_bytes
 
 
@@ -115,7 +115,7 @@ def _growth(points: float) -> float:
     return max(1.0, math.log2(max(points, 2)) / math.log2(LINKS_AT))
 
 
-def _nodes(wanted: Wanted, measured: Measured, replicas: int) -> int:
+def _nodes(wanted: CapacityTarget, measured: MeasuredConstants, replicas: int) -> int:
     """So many hold the points."""
     memory_gb = wanted.points * _in_memory(wanted.points, measured) * replicas / 1e9
     by_memory = math.ceil(memory_gb / (NODE_GB * USED))
@@ -128,7 +128,7 @@ def _partitions(workers: int) -> int:
     return max(PARTITIONS, math.ceil(2 * workers / PARTITIONS) * PARTITIONS) if workers > 2 else 4
 
 
-def _warnings(wanted: Wanted, measured: Measured, nodes: int) -> list[str]:
+def _warnings(wanted: CapacityTarget, measured: MeasuredConstants, nodes: int) -> list[str]:
     """The cliffs that this load comes near, each with what to do."""
     found = []
     if measured.search_p95_ms > wanted.p95_ms:

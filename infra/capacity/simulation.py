@@ -15,7 +15,7 @@ Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceModel:
     """How workers take and do their records; times are in seconds."""
 
     workers: int
@@ -29,7 +29,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Course:
+class SimulatedQueue:
     """What became of the records, in the order of their coming."""
 
     came: Seconds
@@ -49,7 +49,7 @@ class Course:
         return max(behind, default=0)
 
 
-def simulate(arrivals: Sequence[float] | Seconds, service: Service) -> Course:
+def simulate(arrivals: Sequence[float] | Seconds, service: ServiceModel) -> SimulatedQueue:
     """Send records that come at these times, in order, through the workers."""
     came = np.asarray(arrivals, float)
     done = np.zeros_like(came)
@@ -65,4 +65,4 @@ def simulate(arrivals: Sequence[float] | Seconds, service: Service) -> Course:
         done[first : first + count] = end
         first += count
         heappush(free, end)
-    return Course(came, done)
+    return SimulatedQueue(came, done)

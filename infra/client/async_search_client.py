@@ -4,10 +4,10 @@ import asyncio
 from concurrent.futures import Future
 
 from infra.client.search_client import GRACE_SECONDS, NoAnswer, answer_in, no_answer, request_event
-from infra.client.topic_listener import Follower
-from infra.config.settings import Kafka
+from infra.client.topic_listener import TopicListener
+from infra.config.settings import KafkaSettings
 from infra.kafka import SOON, EventSink, Record, ReplyReader
-from infra.observability.tracing import Tracing
+from infra.observability.tracing import SpanWriter
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
@@ -16,15 +16,15 @@ from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 Answer = SearchResult | FacetsResult
 
 
-class Asking:
+class AsyncSearchClient:
     """Sends requests and awaits their answers, any number at a time; for the tasks of one event loop."""
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: KafkaSettings,
         reply_to: str = SEARCH_RESULTS,
         grace_s: float = GRACE_SECONDS,
-        tracing: Tracing | None = None,
+        tracing: SpanWriter | None = None,
     ) -> None:
         # The reader first: its position must be known before the first request leaves.
         self._reader = ReplyReader(kafka, reply_to)
@@ -33,7 +33,7 @@ class Asking:
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._waiting: dict[str, Future[Answer]] = {}
-        self._follower = Follower(self._reader, self._take)
+        self._follower = TopicListener(self._reader, self._take)
 
     @property
     def failure(self) -> BaseException | None:

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import SOON, EventSink, Record, ReplyReader
-from infra.observability.tracing import Tracing
+from infra.observability.tracing import SpanWriter
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Unavailable
-from schemas.freshness import Position
+from schemas.freshness import RecordPosition
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, TOPIC_OF
@@ -32,10 +32,10 @@ class SearchClient:
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: KafkaSettings,
         reply_to: str = SEARCH_RESULTS,
         grace_s: float = GRACE_SECONDS,
-        tracing: Tracing | None = None,
+        tracing: SpanWriter | None = None,
     ) -> None:
         # The reader first: its position must be known before the first request leaves.
         self._reader = ReplyReader(kafka, reply_to)
@@ -145,12 +145,12 @@ def answer_in(record: Record, wanted: Container[str]) -> SearchResult | FacetsRe
     return body if isinstance(body, SearchResult | FacetsResult) and body.request_id == request_id else None
 
 
-def positions(sink: EventSink) -> tuple[Position, ...]:
+def positions(sink: EventSink) -> tuple[RecordPosition, ...]:
     """The newest item events that a sink has sent, which have arrived."""
     sources = {topic: source for source, topic in TOPIC_OF.items()}
     newest = [(sources.get(topic), partition, offset) for (topic, partition), offset in sink.arrived.items()]
     return tuple(
-        Position.model_validate({"source": source, "partition": partition, "offset": offset})
+        RecordPosition.model_validate({"source": source, "partition": partition, "offset": offset})
         for source, partition, offset in newest
         if source is not None
     )

@@ -11,7 +11,7 @@ from infra.kafka import Record
 from schemas.failures import Failure, Unavailable
 
 
-class Reader(Protocol):
+class RecordReader(Protocol):
     """Reads records one by one."""
 
     def poll(self, seconds: float) -> Record | None:
@@ -21,10 +21,10 @@ class Reader(Protocol):
         """Let go of the broker."""
 
 
-class Follower:
+class TopicListener:
     """Reads in a thread of its own until it is closed; records that make no sense are passed over."""
 
-    def __init__(self, reader: Reader, take: Callable[[Record], None]) -> None:
+    def __init__(self, reader: RecordReader, take: Callable[[Record], None]) -> None:
         self._reader, self._take = reader, take
         self._closing = threading.Event()
         self._log = structlog.get_logger()

@@ -11,7 +11,7 @@ Use = Literal["search", "write", "operate"]
 """What a token allows: search and look at items; send and delete items; read metrics and the status."""
 
 
-class Token(BaseModel):
+class GatewayToken(BaseModel):
     """One token, as itself or as its SHA-256, with what it allows and for which tenants (none: for all)."""
 
     token: SecretStr | None = Field(None, min_length=8)
@@ -36,7 +36,7 @@ def _checked_network(text: str) -> str:
 Network = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_checked_network)]
 
 
-class Gateway(BaseModel):
+class GatewaySettings(BaseModel):
     """Where the gateway listens, how much it takes, and who may use it for what."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
@@ -44,7 +44,7 @@ class Gateway(BaseModel):
     token: SecretStr | None = Field(
         None, description="A token for searching and writing, of all tenants: `Authorization: Bearer ...`"
     )
-    tokens: tuple[Token, ...] = Field(
+    tokens: tuple[GatewayToken, ...] = Field(
         (),
         description='Tokens by use and tenant, as [{"token": "...", "uses": ["search"], "tenants": ["shop"]}]; '
         "`sha256` instead of `token`; uses are search, write, operate; without `tenants` for all of them",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 DEFAULT_TENANT, EVERY_TENANT = "default", "*"
 
 
-class Root(BaseModel):
+class ImageRoot(BaseModel):
     """A folder that events name, and whose pictures lie there."""
 
     path: Path
@@ -24,10 +24,10 @@ def as_root(value: object) -> object:
     return {"path": value} if isinstance(value, str | Path) else value
 
 
-class Images(BaseModel):
+class ImageSettings(BaseModel):
     """Where pictures may come from, and how large they may be."""
 
-    roots: dict[str, Annotated[Root, BeforeValidator(as_root)]] = Field(
+    roots: dict[str, Annotated[ImageRoot, BeforeValidator(as_root)]] = Field(
         default_factory=dict,
         description='Named folders, as {"shop": "/data/shop"}; of other tenants than `default`, as '
         '{"shop": {"path": "/data/shop", "tenants": ["ana"]}}, where ["*"] are all',

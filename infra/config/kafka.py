@@ -101,7 +101,7 @@ def _checked(name: str, value: object) -> object:
     return SecretStr(value) if isinstance(value, str) else value
 
 
-class Kafka(BaseModel):
+class KafkaSettings(BaseModel):
     """How to reach Kafka; without `bootstrap`, the local broker of `lookstream up`."""
 
     bootstrap: str | None = Field(None, description="host:port[,host:port] of the brokers; empty: the local broker")

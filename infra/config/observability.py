@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr
 
 
-class Metrics(BaseModel):
+class MetricsSettings(BaseModel):
     """Where workers tell their metrics."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
@@ -15,7 +15,7 @@ class Metrics(BaseModel):
     token: SecretStr | None = Field(None, description="What readers must send as `Authorization: Bearer ...`")
 
 
-class Traces(BaseModel):
+class TraceSettings(BaseModel):
     """Where workers tell their traces."""
 
     endpoint: str | None = Field(
@@ -24,7 +24,7 @@ class Traces(BaseModel):
     share: float = Field(1, ge=0, le=1, description="Share of traces that are kept, unless their senders say")
 
 
-class Logs(BaseModel):
+class LogSettings(BaseModel):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level shown")

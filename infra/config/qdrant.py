@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 
-class Qdrant(BaseModel):
+class QdrantSettings(BaseModel):
     """How to reach Qdrant; without `url`, the embedded engine of `lookstream up`."""
 
     url: str | None = Field(

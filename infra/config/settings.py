@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
-from infra.config.gateway import Gateway as Gateway
-from infra.config.images import Images as Images
-from infra.config.kafka import Kafka as Kafka
-from infra.config.observability import Logs, Metrics, Traces
-from infra.config.qdrant import Qdrant as Qdrant
+from infra.config.gateway import GatewaySettings as GatewaySettings
+from infra.config.images import ImageSettings as ImageSettings
+from infra.config.kafka import KafkaSettings as KafkaSettings
+from infra.config.observability import LogSettings, MetricsSettings, TraceSettings
+from infra.config.qdrant import QdrantSettings as QdrantSettings
 from schemas.failures import Fault
 
 
@@ -24,7 +24,7 @@ class SettingsError(Fault):
     """A setting that makes no sense; the message names the variable and the remedy."""
 
 
-class Torch(BaseModel):
+class TorchSettings(BaseModel):
     """How the encoder computes."""
 
     threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
@@ -37,7 +37,7 @@ class Torch(BaseModel):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 
 
-class Worker(BaseModel):
+class WorkerSettings(BaseModel):
     """How workers take their records."""
 
     batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
@@ -79,7 +79,7 @@ class Worker(BaseModel):
     )
 
 
-class Moderation(BaseModel):
+class ModerationSettings(BaseModel):
     """What moderation labels mean, and who looks for them."""
 
     blocked: tuple[str, ...] = Field(("blocked",), description="Labels whose items are never indexed")
@@ -115,16 +115,16 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"
     )
-    kafka: Kafka = Field(default_factory=Kafka)
-    qdrant: Qdrant = Field(default_factory=Qdrant)
-    images: Images = Field(default_factory=Images)
-    torch: Torch = Field(default_factory=Torch)
-    worker: Worker = Field(default_factory=Worker)
-    moderation: Moderation = Field(default_factory=Moderation)
-    gateway: Gateway = Field(default_factory=Gateway)
-    metrics: Metrics = Field(default_factory=Metrics)
-    traces: Traces = Field(default_factory=Traces)
-    logs: Logs = Field(default_factory=Logs)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
+    images: ImageSettings = Field(default_factory=ImageSettings)
+    torch: TorchSettings = Field(default_factory=TorchSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    moderation: ModerationSettings = Field(default_factory=ModerationSettings)
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    traces: TraceSettings = Field(default_factory=TraceSettings)
+    logs: LogSettings = Field(default_factory=LogSettings)
 
 
 def read_settings() -> Settings:
@@ -164,7 +164,7 @@ def _not_json() -> str | None:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingDescription:
     """One setting as people see it."""
 
     variable: str
@@ -173,7 +173,7 @@ class Setting:
     meaning: str
 
 
-def describe_settings(settings: Settings) -> list[Setting]:
+def describe_settings(settings: Settings) -> list[SettingDescription]:
     """Every setting with its variable, its value (secrets masked) and its meaning."""
     described = []
     for name, info in Settings.model_fields.items():
@@ -186,9 +186,9 @@ def describe_settings(settings: Settings) -> list[Setting]:
     return described
 
 
-def _setting(name: str, value: object, info: FieldInfo) -> Setting:
+def _setting(name: str, value: object, info: FieldInfo) -> SettingDescription:
     default = info.get_default(call_default_factory=True, validated_data={})
-    return Setting(f"LOOKSTREAM_{name.upper()}", _shown(value), _shown(default), info.description or "")
+    return SettingDescription(f"LOOKSTREAM_{name.upper()}", _shown(value), _shown(default), info.description or "")
 
 
 def _shown(value: object) -> str:

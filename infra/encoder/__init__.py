@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 
 if TYPE_CHECKING:
     from infra.encoder.grid import GridEncoder
@@ -21,7 +21,7 @@ class EncoderUnavailable(Exception):
     """An encoder cannot be opened; the message names it, says why, and gives the remedy."""
 
 
-def open_encoder(name: str, torch_settings: Torch) -> "TorchEncoder | GridEncoder":
+def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | GridEncoder":
     """The encoder called `name`, warm and checked; raises EncoderUnavailable.
 
     `fast`, `balanced` and `best` need no network. `fake` and `fake2` need no torch: they are for fast tests. Any
@@ -41,7 +41,7 @@ def open_encoder(name: str, torch_settings: Torch) -> "TorchEncoder | GridEncode
     return encoder
 
 
-def open_parts(name: str, torch_settings: Torch) -> "tuple[Backbone, Projection]":
+def open_parts(name: str, torch_settings: TorchSettings) -> "tuple[Backbone, Projection]":
     """The network of the encoder called `name` and the projection that it comes with; raises EncoderUnavailable."""
     from infra.encoder.projection import plain_projection, read_projection
 
@@ -66,7 +66,7 @@ def _projection_file(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def open_backbone(name: str, torch_settings: Torch) -> "Backbone":
+def open_backbone(name: str, torch_settings: TorchSettings) -> "Backbone":
     """The network called `name`, without a projection; raises EncoderUnavailable."""
     from infra.encoder.lite import PROFILES, open_profile
     from infra.encoder.runtime import open_runtime

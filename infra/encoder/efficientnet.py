@@ -66,7 +66,7 @@ def middle_block(variant: int) -> int:
     return sum(stage.repeats for stage in stages(variant)[:TEXTURES]) + 1
 
 
-class Maps(NamedTuple):
+class FeatureMaps(NamedTuple):
     """What the network sees: `middle` [N, 80 or 88, h/16, w/16] and `last` [N, 1280, h/32, w/32], float."""
 
     middle: Tensor
@@ -74,7 +74,7 @@ class Maps(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shape:
+class BackboneShape:
     """The shape of one convolution."""
 
     inputs: int
@@ -87,7 +87,7 @@ class Shape:
 class SameConv(nn.Conv2d):
     """A convolution that pads as TensorFlow does: the output is ceil(input / stride), the odd pixel goes after."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: BackboneShape) -> None:
         even = shape.kernel // 2 if shape.stride == 1 else 0
         super().__init__(
             shape.inputs, shape.outputs, shape.kernel, shape.stride, even, groups=shape.groups, bias=False
@@ -110,7 +110,7 @@ def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class Unit(nn.Module):
     """Convolution, batch norm and perhaps ReLU6."""
 
-    def __init__(self, shape: Shape, activation: nn.Module) -> None:
+    def __init__(self, shape: BackboneShape, activation: nn.Module) -> None:
         super().__init__()
         self.conv: nn.Conv2d = SameConv(shape)
         self.norm: nn.Module = nn.BatchNorm2d(shape.outputs, eps=1e-3)
@@ -134,9 +134,11 @@ class Block(nn.Module):
         super().__init__()
         wide = inputs * stage.expand
         self.adds = stride == 1 and inputs == stage.width
-        self.expand = Unit(Shape(inputs, wide), nn.ReLU6(inplace=True)) if stage.expand > 1 else nn.Identity()
-        self.depthwise = Unit(Shape(wide, wide, stage.kernel, stride, groups=wide), nn.ReLU6(inplace=True))
-        self.project = Unit(Shape(wide, stage.width), nn.Identity())
+        self.expand = (
+            Unit(BackboneShape(inputs, wide), nn.ReLU6(inplace=True)) if stage.expand > 1 else nn.Identity()
+        )
+        self.depthwise = Unit(BackboneShape(wide, wide, stage.kernel, stride, groups=wide), nn.ReLU6(inplace=True))
+        self.project = Unit(BackboneShape(wide, stage.width), nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [N, inputs, h, w] to [N, width, ceil(h / stride), ceil(w / stride)]."""
@@ -158,13 +160,13 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, variant: int, classes: int = CLASSES) -> None:
         super().__init__()
-        self.stem = Unit(Shape(3, STEM, 3, 2), nn.ReLU6(inplace=True))
+        self.stem = Unit(BackboneShape(3, STEM, 3, 2), nn.ReLU6(inplace=True))
         self.blocks = _blocks(variant)
         self.middle = middle_block(variant)
-        self.head = Unit(Shape(stages(variant)[-1].width, HEAD), nn.ReLU6(inplace=True))
+        self.head = Unit(BackboneShape(stages(variant)[-1].width, HEAD), nn.ReLU6(inplace=True))
         self.classifier = nn.Linear(HEAD, classes)
 
-    def maps(self, pixels: Tensor) -> Maps:
+    def maps(self, pixels: Tensor) -> FeatureMaps:
         """The two feature maps of normalised pixels, float [N, 3, h, w]."""
         x = self.stem(pixels)
         for block in self.blocks[: self.middle + 1]:
@@ -172,7 +174,7 @@ class EfficientNetLite(nn.Module):
         middle = x
         for block in self.blocks[self.middle + 1 :]:
             x = block(x)
-        return Maps(middle, self.head(x))
+        return FeatureMaps(middle, self.head(x))
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Scores of the ImageNet classes, [N, 1000]; for checking that weights and preprocessing are right."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from infra.encoder.efficientnet import Block, EfficientNetLite, Maps, Unit
+from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
 from infra.encoder.runtime import Runtime, one_thread
 
 PAIR = 2
@@ -31,7 +31,7 @@ COARSE = 8
 (Lite2: 27 ms of a core for each of 8 pictures, 31 without this)."""
 
 
-def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], Maps]:
+def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
     """`network.maps` for float pixels [N, 3, side, side], faster on a CPU; elsewhere the method itself.
 
     The batch norms must be folded. The maps are in the runtime's precision and agree with the network's own to
@@ -45,7 +45,7 @@ def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Te
     if threads == 1:
         return alone
     together = _pipeline(network, side, runtime.dtype) if threads > PAIR else None
-    return SideBySide(alone, together, _crew(threads), threads)
+    return ParallelBackbones(alone, together, _crew(threads), threads)
 
 
 def _fuses(dtype: torch.dtype) -> bool:
@@ -99,7 +99,7 @@ class Bottleneck:
 
 
 @dataclass(frozen=True, eq=False)
-class Pipeline:
+class FusedPipeline:
     """The fused network: `fine` works on one picture at a time, the blocks up to `middle` and the rest on all."""
 
     dtype: torch.dtype
@@ -109,10 +109,10 @@ class Pipeline:
     last: list[Bottleneck]
     head: Convolution
 
-    def __call__(self, pixels: Tensor) -> Maps:
+    def __call__(self, pixels: Tensor) -> FeatureMaps:
         x = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
         middle = _through(self.middle, torch.cat([_through(self.fine, self.stem(one)) for one in x.chunk(len(x))]))
-        return Maps(middle, self.head(_through(self.last, middle)))
+        return FeatureMaps(middle, self.head(_through(self.last, middle)))
 
 
 def _through(blocks: list[Bottleneck], x: Tensor) -> Tensor:
@@ -122,27 +122,27 @@ def _through(blocks: list[Bottleneck], x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class SideBySide:
+class ParallelBackbones:
     """A pipeline in several threads, each with its share of the pictures.
 
     oneDNN orders weights for as many threads as torch has just then; used by another number they are put in order
     at every call (Lite2, ms a picture on one thread: 30 to 35 if they were ordered for one, 51 to 173 else).
     """
 
-    alone: Pipeline
+    alone: FusedPipeline
     """Its weights lie as one thread wants them."""
-    together: Pipeline | None
+    together: FusedPipeline | None
     """For fewer pictures than threads, which then share each of them, if there is one."""
     crew: ThreadPoolExecutor
     threads: int
 
-    def __call__(self, pixels: Tensor) -> Maps:
+    def __call__(self, pixels: Tensor) -> FeatureMaps:
         if len(pixels) < self.threads and self.together is not None:
             return self.together(pixels)
         parts = list(self.crew.map(self._look, pixels.tensor_split(min(len(pixels), self.threads))))
-        return Maps(torch.cat([maps.middle for maps in parts]), torch.cat([maps.last for maps in parts]))
+        return FeatureMaps(torch.cat([maps.middle for maps in parts]), torch.cat([maps.last for maps in parts]))
 
-    def _look(self, pixels: Tensor) -> Maps:
+    def _look(self, pixels: Tensor) -> FeatureMaps:
         with torch.inference_mode():
             return self.alone(pixels)
 
@@ -161,7 +161,7 @@ def _crew(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _pipeline(network: EfficientNetLite, side: int, dtype: torch.dtype) -> Pipeline:
+def _pipeline(network: EfficientNetLite, side: int, dtype: torch.dtype) -> FusedPipeline:
     stem, size = _convolution(network.stem, side, dtype)
     blocks, fine = [], 0
     for n, block in enumerate(network.blocks):
@@ -171,7 +171,7 @@ def _pipeline(network: EfficientNetLite, side: int, dtype: torch.dtype) -> Pipel
         blocks.append(fused)
     head, _ = _convolution(network.head, size, dtype)
     after = network.middle + 1
-    return Pipeline(dtype, stem, blocks[:fine], blocks[fine:after], blocks[after:], head)
+    return FusedPipeline(dtype, stem, blocks[:fine], blocks[fine:after], blocks[after:], head)
 
 
 def _bottleneck(block: nn.Module, size: int, dtype: torch.dtype) -> tuple[Bottleneck, int]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import HEAD, TEXTURES, Maps, from_checkpoint, stages
+from infra.encoder.efficientnet import HEAD, TEXTURES, FeatureMaps, from_checkpoint, stages
 from infra.encoder.fused import fuse
 from infra.encoder.runtime import Backbone, Box, Runtime, one_thread, unit
 
@@ -44,7 +44,7 @@ class Profile(NamedTuple):
 PROFILES = {"fast": Profile((0,), 224), "balanced": Profile((2,), 260), "best": Profile((1, 2), 260)}
 """Lite1 was trained for 240 pixels; at 260 it shares Lite2's pixels and finds as much (DECISIONS.md)."""
 
-Eye = Callable[[Tensor], Maps]
+Eye = Callable[[Tensor], FeatureMaps]
 """Normalised pixels, float [N, 3, h, w], to the maps of one network."""
 
 

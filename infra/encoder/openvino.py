@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import Block, EfficientNetLite, Maps, Unit
+from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
 from infra.encoder.runtime import Runtime
 
 Array = NDArray[np.float32]
 
 
-def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], Maps]:
+def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
     """`network.maps` for float pixels [N, 3, side, side], compiled for this CPU; the maps are float32.
 
     The batch norms must be folded. It uses as many threads as torch has now, and computes in the runtime's
@@ -41,11 +41,11 @@ def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Call
     }
     one = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
     many = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads})
-    return Compiled(one.create_infer_request(), openvino.AsyncInferQueue(many, threads), threads)
+    return CompiledMaps(one.create_infer_request(), openvino.AsyncInferQueue(many, threads), threads)
 
 
 @dataclass(frozen=True, eq=False)
-class Compiled:
+class CompiledMaps:
     """The network compiled twice: `one` puts every thread on one picture, `many` gives each thread its own."""
 
     one: Any
@@ -53,14 +53,14 @@ class Compiled:
     threads: int
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, pixels: Tensor) -> Maps:
+    def __call__(self, pixels: Tensor) -> FeatureMaps:
         """One call computes at a time; others wait."""
         given: Array = pixels.float().contiguous().numpy()
         pictures = [given[n : n + 1] for n in range(len(given))]
         with self.lock:
             seen = self._one_by_one(pictures) if len(pictures) < self.threads else self._together(pictures)
         middle, last = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*seen, strict=True))
-        return Maps(middle, last)
+        return FeatureMaps(middle, last)
 
     def _one_by_one(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
         seen = []

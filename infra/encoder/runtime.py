@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
@@ -39,7 +39,7 @@ class Runtime:
     engine: Literal["torch", "openvino"] = "torch"
 
 
-def open_runtime(settings: Torch) -> Runtime:
+def open_runtime(settings: TorchSettings) -> Runtime:
     """The runtime that the settings ask for; sets torch's threads, which are the whole process's."""
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     device = _device("cpu" if settings.engine == "openvino" else settings.device)

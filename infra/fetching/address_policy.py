@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, quote, urlsplit
 
-from infra.config.settings import Images
+from infra.config.settings import ImageSettings
 from schemas.failures import Code, Rejected, TryLater
 
 LookUp = Callable[[str, int], list[str]]
@@ -85,7 +85,7 @@ def judge_addresses(host: str, addresses: Collection[str], allowed: Collection[s
         raise Rejected(Code.SOURCE_REFUSED, message)
 
 
-def judge_url(url: str, settings: Images) -> tuple[str, str]:
+def judge_url(url: str, settings: ImageSettings) -> tuple[str, str]:
     """The host in ASCII, and the address as it goes on the wire; raises Rejected when it may not be asked."""
     parts, host, port = _split(url)
     if parts.scheme == "http" and not settings.allow_http:

@@ -15,7 +15,7 @@ MOST_HOSTS = 1_000
 
 
 @dataclass
-class _Record:
+class _HostRecord:
     """How a host did of late."""
 
     blame: float = 0
@@ -24,7 +24,7 @@ class _Record:
     """The moment from which one picture may try whether it is back."""
 
 
-class Breakers:
+class CircuitBreakers:
     """Refuses for `rest_s` seconds the pictures of hosts that timed out `after` times, or a little more often.
 
     Each answer pays for the share `forgiven` of a timeout: with 1 only timeouts in a row count; with .05 a host
@@ -40,7 +40,7 @@ class Breakers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._after, self._rest_s, self._forgiven, self._clock = after, rest_s, forgiven, clock
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, _HostRecord] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -70,7 +70,7 @@ class Breakers:
 
     def _blame(self, host: str) -> None:
         with self._lock:
-            record = self._records.pop(host, None) or _Record()
+            record = self._records.pop(host, None) or _HostRecord()
             record.blame += 1
             record.asked_again = self._clock() + self._rest_s
             self._records[host] = record  # at the end: the oldest is forgotten first

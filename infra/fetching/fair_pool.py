@@ -16,7 +16,7 @@ JOIN_SECONDS = 1.0
 """How long `close` waits for the threads; those that are stuck in the system die with the process."""
 
 
-class Turns:
+class FairPool:
     """Runs jobs on at most `threads` threads, at most `each` of one host at a time; hosts take turns.
 
     Jobs that wait cost no thread, and the threads never keep a process alive. Safe to call from several threads.

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from infra.config.images import DEFAULT_TENANT
-from infra.config.settings import Images as ImageSettings
+from infra.config.settings import ImageSettings
 from infra.fetching.address_policy import judge_url
-from infra.fetching.circuit_breaker import Breakers
-from infra.fetching.fair_pool import Turns
-from infra.fetching.guarded_network import Internet
-from infra.fetching.http_downloads import Downloads
+from infra.fetching.circuit_breaker import CircuitBreakers
+from infra.fetching.fair_pool import FairPool
+from infra.fetching.guarded_network import NetworkAccess
+from infra.fetching.http_downloads import HttpDownloads
 from infra.fetching.local_files import TenantFile, check_size, read_picture_below
 from infra.fetching.s3 import ObjectStore
 from schemas.failures import Code, Failure, Rejected, TryLater
@@ -35,7 +35,7 @@ Pending = Future[bytes] | bytes | Failure
 NONE_BEGUN: Mapping[int, Pending] = MappingProxyType({})
 
 
-class Images:
+class ImageFetcher:
     """Gets the bytes of pictures; safe to call from several threads.
 
     `patience_s` is how long `fetch_all` may take: what has not come by then is TryLater. None: each picture has all
@@ -47,15 +47,15 @@ class Images:
         self,
         settings: ImageSettings,
         patience_s: float | None = None,
-        internet: Internet | None = None,
-        breakers: Breakers | None = None,
+        internet: NetworkAccess | None = None,
+        breakers: CircuitBreakers | None = None,
     ) -> None:
         self._settings = settings
         self._patience = patience_s or MOST_PATIENCE
-        self._downloads = Downloads(settings, internet or Internet())
+        self._downloads = HttpDownloads(settings, internet or NetworkAccess())
         self._buckets = ObjectStore(settings, min(self._patience, settings.fetch_seconds))
-        self._turns = Turns("images", AT_ONCE, settings.per_host)
-        self._breakers = breakers or Breakers()
+        self._turns = FairPool("images", AT_ONCE, settings.per_host)
+        self._breakers = breakers or CircuitBreakers()
 
     def fetch(self, ref: ImageRef) -> bytes | Failure:
         """The encoded picture, at most `max_bytes` long, or why there is none."""

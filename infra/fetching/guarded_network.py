@@ -9,7 +9,7 @@ from functools import partial
 import httpcore
 
 from infra.fetching.address_policy import LookUp, judge_addresses, look_up, unknown_name
-from infra.fetching.fair_pool import Turns
+from infra.fetching.fair_pool import FairPool
 from schemas.failures import Code, Rejected
 
 CONNECT_SECONDS = 2.0
@@ -26,7 +26,7 @@ def dial(address: str, port: int, seconds: float | None) -> httpcore.NetworkStre
 
 
 @dataclass(frozen=True)
-class Internet:
+class NetworkAccess:
     """How names become addresses, and addresses connections; tests hand in their own."""
 
     look_up: LookUp = look_up
@@ -34,7 +34,7 @@ class Internet:
 
 
 @dataclass
-class Allowance:
+class DownloadBudget:
     """What one download may still take, redirects and all: until when, a moment of time.monotonic(), and how much.
 
     It travels to the streams below as httpcore's `timeout`, which httpcore hands down unread: its own timeouts are
@@ -67,19 +67,24 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class JudgedNetwork(httpcore.NetworkBackend):
+class GuardedNetwork(httpcore.NetworkBackend):
     """Connects to addresses that were judged, so that a name cannot point elsewhere a moment later.
 
     TLS and the Host header still carry the name. A base class of httpcore, because its pool asks for one.
     """
 
     allow_hosts: Collection[str]
-    internet: Internet
-    resolvers: Turns
+    internet: NetworkAccess
+    resolvers: FairPool
     """Where names are looked up: the system's resolver cannot be interrupted, so it is waited for elsewhere."""
 
     def connect_tcp(
-        self, host: str, port: int, timeout: Allowance | float | None = None, *_rest: object, **_options: object
+        self,
+        host: str,
+        port: int,
+        timeout: DownloadBudget | float | None = None,
+        *_rest: object,
+        **_options: object,
     ) -> httpcore.NetworkStream:
         """Connect to the first address that answers, each within 2 s and all within the Allowance."""
         *others, last = self._resolve(host, port, timeout)
@@ -90,7 +95,7 @@ class JudgedNetwork(httpcore.NetworkBackend):
                 continue
         return self._connect(last, port, timeout)
 
-    def _resolve(self, host: str, port: int, timeout: Allowance | float | None) -> list[str]:
+    def _resolve(self, host: str, port: int, timeout: DownloadBudget | float | None) -> list[str]:
         """The addresses of a host, every one of them judged; raises Rejected, TryLater or ConnectTimeout."""
         found = self.resolvers.submit(host, partial(self.internet.look_up, host, port))
         try:
@@ -105,27 +110,27 @@ class JudgedNetwork(httpcore.NetworkBackend):
         judge_addresses(host, addresses, self.allow_hosts)
         return addresses
 
-    def _connect(self, address: str, port: int, timeout: Allowance | float | None) -> "EndingStream":
+    def _connect(self, address: str, port: int, timeout: DownloadBudget | float | None) -> "DeadlineStream":
         left = _seconds(timeout)
         seconds = CONNECT_SECONDS if left is None else min(CONNECT_SECONDS, left)
-        return EndingStream(self.internet.dial(address, port, seconds))
+        return DeadlineStream(self.internet.dial(address, port, seconds))
 
 
 @dataclass(frozen=True)
-class EndingStream(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
     """A connection whose every wait ends with the request's Allowance, however slowly bytes drip in."""
 
     stream: httpcore.NetworkStream
 
-    def read(self, max_bytes: int, timeout: Allowance | float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: DownloadBudget | float | None = None) -> bytes:
         """Some bytes, as soon as there are any."""
-        if not isinstance(timeout, Allowance):
+        if not isinstance(timeout, DownloadBudget):
             return self.stream.read(max_bytes, timeout)
         data = self.stream.read(min(max_bytes, timeout.room()), timeout.seconds())
         timeout.bytes_left -= len(data)
         return data
 
-    def write(self, buffer: bytes, timeout: Allowance | float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: DownloadBudget | float | None = None) -> None:
         """All of `buffer`; the request is small, so this ends as soon as the server takes anything at all."""
         self.stream.write(buffer, _seconds(timeout))
 
@@ -137,15 +142,15 @@ class EndingStream(httpcore.NetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: Allowance | float | None = None,
+        timeout: DownloadBudget | float | None = None,
     ) -> httpcore.NetworkStream:
         """The same connection, encrypted; `ssl` keeps the time of the whole handshake."""
-        return EndingStream(self.stream.start_tls(ssl_context, server_hostname, _seconds(timeout)))
+        return DeadlineStream(self.stream.start_tls(ssl_context, server_hostname, _seconds(timeout)))
 
     def get_extra_info(self, info: str) -> object:
         """What the pool asks, as whether the server hung up."""
         return self.stream.get_extra_info(info)
 
 
-def _seconds(timeout: Allowance | float | None) -> float | None:
-    return timeout.seconds() if isinstance(timeout, Allowance) else timeout
+def _seconds(timeout: DownloadBudget | float | None) -> float | None:
+    return timeout.seconds() if isinstance(timeout, DownloadBudget) else timeout

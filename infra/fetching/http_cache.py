@@ -17,7 +17,7 @@ STALE_SECONDS = 3_600
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedResponse:
     """A picture as its server gave it."""
 
     etag: str
@@ -33,7 +33,7 @@ class Kept:
         return {"If-Modified-Since": self.modified}
 
 
-class PictureCache:
+class HttpCache:
     """Keeps pictures by their address in at most about `max_bytes`; those that were used last stay.
 
     Any number of threads and processes may share a folder: files are written beside and renamed, and carry their
@@ -47,7 +47,7 @@ class PictureCache:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def find(self, url: str) -> Kept | None:
+    def find(self, url: str) -> CachedResponse | None:
         """The picture that was kept for this address, if any."""
         path = self._path(url)
         try:
@@ -56,11 +56,11 @@ class PictureCache:
             if facts["sha256"] != hashlib.sha256(body).hexdigest():
                 return None
             os.utime(path)
-            return Kept(str(facts["etag"]), str(facts["modified"]), body)
+            return CachedResponse(str(facts["etag"]), str(facts["modified"]), body)
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not there, or not whole: a power loss can leave such a file
 
-    def keep(self, url: str, picture: Kept) -> None:
+    def keep(self, url: str, picture: CachedResponse) -> None:
         """Keep a picture in place of an older one of its address."""
         if not picture.etag and not picture.modified:
             return

@@ -7,11 +7,11 @@ from urllib.parse import urljoin
 
 import httpcore
 
-from infra.config.settings import Images
+from infra.config.settings import ImageSettings
 from infra.fetching.address_policy import judge_url, shown
-from infra.fetching.fair_pool import Turns
-from infra.fetching.guarded_network import Allowance, Internet, JudgedNetwork
-from infra.fetching.http_cache import Kept, PictureCache
+from infra.fetching.fair_pool import FairPool
+from infra.fetching.guarded_network import DownloadBudget, GuardedNetwork, NetworkAccess
+from infra.fetching.http_cache import CachedResponse, HttpCache
 from infra.fetching.image_formats import MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected, TryLater
 
@@ -42,19 +42,19 @@ UNTYPED = ("application/octet-stream", "binary/octet-stream")
 """Content types that say nothing: the bytes alone decide."""
 
 
-class Downloads:
+class HttpDownloads:
     """Gets pictures over http(s): no proxy, no cookies, no credentials, at most 3 redirects."""
 
-    def __init__(self, settings: Images, internet: Internet) -> None:
+    def __init__(self, settings: ImageSettings, internet: NetworkAccess) -> None:
         self._settings = settings
-        self._resolvers = Turns("resolver", RESOLVING, RESOLVING_EACH)
-        self._cache = PictureCache(settings.cache, settings.cache_mb * 1_000_000) if settings.cache else None
+        self._resolvers = FairPool("resolver", RESOLVING, RESOLVING_EACH)
+        self._cache = HttpCache(settings.cache, settings.cache_mb * 1_000_000) if settings.cache else None
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(),
             max_connections=CONNECTIONS,
             max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=10,
-            network_backend=JudgedNetwork(settings.allow_hosts, internet, self._resolvers),
+            network_backend=GuardedNetwork(settings.allow_hosts, internet, self._resolvers),
         )
 
     def get(self, url: str, seconds: float) -> bytes:
@@ -62,7 +62,7 @@ class Downloads:
 
         Their messages hold neither query nor credentials.
         """
-        allowance = Allowance(shown(url), time.monotonic() + seconds)
+        allowance = DownloadBudget(shown(url), time.monotonic() + seconds)
         place = url
         try:
             for _ in range(1 + MAX_REDIRECTS):
@@ -82,7 +82,7 @@ class Downloads:
         self._pool.close()
         self._resolvers.close()
 
-    def _ask(self, url: str, allowance: Allowance) -> bytes | str:
+    def _ask(self, url: str, allowance: DownloadBudget) -> bytes | str:
         """The body, or the address to which the server sends us."""
         kept = self._cache.find(url) if self._cache else None
         asked = {**HEADERS, **(kept.conditions if kept else {})}
@@ -100,7 +100,7 @@ class Downloads:
             body = read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
         check_kind(headers.get("content-type", ""), body, shown(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):
-            self._cache.keep(url, Kept(headers.get("etag", ""), headers.get("last-modified", ""), body))
+            self._cache.keep(url, CachedResponse(headers.get("etag", ""), headers.get("last-modified", ""), body))
         return body
 
 

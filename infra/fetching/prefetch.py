@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from infra.fetching.fetcher import Images, Pending
+from infra.fetching.fetcher import ImageFetcher, Pending
 from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage
 
@@ -18,21 +18,23 @@ AVERAGE_BYTES = 1 << 20
 FORGET_SECONDS = 60.0
 """One that nobody has asked for by then goes when the next is begun: its event was outdone, or is another's."""
 
-Wanted = tuple[str, ImageRef]
+PrefetchKey = tuple[str, ImageRef]
 """The id of an event, and a picture that it names."""
 
 
 class Prefetch:
     """Begins pictures, and gives them to whoever asks for them first; safe to call from several threads."""
 
-    def __init__(self, images: Images, room: int = ROOM_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, images: ImageFetcher, room: int = ROOM_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._images = images
         self._room = room
         self._clock = clock
-        self._begun: dict[Wanted, tuple[Pending, float]] = {}
+        self._begun: dict[PrefetchKey, tuple[Pending, float]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, wanted: Sequence[Wanted]) -> None:
+    def begin(self, wanted: Sequence[PrefetchKey]) -> None:
         """Have pictures come, as far as there is room."""
         with self._lock:
             self._forget()
@@ -42,7 +44,7 @@ class Prefetch:
                     self._begun[one] = self._images.begin(one[1]), self._clock()
                     room -= AVERAGE_BYTES
 
-    def fetch_all(self, wanted: Sequence[Wanted]) -> list[bytes | Failure]:
+    def fetch_all(self, wanted: Sequence[PrefetchKey]) -> list[bytes | Failure]:
         """Images.fetch_all; what was begun for the same event is taken from here."""
         with self._lock:
             begun = {n: self._begun.pop(one)[0] for n, one in enumerate(wanted) if one in self._begun}

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from infra.config.settings import Images
+from infra.config.settings import ImageSettings
 from schemas.failures import Code, Rejected, TryLater, Unavailable
 from schemas.items import S3Image
 
@@ -39,7 +39,7 @@ class ObjectStore:
     The list of buckets keeps an event from choosing what our credentials read. No request outlasts `seconds`.
     """
 
-    def __init__(self, settings: Images, seconds: float) -> None:
+    def __init__(self, settings: ImageSettings, seconds: float) -> None:
         self._settings = settings
         self._seconds = seconds
         self._stores: dict[str, S3Store] = {}
@@ -105,7 +105,7 @@ class ObjectStore:
             return self._stores[bucket]
 
 
-def _open(bucket: str, given: Images, seconds: float) -> S3Store:
+def _open(bucket: str, given: ImageSettings, seconds: float) -> S3Store:
     signed: S3Config = {}
     if given.s3_key_id and given.s3_secret:
         signed = {"access_key_id": given.s3_key_id, "secret_access_key": given.s3_secret.get_secret_value()}

@@ -1,6 +1,6 @@
 """Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
 
-from infra.kafka.assignments import Batch, Room
+from infra.kafka.assignments import Batch, BufferLimits
 from infra.kafka.broker_check import check_broker
 from infra.kafka.client_settings import name_client
 from infra.kafka.errors import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
@@ -18,6 +18,7 @@ __all__ = [
     "ERROR_CLASSES",
     "SOON",
     "Batch",
+    "BufferLimits",
     "ErrorClass",
     "EventSink",
     "EventSource",
@@ -33,7 +34,6 @@ __all__ = [
     "Record",
     "RecordRefused",
     "ReplyReader",
-    "Room",
     "TopicReader",
     "TransactionSink",
     "at_once",

@@ -29,7 +29,7 @@ READERS_GROUP = "lookstream-readers"
 """What readers that are in no group call theirs: a client asks who coordinates it, which a right is needed for."""
 
 
-class Part(StrEnum):
+class KafkaUser(StrEnum):
     """Who signs in to Kafka: each can have a user of its own."""
 
     INDEX = "index"
@@ -51,7 +51,7 @@ class Resource(StrEnum):
 
 
 @dataclass(frozen=True)
-class Right:
+class AccessRight:
     """Operations that are allowed on a resource, or on all whose names begin so."""
 
     resource: Resource
@@ -67,56 +67,56 @@ class Right:
         return shlex.join([*words, "--resource-pattern-type", "prefixed"] if self.prefixed else words)
 
 
-READS: Mapping[Part, Sequence[str]] = {
-    Part.INDEX: (*ITEM_TOPICS, *RETRY_TOPICS, SEARCH_WATCHES),
-    Part.QUERY: (SEARCH_REQUESTS, SEARCH_RESULTS),
-    Part.GATEWAY: (SEARCH_RESULTS, ITEM_OUTCOMES, GATEWAY_CLAIMS),
-    Part.SEND: (ITEM_OUTCOMES,),
-    Part.SEARCH: (SEARCH_RESULTS,),
-    Part.WATCH: (SEARCH_WATCHES, SEARCH_MATCHES),
-    Part.DEAD_LETTERS: (*DEAD_LETTER_TOPICS, DEAD_LETTERS_AUDIT),
+READS: Mapping[KafkaUser, Sequence[str]] = {
+    KafkaUser.INDEX: (*ITEM_TOPICS, *RETRY_TOPICS, SEARCH_WATCHES),
+    KafkaUser.QUERY: (SEARCH_REQUESTS, SEARCH_RESULTS),
+    KafkaUser.GATEWAY: (SEARCH_RESULTS, ITEM_OUTCOMES, GATEWAY_CLAIMS),
+    KafkaUser.SEND: (ITEM_OUTCOMES,),
+    KafkaUser.SEARCH: (SEARCH_RESULTS,),
+    KafkaUser.WATCH: (SEARCH_WATCHES, SEARCH_MATCHES),
+    KafkaUser.DEAD_LETTERS: (*DEAD_LETTER_TOPICS, DEAD_LETTERS_AUDIT),
 }
-WRITES: Mapping[Part, Sequence[str]] = {
-    Part.INDEX: (
+WRITES: Mapping[KafkaUser, Sequence[str]] = {
+    KafkaUser.INDEX: (
         *RETRY_TOPICS,
         dead_letter_topic(CATALOG_ITEMS),
         dead_letter_topic(SOCIAL_POSTS),
         ITEM_OUTCOMES,
         SEARCH_MATCHES,
     ),
-    Part.QUERY: (SEARCH_RESULTS, dead_letter_topic(SEARCH_REQUESTS)),
-    Part.GATEWAY: (SEARCH_REQUESTS, *ITEM_TOPICS, GATEWAY_CLAIMS),
-    Part.SEND: ITEM_TOPICS,
-    Part.SEARCH: (SEARCH_REQUESTS,),
-    Part.WATCH: (SEARCH_WATCHES,),
-    Part.DEAD_LETTERS: (*ITEM_TOPICS, DEAD_LETTERS_AUDIT),
+    KafkaUser.QUERY: (SEARCH_RESULTS, dead_letter_topic(SEARCH_REQUESTS)),
+    KafkaUser.GATEWAY: (SEARCH_REQUESTS, *ITEM_TOPICS, GATEWAY_CLAIMS),
+    KafkaUser.SEND: ITEM_TOPICS,
+    KafkaUser.SEARCH: (SEARCH_REQUESTS,),
+    KafkaUser.WATCH: (SEARCH_WATCHES,),
+    KafkaUser.DEAD_LETTERS: (*ITEM_TOPICS, DEAD_LETTERS_AUDIT),
 }
-DESCRIBES: Mapping[Part, Sequence[str]] = {Part.QUERY: ITEM_TOPICS}
+DESCRIBES: Mapping[KafkaUser, Sequence[str]] = {KafkaUser.QUERY: ITEM_TOPICS}
 """Topics of which only the ends are asked."""
 
 TOPIC_OPERATIONS = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
 """What `lookstream topics` needs; AlterConfigs is for `create --update` alone."""
 
 
-def rights(part: Part, prefix: str = "") -> list[Right]:
+def rights(part: KafkaUser, prefix: str = "") -> list[AccessRight]:
     """What a part must be allowed; `prefix` is that of LOOKSTREAM_KAFKA_PREFIX."""
     return list(_rights(part, prefix))
 
 
-def _rights(part: Part, prefix: str) -> Iterator[Right]:
-    if part is Part.TOPICS:
+def _rights(part: KafkaUser, prefix: str) -> Iterator[AccessRight]:
+    if part is KafkaUser.TOPICS:
         for topic in all_topics():
-            yield Right(Resource.TOPIC, prefix + topic.name, TOPIC_OPERATIONS)
+            yield AccessRight(Resource.TOPIC, prefix + topic.name, TOPIC_OPERATIONS)
         return
     allowed = {"Read": READS.get(part, ()), "Write": WRITES.get(part, ()), "Describe": DESCRIBES.get(part, ())}
     for name in dict.fromkeys(name for names in allowed.values() for name in names):
         operations = tuple(operation for operation, names in allowed.items() if name in names)
-        yield Right(Resource.TOPIC, prefix + name, operations)
+        yield AccessRight(Resource.TOPIC, prefix + name, operations)
     if READS.get(part):
-        yield Right(Resource.GROUP, prefix + READERS_GROUP, ("Describe",))
-    if part is Part.INDEX:
-        yield Right(Resource.GROUP, prefix + INDEX_GROUPS, ("Read",), prefixed=True)
-    if part is Part.QUERY:
-        yield Right(Resource.GROUP, prefix + QUERY_GROUP, ("Read",))
+        yield AccessRight(Resource.GROUP, prefix + READERS_GROUP, ("Describe",))
+    if part is KafkaUser.INDEX:
+        yield AccessRight(Resource.GROUP, prefix + INDEX_GROUPS, ("Read",), prefixed=True)
+    if part is KafkaUser.QUERY:
+        yield AccessRight(Resource.GROUP, prefix + QUERY_GROUP, ("Read",))
         transactions = f"{prefix}{QUERY_GROUP}-"
-        yield Right(Resource.TRANSACTIONAL_ID, transactions, ("Describe", "Write"), prefixed=True)
+        yield AccessRight(Resource.TRANSACTIONAL_ID, transactions, ("Describe", "Write"), prefixed=True)

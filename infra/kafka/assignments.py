@@ -14,7 +14,7 @@ DueTime = Callable[[Record], float]
 
 
 @dataclass(frozen=True)
-class Room:
+class BufferLimits:
     """How much may be taken ahead of the work, in records and bytes; partitions are paused beyond it."""
 
     records: int = 512
@@ -116,11 +116,11 @@ class Assignments:
             if place in self._held:
                 self._held[place].committed = offset
 
-    def free(self, room: Room) -> int:
+    def free(self, room: BufferLimits) -> int:
         """How many records may be asked for: what is free, or the part of one partition when nothing is."""
         return max(1, room.records - self.waiting, room.records // max(1, len(self._held)))
 
-    def to_pause(self, room: Room, due: DueTime) -> list[Partition]:
+    def to_pause(self, room: BufferLimits, due: DueTime) -> list[Partition]:
         """Which must pause: those whose head is not due, which count for nothing, and those that have more than
         their part of a full room.
         """
@@ -132,7 +132,7 @@ class Assignments:
             and (place not in counted or (total >= 1 and _share(held, room) * len(counted) >= 1))
         ]
 
-    def to_resume(self, room: Room, due: DueTime) -> list[Partition]:
+    def to_resume(self, room: BufferLimits, due: DueTime) -> list[Partition]:
         """Which may go on."""
         counted, total = self._counted(room, due)
         return [
@@ -141,7 +141,7 @@ class Assignments:
             if held.paused is not False and min(_share(held, room) * len(counted), total) <= room.resume_share
         ]
 
-    def _counted(self, room: Room, due: DueTime) -> tuple[dict[Partition, Assignment], float]:
+    def _counted(self, room: BufferLimits, due: DueTime) -> tuple[dict[Partition, Assignment], float]:
         now = time.time()
         counted = {
             place: held for place, held in self._held.items() if not held.buffer or due(held.buffer[0]) <= now
@@ -151,5 +151,5 @@ class Assignments:
         return counted, max(records / room.records, size / room.size)
 
 
-def _share(held: Assignment, room: Room) -> float:
+def _share(held: Assignment, room: BufferLimits) -> float:
     return max(len(held.buffer) / room.records, held.size / room.size)

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.config import client_config, no_broker
 from schemas.failures import Unavailable
 
@@ -21,7 +21,7 @@ HUNG_UP = "connection closed by peer"
 """What librdkafka logs, and reports nowhere, when a listener wants another protocol than the client speaks."""
 
 
-class Reports(logging.Handler):
+class ClientReports(logging.Handler):
     """What a client reports and logs while it finds no broker; nothing of it is printed, for it comes in floods."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Reports(logging.Handler):
         self.hung_up = self.hung_up or HUNG_UP in record.getMessage()
 
 
-def check_broker(kafka: Kafka) -> None:
+def check_broker(kafka: KafkaSettings) -> None:
     """Raise Unavailable with the cause and the remedy unless a broker answers."""
-    reports = Reports()
+    reports = ClientReports()
     config: dict[str, Any] = {
         **client_config(kafka),
         "error_cb": reports.errors.append,
@@ -63,7 +63,7 @@ def check_broker(kafka: Kafka) -> None:
             return
 
 
-def diagnosis(kafka: Kafka, errors: Sequence[KafkaError]) -> str | None:
+def diagnosis(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str | None:
     """The cause that the newest telling error names, with its remedy; none when all say that nobody answers."""
     for error in reversed(errors):
         if error.code() in SIGN_IN:
@@ -81,14 +81,14 @@ def diagnosis(kafka: Kafka, errors: Sequence[KafkaError]) -> str | None:
     return None
 
 
-def _other_protocol(kafka: Kafka) -> str:
+def _other_protocol(kafka: KafkaSettings) -> str:
     return (
         f"whoever listens at {kafka.bootstrap} hangs up at once: LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is "
         f"{kafka.security_protocol}, and this listener may want another, or be no Kafka"
     )
 
 
-def _sign_in(kafka: Kafka, said: str) -> str:
+def _sign_in(kafka: KafkaSettings, said: str) -> str:
     if kafka.sasl_mechanism != "OAUTHBEARER":
         return (
             f"Kafka at {kafka.bootstrap} refuses the sign-in as {kafka.sasl_username}: {said}: correct "

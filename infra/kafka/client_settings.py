@@ -8,18 +8,18 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Producer
 from pydantic import SecretStr
 
-from infra.config.kafka import Kafka
+from infra.config.kafka import KafkaSettings
 from infra.config.settings import SettingsError
 
 Value = str | int | float | bool
 
 
-def name_client(kafka: Kafka, part: str) -> Kafka:
+def name_client(kafka: KafkaSettings, part: str) -> KafkaSettings:
     """The same for clients of a part, whose name brokers see in logs and quotas, unless the user has named them."""
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{part}-{socket.gethostname()}"})
 
 
-def security_settings(kafka: Kafka) -> dict[str, Value]:
+def security_settings(kafka: KafkaSettings) -> dict[str, Value]:
     """How a client names itself and signs in; what is not set is left out."""
     oauth = kafka.sasl_mechanism == "OAUTHBEARER"
     settings: dict[str, Value | Path | SecretStr | None] = {
@@ -43,7 +43,7 @@ def security_settings(kafka: Kafka) -> dict[str, Value]:
     return {name: _plain(value) for name, value in settings.items() if value is not None} | passed_settings(kafka)
 
 
-def passed_settings(kafka: Kafka) -> dict[str, Value]:
+def passed_settings(kafka: KafkaSettings) -> dict[str, Value]:
     """What LOOKSTREAM_KAFKA_CLIENT passes on; raises SettingsError for what librdkafka does not take.
 
     A client that has settings of its own applies these once more after them, so that the operator's count.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.console import FAILED, counted, takes
-from infra.kafka.access import Part
+from infra.kafka.access import KafkaUser
 
 if TYPE_CHECKING:
-    from infra.config.settings import Kafka
-    from infra.kafka.topics import Difference
+    from infra.config.settings import KafkaSettings
+    from infra.kafka.topics import TopicDifference
 
 app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ class AclsOptions:
     """What `topics acls` is told."""
 
     part: Annotated[
-        list[Part] | None,
+        list[KafkaUser] | None,
         typer.Option(help="A part of the system; again for another. None: all.", show_default=False),
     ] = None
     principal: Annotated[
@@ -98,21 +98,21 @@ def acls(options: AclsOptions) -> None:
     from infra.kafka.access import rights
 
     kafka = read_settings().kafka
-    for part in options.part or Part:
+    for part in options.part or KafkaUser:
         typer.echo(f"# {part}")
         for right in rights(part, kafka.prefix):
             principal = options.principal or f"User:lookstream-{part}"
             typer.echo(right.command(principal, kafka.bootstrap or "localhost:9092"))
 
 
-def _kafka() -> "Kafka":
+def _kafka() -> "KafkaSettings":
     from infra.config.settings import read_settings
     from infra.local_state import reach_kafka
 
     return reach_kafka(read_settings())
 
 
-def _tell(differences: "list[Difference]", kafka: "Kafka") -> None:
+def _tell(differences: "list[TopicDifference]", kafka: "KafkaSettings") -> None:
     """What differs, with what mends it."""
     for one in differences:
         typer.echo(f"{one}\n  {one.command(shlex.quote(str(kafka.bootstrap)))}", err=True)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.client_settings import passed_settings, security_settings
 from infra.kafka.errors import translating
 from infra.kafka.names import group_name
@@ -26,7 +26,7 @@ log = logging.getLogger("librdkafka")
 Client = TypeVar("Client")
 
 
-def client_config(kafka: Kafka) -> Config:
+def client_config(kafka: KafkaSettings) -> Config:
     """The settings that every client shares, in librdkafka's own words; unset ones are left out."""
     return security_settings(kafka) | {
         "bootstrap.servers": kafka.bootstrap or "",
@@ -38,7 +38,7 @@ def client_config(kafka: Kafka) -> Config:
     }
 
 
-def member_config(kafka: Kafka, group: str) -> Config:
+def member_config(kafka: KafkaSettings, group: str) -> Config:
     """The settings of a member of a consumer group, which commits by itself."""
     config = client_config(kafka) | {
         "group.id": group_name(kafka, group),
@@ -69,10 +69,10 @@ def new_client(kind: Callable[..., Client], config: Mapping[str, object]) -> Cli
         return kind(config, logger=log)
 
 
-def admin_client(kafka: Kafka) -> AdminClient:
+def admin_client(kafka: KafkaSettings) -> AdminClient:
     """A client that asks about topics and groups, and changes them."""
     return new_client(AdminClient, client_config(kafka))
 
 
-def no_broker(kafka: Kafka) -> str:
+def no_broker(kafka: KafkaSettings) -> str:
     return f"no Kafka broker answers at {kafka.bootstrap}: start it, or correct LOOKSTREAM_KAFKA_BOOTSTRAP"

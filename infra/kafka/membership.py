@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
 from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
@@ -28,7 +28,7 @@ class Membership:
     """A member of a group. `changes` are called when partitions come and go, `reports` with what else happens."""
 
     def __init__(
-        self, kafka: Kafka, group: str, topics: Sequence[str], changes: Callbacks, reports: Callbacks
+        self, kafka: KafkaSettings, group: str, topics: Sequence[str], changes: Callbacks, reports: Callbacks
     ) -> None:
         self._kafka = kafka
         self._config: dict[str, object] = {**member_config(kafka, group), **reports}

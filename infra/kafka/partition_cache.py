@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._topic import TopicDescription
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, admin_client
 from infra.kafka.errors import KafkaFault, translating
 from infra.kafka.names import plain_topic, topic_name
@@ -27,7 +27,7 @@ AGAIN_SECONDS = 5.0
 class PartitionCache:
     """Knows how many partitions each topic has, and where this user may write."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._admin = admin_client(kafka)
         self._counts: dict[str, int] = {}

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.access import READERS_GROUP
 from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker
 from infra.kafka.errors import ErrorClass, classify, translated, translating
@@ -34,7 +34,7 @@ LEADER_SECONDS = 15.0
 class TopicReader:
     """Reads partitions of a topic outside of any group, from their present end or their beginning."""
 
-    def __init__(self, kafka: Kafka, topic: str, partitions: Sequence[int] | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, partitions: Sequence[int] | None = None) -> None:
         self._kafka = kafka
         self._problems = Problems()
         self._consumer = _reader(kafka, {}, self._problems)
@@ -75,7 +75,7 @@ class TopicReader:
 class ReplyReader:
     """The partition of a results topic on which one client waits for its answers."""
 
-    def __init__(self, kafka: Kafka, topic: str) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         consumer = _reader(kafka, {}, Problems())
         self.partition = random.choice(_partitions(consumer, kafka, topic))
         consumer.close()
@@ -95,7 +95,7 @@ class ReplyReader:
         self._reader.close()
 
 
-def topic_ends(kafka: Kafka, topics: Sequence[str]) -> dict[Partition, int]:
+def topic_ends(kafka: KafkaSettings, topics: Sequence[str]) -> dict[Partition, int]:
     """The offset behind the last record of each partition, by the broker. Raises Unavailable, KafkaFault."""
     consumer = _reader(kafka, {}, Problems())
     try:
@@ -105,7 +105,7 @@ def topic_ends(kafka: Kafka, topics: Sequence[str]) -> dict[Partition, int]:
         consumer.close()
 
 
-def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None) -> Iterator[Record]:
+def read_to_end(kafka: KafkaSettings, topics: Sequence[str], since_ms: int | None = None) -> Iterator[Record]:
     """Every record that these topics hold now, each partition in its order; the group offsets stay as they are.
 
     With `since_ms` those alone that are as young as that, in milliseconds since 1970.
@@ -140,7 +140,7 @@ def read_to_end(kafka: Kafka, topics: Sequence[str], since_ms: int | None = None
 
 
 def _starts(
-    consumer: Consumer, kafka: Kafka, places: Sequence[Partition], since_ms: int | None
+    consumer: Consumer, kafka: KafkaSettings, places: Sequence[Partition], since_ms: int | None
 ) -> list[TopicPartition]:
     at = OFFSET_BEGINNING if since_ms is None else since_ms
     starts = [TopicPartition(topic_name(kafka, topic), partition, at) for topic, partition in places]
@@ -169,7 +169,7 @@ def _raise_if_refused(message: Message | None, problems: Problems) -> None:
         raise translated(error, f"{message.topic()} was not read")
 
 
-def _reader(kafka: Kafka, more: Config, problems: Problems) -> Consumer:
+def _reader(kafka: KafkaSettings, more: Config, problems: Problems) -> Consumer:
     config = client_config(kafka) | {
         "group.id": group_name(kafka, READERS_GROUP),  # never joined: librdkafka wants a name, and asks for it
         "enable.auto.commit": False,
@@ -179,12 +179,12 @@ def _reader(kafka: Kafka, more: Config, problems: Problems) -> Consumer:
     return new_client(Consumer, config | more | {"error_cb": problems.note})
 
 
-def _end_of(consumer: Consumer, kafka: Kafka, place: TopicPartition) -> int:
+def _end_of(consumer: Consumer, kafka: KafkaSettings, place: TopicPartition) -> int:
     end: int = _ask(kafka, lambda: consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS))[1]
     return end
 
 
-def _partitions(consumer: Consumer, kafka: Kafka, topic: str) -> list[int]:
+def _partitions(consumer: Consumer, kafka: KafkaSettings, topic: str) -> list[int]:
     name = topic_name(kafka, topic)
 
     def ask() -> list[int]:
@@ -207,7 +207,7 @@ class MissingTopic(Unavailable):
     """There is no such topic."""
 
 
-def _ask(kafka: Kafka, question: Callable[[], T]) -> T:
+def _ask(kafka: KafkaSettings, question: Callable[[], T]) -> T:
     """The answer to a question about topics, asked again until a leader is there."""
 
     def ask() -> T:

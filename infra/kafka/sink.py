@@ -9,14 +9,14 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.client_settings import passed_settings
 from infra.kafka.config import ConfigValue, client_config, new_client
 from infra.kafka.errors import ErrorClass, classify, translated
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
-from infra.observability.tracing import Tracing
+from infra.observability.tracing import SpanWriter
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
@@ -50,7 +50,7 @@ class EventSink:
     """
 
     def __init__(
-        self, kafka: Kafka, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
+        self, kafka: KafkaSettings, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
     ) -> None:
         self.problems = Problems() if problems is None else problems
         """What the client has reported, with the remedy, until it is over."""
@@ -70,7 +70,7 @@ class EventSink:
         self.producer = self._start()
         """For infra.kafka.transactions alone."""
         self._failed: dict[int, list[tuple[OutgoingRecord, KafkaError]]] = defaultdict(list)
-        self.tracing: Tracing | None = None
+        self.tracing: SpanWriter | None = None
         """Where the events that it sends are traced, if anywhere: workers trace what theirs came of instead."""
         self.arrived: dict[Partition, int] = {}
         """The offset of the newest record that has arrived in each partition."""

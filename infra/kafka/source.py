@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.config.settings import Kafka
-from infra.kafka.assignments import Assignments, Batch, DueTime, Room
+from infra.config.settings import KafkaSettings
+from infra.kafka.assignments import Assignments, Batch, BufferLimits, DueTime
 from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translating, translating_as_member
 from infra.kafka.membership import Callbacks, Membership
 from infra.kafka.names import OffsetAndNote, client_offsets, client_partition, plain_partition, plain_topic
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
-from infra.retry import Hold
+from infra.retry import HoldTimer
 from schemas.failures import Unavailable
 
 AHEAD = 64
@@ -43,21 +43,21 @@ class EventSource:
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: KafkaSettings,
         group: str,
         topics: Sequence[str],
         due: DueTime = at_once,
-        room: Room | None = None,
+        room: BufferLimits | None = None,
     ) -> None:
         self._due = due
         self._kafka = kafka
-        self._room = room or Room()
+        self._room = room or BufferLimits()
         self._held = Assignments()
         self._resume_at = 0.0
         self.problems = Problems()
         """What the client has reported, with the remedy, until it is over."""
         self.assigned = False  # perhaps without partitions
-        self.hold: Hold | None = None
+        self.hold: HoldTimer | None = None
         """The wait for last owners' notes, while they cannot be read and nothing is taken of new partitions."""
         self._before_revoke: BeforeRevoke = nothing_to_finish
         changes: Callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
@@ -214,7 +214,7 @@ class EventSource:
             found = self._member.committed(new)
         except (Unavailable, PartitionsRevoked) as away:
             log.warning("%s", away)
-            self.hold = Hold.again(self.hold, away)
+            self.hold = HoldTimer.again(self.hold, away)
             return
         self._resume_at, self.hold = 0.0, None
         for place, (offset, note) in found.items():

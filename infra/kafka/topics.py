@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka.broker_check import check_broker
 from infra.kafka.config import admin_client
 from infra.retry import Retry
@@ -28,7 +28,7 @@ class NotReady(Unavailable):
 
 
 @dataclass(frozen=True)
-class Difference:
+class TopicDifference:
     """One setting of an existing topic that is not what it must be."""
 
     topic: str
@@ -47,7 +47,7 @@ class Difference:
         )
 
 
-def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
+def create_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
     """Create the topics that do not exist yet, and wait until they have leaders; the names of those created."""
     check_broker(kafka)
     admin = admin_client(kafka)
@@ -66,13 +66,13 @@ def create_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     return created
 
 
-def missing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
+def missing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
     """The names of the topics that do not exist, or that this user may not see."""
     check_broker(kafka)
     return [kafka.prefix + topic.name for topic in _missing(kafka, admin_client(kafka), topics)]
 
 
-def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
+def differing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[TopicDifference]:
     """What must be changed about topics that exist."""
     check_broker(kafka)
     admin = admin_client(kafka)
@@ -83,7 +83,7 @@ def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in needed]
     with _named("the settings of topics could not be read"):
         answers = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
-    differences = list[Difference]()
+    differences = list[TopicDifference]()
     for resource, future in answers.items():
         with _named(f"the settings of topic {resource.name} could not be read"):
             found = {name: str(entry.value) for name, entry in future.result().items()}
@@ -91,7 +91,7 @@ def differing_topics(kafka: Kafka, topics: Sequence[Topic]) -> list[Difference]:
     return differences
 
 
-def update_topics(kafka: Kafka, differences: Sequence[Difference]) -> None:
+def update_topics(kafka: KafkaSettings, differences: Sequence[TopicDifference]) -> None:
     """Change what differs."""
     changes: dict[str, list[ConfigEntry]] = {}
     for one in differences:
@@ -109,12 +109,12 @@ def update_topics(kafka: Kafka, differences: Sequence[Difference]) -> None:
             future.result()
 
 
-def _new_topic(kafka: Kafka, topic: Topic) -> NewTopic:
+def _new_topic(kafka: KafkaSettings, topic: Topic) -> NewTopic:
     name, config = kafka.prefix + topic.name, topic.config(kafka.record_bytes)
     return NewTopic(name, topic.partitions, replication_factor=kafka.replication, config=config)
 
 
-def _missing(kafka: Kafka, admin: AdminClient, topics: Sequence[Topic]) -> list[Topic]:
+def _missing(kafka: KafkaSettings, admin: AdminClient, topics: Sequence[Topic]) -> list[Topic]:
     with _named("the topics could not be listed"):
         existing = admin.list_topics(timeout=TIMEOUT_S).topics
     return [topic for topic in topics if kafka.prefix + topic.name not in existing]
@@ -129,12 +129,12 @@ def _check_leaders(admin: AdminClient, names: Sequence[str]) -> None:
             raise NotReady(f"topic {name} has been created, and not every partition has a leader yet: try again")
 
 
-def _differences(topic: str, found: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[Difference]:
+def _differences(topic: str, found: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[TopicDifference]:
     size, policy = found.get(SIZE), found.get(POLICY)
     if size is not None and int(size) < int(needed[SIZE]):
-        yield Difference(topic, SIZE, size, needed[SIZE])
+        yield TopicDifference(topic, SIZE, size, needed[SIZE])
     if policy is not None and policy != needed[POLICY]:
-        yield Difference(topic, POLICY, policy, needed[POLICY])
+        yield TopicDifference(topic, POLICY, policy, needed[POLICY])
 
 
 @contextmanager

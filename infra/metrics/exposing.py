@@ -9,7 +9,7 @@ from http.server import ThreadingHTTPServer
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from infra.config.observability import Metrics
+from infra.config.observability import MetricsSettings
 from infra.console import BadInput
 from infra.fetching.address_policy import is_loopback
 
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
-def exposed(settings: Metrics, registry: CollectorRegistry) -> Iterator[None]:
+def exposed(settings: MetricsSettings, registry: CollectorRegistry) -> Iterator[None]:
     """Tell the metrics of a registry at `settings.host` and `port` until the block ends; nowhere when that is 0.
 
     Raises BadInput when the host is no loopback address and there is no token, or when the port is taken.

@@ -14,7 +14,7 @@ FRESH_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class State:
+class WorkerState:
     """What a worker says that it does."""
 
     state: str
@@ -26,12 +26,12 @@ class State:
     pid: int
 
 
-class Heartbeat:
+class HeartbeatFile:
     """The file of a worker: its age is that of the last beat. A `path` of None is for workers nobody looks at."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._told: State | None = None
+        self._told: WorkerState | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -49,7 +49,7 @@ class Heartbeat:
     def _tell(self, path: Path, state: str, why: str | None) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         since = self._told.since if self._told and self._told.state == state else now
-        told = State(state, since, why, os.getpid())
+        told = WorkerState(state, since, why, os.getpid())
         draft = path.with_name(f"{path.name}.new")
         try:
             draft.write_text(json.dumps(asdict(told)))
@@ -78,10 +78,10 @@ def is_ready(path: Path, within_seconds: float) -> bool:
     return told is not None and told.state == READY and is_alive(path, within_seconds)
 
 
-def read_state(path: Path) -> State | None:
+def read_state(path: Path) -> WorkerState | None:
     """What the worker last said; none when the file is missing, or is none of ours."""
     try:
         found = json.loads(path.read_text())
-        return State(str(found["state"]), str(found["since"]), found["why"], int(found["pid"]))
+        return WorkerState(str(found["state"]), str(found["since"]), found["why"], int(found["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

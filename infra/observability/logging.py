@@ -9,13 +9,13 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from infra.config.observability import Logs
+from infra.config.observability import LogSettings
 from infra.observability.redaction import Redact, guard_crash, guard_threads, redact_all
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure_logs(logs: Logs, part: str, redact: Redact) -> None:
+def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
     """Set up logging for this process; every line names the `part` of the system that wrote it.
 
     `redact` (redaction.py) masks every line, also of libraries, and the trace of a crash.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from infra.config.observability import Traces
+from infra.config.observability import TraceSettings
 from infra.console import BadInput
 from schemas.envelope import TRACEPARENT, Event
 
@@ -27,7 +27,7 @@ NANO = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Step:
+class SpanStep:
     """A part of what was done: its name, and when it began and ended."""
 
     name: str
@@ -35,22 +35,24 @@ class Step:
     ended: datetime
 
 
-def one_after_another(began: datetime, milliseconds: Mapping[str, float]) -> list[Step]:
+def one_after_another(began: datetime, milliseconds: Mapping[str, float]) -> list[SpanStep]:
     """Steps that took so long each, the first from `began` on."""
-    steps, at = list[Step](), began
+    steps, at = list[SpanStep](), began
     for name, took in milliseconds.items():
-        steps.append(Step(name, at, at + timedelta(milliseconds=took)))
+        steps.append(SpanStep(name, at, at + timedelta(milliseconds=took)))
         at = steps[-1].ended
     return steps
 
 
-class Tracing:
+class SpanWriter:
     """Writes spans down, after the fact."""
 
     def __init__(self, tracer: "Tracer") -> None:
         self._tracer = tracer
 
-    def tell(self, parent: str | None, whole: Step, parts: list[Step], attributes: Mapping[str, str]) -> str:
+    def tell(
+        self, parent: str | None, whole: SpanStep, parts: list[SpanStep], attributes: Mapping[str, str]
+    ) -> str:
         """A span with its parts, under the span that `parent`, a traceparent, names; its own traceparent."""
         from opentelemetry.trace import set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -69,14 +71,14 @@ class Tracing:
 
     def sent(self, event: Event, topic: str) -> Event:
         """The event as it is sent: under a span of its sender's, where its trace begins unless it has one."""
-        whole = Step(f"send {topic}", event.time, datetime.now(UTC))
+        whole = SpanStep(f"send {topic}", event.time, datetime.now(UTC))
         parent = event.extra.get(TRACEPARENT) or CALLER.get()
         told = self.tell(parent, whole, [], {"lookstream.event": event.id})
         return replace(event, extra={**event.extra, TRACEPARENT: told})
 
 
 @contextmanager
-def tracing(settings: Traces, service: str) -> Iterator[Tracing | None]:
+def tracing(settings: TraceSettings, service: str) -> Iterator[SpanWriter | None]:
     """Where a service tells its spans, all sent at the end of the block; None when no endpoint is set.
 
     Raises BadInput when the extra `traces` is not installed.
@@ -96,7 +98,7 @@ def tracing(settings: Traces, service: str) -> Iterator[Tracing | None]:
     provider = TracerProvider(ParentBasedTraceIdRatio(settings.share), about, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.endpoint)))
     try:
-        yield Tracing(provider.get_tracer("lookstream"))
+        yield SpanWriter(provider.get_tracer("lookstream"))
     finally:
         provider.shutdown()
 

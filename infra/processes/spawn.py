@@ -27,7 +27,7 @@ END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Setup:
+class ChildSetup:
     """How a child is set up."""
 
     stderr: int | IO[bytes] | None = None
@@ -43,13 +43,13 @@ def spawn(
     command: Sequence[str],
     orphaned: signal.Signals,
     environment: Mapping[str, str] | None = None,
-    setup: Setup | None = None,
+    setup: ChildSetup | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a program without input; on Linux it gets `orphaned` when this process dies.
 
     To be called in a thread that lives as long as the process: the end of that thread counts as the parent's death.
     """
-    chosen = setup or Setup()
+    chosen = setup or ChildSetup()
     tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(orphaned))]
     return subprocess.Popen(
         [*(tied if sys.platform == "linux" else []), *command],

@@ -22,7 +22,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 
 
 @dataclass(frozen=True)
-class StatusOptions:
+class IndexStatusOptions:
     """What `index status` is told."""
 
     json: JSON = False
@@ -43,8 +43,8 @@ class ExportOptions:
 
 
 @app.command("status")
-@takes(StatusOptions)
-def status(options: StatusOptions) -> None:
+@takes(IndexStatusOptions)
+def status(options: IndexStatusOptions) -> None:
     """Show the encoder that made the index, how many points it has, and how many are outside the graph."""
     with _index() as index:
         told = asdict(index.status())
@@ -89,7 +89,7 @@ def export(options: ExportOptions) -> None:
 @app.command("migrate")
 def migrate() -> None:
     """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
-    from infra.config.settings import Qdrant, read_settings
+    from infra.config.settings import QdrantSettings, read_settings
     from infra.console import plain_errors
     from infra.qdrant.connect import connect
     from infra.qdrant.contract import EncoderDiffers, EngineError
@@ -99,7 +99,7 @@ def migrate() -> None:
         settings = read_settings()
         if settings.qdrant.url is None:
             raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
-        here = settings.model_copy(update={"qdrant": Qdrant(timeout_s=settings.qdrant.timeout_s)})
+        here = settings.model_copy(update={"qdrant": QdrantSettings(timeout_s=settings.qdrant.timeout_s)})
         with closing(connect(here)) as source, closing(connect(settings)) as target:
             copied = copy_points(source, target, error_console())
             there = target.count()

@@ -7,7 +7,7 @@ from infra.local_state import reach_index
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.damage import IndexDamaged, read_note
-from infra.qdrant.generations import FileRegister, Register, chosen, index_folder
+from infra.qdrant.generations import FileGenerationRegister, GenerationRegister, chosen, index_folder
 from schemas.failures import Unavailable
 
 
@@ -31,13 +31,13 @@ def connect(settings: Settings, generation: int | None = None) -> Index:
     return EmbeddedIndex(partial(reach_index, settings, generation), settings.qdrant.timeout_s)
 
 
-def generations_of(settings: Settings) -> Register:
+def generations_of(settings: Settings) -> GenerationRegister:
     """Where the generations of this system are written down."""
     if settings.qdrant.url:
         from infra.qdrant.server.generation_register import open_register
 
         return open_register(settings)
-    return FileRegister(settings.data, settings.encoder)
+    return FileGenerationRegister(settings.data, settings.encoder)
 
 
 def check_server(settings: Settings) -> None:

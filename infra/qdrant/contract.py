@@ -107,7 +107,7 @@ class SearchPlan:
 
 
 @dataclass(frozen=True)
-class Found:
+class ScoredPoint:
     """A point that was found; of each item only its best point."""
 
     id: str
@@ -175,7 +175,7 @@ class Index(Protocol):
     def collect_tombstones(self, before_us: int) -> int:
         """Remove tombstones whose `dead_at` is before this moment (microseconds since 1970, UTC); how many."""
 
-    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         """Best first for each plan, live points alone, one for each item."""
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:

@@ -28,7 +28,7 @@ class Generation(NamedTuple):
     """As LOOKSTREAM_ENCODER names it."""
 
 
-class Switch(NamedTuple):
+class GenerationSwitch(NamedTuple):
     """From a moment on (seconds since 1970) a generation serves."""
 
     moment: float
@@ -40,7 +40,7 @@ class Generations:
     """One or two generations, and which of them served since when, oldest first."""
 
     known: tuple[Generation, ...]
-    switches: tuple[Switch, ...]
+    switches: tuple[GenerationSwitch, ...]
 
     @property
     def serving(self) -> Generation:
@@ -73,14 +73,14 @@ class Generations:
         """With the other one serving from this moment on; raises ValueError when there is none."""
         if self.other is None:
             raise ValueError("there is no other generation to switch to")
-        return replace(self, switches=(*self.switches, Switch(moment, self.other.number)))
+        return replace(self, switches=(*self.switches, GenerationSwitch(moment, self.other.number)))
 
     def dropped(self) -> "Generations":
         """With the one that serves alone."""
-        return Generations((self.serving,), (Switch(0.0, self.serving.number),))
+        return Generations((self.serving,), (GenerationSwitch(0.0, self.serving.number),))
 
 
-class Register(Protocol):
+class GenerationRegister(Protocol):
     """Where the generations of a system are written down."""
 
     def read(self) -> Generations:
@@ -93,7 +93,7 @@ class Register(Protocol):
         """Remove what an index that is not written down any more has left; raises Unavailable."""
 
 
-class FileRegister:
+class FileGenerationRegister:
     """A Register in a data folder. `encoder` is whose the first index is."""
 
     def __init__(self, folder: Path, encoder: str) -> None:
@@ -124,7 +124,7 @@ class FileRegister:
         """Nothing to do: `lookstream up` removes the folder of an index once its process has ended."""
 
 
-def chosen(register: Register, number: int | None) -> int:
+def chosen(register: GenerationRegister, number: int | None) -> int:
     """This generation, or the one that serves; raises Unavailable when it is not there any more."""
     generations = register.read()
     if number is None:
@@ -147,7 +147,7 @@ def named(name: str, number: int) -> str:
 
 def first_alone(encoder: str) -> Generations:
     """What there is before anything was written down: the first generation, by this encoder."""
-    return Generations((Generation(FIRST, encoder),), (Switch(0.0, FIRST),))
+    return Generations((Generation(FIRST, encoder),), (GenerationSwitch(0.0, FIRST),))
 
 
 def written(generations: Generations) -> str:
@@ -159,4 +159,4 @@ def parsed(text: str) -> Generations:
     """Generations from their text."""
     found = json.loads(text)
     known = tuple(Generation(*one) for one in found["known"])
-    return Generations(known, tuple(Switch(*one) for one in found["switches"]))
+    return Generations(known, tuple(GenerationSwitch(*one) for one in found["switches"]))

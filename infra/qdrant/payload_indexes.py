@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Field:
+class PayloadIndex:
     """A payload field that filters use, and how it is indexed.
 
     The graph gets extra links for keywords alone: links for numbers cost 3.9 times the build time. Labels are
@@ -17,30 +17,30 @@ class Field:
 
 
 FIELDS = (
-    Field("tenant", "tenant"),
-    Field("state", "keyword"),
-    Field("item_id", "keyword"),
-    Field("source", "keyword"),
-    Field("category", "keyword"),
-    Field("category_source", "keyword"),
-    Field("brand", "keyword"),
-    Field("creator", "keyword"),
-    Field("shades", "keyword"),
-    Field("colours", "label"),
-    Field("n", "integer"),
-    Field("sha256", "label"),
-    Field("duplicate_group", "label"),
-    Field("tags", "keyword"),
-    Field("attribute_values", "keyword"),
-    Field("moderation", "keyword"),
-    Field("moderation_seen", "keyword"),
-    Field("in_stock", "keyword"),
-    Field("currency", "keyword"),
-    Field("price", "float"),
-    Field("created_at", "integer"),
-    Field("revision", "integer"),
-    Field("version", "integer"),
-    Field("dead_at", "integer"),
+    PayloadIndex("tenant", "tenant"),
+    PayloadIndex("state", "keyword"),
+    PayloadIndex("item_id", "keyword"),
+    PayloadIndex("source", "keyword"),
+    PayloadIndex("category", "keyword"),
+    PayloadIndex("category_source", "keyword"),
+    PayloadIndex("brand", "keyword"),
+    PayloadIndex("creator", "keyword"),
+    PayloadIndex("shades", "keyword"),
+    PayloadIndex("colours", "label"),
+    PayloadIndex("n", "integer"),
+    PayloadIndex("sha256", "label"),
+    PayloadIndex("duplicate_group", "label"),
+    PayloadIndex("tags", "keyword"),
+    PayloadIndex("attribute_values", "keyword"),
+    PayloadIndex("moderation", "keyword"),
+    PayloadIndex("moderation_seen", "keyword"),
+    PayloadIndex("in_stock", "keyword"),
+    PayloadIndex("currency", "keyword"),
+    PayloadIndex("price", "float"),
+    PayloadIndex("created_at", "integer"),
+    PayloadIndex("revision", "integer"),
+    PayloadIndex("version", "integer"),
+    PayloadIndex("dead_at", "integer"),
 )
 """Every indexed payload field. `in_stock` is the keyword "true" or "false", since qdrant-edge matches nothing
 on booleans; `created_at` and `dead_at` are in microseconds since 1970, UTC."""

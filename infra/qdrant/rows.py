@@ -25,7 +25,7 @@ SAMPLED = ["item_id", "category", "category_source", "studio"]
 """The payload keys that a sample tells."""
 
 
-class Record(Protocol):
+class EngineRecord(Protocol):
     """A point as an engine gives it back; both engines' records have these."""
 
     @property
@@ -42,7 +42,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True)
-class Maker:
+class CollectionEncoder:
     """The encoder that made a collection: its fingerprint, and how many numbers its vectors hold."""
 
     fingerprint: str
@@ -50,7 +50,7 @@ class Maker:
 
 
 @dataclass(frozen=True)
-class Row:
+class PointRow:
     """A point that was checked, as plain numbers and ready to be written."""
 
     id: str
@@ -81,15 +81,15 @@ def by_version(versions: Mapping[str, int]) -> dict[int, list[str]]:
     return groups
 
 
-def meta_payload(maker: Maker) -> dict[str, object]:
+def meta_payload(maker: CollectionEncoder) -> dict[str, object]:
     """The payload of the one point that says which encoder made the collection."""
     return {"state": META, "fingerprint": maker.fingerprint, "size": maker.size}
 
 
-def maker_of(stored: Payload) -> Maker:
+def encoder_of(stored: Payload) -> CollectionEncoder:
     """Which encoder made the collection, read from the payload of its meta point."""
     size = stored.get("size")
-    return Maker(str(stored.get("fingerprint")), size if isinstance(size, int) else 0)
+    return CollectionEncoder(str(stored.get("fingerprint")), size if isinstance(size, int) else 0)
 
 
 def note_id(name: str) -> str:
@@ -102,24 +102,24 @@ def note_payload(note: Payload) -> dict[str, object]:
     return {"state": META, "note": dict(note)}
 
 
-def notes_in(records: Sequence[Record], names: Sequence[str]) -> dict[str, Payload]:
+def notes_in(records: Sequence[EngineRecord], names: Sequence[str]) -> dict[str, Payload]:
     """The notes in the records of these names' ids, by name."""
     found = {str(record.id): (record.payload or {}).get("note") for record in records}
     notes = {name: found.get(note_id(name)) for name in names}
     return {name: note for name, note in notes.items() if isinstance(note, dict)}
 
 
-def payloads_in(records: Iterable[Record]) -> dict[str, Payload]:
+def payloads_in(records: Iterable[EngineRecord]) -> dict[str, Payload]:
     """The payload of each record, by id; a key without a value is no key."""
     return {str(record.id): payload_in(record) for record in records}
 
 
-def payload_in(record: Record) -> Payload:
+def payload_in(record: EngineRecord) -> Payload:
     """The payload of a record; a key without a value is no key."""
     return {key: value for key, value in (record.payload or {}).items() if value is not None}
 
 
-def check_maker(stored: Maker, mine: Maker) -> None:
+def check_encoder(stored: CollectionEncoder, mine: CollectionEncoder) -> None:
     """Raises EncoderDiffers unless the collection was made by this encoder."""
     if stored != mine:
         raise EncoderDiffers(
@@ -129,7 +129,7 @@ def check_maker(stored: Maker, mine: Maker) -> None:
         )
 
 
-def rows_by_version(points: Sequence[Point], size: int) -> list[tuple[int, list[Row]]]:
+def rows_by_version(points: Sequence[Point], size: int) -> list[tuple[int, list[PointRow]]]:
     """The points to write, each id once at its newest version, in runs of one version.
 
     One condition holds for a whole write, hence the runs; points keep their order. Of two points of one id and
@@ -143,7 +143,7 @@ def rows_by_version(points: Sequence[Point], size: int) -> list[tuple[int, list[
         if known is None or version_of(known.payload) < version_of(point.payload):
             newest[point.id] = point
     vectors = _plain_numbers(list(newest.values()))
-    rows = [Row(point.id, dict(point.payload), vectors.get(point.id)) for point in newest.values()]
+    rows = [PointRow(point.id, dict(point.payload), vectors.get(point.id)) for point in newest.values()]
     return [(version, list(run)) for version, run in groupby(rows, key=lambda row: version_of(row.payload))]
 
 
@@ -183,19 +183,19 @@ def with_bytes(tenant: str, checksums: Sequence[str]) -> list[Condition]:
     return [*live_of(tenant), AnyOf("sha256", tuple(checksums))]
 
 
-def by_checksum(records: Iterable[Record]) -> dict[str, Point]:
+def by_checksum(records: Iterable[EngineRecord]) -> dict[str, Point]:
     """One of the points for each checksum."""
     return {str(point.payload["sha256"]): point for point in points_in(records)}
 
 
-def points_in(records: Iterable[Record]) -> list[Point]:
+def points_in(records: Iterable[EngineRecord]) -> list[Point]:
     """Whole points, from records with payload and vector."""
     found = list(records)
     vectors = vectors_in(found)
     return [Point(str(one.id), dict(one.payload or {}), vectors.get(str(one.id))) for one in found]
 
 
-def vectors_in(records: Iterable[Record]) -> dict[str, Vector]:
+def vectors_in(records: Iterable[EngineRecord]) -> dict[str, Vector]:
     """The vector of each record that has one, by id."""
     named = {str(record.id): record.vector for record in records}
     return {

@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from producers.catalog import Reading, read_item
+from producers.catalog import CatalogFormat, read_item
 from producers.debezium.mapping import TableMapping
 from producers.debezium.values import NO_FIELDS, Object, objects_in, texts_of
 from producers.image_refs import Locate
-from producers.row_reader import BadRow, Json, Row, Skipped, is_utf8
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, is_utf8
 from schemas.envelope import describe
 from schemas.items import ItemDeleted, ItemUpserted
 
-Change = ItemUpserted | ItemDeleted | BadRow | Skipped
+Change = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 
 ROWS, GONE = ("c", "u", "r"), "d"
 """Operations that leave a row: created, updated, read by a snapshot; and the one that takes it away."""
 
 
 @dataclass(frozen=True)
-class Said:
+class RowChange:
     """What one event says: the row and its schema, whether it is gone, and when that was, in ms since 1970."""
 
     row: Object
@@ -35,7 +35,7 @@ class Said:
 
 
 @dataclass
-class Times:
+class PartitionRevisions:
     """Revisions for the changes of one partition, in their order.
 
     A revision is the time of the commit in microseconds. All changes of a transaction have one time, in
@@ -59,18 +59,18 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Table:
+class ChangeReader:
     """How the changes of one table are read."""
 
     mapping: TableMapping
     locate: Locate
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> CatalogFormat:
         """How a row of it is read."""
-        return Reading(self.mapping.columns, self.locate, self.mapping.tenant, self.mapping.currency)
+        return CatalogFormat(self.mapping.columns, self.locate, self.mapping.tenant, self.mapping.currency)
 
-    def read(self, said: Said, times: Times, line: int) -> ItemUpserted | ItemDeleted | BadRow:
+    def read(self, said: RowChange, times: PartitionRevisions, line: int) -> ItemUpserted | ItemDeleted | BadRow:
         """The item event of a change."""
         try:
             cells = texts_of(said.row, said.schema)
@@ -83,16 +83,16 @@ class Table:
         revision = times.revision(item, said.at_ms)
         if said.gone or not self._is_item(cells):
             return _deletion(self.mapping.tenant, item, revision, line)
-        return read_item(Row(line, cells), self.reading, revision)
+        return read_item(FeedRow(line, cells), self.reading, revision)
 
     def _is_item(self, cells: Mapping[str, Json]) -> bool:
         return all(_as_word(cells.get(column)) in values for column, values in self.mapping.only.items())
 
 
-def said_in(value: bytes | str | None, key: bytes | None, line: int) -> Said | BadRow | Skipped:
+def change_in(value: bytes | str | None, key: bytes | None, line: int) -> RowChange | BadRow | SkippedRow:
     """What a record says: `value` and `key` are JSON, with schemas or without."""
     if value is None:
-        return Skipped(line, "a tombstone: the deletion came before it")
+        return SkippedRow(line, "a tombstone: the deletion came before it")
     event, schema = _payload(value)
     if event is None:
         return BadRow(line, "the value is not a JSON object: have the connector write JSON (JsonConverter)")
@@ -101,7 +101,7 @@ def said_in(value: bytes | str | None, key: bytes | None, line: int) -> Said | B
     if op == "t":
         return BadRow(line, "the table was truncated, which names no rows: `lookstream delete` takes items out")
     if op == "m" or (op is None and not flat and "status" in event):
-        return Skipped(line, "a message or the mark of a transaction")
+        return SkippedRow(line, "a message or the mark of a transaction")
     if flat:
         flat_row = {name: each for name, each in event.items() if not name.startswith("__")}
         gone = op == GONE or event.get("__deleted") in ("true", True)
@@ -115,12 +115,12 @@ def said_in(value: bytes | str | None, key: bytes | None, line: int) -> Said | B
     return _said(found, of_row, times.get("ts_ms", event.get("ts_ms")), line, gone=op == GONE)
 
 
-def _said(row: Object | None, schema: Object | None, at: Json, line: int, *, gone: bool) -> Said | BadRow:
+def _said(row: Object | None, schema: Object | None, at: Json, line: int, *, gone: bool) -> RowChange | BadRow:
     if row is None:
         return BadRow(line, "the change event has no row, nor a key in JSON that names it")
     if not str(at).isdecimal():
         return BadRow(line, "the change event does not say when it was: it has no `ts_ms` (flat: `__source_ts_ms`)")
-    return Said(row, schema, gone, int(str(at)))
+    return RowChange(row, schema, gone, int(str(at)))
 
 
 def _payload(text: bytes | str) -> tuple[Object | None, Object | None]:

@@ -12,8 +12,8 @@ from producers.cli_options import ImageRoot
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
-    from producers.debezium.changes import Change, Table
-    from producers.ingest import Tally
+    from producers.debezium.changes import Change, ChangeReader
+    from producers.ingest import IngestTally
 
 app = typer.Typer()
 
@@ -42,7 +42,7 @@ class DebeziumOptions:
 def ingest_debezium(options: DebeziumOptions) -> None:
     """Send the rows of a table as they change: change events of Debezium, from a topic until Ctrl-C, or a file."""
     from infra.config.settings import read_settings
-    from producers.debezium.changes import Table
+    from producers.debezium.changes import ChangeReader
     from producers.debezium.mapping import read_mapping
     from producers.image_refs import choose_root
 
@@ -50,13 +50,13 @@ def ingest_debezium(options: DebeziumOptions) -> None:
         raise BadInput("give either a file of change events or --topic, one of the two")
     settings = read_settings()
     mapping = read_mapping(options.mapping)
-    table = Table(mapping, choose_root(options.image_root, settings.images.folders_of(mapping.tenant)))
+    table = ChangeReader(mapping, choose_root(options.image_root, settings.images.folders_of(mapping.tenant)))
     tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
     if tally.bad:
         sys.exit(FAILED)
 
 
-def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
+def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "IngestTally":
     from infra.kafka import EventSink, check_broker
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
@@ -74,11 +74,11 @@ def _send(settings: "Settings", file: Path | None, table: "Table") -> "Tally":
     return tally
 
 
-def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
+def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestTally":
     from infra.kafka import EventSink, EventSource, create_topics
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
-    from producers.debezium.follow import GROUP, Follower, dead_letters_of
+    from producers.debezium.follow import GROUP, ChangeFollower, dead_letters_of
     from producers.ingest import ctrl_c_noted, tally_shown
     from producers.row_reader import BadRow
 
@@ -94,12 +94,12 @@ def _follow(settings: "Settings", topic: str, table: "Table") -> "Tally":
         tally_shown(console) as show,
     ):
 
-        def watch(change: "Change", tally: "Tally") -> None:
+        def watch(change: "Change", tally: "IngestTally") -> None:
             if isinstance(change, BadRow):
                 console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
             show(tally)
 
-        tally = Follower(source, sink, table, watch).run(stopped)
+        tally = ChangeFollower(source, sink, table, watch).run(stopped)
     source.close()
     sink.close()
     console.print(tally.line(), markup=False)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
-from producers.debezium.changes import Change, Said, Table, Times, said_in
-from producers.ingest import Tally, publish_one
+from producers.debezium.changes import Change, ChangeReader, PartitionRevisions, RowChange, change_in
+from producers.ingest import IngestTally, publish_one
 from producers.row_reader import BadRow, open_feed
 from schemas.topics import DAY, Topic, dead_letter_topic
 
@@ -18,14 +18,14 @@ QUIET_SECONDS = 5.0
 GROUP = "lookstream-debezium"
 
 
-def read_changes(path: Path, table: Table) -> Iterator[Change]:
+def read_changes(path: Path, table: ChangeReader) -> Iterator[Change]:
     """The item events of a file of change events, one a line, as a console consumer writes them."""
-    times = Times()
+    times = PartitionRevisions()
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                said = said_in(text, None, line)
-                yield table.read(said, times, line) if isinstance(said, Said) else said
+                said = change_in(text, None, line)
+                yield table.read(said, times, line) if isinstance(said, RowChange) else said
 
 
 def dead_letters_of(topic: str) -> Topic:
@@ -34,10 +34,10 @@ def dead_letters_of(topic: str) -> Topic:
 
 
 @dataclass
-class _Line:
+class _PartitionState:
     """One partition: its revisions, and the records of the commit that it is in."""
 
-    times: Times = field(default_factory=Times)
+    times: PartitionRevisions = field(default_factory=PartitionRevisions)
     open: list[Record] = field(default_factory=list)
     epochs: Mapping[Partition, int] = field(default_factory=dict)
     """The assignment under which the first of these was taken."""
@@ -45,7 +45,7 @@ class _Line:
 
 
 @dataclass
-class Follower:
+class ChangeFollower:
     """Turns the change events of a topic into item events.
 
     Offsets are committed up to the beginning of the newest commit of the database, so that after a crash its
@@ -54,14 +54,14 @@ class Follower:
 
     source: EventSource
     sink: EventSink
-    table: Table
-    watch: Callable[[Change, Tally], None]
+    table: ChangeReader
+    watch: Callable[[Change, IngestTally], None]
     clock: Callable[[], float] = time.monotonic
-    tally: Tally = field(default_factory=Tally)
-    _lines: dict[Partition, _Line] = field(default_factory=dict)
+    tally: IngestTally = field(default_factory=IngestTally)
+    _lines: dict[Partition, _PartitionState] = field(default_factory=dict)
     _heard: float = 0.0
 
-    def run(self, stopped: Callable[[], bool]) -> Tally:
+    def run(self, stopped: Callable[[], bool]) -> IngestTally:
         """Follow until `stopped`; raises Unavailable when Kafka does not take everything."""
         while not stopped():
             self.step()
@@ -86,13 +86,13 @@ class Follower:
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
         """Publish one record; the records of the commit before, if it is the first of another."""
         line, ended = self._line(record), None
-        said = said_in(record.value, record.key, record.offset)
-        if isinstance(said, Said) and line.times.begins(said.at_ms) and line.open:
+        said = change_in(record.value, record.key, record.offset)
+        if isinstance(said, RowChange) and line.times.begins(said.at_ms) and line.open:
             ended = self._end(line)
         if not line.open:
             line.epochs = epochs
         line.open.append(record)
-        change = self.table.read(said, line.times, record.offset) if isinstance(said, Said) else said
+        change = self.table.read(said, line.times, record.offset) if isinstance(said, RowChange) else said
         publish_one(change, self.sink, self.tally, event_id=record.position)
         if isinstance(change, BadRow):
             headers = dict(record.headers) | _reason(record, change)
@@ -102,16 +102,16 @@ class Follower:
         self.watch(change, self.tally)
         return ended
 
-    def _end(self, line: _Line) -> Batch:
+    def _end(self, line: _PartitionState) -> Batch:
         ended, line.open = line.open, []
         return Batch(ended, line.epochs)
 
-    def _line(self, record: Record) -> _Line:
+    def _line(self, record: Record) -> _PartitionState:
         """The record's partition, which begins anew where it is read again."""
         place = record.topic, record.partition
         line = self._lines.get(place)
         if line is None or record.offset <= line.last:
-            line = self._lines[place] = _Line()
+            line = self._lines[place] = _PartitionState()
         line.last = record.offset
         return line
 

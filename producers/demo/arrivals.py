@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
-from producers.catalog import Reading, read_catalog
+from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import Catalogue
 from producers.image_refs import inline_below
@@ -62,7 +62,7 @@ class Arrivals:
         return [outcome for outcome in found if isinstance(outcome, ItemIndexed)]
 
 
-def open_arrivals(kafka: Kafka) -> Arrivals:
+def open_arrivals(kafka: KafkaSettings) -> Arrivals:
     """Outcomes from now on."""
     return Arrivals(TopicReader(kafka, ITEM_OUTCOMES))
 
@@ -95,7 +95,7 @@ def bulk_seconds(indexed: Iterable[ItemIndexed]) -> float:
     return (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
 
 
-def send_one_by_one(kafka: Kafka, catalogue: Catalogue, skip: int, arrivals: Arrivals) -> None:
+def send_one_by_one(kafka: KafkaSettings, catalogue: Catalogue, skip: int, arrivals: Arrivals) -> None:
     """Send the products after the first `skip`, each only when the one before it can be found."""
     sink = EventSink(kafka)
     try:
@@ -109,5 +109,5 @@ def send_one_by_one(kafka: Kafka, catalogue: Catalogue, skip: int, arrivals: Arr
 
 def _items(catalogue: Catalogue) -> Iterator[ItemUpserted]:
     path = catalogue.products_file
-    reading = Reading(choose_columns(path, ()), inline_below(catalogue.folder), TENANT)
+    reading = CatalogFormat(choose_columns(path, ()), inline_below(catalogue.folder), TENANT)
     return (row for row in read_catalog(path, reading) if isinstance(row, ItemUpserted))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from producers.demo.backdrops import make_scenery
 from producers.demo.drawing import WHITE, Colour, Finish, Pen
-from producers.demo.kinds import COLOURS, KINDS, Kind
+from producers.demo.kinds import COLOURS, KINDS, ProductKind
 from producers.demo.patterns import PATTERNS, Pattern
 from producers.demo.photo import Shot, casual_photo, studio_shot
 from schemas.filters import ColourName
@@ -40,7 +40,7 @@ Ticker = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Product:
+class DemoProduct:
     """What is true of a drawn product; the pictures' paths are relative to the catalogue's folder."""
 
     id: str
@@ -52,12 +52,12 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Post:
+class DemoPost:
     """A social post that shows one of the products; its id is an address, as ActivityStreams wants."""
 
     id: str
     creator: str
-    product: Product
+    product: DemoProduct
     image: str
 
 
@@ -66,8 +66,8 @@ class Catalogue:
     """A drawn catalogue: its folder, and what is true of everything in it."""
 
     folder: Path
-    products: tuple[Product, ...]
-    posts: tuple[Post, ...]
+    products: tuple[DemoProduct, ...]
+    posts: tuple[DemoPost, ...]
 
     @property
     def products_file(self) -> Path:
@@ -91,7 +91,7 @@ def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambd
         (folder / name).mkdir(parents=True, exist_ok=True)
     scenery = make_scenery(np.random.default_rng(seed))
     goods = [_describe(number) for number in range(products)]
-    posts: list[Post] = []
+    posts: list[DemoPost] = []
     for number, (kind, product) in enumerate(goods):
         rng = np.random.default_rng([seed, number])
         cutout = _draw(kind, product, rng)
@@ -107,7 +107,7 @@ def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambd
     return catalogue
 
 
-def describe_product(id: str) -> Product | None:
+def describe_product(id: str) -> DemoProduct | None:
     """What is true of the product with this id, in whatever catalogue it was drawn; None for other ids."""
     digits = id.removeprefix("p")
     if not digits.isdecimal() or not 1 <= int(digits) <= MAX_PRODUCTS:
@@ -115,7 +115,7 @@ def describe_product(id: str) -> Product | None:
     return _describe(int(digits) - 1)[1]
 
 
-def _describe(number: int) -> tuple[Kind, Product]:
+def _describe(number: int) -> tuple[ProductKind, DemoProduct]:
     """The product of this number: kinds in turn, and of each kind all colours before a colour comes again."""
     turn, place = divmod(number, len(KINDS))
     kind = KINDS[place]
@@ -123,10 +123,10 @@ def _describe(number: int) -> tuple[Kind, Product]:
     colour = tuple(COLOURS)[(5 * turn + 7 * place) % len(COLOURS)]
     pattern = PATTERNS[(turn + place + turn // len(COLOURS)) % len(PATTERNS)]
     name = f"p{number + 1:04}"
-    return kind, Product(name, kind.name, colour, pattern, f"{IMAGES}/{name}.jpg", f"{PHOTOS}/{name}.jpg")
+    return kind, DemoProduct(name, kind.name, colour, pattern, f"{IMAGES}/{name}.jpg", f"{PHOTOS}/{name}.jpg")
 
 
-def _draw(kind: Kind, product: Product, rng: np.random.Generator) -> Image.Image:
+def _draw(kind: ProductKind, product: DemoProduct, rng: np.random.Generator) -> Image.Image:
     red, green, blue = (channel * rng.uniform(0.95, 1.05) for channel in COLOURS[product.colour])
     own: Colour = (red, green, blue)
     pen = Pen(Finish(own, WHITE, product.pattern), rng)
@@ -138,23 +138,25 @@ def _save(shot: Shot, path: Path, rng: np.random.Generator) -> None:
     shot.picture.save(path, quality=int(rng.integers(64, 79)), exif=shot.exif())
 
 
-def _post(product: Product, number: int) -> Post:
+def _post(product: DemoProduct, number: int) -> DemoPost:
     creator = CREATORS[number % len(CREATORS)]
-    return Post(f"{_actor(creator)}/posts/{number + 1}", creator, product, f"{POSTS}/s{number + 1:04}.jpg")
+    return DemoPost(f"{_actor(creator)}/posts/{number + 1}", creator, product, f"{POSTS}/s{number + 1:04}.jpg")
 
 
 def _actor(creator: str) -> str:
     return f"https://social.example/@{creator}"
 
 
-def _write_products(catalogue: Catalogue, goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> None:
+def _write_products(
+    catalogue: Catalogue, goods: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator
+) -> None:
     with catalogue.products_file.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(_rows(goods, rng))
 
 
-def _rows(goods: list[tuple[Kind, Product]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+def _rows(goods: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
     for kind, product in goods:
         brand = BRANDS[int(rng.integers(len(BRANDS)))]
         title = f"{ADJECTIVES[product.pattern]} {product.colour} {product.kind} by {brand}"
@@ -169,7 +171,7 @@ def _write_posts(catalogue: Catalogue) -> None:
     catalogue.posts_file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _activity(number: int, post: Post) -> dict[str, object]:
+def _activity(number: int, post: DemoPost) -> dict[str, object]:
     """A post as ActivityStreams 2.0: somebody creates a note with a picture and hashtags."""
     actor = _actor(post.creator)
     thing = f"{post.product.colour} {post.product.kind}"

@@ -30,10 +30,10 @@ def demo(options: DemoOptions) -> None:
     from rich.console import Console
 
     from infra.config.settings import read_settings
-    from producers.demo.tour import Plan, run_tour
+    from producers.demo.tour import TourOptions, run_tour
 
     # SIGTERM unwinds like Ctrl-C, so that what was started is stopped again.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = Plan(options.products, options.queries, options.keep_up, options.out)
+    plan = TourOptions(options.products, options.queries, options.keep_up, options.out)
     if not run_tour(read_settings(), plan, Console(highlight=False)):
         raise typer.Exit(FAILED)

@@ -12,7 +12,7 @@ WANTED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Spread:
+class LatencySpread:
     """Some durations in milliseconds."""
 
     p50: float
@@ -20,17 +20,17 @@ class Spread:
     count: int
 
 
-def spread(milliseconds: Sequence[float]) -> Spread:
+def spread(milliseconds: Sequence[float]) -> LatencySpread:
     """Median and 95th percentile (nearest rank); zeros when nothing was measured."""
     if not milliseconds:
-        return Spread(0, 0, 0)
+        return LatencySpread(0, 0, 0)
     ranked = sorted(milliseconds)
     nearest = ranked[min(len(ranked) - 1, round(0.95 * len(ranked)))]
-    return Spread(round(statistics.median(ranked), 1), round(nearest, 1), len(ranked))
+    return LatencySpread(round(statistics.median(ranked), 1), round(nearest, 1), len(ranked))
 
 
 @dataclass(frozen=True)
-class Ingested:
+class IngestFigures:
     """What became of the items."""
 
     products: int
@@ -40,7 +40,7 @@ class Ingested:
     images_per_second: float
     missing: tuple[str, ...]
     """Items without an outcome in time, or refused, with the reason."""
-    event_to_searchable: Spread
+    event_to_searchable: LatencySpread
     """Of events sent one at a time to an idle system."""
 
 
@@ -62,19 +62,19 @@ class FirstHits:
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchFigures:
     """How long searches took: as the client saw it, and each step as the worker saw it."""
 
-    client: Spread
-    queued: Spread
-    fetched: Spread
-    decoded: Spread
-    encoded: Spread
-    searched: Spread
+    client: LatencySpread
+    queued: LatencySpread
+    fetched: LatencySpread
+    decoded: LatencySpread
+    encoded: LatencySpread
+    searched: LatencySpread
 
 
 @dataclass(frozen=True)
-class Promise:
+class PromiseCheck:
     """Something that must hold of the answers, and whether it did."""
 
     what: str
@@ -83,13 +83,13 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Figures:
+class DemoFigures:
     """All that the tour measured."""
 
-    ingested: Ingested
+    ingested: IngestFigures
     first_hits: FirstHits
-    searched: Searched
-    promises: tuple[Promise, ...]
+    searched: SearchFigures
+    promises: tuple[PromiseCheck, ...]
     encoder: str | None
     machine: dict[str, str | int] = field(default_factory=describe_machine)
     versions: dict[str, str] = field(default_factory=installed_versions)
@@ -100,7 +100,7 @@ class Figures:
         return asdict(self) | {"first_hits_right_share": self.first_hits.share, "complaints": complaints(self)}
 
 
-def complaints(figures: Figures) -> list[str]:
+def complaints(figures: DemoFigures) -> list[str]:
     """Why the demo failed, one sentence each; empty when all is well."""
     found = [f"{promise.what}: {promise.detail}" for promise in figures.promises if not promise.kept]
     if figures.ingested.missing:

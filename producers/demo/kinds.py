@@ -13,7 +13,7 @@ Place = Literal["laid", "table", "room"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProductKind:
     """One kind of thing: its name, how it is drawn, where it is photographed, its prices in euros."""
 
     name: str
@@ -22,25 +22,25 @@ class Kind:
     prices: tuple[int, int]
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind("t-shirt", clothes.t_shirt, "laid", (12, 35)),
-    Kind("dress", clothes.dress, "laid", (35, 120)),
-    Kind("trousers", clothes.trousers, "laid", (30, 90)),
-    Kind("sneaker", clothes.sneaker, "room", (45, 140)),
-    Kind("boot", clothes.boot, "room", (60, 190)),
-    Kind("cap", clothes.cap, "table", (12, 30)),
-    Kind("sunglasses", clothes.sunglasses, "laid", (20, 130)),
-    Kind("watch", clothes.watch, "laid", (50, 250)),
-    Kind("glove", clothes.glove, "laid", (10, 40)),
-    Kind("handbag", household.handbag, "table", (40, 220)),
-    Kind("backpack", household.backpack, "room", (35, 120)),
-    Kind("mug", household.mug, "table", (8, 22)),
-    Kind("teapot", household.teapot, "table", (25, 70)),
-    Kind("chair", household.chair, "room", (60, 240)),
-    Kind("lamp", household.lamp, "table", (30, 150)),
-    Kind("sofa", household.sofa, "room", (300, 990)),
-    Kind("bottle", household.bottle, "table", (12, 38)),
-    Kind("umbrella", household.umbrella, "room", (15, 45)),
+KINDS: tuple[ProductKind, ...] = (
+    ProductKind("t-shirt", clothes.t_shirt, "laid", (12, 35)),
+    ProductKind("dress", clothes.dress, "laid", (35, 120)),
+    ProductKind("trousers", clothes.trousers, "laid", (30, 90)),
+    ProductKind("sneaker", clothes.sneaker, "room", (45, 140)),
+    ProductKind("boot", clothes.boot, "room", (60, 190)),
+    ProductKind("cap", clothes.cap, "table", (12, 30)),
+    ProductKind("sunglasses", clothes.sunglasses, "laid", (20, 130)),
+    ProductKind("watch", clothes.watch, "laid", (50, 250)),
+    ProductKind("glove", clothes.glove, "laid", (10, 40)),
+    ProductKind("handbag", household.handbag, "table", (40, 220)),
+    ProductKind("backpack", household.backpack, "room", (35, 120)),
+    ProductKind("mug", household.mug, "table", (8, 22)),
+    ProductKind("teapot", household.teapot, "table", (25, 70)),
+    ProductKind("chair", household.chair, "room", (60, 240)),
+    ProductKind("lamp", household.lamp, "table", (30, 150)),
+    ProductKind("sofa", household.sofa, "room", (300, 990)),
+    ProductKind("bottle", household.bottle, "table", (12, 38)),
+    ProductKind("umbrella", household.umbrella, "room", (15, 45)),
 )
 
 COLOURS: Mapping[ColourName, Colour] = {

@@ -12,8 +12,8 @@ from PIL import Image
 from infra.console import counted
 from infra.retry import Retry
 from producers.demo.arrivals import TENANT
-from producers.demo.catalogue import Catalogue, Product, describe_product
-from producers.demo.figures import FirstHits, Promise, Searched, spread
+from producers.demo.catalogue import Catalogue, DemoProduct, describe_product
+from producers.demo.figures import FirstHits, PromiseCheck, SearchFigures, spread
 from producers.demo.kinds import KINDS
 from schemas.filters import Filters
 from schemas.items import InlineImage
@@ -32,21 +32,21 @@ CATALOG_ONLY = Filters(source=("catalog",))
 
 
 @dataclass(frozen=True)
-class Answer:
+class PhotoAnswer:
     """A photo of a product, what came back, and how long that took."""
 
-    product: Product
+    product: DemoProduct
     picture: bytes
     result: SearchResult
     milliseconds: float
 
     @property
-    def first(self) -> Product | None:
+    def first(self) -> DemoProduct | None:
         """What is true of the first hit; None without one."""
         return describe_product(self.result.hits[0].item_id) if self.result.hits else None
 
 
-def sample(catalogue: Catalogue, queries: int) -> list[Product]:
+def sample(catalogue: Catalogue, queries: int) -> list[DemoProduct]:
     """So many of the products, spread over the catalogue, with all kinds as often as can be."""
     turns = -(-len(catalogue.products) // len(KINDS))
     wanted = min(turns, -(-queries // len(KINDS)))
@@ -55,12 +55,16 @@ def sample(catalogue: Catalogue, queries: int) -> list[Product]:
     return found[:queries]
 
 
-def search_by_photo(ask: Ask, catalogue: Catalogue, product: Product, filters: Filters = CATALOG_ONLY) -> Answer:
+def search_by_photo(
+    ask: Ask, catalogue: Catalogue, product: DemoProduct, filters: Filters = CATALOG_ONLY
+) -> PhotoAnswer:
     """Search with the casual photo of a product."""
     return _search(ask, product, (catalogue.folder / product.photo).read_bytes(), filters)
 
 
-def _search(ask: Ask, product: Product, picture: bytes, filters: Filters, *, strict: bool = True) -> Answer:
+def _search(
+    ask: Ask, product: DemoProduct, picture: bytes, filters: Filters, *, strict: bool = True
+) -> PhotoAnswer:
     request = SearchRequest(
         request_id=f"demo-{uuid.uuid4()}",
         tenant=TENANT,
@@ -74,10 +78,10 @@ def _search(ask: Ask, product: Product, picture: bytes, filters: Filters, *, str
     )
     begun = time.perf_counter()
     result = ask(request)
-    return Answer(product, picture, result, (time.perf_counter() - begun) * 1000)
+    return PhotoAnswer(product, picture, result, (time.perf_counter() - begun) * 1000)
 
 
-def count_first_hits(answers: Sequence[Answer]) -> FirstHits:
+def count_first_hits(answers: Sequence[PhotoAnswer]) -> FirstHits:
     """How many of the first hits are right."""
     pairs = [(answer.product, answer.first) for answer in answers]
     kind = [first is not None and first.kind == asked.kind for asked, first in pairs]
@@ -87,10 +91,10 @@ def count_first_hits(answers: Sequence[Answer]) -> FirstHits:
     return FirstHits(len(pairs), sum(kind), sum(colour), both, same)
 
 
-def time_searches(answers: Sequence[Answer]) -> Searched:
+def time_searches(answers: Sequence[PhotoAnswer]) -> SearchFigures:
     """How long the searches took, in all and step by step."""
     times = [answer.result.times for answer in answers]
-    return Searched(
+    return SearchFigures(
         client=spread([answer.milliseconds for answer in answers]),
         queued=spread([t.queued for t in times]),
         fetched=spread([t.fetched for t in times]),
@@ -101,15 +105,15 @@ def time_searches(answers: Sequence[Answer]) -> Searched:
 
 
 @dataclass(frozen=True)
-class Trial:
+class FilterTrial:
     """A search under a condition: what was wanted, what came back, and whether every hit satisfies it."""
 
     caption: str
-    answer: Answer
-    promise: Promise
+    answer: PhotoAnswer
+    promise: PromiseCheck
 
 
-def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
+def try_filters(ask: Ask, catalogue: Catalogue) -> list[FilterTrial]:
     """Searches by look under conditions that fight the picture: every hit must satisfy them.
 
     They are no strict ones: what looks least unlike is wanted, even if it is no more alike than nothing.
@@ -133,25 +137,25 @@ def try_filters(ask: Ask, catalogue: Catalogue) -> list[Trial]:
     for what, wanted, filters, holds in conditions:
         answer = _search(ask, asked, (catalogue.folder / asked.photo).read_bytes(), filters, strict=False)
         promise = _judge(f"{what} ({wanted})", answer.result, holds)
-        trials.append(Trial(f"{asked.colour} {asked.kind}, but {wanted}", answer, promise))
+        trials.append(FilterTrial(f"{asked.colour} {asked.kind}, but {wanted}", answer, promise))
     return trials
 
 
-def _judge(what: str, result: SearchResult, holds: Callable[[Hit], bool]) -> Promise:
+def _judge(what: str, result: SearchResult, holds: Callable[[Hit], bool]) -> PromiseCheck:
     wrong = [hit.item_id for hit in result.hits if not holds(hit)]
     detail = f"{len(result.hits)} hits, {len(wrong)} of them wrong" if result.hits else f"no hits ({result.status})"
-    return Promise(what, bool(result.hits) and not wrong, detail)
+    return PromiseCheck(what, bool(result.hits) and not wrong, detail)
 
 
-def try_nothing(ask: Ask, catalogue: Catalogue) -> Trial:
+def try_nothing(ask: Ask, catalogue: Catalogue) -> FilterTrial:
     """A search with a picture of nothing, once the index has learned what unrelated pictures score."""
     picture = _static()
     for _ in Retry(CALIBRATED_SECONDS, first=1).attempts():
         answer = _search(ask, catalogue.products[0], picture, CATALOG_ONLY)
         if answer.result.threshold is not None:
             break
-    promise = Promise("a picture of nothing", answer.result.status == "no_match", _nothing(answer.result))
-    return Trial("nothing at all", answer, promise)
+    promise = PromiseCheck("a picture of nothing", answer.result.status == "no_match", _nothing(answer.result))
+    return FilterTrial("nothing at all", answer, promise)
 
 
 def _static() -> bytes:
@@ -168,7 +172,7 @@ def _nothing(result: SearchResult) -> str:
     return f"{counted(len(result.hits), 'hit', 'hits')} ({result.status})"
 
 
-def is_found(ask: Ask, catalogue: Catalogue, product: Product) -> bool:
+def is_found(ask: Ask, catalogue: Catalogue, product: DemoProduct) -> bool:
     """Whether a product is among the hits for its own studio shot."""
     picture = (catalogue.folder / product.image).read_bytes()
     answer = _search(ask, product, picture, CATALOG_ONLY)

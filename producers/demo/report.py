@@ -7,17 +7,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from producers.contact_sheet import Row, draw_sheet
+from producers.contact_sheet import SheetRow, draw_sheet
 from producers.demo.catalogue import Catalogue
-from producers.demo.figures import Figures, Spread, complaints
-from producers.demo.questions import Answer, Trial
+from producers.demo.figures import DemoFigures, LatencySpread, complaints
+from producers.demo.questions import FilterTrial, PhotoAnswer
 from schemas.results import Hit
 
 SHEET_ROWS = 8
 """Searches on the sheet at most."""
 
 
-def print_report(console: Console, figures: Figures) -> None:
+def print_report(console: Console, figures: DemoFigures) -> None:
     """The figures as tables, and whether all went well."""
     console.print(_ingest_table(figures), _search_table(figures), _promise_table(figures))
     found = complaints(figures)
@@ -34,7 +34,7 @@ def _table(title: str, figures: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _ingest_table(figures: Figures) -> Table:
+def _ingest_table(figures: DemoFigures) -> Table:
     done = figures.ingested
     return _table(
         "From event to searchable",
@@ -46,7 +46,7 @@ def _ingest_table(figures: Figures) -> Table:
     )
 
 
-def _search_table(figures: Figures) -> Table:
+def _search_table(figures: DemoFigures) -> Table:
     first, times = figures.first_hits, figures.searched
     return _table(
         f"{first.queries} searches with casual photos",
@@ -65,12 +65,12 @@ def _search_table(figures: Figures) -> Table:
     )
 
 
-def _promise_table(figures: Figures) -> Table:
+def _promise_table(figures: DemoFigures) -> Table:
     marks = {True: "[green]✓[/]", False: "[red]✗[/]"}
     return _table("What must hold", [(f"{marks[p.kept]} {p.what}", p.detail) for p in figures.promises])
 
 
-def _spread(times: Spread) -> str:
+def _spread(times: LatencySpread) -> str:
     return f"p50 {times.p50:.0f} ms, p95 {times.p95:.0f} ms" if times.count else "not measured"
 
 
@@ -78,12 +78,14 @@ def _share(count: int, of: int) -> str:
     return f"{count} of {of} ({count / of:.1%})" if of else "none asked"
 
 
-def write_json(path: Path, figures: Figures) -> None:
+def write_json(path: Path, figures: DemoFigures) -> None:
     """The figures with machine and versions, for comparing runs."""
     path.write_text(json.dumps(figures.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
-def write_sheet(path: Path, catalogue: Catalogue, photos: Sequence[Answer], trials: Sequence[Trial]) -> None:
+def write_sheet(
+    path: Path, catalogue: Catalogue, photos: Sequence[PhotoAnswer], trials: Sequence[FilterTrial]
+) -> None:
     """Queries and hits side by side: photos of as many kinds as fit, then the searches with filters."""
     room = max(1, SHEET_ROWS - len(trials))
     pictures = _pictures(catalogue)
@@ -98,8 +100,8 @@ def _pictures(catalogue: Catalogue) -> dict[str, Path]:
     return products | {post.id: catalogue.folder / post.image for post in catalogue.posts}
 
 
-def _row(pictures: Mapping[str, Path], caption: str, answer: Answer) -> Row:
-    return Row(caption, answer.picture, [_with_picture(pictures, hit) for hit in answer.result.hits])
+def _row(pictures: Mapping[str, Path], caption: str, answer: PhotoAnswer) -> SheetRow:
+    return SheetRow(caption, answer.picture, [_with_picture(pictures, hit) for hit in answer.result.hits])
 
 
 def _with_picture(pictures: Mapping[str, Path], hit: Hit) -> Hit:

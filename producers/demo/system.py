@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.config.settings import Settings
-from infra.local_state import read_running, wait_until_ready
+from infra.local_state import read_local_state, wait_until_ready
 from schemas.failures import Unavailable
 
 READY_SECONDS = 180.0
@@ -45,7 +45,7 @@ def running_system(settings: Settings, log: Path, say: Say, *, keep: bool) -> It
 
     It is stopped at the end, unless it is to be kept and the tour went through.
     """
-    if read_running(settings.data) is not None:
+    if read_local_state(settings.data) is not None:
         wait_until_ready(settings, READY_SECONDS)
         yield None
         return

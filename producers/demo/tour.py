@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.console import BadInput
 from infra.kafka import check_broker
 from infra.local_state import reach_kafka
 from producers.demo.arrivals import TENANT, Arrivals, bulk_seconds, latencies, open_arrivals, send_one_by_one
-from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, Product, draw_catalogue
-from producers.demo.figures import Figures, Ingested, Promise, complaints, spread
+from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, DemoProduct, draw_catalogue
+from producers.demo.figures import DemoFigures, IngestFigures, PromiseCheck, complaints, spread
 from producers.demo.kinds import KINDS
 from producers.demo.questions import (
-    Answer,
     Ask,
+    PhotoAnswer,
     count_first_hits,
     is_found,
     sample,
@@ -37,7 +37,7 @@ LATE_PRODUCTS = 12
 
 
 @dataclass(frozen=True)
-class Plan:
+class TourOptions:
     """What the user wants of the tour."""
 
     products: int
@@ -47,11 +47,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Tour:
+class DemoTour:
     """A tour under way."""
 
     settings: Settings
-    plan: Plan
+    plan: TourOptions
     console: Console
 
     def say(self, command: str) -> None:
@@ -67,7 +67,7 @@ class Tour:
             yield bar
 
 
-def run_tour(settings: Settings, plan: Plan, console: Console) -> bool:
+def run_tour(settings: Settings, plan: TourOptions, console: Console) -> bool:
     """Run the whole demo and report; whether all went well.
 
     Writes demo.png and demo.json into `plan.out`. Raises BadInput or Unavailable when it cannot go on.
@@ -77,7 +77,7 @@ def run_tour(settings: Settings, plan: Plan, console: Console) -> bool:
         raise BadInput(f"--products {plan.products}: give {fewest} to {MAX_PRODUCTS}")
     if not 1 <= plan.queries <= plan.products:
         raise BadInput(f"--queries {plan.queries}: give 1 to {plan.products}, as many as there are products")
-    tour = Tour(settings, plan, console)
+    tour = DemoTour(settings, plan, console)
     plan.out.mkdir(parents=True, exist_ok=True)
     catalogue = _draw(tour)
     log = settings.data / "demo" / "up.log"
@@ -91,13 +91,13 @@ def run_tour(settings: Settings, plan: Plan, console: Console) -> bool:
     return not complaints(figures)
 
 
-def _draw(tour: Tour) -> Catalogue:
+def _draw(tour: DemoTour) -> Catalogue:
     with tour.progress("drawing products", tour.plan.products) as bar:
         folder = tour.settings.data / "demo"
         return draw_catalogue(folder, tour.plan.products, SEED, lambda: bar.advance(bar.task_ids[0]))
 
 
-def _go_through(tour: Tour, catalogue: Catalogue) -> Figures:
+def _go_through(tour: DemoTour, catalogue: Catalogue) -> DemoFigures:
     """All that needs the system up."""
     kafka = reach_kafka(tour.settings)
     check_broker(kafka)
@@ -110,7 +110,7 @@ def _go_through(tour: Tour, catalogue: Catalogue) -> Figures:
         arrivals.close()
 
 
-def _ingest(tour: Tour, kafka: Kafka, catalogue: Catalogue, arrivals: Arrivals) -> Ingested:
+def _ingest(tour: DemoTour, kafka: KafkaSettings, catalogue: Catalogue, arrivals: Arrivals) -> IngestFigures:
     products = [product.id for product in catalogue.products]
     bulk, late = products[:-LATE_PRODUCTS], products[-LATE_PRODUCTS:]
     posts = [post.id for post in catalogue.posts]
@@ -122,7 +122,7 @@ def _ingest(tour: Tour, kafka: Kafka, catalogue: Catalogue, arrivals: Arrivals) 
         send_one_by_one(kafka, catalogue, len(bulk), arrivals)
     done = arrivals.indexed(bulk)
     seconds = bulk_seconds(done)
-    return Ingested(
+    return IngestFigures(
         products=len(products),
         posts=len(posts),
         seconds=round(seconds, 2),
@@ -133,11 +133,13 @@ def _ingest(tour: Tour, kafka: Kafka, catalogue: Catalogue, arrivals: Arrivals) 
     )
 
 
-def _search(tour: Tour, catalogue: Catalogue, arrivals: Arrivals, ingested: Ingested, ask: Ask) -> Figures:
+def _search(
+    tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ingested: IngestFigures, ask: Ask
+) -> DemoFigures:
     photos = _ask_photos(tour, catalogue, ask)
     trials = [*try_filters(ask, catalogue), try_nothing(ask, catalogue)]
     deletion = _delete_one(tour, catalogue, arrivals, ask)
-    figures = Figures(
+    figures = DemoFigures(
         ingested=ingested,
         first_hits=count_first_hits(photos),
         searched=time_searches(photos),
@@ -149,7 +151,7 @@ def _search(tour: Tour, catalogue: Catalogue, arrivals: Arrivals, ingested: Inge
     return figures
 
 
-def _ask_photos(tour: Tour, catalogue: Catalogue, ask: Ask) -> list[Answer]:
+def _ask_photos(tour: DemoTour, catalogue: Catalogue, ask: Ask) -> list[PhotoAnswer]:
     asked = sample(catalogue, tour.plan.queries)
     search_by_photo(ask, catalogue, asked[0])  # connections open and code loads once, which is no search's time
     with tour.progress("searching with photos", len(asked)) as bar:
@@ -160,13 +162,13 @@ def _ask_photos(tour: Tour, catalogue: Catalogue, ask: Ask) -> list[Answer]:
         return answers
 
 
-def _delete_one(tour: Tour, catalogue: Catalogue, arrivals: Arrivals, ask: Ask) -> Promise:
+def _delete_one(tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ask: Ask) -> PromiseCheck:
     """A product that was found must not be found any more once it is deleted."""
-    gone: Product = catalogue.products[-1]
+    gone: DemoProduct = catalogue.products[-1]
     before = is_found(ask, catalogue, gone)
     arrivals.forget(gone.id)
     run_command(["delete", gone.id, "--tenant", TENANT], tour.say)
     arrivals.await_items([gone.id])
     after = is_found(ask, catalogue, gone)
     words = {True: "found", False: "not found"}
-    return Promise("a deleted product", before and not after, f"{words[before]} before, {words[after]} after")
+    return PromiseCheck("a deleted product", before and not after, f"{words[before]} before, {words[after]} after")

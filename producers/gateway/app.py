@@ -9,17 +9,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from infra.metrics import GatewayMetrics
-from producers.gateway.item_routes import ItemDoor, item_routes
-from producers.gateway.metered import Metered, metrics_routes
-from producers.gateway.middleware import Guard, GuardSettings
+from producers.gateway.item_routes import ItemService, item_routes
+from producers.gateway.metered import MetricsMiddleware, metrics_routes
+from producers.gateway.middleware import GuardMiddleware, GuardSettings
 from producers.gateway.problem_details import SCHEMA, Problem, problem_response, problems, say_problems
-from producers.gateway.read_routes import LookingDoor, looking_routes
+from producers.gateway.read_routes import ReadService, read_routes
 from producers.gateway.readiness import Readiness
-from producers.gateway.search_registry import SearchDoor
+from producers.gateway.search_registry import SearchService
 from producers.gateway.search_routes import search_routes
 from producers.gateway.server import Background
 from producers.gateway.static_page import page_routes
-from producers.gateway.traced import Traced
+from producers.gateway.traced import TracingMiddleware
 from schemas.facets import FacetsRequest
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
@@ -33,18 +33,18 @@ FILLED_IN: Mapping[type[BaseModel], str] = {
 
 
 @dataclass(frozen=True)
-class Doors:
+class GatewayParts:
     """What the routes need."""
 
-    searches: SearchDoor
-    items: ItemDoor
-    looking: LookingDoor
+    searches: SearchService
+    items: ItemService
+    looking: ReadService
     metrics: GatewayMetrics
     background: tuple[Background, ...] = ()
     """What works in threads: when one of them has failed, the gateway is not alive."""
 
 
-def gateway_app(guarded: GuardSettings, doors: Doors, check: Callable[[], None]) -> FastAPI:
+def gateway_app(guarded: GuardSettings, doors: GatewayParts, check: Callable[[], None]) -> FastAPI:
     """The application; `check` raises Unavailable while something that requests need is away."""
     app = FastAPI(
         title="lookstream",
@@ -56,19 +56,19 @@ def gateway_app(guarded: GuardSettings, doors: Doors, check: Callable[[], None])
     say_problems(app)
     app.include_router(search_routes(doors.searches))
     app.include_router(item_routes(doors.items))
-    app.include_router(looking_routes(doors.looking))
+    app.include_router(read_routes(doors.looking))
     app.include_router(page_routes())
     app.include_router(metrics_routes(doors.metrics))
     _add_health(app, doors, Readiness(check))
     _describe_requests(app)
     _build_routes(app)
-    app.add_middleware(Guard, guarded=guarded)
-    app.add_middleware(Metered, metrics=doors.metrics)
-    app.add_middleware(Traced)
+    app.add_middleware(GuardMiddleware, guarded=guarded)
+    app.add_middleware(MetricsMiddleware, metrics=doors.metrics)
+    app.add_middleware(TracingMiddleware)
     return app
 
 
-def _add_health(app: FastAPI, doors: Doors, readiness: Readiness) -> None:
+def _add_health(app: FastAPI, doors: GatewayParts, readiness: Readiness) -> None:
     def failed() -> str:
         failures = [part.failure for part in doors.background if part.failure is not None]
         return f"a thread has ended ({type(failures[0]).__name__}): see the gateway's log" if failures else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 from producers.gateway.problem_details import Problem
 from producers.gateway.request_body import JSON, MEDIUM_BYTES, SMALL_BYTES, content_type
 
@@ -25,7 +25,7 @@ LEASE = "lookstream.body"
 """Where a request's scope has the lease of its body."""
 
 
-class Lease:
+class BodyLease:
     """Memory that a request has reserved for its body."""
 
     def __init__(self, pool: "BodyPool | None" = None, address: str = "", size: int = 0) -> None:
@@ -39,7 +39,7 @@ class Lease:
 
 
 @dataclass
-class _Waiting:
+class _WaitingBody:
     address: str
     size: int
     granted: asyncio.Future[None]
@@ -51,23 +51,23 @@ class BodyPool:
     def __init__(self, room: int, wait_s: float = WAIT_SECONDS) -> None:
         self._room, self._wait_s = room, wait_s
         self._taken = Counter[str]()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_WaitingBody] = deque()
 
-    async def reserve(self, address: str, size: int) -> Lease:
+    async def reserve(self, address: str, size: int) -> BodyLease:
         """Wait for memory for a body; raises Problem when none becomes free in time."""
         if not self._queue and self._fits(address, size):
             self._taken[address] += size
-            return Lease(self, address, size)
+            return BodyLease(self, address, size)
         if len(self._queue) >= WAITING:
             raise _no_room()
-        waiting = _Waiting(address, size, asyncio.get_running_loop().create_future())
+        waiting = _WaitingBody(address, size, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._serve()
-        lease: Lease | None = None
+        lease: BodyLease | None = None
         try:
             async with asyncio.timeout(self._wait_s):
                 await waiting.granted
-            lease = Lease(self, address, size)
+            lease = BodyLease(self, address, size)
         except TimeoutError:
             raise _no_room() from None
         finally:
@@ -95,14 +95,14 @@ class BodyPool:
                 self._taken[waiting.address] += waiting.size
                 waiting.granted.set_result(None)
 
-    def _withdraw(self, waiting: _Waiting) -> None:
+    def _withdraw(self, waiting: _WaitingBody) -> None:
         if waiting in self._queue:
             self._queue.remove(waiting)
         elif waiting.granted.done() and not waiting.granted.cancelled():
             self.give_back(waiting.address, waiting.size)
 
 
-class Pace:
+class ReadPace:
     """Holds those who read large bodies to so many bytes a second, all of them together."""
 
     def __init__(self, rate: float = LARGE_RATE) -> None:
@@ -115,14 +115,14 @@ class Pace:
         await asyncio.sleep(self._free_at - now)
 
 
-class Bodies:
+class BodyLimits:
     """The limits of bodies; for the tasks of one event loop."""
 
-    def __init__(self, settings: Gateway, record_bytes: int) -> None:
+    def __init__(self, settings: GatewaySettings, record_bytes: int) -> None:
         self._settings, self._record_bytes = settings, record_bytes
         half = max(settings.bodies_mb << 19, settings.max_bytes, record_bytes)
         self._medium, self._large = BodyPool(half), BodyPool(half)
-        self._pace = Pace()
+        self._pace = ReadPace()
 
     @asynccontextmanager
     async def reading(self, scope: Scope, receive: Receive, address: str) -> AsyncIterator[Receive]:
@@ -133,7 +133,7 @@ class Bodies:
         lease = scope[LEASE] = await self._lease(address, size)
         try:
             pace = self._pace if size > MEDIUM_BYTES else None
-            yield _Reading(receive, most, self._settings.request_s, pace).receive
+            yield _BodyReader(receive, most, self._settings.request_s, pace).receive
         finally:
             lease.release()
 
@@ -142,16 +142,16 @@ class Bodies:
             return min(self._record_bytes, self._settings.max_bytes)
         return self._settings.max_bytes
 
-    async def _lease(self, address: str, size: int) -> Lease:
+    async def _lease(self, address: str, size: int) -> BodyLease:
         if size <= SMALL_BYTES:
-            return Lease()
+            return BodyLease()
         return await (self._medium if size <= MEDIUM_BYTES else self._large).reserve(address, size)
 
 
-class _Reading:
+class _BodyReader:
     """One body: it may stop for so many seconds in all, and earns them back by the bytes that come."""
 
-    def __init__(self, receive: Receive, most: int, pause_s: float, pace: Pace | None) -> None:
+    def __init__(self, receive: Receive, most: int, pause_s: float, pace: ReadPace | None) -> None:
         self._receive, self._most, self._pause_s, self._pace = receive, most, pause_s, pace
         self._left_s, self._bytes, self._is_complete = pause_s, 0, False
 

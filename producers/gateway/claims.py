@@ -15,8 +15,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.client.topic_listener import Follower
-from infra.config.settings import Kafka
+from infra.client.topic_listener import TopicListener
+from infra.config.settings import KafkaSettings
 from infra.kafka import SOON, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from producers.gateway.names import wire_id
 from producers.gateway.problem_details import Problem
@@ -38,7 +38,7 @@ LOOK_SECONDS = 0.05
 Kind = Literal["search", "item"]
 
 
-class Claim(BaseModel):
+class RequestClaim(BaseModel):
     """What was asked by a name."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -62,7 +62,7 @@ class Claim(BaseModel):
     instead_of: str = ""
     """Owner of a claim that came to nothing, whose place this one takes."""
 
-    def anew(self, instead_of: "Claim") -> "Claim":
+    def anew(self, instead_of: "RequestClaim") -> "RequestClaim":
         """The same claim made now, in the place of one that came to nothing."""
         fresh = {"owner": uuid.uuid4().hex, "at_ms": time.time_ns() // 1_000_000}
         return self.model_copy(update={**fresh, "instead_of": instead_of.owner})
@@ -72,19 +72,19 @@ class Claim(BaseModel):
         """What claims of one name share."""
         return wire_id(self.kind, self.tenant, self.name)
 
-    def replaces(self, other: "Claim") -> bool:
+    def replaces(self, other: "RequestClaim") -> bool:
         """Whether this claim, which came later, counts from now on: the same judgement in every gateway."""
         if other.owner == self.owner:
             return self.done
         return self.instead_of == other.owner or self.at_ms - other.at_ms > CLAIM_SECONDS * 1000
 
 
-class Claims:
+class ClaimRegister:
     """Makes claims, and knows those of all gateways; for the tasks of one event loop."""
 
-    def __init__(self, kafka: Kafka, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, kafka: KafkaSettings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._known: OrderedDict[str, Claim] = OrderedDict()
+        self._known: OrderedDict[str, RequestClaim] = OrderedDict()
         self._waiting: dict[str, Future[None]] = {}
         self._turn = threading.Lock()
         reader = TopicReader(kafka, GATEWAY_CLAIMS)  # first, so that nothing comes between it and what follows
@@ -92,14 +92,14 @@ class Claims:
         for record in read_to_end(kafka, [GATEWAY_CLAIMS], int((clock() - 2 * CLAIM_SECONDS) * 1000)):
             self._take(record)
         self._sink = EventSink(kafka, SOON)
-        self._follower = Follower(reader, self._take)
+        self._follower = TopicListener(reader, self._take)
 
     @property
     def failure(self) -> BaseException | None:
         """What has ended the reading of claims; None while they are read."""
         return self._follower.failure
 
-    async def claim(self, claim: Claim) -> Claim:
+    async def claim(self, claim: RequestClaim) -> RequestClaim:
         """The claim that counts for a name: this one, or one that was first.
 
         Raises Unavailable, and Problem when something else was asked by the name.
@@ -112,7 +112,7 @@ class Claims:
             raise Problem(422, message)
         return known
 
-    async def _make(self, claim: Claim) -> Claim:
+    async def _make(self, claim: RequestClaim) -> RequestClaim:
         read_back: Future[None] = Future()
         with self._turn:
             self._waiting[claim.owner] = read_back
@@ -127,18 +127,18 @@ class Claims:
                 self._waiting.pop(claim.owner, None)
         return self._find(claim.key) or claim
 
-    async def finish(self, claim: Claim) -> None:
+    async def finish(self, claim: RequestClaim) -> None:
         """Let all gateways know that an item event was sent. Raises Unavailable."""
         await asyncio.to_thread(self._send, claim.model_copy(update={"done": True}))
 
-    async def is_finished(self, claim: Claim) -> bool:
+    async def is_finished(self, claim: RequestClaim) -> bool:
         """Whether an item event was sent, by whoever claimed it; waits for that for a while."""
         until = time.monotonic() + SENDING_SECONDS
         while (found := self._find(claim.key)) is not None and not found.done and time.monotonic() < until:
             await asyncio.sleep(LOOK_SECONDS)
         return found is not None and found.done
 
-    async def find(self, kind: Kind, tenant: str, name: str) -> Claim | None:
+    async def find(self, kind: Kind, tenant: str, name: str) -> RequestClaim | None:
         """The claim that counts for a name, if there is one."""
         until = time.monotonic() + LAG_SECONDS
         while (found := self._find(wire_id(kind, tenant, name))) is None and time.monotonic() < until:
@@ -150,19 +150,19 @@ class Claims:
         self._follower.close()
         self._sink.close()
 
-    def _find(self, key: str) -> Claim | None:
+    def _find(self, key: str) -> RequestClaim | None:
         with self._turn:
             claim = self._known.get(key)
         is_over = claim is None or self._clock() - claim.at_ms / 1000 > CLAIM_SECONDS
         return None if is_over else claim
 
-    def _send(self, claim: Claim) -> None:
+    def _send(self, claim: RequestClaim) -> None:
         self._sink.send_record(OutgoingRecord(GATEWAY_CLAIMS, claim.key.encode(), claim.model_dump_json().encode()))
         self._sink.flush()
 
     def _take(self, record: Record) -> None:
         try:
-            claim = Claim.model_validate_json(record.value or b"")
+            claim = RequestClaim.model_validate_json(record.value or b"")
         except ValidationError:
             return  # of another version, or none of ours
         if claim.at_ms > (self._clock() + CLAIM_SECONDS) * 1000:

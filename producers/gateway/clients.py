@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 
 UNKNOWN = "unknown"
 """Stands for a peer without an address, as on a Unix socket."""
@@ -17,10 +17,10 @@ HOUSEHOLD_BITS = 64
 """Prefix length of the network that one IPv6 customer has: addresses in it are one client."""
 
 
-class Clients:
+class ClientAddresses:
     """Finds the address of the client behind the proxies that the settings name."""
 
-    def __init__(self, settings: Gateway) -> None:
+    def __init__(self, settings: GatewaySettings) -> None:
         self._proxies: Sequence[IPv4Network | IPv6Network] = [ip_network(text) for text in settings.proxies]
         self._header = settings.proxy_header
 

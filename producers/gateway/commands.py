@@ -20,8 +20,8 @@ def gateway(
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
     from producers.gateway.app import gateway_app
-    from producers.gateway.clients import Clients
-    from producers.gateway.compose import open_doors, system_check
+    from producers.gateway.clients import ClientAddresses
+    from producers.gateway.compose import open_gateway_parts, system_check
     from producers.gateway.middleware import GuardSettings
     from producers.gateway.server import refuse_open_door, run, server_of
 
@@ -31,7 +31,7 @@ def gateway(
             settings.gateway.port = port
         refuse_open_door(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
-        doors = open_doors(settings, stack)
+        doors = open_gateway_parts(settings, stack)
         guarded = GuardSettings(settings.gateway, settings.kafka.record_bytes, settings.metrics.token)
         app = gateway_app(guarded, doors, system_check(settings))
-        run(server_of(app, settings.gateway, Clients(settings.gateway), doors.background))
+        run(server_of(app, settings.gateway, ClientAddresses(settings.gateway), doors.background))

@@ -18,9 +18,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 from producers.gateway.body_drain import BodyDrain
-from producers.gateway.clients import UNKNOWN, Clients, rate_key
+from producers.gateway.clients import UNKNOWN, ClientAddresses, rate_key
 from producers.gateway.problem_details import MEDIA_TYPE, TITLES
 
 LINGER_SECONDS = 2.0
@@ -48,8 +48,8 @@ class Phase(IntEnum):
 class ConnectionTable:
     """The open connections, oldest first, and room for new ones."""
 
-    settings: Gateway
-    clients: Clients
+    settings: GatewaySettings
+    clients: ClientAddresses
     total: int
     drain: BodyDrain = field(default_factory=BodyDrain)
     _open: dict["BoundedProtocol", str] = field(default_factory=dict)

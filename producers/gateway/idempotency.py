@@ -21,7 +21,7 @@ Name = tuple[str, str]
 
 
 @dataclass
-class Asked(Generic[Answer]):
+class RememberedRequest(Generic[Answer]):
     """Something that was asked: on its way, or answered."""
 
     answer: "asyncio.Task[Answer]"
@@ -51,7 +51,7 @@ class Asked(Generic[Answer]):
         return self.answer.done() and (self.answer.cancelled() or self.answer.exception() is not None)
 
 
-class Memory(Generic[Answer]):
+class IdempotencyCache(Generic[Answer]):
     """Remembers by names; for the tasks of one event loop."""
 
     def __init__(
@@ -62,11 +62,11 @@ class Memory(Generic[Answer]):
         room: int = ROOM,
     ) -> None:
         self._size, self._clock, self._most, self._room = size, clock, most, room
-        self._known: OrderedDict[Name, Asked[Answer]] = OrderedDict()
+        self._known: OrderedDict[Name, RememberedRequest[Answer]] = OrderedDict()
 
     def ask(
         self, name: Name, body: bytes, asking: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
-    ) -> Asked[Answer]:
+    ) -> RememberedRequest[Answer]:
         """What was asked by this name already, unless it has failed, or else anew.
 
         `asking` sets the event that it is given once other gateways can know of it.
@@ -76,7 +76,7 @@ class Memory(Generic[Answer]):
         self._forget()
         digest, known, accepted = sha256(body).digest(), self._known.get(name), asyncio.Event()
         if known is None or known.has_failed:
-            known = self._known[name] = Asked(
+            known = self._known[name] = RememberedRequest(
                 asyncio.create_task(asking(accepted)), digest, self._clock(), accepted
             )
         elif known.body != digest:
@@ -85,7 +85,7 @@ class Memory(Generic[Answer]):
             )
         return known
 
-    def find(self, name: Name) -> Asked[Answer] | None:
+    def find(self, name: Name) -> RememberedRequest[Answer] | None:
         """What was asked by this name, if anything was."""
         self._forget()
         return self._known.get(name)
@@ -102,5 +102,5 @@ class Memory(Generic[Answer]):
             self._known.popitem(last=False)
             taken -= self._taken(oldest)
 
-    def _taken(self, asked: Asked[Answer]) -> int:
+    def _taken(self, asked: RememberedRequest[Answer]) -> int:
         return self._size(asked.answer.result()) if asked.answer.done() and not asked.has_failed else 0

@@ -22,7 +22,7 @@ TENANTS = 256
 """Whose counts are kept at once."""
 
 
-class Stored:
+class ItemReader:
     """Reads items; every call raises Unavailable while the index is away."""
 
     def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:

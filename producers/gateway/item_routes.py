@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from infra.kafka import EventSink
-from producers.gateway.claims import Claim, Claims
+from producers.gateway.claims import ClaimRegister, RequestClaim
 from producers.gateway.names import IdempotencyKey, wire_id
-from producers.gateway.outcome_waiter import Outcomes
+from producers.gateway.outcome_waiter import OutcomeWaiter
 from producers.gateway.problem_details import Problem, problems
 from producers.gateway.records import check_record
 from producers.gateway.request_body import (
@@ -29,7 +29,7 @@ from producers.gateway.request_body import (
     model_of,
     size_of,
 )
-from producers.gateway.tokens import Access, check_access, permit, permit_use, tenant_in
+from producers.gateway.tokens import TokenAccess, check_access, permit, permit_use, tenant_in
 from producers.gateway.uploads import Uploads
 from schemas.envelope import Event, to_bytes
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, Source, item_key, revision_at
@@ -59,7 +59,7 @@ Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wai
 ItemEvent = ItemUpserted | ItemDeleted
 
 
-class Receipt(BaseModel):
+class ItemReceipt(BaseModel):
     """An item event that was sent."""
 
     event_id: str
@@ -75,17 +75,17 @@ class Receipt(BaseModel):
 
 
 @dataclass(frozen=True)
-class ItemDoor:
+class ItemService:
     """What items need."""
 
     sink: EventSink
     uploads: Uploads
-    claims: Claims
-    outcomes: Outcomes
+    claims: ClaimRegister
+    outcomes: OutcomeWaiter
     parser: Parser
     record_bytes: int = MAX_RECORD_BYTES
 
-    async def put(self, request: Request, key: str | None) -> Receipt:
+    async def put(self, request: Request, key: str | None) -> ItemReceipt:
         """Send the item in a request, once."""
         form = await form_parts(request, "item", MAX_IMAGES)
         fields = await self.parser.fields(await json_bytes(request) if form is None else form[0])
@@ -95,7 +95,7 @@ class ItemDoor:
             fields["images"] = [picture.model_dump(mode="json") for picture in pictures]
         return await self.take(fields, ItemUpserted, key)
 
-    async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> Receipt:
+    async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> ItemReceipt:
         """Send an event once, and say where its outcome will be; its revision is the time unless it says one."""
         event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
         prepare = partial(self._prepare, fields, kind, event_id)
@@ -104,7 +104,7 @@ class ItemDoor:
             event = await self._send_once(event, event_id, key, digest.hex())
         else:
             await asyncio.to_thread(self._send, event, event_id)
-        return Receipt(
+        return ItemReceipt(
             event_id=event_id,
             tenant=event.tenant,
             item_id=event.item_id,
@@ -120,7 +120,7 @@ class ItemDoor:
 
     async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
         """Send an event unless it was sent under this key already; the event as it was sent first."""
-        mine = Claim(
+        mine = RequestClaim(
             kind="item", tenant=event.tenant, name=key, digest=digest, wire_id=event_id, revision=event.revision
         )
         first = await self.claims.claim(mine)
@@ -136,14 +136,14 @@ class ItemDoor:
         self.sink.flush()
 
 
-def item_routes(door: ItemDoor) -> APIRouter:
+def item_routes(door: ItemService) -> APIRouter:
     """The routes that take items, and tell what became of them."""
     routes = APIRouter(prefix="/v1", tags=["items"], dependencies=[permit_use("write")])
 
     @routes.post(
         "/items",
         status_code=202,
-        response_model=Receipt,
+        response_model=ItemReceipt,
         responses=problems(415),
         openapi_extra={"requestBody": ITEM_BODY},
     )
@@ -151,7 +151,7 @@ def item_routes(door: ItemDoor) -> APIRouter:
         """Send an item, new or changed; what becomes of it is told at the address in the answer."""
         return (await door.put(request, idempotency_key)).response()
 
-    @routes.delete("/items/{item_id:path}", status_code=202, response_model=Receipt, responses=problems())
+    @routes.delete("/items/{item_id:path}", status_code=202, response_model=ItemReceipt, responses=problems())
     async def delete(
         item_id: str,
         tenant: Annotated[str, permit("write")],
@@ -163,7 +163,9 @@ def item_routes(door: ItemDoor) -> APIRouter:
         return (await door.take(fields, ItemDeleted, idempotency_key)).response()
 
     @routes.get("/outcomes/{event_id}", response_model=ItemOutcome, responses=problems(404))
-    async def outcome(event_id: str, access: Annotated[Access, permit_use("write")], wait: Wait = 0) -> Response:
+    async def outcome(
+        event_id: str, access: Annotated[TokenAccess, permit_use("write")], wait: Wait = 0
+    ) -> Response:
         """What became of an item event that was sent in the last while."""
         found = await door.outcomes.of(event_id, wait)
         if found is None or not access.has_tenant(found.tenant):

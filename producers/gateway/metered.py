@@ -18,7 +18,7 @@ CUT_OFF = 499
 """The status of a request whose client left before the response began, as nginx has it."""
 
 
-class Metered:
+class MetricsMiddleware:
     """An ASGI middleware around all others, so that what they refuse is counted too."""
 
     def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 from infra.fetching.address_policy import is_loopback
-from producers.gateway.bodies import Bodies
-from producers.gateway.clients import Clients, rate_key
+from producers.gateway.bodies import BodyLimits
+from producers.gateway.clients import ClientAddresses, rate_key
 from producers.gateway.problem_details import Problem, problem_response
 from producers.gateway.static_page import ASSETS, ENTRY
-from producers.gateway.tokens import ACCESS, EVERYTHING, Tokens
+from producers.gateway.tokens import ACCESS, EVERYTHING, TokenTable
 from schemas.topics import MAX_RECORD_BYTES
 
 HEADERS = {
@@ -48,22 +48,22 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 class GuardSettings:
     """What the guard goes by, besides the gateway's own settings."""
 
-    gateway: Gateway
+    gateway: GatewaySettings
     record_bytes: int = MAX_RECORD_BYTES
     """Largest Kafka record, and so the largest JSON."""
     metrics_token: SecretStr | None = None
     """A token for reading metrics alone, as workers take it."""
 
 
-class Guard:
+class GuardMiddleware:
     """An ASGI middleware."""
 
     def __init__(self, app: ASGIApp, guarded: GuardSettings) -> None:
         settings = guarded.gateway
-        self._app, self._clients = app, Clients(settings)
+        self._app, self._clients = app, ClientAddresses(settings)
         self._names = (*LOCAL_NAMES, settings.host) if is_loopback(settings.host) else ()
-        self._tokens = Tokens(settings, guarded.metrics_token)
-        self._bodies = Bodies(settings, guarded.record_bytes)
+        self._tokens = TokenTable(settings, guarded.metrics_token)
+        self._bodies = BodyLimits(settings, guarded.record_bytes)
         self._rate = RateLimitItemPerMinute(settings.per_minute)
         self._noted = RateLimitItemPerMinute(NOTED_A_MINUTE)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())

@@ -7,8 +7,8 @@ from collections import OrderedDict, deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from infra.client.topic_listener import Follower
-from infra.config.settings import Kafka
+from infra.client.topic_listener import TopicListener
+from infra.config.settings import KafkaSettings
 from infra.kafka import Record, TopicReader
 from schemas.envelope import from_bytes
 from schemas.outcomes import ItemIndexed, ItemOutcome
@@ -21,7 +21,7 @@ RECENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class OutcomePace:
     """How item events have fared of late."""
 
     per_second: float
@@ -30,17 +30,17 @@ class Pace:
     """From the newest indexed event to when it could be found; none when none was indexed since the start."""
 
 
-class Outcomes:
+class OutcomeWaiter:
     """Follows the outcomes from now on; for the tasks of one event loop."""
 
-    def __init__(self, kafka: Kafka, most: int = MOST) -> None:
+    def __init__(self, kafka: KafkaSettings, most: int = MOST) -> None:
         self._most = most
         self._known: OrderedDict[str, ItemOutcome] = OrderedDict()
         self._waiting: dict[str, list[Future[ItemOutcome]]] = {}
         self._times: deque[tuple[float, str | None]] = deque(maxlen=most)
         self._freshness_ms: OrderedDict[str | None, float] = OrderedDict()
         self._turn = threading.Lock()
-        self._follower = Follower(TopicReader(kafka, ITEM_OUTCOMES), self._take)
+        self._follower = TopicListener(TopicReader(kafka, ITEM_OUTCOMES), self._take)
 
     async def of(self, event_id: str, seconds: float) -> ItemOutcome | None:
         """What became of an event, waiting so long for it; none when nothing has by then."""
@@ -61,12 +61,12 @@ class Outcomes:
         """What has ended it; None while it follows."""
         return self._follower.failure
 
-    def pace(self, tenant: str) -> Pace:
+    def pace(self, tenant: str) -> OutcomePace:
         """The present pace of a tenant's events."""
         since = time.monotonic() - RECENT_SECONDS
         with self._turn:
             recent = sum(at > since and of == tenant for at, of in self._times)
-            return Pace(recent / RECENT_SECONDS, self._freshness_ms.get(tenant))
+            return OutcomePace(recent / RECENT_SECONDS, self._freshness_ms.get(tenant))
 
     def close(self) -> None:
         """Follow no more."""

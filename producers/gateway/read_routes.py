@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from producers.gateway.item_reader import Stored
-from producers.gateway.outcome_waiter import Outcomes
+from producers.gateway.item_reader import ItemReader
+from producers.gateway.outcome_waiter import OutcomeWaiter
 from producers.gateway.problem_details import Problem, problems
 from producers.gateway.tokens import permit
 from schemas.items import MAX_IMAGES
@@ -22,7 +22,7 @@ Number = Annotated[int, Path(ge=0, lt=MAX_IMAGES, description="Which of the item
 Limit = Annotated[int, Query(ge=1, le=100, description="Items at most")]
 
 
-class Status(BaseModel):
+class SystemStatus(BaseModel):
     """How the system fares."""
 
     pictures: int = Field(ge=0, description="Pictures of the tenant that can be found")
@@ -33,14 +33,14 @@ class Status(BaseModel):
 
 
 @dataclass(frozen=True)
-class LookingDoor:
+class ReadService:
     """What looking needs."""
 
-    stored: Stored
-    outcomes: Outcomes
+    stored: ItemReader
+    outcomes: OutcomeWaiter
 
 
-def looking_routes(door: LookingDoor) -> APIRouter:
+def read_routes(door: ReadService) -> APIRouter:
     """The routes that read the index, and tell the pace."""
     routes = APIRouter(prefix="/v1", tags=["looking"])
 
@@ -67,10 +67,10 @@ def looking_routes(door: LookingDoor) -> APIRouter:
         return Response(found, media_type="image/jpeg", headers=kept)
 
     @routes.get("/status", responses=problems())
-    async def status(tenant: Annotated[str, permit("search", "operate")]) -> Status:
+    async def status(tenant: Annotated[str, permit("search", "operate")]) -> SystemStatus:
         """How much there is to find, and how fast events come through."""
         pictures = await asyncio.to_thread(door.stored.count, tenant)
         pace = door.outcomes.pace(tenant)
-        return Status(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)
+        return SystemStatus(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)
 
     return routes

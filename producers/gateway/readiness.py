@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from infra.config.settings import Settings
-from infra.local.health_checks import Check, check_all
-from infra.local_state import read_running
+from infra.local.health_checks import HealthCheck, check_all
+from infra.local_state import read_local_state
 from infra.observability.heartbeat import FRESH_SECONDS
 from schemas.failures import Unavailable
 
@@ -40,7 +40,7 @@ class Readiness:
 
 def check_system(settings: Settings) -> None:
     """Raise Unavailable while Kafka or the index is away; where `up` runs, also for its workers and its disk."""
-    is_local = read_running(settings.data) is not None
+    is_local = read_local_state(settings.data) is not None
     checks = check_all(settings, FRESH_SECONDS)
     wrong = [check for check in checks if not check.well and not check.part.endswith(WORKER)]
     if is_local:
@@ -49,7 +49,7 @@ def check_system(settings: Settings) -> None:
         raise Unavailable("; ".join(f"{check.part}: {check.says}" for check in wrong))
 
 
-def _workers(checks: list[Check]) -> Iterator[Check]:
+def _workers(checks: list[HealthCheck]) -> Iterator[HealthCheck]:
     """The query worker unless it is well, and index workers unless one is: another index may be being filled."""
     index = [check for check in checks if check.part.startswith("index") and check.part.endswith(WORKER)]
     if not any(check.well for check in index):
@@ -57,8 +57,8 @@ def _workers(checks: list[Check]) -> Iterator[Check]:
     yield from (check for check in checks if check.part == f"query{WORKER}" and not check.well)
 
 
-def _disk(settings: Settings) -> Iterator[Check]:
+def _disk(settings: Settings) -> Iterator[HealthCheck]:
     free = shutil.disk_usage(settings.data).free
     if free < LEAST_FREE_BYTES:
         says = f"{free >> 20} MB are free below {settings.data}, items need {LEAST_FREE_BYTES >> 20}: make room"
-        yield Check("disk", says, well=False)
+        yield HealthCheck("disk", says, well=False)

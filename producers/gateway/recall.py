@@ -7,9 +7,9 @@ from contextlib import closing
 from itertools import chain
 
 from infra.client.search_client import GRACE_SECONDS, POLL_SECONDS, answer_in
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import Record, TopicReader, read_to_end
-from producers.gateway.claims import Claim
+from producers.gateway.claims import RequestClaim
 from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
 
@@ -18,19 +18,19 @@ SKEW_SECONDS = 10.0
 AT_A_TIME = 8
 
 
-class Recall:
+class AnswerReader:
     """Reads answers; for the tasks of one event loop."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._turn = asyncio.Semaphore(AT_A_TIME)
 
-    async def answer(self, claim: Claim) -> SearchResult | None:
+    async def answer(self, claim: RequestClaim) -> SearchResult | None:
         """The answer to a search, awaited until its deadline and some grace; none when nobody has answered it."""
         async with self._turn:
             return await asyncio.to_thread(self._answer, claim)
 
-    def _answer(self, claim: Claim) -> SearchResult | None:
+    def _answer(self, claim: RequestClaim) -> SearchResult | None:
         since_ms = claim.at_ms - int(SKEW_SECONDS * 1000)
         until = claim.at_ms / 1000 + claim.deadline_ms / 1000 + GRACE_SECONDS
         # The reader first: what comes after this line is read by it, what came before by the other.

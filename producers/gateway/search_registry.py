@@ -7,15 +7,15 @@ from functools import partial
 
 from fastapi import Request
 
-from infra.client.async_search_client import Asking
+from infra.client.async_search_client import AsyncSearchClient
 from infra.client.search_client import GRACE_SECONDS, NoAnswer, no_answer
 from infra.metrics import GatewayMetrics
 from producers.gateway.bodies import LEASE
-from producers.gateway.claims import CLAIM_SECONDS, Claim, Claims
-from producers.gateway.idempotency import Asked, Memory
+from producers.gateway.claims import CLAIM_SECONDS, ClaimRegister, RequestClaim
+from producers.gateway.idempotency import IdempotencyCache, RememberedRequest
 from producers.gateway.names import wire_id
 from producers.gateway.problem_details import Problem
-from producers.gateway.recall import Recall
+from producers.gateway.recall import AnswerReader
 from producers.gateway.records import check_record
 from producers.gateway.request_body import Fields, Parser, digest_of, form_parts, json_bytes, model_of, size_of
 from producers.gateway.tokens import check_access, tenant_in
@@ -53,14 +53,14 @@ class SearchLimits:
 
 
 @dataclass(frozen=True)
-class SearchDoor:
+class SearchService:
     """What searches need."""
 
-    asking: Asking
+    asking: AsyncSearchClient
     uploads: Uploads
-    memory: Memory[HttpResult]
-    claims: Claims
-    recall: Recall
+    memory: IdempotencyCache[HttpResult]
+    claims: ClaimRegister
+    recall: AnswerReader
     limits: SearchLimits
     metrics: GatewayMetrics
     parser: Parser
@@ -70,7 +70,7 @@ class SearchDoor:
 
     async def begin(
         self, request: Request, key: str | None, *, is_async: bool
-    ) -> tuple[str, str, Asked[HttpResult]]:
+    ) -> tuple[str, str, RememberedRequest[HttpResult]]:
         """Ask once what a request asks; its tenant, name and answer. Raises Problem, Rejected, ValidationError."""
         self._check_load()
         fields, tenant = await self._fields(request)
@@ -85,7 +85,7 @@ class SearchDoor:
         )
         return tenant, named.request_id, self.memory.ask((tenant, named.request_id), digest, ask)
 
-    async def find(self, tenant: str, name: str) -> Asked[HttpResult]:
+    async def find(self, tenant: str, name: str) -> RememberedRequest[HttpResult]:
         """A search that this gateway or another one was asked; raises Problem when there is none."""
         if (known := self.memory.find((tenant, name))) is not None:
             return known
@@ -124,7 +124,7 @@ class SearchDoor:
         self.metrics.result(result.status)
         return _http_result(result, name)
 
-    async def _ask_once(self, search: SearchRequest, mine: Claim, accepted: asyncio.Event) -> HttpResult:
+    async def _ask_once(self, search: SearchRequest, mine: RequestClaim, accepted: asyncio.Event) -> HttpResult:
         """Ask, unless this or another gateway has under the same name, and was answered or still may be."""
         first = await self.claims.claim(mine)
         accepted.set()
@@ -135,7 +135,7 @@ class SearchDoor:
             first = await self.claims.claim(mine)
         return await self._ask(search, mine.name, accepted)
 
-    async def _recall(self, claim: Claim, accepted: asyncio.Event) -> HttpResult:
+    async def _recall(self, claim: RequestClaim, accepted: asyncio.Event) -> HttpResult:
         accepted.set()
         found = await self.recall.answer(claim)
         if found is None:
@@ -154,8 +154,8 @@ class SearchDoor:
         return fields, tenant
 
 
-def _claim(named: SearchRequest, sent: SearchRequest, digest: bytes) -> Claim:
-    return Claim(
+def _claim(named: SearchRequest, sent: SearchRequest, digest: bytes) -> RequestClaim:
+    return RequestClaim(
         kind="search",
         tenant=named.tenant,
         name=named.request_id,

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from producers.gateway.idempotency import Asked
+from producers.gateway.idempotency import RememberedRequest
 from producers.gateway.names import IdempotencyKey
 from producers.gateway.problem_details import problems
 from producers.gateway.request_body import FORM, JSON, PICTURES, json_bytes
-from producers.gateway.search_registry import HTTP_OF, HttpResult, SearchDoor
+from producers.gateway.search_registry import HTTP_OF, HttpResult, SearchService
 from producers.gateway.tokens import permit, permit_use
 from schemas.facets import FacetsResult
 from schemas.failures import Unavailable
@@ -43,7 +43,7 @@ Prefer = Annotated[str | None, Header(description="respond-async: 202 at once, w
 Accept = Annotated[str, Header(description=f"{EVENTS}: the result as a server-sent event")]
 
 
-def search_routes(door: SearchDoor) -> APIRouter:
+def search_routes(door: SearchService) -> APIRouter:
     """The routes of searches and of facets."""
     routes = APIRouter(prefix="/v1", tags=["searches"], dependencies=[permit_use("search")])
 
@@ -108,7 +108,7 @@ def _results(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return found | {200: {"content": {EVENTS: {}}}}
 
 
-async def _answered(name: str, asked: Asked[HttpResult], accept: str) -> Response:
+async def _answered(name: str, asked: RememberedRequest[HttpResult], accept: str) -> Response:
     if EVENTS in accept:
         return StreamingResponse(_events(name, asked), media_type=EVENTS)
     result = await asked.outcome()
@@ -116,7 +116,7 @@ async def _answered(name: str, asked: Asked[HttpResult], accept: str) -> Respons
     return Response(result.body, result.status, later, media_type=JSON)
 
 
-async def _events(name: str, asked: Asked[HttpResult]) -> AsyncIterator[bytes]:
+async def _events(name: str, asked: RememberedRequest[HttpResult]) -> AsyncIterator[bytes]:
     yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
     try:
         yield b"event: result\ndata: " + (await asked.outcome()).body + b"\n\n"

@@ -14,11 +14,11 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 from infra.console import BadInput
 from infra.fetching.address_policy import is_loopback
 from infra.processes.garbage_collection import freeze_startup_objects
-from producers.gateway.clients import Clients
+from producers.gateway.clients import ClientAddresses
 from producers.gateway.connections import BoundedConfig, ConnectionTable
 
 KEEP_ALIVE_SECONDS, GRACE_SECONDS = 30, 5
@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
                 raise part.failure
 
 
-def refuse_open_door(settings: Gateway) -> None:
+def refuse_open_door(settings: GatewaySettings) -> None:
     """Raise BadInput for an address that others can reach, without a token."""
     if settings.token is None and not settings.tokens and not is_loopback(settings.host):
         raise BadInput(
@@ -87,7 +87,9 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
     return None
 
 
-def server_of(app: FastAPI, settings: Gateway, clients: Clients, parts: Sequence[Background] = ()) -> Server:
+def server_of(
+    app: FastAPI, settings: GatewaySettings, clients: ClientAddresses, parts: Sequence[Background] = ()
+) -> Server:
     """A server that listens where the settings say."""
     config = BoundedConfig(
         ConnectionTable(settings, clients, min(settings.connections, _descriptors() - OTHER_FILES)),

@@ -21,7 +21,7 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Asset:
+class StaticAsset:
     """One file."""
 
     content: bytes
@@ -53,6 +53,6 @@ def page_routes() -> APIRouter:
     return routes
 
 
-def _asset(path: Path) -> Asset:
+def _asset(path: Path) -> StaticAsset:
     content = path.read_bytes()
-    return Asset(content, KINDS[path.suffix], f'"{sha256(content).hexdigest()[:16]}"')
+    return StaticAsset(content, KINDS[path.suffix], f'"{sha256(content).hexdigest()[:16]}"')

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.config.gateway import Token, Use
-from infra.config.settings import Gateway
+from infra.config.gateway import GatewayToken, Use
+from infra.config.settings import GatewaySettings
 from producers.gateway.problem_details import Problem
 
 ACCESS = "lookstream.access"
@@ -26,7 +26,7 @@ TenantName = Annotated[str, Query(pattern=TENANT_PATTERN, description="Owner of 
 
 
 @dataclass(frozen=True)
-class Grant:
+class TokenGrant:
     """Uses of the gateway for some tenants; `tenants` of None means all of them."""
 
     uses: frozenset[Use]
@@ -38,34 +38,34 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Access:
+class TokenAccess:
     """What a token allows."""
 
-    grants: Sequence[Grant]
+    grants: Sequence[TokenGrant]
 
-    def narrowed(self, uses: Sequence[Use]) -> "Access":
+    def narrowed(self, uses: Sequence[Use]) -> "TokenAccess":
         """Only what it allows of these uses."""
-        return Access([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
+        return TokenAccess([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
 
     def has_tenant(self, tenant: str | None) -> bool:
         """Whether it is for a tenant."""
         return any(grant.has_tenant(tenant) for grant in self.grants)
 
 
-EVERYTHING = Access([Grant(frozenset(get_args(Use)))])
+EVERYTHING = TokenAccess([TokenGrant(frozenset(get_args(Use)))])
 
 
-class Tokens:
+class TokenTable:
     """The tokens that the settings name, as digests: comparing those tells nothing of the tokens."""
 
-    def __init__(self, settings: Gateway, metrics_token: SecretStr | None = None) -> None:
+    def __init__(self, settings: GatewaySettings, metrics_token: SecretStr | None = None) -> None:
         self._grants = [(_digest_of(token), _grant_of(token)) for token in settings.tokens]
         if settings.token is not None:
-            self._grants.append((_digest(settings.token), Grant(frozenset({"search", "write"}))))
+            self._grants.append((_digest(settings.token), TokenGrant(frozenset({"search", "write"}))))
         if metrics_token is not None and self._grants:
-            self._grants.append((_digest(metrics_token), Grant(frozenset({"operate"}))))
+            self._grants.append((_digest(metrics_token), TokenGrant(frozenset({"operate"}))))
 
-    def access(self, headers: Headers) -> Access:
+    def access(self, headers: Headers) -> TokenAccess:
         """What the token of a request allows; everything, where no tokens are set. Raises Problem (401)."""
         if not self._grants:
             return EVERYTHING
@@ -74,7 +74,7 @@ class Tokens:
         found = [grant for digest, grant in self._grants if hmac.compare_digest(digest, given)]
         if scheme.lower() != "bearer" or not found:
             raise Problem(401, "send a token of this gateway as `Authorization: Bearer ...`", CHALLENGE)
-        return Access(found)
+        return TokenAccess(found)
 
 
 def permit(*uses: Use) -> Any:
@@ -90,15 +90,15 @@ def permit(*uses: Use) -> Any:
 def permit_use(*uses: Use) -> Any:
     """A dependency of routes whose tenant is in the body, if anywhere: what the token allows of these uses."""
 
-    async def access(request: Request) -> Access:
+    async def access(request: Request) -> TokenAccess:
         return check_use(request.scope, uses)
 
     return Depends(access)
 
 
-def check_use(scope: Scope, uses: Sequence[Use]) -> Access:
+def check_use(scope: Scope, uses: Sequence[Use]) -> TokenAccess:
     """What the token allows of these uses; raises Problem (403) when that is nothing."""
-    access: Access = scope[ACCESS]
+    access: TokenAccess = scope[ACCESS]
     narrowed = access.narrowed(uses)
     if not narrowed.grants:
         raise Problem(403, f"this token does not allow this: use one whose `uses` have {' or '.join(uses)}")
@@ -125,9 +125,9 @@ def _digest(secret: SecretStr) -> bytes:
     return sha256(secret.get_secret_value().encode()).digest()
 
 
-def _digest_of(token: Token) -> bytes:
+def _digest_of(token: GatewayToken) -> bytes:
     return _digest(token.token) if token.token is not None else bytes.fromhex(token.sha256 or "")
 
 
-def _grant_of(token: Token) -> Grant:
-    return Grant(frozenset(token.uses), frozenset(token.tenants) or None)
+def _grant_of(token: GatewayToken) -> TokenGrant:
+    return TokenGrant(frozenset(token.uses), frozenset(token.tenants) or None)

@@ -12,7 +12,7 @@ WELL_FORMED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """https://www.w3.org/TR/trace-context, section 3.2.2; what is not like this is left out."""
 
 
-class Traced:
+class TracingMiddleware:
     """An ASGI middleware that notes the `traceparent` of whoever asks."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -13,8 +13,8 @@ from producers.cli_options import Tenant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from producers.image_sync.publish import Keeper
-    from producers.ingest import Tally
+    from producers.image_sync.publish import ImagePublisher
+    from producers.ingest import IngestTally
 
 app = typer.Typer()
 
@@ -55,27 +55,27 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from infra.kafka import EventSink, check_broker
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
-    from producers.image_sync.locations import place_of
-    from producers.image_sync.publish import Keeper
-    from producers.image_sync.scan import Watched
-    from producers.image_sync.state_db import open_known
+    from producers.image_sync.locations import location_of
+    from producers.image_sync.publish import ImagePublisher
+    from producers.image_sync.scan import LocationScanner
+    from producers.image_sync.state_db import open_sync_state
     from producers.ingest import ctrl_c_noted, tally_shown
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant)
-    place = place_of(options.place, settings.images, options.tenant)
-    watched = Watched(place, options.tenant, options.source, options.categories, options.let_go)
+    place = location_of(options.place, settings.images, options.tenant)
+    watched = LocationScanner(place, options.tenant, options.source, options.categories, options.let_go)
     console, kafka = error_console(), reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
-        open_known(settings.data / "watched", place.name, options.tenant) as known,
+        open_sync_state(settings.data / "watched", place.name, options.tenant) as known,
         ctrl_c_noted() as stopped,
         tally_shown(console) as show,
     ):
-        keeper = Keeper(watched, known, sink, console, show)
+        keeper = ImagePublisher(watched, known, sink, console, show)
         tally = _keep(keeper, options, stopped) if options.watch else keeper.look_at_all(stopped)
     sink.close()
     typer.echo(tally.line(), err=True)
@@ -83,7 +83,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
         sys.exit(FAILED)
 
 
-def _keep(keeper: "Keeper", options: PicturesOptions, stopped: "Callable[[], bool]") -> "Tally":
+def _keep(keeper: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":
     """Look until Ctrl-C; a place that is away is looked at again."""
     from schemas.failures import Unavailable
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from infra.config.images import DEFAULT_TENANT, Images
+from infra.config.images import DEFAULT_TENANT, ImageSettings
 from infra.console import BadInput
 from infra.fetching.s3 import ObjectStore, StoredObject
 from producers.image_refs import Locate, choose_root
@@ -21,7 +21,7 @@ LIST_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedImage:
     """One picture of a place: its path there, a mark that changes when it does, and when it last did."""
 
     path: str
@@ -29,14 +29,14 @@ class Listed:
     changed_at: datetime
 
 
-class Place(Protocol):
+class ImageLocation(Protocol):
     """Where pictures lie."""
 
     @property
     def name(self) -> str:
         """Tells it from other places."""
 
-    def pictures(self) -> Iterator[Listed]:
+    def pictures(self) -> Iterator[ListedImage]:
         """All that are there now; raises Unavailable when that cannot be told."""
 
     def reference(self, path: str) -> ImageRef:
@@ -44,7 +44,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderLocation:
     """A folder and those in it. Names that begin with a point are passed over, and links to folders."""
 
     folder: Path
@@ -55,7 +55,7 @@ class Folder:
         """Its whole path."""
         return str(self.folder.resolve())
 
-    def pictures(self) -> Iterator[Listed]:
+    def pictures(self) -> Iterator[ListedImage]:
         """All that are there now; raises Unavailable when the folder is not."""
         for base, folders, files in os.walk(self.folder, onerror=_away):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -67,17 +67,19 @@ class Folder:
         """The picture at this path below the folder; raises Rejected."""
         return self.locate(path)
 
-    def _listed(self, path: Path) -> Listed | None:
+    def _listed(self, path: Path) -> ListedImage | None:
         try:
             known = path.stat()
         except OSError:  # it went away since, or leads nowhere
             return None
         mark = f"{known.st_size}-{known.st_mtime_ns}"
-        return Listed(path.relative_to(self.folder).as_posix(), mark, datetime.fromtimestamp(known.st_mtime, UTC))
+        return ListedImage(
+            path.relative_to(self.folder).as_posix(), mark, datetime.fromtimestamp(known.st_mtime, UTC)
+        )
 
 
 @dataclass(frozen=True)
-class Prefix:
+class BucketLocation:
     """What a bucket has under a prefix."""
 
     store: ObjectStore
@@ -89,11 +91,11 @@ class Prefix:
         """Its address."""
         return f"{SCHEME}{self.bucket}/{self.prefix}"
 
-    def pictures(self) -> Iterator[Listed]:
+    def pictures(self) -> Iterator[ListedImage]:
         """All that are there now; raises Unavailable or Rejected."""
         for each in self.store.listing(self.bucket, self.prefix):
             if is_picture(each.key) and (path := self._path(each)):
-                yield Listed(path, each.mark, each.changed_at)
+                yield ListedImage(path, each.mark, each.changed_at)
 
     def reference(self, path: str) -> ImageRef:
         """The object of this path below the prefix."""
@@ -103,18 +105,18 @@ class Prefix:
         return each.key.removeprefix(self.prefix).lstrip("/")
 
 
-def place_of(text: str, settings: Images, tenant: str = DEFAULT_TENANT) -> Place:
+def location_of(text: str, settings: ImageSettings, tenant: str = DEFAULT_TENANT) -> ImageLocation:
     """The place: s3://BUCKET/PREFIX, a name that the tenant has in LOOKSTREAM_IMAGES_ROOTS, or a folder.
 
     Raises BadInput.
     """
     if not text.startswith(SCHEME):
         folders = settings.folders_of(tenant)
-        return Folder(folders.get(text, Path(text)), choose_root(text, folders))
+        return FolderLocation(folders.get(text, Path(text)), choose_root(text, folders))
     bucket, _, prefix = text.removeprefix(SCHEME).partition("/")
     if bucket not in settings.s3_buckets:
         raise BadInput(f"{text}: name the bucket in LOOKSTREAM_IMAGES_S3_BUCKETS, so that workers may read it too")
-    return Prefix(ObjectStore(settings, LIST_SECONDS), bucket, prefix.strip("/"))
+    return BucketLocation(ObjectStore(settings, LIST_SECONDS), bucket, prefix.strip("/"))
 
 
 def is_picture(name: str) -> bool:

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from infra.console import printable
 from infra.kafka import EventSink
-from producers.image_sync.scan import Step, Watched
-from producers.image_sync.state_db import Known
-from producers.ingest import FLUSH_EVERY, Tally, publish_one
+from producers.image_sync.scan import LocationScanner, ScanStep
+from producers.image_sync.state_db import SyncState
+from producers.ingest import FLUSH_EVERY, IngestTally, publish_one
 from producers.row_reader import BadRow
 
 PATIENCE = timedelta(seconds=10)
@@ -22,29 +22,29 @@ STILL_CHANGING = "it is still being written, and was left out: run this again on
 
 
 @dataclass
-class Keeper:
+class ImagePublisher:
     """Publishes what looks find, some at a time; what was killed in between sends those again, to no effect."""
 
-    watched: Watched
-    known: Known
+    watched: LocationScanner
+    known: SyncState
     sink: EventSink
     console: Console
-    show: Callable[[Tally], None] = lambda _tally: None
+    show: Callable[[IngestTally], None] = lambda _tally: None
     """Is told each time that events have arrived."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    tally: Tally = field(default_factory=Tally)
+    tally: IngestTally = field(default_factory=IngestTally)
 
-    def look_at_all(self, stopped: Callable[[], bool]) -> Tally:
+    def look_at_all(self, stopped: Callable[[], bool]) -> IngestTally:
         """Look until nothing is left for a later look; what does not stop changing is told as bad."""
         until = self.now() + PATIENCE
         while not self.look(stopped).interrupted and (left := self.watched.unsettled):
             if self.now() > until:
-                self._publish([Step(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in left])
+                self._publish([ScanStep(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in left])
                 break
             time.sleep(PAUSE_SECONDS)
         return self.tally
 
-    def look(self, stopped: Callable[[], bool]) -> Tally:
+    def look(self, stopped: Callable[[], bool]) -> IngestTally:
         """Look once, and publish all that has changed; raises Unavailable."""
         steps = self.watched.look(self.known.all(), self.now())
         while some := list(islice(steps, FLUSH_EVERY)):
@@ -54,7 +54,7 @@ class Keeper:
             self._publish(some)
         return self.tally
 
-    def _publish(self, steps: list[Step]) -> None:
+    def _publish(self, steps: list[ScanStep]) -> None:
         for step in steps:
             publish_one(step.event, self.sink, self.tally)
             if isinstance(step.event, BadRow):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from producers.image_sync.locations import Listed, Place
+from producers.image_sync.locations import ImageLocation, ListedImage
 from producers.ingest import Publishable
 from producers.row_reader import BadRow, revisions
 from schemas.envelope import describe
@@ -21,19 +21,19 @@ MANY, MOST_GONE = 20, 0.5
 """Of so many pictures or more this share may go from one look to the next; more is a mount that went away."""
 
 
-class Step(NamedTuple):
+class ScanStep(NamedTuple):
     """What one look has found out about one picture: what is to be published, and what is known then."""
 
     event: Publishable
-    sent: Listed | None
+    sent: ListedImage | None
     gone: str | None
 
 
 @dataclass
-class Watched:
+class LocationScanner:
     """Looks at a place again and again."""
 
-    place: Place
+    place: ImageLocation
     tenant: str
     source: Source = "catalog"
     categories: bool = False
@@ -46,7 +46,7 @@ class Watched:
     _young: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     """For each of those, the mark that it has had since when."""
 
-    def look(self, known: Mapping[str, str], now: datetime) -> Iterator[Step]:
+    def look(self, known: Mapping[str, str], now: datetime) -> Iterator[ScanStep]:
         """What has changed against what is known, one by one: a picture is read when its turn comes.
 
         Raises Unavailable when the place, or most of it, is away.
@@ -65,9 +65,9 @@ class Watched:
             if each.path not in self._young:
                 yield self._upserted(each)
         for path in sorted(gone):
-            yield Step(self._deleted(path), None, path)
+            yield ScanStep(self._deleted(path), None, path)
 
-    def _is_settled(self, listed: Listed, now: datetime) -> bool:
+    def _is_settled(self, listed: ListedImage, now: datetime) -> bool:
         """Whether a picture is whole: it is older, or has not changed for as long by our own clock.
 
         The clock of another machine may be ahead: its files would stay young for ever.
@@ -78,7 +78,7 @@ class Watched:
         self._young[listed.path] = (listed.mark, since if mark == listed.mark else now)
         return mark == listed.mark and now - since >= SETTLED
 
-    def _upserted(self, listed: Listed) -> Step:
+    def _upserted(self, listed: ListedImage) -> ScanStep:
         path, revision = PurePosixPath(listed.path), next(self._clock)
         facts: dict[str, object] = {"title": path.stem.replace("_", " ").replace("-", " ").strip()}
         if self.categories and path.parent.name:
@@ -88,13 +88,13 @@ class Watched:
             about = {"tenant": self.tenant, "item_id": listed.path, "source": self.source, "revision": revision}
             facts |= {"images": images, "created_at": listed.changed_at.astimezone(UTC)}
             item = ItemUpserted.model_validate(about | {name: value for name, value in facts.items() if value})
-            return Step(item, listed, None)
+            return ScanStep(item, listed, None)
         except ValidationError as error:
-            return Step(BadRow(0, f"{listed.path}: {describe(error)}"), listed, None)
+            return ScanStep(BadRow(0, f"{listed.path}: {describe(error)}"), listed, None)
         except TryLater as error:
-            return Step(BadRow(0, f"{listed.path}: {error.message}"), None, None)
+            return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), None, None)
         except Failure as error:
-            return Step(BadRow(0, f"{listed.path}: {error.message}"), listed, None)
+            return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), listed, None)
 
     def _deleted(self, path: str) -> Publishable:
         try:

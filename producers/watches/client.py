@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Rejected, Unavailable
@@ -29,7 +29,7 @@ class WatchRefused(Unavailable):
 class WatchClient:
     """Adds, lists and ends standing searches; for one thread."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
     def add(self, watch_id: str, request: SearchRequest, min_confidence: float = 0.5) -> tuple[Watch, SearchResult]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from infra.console import BadInput, counted, printable, takes
-from producers.watches.options import AddOptions, FollowOptions, ListOptions, RemoveOptions
+from producers.watches.options import WatchAddOptions, WatchFollowOptions, WatchListOptions, WatchRemoveOptions
 
 if TYPE_CHECKING:
     from producers.watches.client import WatchClient
@@ -23,8 +23,8 @@ MOST_SHOWN = 100
 
 
 @watch.command("add")
-@takes(AddOptions)
-def add(options: AddOptions) -> None:
+@takes(WatchAddOptions)
+def add(options: WatchAddOptions) -> None:
     """Have a picture looked for in everything that is indexed from now on."""
     watch_id = options.id or uuid.uuid4().hex[:12]
     if not _is_id(watch_id):
@@ -36,8 +36,8 @@ def add(options: AddOptions) -> None:
 
 
 @watch.command("list")
-@takes(ListOptions)
-def list_all(options: ListOptions) -> None:
+@takes(WatchListOptions)
+def list_all(options: WatchListOptions) -> None:
     """Show the standing searches."""
     from schemas.envelope import to_bytes
 
@@ -49,8 +49,8 @@ def list_all(options: ListOptions) -> None:
 
 
 @watch.command("remove")
-@takes(RemoveOptions)
-def remove(options: RemoveOptions) -> None:
+@takes(WatchRemoveOptions)
+def remove(options: WatchRemoveOptions) -> None:
     """End standing searches."""
     unknown = _client().remove(options.tenant, options.ids)
     if unknown:
@@ -58,8 +58,8 @@ def remove(options: RemoveOptions) -> None:
 
 
 @watch.command("follow")
-@takes(FollowOptions)
-def follow(options: FollowOptions) -> None:
+@takes(WatchFollowOptions)
+def follow(options: WatchFollowOptions) -> None:
     """Show what standing searches match, as it is indexed, until Ctrl-C."""
     from schemas.envelope import to_bytes
 
@@ -82,7 +82,7 @@ def _client() -> "WatchClient":
     return WatchClient(reach_kafka(read_settings()))
 
 
-def _request(options: AddOptions) -> "SearchRequest":
+def _request(options: WatchAddOptions) -> "SearchRequest":
     from producers.filter_syntax import parse_crop, parse_each, parse_filters
     from producers.search_output import make_request, query_of
 

@@ -11,7 +11,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a lin
 
 
 @dataclass(frozen=True)
-class AddOptions:
+class WatchAddOptions:
     """What `watch add` is told."""
 
     query: Annotated[
@@ -60,7 +60,7 @@ class AddOptions:
 
 
 @dataclass(frozen=True)
-class ListOptions:
+class WatchListOptions:
     """What `watch list` is told."""
 
     tenant: Annotated[str | None, typer.Option(help="Those of this tenant alone.", show_default=False)] = None
@@ -68,7 +68,7 @@ class ListOptions:
 
 
 @dataclass(frozen=True)
-class RemoveOptions:
+class WatchRemoveOptions:
     """What `watch remove` is told."""
 
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which to end.", show_default=False)]
@@ -76,7 +76,7 @@ class RemoveOptions:
 
 
 @dataclass(frozen=True)
-class FollowOptions:
+class WatchFollowOptions:
     """What `watch follow` is told."""
 
     ids: Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
-from infra.qdrant.contract import Found, SearchPlan
+from infra.qdrant.contract import ScoredPoint, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
 from lookstream import main
 
@@ -12,7 +12,7 @@ LEAST = 1
 search = EmbeddedIndex.search
 
 
-def glance(index: EmbeddedIndex, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+def glance(index: EmbeddedIndex, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
     """What a search finds that follows one path."""
     return search(index, [replace(plan, effort=LEAST) for plan in plans])
 

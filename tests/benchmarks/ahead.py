@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
@@ -78,7 +78,7 @@ def measure(folder: Path, program: str, host: str, items: int, encoder: str) -> 
         return Round(round(len(done) / (ended - began), 2), late)
 
 
-def _records(kafka: Kafka, topic: str) -> int:
+def _records(kafka: KafkaSettings, topic: str) -> int:
     with closing(TopicReader(kafka, topic)) as reader:
         reader.rewind()
         return sum(1 for _ in iter(lambda: reader.poll(1.0), None))

@@ -11,9 +11,9 @@ from itertools import cycle
 
 import numpy as np
 
-from infra.client.async_search_client import Asking
+from infra.client.async_search_client import AsyncSearchClient
 from infra.client.search_client import NoAnswer
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
@@ -54,19 +54,23 @@ class Answer:
     beyond: float = 0.0
 
 
-def ask_steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, seconds: float) -> Asked:
+def ask_steadily(
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float, seconds: float
+) -> Asked:
     """Searches at a rate, each sent when it is due."""
     return asyncio.run(_steadily(kafka, pictures, tenant, rate, seconds))
 
 
-def saturate(kafka: Kafka, pictures: Sequence[bytes], tenant: str, seconds: float) -> Asked:
+def saturate(kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, seconds: float) -> Asked:
     """Searches by CALLERS, each of whom asks again as soon as an answer has come."""
     return asyncio.run(_saturating(kafka, pictures, tenant, seconds))
 
 
-async def _steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, seconds: float) -> Asked:
+async def _steadily(
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float, seconds: float
+) -> Asked:
     shown = cycle(pictures)
-    with closing(Asking(kafka)) as asking:
+    with closing(AsyncSearchClient(kafka)) as asking:
         await _warm_up(asking, shown, tenant)
         started, tasks = time.monotonic(), list[asyncio.Task[Answer]]()
         for number in range(max(1, round(rate * seconds))):
@@ -76,9 +80,9 @@ async def _steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: 
         return _summary(rate, await asyncio.gather(*tasks))
 
 
-async def _saturating(kafka: Kafka, pictures: Sequence[bytes], tenant: str, seconds: float) -> Asked:
+async def _saturating(kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, seconds: float) -> Asked:
     shown, answers = cycle(pictures), list[Answer]()
-    with closing(Asking(kafka)) as asking:
+    with closing(AsyncSearchClient(kafka)) as asking:
         await _warm_up(asking, shown, tenant)
         started = time.monotonic()
 
@@ -92,12 +96,12 @@ async def _saturating(kafka: Kafka, pictures: Sequence[bytes], tenant: str, seco
     return Asked(round(asked.found / took, 2), asked.statuses, asked.whole, asked.beyond)
 
 
-async def _warm_up(asking: Asking, shown: Iterator[bytes], tenant: str) -> None:
+async def _warm_up(asking: AsyncSearchClient, shown: Iterator[bytes], tenant: str) -> None:
     for _ in range(WARM_SEARCHES):
         await _ask(asking, next(shown), tenant, time.monotonic())
 
 
-async def _ask(asking: Asking, picture: bytes, tenant: str, due: float) -> Answer:
+async def _ask(asking: AsyncSearchClient, picture: bytes, tenant: str, due: float) -> Answer:
     request = SearchRequest(
         request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=new(picture)), deadline_ms=DEADLINE_MS
     )

@@ -23,7 +23,7 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.encoder.efficientnet import HEAD, from_checkpoint
 from infra.encoder.lite import PROFILES, checkpoint
 from schemas.topics import CATALOG_ITEMS
@@ -86,7 +86,9 @@ def plain_network(encoder: str) -> PlainNetwork:
     return PlainNetwork(encoder if encoder in PROFILES else "fast")
 
 
-def loop_over_kafka(kafka: Kafka, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex) -> float:
+def loop_over_kafka(
+    kafka: KafkaSettings, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex
+) -> float:
     """Pictures a second of the plain loop over a tenant's catalogue events: take one, look, write, commit.
 
     What it must read on its way that is not the tenant's counts neither in the pictures nor in the time.

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.vision.embedder import Encoder
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.projection import TorchEncoder
 from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
-from producers.demo.figures import Spread
+from producers.demo.figures import LatencySpread
 from tests.benchmarks.baselines import PlainIndex, loop_over_kafka, plain_network, script_over_folder
 from tests.benchmarks.hops import hop_measures, open_hops
 from tests.benchmarks.limits import Limits, measure_peak
@@ -207,7 +207,7 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]do not quote these, their rounds differ too much: {', '.join(report.noisy)}[/]")
 
 
-def _spread(spread: Spread) -> tuple[str, str]:
+def _spread(spread: LatencySpread) -> tuple[str, str]:
     return f"p50 {short(spread.p50)} ms", f"p95 {short(spread.p95)} ms"
 
 
@@ -222,7 +222,7 @@ def main(
     console, load = Console(), os.getloadavg()
     with plain_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-bench-") as temporary:
         folder = Path(temporary)
-        encoder = open_encoder(encoder_name, Torch())
+        encoder = open_encoder(encoder_name, TorchSettings())
         with console.status("drawing the pictures"):
             catalogue = draw_catalogue(folder / "shop", pictures, SEED)
         with console.status("measuring the stages"):

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSource, TransactionSink, create_topics, record_of_event
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, Event, from_record
 from schemas.results import SearchResult
@@ -16,7 +16,7 @@ START_SECONDS = 60.0
 
 
 @contextmanager
-def echo(kafka: Kafka) -> Iterator[Kafka]:
+def echo(kafka: KafkaSettings) -> Iterator[KafkaSettings]:
     """Run an echo service on the broker of `kafka`, under a prefix of its own; how to reach it."""
     own = kafka.model_copy(update={"prefix": PREFIX})
     create_topics(own, all_topics())
@@ -32,7 +32,7 @@ def echo(kafka: Kafka) -> Iterator[Kafka]:
         thread.join()
 
 
-def _answer(kafka: Kafka, ready: threading.Event, over: threading.Event) -> None:
+def _answer(kafka: KafkaSettings, ready: threading.Event, over: threading.Event) -> None:
     with (
         closing(EventSource(kafka, "echo", [SEARCH_REQUESTS])) as source,
         closing(TransactionSink(kafka, "echo")) as transactions,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import Event, from_bytes
 from schemas.items import InlineImage, ItemUpserted, item_key
@@ -35,7 +35,7 @@ class Fed:
     """Milliseconds from an event to when its item could be found: p50, p95, p99."""
 
 
-def feed(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float | None = None) -> Fed:
+def feed(kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float | None = None) -> Fed:
     """A new item for each picture: all at once, or `rate` a second; waits until all can be found."""
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
         started = time.time()
@@ -69,7 +69,7 @@ class Busy:
 
 
 @contextmanager
-def kept_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str) -> Iterator[Busy]:
+def kept_busy(kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str) -> Iterator[Busy]:
     """Have items wait for the index worker all the while, until the block ends."""
     busy, over = Busy(), threading.Event()
     thread = threading.Thread(target=_keep_busy, args=(kafka, pictures, tenant, busy, over))
@@ -81,7 +81,9 @@ def kept_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str) -> Iterator[
         thread.join()
 
 
-def _keep_busy(kafka: Kafka, pictures: Sequence[bytes], tenant: str, busy: Busy, over: threading.Event) -> None:
+def _keep_busy(
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, busy: Busy, over: threading.Event
+) -> None:
     sent, shown = 0, (new(picture) for picture in itertools.cycle(pictures))
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
         while not over.is_set():

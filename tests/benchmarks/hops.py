@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle, islice
 
-from infra.config.settings import Images as ImageSettings
-from infra.config.settings import Kafka
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings, KafkaSettings
+from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import Batch, EventSink, EventSource, TransactionSink, create_topics, record_of_event
 from infra.local.ports import LOOPBACK, free_port
-from infra.local.services import broker_part
+from infra.local.services import broker_service
 from infra.local_state import local_kafka
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted, UrlImage, item_key
@@ -31,7 +30,7 @@ TAKE_SECONDS = 10.0
 class Hops:
     """What the stages need, connected; they are to be measured in their order."""
 
-    images: Images
+    images: ImageFetcher
     places: Sequence[UrlImage]
     pictures: Sequence[bytes]
     sink: EventSink
@@ -89,15 +88,15 @@ def open_hops(pictures: Sequence[bytes]) -> Iterator[Hops]:
     shown = list(islice(cycle(pictures), BATCH))
     settings = ImageSettings(allow_http=True, allow_hosts=(LOOPBACK,))
     with ExitStack() as stack:
-        stack.enter_context(running_part(broker_part(port)))
-        kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
+        stack.enter_context(running_part(broker_service(port)))
+        kafka = local_kafka(KafkaSettings(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
         host = stack.enter_context(serving(_host_of(shown)))
         source = stack.enter_context(closing(EventSource(kafka, "bench", [CATALOG_ITEMS])))
         while not source.assigned:
             source.take(1, 0)
         yield Hops(
-            stack.enter_context(closing(Images(settings))),
+            stack.enter_context(closing(ImageFetcher(settings))),
             [UrlImage(url=f"http://{LOOPBACK}:{host}/{n}") for n in range(BATCH)],
             shown,
             stack.enter_context(closing(EventSink(kafka))),

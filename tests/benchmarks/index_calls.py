@@ -14,7 +14,7 @@ from consumers.scoring.calibration import Floats
 from consumers.searching.retrieval import EFFORT
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
-from producers.demo.figures import Spread, spread
+from producers.demo.figures import LatencySpread, spread
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights
 from tests.benchmarks.crowd import SHARES, TENANT, Crowd, Seen, noisy
@@ -31,7 +31,7 @@ class Calls:
     """What some searches came to: recall@10 against comparing with every point, and milliseconds."""
 
     recall: float
-    times: Spread
+    times: LatencySpread
     worst_score: float
     """The largest difference between a hit's score and the weighted sum of its cosines."""
 

@@ -9,9 +9,9 @@ from itertools import cycle, islice
 from typing import TypeVar
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
-from producers.demo.figures import Spread, spread
+from producers.demo.figures import LatencySpread, spread
 from schemas.envelope import Event, from_bytes
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed, ItemRemoved
@@ -33,10 +33,10 @@ class Searches:
 
     asked: int
     answered: int
-    whole: Spread
-    looked: Spread
+    whole: LatencySpread
+    looked: LatencySpread
     """Decoding and encoding."""
-    beyond: Spread
+    beyond: LatencySpread
     """All the rest."""
 
 
@@ -46,10 +46,12 @@ class Fresh:
 
     events: int
     done: int
-    times: Spread
+    times: LatencySpread
 
 
-def search_steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, count: int) -> Searches:
+def search_steadily(
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float, count: int
+) -> Searches:
     """So many searches, `rate` a second, after a few to warm up."""
     wholes, looked, answered = list[float](), list[float](), 0
     with SearchClient(kafka) as client:
@@ -65,7 +67,7 @@ def search_steadily(kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: 
 
 
 def put_steadily(
-    kafka: Kafka, pictures: Sequence[bytes], tenant: str, rate: float, count: int
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float, count: int
 ) -> tuple[Fresh, Fresh]:
     """So many new items, then their deletes, `rate` a second each."""
     items = [f"fresh-{uuid.uuid4().hex}" for _ in range(count)]

@@ -25,10 +25,10 @@ from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import Encoder, ImageEmbedder, Look
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.benchmarks.asked import ask_steadily, saturate
@@ -108,7 +108,7 @@ def bear(system: System, material: Material, measured: Measured) -> None:
 
 def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[int], measured: Measured) -> None:
     """The same items and searches at several sizes of the index."""
-    running, kafka = read_running(system.folder), kafka_of(system)
+    running, kafka = read_local_state(system.folder), kafka_of(system)
     assert running is not None
     assert running.index is not None, "it has an index of its own"
     seen = look_at(material, encoder)
@@ -161,7 +161,7 @@ def main(
     with plain_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-load-") as temporary:
         folder = Path(temporary)
         material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, rates, data)
-        encoder = open_encoder(encoder_name, Torch(engine=engine))
+        encoder = open_encoder(encoder_name, TorchSettings(engine=engine))
         for name, shown in (material.sets | {"photos": material.photos}).items():
             measured.encoder_alone[name] = rate_alone(encoder, shown)
         with console.status("measuring"), started(folder / "system", encoder_name, engine, measured) as system:

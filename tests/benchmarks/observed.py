@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import typer
 from rich.console import Console
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import FAILED
 from producers.demo.catalogue import draw_catalogue
 from tests.benchmarks.asked import ask_steadily
@@ -61,7 +61,7 @@ def alerts_noted(prometheus: str) -> Iterator[dict[str, set[str]]]:
         thread.join()
 
 
-def load(kafka: Kafka, pictures: Sequence[bytes], photos: Sequence[bytes], seconds: float) -> None:
+def load(kafka: KafkaSettings, pictures: Sequence[bytes], photos: Sequence[bytes], seconds: float) -> None:
     """Items and searches side by side, each at its steady rate."""
     shown = cycle(pictures)
     few = [next(shown) for _ in range(round(ITEMS_A_SECOND * seconds))]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.config.settings import Worker
-from infra.local_state import LOCAL_SESSION_MS, read_running
+from infra.config.settings import WorkerSettings
+from infra.local_state import LOCAL_SESSION_MS, read_local_state
 from infra.observability.heartbeat import read_state
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
@@ -31,7 +31,7 @@ def timed_start(system: System) -> dict[str, float]:
     ready: dict[str, float] = {}
 
     def look() -> bool:
-        running = read_running(system.folder)
+        running = read_local_state(system.folder)
         if running is not None:
             ready.setdefault("broker, topics and index", _since(began))
         for worker in WORKERS:
@@ -77,7 +77,7 @@ def new_system(folder: Path, encoder: str, engine: str) -> System:
 
 def as_outside_tests() -> dict[str, str]:
     """Settings that tests change for want of cores, as they are by default."""
-    return {"LOOKSTREAM_WORKER_NICENESS": str(Worker().niceness)}
+    return {"LOOKSTREAM_WORKER_NICENESS": str(WorkerSettings().niceness)}
 
 
 def _is_ready(alive: Path) -> bool:

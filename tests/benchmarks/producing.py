@@ -19,12 +19,12 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
 from infra.kafka.config import client_config
 from infra.kafka.sink import ONCE
 from infra.local.ports import LOOPBACK, free_port
-from infra.local.services import broker_part
+from infra.local.services import broker_service
 from infra.local_state import local_kafka
 from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
@@ -49,16 +49,16 @@ class Sent:
 
 
 @contextmanager
-def local_broker() -> Iterator[Kafka]:
+def local_broker() -> Iterator[KafkaSettings]:
     """A broker that does nothing else."""
     port = free_port(0)
-    with running_part(broker_part(port)):
-        kafka = local_kafka(Kafka(), f"{LOOPBACK}:{port}")
+    with running_part(broker_service(port)):
+        kafka = local_kafka(KafkaSettings(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
         yield kafka
 
 
-def measure(kafka: Kafka, images: Sequence[ImageRef], linger: int, compression: str) -> Sent:
+def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compression: str) -> Sent:
     """Send an item with each of these pictures, and wait until the broker has them all."""
     wire: list[int] = [0]
 

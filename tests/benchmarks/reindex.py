@@ -26,12 +26,12 @@ import typer
 from rich.console import Console
 
 from infra.client.search_client import NoAnswer, SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.qdrant.contract import Index, Vector
 from infra.qdrant.embedded.client import EmbeddedIndex
-from infra.qdrant.generations import FileRegister
+from infra.qdrant.generations import FileGenerationRegister
 from infra.qdrant.points_io import points_of
 from producers.demo.catalogue import draw_catalogue
 from schemas.envelope import Event
@@ -85,7 +85,7 @@ class Report:
 
 
 @contextmanager
-def searching(kafka: Kafka, photos: Sequence[bytes], rate: float) -> Iterator[Seen]:
+def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[Seen]:
     """Search at a rate until the block ends."""
     seen, over = Seen(), threading.Event()
 
@@ -116,7 +116,7 @@ def searching(kafka: Kafka, photos: Sequence[bytes], rate: float) -> Iterator[Se
 
 
 @contextmanager
-def changing(kafka: Kafka, names: Sequence[str], rate: float) -> Iterator[None]:
+def changing(kafka: KafkaSettings, names: Sequence[str], rate: float) -> Iterator[None]:
     """Send items anew at a rate until the block ends: each with another title, and another's picture."""
     over, chance = threading.Event(), random.Random(SEED)
 
@@ -146,7 +146,7 @@ def send(sink: EventSink, item: str, name: str, title: str) -> None:
 
 def index_of(system: System, number: int) -> EmbeddedIndex:
     """The index of a generation."""
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None
     return EmbeddedIndex(running.indexes[number], 60)
 
@@ -253,7 +253,7 @@ def compare(system: System, report: Report, console: Console) -> None:
     with console.status("building it fresh"):
         time.sleep(5)  # what was sent last is indexed by then
         system.run("reindex", "drop")
-        serving = FileRegister(system.folder, "").read().serving
+        serving = FileGenerationRegister(system.folder, "").read().serving
         with closing(index_of(system, serving.number)) as index:
             ours, encoders = vectors_of(index)
             report.points, report.other_encoders = len(ours), len(encoders) - 1

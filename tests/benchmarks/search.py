@@ -23,14 +23,14 @@ from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.observability.host_info import describe_machine, installed_versions
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import MAX_PRODUCTS, draw_catalogue
-from producers.demo.figures import Spread
+from producers.demo.figures import LatencySpread
 from tests.benchmarks.crowd import NOISE, TENANT, Labelled, Seen, make_crowd, read_labelled, see
 from tests.benchmarks.index_calls import Bench, Calls, Load, Stalls, optimise, questions, settled
 from tests.benchmarks.live import Fresh, Searches, put_steadily, search_steadily
@@ -127,7 +127,7 @@ class Report:
 def open_eyes(encoder: str) -> Iterator[ImageEmbedder]:
     """Eyes with this encoder."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield ImageEmbedder(open_encoder(encoder, Torch()), make_colours(), DecodeLimits(thumbnail=0), pool)
+        yield ImageEmbedder(open_encoder(encoder, TorchSettings()), make_colours(), DecodeLimits(thumbnail=0), pool)
 
 
 def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Progress) -> Seen:
@@ -145,7 +145,7 @@ def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Prog
 
 def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progress: Progress) -> Measured:
     """Fill the index of a running system, optimise it, and measure."""
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None, "the system runs"
     assert running.index is not None, "it has an index of its own"
     address = running.index
@@ -185,7 +185,7 @@ def fill(bench: Bench, progress: Progress) -> float:
     return rate
 
 
-def _both(times: Spread) -> str:
+def _both(times: LatencySpread) -> str:
     return f"p50 {times.p50} ms, p95 {times.p95} ms"
 
 

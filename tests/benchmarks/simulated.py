@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.workers.index_worker import ITEM_FETCH_WAIT_MS
-from infra.capacity.simulation import Course, Service, simulate
-from infra.config.settings import Worker
+from infra.capacity.simulation import ServiceModel, SimulatedQueue, simulate
+from infra.config.settings import WorkerSettings
 from infra.kafka import EventSink, TopicReader
 from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
@@ -83,7 +83,7 @@ def put(door: Door, pictures: Sequence[bytes], due: Sequence[float] | Times) -> 
     return found[:, 0], found[:, 1], found[:, 2]
 
 
-def learn(door: Door, pictures: Sequence[bytes], worker: Worker) -> Service:
+def learn(door: Door, pictures: Sequence[bytes], worker: WorkerSettings) -> ServiceModel:
     """What a batch takes: a straight line through the medians of batches of several sizes, by relative errors."""
     took = defaultdict[int, list[float]](list)
     for burst in BURSTS:
@@ -93,10 +93,10 @@ def learn(door: Door, pictures: Sequence[bytes], worker: Worker) -> Service:
             took[size].append(ended - began)
     medians = np.array([np.median(times) for times in took.values()])
     each, fixed = np.polyfit(list(took), medians, 1, w=1 / medians)
-    return Service(1, worker.batch_records, worker.batch_ms / 1000, max(0.0, float(fixed)), float(each))
+    return ServiceModel(1, worker.batch_records, worker.batch_ms / 1000, max(0.0, float(fixed)), float(each))
 
 
-def judge(door: Door, pictures: Sequence[bytes], rate: float, service: Service) -> Judged:
+def judge(door: Door, pictures: Sequence[bytes], rate: float, service: ServiceModel) -> Judged:
     """Items at random, `rate` a second on average, against the simulation of the same events."""
     chance = np.random.default_rng(SEED)
     due = np.cumsum(chance.exponential(1 / rate, len(pictures)))
@@ -105,11 +105,11 @@ def judge(door: Door, pictures: Sequence[bytes], rate: float, service: Service) 
     held = chance.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
     arrived = np.sort(event + held)
     told = simulate(arrived, service)
-    foretold = Course(event, told.done)
-    return Judged(_figures(Course(event, searchable)), _figures(foretold))
+    foretold = SimulatedQueue(event, told.done)
+    return Judged(_figures(SimulatedQueue(event, searchable)), _figures(foretold))
 
 
-def foretell(service: Service, times: float) -> dict[str, dict[str, float]]:
+def foretell(service: ServiceModel, times: float) -> dict[str, dict[str, float]]:
     """The lower load, and so many times it: on the same workers, and on so many times as many."""
     rate = min(LOADS.values()) / _seconds_each(service)
     due = np.cumsum(np.random.default_rng(SEED).exponential(1, FORETOLD))
@@ -122,23 +122,25 @@ def foretell(service: Service, times: float) -> dict[str, dict[str, float]]:
     return {name: _figures(simulate(due / pace, one)) for name, (pace, one) in cases.items()}
 
 
-def _seconds_each(service: Service) -> float:
+def _seconds_each(service: ServiceModel) -> float:
     """What a record takes at best."""
     return service.each + service.fixed / service.batch
 
 
-def _figures(course: Course) -> dict[str, float]:
+def _figures(course: SimulatedQueue) -> dict[str, float]:
     p50, p95 = np.percentile(course.took, [50, 95])
     return {"p50_s": round(float(p50), 3), "p95_s": round(float(p95), 3), "longest_line": course.longest_line}
 
 
-def measure(system: System, pictures: Sequence[bytes], warm: int, count: int) -> tuple[Service, dict[str, Judged]]:
+def measure(
+    system: System, pictures: Sequence[bytes], warm: int, count: int
+) -> tuple[ServiceModel, dict[str, Judged]]:
     """The constants of a running system, and each load."""
     kafka = kafka_of(system)
     with closing(EventSink(kafka)) as sink, closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes:
         door = Door(sink, outcomes)
         put(door, list(islice(cycle(pictures), warm)), np.zeros(warm))
-        service = learn(door, pictures, Worker())
+        service = learn(door, pictures, WorkerSettings())
         shown, most = list(islice(cycle(pictures), count)), 1 / _seconds_each(service)
         return service, {name: judge(door, shown, share * most, service) for name, share in LOADS.items()}
 

@@ -19,7 +19,7 @@ from consumers.vision.colour import ColourExtractor, make_colours
 from consumers.vision.crops import focus_on
 from consumers.vision.decode import DecodeLimits, decode, thumbnail
 from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size
-from infra.local.services import index_part
+from infra.local.services import index_service
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -46,7 +46,7 @@ def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedInd
     """An embedded index in a process of its own, as `lookstream up` starts it, for vectors of `size`."""
     address = address_of(index_folder(folder, FIRST))
     with (
-        running_part(index_part(address), make_environment(folder, {})),
+        running_part(index_service(address), make_environment(folder, {})),
         closing(EmbeddedIndex(address)) as index,
     ):
         index.open(fingerprint, size)

@@ -19,12 +19,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import FAILED, plain_errors
 from infra.encoder import EncoderUnavailable
 from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
-from producers.demo.figures import Spread
+from producers.demo.figures import LatencySpread
 from tests.benchmarks.echo import echo
 from tests.benchmarks.live import Searches, search_steadily
 from tests.benchmarks.whole_path import ingest, kafka_of, running_system, tenant_of
@@ -49,24 +49,24 @@ class Measured:
         """Whether every search was answered."""
         return all(one.answered == one.asked for one in (*self.rounds, *self.echoes))
 
-    def median(self, part: str) -> Spread:
+    def median(self, part: str) -> LatencySpread:
         """The medians of the rounds: of `whole`, `looked` or `beyond`."""
         return _median([getattr(one, part) for one in self.rounds])
 
     @property
-    def least(self) -> Spread:
+    def least(self) -> LatencySpread:
         """The medians of the rounds of the echo service."""
         return _median([one.whole for one in self.echoes])
 
 
-def _median(spreads: Sequence[Spread]) -> Spread:
+def _median(spreads: Sequence[LatencySpread]) -> LatencySpread:
     p50, p95 = (round(statistics.median(getattr(one, p) for one in spreads), 1) for p in ("p50", "p95"))
-    return Spread(p50, p95, sum(one.count for one in spreads))
+    return LatencySpread(p50, p95, sum(one.count for one in spreads))
 
 
 def measure(
     systems: dict[Kind, System],
-    echoes: dict[Kind, Kafka],
+    echoes: dict[Kind, KafkaSettings],
     pictures: Sequence[bytes],
     rounds: int,
     rate: float,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import TopicReader
 from infra.local_state import LOCAL_SESSION_MS
 from producers.demo.catalogue import Catalogue
-from producers.demo.figures import Spread, spread
+from producers.demo.figures import LatencySpread, spread
 from schemas.envelope import from_bytes
 from schemas.items import InlineImage
 from schemas.outcomes import ItemIndexed
@@ -48,7 +48,7 @@ def running_system(folder: Path, encoder: str, settings: Mapping[str, str] | Non
             system.stop()
 
 
-def kafka_of(system: System) -> Kafka:
+def kafka_of(system: System) -> KafkaSettings:
     """How to reach the broker of a running system."""
     return kafka_beside(system)
 
@@ -113,8 +113,8 @@ class Searches:
 
     asked: int
     ok: int
-    whole: Spread
-    steps: dict[str, Spread]
+    whole: LatencySpread
+    steps: dict[str, LatencySpread]
 
 
 def time_searches(system: System, photos: Sequence[Path], tenant: str) -> Searches:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from producers.demo.catalogue import Catalogue, draw_catalogue
 from tests.end_to_end.system import System, make_environment
 
@@ -54,7 +54,7 @@ def running_site(folder: Path, products: int, encoder: str, **settings: str) -> 
         system.run("ingest", "social", catalogue.posts_file, *place)
         items = [product.id for product in catalogue.products] + [post.id for post in catalogue.posts]
         system.wait_for(lambda: system.indexed(items) == len(items), "the shop to be indexed")
-        running = read_running(data)
+        running = read_local_state(data)
         assert running is not None
         assert running.page is not None
         site = Site(system, catalogue, running.page)

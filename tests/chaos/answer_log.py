@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from infra.kafka.sink import ONCE
 from schemas.envelope import from_bytes
@@ -82,7 +82,7 @@ class AnswerLog:
 
 
 @contextmanager
-def reading_answers(kafka: Kafka, log: AnswerLog) -> Iterator[None]:
+def reading_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
     """Read all answers from now on into the log, beside what is done inside."""
     over = threading.Event()
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
@@ -96,7 +96,7 @@ def reading_answers(kafka: Kafka, log: AnswerLog) -> Iterator[None]:
 
 
 @contextmanager
-def asking(kafka: Kafka, log: AnswerLog, count: int, seconds: float, deadline_ms: int) -> Iterator[None]:
+def asking(kafka: KafkaSettings, log: AnswerLog, count: int, seconds: float, deadline_ms: int) -> Iterator[None]:
     """Send searches evenly over so many seconds, beside what is done inside; all are sent at its end."""
     records = [
         replace(as_record(write_request(n, deadline_ms)), partition=n % log.partitions) for n in range(count)
@@ -117,7 +117,7 @@ def wait_for_answers(log: AnswerLog, seconds: float) -> None:
     time.sleep(QUIET_SECONDS)
 
 
-def _send(kafka: Kafka, log: AnswerLog, records: Sequence[Record], seconds: float) -> None:
+def _send(kafka: KafkaSettings, log: AnswerLog, records: Sequence[Record], seconds: float) -> None:
     started = time.time()
     with closing(EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})) as sink:
         for number, record in enumerate(records):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from infra.observability.heartbeat import READY, read_state
 from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_headers
@@ -104,7 +104,7 @@ def picture_request(name: str, number: int, deadline_ms: int) -> SearchRequest:
     return SearchRequest(request_id=name, image=image, deadline_ms=deadline_ms, strict=False, top_k=3)
 
 
-def ask_all(kafka: Kafka, requests: Sequence[SearchRequest]) -> None:
+def ask_all(kafka: KafkaSettings, requests: Sequence[SearchRequest]) -> None:
     """Send requests, and wait until the broker has them."""
     sink = EventSink(kafka)
     for request in requests:

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from infra.local.services import broker_part
+from infra.local.services import broker_service
 
 if __name__ == "__main__":
-    command = list(broker_part(int(sys.argv[1])).command)
+    command = list(broker_service(int(sys.argv[1])).command)
     os.execv(command[0], command)

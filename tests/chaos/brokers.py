@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, Protocol
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.local.ports import LOOPBACK, accepts, free_port
-from infra.local_state import local_kafka, read_running
+from infra.local_state import local_kafka, read_local_state
 from tests.chaos.processes import Process, wait_for
 from tests.end_to_end.system import System
 from tests.kafka.apache import apache_node
@@ -67,15 +67,15 @@ def broker_for_up(folder: Path) -> Iterator[tuple[Broker | None, Mapping[str, st
         yield broker, {"LOOKSTREAM_KAFKA_BOOTSTRAP": broker.bootstrap}
 
 
-def kafka_beside(system: System) -> Kafka:
+def kafka_beside(system: System) -> KafkaSettings:
     """How to reach the broker that a running system uses."""
     named = system.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
     if named is not None:
-        return Kafka(bootstrap=named, prefix=system.environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
-    running = read_running(system.folder)
+        return KafkaSettings(bootstrap=named, prefix=system.environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
+    running = read_local_state(system.folder)
     assert running is not None, "the system runs"
     assert running.bootstrap is not None, "it has a broker of its own"
-    return local_kafka(Kafka(), running.bootstrap)
+    return local_kafka(KafkaSettings(), running.bootstrap)
 
 
 class LocalBroker:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import InlineImage, ItemUpserted, item_key
@@ -43,7 +43,7 @@ class Busy:
             time.sleep(0.02)
 
     @contextmanager
-    def kept_up(self, kafka: Kafka) -> Iterator["Busy"]:
+    def kept_up(self, kafka: KafkaSettings) -> Iterator["Busy"]:
         """Keep it up beside what is done inside; at the end what was sent may still be on its way."""
         over = threading.Event()
         with closing(TopicReader(kafka, self.topic)) as reader:
@@ -60,7 +60,7 @@ class Busy:
                 for thread in threads:
                     thread.join()
 
-    def _send(self, kafka: Kafka, over: threading.Event) -> None:
+    def _send(self, kafka: KafkaSettings, over: threading.Event) -> None:
         with closing(EventSink(kafka)) as sink:
             while not over.is_set():
                 while self.sent - len(self.done) < self.ahead:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from consumers.operations.dead_letters.dead_letter import latest, read_topics
 from consumers.operations.dead_letters.replay_audit import read_audit
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, read_to_end
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
@@ -66,7 +66,7 @@ class Shop:
     """A running system, and what its items must come to."""
 
     system: System
-    kafka: Kafka
+    kafka: KafkaSettings
     pictures: Path
     sink: EventSink
     model: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Shop:
 
     def found(self) -> dict[str, tuple[str, int]]:
         """State and revision of each item that the index holds."""
-        running = read_running(self.system.folder)
+        running = read_local_state(self.system.folder)
         assert running is not None
         assert running.index is not None
         index = EmbeddedIndex(running.index)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
-from consumers.runtime.commit import AtLeastOnceCommit, Finished
+from consumers.runtime.commit import AtLeastOnceCommit, FinishedBatch
 from consumers.searching.reply_deduplication import ReplyDeduplicator
 from consumers.workers import query_worker
 from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
@@ -61,7 +61,7 @@ class DoomedPlain(AtLeastOnceCommit):
 
     left = LEFT
 
-    def collect(self, batch: Batch) -> Finished:
+    def collect(self, batch: Batch) -> FinishedBatch:
         """Die, when it is time."""
         finished = super().collect(batch)
         self.left -= 1

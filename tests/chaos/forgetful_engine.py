@@ -6,14 +6,14 @@ from unittest.mock import patch
 
 from infra.qdrant.embedded.client import Request
 from infra.qdrant.embedded.engine_process import main
-from infra.qdrant.embedded.write_journal import Reader
+from infra.qdrant.embedded.write_journal import JournalReader
 
 
-def forget(_reader: Reader, _carry_out: Callable[[Request], object]) -> int:
+def forget(_reader: JournalReader, _carry_out: Callable[[Request], object]) -> int:
     """Nothing is replayed."""
     return 0
 
 
 if __name__ == "__main__":
-    with patch.object(Reader, "replay", forget):
+    with patch.object(JournalReader, "replay", forget):
         main(sys.argv[1:])

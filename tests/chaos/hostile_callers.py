@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import SOON, EventSink, TopicReader
 from infra.local.ports import LOOPBACK, accepts, free_port
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes
@@ -127,7 +127,7 @@ def _start_gateway(world: World, program: str) -> Gateway:
 
 
 @contextmanager
-def _answering(kafka: Kafka) -> Iterator[None]:
+def _answering(kafka: KafkaSettings) -> Iterator[None]:
     """A query worker in a thread, that finds nothing."""
     reader, sink, over = TopicReader(kafka, SEARCH_REQUESTS), EventSink(kafka, SOON), threading.Event()
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpcore
 import numpy as np
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.fetcher import Images
-from infra.fetching.guarded_network import Internet, dial
+from infra.config.settings import ImageSettings
+from infra.fetching.fetcher import ImageFetcher
+from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Failure
 from schemas.items import UrlImage
 from tests.chaos.hostile_host import HOSTILE, PICTURE, hosting
@@ -89,7 +89,7 @@ class Metered(httpcore.NetworkStream):
 class Healthy:
     """Somebody who fetches healthy pictures, one after the other, for as long as the others are busy."""
 
-    images: Images
+    images: ImageFetcher
     over: threading.Event = field(default_factory=threading.Event)
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
@@ -127,7 +127,7 @@ def run(_folder: Path, size: Size) -> Report:
     settings = ImageSettings(allow_http=True, fetch_seconds=seconds, max_bytes=most)
     with report.timed(), hosting() as port:
         network = Network(port)
-        with closing(Images(settings, internet=Internet(network.look_up, network.dial))) as images:
+        with closing(ImageFetcher(settings, internet=NetworkAccess(network.look_up, network.dial))) as images:
             healthy, took, failed, asked = Healthy(images), [], 0, 0
             with healthy.beside():
                 for turn in range(size.of(TIMES // AT_ONCE)):

@@ -6,7 +6,7 @@ from itertools import cycle
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from tests.hostile.records import HostileRecord
 
 LARGEST = 8_100_000
@@ -15,7 +15,7 @@ LARGEST = 8_100_000
 class HostileSender:
     """Two clients, one of which compresses, that take turns."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         limits = {
             "bootstrap.servers": str(kafka.bootstrap),
             "message.max.bytes": LARGEST,

@@ -4,19 +4,19 @@ from functools import partial
 from unittest.mock import patch
 
 from consumers.workers import index_worker
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.circuit_breaker import Breakers
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings
+from infra.fetching.circuit_breaker import CircuitBreakers
+from infra.fetching.fetcher import ImageFetcher
 from lookstream import main
 
 
-def images(settings: ImageSettings, _patience_s: float | None, breakers: Breakers) -> Images:
+def images(settings: ImageSettings, _patience_s: float | None, breakers: CircuitBreakers) -> ImageFetcher:
     """Fetches pictures as long as that may take, from whatever host."""
     del breakers
-    return Images(settings, None, breakers=Breakers(after=1_000_000))
+    return ImageFetcher(settings, None, breakers=CircuitBreakers(after=1_000_000))
 
 
 if __name__ == "__main__":
     once = partial(index_worker.index_worker, delays={})
-    with patch.object(index_worker, "index_worker", once), patch.object(index_worker, "Images", images):
+    with patch.object(index_worker, "index_worker", once), patch.object(index_worker, "ImageFetcher", images):
         main()

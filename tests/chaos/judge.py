@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import Record, read_to_end
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.point_ids import point_id
@@ -139,7 +139,7 @@ def judge_outcomes(report: Report, world: World, feed: Feed) -> None:
     report.expect("good events refused", len(feed.events & refused), 0)
 
 
-def outcomes(kafka: Kafka) -> dict[str, Counter[str]]:
+def outcomes(kafka: KafkaSettings) -> dict[str, Counter[str]]:
     """For the id of each event the outcomes that it had, and how often."""
     found: dict[str, Counter[str]] = {}
     for record in read_to_end(kafka, [ITEM_OUTCOMES]):
@@ -148,7 +148,7 @@ def outcomes(kafka: Kafka) -> dict[str, Counter[str]]:
     return found
 
 
-def dead_letters(kafka: Kafka) -> list[DeadLetter]:
+def dead_letters(kafka: KafkaSettings) -> list[DeadLetter]:
     """Every dead letter of the catalog's items."""
     return [_letter(record) for record in read_to_end(kafka, [dead_letter_topic(CATALOG_ITEMS)])]
 

@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from infra.kafka import Partition, Room, source
+from infra.kafka import BufferLimits, Partition, source
 from infra.kafka.assignments import Assignments, DueTime
 from lookstream import main
 
@@ -10,11 +10,11 @@ from lookstream import main
 class OnePause(Assignments):
     """All partitions share one pause, for which records count that are not due."""
 
-    def to_pause(self, room: Room, _due: DueTime) -> list[Partition]:
+    def to_pause(self, room: BufferLimits, _due: DueTime) -> list[Partition]:
         """All, when as much as there is room for waits."""
         return [place for place in self if not self[place].paused] if self.waiting >= room.records else []
 
-    def to_resume(self, room: Room, _due: DueTime) -> list[Partition]:
+    def to_resume(self, room: BufferLimits, _due: DueTime) -> list[Partition]:
         """All, when little waits."""
         little = self.waiting <= room.records * room.resume_share
         return [place for place in self if self[place].paused] if little else []

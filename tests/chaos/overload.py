@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import CORRELATION_ID, Event, from_bytes
 from schemas.items import InlineImage
@@ -101,7 +101,7 @@ def _capacity(world: World) -> float:
     return TRIAL / (time.monotonic() - started)
 
 
-def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[dict[str, float], float]:
+def _flood(kafka: KafkaSettings, rate: float, seconds: float, worker: Process) -> tuple[dict[str, float], float]:
     """Ask at a steady rate; when each request left, and by how many MB the worker grew."""
     sent: dict[str, float] = {}
     pictures = large_pictures()
@@ -120,7 +120,7 @@ def _flood(kafka: Kafka, rate: float, seconds: float, worker: Process) -> tuple[
     return sent, round(worker.resident_mb() - first, 1)
 
 
-def _collect(kafka: Kafka, sent: dict[str, float]) -> dict[str, tuple[SearchResult, float]]:
+def _collect(kafka: KafkaSettings, sent: dict[str, float]) -> dict[str, tuple[SearchResult, float]]:
     """The answer to each request, and how old the request was by then, in ms."""
     found: dict[str, tuple[SearchResult, float]] = {}
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:

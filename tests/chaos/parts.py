@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
 from infra.local.supervisor import beat_since
-from infra.local_state import LOCAL_FETCH_WAIT_MS, Running, local_kafka
+from infra.local_state import LOCAL_FETCH_WAIT_MS, LocalState, local_kafka
 from infra.qdrant.embedded import channel
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -35,7 +35,7 @@ class World:
         self.broker = broker
         self._socket, bootstrap = address_of(index_folder(self.data, FIRST)), broker.bootstrap
         replicas = int(settings.get("LOOKSTREAM_KAFKA_REPLICATION", 1))
-        plain = Kafka(
+        plain = KafkaSettings(
             bootstrap=bootstrap,
             replication=replicas,
             session_timeout_ms=SESSION_MS,
@@ -43,7 +43,7 @@ class World:
         )
         self.kafka = local_kafka(plain, bootstrap) if kind_of_brokers() == "local" else plain
         self._environment = _environment(self.data, self.kafka, settings)
-        Running(os.getpid(), bootstrap, self._socket, ready=True, indexes={FIRST: self._socket}).write(self.data)
+        LocalState(os.getpid(), bootstrap, self._socket, ready=True, indexes={FIRST: self._socket}).write(self.data)
         self.index = EmbeddedIndex(self._socket)
 
     def open(self, topics: Sequence[Topic]) -> "World":
@@ -102,7 +102,7 @@ def open_world(
             world.close()
 
 
-def _environment(data: Path, kafka: Kafka, settings: Mapping[str, str]) -> dict[str, str]:
+def _environment(data: Path, kafka: KafkaSettings, settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {
         "LOOKSTREAM_DATA": str(data),

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import lookstream
 from consumers.operations.dead_letters.dead_letter import latest, read_topics
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from schemas.topics import (
     CATALOG_ITEMS,
@@ -152,7 +152,7 @@ def bad_values(host: str) -> dict[str, bytes]:
     return values
 
 
-def provoke(kafka: Kafka, host: str) -> int:
+def provoke(kafka: KafkaSettings, host: str) -> int:
     """Send everything that fails; how many dead letters come of it soon."""
     values, sink = bad_values(host), EventSink(kafka)
     headers: dict[str, bytes | None] = {
@@ -178,7 +178,7 @@ def provoke(kafka: Kafka, host: str) -> int:
     return len(values) + 1 + len(searches) - len(("broken", "bucket"))  # those two are tried for minutes
 
 
-def look(system: System, kafka: Kafka, seen: Seen) -> None:
+def look(system: System, kafka: KafkaSettings, seen: Seen) -> None:
     """Read all that a running system says."""
     for topic in (ITEM_OUTCOMES, SEARCH_RESULTS):
         seen.add(topic, *(record.value for record in read_to_end(kafka, [topic])))
@@ -269,7 +269,7 @@ def go(folder: Path, code: str) -> Report:
     return report
 
 
-def dead(kafka: Kafka) -> int:
+def dead(kafka: KafkaSettings) -> int:
     return len(latest(read_topics(kafka)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record
 from infra.kafka.sink import ONCE
 from schemas.failures import Unavailable
@@ -24,7 +24,7 @@ brokers."""
 class Sender:
     """Sends records in their order; of a frozen broker it waits for the end."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._sink = EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})
 
     def send(self, records: Sequence[Record]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.config.settings import Worker
+from infra.config.settings import WorkerSettings
 from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.bad import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, name_bad, write_feed
@@ -67,7 +67,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         answers = read_answers(world, asked)
         judge_items(report, world, feed)
-        judge_answers(report, answers, asked, struck[QUERY_KILLED] * Worker().search_records)
+        judge_answers(report, answers, asked, struck[QUERY_KILLED] * WorkerSettings().search_records)
         report.expect("exit codes", str([worker.end() for worker in cast.workers()]), "[0, 0, 0, 0]")
     for name, growth in watch.growths(seconds * WARM_SHARE).items():
         report.expect_at_most(f"growth of {name}, % a minute", growth, MOST_GROWTH)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpcore
 
-from infra.config.settings import Images as ImageSettings
+from infra.config.settings import ImageSettings
 from infra.fetching.address_policy import look_up
-from infra.fetching.fetcher import Images
-from infra.fetching.guarded_network import Internet, dial
+from infra.fetching.fetcher import ImageFetcher
+from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Code, Rejected
 from schemas.items import UrlImage
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
@@ -129,7 +129,7 @@ def attend_as_good_host(caller: socket.socket) -> None:
 class Probe:
     """Fetches as a worker does; good addresses lead to a good host, all others to the canary."""
 
-    images: Images
+    images: ImageFetcher
     names: Names
     canary: Canary
 
@@ -157,7 +157,7 @@ def probing(allow_hosts: Sequence[str]) -> Iterator[Probe]:
             return dial("127.0.0.1", good if address in GOOD else bad, seconds)
 
         settings = ImageSettings(allow_http=True, allow_hosts=tuple(allow_hosts))
-        with closing(Images(settings, internet=Internet(names.look_up, divert))) as images:
+        with closing(ImageFetcher(settings, internet=NetworkAccess(names.look_up, divert))) as images:
             yield Probe(images, names, canary)
 
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from lookstream import main
 from producers.gateway import server
-from producers.gateway.bodies import LEASE, Bodies, Lease
+from producers.gateway.bodies import LEASE, BodyLease, BodyLimits
 from producers.gateway.request_body import Parser
 
 
@@ -21,9 +21,9 @@ def plain_config(_table: object, **options: Any) -> uvicorn.Config:
 
 
 @asynccontextmanager
-async def read_all(_bodies: Bodies, scope: Scope, receive: Receive, _address: str) -> AsyncIterator[Receive]:
+async def read_all(_bodies: BodyLimits, scope: Scope, receive: Receive, _address: str) -> AsyncIterator[Receive]:
     """Every body, at once and for as long as it takes."""
-    scope[LEASE] = Lease()
+    scope[LEASE] = BodyLease()
     yield receive
 
 
@@ -36,7 +36,7 @@ async def parse(_parser: Parser, body: bytes) -> dict[str, Any]:
 if __name__ == "__main__":
     with (
         patch.object(server, "BoundedConfig", plain_config),
-        patch.object(Bodies, "reading", read_all),
+        patch.object(BodyLimits, "reading", read_all),
         patch.object(Parser, "fields", parse),
     ):
         main()

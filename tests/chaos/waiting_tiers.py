@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, read_to_end
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import InlineImage, ItemUpserted, item_key
@@ -73,14 +73,14 @@ def _retried(name: str, delay: str, seconds: float) -> Record:
     return Record(topic, ANY_PARTITION, 0, item_key(TENANT, name).encode(), to_bytes(body), headers)
 
 
-def _send(kafka: Kafka, records: Sequence[Record]) -> None:
+def _send(kafka: KafkaSettings, records: Sequence[Record]) -> None:
     sink = EventSink(kafka)
     for record in records:
         sink.send_record(outgoing(record))
     sink.flush()
 
 
-def _lateness(kafka: Kafka, names: Sequence[str], due: float) -> list[float]:
+def _lateness(kafka: KafkaSettings, names: Sequence[str], due: float) -> list[float]:
     """How many seconds after they were due events have an outcome."""
     found: dict[str, float] = {}
     until = time.monotonic() + PATIENCE_SECONDS

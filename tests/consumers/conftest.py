@@ -14,10 +14,9 @@ from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
-from infra.config.settings import Images as ImageSettings
-from infra.config.settings import Qdrant, Torch
+from infra.config.settings import ImageSettings, QdrantSettings, TorchSettings
 from infra.encoder import open_encoder
-from infra.fetching.fetcher import Images
+from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import OutgoingRecord
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
@@ -53,18 +52,18 @@ def outbox() -> Outbox:
 @pytest.fixture(scope="session")
 def eyes() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
-        yield ImageEmbedder(open_encoder("fake", Torch()), make_colours(), DecodeLimits(), pool)
+        yield ImageEmbedder(open_encoder("fake", TorchSettings()), make_colours(), DecodeLimits(), pool)
 
 
 @pytest.fixture
-def images() -> Iterator[Images]:
-    fetcher = Images(ImageSettings())
+def images() -> Iterator[ImageFetcher]:
+    fetcher = ImageFetcher(ImageSettings())
     yield fetcher
     fetcher.close()
 
 
 @pytest.fixture
-def sight(images: Images, eyes: ImageEmbedder) -> ImagePipeline:
+def sight(images: ImageFetcher, eyes: ImageEmbedder) -> ImagePipeline:
     return ImagePipeline(images.fetch_all, eyes.look_at, "fake:1")
 
 
@@ -89,7 +88,7 @@ def engine(tmp_path: Path, eyes: ImageEmbedder) -> Iterator[Shard]:
 
 @pytest.fixture
 def index(eyes: ImageEmbedder) -> Iterator[Index]:
-    made: Index = ServerIndex(in_memory(), Qdrant())
+    made: Index = ServerIndex(in_memory(), QdrantSettings())
     made.open("fake:1", look_size(eyes.encoder))
     yield made
     made.close()

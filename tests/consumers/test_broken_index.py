@@ -18,7 +18,7 @@ from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant import rows
-from infra.qdrant.contract import Found, Index, Point
+from infra.qdrant.contract import Index, Point, ScoredPoint
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.facets import FacetsRequest, FacetsResult
@@ -128,7 +128,7 @@ def test_facets_go_on_beside_a_broken_vector(
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None:
-    hits = [Found("a", spoil, {"category": "broken"}), Found("b", 0.9, {"category": "right"})]
+    hits = [ScoredPoint("a", spoil, {"category": "broken"}), ScoredPoint("b", 0.9, {"category": "right"})]
     assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
     probe = Neighbourhood(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
     cosines, _ = stacked([probe])

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from infra.config.settings import Qdrant
+from infra.config.settings import QdrantSettings
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -25,7 +25,7 @@ MIN_FREE = 1 << 20
 @pytest.fixture(scope="session")
 def index_memory() -> Iterator[ServerIndex]:
     """The oracle: the class for servers on qdrant-client's own engine in memory."""
-    index = ServerIndex(in_memory(), Qdrant())
+    index = ServerIndex(in_memory(), QdrantSettings())
     yield index
     index.close()
 

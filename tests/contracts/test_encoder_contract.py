@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from consumers.vision.crops import Box, middle_of
 from consumers.vision.embedder import Encoder, EncoderInput, Pixels
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from tests.contracts.families import FAMILIES, save
 
@@ -25,7 +25,7 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     name = request.param
     if name in FAMILIES:
         name = str(save(name, tmp_path_factory.mktemp("models") / name))
-    return open_encoder(name, Torch(threads=2))
+    return open_encoder(name, TorchSettings(threads=2))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from infra.qdrant.conditions import AnyOf
-from infra.qdrant.contract import EncoderDiffers, Found, Index, Patch, Point, SearchPlan
+from infra.qdrant.contract import EncoderDiffers, Index, Patch, Point, ScoredPoint, SearchPlan
 from schemas.filters import Filters
 from schemas.items import MAX_IMAGES, revision_at
 
@@ -52,7 +52,7 @@ def plan(tenant: str, look: Sequence[float] | None = None, **filters: Any) -> Se
     return SearchPlan(vector, tenant, Filters(**filters), limit=50)
 
 
-def items(found: Sequence[Found]) -> set[object]:
+def items(found: Sequence[ScoredPoint]) -> set[object]:
     """The items among the hits; fails when one is there twice."""
     names = [hit.payload["item_id"] for hit in found]
     assert len(names) == len(set(names))

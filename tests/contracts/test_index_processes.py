@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from infra.config.settings import Qdrant, Settings
+from infra.config.settings import QdrantSettings, Settings
 from infra.local.ports import free_port
 from infra.qdrant.contract import EncoderDiffers, Patch, Point
 from infra.qdrant.embedded.channel import address_of, bind, connect
@@ -305,7 +305,7 @@ def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_key() -> None:
     port = free_port(0)
-    qdrant = Qdrant(
+    qdrant = QdrantSettings(
         url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
     )
     index = open_server(Settings(qdrant=qdrant))

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.config.settings import Kafka
-from infra.local_state import read_running
+from infra.config.settings import KafkaSettings
+from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
@@ -62,7 +62,7 @@ class System:
 
     @property
     def is_ready(self) -> bool:
-        running = read_running(self.folder)
+        running = read_local_state(self.folder)
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
         return running is not None and running.ready
@@ -88,7 +88,7 @@ class System:
 
     def metrics(self, job: str) -> dict[str, float]:
         """What the worker with this job tells: the sum of each metric over its labels."""
-        running = read_running(self.folder)
+        running = read_local_state(self.folder)
         assert running is not None
         with urlopen(f"http://127.0.0.1:{running.metrics[job]}/metrics") as told:
             families = list(text_string_to_metric_families(told.read().decode()))
@@ -103,15 +103,15 @@ class System:
         return not self.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
 
     @property
-    def kafka(self) -> Kafka:
+    def kafka(self) -> KafkaSettings:
         """How to reach its Kafka."""
-        running = read_running(self.folder)
+        running = read_local_state(self.folder)
         assert running is not None
         return kafka_of(self.environment, running.bootstrap)
 
     def indexed(self, items: Sequence[str], tenant: str = "default") -> int:
         """How many of these items the index holds now; 0 while it is away."""
-        running = read_running(self.folder)
+        running = read_local_state(self.folder)
         ids = [point_id(tenant, item, 0) for item in items]
         if "LOOKSTREAM_QDRANT_URL" in self.environment:
             return points_in(self.environment, ids)

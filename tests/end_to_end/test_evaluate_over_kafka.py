@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from tests.end_to_end.system import System
 from tests.qdrant_server import live_points_in
@@ -14,7 +14,7 @@ def live_points(system: System) -> int:
     """How many pictures the index holds, whoever owns them."""
     if "LOOKSTREAM_QDRANT_URL" in system.environment:
         return live_points_in(system.environment)
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None
     assert running.index is not None
     index = EmbeddedIndex(running.index)

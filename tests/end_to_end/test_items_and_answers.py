@@ -10,7 +10,7 @@ import pytest
 from infra.client.search_client import SearchClient
 from infra.kafka import EventSink
 from schemas.envelope import Event
-from schemas.freshness import Position
+from schemas.freshness import RecordPosition
 from schemas.items import InlineImage, ItemUpserted
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
@@ -90,7 +90,7 @@ def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: Syst
             )
             assert [hit.item_id for hit in result.hits][:1] == [item.item_id]
             assert [each.source for each in result.as_of] == ["catalog"]
-        future = (Position(source="catalog", partition=0, offset=10**6),)
+        future = (RecordPosition(source="catalog", partition=0, offset=10**6),)
         request = SearchRequest(
             request_id="never", tenant="written", item_id="red-0", min_as_of=future, deadline_ms=1_000
         )

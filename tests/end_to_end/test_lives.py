@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.services import heartbeat_file
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 
@@ -56,7 +56,7 @@ def test_what_was_queued_refused_or_watched_for_is_there_after_a_restart(
 def test_a_worker_of_an_earlier_run_that_is_not_started_again_is_no_matter_of_health(system: System) -> None:
     system.stop()
     gone = heartbeat_file(system.folder, "index-7")
-    Heartbeat(gone).beat()
+    HeartbeatFile(gone).beat()
     os.utime(gone, (0, 0))
     assert "index-7 worker" in system.run("health", code=1).stdout, "while nothing runs it may be somebody's"
     system.start()

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
-from infra.kafka.access import Part, rights
+from infra.kafka.access import KafkaUser, rights
 from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
 from tests.end_to_end.gateway import gateway_beside
@@ -22,7 +22,15 @@ from tests.infra.kafka.secured_kafka import USERS, environment_of, grant
 from tests.kafka.apache import ApacheNode, apache_node
 
 FRESH_SECONDS = 60
-LIVE = (Part.INDEX, Part.QUERY, Part.GATEWAY, Part.SEND, Part.SEARCH, Part.WATCH, Part.DEAD_LETTERS)
+LIVE = (
+    KafkaUser.INDEX,
+    KafkaUser.QUERY,
+    KafkaUser.GATEWAY,
+    KafkaUser.SEND,
+    KafkaUser.SEARCH,
+    KafkaUser.WATCH,
+    KafkaUser.DEAD_LETTERS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +39,7 @@ def node(kafka_server: str | None) -> Iterator[ApacheNode]:
     if kafka_server is None:
         pytest.skip("users and ACLs are Apache Kafka's: `make conformance` runs this")
     with apache_node(USERS) as node:
-        create_topics(Kafka(bootstrap=node.internal), all_topics())
+        create_topics(KafkaSettings(bootstrap=node.internal), all_topics())
         for part in LIVE:
             grant(node, part)
         yield node
@@ -49,7 +57,7 @@ def system(node: ApacheNode, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @contextmanager
-def worker(system: System, node: ApacheNode, part: Part) -> Iterator[Path]:
+def worker(system: System, node: ApacheNode, part: KafkaUser) -> Iterator[Path]:
     """A worker as its own user; the path of its log, beside which its heartbeat is."""
     log = system.folder.parent / f"{part}.log"
     log.unlink(missing_ok=True)
@@ -69,7 +77,7 @@ def heartbeat_of(log: Path) -> Path:
     return log.with_suffix(".alive")
 
 
-def as_user(system: System, node: ApacheNode, part: Part) -> dict[str, str]:
+def as_user(system: System, node: ApacheNode, part: KafkaUser) -> dict[str, str]:
     """The environment of a part that runs as its own user."""
     inherited = {
         name: value for name, value in system.environment.items() if not name.startswith("LOOKSTREAM_KAFKA_")
@@ -77,7 +85,7 @@ def as_user(system: System, node: ApacheNode, part: Part) -> dict[str, str]:
     return inherited | environment_of(node, part)
 
 
-def run(system: System, node: ApacheNode, part: Part, *words: str | Path, code: int = 0) -> str:
+def run(system: System, node: ApacheNode, part: KafkaUser, *words: str | Path, code: int = 0) -> str:
     """What a command says, run as this part's user."""
     beside = replace(system, environment=as_user(system, node, part))
     done = beside.run(*words, code=code)
@@ -92,17 +100,17 @@ def test_each_part_works_with_its_own_rights_alone(
         "id,title,image_link\nred,A red disc,red.png\nblue,A blue disc,blue.png\nbad,Nothing,none.png\n"
     )
     (tmp_path / "bad").mkdir()
-    with worker(system, node, Part.INDEX) as index, worker(system, node, Part.QUERY) as query:
+    with worker(system, node, KafkaUser.INDEX) as index, worker(system, node, KafkaUser.QUERY) as query:
         for log in (index, query):
             wait_until_ready(system, log)
-        run(system, node, Part.SEND, "ingest", "catalog", feed, "--image-root", discs, code=1)
+        run(system, node, KafkaUser.SEND, "ingest", "catalog", feed, "--image-root", discs, code=1)
         system.wait_for(lambda: system.indexed(["red", "blue"]) == 2, "the items to be indexed")
-        found = json.loads(run(system, node, Part.SEARCH, "search", discs / "red.png", "--json"))
+        found = json.loads(run(system, node, KafkaUser.SEARCH, "search", discs / "red.png", "--json"))
         assert found["hits"][0]["item_id"] == "red"
-        run(system, node, Part.SEARCH, "facets")
-        run(system, node, Part.WATCH, "watch", "list")
-        run(system, node, Part.DEAD_LETTERS, "dead-letters", "stats")
-        of_gateway = replace(system, environment=as_user(system, node, Part.GATEWAY))
+        run(system, node, KafkaUser.SEARCH, "facets")
+        run(system, node, KafkaUser.WATCH, "watch", "list")
+        run(system, node, KafkaUser.DEAD_LETTERS, "dead-letters", "stats")
+        of_gateway = replace(system, environment=as_user(system, node, KafkaUser.GATEWAY))
         with gateway_beside(of_gateway) as address, httpx.Client(base_url=address, timeout=60) as client:
             assert client.get("/readyz").status_code == 200
             found = client.post("/v1/search", files={"picture": (discs / "red.png").read_bytes()}).json()
@@ -116,15 +124,15 @@ def test_each_part_works_with_its_own_rights_alone(
 @pytest.mark.parametrize(
     ("part", "resource", "words"),
     [
-        (Part.SEND, "catalog.items", ("delete", "red")),
-        (Part.SEARCH, "search.requests", ("search", "item:red")),
-        (Part.SEARCH, "search.results", ("search", "item:red")),
-        (Part.WATCH, "search.watches", ("watch", "list")),
-        (Part.DEAD_LETTERS, "catalog.items.dead", ("dead-letters", "stats")),
+        (KafkaUser.SEND, "catalog.items", ("delete", "red")),
+        (KafkaUser.SEARCH, "search.requests", ("search", "item:red")),
+        (KafkaUser.SEARCH, "search.results", ("search", "item:red")),
+        (KafkaUser.WATCH, "search.watches", ("watch", "list")),
+        (KafkaUser.DEAD_LETTERS, "catalog.items.dead", ("dead-letters", "stats")),
     ],
 )
 def test_a_command_names_the_right_that_is_missing(
-    system: System, node: ApacheNode, part: Part, resource: str, words: tuple[str, ...]
+    system: System, node: ApacheNode, part: KafkaUser, resource: str, words: tuple[str, ...]
 ) -> None:
     with without(node, part, resource):
         told = run(system, node, part, *words, code=1)
@@ -135,15 +143,15 @@ def test_a_command_names_the_right_that_is_missing(
 @pytest.mark.parametrize(
     ("part", "resource", "named"),
     [
-        (Part.INDEX, "catalog.items", "catalog.items"),
-        (Part.INDEX, "lookstream-index", "Read the group"),
-        (Part.QUERY, "search.requests", "search.requests"),
-        (Part.QUERY, "lookstream-query", "Read the group"),
-        (Part.QUERY, "lookstream-query-", "transactional id"),
+        (KafkaUser.INDEX, "catalog.items", "catalog.items"),
+        (KafkaUser.INDEX, "lookstream-index", "Read the group"),
+        (KafkaUser.QUERY, "search.requests", "search.requests"),
+        (KafkaUser.QUERY, "lookstream-query", "Read the group"),
+        (KafkaUser.QUERY, "lookstream-query-", "transactional id"),
     ],
 )
 def test_a_worker_names_the_right_that_is_missing(
-    system: System, node: ApacheNode, part: Part, resource: str, named: str
+    system: System, node: ApacheNode, part: KafkaUser, resource: str, named: str
 ) -> None:
     with without(node, part, resource), worker(system, node, part) as log:
         system.wait_for(lambda: named in said(log), f"the {part} worker to name what it misses")
@@ -158,7 +166,7 @@ def said(log: Path) -> str:
 
 
 @contextmanager
-def without(node: ApacheNode, part: Part, resource: str) -> Iterator[None]:
+def without(node: ApacheNode, part: KafkaUser, resource: str) -> Iterator[None]:
     """A part is not allowed what it is on this resource."""
     needed = rights(part)
     left = [right for right in needed if right.name != resource]

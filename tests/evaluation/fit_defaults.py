@@ -16,7 +16,7 @@ from rich.progress import track
 
 from consumers.vision.crops import focus_on
 from consumers.vision.decode import DecodeLimits, decode
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone
 from infra.encoder.lite import PROFILES, WEIGHTS, probe
 from infra.encoder.projection import write_projection
@@ -58,7 +58,7 @@ def main(
     chosen = {folder.name: choose(folder, limit) for folder in folders}
     fitted_on = ", ".join(f"{len(paths)} train pictures of {name}" for name, paths in chosen.items())
     for name in profile or PROFILES:
-        backbone = open_backbone(name, Torch(precision="float32"))
+        backbone = open_backbone(name, TorchSettings(precision="float32"))
         seen = list(look_at([path for paths in chosen.values() for path in paths], backbone))
         features, studio = (np.stack(part) for part in zip(*seen, strict=True))
         tensors = whiten(features, studio.astype(bool), backbone)

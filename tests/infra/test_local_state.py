@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local_state import AlreadyUp, Running, keep_private, only_one, read_running
+from infra.local_state import AlreadyRunning, LocalState, keep_private, only_one, read_local_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,27 +23,27 @@ def _own_umask() -> Iterator[None]:
 
 def test_a_second_one_is_refused_and_the_first_one_keeps_its_note(tmp_path: Path) -> None:
     with only_one(tmp_path):
-        Running(os.getpid(), None, tmp_path / "socket", ready=True, generations=(1, 2)).write(tmp_path)
-        with pytest.raises(AlreadyUp, match=r"runs on .* already: stop it"), only_one(tmp_path):
+        LocalState(os.getpid(), None, tmp_path / "socket", ready=True, generations=(1, 2)).write(tmp_path)
+        with pytest.raises(AlreadyRunning, match=r"runs on .* already: stop it"), only_one(tmp_path):
             raise AssertionError("it was let in")
-        found = read_running(tmp_path)
+        found = read_local_state(tmp_path)
         assert found is not None
         assert (found.index, found.ready, found.generations) == (tmp_path / "socket", True, (1, 2))
-    assert read_running(tmp_path) is None
+    assert read_local_state(tmp_path) is None
 
 
 def test_a_second_one_that_ends_after_the_lock_was_removed_leaves_the_note_of_the_first(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
         with only_one(tmp_path):
-            Running(first.pid, None, None).write(tmp_path)
-        assert read_running(tmp_path) is not None
+            LocalState(first.pid, None, None).write(tmp_path)
+        assert read_local_state(tmp_path) is not None
         first.communicate(b"\n")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"pid": 1, "index": ["127.0.0.1", 6339]}'])
 def test_a_note_of_another_version_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "up.json").write_text(text)
-    assert read_running(tmp_path) is None
+    assert read_local_state(tmp_path) is None
 
 
 @pytest.mark.usefixtures("_own_umask")
@@ -66,5 +66,5 @@ def test_what_it_makes_and_has_made_is_its_users_alone_and_the_rest_stays(tmp_pa
 
 
 def test_the_note_is_plain_json(tmp_path: Path) -> None:
-    Running(1, "127.0.0.1:9092", tmp_path / "socket", indexes={1: tmp_path / "socket"}).write(tmp_path)
+    LocalState(1, "127.0.0.1:9092", tmp_path / "socket", indexes={1: tmp_path / "socket"}).write(tmp_path)
     assert json.loads((tmp_path / "up.json").read_text())["indexes"] == {"1": str(tmp_path / "socket")}

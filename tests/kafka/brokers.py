@@ -8,10 +8,10 @@ from functools import cache
 
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
 from infra.local.ports import LOOPBACK, free_port
-from infra.local.services import broker_part
+from infra.local.services import broker_service
 from schemas.topics import all_topics
 from tests.kafka.apache import apache_node
 from tests.kafka.shared import new_prefix, shared_bootstrap
@@ -41,7 +41,7 @@ def own_broker() -> Iterator[Broker]:
     """A broker without topics: Apache Kafka where the run is on it."""
     if shared_bootstrap() is None:
         port = free_port(0)
-        with running_part(broker_part(port)) as process:
+        with running_part(broker_service(port)) as process:
             yield Broker(process, port)
     else:
         with apache_node() as node:
@@ -49,7 +49,7 @@ def own_broker() -> Iterator[Broker]:
 
 
 @contextmanager
-def own_kafka() -> Iterator[Kafka]:
+def own_kafka() -> Iterator[KafkaSettings]:
     """All topics, for nobody else: in a local broker, or under a prefix in the shared Kafka."""
     shared = shared_bootstrap()
     if shared is None:
@@ -62,9 +62,9 @@ def own_kafka() -> Iterator[Kafka]:
         _admin(shared).delete_topics([kafka.prefix + topic.name for topic in all_topics()])
 
 
-def topics_in(bootstrap: str, prefix: str = "") -> Kafka:
+def topics_in(bootstrap: str, prefix: str = "") -> KafkaSettings:
     """How to reach the Kafka at this address, with all topics."""
-    kafka = Kafka.model_validate(
+    kafka = KafkaSettings.model_validate(
         {"bootstrap": bootstrap, "prefix": prefix, **(APACHE if shared_bootstrap() else LOCAL)}
     )
     create_topics(kafka, all_topics())

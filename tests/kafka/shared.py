@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 
 BOOTSTRAP, RUN = "TEST_KAFKA_BOOTSTRAP", "TEST_KAFKA_RUN"
 """Variables that the processes of a run inherit: the address, and what no other run is called."""
@@ -36,16 +36,16 @@ def kafka_environment(folder: Path) -> dict[str, str]:
     if bootstrap is None:
         return {}
     prefix = hashlib.sha256(f"{os.environ[RUN]} {folder}".encode()).hexdigest()[:12]
-    own = environment_of(Kafka(bootstrap=bootstrap, prefix=f"{prefix}-"))
+    own = environment_of(KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}-"))
     return own | {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
 
 
-def environment_of(kafka: Kafka) -> dict[str, str]:
+def environment_of(kafka: KafkaSettings) -> dict[str, str]:
     """The variables by which a command reaches the same Kafka, with the same prefix."""
     return {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
 
 
-def kafka_of(environment: Mapping[str, str], bootstrap: str | None) -> Kafka:
+def kafka_of(environment: Mapping[str, str], bootstrap: str | None) -> KafkaSettings:
     """How a test reaches the Kafka of a system with this environment; `bootstrap` is its local broker."""
     named = environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP", bootstrap)
-    return Kafka(bootstrap=named, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))
+    return KafkaSettings(bootstrap=named, prefix=environment.get("LOOKSTREAM_KAFKA_PREFIX", ""))

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader, create_topics
 from schemas.envelope import Event
 from schemas.items import ItemDeleted
@@ -17,9 +17,9 @@ BEFORE, AFTER = 200, 50
 
 
 @pytest.fixture
-def kafka(kafka_cluster: ApacheCluster) -> Kafka:
+def kafka(kafka_cluster: ApacheCluster) -> KafkaSettings:
     """The cluster with all topics, each partition on three nodes."""
-    kafka = Kafka(bootstrap=kafka_cluster.bootstrap, replication=3)
+    kafka = KafkaSettings(bootstrap=kafka_cluster.bootstrap, replication=3)
     create_topics(kafka, all_topics())
     kafka_cluster.wait_in_sync()
     return kafka
@@ -39,7 +39,7 @@ def read(reader: TopicReader, count: int) -> list[Record]:
 
 
 def test_what_is_sent_while_its_leader_is_killed_arrives_once_and_in_order(
-    kafka_cluster: ApacheCluster, kafka: Kafka
+    kafka_cluster: ApacheCluster, kafka: KafkaSettings
 ) -> None:
     with closing(EventSink(kafka)) as sink, closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
         send(sink, range(1, 2))

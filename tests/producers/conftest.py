@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.results import SearchResult
@@ -22,7 +22,7 @@ Answering = Callable[[Responder], AbstractContextManager[None]]
 
 
 @contextmanager
-def answering(kafka: Kafka, respond: Responder) -> Iterator[None]:
+def answering(kafka: KafkaSettings, respond: Responder) -> Iterator[None]:
     """A query worker in a thread: sends what `respond` returns to each request."""
     reader, sink, stop = TopicReader(kafka, SEARCH_REQUESTS), EventSink(kafka), threading.Event()
 
@@ -51,7 +51,7 @@ def answering(kafka: Kafka, respond: Responder) -> Iterator[None]:
 
 
 @pytest.fixture
-def answer(kafka: Kafka) -> Answering:
+def answer(kafka: KafkaSettings) -> Answering:
     """`with answer(respond): ...` runs a query worker that answers with `respond`."""
     return lambda respond: answering(kafka, respond)
 

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.console import BadInput
-from producers.catalog import Reading, read_catalog
+from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
-from producers.row_reader import BadRow, Skipped
+from producers.row_reader import BadRow, SkippedRow
 from schemas.items import ItemUpserted, UrlImage
 
 URL = "https://shop.test/a.jpg"
 
 
-def read(path: Path, *mappings: str, currency: str | None = None) -> list[ItemUpserted | BadRow | Skipped]:
-    return list(read_catalog(path, Reading(choose_columns(path, mappings), currency=currency)))
+def read(path: Path, *mappings: str, currency: str | None = None) -> list[ItemUpserted | BadRow | SkippedRow]:
+    return list(read_catalog(path, CatalogFormat(choose_columns(path, mappings), currency=currency)))
 
 
 def feed(folder: Path, text: str, name: str = "feed.csv", encoding: str = "utf-8") -> Path:

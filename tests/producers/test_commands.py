@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import Record, TopicReader
 from producers.commands import app
 from schemas.envelope import from_bytes
@@ -31,7 +31,7 @@ Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractCo
 
 
 @pytest.fixture
-def here(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
+def here(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
     """An empty folder with one picture, in which commands reach the broker."""
     monkeypatch.chdir(tmp_path)
     for name, value in environment_of(kafka).items():
@@ -42,7 +42,7 @@ def here(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture:
 
 
 @pytest.fixture
-def catalog(kafka: Kafka) -> Iterator[TopicReader]:
+def catalog(kafka: KafkaSettings) -> Iterator[TopicReader]:
     """What arrives in the topic of catalog items from now on."""
     reader = TopicReader(kafka, CATALOG_ITEMS)
     yield reader
@@ -50,7 +50,7 @@ def catalog(kafka: Kafka) -> Iterator[TopicReader]:
 
 
 @pytest.fixture
-def posts(kafka: Kafka) -> Iterator[TopicReader]:
+def posts(kafka: KafkaSettings) -> Iterator[TopicReader]:
     """What arrives in the topic of social posts from now on."""
     reader = TopicReader(kafka, SOCIAL_POSTS)
     yield reader

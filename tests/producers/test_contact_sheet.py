@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from producers.contact_sheet import CARD, HITS_A_LINE, MARGIN, QUERY, Row, draw_sheet
+from producers.contact_sheet import CARD, HITS_A_LINE, MARGIN, QUERY, SheetRow, draw_sheet
 from schemas.results import Hit, Swatch
 from schemas.searches import Crop
 
@@ -34,15 +34,15 @@ def hit(rank: int, thumbnail: bytes | None, title: str = "A blue boot of the fin
 
 
 def test_the_query_is_left_and_the_hits_beside_it() -> None:
-    sheet = draw_sheet([Row("query", png("#ff0000"), [hit(1, png("#0000ff"))])])
+    sheet = draw_sheet([SheetRow("query", png("#ff0000"), [hit(1, png("#0000ff"))])])
     middle = MARGIN + CARD[1] // 3
     assert sheet.getpixel((MARGIN + QUERY[0] // 2, middle)) == (255, 0, 0)
     assert sheet.getpixel((MARGIN + QUERY[0] + 14 + CARD[0] // 2, middle)) == (0, 0, 255)
 
 
 def test_a_row_with_many_hits_goes_on_below() -> None:
-    one = draw_sheet([Row("a", None, [hit(n, None) for n in range(HITS_A_LINE)])])
-    two = draw_sheet([Row("a", None, [hit(n, None) for n in range(HITS_A_LINE + 1)])])
+    one = draw_sheet([SheetRow("a", None, [hit(n, None) for n in range(HITS_A_LINE)])])
+    two = draw_sheet([SheetRow("a", None, [hit(n, None) for n in range(HITS_A_LINE + 1)])])
     assert one.width == two.width
     assert two.height > one.height
 
@@ -50,9 +50,9 @@ def test_a_row_with_many_hits_goes_on_below() -> None:
 def test_a_sheet_is_drawn_whatever_it_is_given() -> None:
     crop = Crop(x=0.5, y=0.5, w=0.5, h=0.5)
     rows = [
-        Row("no hits", png("#00ff00"), [], crop),
-        Row("broken pictures, and a caption that is much too long for its card", b"x", [hit(1, b"y")]),
-        Row("", None, [hit(1, None, "\u65e5\u672c\n\u202e")]),
+        SheetRow("no hits", png("#00ff00"), [], crop),
+        SheetRow("broken pictures, and a caption that is much too long for its card", b"x", [hit(1, b"y")]),
+        SheetRow("", None, [hit(1, None, "\u65e5\u672c\n\u202e")]),
     ]
     assert draw_sheet(rows).height > draw_sheet(rows[:1]).height
     assert draw_sheet([]).width > 0

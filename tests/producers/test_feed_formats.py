@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.console import BadInput
-from producers.catalog import Reading, read_catalog
+from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.merchant_xml import CHUNK, read_products
-from producers.row_reader import BadRow, Row, Skipped
+from producers.row_reader import BadRow, FeedRow, SkippedRow
 from schemas.items import ItemUpserted, UrlImage
 
 SAMPLES = Path(__file__).with_name("samples")
@@ -20,8 +20,8 @@ ITEM = "<item><g:id>{id}</g:id><g:image_link>https://shop.example/{id}.jpg</g:im
 TAIL = "</channel></rss>"
 
 
-def read(path: Path) -> list[ItemUpserted | BadRow | Skipped]:
-    return list(read_catalog(path, Reading(choose_columns(path, ()), currency="EUR")))
+def read(path: Path) -> list[ItemUpserted | BadRow | SkippedRow]:
+    return list(read_catalog(path, CatalogFormat(choose_columns(path, ()), currency="EUR")))
 
 
 def items(path: Path) -> list[ItemUpserted]:
@@ -62,7 +62,7 @@ def test_lines_of_one_handle_are_one_product_of_a_shopify_export() -> None:
     assert urls(red) == [f"https://cdn.shop.example/red-{n}.jpg" for n in (1, 2, 3)]
     assert red.tags == ("round", "red")
     assert red.attributes == {"color": "Red, Dark red", "size": "S, M", "gtin": "4006381333931", "mpn": "RD-S"}
-    assert isinstance(old, Skipped)
+    assert isinstance(old, SkippedRow)
     assert "archived" in old.message
     assert isinstance(plain, ItemUpserted)
     assert plain.in_stock  # it is sold although none is there
@@ -86,7 +86,7 @@ def test_a_product_that_is_not_sold_or_has_no_price_says_why(
 
 def test_a_feed_that_breaks_off_gives_what_came_before_and_says_where(tmp_path: Path) -> None:
     good, bad = read_products(xml(tmp_path, f"{HEAD}\n{ITEM.format(id='a')}\n<item><g:id>b"))
-    assert isinstance(good, Row)
+    assert isinstance(good, FeedRow)
     assert isinstance(bad, BadRow)
     assert (bad.line, "nothing after it is read" in bad.message) == (3, True)
 
@@ -120,5 +120,5 @@ def test_what_is_written_is_read_wherever_the_chunks_end(titles: list[str], pad:
     with tempfile.TemporaryDirectory() as folder:
         filler = "<item>" + "x" * (CHUNK - len(HEAD) - 20 - pad) + "</item>"
         read = list(read_products(xml(Path(folder), HEAD + filler + "".join(rows) + TAIL)))
-    found = [row.cells.get("title") for row in read[1:] if isinstance(row, Row)]
+    found = [row.cells.get("title") for row in read[1:] if isinstance(row, FeedRow)]
     assert found == [f"|{title}|" for title in titles]

@@ -5,7 +5,7 @@ import time
 
 from rich.console import Console
 
-from producers.ingest import Tally, tally_shown
+from producers.ingest import IngestTally, tally_shown
 
 PATIENCE_SECONDS = 10
 
@@ -15,7 +15,7 @@ def shown(*, terminal: bool) -> str:
     with tally_shown(Console(file=out, force_terminal=terminal, width=100)) as show:
         until = time.monotonic() + (PATIENCE_SECONDS if terminal else 0.5)
         while "sent 3 events" not in out.getvalue() and time.monotonic() < until:
-            show(Tally(sent=3))
+            show(IngestTally(sent=3))
             time.sleep(0.02)
     return out.getvalue()
 

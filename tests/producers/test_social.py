@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.image_refs import inline_below
-from producers.row_reader import BadRow, Skipped
-from producers.social import Post, Reading, plain_text, read_social
+from producers.row_reader import BadRow, SkippedRow
+from producers.social import Post, SocialFormat, plain_text, read_social
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, UrlImage, revision_at
 
 PUBLISHED = "2026-01-31T12:00:00Z"
@@ -26,10 +26,10 @@ def create(post: Mapping[str, object], **changes: object) -> dict[str, object]:
     return {"type": "Create", "actor": "https://s.test/ann", "object": post} | changes
 
 
-def read(folder: Path, *activities: object, reading: Reading | None = None) -> list[Post]:
+def read(folder: Path, *activities: object, reading: SocialFormat | None = None) -> list[Post]:
     path = folder / "posts.jsonl"
     path.write_text("".join(json.dumps(activity) + "\n" for activity in activities))
-    return list(read_social(path, reading or Reading()))
+    return list(read_social(path, reading or SocialFormat()))
 
 
 def post_of(folder: Path, activity: object) -> ItemUpserted:
@@ -121,7 +121,7 @@ def test_a_delete_takes_the_post_away(tmp_path: Path, gone: object) -> None:
 )
 def test_what_is_no_post_with_a_picture_is_skipped(tmp_path: Path, activity: object) -> None:
     [found] = read(tmp_path, activity)
-    assert isinstance(found, Skipped)
+    assert isinstance(found, SkippedRow)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_bad_post_is_one_sentence_with_its_line(tmp_path: Path, post: dict[str
 def test_a_relative_picture_travels_inline(tmp_path: Path, picture: bytes) -> None:
     (tmp_path / "a.png").write_bytes(picture)
     activity = create(note(attachment={"type": "Image", "url": "a.png"}))
-    [found] = read(tmp_path, activity, reading=Reading(inline_below(tmp_path)))
+    [found] = read(tmp_path, activity, reading=SocialFormat(inline_below(tmp_path)))
     assert isinstance(found, ItemUpserted)
     assert found.images == (InlineImage(data=picture),)
 
@@ -180,4 +180,4 @@ json_values = st.recursive(
 )
 def test_no_post_breaks_the_reading(tmp_path: Path, post: dict[str, object]) -> None:
     [found] = read(tmp_path, create(note(**post)))
-    assert isinstance(found, ItemUpserted | BadRow | Skipped)
+    assert isinstance(found, ItemUpserted | BadRow | SkippedRow)

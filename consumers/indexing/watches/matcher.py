@@ -16,7 +16,7 @@ from consumers.runtime.ports import Sink
 from consumers.scoring.calibration import Floats
 from consumers.scoring.calibrator import Calibrator
 from infra.qdrant.condition_eval import all_hold
-from infra.qdrant.contract import Found, Point
+from infra.qdrant.contract import Point, ScoredPoint
 from schemas.envelope import Event
 from schemas.items import item_key
 from schemas.topics import SEARCH_MATCHES
@@ -102,7 +102,7 @@ def publish_matches(
                 watch_id=match.watch.watch_id,
                 tenant=entry.tenant,
                 hit=hit(
-                    Found(match.point.id, match.score, match.point.payload),
+                    ScoredPoint(match.point.id, match.score, match.point.payload),
                     thumbnail=False,
                     confidence=match.confidence,
                 ),

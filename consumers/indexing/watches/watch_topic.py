@@ -8,7 +8,7 @@ import structlog
 from consumers.indexing.watches.watch_file import WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix, WatchRows
 from consumers.runtime.ports import Sink
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord, Record, TopicReader, read_to_end
 from schemas.topics import SEARCH_WATCHES
 
@@ -22,7 +22,7 @@ LAST_SECONDS = 2 * FETCH_WAIT_MS / 1000
 class WatchTopic:
     """Follows the topic for any number of threads; `kept` is where standing searches survive the local broker."""
 
-    def __init__(self, kafka: Kafka, watchlist: WatchMatrix, kept: WatchFile | None, sink: Sink) -> None:
+    def __init__(self, kafka: KafkaSettings, watchlist: WatchMatrix, kept: WatchFile | None, sink: Sink) -> None:
         self._watchlist = watchlist
         self._kept = kept
         self._values: dict[str, bytes] = {}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import Record, read_to_end
 from schemas.moments import moment_at
 from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS, dead_letter_topic
@@ -119,7 +119,7 @@ def from_record(record: Record) -> DeadLetter:
     )
 
 
-def read_topics(kafka: Kafka) -> Iterator[DeadLetter]:
+def read_topics(kafka: KafkaSettings) -> Iterator[DeadLetter]:
     """Every dead letter that Kafka holds now, as often as it lies there; raises Unavailable."""
     return map(from_record, read_to_end(kafka, DEAD_LETTER_TOPICS))
 

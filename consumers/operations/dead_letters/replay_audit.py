@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, read_to_end
 from schemas.audit import DeadLetterReplayed
 from schemas.envelope import Event, from_bytes, to_bytes
@@ -59,7 +59,7 @@ class FileAudit:
                 yield from _note_in(line)
 
 
-def read_audit(kafka: Kafka) -> Iterator[DeadLetterReplayed]:
+def read_audit(kafka: KafkaSettings) -> Iterator[DeadLetterReplayed]:
     """Every note in the audit topic; raises Unavailable."""
     for record in read_to_end(kafka, [DEAD_LETTERS_AUDIT]):
         yield from _note_in(record.value or b"")

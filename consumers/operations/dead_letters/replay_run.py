@@ -14,7 +14,7 @@ from consumers.operations.dead_letters.replay_audit import Audit, TopicAudit, us
 from consumers.operations.dead_letters.replay_plan import ReplayPlan, ReplayPlanner
 from consumers.operations.dead_letters.selection import Selection
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.console import error_console
 from infra.kafka import EventSink
 from infra.qdrant.connect import connect
@@ -27,7 +27,9 @@ def make_plan(settings: Settings, shelf: DeadLetterStore, choice: Selection, *, 
         return ReplayPlanner(choice, replayed, index, datetime.now(UTC)).plan(watched(shelf.letters()))
 
 
-def run_plan(shelf: DeadLetterStore, kafka: Kafka, plan: ReplayPlan, rate: float, tally: ReplayTally) -> None:
+def run_plan(
+    shelf: DeadLetterStore, kafka: KafkaSettings, plan: ReplayPlan, rate: float, tally: ReplayTally
+) -> None:
     """Do it, at most `rate` records a second; raises Unavailable, with `tally` true to what was done."""
     order = ReplayRequest(str(uuid.uuid4()), user(), rate)
     with signals_noted() as stopped, closing(EventSink(kafka)) as sink, _bar(error_console()) as bar:

@@ -8,7 +8,7 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, read_topic
 from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FILE as AUDIT_FILE
 from consumers.operations.dead_letters.replay_audit import FileAudit, read_audit, replayed_id
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.local_state import reach_kafka
 from schemas.audit import DeadLetterReplayed
 from schemas.failures import Unavailable
@@ -21,7 +21,7 @@ class DeadLetterStore:
     The files are those of local mode alone: letters of a local broker are no business of another one.
     """
 
-    kafka: Kafka | None
+    kafka: KafkaSettings | None
     """None in local mode when nothing runs."""
     kept: DeadLetterFile | None
     audit: FileAudit | None

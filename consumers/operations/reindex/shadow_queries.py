@@ -14,7 +14,7 @@ from consumers.points.payload import GIVEN
 from consumers.quality.canary.probe import TIE, TOP
 from consumers.scoring.calibration import LookParts
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.qdrant.contract import Found, Index, Payload, SearchPlan
+from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 
 PAGE, AT_ONCE = 256, 32
@@ -95,7 +95,7 @@ def _plan(parts: LookParts, query: ShadowQuery, look: Look) -> SearchPlan:
     return SearchPlan(parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=TOP + 1, keys=keys)
 
 
-def _first(hits: Sequence[Found]) -> set[object]:
+def _first(hits: Sequence[ScoredPoint]) -> set[object]:
     return {hit.payload["item_id"] for hit in hits if hit.score >= hits[0].score - TIE}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from consumers.scoring.calibration import ENOUGH
 from infra.client.search_client import SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader, check_broker
 from producers.ingest import deletions, publish
 from schemas.envelope import from_bytes
@@ -91,7 +91,7 @@ class KafkaSystem:
 
 
 @contextmanager
-def open_over_kafka(kafka: Kafka, tenant: str | None = None) -> Iterator[KafkaSystem]:
+def open_over_kafka(kafka: KafkaSettings, tenant: str | None = None) -> Iterator[KafkaSystem]:
     """The system behind these brokers; what was put in is deleted at the end. Raises Unavailable.
 
     `tenant` is whose the items are; none: a new one of its own.

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from infra.qdrant.embedded.wire import Malformed, decode, encode
+from infra.qdrant.embedded.wire import MalformedMessage, decode, encode
 
 MAGIC = b"LSI1"
 HEADER = struct.Struct("!4sI")
@@ -64,9 +64,11 @@ class Channel:
         """The next message; raises EOFError when the peer has hung up, Malformed on what is no message."""
         magic, length = HEADER.unpack(self._exactly(HEADER.size))
         if magic != MAGIC:
-            raise Malformed(f"a frame begins with {magic!r}, not with {MAGIC!r}: start `lookstream up` again")
+            raise MalformedMessage(
+                f"a frame begins with {magic!r}, not with {MAGIC!r}: start `lookstream up` again"
+            )
         if length > LONGEST:
-            raise Malformed(f"a frame of {length >> 20} MB, where at most {LONGEST >> 20} are taken")
+            raise MalformedMessage(f"a frame of {length >> 20} MB, where at most {LONGEST >> 20} are taken")
         return decode(self._exactly(length))
 
     def is_silent(self) -> bool:

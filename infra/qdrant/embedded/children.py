@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
-from infra.processes.spawn import ROOT, Setup, spawn
+from infra.processes.spawn import ROOT, ChildSetup, spawn
 from infra.qdrant.embedded.channel import Channel
 
 MODULE = "infra.qdrant.embedded.engine_process"
@@ -21,7 +21,7 @@ NOTHING_TO_DO, HANDED_OVER = 3, 7
 
 
 @dataclass(frozen=True)
-class Seat:
+class EngineContext:
     """What a child is given: the index, the sockets that it has inherited by their descriptors, and its copy."""
 
     folder: str
@@ -46,7 +46,7 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineChild:
     """A child that has a shard open, with a line to it that breaks when the child dies.
 
     A connection to the socket would not: it waits there for whoever accepts it.
@@ -56,17 +56,17 @@ class Engine:
     line: Channel
 
 
-def start_engine(work: str, seat: Seat) -> Engine:
+def start_engine(work: str, seat: EngineContext) -> EngineChild:
     """Start a child that has a shard open, or soon has."""
     ours, theirs = socket.socketpair()
     with theirs:
-        return Engine(start(work, replace(seat, line=theirs.fileno())), Channel(ours))
+        return EngineChild(start(work, replace(seat, line=theirs.fileno())), Channel(ours))
 
 
-def start(work: str, seat: Seat) -> "subprocess.Popen[bytes]":
+def start(work: str, seat: EngineContext) -> "subprocess.Popen[bytes]":
     """Start a child, which is killed when this process dies."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     sockets = tuple(number for number in (seat.listener, seat.line) if number >= 0)
     command = [sys.executable, "-m", seat.program, work, seat.words()]
-    return spawn(command, signal.SIGKILL, environment, Setup(inherited=sockets, own_session=False))
+    return spawn(command, signal.SIGKILL, environment, ChildSetup(inherited=sockets, own_session=False))

@@ -12,17 +12,17 @@ from infra.qdrant.contract import (
     EncoderDiffers,
     EngineError,
     FacetPlan,
-    Found,
     IndexStatus,
     Patch,
     Payload,
     Point,
+    ScoredPoint,
     SearchPlan,
     Vector,
 )
 from infra.qdrant.embedded.channel import Address, Channel, connect
 from infra.qdrant.embedded.damage import IndexDamaged
-from infra.qdrant.embedded.wire import ErrorAnswer, Malformed, encode
+from infra.qdrant.embedded.wire import ErrorAnswer, MalformedMessage, encode
 from schemas.failures import Unavailable
 
 METHODS = frozenset(
@@ -56,7 +56,7 @@ class EmbeddedIndex:
         self._timeout_s = timeout_s
         self._channel: Channel | None = None
         self._lock = threading.Lock()
-        self._deaths = _Deaths()
+        self._deaths = _EngineDeaths()
 
     def open(self, fingerprint: str, size: int) -> None:
         """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
@@ -84,9 +84,9 @@ class EmbeddedIndex:
         count: int = self._ask("collect_tombstones", before_us)
         return count
 
-    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         """Best first for each plan, live points alone, one for each item."""
-        found: list[list[Found]] = self._ask("search", list(plans))
+        found: list[list[ScoredPoint]] = self._ask("search", list(plans))
         return found
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
@@ -154,7 +154,7 @@ class EmbeddedIndex:
                 try:
                     channel = self._connected()
                     answer = ask(channel, method, *arguments)
-                except (OSError, EOFError, Malformed) as error:
+                except (OSError, EOFError, MalformedMessage) as error:
                     self._hang_up()
                     if channel is not None and isinstance(error, HUNG_UP):
                         self._deaths.count(method, arguments)
@@ -185,7 +185,7 @@ class EmbeddedIndex:
             self._channel = None
 
 
-class _Deaths:
+class _EngineDeaths:
     """How often the engine's process has ended over the same request, without an answer to it between."""
 
     def __init__(self) -> None:

@@ -18,14 +18,14 @@ from infra.observability.logging import configure_logs
 from infra.observability.redaction import redaction
 from infra.qdrant.contract import EngineError
 from infra.qdrant.embedded.channel import Channel, connect
-from infra.qdrant.embedded.children import ANSWER, NOTHING_TO_DO, OPTIMISE, SUCCEED, Seat
+from infra.qdrant.embedded.children import ANSWER, NOTHING_TO_DO, OPTIMISE, SUCCEED, EngineContext
 from infra.qdrant.embedded.client import Request, ask
 from infra.qdrant.embedded.damage import EXIT_CODE, IndexDamaged, noting
 from infra.qdrant.embedded.request_server import RequestServer
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.embedded.shard_files import optimise
 from infra.qdrant.embedded.storage import current, journal_of
-from infra.qdrant.embedded.write_journal import Reader
+from infra.qdrant.embedded.write_journal import JournalReader
 
 PATIENCE_SECONDS = 60.0
 """How long the process that answers may take to copy a shard, or to finish what it does."""
@@ -39,8 +39,8 @@ def main(words: Sequence[str]) -> None:
     settings = read_settings()
     configure_logs(settings.logs, "index", redaction(settings))
     _end_with_any_thread()
-    seat = Seat.of(words[1])
-    works: Mapping[str, Callable[[Seat], None]] = {
+    seat = EngineContext.of(words[1])
+    works: Mapping[str, Callable[[EngineContext], None]] = {
         ANSWER: answer,
         OPTIMISE: lambda given: optimise_copy(Path(given.copy)),
         SUCCEED: succeed,
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> None:
         sys.exit(EXIT_CODE if isinstance(error, IndexDamaged) else FAILED)
 
 
-def answer(seat: Seat) -> None:
+def answer(seat: EngineContext) -> None:
     """Open the shard that counts, and answer the owner and all clients until SIGTERM."""
     folder = Path(seat.folder)
     with noting(folder):
@@ -67,10 +67,10 @@ def optimise_copy(copy: Path) -> None:
     sys.exit(None if optimise(copy) else NOTHING_TO_DO)
 
 
-def succeed(seat: Seat) -> None:
+def succeed(seat: EngineContext) -> None:
     """Open an optimised copy, replay what was written meanwhile, take over, and then do as `answer` does."""
     folder, copy = Path(seat.folder), Path(seat.copy)
-    shard, journal = Shard(folder, seat.min_free, copy), Reader(journal_of(copy))
+    shard, journal = Shard(folder, seat.min_free, copy), JournalReader(journal_of(copy))
 
     def replay(request: Request) -> None:
         method, arguments = request
@@ -96,7 +96,7 @@ def _take_over(channel: Channel, copy: Path, folder: Path) -> None:
             raise  # it has died of something else, and its shard counts
 
 
-def _serve(shard: Shard, path: Path, seat: Seat, *, optimise_requested: bool = False) -> None:
+def _serve(shard: Shard, path: Path, seat: EngineContext, *, optimise_requested: bool = False) -> None:
     server = RequestServer(shard, path, optimise_requested=optimise_requested)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)

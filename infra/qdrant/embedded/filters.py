@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import qdrant_edge as edge
 
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.payload_indexes import Field
+from infra.qdrant.payload_indexes import PayloadIndex
 
 
 def index_of(
-    field: Field,
+    field: PayloadIndex,
 ) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
     """How a payload field is indexed."""
     match field.kind:

@@ -18,7 +18,7 @@ AGAIN_SECONDS, ASKED_AGAIN_SECONDS = 300.0, 5.0
 
 
 @dataclass
-class Upkeep:
+class OptimisePolicy:
     """Decides when to optimise, from what it is shown once in a while."""
 
     seen: IndexStatus | None = None

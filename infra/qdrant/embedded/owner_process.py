@@ -27,9 +27,9 @@ from infra.qdrant.contract import EngineError, IndexStatus
 from infra.qdrant.embedded import children, damage
 from infra.qdrant.embedded import storage as place
 from infra.qdrant.embedded.channel import Address, bind
-from infra.qdrant.embedded.children import HANDED_OVER, NOTHING_TO_DO, Engine, Seat
+from infra.qdrant.embedded.children import HANDED_OVER, NOTHING_TO_DO, EngineChild, EngineContext
 from infra.qdrant.embedded.client import ask
-from infra.qdrant.embedded.optimise_policy import Upkeep
+from infra.qdrant.embedded.optimise_policy import OptimisePolicy
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
@@ -61,8 +61,8 @@ def serve(folder: Path, address: Address, min_free: int = MIN_FREE, program: str
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _sole_owner(folder), _bound(address) as listener:
         place.sweep(folder)
-        seat = Seat(str(folder.absolute()), listener.fileno(), str(address.absolute()), min_free, program)
-        owner = Owner(seat)
+        seat = EngineContext(str(folder.absolute()), listener.fileno(), str(address.absolute()), min_free, program)
+        owner = IndexOwner(seat)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         try:
@@ -71,18 +71,18 @@ def serve(folder: Path, address: Address, min_free: int = MIN_FREE, program: str
             owner.stop()
 
 
-class Owner:
+class IndexOwner:
     """Keeps a child that answers, and has the shard optimised when that is due."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: EngineContext) -> None:
         self._seat = seat
         self._folder = Path(seat.folder)
-        self._upkeep = Upkeep()
+        self._upkeep = OptimisePolicy()
         self._log = structlog.get_logger()
         self._copy: Path | None = None
         self._optimiser: subprocess.Popen[bytes] | None = None
-        self._successor: Engine | None = None
-        self._engine: Engine | None = children.start_engine(children.ANSWER, seat)
+        self._successor: EngineChild | None = None
+        self._engine: EngineChild | None = children.start_engine(children.ANSWER, seat)
 
     def watch(self) -> NoReturn:
         """Look after the children until the one that answers has died: then exit likewise."""
@@ -127,7 +127,7 @@ class Owner:
             self._ended_early(code)
 
     @property
-    def _copying(self) -> Seat:
+    def _copying(self) -> EngineContext:
         """The seat of a child that works on the copy."""
         return replace(self._seat, copy=str(self._copy or ""))
 

@@ -25,8 +25,8 @@ from infra.qdrant.embedded.client import CONTRACT, ERRORS, METHODS
 from infra.qdrant.embedded.damage import IndexDamaged, engine_error
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.embedded.storage import journal_of, make_current, mirror
-from infra.qdrant.embedded.wire import ErrorAnswer, Malformed
-from infra.qdrant.embedded.write_journal import Journal
+from infra.qdrant.embedded.wire import ErrorAnswer, MalformedMessage
+from infra.qdrant.embedded.write_journal import WriteJournal
 from schemas.failures import Unavailable
 
 LOGGED_WRITES = frozenset({"upsert", "patch", "remove", "collect_tombstones", "take_note"})
@@ -50,7 +50,7 @@ class RequestServer:
         self._path = path
         self._writing = threading.Lock()
         self._engine = threading.Lock()
-        self._journal: Journal | None = None
+        self._journal: WriteJournal | None = None
         self._optimise_requested = optimise_requested
         """Whether somebody has asked for everything to be in the graph since it was copied last."""
         self._damage: IndexDamaged | None = None
@@ -91,7 +91,7 @@ class RequestServer:
                 try:
                     request = channel.receive()
                     answer = self._answer_to(request, held)
-                except Malformed as error:
+                except MalformedMessage as error:
                     self._log.warning("connection ended: its request cannot be read", why=str(error))
                     channel.send(ErrorAnswer("ValueError", f"the index cannot read the request: {error}"))
                     return
@@ -109,7 +109,7 @@ class RequestServer:
             case [str(method), [*arguments]]:
                 pass
             case _:
-                raise Malformed("a request is a method and its arguments")
+                raise MalformedMessage("a request is a method and its arguments")
         try:
             with self._translated(method):
                 return self._dispatch(method, arguments, held)
@@ -205,7 +205,7 @@ class RequestServer:
         with self._writing:
             self._close_journal()
             mirror(self._path, copy)
-            self._journal, self._optimise_requested = Journal(journal_of(copy)), False
+            self._journal, self._optimise_requested = WriteJournal(journal_of(copy)), False
 
     def _forget_copy(self) -> None:
         with self._writing:

@@ -17,11 +17,11 @@ from infra.qdrant.contract import (
     MOST_VALUES,
     VECTOR,
     FacetPlan,
-    Found,
     IndexStatus,
     Patch,
     Payload,
     Point,
+    ScoredPoint,
     SearchPlan,
     Vector,
     conditions,
@@ -50,12 +50,12 @@ class Shard:
 
     def open(self, fingerprint: str, size: int) -> None:
         """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
-        mine = rows.Maker(fingerprint, size)
+        mine = rows.CollectionEncoder(fingerprint, size)
         if self._shard is None:
             self._check_space()
             shard_files.make(self._path, mine)
             self._load()
-        rows.check_maker(shard_files.maker_of(self._made()), mine)
+        rows.check_encoder(shard_files.maker_of(self._made()), mine)
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
         """These payload keys of each point that exists, tombstones included."""
@@ -89,7 +89,7 @@ class Shard:
             self._writable().update(edge.UpdateOperation.delete_points_by_filter(where))
         return there
 
-    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         """Best first for each plan, live points alone, one for each item."""
         return shard_search.search(self._made(), plans)
 
@@ -197,5 +197,5 @@ class Shard:
             )
 
 
-def _point(row: rows.Row) -> edge.Point:
+def _point(row: rows.PointRow) -> edge.Point:
     return edge.Point(row.id, {VECTOR: row.vector} if row.vector else {}, row.payload)

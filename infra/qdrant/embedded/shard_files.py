@@ -17,7 +17,7 @@ LOG = "wal"
 """The engine's write-ahead log, in the folder of a shard."""
 
 
-def make(path: Path, maker: rows.Maker) -> None:
+def make(path: Path, maker: rows.CollectionEncoder) -> None:
     """Makes the shard beside its place and renames it, so that a kill never leaves half of one."""
     fresh = path.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -53,12 +53,12 @@ def _loaded(path: Path) -> edge.EdgeShard:
     return shard
 
 
-def maker_of(shard: edge.EdgeShard) -> rows.Maker:
+def maker_of(shard: edge.EdgeShard) -> rows.CollectionEncoder:
     """Which encoder made the shard."""
     records = shard.retrieve([rows.META_ID], with_payload=True, with_vector=False)
     if not records:
         raise ValueError("the point that says which encoder made it is missing")
-    return rows.maker_of(records[0].payload or {})
+    return rows.encoder_of(records[0].payload or {})
 
 
 def sync_log(path: Path) -> int:

@@ -14,7 +14,7 @@ import qdrant_edge as edge
 
 from infra.qdrant import rows
 from infra.qdrant.conditions import Condition, NotAnyOf
-from infra.qdrant.contract import OVERSAMPLING, VECTOR, Found, Payload, SearchPlan, acorn_below, conditions
+from infra.qdrant.contract import OVERSAMPLING, VECTOR, Payload, ScoredPoint, SearchPlan, acorn_below, conditions
 from infra.qdrant.embedded.filters import filter_of
 from schemas.items import MAX_IMAGES
 
@@ -28,11 +28,11 @@ Selection = tuple[tuple[str, ...] | None, tuple[str, ...]]
 
 
 @dataclass
-class Asked:
+class SearchState:
     """A plan, and what has come of it so far."""
 
     plan: SearchPlan
-    best: dict[str, Found] = field(default_factory=dict)
+    best: dict[str, ScoredPoint] = field(default_factory=dict)
     """The best point of each item, by item_id (a plan stays within one tenant), best first."""
     hits: deque[edge.ScoredPoint] = field(default_factory=deque)
     """Those of this round, best first, whose payloads were not read yet."""
@@ -55,12 +55,12 @@ class Asked:
         """Keep a point, unless a better one of its item is there, or its item is not wanted."""
         item = str(payload["item_id"])
         if item not in self.plan.apart_from:
-            self.best.setdefault(item, Found(str(hit.id), hit.score, payload))
+            self.best.setdefault(item, ScoredPoint(str(hit.id), hit.score, payload))
 
 
-def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
     """Best first for each plan, live points alone, one for each item."""
-    asked = [Asked(plan) for plan in plans]
+    asked = [SearchState(plan) for plan in plans]
     for _ in range(ROUNDS):
         waiting = [each for each in asked if each.missing and not each.is_over]
         if not waiting:
@@ -88,7 +88,7 @@ def _limit(plan: SearchPlan) -> int:
     return plan.limit * OVERFETCH + len(plan.apart_from)
 
 
-def _request(asked: Asked) -> edge.QueryRequest:
+def _request(asked: SearchState) -> edge.QueryRequest:
     plan, known = asked.plan, (*asked.best, *asked.plan.apart_from)
     unseen: list[Condition] = [NotAnyOf("item_id", known)] if asked.again and known else []
     params = edge.SearchParams(
@@ -107,17 +107,17 @@ def _request(asked: Asked) -> edge.QueryRequest:
     )
 
 
-def _read(shard: edge.EdgeShard, asked: Sequence[Asked]) -> None:
+def _read(shard: edge.EdgeShard, asked: Sequence[SearchState]) -> None:
     """Read payloads, best hits first, until each plan has its items or no hits are left."""
     while wanted := [each for each in asked if each.missing and each.hits]:
-        alike = defaultdict[Selection, list[Asked]](list)
+        alike = defaultdict[Selection, list[SearchState]](list)
         for each in wanted:
             alike[each.selection].append(each)
         for selection, some in alike.items():
             _read_for(shard, some, selection)
 
 
-def _read_for(shard: edge.EdgeShard, asked: Sequence[Asked], selection: Selection) -> None:
+def _read_for(shard: edge.EdgeShard, asked: Sequence[SearchState], selection: Selection) -> None:
     """Read as many payloads as each plan has items missing."""
     keys, without = selection
     taken = [[each.hits.popleft() for _ in range(min(each.missing, len(each.hits)))] for each in asked]

@@ -14,7 +14,7 @@ import msgpack
 import numpy as np
 
 from infra.qdrant.conditions import AnyOf, Below, Between, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.contract import FacetPlan, Found, IndexStatus, Patch, Point, SearchPlan
+from infra.qdrant.contract import FacetPlan, IndexStatus, Patch, Point, ScoredPoint, SearchPlan
 from schemas.filters import Filters
 
 TAG = 1
@@ -23,7 +23,7 @@ NUMBERS = "fiub"
 """Kinds of numpy's types that an array may have: numbers and truth values; never objects."""
 
 
-class Malformed(ValueError):
+class MalformedMessage(ValueError):
     """Bytes that are no message of ours."""
 
 
@@ -40,7 +40,7 @@ class _Tag(NamedTuple):
 
 
 _RECORDS = (
-    *(Point, Patch, SearchPlan, FacetPlan, Found, IndexStatus, ErrorAnswer),
+    *(Point, Patch, SearchPlan, FacetPlan, ScoredPoint, IndexStatus, ErrorAnswer),
     *(AnyOf, NotAnyOf, Between, Below, OneOf, NoneOf),
 )
 """The dataclasses that travel; their order is their number."""
@@ -80,7 +80,7 @@ def decode(data: "bytes | bytearray | memoryview") -> Any:
     try:
         return msgpack.unpackb(data, list_hook=_whole, ext_hook=_tag, unicode_errors="surrogatepass")
     except (ValueError, TypeError, LookupError, OverflowError, msgpack.UnpackException) as error:
-        raise Malformed(f"not a message of this version of lookstream: {error!r:.200}") from None
+        raise MalformedMessage(f"not a message of this version of lookstream: {error!r:.200}") from None
 
 
 def _parts(value: object) -> object:

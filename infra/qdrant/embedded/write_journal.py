@@ -14,7 +14,7 @@ from infra.qdrant.embedded.wire import decode, encode
 LENGTH = 8
 
 
-class Journal:
+class WriteJournal:
     """Takes down requests in their order."""
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Journal:
         self._file.close()
 
 
-class Reader:
+class JournalReader:
     """Reads a journal while it is being written."""
 
     def __init__(self, path: Path) -> None:

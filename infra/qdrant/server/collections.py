@@ -6,7 +6,7 @@ that name before there was a NAME-1 is used as the first.
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import Qdrant
+from infra.config.settings import QdrantSettings
 from infra.qdrant import rows
 from infra.qdrant.contract import VECTOR, EncoderDiffers
 from infra.qdrant.generations import FIRST
@@ -28,7 +28,7 @@ def name_of(client: QdrantClient, name: str, number: int) -> str:
     return name if _there(client, name) else numbered
 
 
-def ensure(client: QdrantClient, settings: Qdrant, number: int, size: int) -> None:
+def ensure(client: QdrantClient, settings: QdrantSettings, number: int, size: int) -> None:
     """Make the collection of an index and its payload indexes, as far as they are missing. Safe to race."""
     name = name_of(client, settings.collection, number)
     if not _there(client, name):
@@ -57,14 +57,14 @@ def _alias(collection: str, name: str) -> models.CreateAliasOperation:
     return models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
 
 
-def claim(client: QdrantClient, name: str, mine: rows.Maker) -> rows.Maker:
+def claim(client: QdrantClient, name: str, mine: rows.CollectionEncoder) -> rows.CollectionEncoder:
     """Write the meta point unless there is one; what it says then."""
     meta = models.PointStruct(id=rows.META_ID, vector={}, payload=rows.meta_payload(mine))
     client.upsert(name, [meta], update_mode=models.UpdateMode.INSERT_ONLY)
     return WRITTEN.run(lambda: maker_of(client, name), Unavailable)
 
 
-def maker_of(client: QdrantClient, name: str) -> rows.Maker:
+def maker_of(client: QdrantClient, name: str) -> rows.CollectionEncoder:
     """Which encoder made the collection; raises Unavailable while that is not written down yet.
 
     The worker that makes a collection writes it a moment later, and a replica may have it later still.
@@ -74,7 +74,7 @@ def maker_of(client: QdrantClient, name: str) -> rows.Maker:
         raise Unavailable(
             f"collection {name} does not say yet which encoder made it: its index worker writes that when it starts"
         )
-    return rows.maker_of(records[0].payload or {})
+    return rows.encoder_of(records[0].payload or {})
 
 
 def _there(client: QdrantClient, name: str) -> bool:
@@ -82,7 +82,7 @@ def _there(client: QdrantClient, name: str) -> bool:
     return name in aliases or client.collection_exists(name)
 
 
-def _create(client: QdrantClient, name: str, settings: Qdrant, size: int) -> None:
+def _create(client: QdrantClient, name: str, settings: QdrantSettings, size: int) -> None:
     codes = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     try:
         client.create_collection(

@@ -16,7 +16,7 @@ REFUSED = (grpc.RpcError, ResourceExhaustedResponse)
 """What the client raises when the server is away or says no."""
 
 
-class Meaning(Enum):
+class ErrorMeaning(Enum):
     """What an error code of gRPC says about a request to Qdrant."""
 
     AWAY = auto()
@@ -39,24 +39,24 @@ class Meaning(Enum):
     """The server fails at the request: EngineError."""
 
 
-MEANINGS: Mapping[StatusCode, Meaning] = {
-    StatusCode.OK: Meaning.FAULT,  # never an error
-    StatusCode.CANCELLED: Meaning.AWAY,  # by a server that stops
-    StatusCode.UNKNOWN: Meaning.EITHER,
-    StatusCode.INVALID_ARGUMENT: Meaning.REQUEST,
-    StatusCode.DEADLINE_EXCEEDED: Meaning.SLOW,
-    StatusCode.NOT_FOUND: Meaning.MISSING,
-    StatusCode.ALREADY_EXISTS: Meaning.FAULT,
-    StatusCode.PERMISSION_DENIED: Meaning.KEY,
-    StatusCode.UNAUTHENTICATED: Meaning.KEY,
-    StatusCode.RESOURCE_EXHAUSTED: Meaning.BUSY,  # a rate limit
-    StatusCode.FAILED_PRECONDITION: Meaning.BUSY,  # locked by an operator, or a replica that recovers
-    StatusCode.ABORTED: Meaning.BUSY,
-    StatusCode.OUT_OF_RANGE: Meaning.REQUEST,  # larger than the server takes
-    StatusCode.UNIMPLEMENTED: Meaning.PORT,
-    StatusCode.INTERNAL: Meaning.EITHER,
-    StatusCode.UNAVAILABLE: Meaning.AWAY,
-    StatusCode.DATA_LOSS: Meaning.FAULT,
+MEANINGS: Mapping[StatusCode, ErrorMeaning] = {
+    StatusCode.OK: ErrorMeaning.FAULT,  # never an error
+    StatusCode.CANCELLED: ErrorMeaning.AWAY,  # by a server that stops
+    StatusCode.UNKNOWN: ErrorMeaning.EITHER,
+    StatusCode.INVALID_ARGUMENT: ErrorMeaning.REQUEST,
+    StatusCode.DEADLINE_EXCEEDED: ErrorMeaning.SLOW,
+    StatusCode.NOT_FOUND: ErrorMeaning.MISSING,
+    StatusCode.ALREADY_EXISTS: ErrorMeaning.FAULT,
+    StatusCode.PERMISSION_DENIED: ErrorMeaning.KEY,
+    StatusCode.UNAUTHENTICATED: ErrorMeaning.KEY,
+    StatusCode.RESOURCE_EXHAUSTED: ErrorMeaning.BUSY,  # a rate limit
+    StatusCode.FAILED_PRECONDITION: ErrorMeaning.BUSY,  # locked by an operator, or a replica that recovers
+    StatusCode.ABORTED: ErrorMeaning.BUSY,
+    StatusCode.OUT_OF_RANGE: ErrorMeaning.REQUEST,  # larger than the server takes
+    StatusCode.UNIMPLEMENTED: ErrorMeaning.PORT,
+    StatusCode.INTERNAL: ErrorMeaning.EITHER,
+    StatusCode.UNAVAILABLE: ErrorMeaning.AWAY,
+    StatusCode.DATA_LOSS: ErrorMeaning.FAULT,
 }
 """Every code of gRPC."""
 
@@ -69,18 +69,18 @@ PASSING = re.compile(
 or have room for a write. The latter pass, and these words of it tell them."""
 
 
-class Missing(Unavailable):
+class CollectionMissing(Unavailable):
     """There is no such collection, or not yet."""
 
 
-def meaning_of(error: Exception) -> Meaning:
+def meaning_of(error: Exception) -> ErrorMeaning:
     """What one of REFUSED means."""
     code = _code(error)
-    meaning = MEANINGS.get(code, Meaning.FAULT)
-    if meaning is Meaning.EITHER:
-        return Meaning.AWAY if PASSING.search(_details(error)) else Meaning.FAULT
+    meaning = MEANINGS.get(code, ErrorMeaning.FAULT)
+    if meaning is ErrorMeaning.EITHER:
+        return ErrorMeaning.AWAY if PASSING.search(_details(error)) else ErrorMeaning.FAULT
     if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in _details(error):
-        return Meaning.REQUEST  # gRPC's own word for a message over its limit
+        return ErrorMeaning.REQUEST  # gRPC's own word for a message over its limit
     return meaning
 
 
@@ -93,25 +93,25 @@ def translate(error: Exception, place: str) -> Exception:
     """The exception that callers of an Index expect, with the remedy; for an error of the server at `place`."""
     reason = reason_of(error)
     match meaning_of(error):
-        case Meaning.AWAY:
+        case ErrorMeaning.AWAY:
             return away(f"Qdrant at {place} is away ({reason})")
-        case Meaning.SLOW:
+        case ErrorMeaning.SLOW:
             return Unavailable(f"Qdrant at {place} does not answer in time ({reason}): it is overloaded or stuck")
-        case Meaning.BUSY:
+        case ErrorMeaning.BUSY:
             return Unavailable(f"Qdrant at {place} cannot do it now ({reason})")
-        case Meaning.REQUEST:
+        case ErrorMeaning.REQUEST:
             return ValueError(f"Qdrant at {place} refuses the request: {_details(error)}")
-        case Meaning.MISSING:
-            return Missing(
+        case ErrorMeaning.MISSING:
+            return CollectionMissing(
                 f"Qdrant at {place} does not have it, or not yet ({reason}): an index worker makes it, so start "
                 "`lookstream up`, or check LOOKSTREAM_QDRANT_COLLECTION"
             )
-        case Meaning.KEY:
+        case ErrorMeaning.KEY:
             return SettingsError(
                 f"LOOKSTREAM_QDRANT_API_KEY: Qdrant at {place} does not accept it for this ({reason}): set a key "
                 "that may read and write the collection and its aliases"
             )
-        case Meaning.PORT:
+        case ErrorMeaning.PORT:
             return SettingsError(
                 f"LOOKSTREAM_QDRANT_GRPC_PORT: what answers at {place} does not speak the gRPC of Qdrant "
                 f"({reason}): give its gRPC port, 6334 unless it was changed"

@@ -7,10 +7,10 @@ from qdrant_client import models
 from infra.qdrant import rows
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
 from infra.qdrant.contract import VECTOR, Patch
-from infra.qdrant.payload_indexes import Field
+from infra.qdrant.payload_indexes import PayloadIndex
 
 
-def index_of(field: Field) -> models.PayloadSchemaParams:
+def index_of(field: PayloadIndex) -> models.PayloadSchemaParams:
     """How a payload field is indexed."""
     match field.kind:
         case "tenant" | "keyword":
@@ -25,7 +25,7 @@ def index_of(field: Field) -> models.PayloadSchemaParams:
             return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
 
 
-def upsert_of(version: int, group: Sequence[rows.Row]) -> models.UpsertOperation:
+def upsert_of(version: int, group: Sequence[rows.PointRow]) -> models.UpsertOperation:
     """The write of points of one version, where the stored one is older."""
     points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in group]
     where = filter_of([rows.older_than(version)])
@@ -43,7 +43,7 @@ def removal_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) ->
     return models.DeleteOperation(delete=models.FilterSelector(filter=filter_of(wanted, ids)))
 
 
-def _named(row: rows.Row) -> models.VectorStruct:
+def _named(row: rows.PointRow) -> models.VectorStruct:
     return {VECTOR: row.vector} if row.vector else {}
 
 

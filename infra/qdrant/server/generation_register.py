@@ -11,7 +11,7 @@ from functools import partial
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import Qdrant, Settings
+from infra.config.settings import QdrantSettings, Settings
 from infra.qdrant import rows
 from infra.qdrant.generations import Generations, chosen, first_alone, parsed, written
 from infra.qdrant.server.collections import drop, point_alias
@@ -29,7 +29,7 @@ STALE_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
-class _Read:
+class _CachedRegister:
     """What was read, when, and its version."""
 
     generations: Generations
@@ -37,11 +37,11 @@ class _Read:
     at: float
 
 
-class ServerRegister:
+class ServerGenerationRegister:
     """A Register on a server. `encoder` is whose the first index is. For any number of threads."""
 
     def __init__(
-        self, cluster: Cluster, settings: Qdrant, encoder: str, clock: Callable[[], float] = time.monotonic
+        self, cluster: Cluster, settings: QdrantSettings, encoder: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._cluster = cluster
         self._settings = settings
@@ -50,7 +50,7 @@ class ServerRegister:
         self._first = first_alone(encoder)
         self._clock = clock
         self._asked = float("-inf")
-        self._read: _Read | None = None
+        self._read: _CachedRegister | None = None
 
     def read(self) -> Generations:
         """As they stand, or stood a moment ago; raises Unavailable when that has not been told for too long."""
@@ -68,7 +68,7 @@ class ServerRegister:
         """Replace what is written down; raises Unavailable when somebody else has, or the server is away."""
         before = self._read or self._look(self._clock())
         version = before.version + 1
-        row = rows.Row(POINT, {"version": version, "generations": written(generations)}, None)
+        row = rows.PointRow(POINT, {"version": version, "generations": written(generations)}, None)
         try:
             self._cluster.ask(lambda client: self._write(client, version, row))
             self._read = self._look(self._clock())
@@ -85,7 +85,7 @@ class ServerRegister:
         except Unavailable as error:
             raise Unavailable(f"collection {self._name}-{number} could not be removed: {error}") from None
 
-    def _write(self, client: QdrantClient, version: int, row: rows.Row) -> None:
+    def _write(self, client: QdrantClient, version: int, row: rows.PointRow) -> None:
         if not client.collection_exists(self._place):
             try:
                 client.create_collection(self._place, vectors_config={}, replication_factor=self._settings.replicas)
@@ -94,25 +94,25 @@ class ServerRegister:
                     raise
         client.batch_update_points(self._place, [upsert_of(version, [row])], ordering=models.WriteOrdering.STRONG)
 
-    def _look(self, now: float) -> _Read:
+    def _look(self, now: float) -> _CachedRegister:
         return self._cluster.ask(lambda client: self._ask(client, now))
 
-    def _ask(self, client: QdrantClient, now: float) -> _Read:
+    def _ask(self, client: QdrantClient, now: float) -> _CachedRegister:
         there = client.collection_exists(self._place)
         records = client.retrieve(self._place, [POINT]) if there else []
         if not records:
-            return _Read(self._first, 0, now)
+            return _CachedRegister(self._first, 0, now)
         payload = records[0].payload or {}
-        return _Read(parsed(str(payload["generations"])), int(payload["version"]), now)
+        return _CachedRegister(parsed(str(payload["generations"])), int(payload["version"]), now)
 
 
 def open_server(settings: Settings, generation: int | None = None) -> ServerIndex:
     """The index of a generation on the server of the settings, or that which serves; nothing is asked yet."""
     cluster = reach_cluster(settings.qdrant)
-    register = ServerRegister(cluster, settings.qdrant, settings.encoder)
+    register = ServerGenerationRegister(cluster, settings.qdrant, settings.encoder)
     return ServerIndex(cluster, settings.qdrant, partial(chosen, register, generation))
 
 
-def open_register(settings: Settings) -> ServerRegister:
+def open_register(settings: Settings) -> ServerGenerationRegister:
     """The register on the server of the settings."""
-    return ServerRegister(reach_cluster(settings.qdrant), settings.qdrant, settings.encoder)
+    return ServerGenerationRegister(reach_cluster(settings.qdrant), settings.qdrant, settings.encoder)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import Qdrant, SettingsError
+from infra.config.settings import QdrantSettings, SettingsError
 from infra.qdrant import rows
 from infra.qdrant.conditions import live_of
 from infra.qdrant.contract import (
@@ -15,11 +15,11 @@ from infra.qdrant.contract import (
     OVERSAMPLING,
     VECTOR,
     FacetPlan,
-    Found,
     IndexStatus,
     Patch,
     Payload,
     Point,
+    ScoredPoint,
     SearchPlan,
     Vector,
     acorn_below,
@@ -27,7 +27,7 @@ from infra.qdrant.contract import (
 )
 from infra.qdrant.generations import FIRST
 from infra.qdrant.server import collections as server_collection
-from infra.qdrant.server.errors import Missing
+from infra.qdrant.server.errors import CollectionMissing
 from infra.qdrant.server.filters import filter_of, patch_of, removal_of, upsert_of
 from infra.qdrant.server.nodes import Cluster
 from infra.retry import Retry
@@ -45,7 +45,9 @@ T = TypeVar("T")
 class ServerIndex:
     """An Index on a Qdrant server, that of the generation which `number` tells. Safe for several threads."""
 
-    def __init__(self, cluster: Cluster, settings: Qdrant, number: Callable[[], int] = lambda: FIRST) -> None:
+    def __init__(
+        self, cluster: Cluster, settings: QdrantSettings, number: Callable[[], int] = lambda: FIRST
+    ) -> None:
         self._cluster = cluster
         self._settings = settings
         self._number = number
@@ -55,14 +57,14 @@ class ServerIndex:
 
     def open(self, fingerprint: str, size: int) -> None:
         """Make the collection for vectors of `size`, or check it; raises EncoderDiffers. Safe to race."""
-        mine = rows.Maker(fingerprint, size)
+        mine = rows.CollectionEncoder(fingerprint, size)
         self._cluster.check()
 
-        def ensure(client: QdrantClient) -> rows.Maker:
+        def ensure(client: QdrantClient) -> rows.CollectionEncoder:
             server_collection.ensure(client, self._settings, self._number(), size)
             return server_collection.claim(client, self._name(client), mine)
 
-        rows.check_maker(self._cluster.ask(ensure), mine)
+        rows.check_encoder(self._cluster.ask(ensure), mine)
         self._size = size
 
     def _name(self, client: QdrantClient) -> str:
@@ -80,8 +82,8 @@ class ServerIndex:
         if not self._size:
             return ask()  # not opened here: another process makes the collection, perhaps later
         try:
-            return GONE.run(ask, Missing)
-        except Missing as error:
+            return GONE.run(ask, CollectionMissing)
+        except CollectionMissing as error:
             raise SettingsError(
                 f"LOOKSTREAM_QDRANT_COLLECTION: the collection is gone while it was used ({error}): restart the "
                 "workers, which make it anew, or restore it from a snapshot"
@@ -114,7 +116,7 @@ class ServerIndex:
             self._write([removal_of(old)])
         return there
 
-    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         """Best first for each plan, live points alone, one for each item."""
         return self._ask(lambda *at: list(self._searchers.map(partial(_search, *at), plans)))
 
@@ -214,7 +216,7 @@ class ServerIndex:
             )
 
 
-def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[Found]:
+def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoint]:
     params = models.SearchParams(
         hnsw_ef=plan.effort,
         exact=plan.exact,
@@ -233,7 +235,7 @@ def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[Found]:
         limit=plan.limit + len(plan.apart_from),
         group_size=1,
     )
-    found = [Found(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
+    found = [ScoredPoint(str(g.hits[0].id), g.hits[0].score, g.hits[0].payload or {}) for g in answer.groups]
     return [one for one in found if one.payload["item_id"] not in plan.apart_from][: plan.limit]
 
 

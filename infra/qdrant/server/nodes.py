@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from qdrant_client import QdrantClient
 
-from infra.config.settings import Qdrant, SettingsError
-from infra.qdrant.server.errors import REFUSED, Meaning, away, meaning_of, reason_of, translate
+from infra.config.settings import QdrantSettings, SettingsError
+from infra.qdrant.server.errors import REFUSED, ErrorMeaning, away, meaning_of, reason_of, translate
 
 OLDEST = (1, 17)
 """The first version of the server with insert-only writes; older ones silently ignore the conditions of writes."""
@@ -62,9 +62,9 @@ class Cluster:
                 self._check(node)
                 answer = request(node.client)
             except REFUSED as error:
-                if meaning_of(error) is Meaning.SLOW:
+                if meaning_of(error) is ErrorMeaning.SLOW:
                     self._current = (number + 1) % len(self._nodes)
-                if meaning_of(error) is not Meaning.AWAY or len(self._nodes) == 1:
+                if meaning_of(error) is not ErrorMeaning.AWAY or len(self._nodes) == 1:
                     raise translate(error, node.place) from None
                 reasons.append(f"{node.place} ({reason_of(error)})")
             else:
@@ -99,13 +99,13 @@ class Cluster:
         node.checked = True
 
 
-def reach_cluster(settings: Qdrant) -> Cluster:
+def reach_cluster(settings: QdrantSettings) -> Cluster:
     """The cluster of the settings; nothing is sent before the first request."""
     nodes = zip(settings.urls, settings.places, strict=True)
     return Cluster([Node(_client(url, settings), place) for url, place in nodes])
 
 
-def _client(url: str, settings: Qdrant) -> QdrantClient:
+def _client(url: str, settings: QdrantSettings) -> QdrantClient:
     key = settings.api_key.get_secret_value() if settings.api_key else None
     return QdrantClient(
         url=url,

@@ -25,7 +25,7 @@ from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import NO_MODERATOR, Look
-from infra.config.settings import Moderation, SettingsError
+from infra.config.settings import ModerationSettings, SettingsError
 from infra.qdrant.contract import Index
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event, to_bytes
@@ -244,14 +244,14 @@ def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_jud
 
 
 def test_settings_name_the_moderator_and_what_labels_mean() -> None:
-    assert moderator_of(Moderation()) is NO_MODERATOR
-    named = moderator_of(Moderation(call="json:loads"))
+    assert moderator_of(ModerationSettings()) is NO_MODERATOR
+    named = moderator_of(ModerationSettings(call="json:loads"))
     assert named.name == "json:loads"
-    assert policy_of(Moderation(blocked=("x",), restricted=())) == ModerationPolicy(frozenset("x"))
+    assert policy_of(ModerationSettings(blocked=("x",), restricted=())) == ModerationPolicy(frozenset("x"))
     with pytest.raises(SettingsError, match=r"LOOKSTREAM_MODERATION_CALL: no_such.module:f cannot be imported"):
-        moderator_of(Moderation(call="no_such.module:f"))
+        moderator_of(ModerationSettings(call="no_such.module:f"))
     with pytest.raises(SettingsError, match="is str, not a function"):
-        moderator_of(Moderation(call="string:digits"))
+        moderator_of(ModerationSettings(call="string:digits"))
 
 
 steps = st.lists(

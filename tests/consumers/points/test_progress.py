@@ -18,7 +18,7 @@ from consumers.searching.search_handler import SearchHandler
 from infra.kafka import Partition, Record
 from infra.qdrant.contract import Index
 from schemas.envelope import CORRELATION_ID, REPLY_TO, Event
-from schemas.freshness import AsOf, Position
+from schemas.freshness import RecordPosition, Watermark
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS, SOCIAL_POSTS
@@ -52,22 +52,24 @@ def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Out
 
 
 def search(**fields: Any) -> SearchRequest:
-    wanted = Position(source="catalog", partition=1, offset=7)
+    wanted = RecordPosition(source="catalog", partition=1, offset=7)
     return SearchRequest.model_validate({"request_id": "q", "item_id": "a", "min_as_of": (wanted,), **fields})
 
 
 def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
     assert ProgressReader(index, two).read() == ()
     assert has_passed((), ())
-    assert not has_passed((), (Position(source="catalog", partition=0, offset=0),))
+    assert not has_passed((), (RecordPosition(source="catalog", partition=0, offset=0),))
 
 
 def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
     note_progress(index, [record(0, 3), record(0, 4), record(1, 7), record(0, 9, SOCIAL_POSTS)])
     note_progress(index, [record(1, 8)])
     assert ProgressReader(index, two).read() == (
-        AsOf(source="catalog", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.008, UTC), offsets={"0": 5, "1": 9}),
-        AsOf(source="social", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.009, UTC), offsets={"0": 10}),
+        Watermark(
+            source="catalog", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.008, UTC), offsets={"0": 5, "1": 9}
+        ),
+        Watermark(source="social", time=datetime.fromtimestamp(NOON_MS / 1000 + 0.009, UTC), offsets={"0": 10}),
     )
 
 
@@ -129,8 +131,8 @@ def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_fr
 
 @pytest.mark.parametrize(("offset", "passed"), [(7, True), (8, True), (9, False)])
 def test_a_record_is_passed_when_the_index_is_behind_it_no_more(offset: int, passed: bool) -> None:
-    as_of = (AsOf(source="catalog", time=datetime.now(UTC), offsets={"1": 9}),)
-    assert has_passed(as_of, (Position(source="catalog", partition=1, offset=offset),)) == passed
+    as_of = (Watermark(source="catalog", time=datetime.now(UTC), offsets={"1": 9}),)
+    assert has_passed(as_of, (RecordPosition(source="catalog", partition=1, offset=offset),)) == passed
 
 
 def test_a_search_that_is_early_waits_in_memory_while_it_has_time(

@@ -15,12 +15,12 @@ from consumers.runtime.commit import GatheringSink, TransactionalCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
 from consumers.searching.reply_deduplication import ReplyDeduplicator, for_whom
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import CORRELATION_ID, Event
 from schemas.failures import Failure, Unavailable
 from schemas.results import SearchResult
@@ -68,7 +68,7 @@ class DiesBeforeCommit(TransactionSink):
 class Querying:
     """A query worker of the tests: its handler answers, unless another is given."""
 
-    kafka: Kafka
+    kafka: KafkaSettings
     ledger: Path | None = None
     transactions: type[TransactionSink] = TransactionSink
     make_handler: Callable[[Answering], Calls] = lambda answering: Calls(answering.handle)
@@ -88,18 +88,18 @@ class Querying:
             router = FailureRouter(gathering, answering.report, Unlimited(), delays={})
             handler = self.make_handler(answering)
             processor = BatchProcessor(handler, router, strategy, CrashLedger(self.ledger))
-            worker = Worker(source, processor, strategy, self.size, Heartbeat(None))
+            worker = WorkerLoop(source, processor, strategy, self.size, HeartbeatFile(None))
             worker.run(shutdown or ShutdownSignal(when_idle=True), 0.5)
             return answering.handled
 
 
-def looked_up(kafka: Kafka, answering: Answering) -> Calls:
+def looked_up(kafka: KafkaSettings, answering: Answering) -> Calls:
     """A handler that looks up what others have answered, as the query worker does."""
     answered = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000))
     return Calls(answering.handle, find_done=answered.has)
 
 
-def ask(kafka: Kafka, names: Sequence[str], partition: int | None = None) -> None:
+def ask(kafka: KafkaSettings, names: Sequence[str], partition: int | None = None) -> None:
     """Send requests, of their own partitions or of one."""
     with closing(EventSink(kafka)) as sink:
         for name in names:
@@ -108,7 +108,7 @@ def ask(kafka: Kafka, names: Sequence[str], partition: int | None = None) -> Non
         sink.flush()
 
 
-def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it_can(kafka: Kafka) -> None:
+def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it_can(kafka: KafkaSettings) -> None:
     """The broker may go away just when a restarted worker asks what the one before it had done."""
     ask(kafka, ["q0"])
     questions: list[str] = []
@@ -125,7 +125,7 @@ def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it
     assert answers(kafka) == ["q0"]
 
 
-def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafka) -> None:
+def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: KafkaSettings) -> None:
     """They lie in one partition; the first four are expired."""
     ask(kafka, IDS, partition=0)
     visible: list[list[str]] = []
@@ -148,7 +148,7 @@ def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafk
     assert Querying(kafka).run() == []
 
 
-def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: Kafka) -> None:
+def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: KafkaSettings) -> None:
     ask(kafka, IDS, partition=0)
     waiting = {IDS[0]}
 
@@ -165,7 +165,7 @@ def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: Kafka) -> No
     assert Querying(kafka).run() == []
 
 
-def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_owner(kafka: Kafka) -> None:
+def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_owner(kafka: KafkaSettings) -> None:
     """The first worker dies while one search waits; the offset that it has committed is that of this search."""
     ask(kafka, IDS, partition=0)
 
@@ -184,7 +184,7 @@ def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_own
     assert answers(kafka) == IDS
 
 
-def answers(kafka: Kafka) -> list[str]:
+def answers(kafka: KafkaSettings) -> list[str]:
     """Whom readers see answers for."""
     found = []
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
@@ -195,7 +195,7 @@ def answers(kafka: Kafka) -> list[str]:
 
 
 def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_each(
-    kafka: Kafka, tmp_path: Path
+    kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     ask(kafka, IDS)
     ledger = tmp_path / "attempts"
@@ -209,7 +209,9 @@ def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_ea
     assert Querying(kafka, ledger, make_handler=look_up).run() == []
 
 
-def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_of_batches(kafka: Kafka) -> None:
+def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_of_batches(
+    kafka: KafkaSettings,
+) -> None:
     names = [f"r{n:03}" for n in range(120)]
     ask(kafka, names)
     member = kafka.model_copy(update={"session_timeout_ms": 6_000})
@@ -246,7 +248,7 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
     assert answers(kafka) == names
 
 
-def has_more_than(kafka: Kafka, seen: Collection[str], everything: int) -> bool:
+def has_more_than(kafka: KafkaSettings, seen: Collection[str], everything: int) -> bool:
     """Whether there are other answers than these, or there is nothing more to come."""
     return len(seen) == everything or bool(set(answers(kafka)) - set(seen))
 

@@ -14,12 +14,12 @@ from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lanes import Lanes
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.retry_headers import due_time
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, Record
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import ItemDeleted
@@ -54,15 +54,15 @@ class Notes:
 
 
 @pytest.fixture
-def make_lanes(kafka: Kafka) -> Iterator[Callable[..., Lanes]]:
+def make_lanes(kafka: KafkaSettings) -> Iterator[Callable[..., Lanes]]:
     """Makes lanes whose retry topics wait as long as they are told."""
     with ExitStack() as stack:
         sink = stack.enter_context(closing(EventSink(kafka)))
 
-        def lane(source: EventSource, notes: Notes, settler: FailureRouter) -> Worker:
+        def lane(source: EventSource, notes: Notes, settler: FailureRouter) -> WorkerLoop:
             strategy = AtLeastOnceCommit(source, sink, lambda: None, 0)
             processor = BatchProcessor(Calls(notes.handle), settler, strategy, CrashLedger(None))
-            return Worker(source, processor, strategy, BatchSize(16, 0.01), Heartbeat(None))
+            return WorkerLoop(source, processor, strategy, BatchSize(16, 0.01), HeartbeatFile(None))
 
         def make(notes: Notes, delays: Mapping[str, float]) -> Lanes:
             source = stack.enter_context(closing(EventSource(kafka, "live", [CATALOG_ITEMS])))
@@ -79,7 +79,7 @@ def make_lanes(kafka: Kafka) -> Iterator[Callable[..., Lanes]]:
         yield make
 
 
-def send(kafka: Kafka, *items: str) -> None:
+def send(kafka: KafkaSettings, *items: str) -> None:
     with closing(EventSink(kafka)) as sink:
         for item in items:
             sink.send(CATALOG_ITEMS, f"default:{item}", Event(ItemDeleted(item_id=item, revision=1)))
@@ -87,7 +87,7 @@ def send(kafka: Kafka, *items: str) -> None:
 
 
 def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_lettered(
-    kafka: Kafka, make_lanes: Callable[..., Lanes]
+    kafka: KafkaSettings, make_lanes: Callable[..., Lanes]
 ) -> None:
     items = ["0-a", "1-b", "2-c", "3-d", "9-never"]
     send(kafka, *items)
@@ -106,7 +106,7 @@ def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_
 
 
 def test_a_worker_that_drains_tries_what_waits_once_more_and_leaves_nothing_behind(
-    kafka: Kafka, make_lanes: Callable[..., Lanes]
+    kafka: KafkaSettings, make_lanes: Callable[..., Lanes]
 ) -> None:
     send(kafka, "0-a", "1-b", "9-never")
     notes = Notes()
@@ -115,7 +115,7 @@ def test_a_worker_that_drains_tries_what_waits_once_more_and_leaves_nothing_behi
     assert [letter.key for letter in read_topics(kafka)] == [b"default:9-never"]
 
 
-def test_when_one_lane_fails_both_end(kafka: Kafka, make_lanes: Callable[..., Lanes]) -> None:
+def test_when_one_lane_fails_both_end(kafka: KafkaSettings, make_lanes: Callable[..., Lanes]) -> None:
     send(kafka, "1-b")
 
     @dataclass

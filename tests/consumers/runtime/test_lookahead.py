@@ -10,17 +10,17 @@ from typing import cast
 
 from structlog.testing import capture_logs
 
-from consumers.runtime.batch_processor import BatchProcessor, Work
+from consumers.runtime.batch_processor import BatchProcessor, BatchWork
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Record
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import Event, to_bytes
 from schemas.failures import Failure, Unavailable
 from schemas.items import ItemDeleted
@@ -141,7 +141,7 @@ def test_the_pictures_that_a_batch_will_need_are_begun_and_those_that_the_index_
         assert shop.canned.begun == [b"new-2"]
 
 
-def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: Kafka) -> None:
+def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: KafkaSettings) -> None:
     noted, handled = Noted(), list[str]()
 
     def handle(events: Sequence[Event]) -> dict[str, Failure]:
@@ -158,7 +158,9 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: Kafka) -> None:
     strategy = AtLeastOnceCommit(source, sink, lambda: None, 0.0)
     router = FailureRouter(sink, lambda *_: None, Unlimited(), delays={})
     processor = BatchProcessor(Calls(handle, get_ready=noted.prepare), router, strategy, CrashLedger(None))
-    Worker(source, processor, strategy, BatchSize(2, 0.5), Heartbeat(None)).run(ShutdownSignal(when_idle=True), 0.3)
+    WorkerLoop(source, processor, strategy, BatchSize(2, 0.5), HeartbeatFile(None)).run(
+        ShutdownSignal(when_idle=True), 0.3
+    )
     source.close()
     sink.close()
     assert handled == ["i0", "i1", "i2", "i3"]
@@ -176,7 +178,7 @@ def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp
     handler = Calls(lambda _events: {}, get_ready=noted.prepare)
     with closing(BatchProcessor(handler, router, strategy, CrashLedger(ledger))) as processor:
         for batch, upcoming in ((suspects, records(8)), (others, records(9))):
-            work = Work(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
+            work = BatchWork(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
             processor.process(work)
             processor.look_ahead(partial(list, upcoming))
         wait_for(lambda: bool(noted.seen))

@@ -15,12 +15,12 @@ from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from consumers.runtime.loop import BatchSize, Worker
+from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.parsing import ParsedRecord, parse
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_end
-from infra.observability.heartbeat import Heartbeat
+from infra.observability.heartbeat import HeartbeatFile
 from infra.retry import Retry
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
@@ -76,7 +76,7 @@ def item_of(event: Event) -> str:
 
 
 @pytest.fixture
-def sink(kafka: Kafka) -> Iterator[EventSink]:
+def sink(kafka: KafkaSettings) -> Iterator[EventSink]:
     made = EventSink(kafka)
     yield made
     made.close()
@@ -100,16 +100,16 @@ class Setting:
     pauses: Retry = PAUSES
 
 
-def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> Worker:
+def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> WorkerLoop:
     given = setting or Setting()
     strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
     router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
     calls = Calls(notes.handle, notes.idle, notes.was_done, find_deferred=notes.deferred)
     processor = BatchProcessor(calls, router, strategy, CrashLedger(given.ledger), given.pauses)
-    return Worker(source, processor, strategy, given.batches, Heartbeat(None))
+    return WorkerLoop(source, processor, strategy, given.batches, HeartbeatFile(None))
 
 
-def run_until_idle(kafka: Kafka, sink: EventSink, notes: Notes, setting: Setting | None = None) -> None:
+def run_until_idle(kafka: KafkaSettings, sink: EventSink, notes: Notes, setting: Setting | None = None) -> None:
     """Run a worker until nothing has come for a while."""
     source = EventSource(kafka, "workers", [CATALOG_ITEMS])
     try:
@@ -118,7 +118,7 @@ def run_until_idle(kafka: Kafka, sink: EventSink, notes: Notes, setting: Setting
         source.close()
 
 
-def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka, sink: EventSink) -> None:
+def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, *"abcdefgh")
     first, second = Notes(), Notes()
     run_until_idle(kafka, sink, first)
@@ -128,7 +128,7 @@ def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka
     assert first.kept >= 1
 
 
-def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: Kafka, sink: EventSink) -> None:
+def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, "good", "bad", "fine")
     notes = Notes(refuse={"bad"})
     run_until_idle(kafka, sink, notes)
@@ -144,7 +144,7 @@ def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: Kafk
     assert notes.told == [(letter.position, Code.IMAGE_MISSING)]
 
 
-def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: Kafka, sink: EventSink) -> None:
+def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: KafkaSettings, sink: EventSink) -> None:
     sink.send_record(OutgoingRecord(CATALOG_ITEMS, b"default:x", b"\xff not json", {"mine": b"kept"}))
     send(sink, "good")
     notes = Notes()
@@ -158,7 +158,7 @@ def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: Kafka, sink
     )
 
 
-def test_a_tombstone_is_an_event_too(kafka: Kafka, sink: EventSink) -> None:
+def test_a_tombstone_is_an_event_too(kafka: KafkaSettings, sink: EventSink) -> None:
     sink.send_record(OutgoingRecord(CATALOG_ITEMS, b"default:gone", None, {}))
     sink.flush()
     notes = Notes()
@@ -166,7 +166,7 @@ def test_a_tombstone_is_an_event_too(kafka: Kafka, sink: EventSink) -> None:
     assert notes.done == {"gone"}
 
 
-def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: Kafka, sink: EventSink) -> None:
+def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, *"abc")
     notes = Notes()
     run_until_idle(kafka, sink, notes)
@@ -174,7 +174,7 @@ def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: Kafka, sink
     assert notes.idled[-1] == len(notes.seen)
 
 
-def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, sink: EventSink) -> None:
+def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, "a")
     notes = Notes(away=2)
     run_until_idle(kafka, sink, notes)
@@ -183,7 +183,7 @@ def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: Kafka, s
 
 
 def test_what_stays_away_for_too_long_ends_the_worker_with_its_name_and_the_next_one_does_the_batch(
-    kafka: Kafka, sink: EventSink
+    kafka: KafkaSettings, sink: EventSink
 ) -> None:
     send(sink, "a")
     with pytest.raises(BatchOverdue, match="could not be done: the index is away, for the test"):
@@ -193,7 +193,7 @@ def test_what_stays_away_for_too_long_ends_the_worker_with_its_name_and_the_next
     assert notes.done == {"a"}
 
 
-def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: Kafka, sink: EventSink) -> None:
+def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, "a")
     source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), ShutdownSignal()
 
@@ -211,7 +211,7 @@ def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: Kafka, si
 
 
 def test_a_worker_keeps_its_partitions_while_a_batch_takes_longer_than_the_poll_interval(
-    kafka: Kafka, sink: EventSink
+    kafka: KafkaSettings, sink: EventSink
 ) -> None:
     hasty = kafka.model_copy(update={"max_poll_ms": 1_000})
     send(sink, "a", "b")
@@ -228,7 +228,7 @@ def test_a_worker_keeps_its_partitions_while_a_batch_takes_longer_than_the_poll_
 
 
 def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
-    kafka: Kafka, sink: EventSink, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, sink: EventSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(sink, "a")
     first, second = Notes(), Notes()
@@ -239,7 +239,7 @@ def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
     assert (first.done, second.done) == ({"a"}, {"a"})
 
 
-def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink) -> None:
+def test_many_small_batches_are_committed_together(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, *(str(n) for n in range(40)))
     notes = Notes()
     run_until_idle(kafka, sink, notes, Setting(BatchSize(4, 0.05), commit_seconds=60))
@@ -247,7 +247,7 @@ def test_many_small_batches_are_committed_together(kafka: Kafka, sink: EventSink
     assert notes.kept == 1
 
 
-def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: Kafka, sink: EventSink) -> None:
+def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: KafkaSettings, sink: EventSink) -> None:
     sources = [EventSource(kafka, "workers", [CATALOG_ITEMS]) for _ in range(2)]
     notes = [Notes(), Notes()]
     small = Setting(BatchSize(4, 0.01))
@@ -263,7 +263,7 @@ def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: Kafka, si
     assert notes[0].done | notes[1].done == set(items)
 
 
-def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: Kafka, sink: EventSink) -> None:
+def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: KafkaSettings, sink: EventSink) -> None:
     flood, others = [f"bad-{n}" for n in range(20)], ["a", "b"]
     for item in flood:
         body = ItemDeleted(tenant="flood", item_id=item, revision=1)
@@ -301,7 +301,7 @@ def parse_mortally(records: Sequence[Record]) -> list[ParsedRecord]:
 
 
 def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_again(
-    kafka: Kafka, sink: EventSink
+    kafka: KafkaSettings, sink: EventSink
 ) -> None:
     @dataclass
     class Forgetful(Notes):
@@ -321,7 +321,7 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
 
 
 def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
-    kafka: Kafka, sink: EventSink, tmp_path: Path
+    kafka: KafkaSettings, sink: EventSink, tmp_path: Path
 ) -> None:
     """Two records are suspects, so each is a part of its own; the worker is stopped while the first one waits."""
     send(sink, *"cd", partition=0)
@@ -344,7 +344,7 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
 
 
 def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_found_too(
-    kafka: Kafka, sink: EventSink, tmp_path: Path
+    kafka: KafkaSettings, sink: EventSink, tmp_path: Path
 ) -> None:
     send(sink, *"bcd", partition=0)
 
@@ -369,7 +369,7 @@ def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_fou
 
 @pytest.mark.parametrize("dies_reading", [False, True])
 def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_are_done(
-    kafka: Kafka, sink: EventSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_reading: bool
+    kafka: KafkaSettings, sink: EventSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_reading: bool
 ) -> None:
     send(sink, *"abcd")
     if dies_reading:

@@ -13,7 +13,7 @@ from consumers.scoring.category_vote import CLEAR, MOST, VOTERS, WEIGHTS, vote, 
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.qdrant.contract import Found, Index
+from infra.qdrant.contract import Index, ScoredPoint
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.filters import Filters
@@ -31,8 +31,8 @@ pytestmark = [
 ]
 
 
-def found(score: float, category: str | None, source: str = "given") -> Found:
-    return Found(f"{score}", score, {"category": category, "category_source": source} if category else {})
+def found(score: float, category: str | None, source: str = "given") -> ScoredPoint:
+    return ScoredPoint(f"{score}", score, {"category": category, "category_source": source} if category else {})
 
 
 def test_near_neighbours_count_more_than_far_ones() -> None:

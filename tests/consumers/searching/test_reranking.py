@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consumers.scoring.calibration import LookParts
 from consumers.searching.blend import blend
 from consumers.searching.reranking import BoostTerms, boosted, mmr, terms_of
-from infra.qdrant.contract import Found
+from infra.qdrant.contract import ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts
 
@@ -53,7 +53,7 @@ def test_no_term_is_negative_or_above_its_weight(days: float, price: float, stoc
 
 
 def test_boosts_change_the_order_and_not_the_scores() -> None:
-    found = [Found("a", 0.9, {}), Found("b", 0.85, {}), Found("c", 0.5, {})]
+    found = [ScoredPoint("a", 0.9, {}), ScoredPoint("b", 0.85, {}), ScoredPoint("c", 0.5, {})]
     terms = {"a": BoostTerms(), "b": BoostTerms(recency=0.1), "c": BoostTerms(in_stock=0.1)}
     assert boosted(found, terms) == [found[1], found[0], found[2]]
 

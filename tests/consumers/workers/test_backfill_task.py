@@ -15,7 +15,7 @@ from consumers.runtime.parsing import parse
 from consumers.runtime.retry_headers import own_headers
 from consumers.workers.backfill_task import GenerationOwnership
 from infra.kafka import OutgoingRecord, Record
-from infra.qdrant.generations import FileRegister, Generation, Generations, Switch
+from infra.qdrant.generations import FileGenerationRegister, Generation, Generations, GenerationSwitch
 from schemas.envelope import Event, to_bytes
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import ItemDeleted
@@ -43,7 +43,7 @@ class Story(NamedTuple):
 class System:
     """Two generations' workers over one log of records."""
 
-    register: FileRegister
+    register: FileGenerationRegister
     told: Counter[str] = field(default_factory=Counter)
     """Outcomes by the event's id and the record with which it first came."""
     dead: list[Record] = field(default_factory=list)
@@ -90,9 +90,9 @@ stories = st.builds(
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> FileRegister:
-    made = FileRegister(tmp_path, "fast")
-    switches = Switch(0.0, 1), Switch(SWITCH_MS / 1000, 2)
+def register(tmp_path: Path) -> FileGenerationRegister:
+    made = FileGenerationRegister(tmp_path, "fast")
+    switches = GenerationSwitch(0.0, 1), GenerationSwitch(SWITCH_MS / 1000, 2)
     made.write(Generations((Generation(1, "fast"), Generation(2, "best")), switches))
     return made
 
@@ -100,7 +100,7 @@ def register(tmp_path: Path) -> FileRegister:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(stories, min_size=1, max_size=5))
 def test_each_event_has_one_outcome_whichever_generation_fails_and_however_often_it_is_replayed(
-    register: FileRegister, told: list[Story]
+    register: FileGenerationRegister, told: list[Story]
 ) -> None:
     system = System(register)
     for n, story in enumerate(told):

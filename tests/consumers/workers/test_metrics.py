@@ -10,7 +10,7 @@ import pytest
 
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.workers.metrics import IndexGauge, see_items, see_results
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
 from infra.observability.heartbeat import HOLDING, READY
@@ -136,7 +136,7 @@ class Clock:
         return self.seconds
 
 
-def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kafka: Kafka) -> None:
+def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kafka: KafkaSettings) -> None:
     metrics, clock = WorkerMetrics("index"), Clock()
     with closing(EventSink(kafka)) as sink, closing(EventSource(kafka, "g", [CATALOG_ITEMS])) as source:
         for n in range(5):

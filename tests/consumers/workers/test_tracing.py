@@ -12,8 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.workers.tracing import TracingHandler
 from infra.client.search_client import NoAnswer, SearchClient
-from infra.config.observability import Traces
-from infra.config.settings import Kafka
+from infra.config.observability import TraceSettings
+from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord, TopicReader
 from infra.observability.tracing import CALLER, tracing
 from schemas.envelope import TRACEPARENT, Event, from_record
@@ -47,7 +47,7 @@ class Sent:
 
 
 @contextmanager
-def collector() -> Iterator[tuple[Traces, list[Span]]]:
+def collector() -> Iterator[tuple[TraceSettings, list[Span]]]:
     """A collector on loopback; what it was told is complete once the tracing block has ended."""
     spans: list[Span] = []
 
@@ -62,7 +62,7 @@ def collector() -> Iterator[tuple[Traces, list[Span]]]:
             """Say nothing."""
 
     with serving(Collector) as port:
-        yield Traces(endpoint=f"http://127.0.0.1:{port}/v1/traces"), spans
+        yield TraceSettings(endpoint=f"http://127.0.0.1:{port}/v1/traces"), spans
 
 
 def run(cause: Event, outcome: Event, topic: str, share: float = 1.0) -> tuple[list[Span], Event]:
@@ -146,7 +146,7 @@ def test_a_broken_trace_header_begins_a_new_trace(broken: str) -> None:
 
 
 def test_nothing_is_told_unless_an_endpoint_is_set() -> None:
-    with tracing(Traces(), "lookstream-test") as nothing:
+    with tracing(TraceSettings(), "lookstream-test") as nothing:
         assert nothing is None
 
 
@@ -168,7 +168,7 @@ def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_ha
         assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
 
 
-def test_one_trace_leads_from_the_command_to_the_answer(kafka: Kafka) -> None:
+def test_one_trace_leads_from_the_command_to_the_answer(kafka: KafkaSettings) -> None:
     """The sender's span and the worker's are told by two processes, as far as a collector can see."""
     with collector() as (settings, spans):
         with tracing(settings, "lookstream") as ours, SearchClient(kafka, tracing=ours) as client:

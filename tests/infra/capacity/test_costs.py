@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.capacity.costs import Prices, costs_of, items_within, read_prices
-from infra.capacity.measured import Measured
-from infra.capacity.plan import Wanted, make_plan
+from infra.capacity.measured import MeasuredConstants
+from infra.capacity.plan import CapacityTarget, make_plan
 from infra.console import BadInput
 from tests.infra.capacity.test_plan import BILLION, LOADS, lookstream
 
@@ -18,22 +18,22 @@ PRICES = Prices(node=700, disk_gb=0.1, worker=50)
 
 
 def test_a_plan_costs_its_nodes_disks_and_workers() -> None:
-    plan = make_plan(BILLION, Measured())
+    plan = make_plan(BILLION, MeasuredConstants())
     costs = costs_of(plan, PRICES)
     assert costs.index == plan.nodes * 700
     assert costs.disk == pytest.approx(plan.disk_gb * 0.1)
     assert costs.workers == (plan.index_workers + plan.query_workers) * 50
-    small = make_plan(Wanted(items=1_000, searches=1, changes=0.1), Measured())
+    small = make_plan(CapacityTarget(items=1_000, searches=1, changes=0.1), MeasuredConstants())
     assert costs_of(small, PRICES).index == 0
 
 
 @given(LOADS, st.floats(10, 1e6))
-def test_a_budget_holds_what_it_says_and_hardly_more(wanted: Wanted, budget: float) -> None:
-    held = items_within(budget, wanted, Measured(), PRICES)
+def test_a_budget_holds_what_it_says_and_hardly_more(wanted: CapacityTarget, budget: float) -> None:
+    held = items_within(budget, wanted, MeasuredConstants(), PRICES)
 
     def cost(items: float) -> float:
         changes = wanted.changes * items / wanted.items
-        return costs_of(make_plan(replace(wanted, items=items, changes=changes), Measured()), PRICES).total
+        return costs_of(make_plan(replace(wanted, items=items, changes=changes), MeasuredConstants()), PRICES).total
 
     if held:
         assert cost(held) <= budget

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.capacity.measured import Measured, read_measured
-from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, Plan, Wanted, make_plan
+from infra.capacity.measured import MeasuredConstants, read_measured
+from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, CapacityPlan, CapacityTarget, make_plan
 from infra.console import BadInput
 from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[3]
-BILLION = Wanted(items=1e9, searches=2_000, changes=400)
+BILLION = CapacityTarget(items=1e9, searches=2_000, changes=400)
 LOADS = st.builds(
-    Wanted,
+    CapacityTarget,
     items=st.floats(1, 1e11),
     searches=st.floats(0.01, 1e5),
     changes=st.floats(0.01, 1e5),
@@ -29,13 +29,13 @@ LOADS = st.builds(
 )
 
 
-def sizes(plan: Plan) -> list[float]:
+def sizes(plan: CapacityPlan) -> list[float]:
     return [plan.memory_gb, plan.disk_gb, plan.query_workers, plan.index_workers, plan.engine_cores]
 
 
 @given(LOADS)
-def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: Wanted) -> None:
-    plan, measured = make_plan(wanted, Measured()), Measured()
+def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: CapacityTarget) -> None:
+    plan, measured = make_plan(wanted, MeasuredConstants()), MeasuredConstants()
     if not plan.embedded:
         assert plan.memory_gb <= plan.nodes * NODE_GB * USED * 1.000001
         assert wanted.points * wanted.replicas <= plan.nodes * NODE_POINTS * 1.000001
@@ -49,16 +49,18 @@ def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: Wanted
 
 
 @given(LOADS, st.floats(1.5, 20))
-def test_a_larger_load_never_needs_less(wanted: Wanted, times: float) -> None:
+def test_a_larger_load_never_needs_less(wanted: CapacityTarget, times: float) -> None:
     more = replace(
         wanted, items=wanted.items * times, searches=wanted.searches * times, changes=wanted.changes * times
     )
-    pairs = zip(sizes(make_plan(wanted, Measured())), sizes(make_plan(more, Measured())), strict=True)
+    pairs = zip(
+        sizes(make_plan(wanted, MeasuredConstants())), sizes(make_plan(more, MeasuredConstants())), strict=True
+    )
     assert all(larger >= smaller for smaller, larger in pairs)
 
 
 def test_a_billion_is_hundreds_of_gigabytes_and_tens_of_nodes() -> None:
-    plan = make_plan(BILLION, Measured())
+    plan = make_plan(BILLION, MeasuredConstants())
     assert not plan.embedded
     assert 700 < plan.memory_gb / BILLION.replicas < 1_000
     assert 10 <= plan.nodes <= 40
@@ -66,7 +68,7 @@ def test_a_billion_is_hundreds_of_gigabytes_and_tens_of_nodes() -> None:
 
 
 def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
-    plan = make_plan(Wanted(items=50_000, searches=2, changes=0.1), Measured())
+    plan = make_plan(CapacityTarget(items=50_000, searches=2, changes=0.1), MeasuredConstants())
     assert (plan.embedded, plan.nodes, plan.query_workers, plan.index_workers) == (True, 1, 1, 1)
     assert plan.warnings == ()
 
@@ -75,7 +77,7 @@ def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
     ({"p95_ms": 50.0}, "a search alone"), ({"freshness_s": 0.1}, "an item alone"), ({"changes": 1e5}, "optimiser"),
 ])  # fmt: skip
 def test_what_cannot_be_kept_is_said(change: dict[str, Any], named: str) -> None:
-    assert any(named in warning for warning in make_plan(replace(BILLION, **change), Measured()).warnings)
+    assert any(named in warning for warning in make_plan(replace(BILLION, **change), MeasuredConstants()).warnings)
 
 
 def test_the_constants_of_another_machine_are_taken_from_its_benchmark(tmp_path: Path) -> None:
@@ -86,8 +88,10 @@ def test_the_constants_of_another_machine_are_taken_from_its_benchmark(tmp_path:
     }
     (tmp_path / "bench-load.json").write_text(json.dumps({"measured": load}))
     measured = read_measured([tmp_path / "bench-load.json"])
-    assert measured == Measured(photos_a_second=20, searches_a_second=30, search_p95_ms=80, fresh_p95_ms=120)
-    assert make_plan(BILLION, measured).query_workers < make_plan(BILLION, Measured()).query_workers
+    assert measured == MeasuredConstants(
+        photos_a_second=20, searches_a_second=30, search_p95_ms=80, fresh_p95_ms=120
+    )
+    assert make_plan(BILLION, measured).query_workers < make_plan(BILLION, MeasuredConstants()).query_workers
 
 
 TORN = {

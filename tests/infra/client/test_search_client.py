@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from infra.client.search_client import NoAnswer, SearchClient
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO
 from schemas.failures import Unavailable
@@ -27,13 +27,13 @@ def result_of(asked: SearchRequest) -> SearchResult:
     return SearchResult(request_id=asked.request_id, status="no_match", message="nothing like it")
 
 
-def test_an_answer_finds_the_one_who_asked(kafka: Kafka, answer: Answering) -> None:
+def test_an_answer_finds_the_one_who_asked(kafka: KafkaSettings, answer: Answering) -> None:
     with answer(lambda asked: [result_of(asked)]), SearchClient(kafka) as client:
         asked = request()
         assert client.search(asked) == result_of(asked)
 
 
-def test_several_searches_in_flight_are_answered_in_any_order(kafka: Kafka, answer: Answering) -> None:
+def test_several_searches_in_flight_are_answered_in_any_order(kafka: KafkaSettings, answer: Answering) -> None:
     held: list[SearchRequest] = []
 
     def shuffled(asked: SearchRequest) -> list[SearchResult]:
@@ -50,7 +50,7 @@ def test_several_searches_in_flight_are_answered_in_any_order(kafka: Kafka, answ
     assert [one.request_id for one in found] == [one.request_id for one in requests]
 
 
-def test_the_answers_of_others_are_passed_over(kafka: Kafka, answer: Answering) -> None:
+def test_the_answers_of_others_are_passed_over(kafka: KafkaSettings, answer: Answering) -> None:
     def crowd(asked: SearchRequest) -> list[SearchResult]:
         return [result_of(request()), result_of(asked), result_of(asked), result_of(request())]
 
@@ -59,12 +59,12 @@ def test_the_answers_of_others_are_passed_over(kafka: Kafka, answer: Answering) 
             assert client.search(asked).request_id == asked.request_id
 
 
-def test_no_answer_by_the_deadline_is_said_in_one_sentence(kafka: Kafka) -> None:
+def test_no_answer_by_the_deadline_is_said_in_one_sentence(kafka: KafkaSettings) -> None:
     with SearchClient(kafka, grace_s=0.1) as client, pytest.raises(NoAnswer, match="query worker runs"):
         client.search(request(deadline_ms=50))
 
 
-def test_a_request_carries_where_its_answer_goes(kafka: Kafka) -> None:
+def test_a_request_carries_where_its_answer_goes(kafka: KafkaSettings) -> None:
     reader = TopicReader(kafka, SEARCH_REQUESTS)
     asked = request(deadline_ms=50)
     with SearchClient(kafka, grace_s=0) as client:
@@ -81,4 +81,4 @@ def test_a_request_carries_where_its_answer_goes(kafka: Kafka) -> None:
 
 def test_a_broker_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="LOOKSTREAM_KAFKA_BOOTSTRAP"):
-        SearchClient(Kafka(bootstrap="127.0.0.1:1"))
+        SearchClient(KafkaSettings(bootstrap="127.0.0.1:1"))

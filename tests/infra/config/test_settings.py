@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.config.settings import Kafka, SettingsError, describe_settings, read_settings
+from infra.config.settings import KafkaSettings, SettingsError, describe_settings, read_settings
 from infra.local_state import LOCAL_FETCH_WAIT_MS, LOCAL_SESSION_MS, local_kafka
 
 
@@ -45,6 +45,6 @@ def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch: pytest.Monk
 
 
 def test_the_local_broker_gets_its_own_waits_unless_they_were_set_by_hand() -> None:
-    local = local_kafka(Kafka(), "127.0.0.1:9092")
+    local = local_kafka(KafkaSettings(), "127.0.0.1:9092")
     assert (local.session_timeout_ms, local.fetch_wait_ms) == (LOCAL_SESSION_MS, LOCAL_FETCH_WAIT_MS)
-    assert local_kafka(Kafka(fetch_wait_ms=7), "127.0.0.1:9092").fetch_wait_ms == 7
+    assert local_kafka(KafkaSettings(fetch_wait_ms=7), "127.0.0.1:9092").fetch_wait_ms == 7

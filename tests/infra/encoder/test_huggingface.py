@@ -14,12 +14,12 @@ from transformers import AutoImageProcessor, AutoModel, BertConfig, BertModel
 
 from consumers.vision.crops import Box
 from consumers.vision.embedder import Encoder, EncoderInput
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.huggingface import preparation
 from tests.contracts.families import FAMILIES, VOCABULARY, save
 
-EXACT = Torch(threads=1, precision="float32")
+EXACT = TorchSettings(threads=1, precision="float32")
 FULL: Box = (0, 0, 90, 60)
 
 

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings
+from infra.fetching.fetcher import ImageFetcher
 from schemas.failures import Code, Failure
 from schemas.items import ImageRef, UrlImage
 
@@ -146,14 +146,14 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
 
 
 @contextmanager
-def images(**changes: object) -> Iterator[Images]:
+def images(**changes: object) -> Iterator[ImageFetcher]:
     given = {
         "allow_http": True,
         "allow_hosts": ("127.0.0.1", "localhost"),
         "fetch_seconds": 5,
         "max_bytes": 100_000,
     }
-    with closing(Images(ImageSettings.model_validate(given | changes))) as opened:
+    with closing(ImageFetcher(ImageSettings.model_validate(given | changes))) as opened:
         yield opened
 
 

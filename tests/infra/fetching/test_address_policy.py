@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from infra.config.settings import Images as ImageSettings
+from infra.config.settings import ImageSettings
 from infra.fetching.address_policy import is_listed, is_public, judge_addresses, judge_url, shown, unknown_name
 from schemas.failures import Code, Rejected
 from schemas.items import UrlImage

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from infra.fetching.circuit_breaker import FAIR_SECONDS, MOST_HOSTS, Breakers
+from infra.fetching.circuit_breaker import FAIR_SECONDS, MOST_HOSTS, CircuitBreakers
 from schemas.failures import Code, Failure
 
 
@@ -23,11 +23,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breakers(clock: Clock) -> Breakers:
-    return Breakers(after=3, rest_s=10, clock=clock)
+def breakers(clock: Clock) -> CircuitBreakers:
+    return CircuitBreakers(after=3, rest_s=10, clock=clock)
 
 
-def ask(breakers: Breakers, *codes: Code | None, host: str = "slow.test", seconds: float = 8) -> list[bool]:
+def ask(breakers: CircuitBreakers, *codes: Code | None, host: str = "slow.test", seconds: float = 8) -> list[bool]:
     """Ask for pictures that come to these failures, or none; whether the host was let be asked for each."""
     asked = []
     for code in codes:
@@ -42,7 +42,7 @@ def ask(breakers: Breakers, *codes: Code | None, host: str = "slow.test", second
 LATE = Code.IMAGE_TIMEOUT
 
 
-def test_a_host_rests_after_some_timeouts_in_a_row(breakers: Breakers, clock: Clock) -> None:
+def test_a_host_rests_after_some_timeouts_in_a_row(breakers: CircuitBreakers, clock: Clock) -> None:
     assert ask(breakers, LATE, LATE, LATE) == [True] * 3
     assert ask(breakers, LATE, LATE) == [False, False]
     assert ask(breakers, None, host="other.test") == [True]
@@ -51,13 +51,13 @@ def test_a_host_rests_after_some_timeouts_in_a_row(breakers: Breakers, clock: Cl
 
 
 @pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
-def test_answers_in_between_make_good_for_timeouts(breakers: Breakers, code: Code | None) -> None:
+def test_answers_in_between_make_good_for_timeouts(breakers: CircuitBreakers, code: Code | None) -> None:
     assert all(ask(breakers, *[LATE, LATE, code, code] * 9))
 
 
 @pytest.mark.parametrize("code", [None, Code.IMAGE_MISSING])
 def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code: Code | None) -> None:
-    breakers = Breakers(after=3, forgiven=0.05, clock=clock)
+    breakers = CircuitBreakers(after=3, forgiven=0.05, clock=clock)
     rarely = [LATE, *[code] * 20]
     assert all(ask(breakers, *rarely * 10))
     often = [LATE, *[code] * 9]
@@ -65,7 +65,7 @@ def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code:
     assert asked.index(False) == 41  # 5 timeouts, less 36 answers at a twentieth each, are 3.2
 
 
-def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: Breakers, clock: Clock) -> None:
+def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: CircuitBreakers, clock: Clock) -> None:
     ask(breakers, LATE, LATE, LATE)
     clock.now = 10
     with breakers.watching("slow.test", 8):
@@ -73,17 +73,17 @@ def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: Breakers,
     assert ask(breakers, LATE, LATE) == [True, True]
 
 
-def test_a_host_that_is_still_slow_after_its_rest_rests_again(breakers: Breakers, clock: Clock) -> None:
+def test_a_host_that_is_still_slow_after_its_rest_rests_again(breakers: CircuitBreakers, clock: Clock) -> None:
     ask(breakers, LATE, LATE, LATE)
     for clock.now in (10, 20, 30):
         assert ask(breakers, LATE, LATE) == [True, False]
 
 
-def test_a_host_with_little_time_is_not_blamed(breakers: Breakers) -> None:
+def test_a_host_with_little_time_is_not_blamed(breakers: CircuitBreakers) -> None:
     assert ask(breakers, *[LATE] * 9, seconds=FAIR_SECONDS / 2) == [True] * 9
 
 
-def test_hosts_without_number_are_not_remembered_without_end(breakers: Breakers) -> None:
+def test_hosts_without_number_are_not_remembered_without_end(breakers: CircuitBreakers) -> None:
     for n in range(MOST_HOSTS + 1):
         ask(breakers, LATE, LATE, LATE, host=f"{n}.test")
     assert ask(breakers, None, host="0.test") == [True]

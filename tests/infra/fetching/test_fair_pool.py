@@ -6,24 +6,24 @@ from functools import partial
 
 import pytest
 
-from infra.fetching.fair_pool import Turns
+from infra.fetching.fair_pool import FairPool
 
 
 @pytest.fixture
-def turns() -> Iterator[Turns]:
-    opened = Turns("test", threads=3, each=2)
+def turns() -> Iterator[FairPool]:
+    opened = FairPool("test", threads=3, each=2)
     yield opened
     opened.close()
 
 
-def test_a_job_gives_its_result_or_what_it_raised(turns: Turns) -> None:
+def test_a_job_gives_its_result_or_what_it_raised(turns: FairPool) -> None:
     assert turns.submit("a", lambda: 7).result(5) == 7
     with pytest.raises(ZeroDivisionError):
         turns.submit("a", lambda: 1 // 0).result(5)
     assert turns.submit("a", lambda: 8).result(5) == 8
 
 
-def test_a_host_that_is_stuck_leaves_room_for_others(turns: Turns) -> None:
+def test_a_host_that_is_stuck_leaves_room_for_others(turns: FairPool) -> None:
     gate = threading.Event()
     stuck = [turns.submit("stuck", lambda: gate.wait(30)) for _ in range(20)]
     assert [turns.submit("b", lambda: 1).result(5) for _ in range(20)] == [1] * 20
@@ -35,7 +35,7 @@ def test_a_host_that_is_stuck_leaves_room_for_others(turns: Turns) -> None:
 def test_hosts_take_turns_however_much_one_of_them_asks_for() -> None:
     done: list[str] = []
     gate = threading.Event()
-    one = Turns("test", threads=1, each=1)
+    one = FairPool("test", threads=1, each=1)
     one.submit("first", lambda: gate.wait(30))
     much = [one.submit("much", lambda: done.append("much")) for _ in range(9)]
     [one.submit("little", lambda: done.append("little")) for _ in range(2)]
@@ -45,7 +45,7 @@ def test_hosts_take_turns_however_much_one_of_them_asks_for() -> None:
     assert done == ["much", "little", "much", "little", *["much"] * 7]
 
 
-def test_a_job_that_is_cancelled_in_time_never_runs_and_is_not_kept(turns: Turns) -> None:
+def test_a_job_that_is_cancelled_in_time_never_runs_and_is_not_kept(turns: FairPool) -> None:
     gate, ran = threading.Event(), list[int]()
     held = [turns.submit("a", lambda: gate.wait(30)) for _ in range(2)]
     for n in range(1_000):
@@ -64,7 +64,7 @@ def test_after_closing_nothing_runs_any_more() -> None:
         began.set()
         return gate.wait(30)
 
-    closed = Turns("test", threads=1, each=1)
+    closed = FairPool("test", threads=1, each=1)
     running = closed.submit("a", run)
     assert began.wait(30)
     waiting = closed.submit("a", lambda: True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.circuit_breaker import Breakers
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings
+from infra.fetching.circuit_breaker import CircuitBreakers
+from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.local_files import for_tenant, read_below
 from schemas.failures import Code, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
@@ -215,7 +215,7 @@ def test_a_host_that_hangs_does_not_keep_other_hosts_pictures_waiting(counting: 
 
 def test_what_has_not_come_within_patience_is_tried_later_and_holds_no_thread(counting: int, port: int) -> None:
     settings = ImageSettings(allow_http=True, allow_hosts=("127.0.0.1", "localhost"))
-    with closing(Images(settings, patience_s=1.0)) as opened:
+    with closing(ImageFetcher(settings, patience_s=1.0)) as opened:
         for _ in range(5):  # twenty pictures would hold all sixteen threads for 8 s, were they not given up
             hung = [UrlImage(url=f"http://localhost:{counting}/never")] * 4
             *late, good = opened.fetch_all([*hung, at(port, "/ok.png")])
@@ -228,7 +228,7 @@ def test_a_host_that_only_times_out_is_left_alone_for_a_while(counting: int, por
     settings = ImageSettings(allow_http=True, allow_hosts=("127.0.0.1", "localhost"), per_host=1)
     now = [0.0]
     ref = UrlImage(url=f"http://localhost:{counting}/never")
-    with closing(Images(settings, 1.1, breakers=Breakers(2, 10, clock=lambda: now[0]))) as opened:
+    with closing(ImageFetcher(settings, 1.1, breakers=CircuitBreakers(2, 10, clock=lambda: now[0]))) as opened:
         assert "was not there within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
         assert "was not there within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
         Counting.released.set()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.fetcher import Images
-from infra.fetching.guarded_network import Internet
+from infra.config.settings import ImageSettings
+from infra.fetching.fetcher import ImageFetcher
+from infra.fetching.guarded_network import NetworkAccess
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import UrlImage
 from tests.infra.fetching.picture_host import JPEG, PICTURE, WEBP, ask, assert_fails, at, fetch, images
@@ -131,7 +131,7 @@ def test_a_resolver_that_hangs_cannot_either() -> None:
         return ["93.184.215.14"]
 
     settings = ImageSettings(fetch_seconds=0.3)
-    with closing(Images(settings, internet=Internet(look_up))) as opened:
+    with closing(ImageFetcher(settings, internet=NetworkAccess(look_up))) as opened:
         found = opened.fetch_all([UrlImage(url=f"https://{n}.test/a.png") for n in range(20)])
         hung.set()
     for failure in found:

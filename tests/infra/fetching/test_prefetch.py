@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings
+from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import AVERAGE_BYTES, FORGET_SECONDS, Prefetch
 from schemas.failures import Code, TryLater
 from schemas.items import ImageRef, InlineImage
@@ -101,7 +101,7 @@ def test_nothing_more_is_begun_when_there_is_no_room(counted: int) -> None:
 
 def test_a_picture_that_hangs_is_given_up_although_it_was_begun(port: int) -> None:
     settings = ImageSettings(allow_http=True, allow_hosts=("127.0.0.1",))
-    with closing(Images(settings, patience_s=0.3)) as opened:
+    with closing(ImageFetcher(settings, patience_s=0.3)) as opened:
         ahead = Prefetch(opened)
         ahead.begin([of(at(port, "/drip-body"))])
         [failure] = ahead.fetch_all([of(at(port, "/drip-body"))])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Images as ImageSettings
-from infra.fetching.fetcher import Images
+from infra.config.settings import ImageSettings
+from infra.fetching.fetcher import ImageFetcher
 from infra.local.ports import accepts, free_port
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import S3Image
@@ -106,7 +106,7 @@ def fetch(
     endpoint: str, key: str, bucket: str = "shop", sha256: str | None = None, **changes: object
 ) -> bytes | Failure:
     given = {"s3_endpoint": endpoint, "s3_buckets": ("shop",), "fetch_seconds": 5, "max_bytes": 100_000}
-    images = Images(ImageSettings.model_validate(given | changes))
+    images = ImageFetcher(ImageSettings.model_validate(given | changes))
     try:
         return images.fetch(S3Image(bucket=bucket, key=key, sha256=sha256))
     finally:

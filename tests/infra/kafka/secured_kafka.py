@@ -6,13 +6,13 @@ from typing import Any
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from infra.config.settings import Kafka
-from infra.kafka.access import Part, Resource, Right, rights
+from infra.config.settings import KafkaSettings
+from infra.kafka.access import AccessRight, KafkaUser, Resource, rights
 from tests.kafka.apache import ApacheNode, wait_for
 from tests.kafka.properties import Access
 
 PASSWORD = "canary-password"
-USERS = Access({part: PASSWORD for part in Part}, acls=True)
+USERS = Access({part: PASSWORD for part in KafkaUser}, acls=True)
 TYPES = {
     Resource.TOPIC: ResourceType.TOPIC,
     Resource.GROUP: ResourceType.GROUP,
@@ -28,9 +28,9 @@ OPERATIONS = {
 }
 
 
-def kafka_of(node: ApacheNode, part: Part, password: str = PASSWORD, prefix: str = "") -> Kafka:
+def kafka_of(node: ApacheNode, part: KafkaUser, password: str = PASSWORD, prefix: str = "") -> KafkaSettings:
     """How a part of the system reaches the node, as its user."""
-    return Kafka.model_validate(
+    return KafkaSettings.model_validate(
         {
             "bootstrap": node.bootstrap,
             "prefix": prefix,
@@ -43,7 +43,7 @@ def kafka_of(node: ApacheNode, part: Part, password: str = PASSWORD, prefix: str
     )
 
 
-def environment_of(node: ApacheNode, part: Part, prefix: str = "") -> dict[str, str]:
+def environment_of(node: ApacheNode, part: KafkaUser, prefix: str = "") -> dict[str, str]:
     """The same as variables of a process."""
     kafka = kafka_of(node, part, prefix=prefix)
     given = kafka.model_dump(exclude_defaults=True, exclude={"sasl_password"})
@@ -51,7 +51,9 @@ def environment_of(node: ApacheNode, part: Part, prefix: str = "") -> dict[str, 
     return variables | {"LOOKSTREAM_KAFKA_SASL_PASSWORD": PASSWORD}
 
 
-def grant(node: ApacheNode, part: Part, granted: Iterable[Right] | None = None, prefix: str = "") -> None:
+def grant(
+    node: ApacheNode, part: KafkaUser, granted: Iterable[AccessRight] | None = None, prefix: str = ""
+) -> None:
     """Allow a part what it needs, or `granted` instead, and nothing else; in force when this returns."""
     admin = node.admin()
     untyped: Any = AclBindingFilter  # its stub knows of no filter without a name
@@ -75,7 +77,7 @@ def grant(node: ApacheNode, part: Part, granted: Iterable[Right] | None = None, 
     wait_for(lambda: set(admin.describe_acls(everything).result()) == set(bindings), "the rights to be in force")
 
 
-def bindings_of(right: Right, part: Part) -> list[AclBinding]:
+def bindings_of(right: AccessRight, part: KafkaUser) -> list[AclBinding]:
     """A right as ACLs of Kafka."""
     pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
     kind, user = TYPES[right.resource], f"User:{part}"

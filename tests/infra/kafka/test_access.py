@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.kafka.access import Part, Right, rights
+from infra.kafka.access import AccessRight, KafkaUser, rights
 from schemas.topics import all_topics
 
 PAGE = Path(__file__).parents[3] / "docs" / "operate.md"
@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "operate.md"
 def rights_table() -> str:
     """What docs/operate.md shows: `python -m tests.infra.kafka.test_access` prints it."""
     lines = ["| part | resource | operations |", "|---|---|---|"]
-    for part in Part:
+    for part in KafkaUser:
         groups: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
         for right in rights(part):
             groups.setdefault((right.resource, right.operations, right.prefixed), []).append(f"`{right.name}`")
@@ -31,8 +31,8 @@ def test_the_page_shows_the_rights_of_each_part() -> None:
     assert table == rights_table(), "paste what `python -m tests.infra.kafka.test_access` prints"
 
 
-@pytest.mark.parametrize("part", Part)
-def test_a_command_grants_a_right_and_nothing_else(part: Part) -> None:
+@pytest.mark.parametrize("part", KafkaUser)
+def test_a_command_grants_a_right_and_nothing_else(part: KafkaUser) -> None:
     for right in rights(part, "shop."):
         words = shlex.split(right.command("User:me", "kafka:9092"))
         assert words[:6] == [
@@ -51,7 +51,7 @@ def test_a_command_grants_a_right_and_nothing_else(part: Part) -> None:
 
 
 def test_nobody_but_the_operator_may_create_or_change_topics() -> None:
-    for part in set(Part) - {Part.TOPICS}:
+    for part in set(KafkaUser) - {KafkaUser.TOPICS}:
         assert {operation for right in rights(part) for operation in right.operations} <= {
             "Read",
             "Write",
@@ -60,7 +60,7 @@ def test_nobody_but_the_operator_may_create_or_change_topics() -> None:
 
 
 def test_names_with_letters_for_the_shell_are_quoted() -> None:
-    right = Right(rights(Part.SEND)[0].resource, "a b", ("Read",))
+    right = AccessRight(rights(KafkaUser.SEND)[0].resource, "a b", ("Read",))
     assert shlex.split(right.command("User:CN=a b", "k:1"))[-1] == "a b"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.kafka import Batch, Record, Room
+from infra.kafka import Batch, BufferLimits, Record
 from infra.kafka.assignment import MOST_NOTED, Assignment
 from infra.kafka.assignments import Assignments
 
@@ -80,7 +80,7 @@ def test_a_note_never_outgrows_what_kafka_takes_and_then_says_less_but_nothing_u
 
 
 def test_a_partition_whose_head_is_not_due_is_paused_alone_and_counts_for_nothing() -> None:
-    held, room = Assignments(), Room(records=10)
+    held, room = Assignments(), BufferLimits(records=10)
     held.add([("t", 0), ("t", 1)])
     for place, count in ((0, 50), (1, 5)):
         held["t", place].resume("")
@@ -95,7 +95,7 @@ def test_a_partition_whose_head_is_not_due_is_paused_alone_and_counts_for_nothin
 
 
 def test_of_a_full_room_the_partitions_that_have_more_than_their_part_are_paused() -> None:
-    held, room = Assignments(), Room(records=10)
+    held, room = Assignments(), BufferLimits(records=10)
     held.add([("t", 0), ("t", 1)])
     for place, count in ((0, 9), (1, 1)):
         held["t", place].resume("")
@@ -131,7 +131,7 @@ def test_what_is_left_of_a_batch_says_nothing_of_partitions_that_it_has_no_recor
 
 
 def test_a_partition_that_comes_back_is_resumed_whatever_the_client_has_kept_of_it() -> None:
-    held, room = Assignments(), Room(records=10)
+    held, room = Assignments(), BufferLimits(records=10)
     held.add([("t", 0)])
     assert held.to_resume(room, lambda _record: 0.0) == [("t", 0)]
     held["t", 0].paused = False

@@ -6,7 +6,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from infra.config.kafka import BREAKS_A_PROMISE, HAS_A_SETTING, Kafka
+from infra.config.kafka import BREAKS_A_PROMISE, HAS_A_SETTING, KafkaSettings
 from infra.config.settings import Settings, SettingsError, describe_settings, read_settings
 from infra.kafka.client_settings import security_settings
 from infra.observability.redaction import redact_known, redaction
@@ -31,7 +31,7 @@ def only_the_tests_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(client: dict[str, object]) -> str:
     with pytest.raises(ValidationError) as refused:
-        Kafka.model_validate({"client": client})
+        KafkaSettings.model_validate({"client": client})
     return str(refused.value)
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_setting_of_librdkafka_is_refused(name: str) -> None:
 )
 def test_what_librdkafka_does_not_take_is_named(passed: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        security_settings(Kafka.model_validate({"client": passed}))
+        security_settings(KafkaSettings.model_validate({"client": passed}))
     assert said in str(refused.value)
 
 
@@ -111,7 +111,7 @@ def test_secrets_of_passed_settings_that_are_not_json_are_masked(monkeypatch: py
 
 
 def test_openid_client_credentials_are_librdkafkas_own() -> None:
-    settings = security_settings(Kafka.model_validate(OAUTH))
+    settings = security_settings(KafkaSettings.model_validate(OAUTH))
     begins = "sasl.oauthbearer."
     assert {name.removeprefix(begins): value for name, value in settings.items() if name.startswith(begins)} == {
         "method": "oidc",
@@ -139,18 +139,18 @@ def test_openid_client_credentials_are_librdkafkas_own() -> None:
 )
 def test_half_a_sign_in_names_the_setting_that_is_missing(given: dict[str, object], missing: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        Kafka.model_validate(given)
+        KafkaSettings.model_validate(given)
     assert missing in str(refused.value)
 
 
 def test_other_grants_of_openid_are_passed_on() -> None:
     grant = {"sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.metadata.authentication.type": "azure_imds"}
-    kafka = Kafka.model_validate(
+    kafka = KafkaSettings.model_validate(
         {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "client": grant}
     )
     assert grant.items() <= security_settings(kafka).items()
 
 
 def test_a_client_names_itself_and_its_host_unless_it_has_a_name() -> None:
-    assert str(security_settings(Kafka())["client.id"]).startswith("lookstream-")
-    assert security_settings(Kafka(client_id="lookstream-query-a-0"))["client.id"] == "lookstream-query-a-0"
+    assert str(security_settings(KafkaSettings())["client.id"]).startswith("lookstream-")
+    assert security_settings(KafkaSettings(client_id="lookstream-query-a-0"))["client.id"] == "lookstream-query-a-0"

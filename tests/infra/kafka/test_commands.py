@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, all_topics
 from tests.end_to_end import forked
 
@@ -16,7 +16,7 @@ NEEDED = MAX_RECORD_BYTES + FRAMING_BYTES
 PAGE = (ROOT / "docs" / "operate.md").read_text()
 
 
-def run(kafka: Kafka, *words: str, code: int = 0, **settings: str) -> tuple[str, str]:
+def run(kafka: KafkaSettings, *words: str, code: int = 0, **settings: str) -> tuple[str, str]:
     """What `lookstream topics` says on standard output and on standard error."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
@@ -26,12 +26,12 @@ def run(kafka: Kafka, *words: str, code: int = 0, **settings: str) -> tuple[str,
     return done.stdout, done.stderr
 
 
-def test_creating_again_changes_nothing(kafka: Kafka) -> None:
+def test_creating_again_changes_nothing(kafka: KafkaSettings) -> None:
     assert run(kafka, "create") == ("all topics exist\n", "")
     assert run(kafka, "check") == ("all topics are as they must be\n", "")
 
 
-def test_what_is_missing_is_told_and_created(kafka: Kafka) -> None:
+def test_what_is_missing_is_told_and_created(kafka: KafkaSettings) -> None:
     fresh = kafka.model_copy(update={"prefix": f"{kafka.prefix}fresh."})
     _, told = run(fresh, "check", code=1)
     assert f"missing: {fresh.prefix}catalog.items" in told
@@ -41,7 +41,7 @@ def test_what_is_missing_is_told_and_created(kafka: Kafka) -> None:
 
 
 def test_what_differs_is_told_with_the_command_that_mends_it_and_mended(
-    kafka: Kafka, kafka_server: str | None
+    kafka: KafkaSettings, kafka_server: str | None
 ) -> None:
     if kafka_server is None:
         pytest.skip("the local broker keeps no settings of topics: `make conformance` runs this")
@@ -61,13 +61,15 @@ def test_what_differs_is_told_with_the_command_that_mends_it_and_mended(
 
 
 def test_rights_are_printed_for_the_parts_and_the_user_that_are_named() -> None:
-    lines = run(Kafka(bootstrap="k:9092"), "acls", "--part", "query", "--principal", "User:q")[0].splitlines()
+    lines = run(KafkaSettings(bootstrap="k:9092"), "acls", "--part", "query", "--principal", "User:q")[
+        0
+    ].splitlines()
     assert lines[0] == "# query"
     assert all(
         line.startswith("kafka-acls.sh --bootstrap-server k:9092 --add --allow-principal User:q ")
         for line in lines[1:]
     )
-    everything = run(Kafka(bootstrap="k:9092", prefix="shop."), "acls")[0]
+    everything = run(KafkaSettings(bootstrap="k:9092", prefix="shop."), "acls")[0]
     assert "--allow-principal User:lookstream-index --operation Read --topic shop.catalog.items" in everything
 
 
@@ -78,4 +80,4 @@ def test_every_command_of_topics_that_the_page_names_exists() -> None:
 
 def test_the_settings_that_the_page_passes_on_are_taken() -> None:
     [passed] = re.findall(r"`LOOKSTREAM_KAFKA_CLIENT` as JSON, for example `([^`]+)`", PAGE)
-    assert Kafka.model_validate({"client": json.loads(passed)}).client
+    assert KafkaSettings.model_validate({"client": json.loads(passed)}).client

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import (
     Batch,
+    BufferLimits,
     EventSink,
     EventSource,
     OutgoingRecord,
     Record,
     RecordRefused,
     ReplyReader,
-    Room,
     TopicReader,
     check_broker,
     create_topics,
@@ -45,12 +45,12 @@ def take_all(source: EventSource, wanted: int, seconds: float = 15) -> list[Reco
     return records
 
 
-def test_topics_are_created_once(kafka: Kafka) -> None:
+def test_topics_are_created_once(kafka: KafkaSettings) -> None:
     assert create_topics(kafka, all_topics()) == []
 
 
-def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: Kafka) -> None:
-    sink, room = EventSink(kafka), Room(records=50)
+def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: KafkaSettings) -> None:
+    sink, room = EventSink(kafka), BufferLimits(records=50)
     for n in range(600):
         sink.send(CATALOG_ITEMS, str(n), event(str(n)))
     sink.flush()
@@ -67,7 +67,7 @@ def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: Kafk
     assert len(first + rest) == 600
 
 
-def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: Kafka) -> None:
+def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: KafkaSettings) -> None:
     sink = EventSink(kafka)
     for n in range(3):
         sink.send(CATALOG_ITEMS, "one-key", event(str(n)))
@@ -81,7 +81,7 @@ def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: Kafka) 
     source.close()
 
 
-def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
+def test_the_next_member_goes_on_after_what_was_committed(kafka: KafkaSettings) -> None:
     sink = EventSink(kafka)
     for n in range(10):
         sink.send(CATALOG_ITEMS, "one-key", event(str(n)))
@@ -99,7 +99,7 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: Kafka) -> None:
 
 
 @pytest.mark.local_broker("it makes a member wait before it has joined")
-def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: Kafka) -> None:
+def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: KafkaSettings) -> None:
     hasty = EventSource(kafka, "g", [CATALOG_ITEMS])
     hasty.take(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others
     assert not hasty.assigned
@@ -110,7 +110,7 @@ def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: Kafka) -> N
     successor.close()
 
 
-def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything(kafka: Kafka) -> None:
+def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything(kafka: KafkaSettings) -> None:
     sink = EventSink(kafka)
     sink.send(ITEM_OUTCOMES, "early", event("early"))
     sink.flush()
@@ -126,7 +126,7 @@ def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything
     whole.close()
 
 
-def test_a_reply_reader_hears_its_own_partition(kafka: Kafka) -> None:
+def test_a_reply_reader_hears_its_own_partition(kafka: KafkaSettings) -> None:
     reader, sink = ReplyReader(kafka, SEARCH_RESULTS), EventSink(kafka)
     sink.send(SEARCH_RESULTS, "other", event("other"), partition=1 - reader.partition)
     sink.send(SEARCH_RESULTS, "mine", event("mine"), partition=reader.partition)
@@ -137,7 +137,7 @@ def test_a_reply_reader_hears_its_own_partition(kafka: Kafka) -> None:
     reader.close()
 
 
-def test_headers_tombstones_and_bytes_arrive_as_they_were_sent(kafka: Kafka) -> None:
+def test_headers_tombstones_and_bytes_arrive_as_they_were_sent(kafka: KafkaSettings) -> None:
     sink, source = EventSink(kafka), EventSource(kafka, "g", [CATALOG_ITEMS])
     sink.send_record(OutgoingRecord(CATALOG_ITEMS, b"\xff\x00", None, {"empty": None, "bytes": b"\xfe"}))
     sink.flush()
@@ -150,7 +150,7 @@ def test_headers_tombstones_and_bytes_arrive_as_they_were_sent(kafka: Kafka) -> 
     )
 
 
-def test_a_delivery_that_fails_is_unavailable_and_not_silent(kafka: Kafka) -> None:
+def test_a_delivery_that_fails_is_unavailable_and_not_silent(kafka: KafkaSettings) -> None:
     sink = EventSink(kafka)
     sink.send(CATALOG_ITEMS, "k", event("x"), partition=4_000)
     with pytest.raises(Unavailable, match="were not delivered"):
@@ -159,13 +159,13 @@ def test_a_delivery_that_fails_is_unavailable_and_not_silent(kafka: Kafka) -> No
     sink.flush()
 
 
-def test_a_record_that_is_too_large_is_refused_at_once_with_its_size(kafka: Kafka) -> None:
+def test_a_record_that_is_too_large_is_refused_at_once_with_its_size(kafka: KafkaSettings) -> None:
     record = OutgoingRecord(CATALOG_ITEMS, b"k", b"x" * (kafka.record_bytes + 1))
     with pytest.raises(RecordRefused, match=r"a record for catalog\.items \(8,000,002 bytes\) was not taken"):
         EventSink(kafka).send_record(record)
 
 
-def test_a_record_that_the_broker_refuses_is_replaced_by_its_fallback(kafka: Kafka) -> None:
+def test_a_record_that_the_broker_refuses_is_replaced_by_its_fallback(kafka: KafkaSettings) -> None:
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as reader, closing(EventSink(kafka)) as sink:
         short = OutgoingRecord(ITEM_OUTCOMES, b"short", b"")
         sink.send_record(OutgoingRecord(ITEM_OUTCOMES, b"nowhere", b"", partition=4_000, fallback=short))
@@ -175,7 +175,7 @@ def test_a_record_that_the_broker_refuses_is_replaced_by_its_fallback(kafka: Kaf
     assert record.key == b"short"
 
 
-def test_a_topic_that_does_not_exist_is_named_with_the_remedy(kafka: Kafka) -> None:
+def test_a_topic_that_does_not_exist_is_named_with_the_remedy(kafka: KafkaSettings) -> None:
     with pytest.raises(Unavailable, match="lookstream topics create"):
         TopicReader(kafka, "no.such.topic")
 
@@ -183,11 +183,11 @@ def test_a_topic_that_does_not_exist_is_named_with_the_remedy(kafka: Kafka) -> N
 def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.kafka.config.ANSWER_SECONDS", 0.3)
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1: start it, or correct LOOKSTREAM_KAFKA_BOOTSTRAP"):
-        check_broker(Kafka(bootstrap="127.0.0.1:1"))
+        check_broker(KafkaSettings(bootstrap="127.0.0.1:1"))
 
 
 def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, reader = EventSink(kafka), TopicReader(kafka, ITEM_OUTCOMES)
     sink.send_record(OutgoingRecord(ITEM_OUTCOMES, b"k", b"before", {}))
@@ -203,7 +203,7 @@ def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told
 
 def test_security_settings_reach_the_client_in_its_own_words() -> None:
     config = client_config(
-        Kafka(
+        KafkaSettings(
             bootstrap="k:1",
             security_protocol="SASL_SSL",
             sasl_mechanism="SCRAM-SHA-512",

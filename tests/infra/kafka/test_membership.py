@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, Fenced, Record
 from infra.kafka.membership import SECOND_LOOK_SECONDS
 from schemas.envelope import Event
@@ -17,14 +17,14 @@ WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
-def member(kafka: Kafka, kafka_server: str | None) -> Kafka:
+def member(kafka: KafkaSettings, kafka_server: str | None) -> KafkaSettings:
     """Settings of a static member, with a session that a broker takes."""
     if kafka_server is None:
         pytest.skip("static members are Apache Kafka's: `make conformance` runs this")
     return kafka.model_copy(update={"session_timeout_ms": 6_000, "static_member": "the-one"})
 
 
-def join(kafka: Kafka) -> EventSource:
+def join(kafka: KafkaSettings) -> EventSource:
     """A member of the group, which has partitions."""
     source = EventSource(kafka, "g", [CATALOG_ITEMS])
     poll_until(source, lambda: source.assigned)
@@ -47,7 +47,7 @@ def take_first(source: EventSource) -> list[Record]:
     return records
 
 
-def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: Kafka) -> None:
+def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: KafkaSettings) -> None:
     with closing(join(member)) as source, closing(join(member)), closing(EventSink(member)) as sink:
         # The other one says nothing more, as when the coordinator died before it could answer a joining.
         poll_until(source, lambda: not source.assigned)
@@ -56,7 +56,7 @@ def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: Kaf
         assert [record.key for record in take_first(source)] == [b"a"]
 
 
-def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: Kafka) -> None:
+def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: KafkaSettings) -> None:
     first = join(member)
     with (
         closing(join(member)) as second,

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, TopicReader, check_broker, create_topics
 from schemas.failures import Unavailable
 from schemas.topics import ITEM_OUTCOMES, all_topics
@@ -51,9 +51,9 @@ def node(provider: Provider) -> Iterator[ApacheNode]:
 
 
 @pytest.fixture
-def kafka(node: ApacheNode, provider: Provider) -> Kafka:
+def kafka(node: ApacheNode, provider: Provider) -> KafkaSettings:
     """How a client with a right secret reaches the node."""
-    return Kafka(
+    return KafkaSettings(
         bootstrap=node.bootstrap,
         security_protocol="SASL_PLAINTEXT",
         sasl_mechanism="OAUTHBEARER",
@@ -65,14 +65,14 @@ def kafka(node: ApacheNode, provider: Provider) -> Kafka:
     )
 
 
-def refusal(kafka: Kafka) -> str:
+def refusal(kafka: KafkaSettings) -> str:
     with pytest.raises(Unavailable) as refused:
         check_broker(kafka)
     assert SECRET not in str(refused.value)
     return str(refused.value)
 
 
-def test_whoever_has_a_token_creates_topics_sends_and_reads(kafka: Kafka) -> None:
+def test_whoever_has_a_token_creates_topics_sends_and_reads(kafka: KafkaSettings) -> None:
     create_topics(kafka, all_topics())
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as reader, closing(EventSink(kafka)) as sink:
         sink.send_record(RECORD)
@@ -81,7 +81,7 @@ def test_whoever_has_a_token_creates_topics_sends_and_reads(kafka: Kafka) -> Non
 
 
 def test_a_token_is_renewed_before_it_ends(
-    kafka: Kafka, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider, "seconds", 5)
     create_topics(kafka, all_topics())
@@ -94,7 +94,7 @@ def test_a_token_is_renewed_before_it_ends(
         sink.flush()
 
 
-def test_a_wrong_secret_is_told_as_such(kafka: Kafka) -> None:
+def test_a_wrong_secret_is_told_as_such(kafka: KafkaSettings) -> None:
     told = refusal(kafka.model_copy(update={"oauth_client_secret": SecretStr("canary-other")}))
     assert "the token endpoint gives no token for Kafka" in told
     assert "no such client, or secret" in told, "what the provider says is passed on"
@@ -102,14 +102,14 @@ def test_a_wrong_secret_is_told_as_such(kafka: Kafka) -> None:
     assert "canary-other" not in told
 
 
-def test_a_token_endpoint_that_is_not_there_is_told_as_such(kafka: Kafka) -> None:
+def test_a_token_endpoint_that_is_not_there_is_told_as_such(kafka: KafkaSettings) -> None:
     told = refusal(kafka.model_copy(update={"oauth_endpoint": "http://127.0.0.1:1/token"}))
     assert "the token endpoint gives no token for Kafka" in told
     assert "LOOKSTREAM_KAFKA_OAUTH_ENDPOINT" in told
 
 
 def test_a_token_that_the_brokers_do_not_believe_is_told_as_such(
-    kafka: Kafka, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider, "forges", True)
     assert "refuses the token" in refusal(kafka)

@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka.cimpl import NewTopic
 
 from consumers.searching.reply_deduplication import for_whom
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, PartitionCache, check_broker, create_topics
-from infra.kafka.access import Part, Resource, Right, rights
+from infra.kafka.access import AccessRight, KafkaUser, Resource, rights
 from infra.kafka.problems import Problems
 from infra.kafka.topics import differing_topics, missing_topics, update_topics
 from infra.retry import Retry
@@ -59,47 +59,49 @@ def _answer_with_tls(listener: socket.socket, context: ssl.SSLContext) -> None:
             context.wrap_socket(connection, server_side=True)
 
 
-def refusal(kafka: Kafka) -> str:
+def refusal(kafka: KafkaSettings) -> str:
     with pytest.raises(Unavailable) as refused:
         check_broker(kafka)
     return str(refused.value)
 
 
 def test_a_user_with_the_right_password_is_let_in(node: ApacheNode) -> None:
-    check_broker(kafka_of(node, Part.INDEX))
+    check_broker(kafka_of(node, KafkaUser.INDEX))
 
 
 def test_a_wrong_password_is_told_as_such(node: ApacheNode) -> None:
-    told = refusal(kafka_of(node, Part.INDEX, password="another"))
+    told = refusal(kafka_of(node, KafkaUser.INDEX, password="another"))
     assert f"Kafka at {node.bootstrap} refuses the sign-in as index" in told
     assert "LOOKSTREAM_KAFKA_SASL_PASSWORD" in told
     assert "another" not in told
 
 
 def test_a_client_that_does_not_sign_in_is_told_of_the_protocol(node: ApacheNode) -> None:
-    told = refusal(Kafka(bootstrap=node.bootstrap))
+    told = refusal(KafkaSettings(bootstrap=node.bootstrap))
     assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is PLAINTEXT" in told
 
 
 def test_tls_to_a_listener_without_it_is_told_of_the_protocol(node: ApacheNode) -> None:
-    told = refusal(Kafka(bootstrap=node.bootstrap, security_protocol="SSL"))
+    told = refusal(KafkaSettings(bootstrap=node.bootstrap, security_protocol="SSL"))
     assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is SSL" in told
 
 
 def test_a_certificate_that_nobody_vouches_for_is_told_as_such(tls_listener: str) -> None:
-    told = refusal(Kafka(bootstrap=tls_listener, security_protocol="SSL"))
+    told = refusal(KafkaSettings(bootstrap=tls_listener, security_protocol="SSL"))
     assert f"TLS to Kafka at {tls_listener} fails" in told
     assert "LOOKSTREAM_KAFKA_SSL_CA" in told
 
 
 def test_a_name_that_nobody_knows_is_told_as_such() -> None:
-    told = refusal(Kafka(bootstrap="no-such-host.invalid:9092"))
+    told = refusal(KafkaSettings(bootstrap="no-such-host.invalid:9092"))
     assert "a name of a Kafka broker is not known" in told
     assert "no-such-host.invalid" in told
 
 
 def test_a_file_of_authorities_that_is_not_there_is_named() -> None:
-    told = refusal(Kafka.model_validate({"bootstrap": "k:1", "security_protocol": "SSL", "ssl_ca": "/no/ca.pem"}))
+    told = refusal(
+        KafkaSettings.model_validate({"bootstrap": "k:1", "security_protocol": "SSL", "ssl_ca": "/no/ca.pem"})
+    )
     assert "ssl.ca.location failed" in told
 
 
@@ -107,12 +109,12 @@ def test_a_topic_that_may_not_be_created_is_named_with_the_command(node: ApacheN
     with pytest.raises(
         Unavailable, match=r"topic \S+ could not be created: .*lookstream topics acls --part topics"
     ):
-        create_topics(kafka_of(node, Part.TOPICS, prefix="denied."), all_topics())
+        create_topics(kafka_of(node, KafkaUser.TOPICS, prefix="denied."), all_topics())
 
 
 def test_whoever_has_the_rights_for_topics_creates_checks_and_changes_them(node: ApacheNode) -> None:
-    grant(node, Part.TOPICS, prefix="own.")
-    kafka = kafka_of(node, Part.TOPICS, prefix="own.")
+    grant(node, KafkaUser.TOPICS, prefix="own.")
+    kafka = kafka_of(node, KafkaUser.TOPICS, prefix="own.")
     smaller = kafka.model_copy(update={"record_bytes": 900_000})
     assert set(create_topics(smaller, all_topics())) == {f"own.{topic.name}" for topic in all_topics()}
     assert create_topics(smaller, all_topics()) == [], "it can be run again and again"
@@ -128,21 +130,21 @@ def test_whoever_has_the_rights_for_topics_creates_checks_and_changes_them(node:
 
 
 def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
-    kafka = kafka_of(node, Part.TOPICS, prefix="part.")
-    grant(node, Part.TOPICS, prefix="part.")
+    kafka = kafka_of(node, KafkaUser.TOPICS, prefix="part.")
+    grant(node, KafkaUser.TOPICS, prefix="part.")
     create_topics(kafka.model_copy(update={"record_bytes": 900_000}), all_topics())
     differences = differing_topics(kafka, all_topics())
-    grant(node, Part.TOPICS, without("AlterConfigs"))
+    grant(node, KafkaUser.TOPICS, without("AlterConfigs"))
     with pytest.raises(Unavailable, match=r"topic part\.\S+ could not be changed: .*lookstream topics acls"):
         update_topics(kafka, differences)
-    grant(node, Part.TOPICS, without("AlterConfigs", "DescribeConfigs"))
+    grant(node, KafkaUser.TOPICS, without("AlterConfigs", "DescribeConfigs"))
     with pytest.raises(Unavailable, match=r"settings of topic part\.\S+ could not be read: .*topics acls"):
         differing_topics(kafka, all_topics())
 
 
 def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(node: ApacheNode) -> None:
     problems = Problems()
-    kafka = kafka_of(node, Part.INDEX, password="wrong")
+    kafka = kafka_of(node, KafkaUser.INDEX, password="wrong")
     with closing(EventSink(kafka, problems=problems)) as sink:
         for _ in Retry(60, sleep=sink.producer.poll).attempts():
             if "SASL" in str(problems.newest):
@@ -153,16 +155,16 @@ def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(nod
 def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: ApacheNode) -> None:
     """Whoever asks names the topic of the answer: a worker that tried would end, and its successor too."""
     prefix, theirs, ours = "reply.", "search.results.theirs", "search.results.ours"
-    grant(node, Part.TOPICS, prefix=prefix)
-    create_topics(kafka_of(node, Part.TOPICS, prefix=prefix), all_topics())
+    grant(node, KafkaUser.TOPICS, prefix=prefix)
+    create_topics(kafka_of(node, KafkaUser.TOPICS, prefix=prefix), all_topics())
     for topic in (theirs, ours):
         node.admin().create_topics([NewTopic(prefix + topic, 1, 1)])[prefix + topic].result()
     more = [
-        Right(Resource.TOPIC, prefix + theirs, ("Describe",)),
-        Right(Resource.TOPIC, prefix + ours, ("Describe", "Write")),
+        AccessRight(Resource.TOPIC, prefix + theirs, ("Describe",)),
+        AccessRight(Resource.TOPIC, prefix + ours, ("Describe", "Write")),
     ]
-    grant(node, Part.QUERY, [*rights(Part.QUERY, prefix), *more])
-    kafka = kafka_of(node, Part.QUERY, prefix=prefix)
+    grant(node, KafkaUser.QUERY, [*rights(KafkaUser.QUERY, prefix), *more])
+    kafka = kafka_of(node, KafkaUser.QUERY, prefix=prefix)
     partitions = PartitionCache(kafka)
     taking = {topic for topic in (SEARCH_RESULTS, ours, theirs) if partitions.takes(topic, 0)}
     assert taking == {SEARCH_RESULTS, ours}
@@ -171,7 +173,7 @@ def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: Ap
     assert for_whom(kafka, ours, 0) == set(), "it may be written to and not read, which ends nobody either"
 
 
-def without(*operations: str) -> list[Right]:
+def without(*operations: str) -> list[AccessRight]:
     """The rights for topics, less these operations."""
-    all_of_them = rights(Part.TOPICS, "part.")
+    all_of_them = rights(KafkaUser.TOPICS, "part.")
     return [replace(right, operations=tuple(set(right.operations) - set(operations))) for right in all_of_them]

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import (
     Batch,
     EventSink,
@@ -32,7 +32,7 @@ def answer(name: str) -> OutgoingRecord:
     return record_of_event(SEARCH_RESULTS, name, Event(ItemDeleted(item_id=name, revision=1)))
 
 
-def results(kafka: Kafka) -> list[str]:
+def results(kafka: KafkaSettings) -> list[str]:
     """What readers of the results see now."""
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
         reader.rewind()
@@ -42,7 +42,7 @@ def results(kafka: Kafka) -> list[str]:
     return found
 
 
-def requests(kafka: Kafka, count: int) -> None:
+def requests(kafka: KafkaSettings, count: int) -> None:
     with closing(EventSink(kafka)) as sink:
         for n in range(count):
             sink.send(SEARCH_REQUESTS, "one-key", Event(ItemDeleted(item_id=str(n), revision=1)))
@@ -94,7 +94,7 @@ def until_it_works(step: Callable[[], None], source: EventSource, seconds: float
             source.look_ahead()
 
 
-def test_results_and_offsets_become_visible_together(kafka: Kafka) -> None:
+def test_results_and_offsets_become_visible_together(kafka: KafkaSettings) -> None:
     requests(kafka, 3)
     with (
         closing(EventSource(kafka, "g", [SEARCH_REQUESTS])) as source,
@@ -107,7 +107,7 @@ def test_results_and_offsets_become_visible_together(kafka: Kafka) -> None:
         assert [record.offset for record in take(successor, 1).records] == [2]
 
 
-def test_an_older_worker_of_the_same_name_looks_twice_and_then_ends(kafka: Kafka) -> None:
+def test_an_older_worker_of_the_same_name_looks_twice_and_then_ends(kafka: KafkaSettings) -> None:
     """The first time it takes a new producer: the word of the broker may be about its own past."""
     requests(kafka, 2)
     with closing(EventSource(kafka, "g", [SEARCH_REQUESTS])) as source:
@@ -126,7 +126,7 @@ def test_an_older_worker_of_the_same_name_looks_twice_and_then_ends(kafka: Kafka
 
 
 def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker says "fenced"; the second time that would be taken for a twin, if the time were not over."""
     monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", (1_000, 1_000))
@@ -145,7 +145,7 @@ def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(
 
 @pytest.mark.parametrize(("patience", "deadline"), [(1.0, 600.0), (600.0, 1.0)])
 def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
-    broker: Broker, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, patience: float, deadline: float
+    broker: Broker, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, patience: float, deadline: float
 ) -> None:
     monkeypatch.setattr("infra.kafka.config.REQUEST_MS", 1_500)
     monkeypatch.setattr("infra.kafka.transactions.TRANSACTION_MS", (2_000, 2_000))
@@ -175,7 +175,7 @@ def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
     assert results(kafka) == (["once"] if owned else [])
 
 
-def test_an_answer_that_kafka_refuses_is_sent_as_its_fallback(kafka: Kafka) -> None:
+def test_an_answer_that_kafka_refuses_is_sent_as_its_fallback(kafka: KafkaSettings) -> None:
     requests(kafka, 1)
     short = kafka.model_copy(update={"record_bytes": 100_000})
     with (

@@ -18,8 +18,8 @@ from infra.local.supervisor import (
     PERMANENT_PAUSE,
     STORM_DEATHS,
     STORM_PAUSE,
-    ChildFailed,
-    Part,
+    Service,
+    ServiceFailed,
     Supervisor,
     pause_after,
 )
@@ -86,8 +86,8 @@ def supervisor() -> Iterator[Supervisor]:
     made.stop()
 
 
-def part(name: str, code: str, is_ready: Callable[[float], bool] = lambda _started: True) -> Part:
-    return Part(name, [sys.executable, "-c", code], is_ready)
+def part(name: str, code: str, is_ready: Callable[[float], bool] = lambda _started: True) -> Service:
+    return Service(name, [sys.executable, "-c", code], is_ready)
 
 
 def watch_until(supervisor: Supervisor, condition: Callable[[], bool], seconds: float = 20) -> list[str]:
@@ -190,7 +190,7 @@ def test_a_child_that_dies_is_told_with_its_last_lines(
 def test_a_child_that_ends_before_it_is_ready_is_named_with_what_it_said(supervisor: Supervisor) -> None:
     code = "import sys; sys.exit('error: there is no disk: buy one')"
     with pytest.raises(
-        ChildFailed, match=r"the weakling ended at once \(exit code 1\): there is no disk: buy one$"
+        ServiceFailed, match=r"the weakling ended at once \(exit code 1\): there is no disk: buy one$"
     ):
         supervisor.start([part("weakling", code, lambda _started: False)], 60, never)
 
@@ -209,7 +209,7 @@ def test_it_works_as_process_1_of_a_container_and_reaps_orphans(tmp_path: Path) 
 
 
 def test_a_child_that_is_not_ready_in_time_is_named(supervisor: Supervisor) -> None:
-    with pytest.raises(ChildFailed, match="the sleeper was not ready"):
+    with pytest.raises(ServiceFailed, match="the sleeper was not ready"):
         supervisor.start([part("sleeper", "import time; time.sleep(60)", lambda _started: False)], 0.2, never)
 
 

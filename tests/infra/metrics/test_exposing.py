@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from infra.config.observability import Metrics
+from infra.config.observability import MetricsSettings
 from infra.console import BadInput
 from infra.local.ports import free_port
 from infra.metrics import ItemMetrics, WorkerMetrics, exposed
@@ -27,7 +27,7 @@ def test_prometheus_reads_what_a_worker_has_counted() -> None:
     metrics, port = WorkerMetrics("index"), free_port(0)
     ItemMetrics(metrics.registry).item("indexed", "catalog")
     metrics.done("catalog.items", 3)
-    with exposed(Metrics(port=port), metrics.registry):
+    with exposed(MetricsSettings(port=port), metrics.registry):
         found = {s.name: s for f in text_string_to_metric_families(read(port)) for s in f.samples}
     assert found["lookstream_records_total"].labels == {"worker": "index", "topic": "catalog.items"}
     assert found["lookstream_records_total"].value == 3
@@ -40,7 +40,7 @@ def test_prometheus_reads_what_a_worker_has_counted() -> None:
 ])  # fmt: skip
 def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | None, status: int) -> None:
     port = free_port(0)
-    with exposed(Metrics(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
+    with exposed(MetricsSettings(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
         with pytest.raises(urllib.error.HTTPError) as refused:
             read(port, path, token)
         assert "lookstream_records" in read(port, token=TOKEN)
@@ -49,16 +49,16 @@ def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | 
 
 
 def test_nobody_listens_when_no_port_is_set() -> None:
-    with exposed(Metrics(), WorkerMetrics("index").registry):
+    with exposed(MetricsSettings(), WorkerMetrics("index").registry):
         assert "metrics" not in {thread.name for thread in threading.enumerate()}
-    with exposed(Metrics(port=free_port(0)), WorkerMetrics("index").registry):
+    with exposed(MetricsSettings(port=free_port(0)), WorkerMetrics("index").registry):
         assert "metrics" in {thread.name for thread in threading.enumerate()}
 
 
 def test_metrics_that_all_could_read_want_a_token() -> None:
     with (
         pytest.raises(BadInput, match="LOOKSTREAM_METRICS_TOKEN"),
-        exposed(Metrics(host="0.0.0.0", port=free_port(0)), WorkerMetrics("index").registry),
+        exposed(MetricsSettings(host="0.0.0.0", port=free_port(0)), WorkerMetrics("index").registry),
     ):
         pass
 
@@ -70,6 +70,6 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = other.getsockname()[1]
         with (
             pytest.raises(BadInput, match=f"LOOKSTREAM_METRICS_PORT {port}"),
-            exposed(Metrics(port=port), WorkerMetrics("index").registry),
+            exposed(MetricsSettings(port=port), WorkerMetrics("index").registry),
         ):
             pass

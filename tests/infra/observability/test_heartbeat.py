@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Kafka, Settings
+from infra.config.settings import KafkaSettings, Settings
 from infra.local.health_checks import check_all
 from infra.local.supervisor import beat_since
-from infra.local_state import Running
-from infra.observability.heartbeat import Heartbeat, State, is_alive, is_ready, last_beat, read_state
+from infra.local_state import LocalState
+from infra.observability.heartbeat import HeartbeatFile, WorkerState, is_alive, is_ready, last_beat, read_state
 from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[3]
 
 
-def told(path: Path) -> State:
+def told(path: Path) -> WorkerState:
     state = read_state(path)
     assert state is not None
     return state
@@ -34,7 +34,7 @@ def age(path: Path, seconds: float) -> None:
 def test_a_heartbeat_grows_old_and_is_fresh_again_after_a_beat(tmp_path: Path) -> None:
     path = tmp_path / "run" / "index.alive"
     assert not is_alive(path, 60)
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     heartbeat.beat()
     assert is_alive(path, 60)
     age(path, 61)
@@ -45,7 +45,7 @@ def test_a_heartbeat_grows_old_and_is_fresh_again_after_a_beat(tmp_path: Path) -
 
 def test_a_worker_that_holds_is_alive_but_not_ready(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     heartbeat.beat()
     assert is_ready(path, 60)
     heartbeat.beat("holding", "the index is away")
@@ -60,7 +60,7 @@ def test_a_worker_that_holds_is_alive_but_not_ready(tmp_path: Path) -> None:
 
 def test_the_file_is_written_when_the_state_changes_and_only_touched_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     heartbeat.beat("holding", "one")
     first, node = told(path), path.stat().st_ino
     age(path, 5)
@@ -72,20 +72,20 @@ def test_the_file_is_written_when_the_state_changes_and_only_touched_otherwise(t
 
 def test_a_file_that_was_tidied_away_comes_back_and_none_is_written_where_nobody_looks(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     heartbeat.beat()
     path.unlink()
     heartbeat.beat()
     heartbeat.beat()
     assert is_ready(path, 60)
-    Heartbeat(None).beat()
+    HeartbeatFile(None).beat()
 
 
 def test_a_worker_without_work_yet_does_not_count_as_started(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
     started = beat_since(path)
     assert not started(1)
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     heartbeat.beat("starting")
     assert not started(1)
     heartbeat.beat()
@@ -102,7 +102,7 @@ def health(*words: str | Path, code: int, data: Path) -> str:
 
 def test_the_command_answers_for_one_worker_with_its_exit_code(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
-    Heartbeat(path).beat("holding", "the index is away")
+    HeartbeatFile(path).beat("holding", "the index is away")
     said = json.loads(health(path, code=0, data=tmp_path))
     assert (said["alive"], said["ready"], said["state"], said["why"]) == (
         True,
@@ -129,11 +129,11 @@ def says(settings: Settings, part: str) -> tuple[bool, str]:
     return check.well, check.says
 
 
-def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path, kafka=Kafka(prefix=kafka.prefix))
-    Running(os.getpid(), kafka.bootstrap, tmp_path / "socket", ready=True).write(tmp_path)
+def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, kafka=KafkaSettings(prefix=kafka.prefix))
+    LocalState(os.getpid(), kafka.bootstrap, tmp_path / "socket", ready=True).write(tmp_path)
     path = tmp_path / "run" / "index.alive"
-    heartbeat = Heartbeat(path)
+    heartbeat = HeartbeatFile(path)
     assert says(settings, "kafka") == (True, f"answers at {kafka.bootstrap}")
     well, why = says(settings, "index")
     assert not well
@@ -149,12 +149,12 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: Kafka, tmp_path: Path)
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.kafka.broker_check.PATIENCE_SECONDS", 0.3)
-    Running(os.getpid(), "127.0.0.1:1", None, ready=True).write(tmp_path)
+    LocalState(os.getpid(), "127.0.0.1:1", None, ready=True).write(tmp_path)
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     path = tmp_path / "run" / "query.alive"
-    Heartbeat(path).beat()
+    HeartbeatFile(path).beat()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": int(gone.stdout)}))
-    well, why = says(Settings(data=tmp_path, kafka=Kafka(bootstrap="127.0.0.1:1")), "query worker")
+    well, why = says(Settings(data=tmp_path, kafka=KafkaSettings(bootstrap="127.0.0.1:1")), "query worker")
     assert not well
     assert why.startswith(f"has died (process {int(gone.stdout)})")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import Images, Kafka, Qdrant, Settings
+from infra.config.settings import ImageSettings, KafkaSettings, QdrantSettings, Settings
 from infra.observability.redaction import Redaction, redact_all, redact_header, redact_known, redaction
 
 ROOT = Path(__file__).parents[3]
@@ -55,9 +55,9 @@ def test_the_name_of_an_item_keeps_its_query_and_loses_credentials_and_secrets()
 
 def test_every_secret_of_the_settings_is_known() -> None:
     settings = Settings(
-        kafka=Kafka.model_validate({"sasl_password": "canary-1", "ssl_key_password": "canary-2"}),
-        qdrant=Qdrant.model_validate({"api_key": "canary-3", "url": "https://me:canary-4@qdrant:6333"}),
-        images=Images.model_validate({"s3_secret": "canary-5"}),
+        kafka=KafkaSettings.model_validate({"sasl_password": "canary-1", "ssl_key_password": "canary-2"}),
+        qdrant=QdrantSettings.model_validate({"api_key": "canary-3", "url": "https://me:canary-4@qdrant:6333"}),
+        images=ImageSettings.model_validate({"s3_secret": "canary-5"}),
     )
     assert "canary" not in redaction(settings)(" ".join(f"canary-{n}" for n in range(1, 6)))
 

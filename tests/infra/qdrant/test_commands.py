@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from infra.local_state import Running
+from infra.local_state import LocalState
 from infra.qdrant.commands import app
 from infra.qdrant.contract import EncoderDiffers, Point
 from infra.qdrant.copy_points import copy_points
@@ -35,7 +35,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedI
     """An index that runs on the data folder of the settings."""
     address = address_of(tmp_path / "index")
     monkeypatch.setenv("LOOKSTREAM_DATA", str(tmp_path))
-    Running(os.getpid(), None, address, ready=True).write(tmp_path)
+    LocalState(os.getpid(), None, address, ready=True).write(tmp_path)
     process = get_context("spawn").Process(target=serve, args=(tmp_path / "index", address, 0))
     process.start()
     client = EmbeddedIndex(address)

@@ -6,31 +6,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.qdrant.generations import FIRST, FileRegister, Generation, Generations, Switch, index_folder, named
+from infra.qdrant.generations import (
+    FIRST,
+    FileGenerationRegister,
+    Generation,
+    Generations,
+    GenerationSwitch,
+    index_folder,
+    named,
+)
 
 MOMENTS = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=5, unique=True).map(sorted)
 
 
 def begun() -> Generations:
-    return FileRegister(Path("nowhere"), "best").read().begun("fast")
+    return FileGenerationRegister(Path("nowhere"), "best").read().begun("fast")
 
 
 def test_without_a_file_the_encoder_of_the_settings_serves_alone(tmp_path: Path) -> None:
-    found = FileRegister(tmp_path, "best").read()
+    found = FileGenerationRegister(tmp_path, "best").read()
     assert found.serving == Generation(FIRST, "best")
     assert found.other is None
     assert found.tells(FIRST, 0)
 
 
 def test_what_is_written_down_is_read_by_others_and_by_those_who_have_read_before(tmp_path: Path) -> None:
-    ours, theirs = FileRegister(tmp_path, "best"), FileRegister(tmp_path, "another")
+    ours, theirs = FileGenerationRegister(tmp_path, "best"), FileGenerationRegister(tmp_path, "another")
     assert theirs.read().serving.encoder == "another"
     ours.write(ours.read().begun("fast"))
     assert theirs.read() == ours.read()
     assert theirs.read().serving == Generation(1, "best")
     assert theirs.read().other == Generation(2, "fast")
     ours.write(ours.read().switched(10).dropped())
-    assert theirs.read() == Generations((Generation(2, "fast"),), (Switch(0.0, 2),))
+    assert theirs.read() == Generations((Generation(2, "fast"),), (GenerationSwitch(0.0, 2),))
 
 
 @given(MOMENTS, st.floats(-1, 2e6, allow_nan=False))

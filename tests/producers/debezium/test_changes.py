@@ -13,16 +13,16 @@ from typing import cast
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, TopicReader, create_topics
-from producers.debezium.changes import Said, Table, Times, said_in
-from producers.debezium.follow import Follower, dead_letters_of, read_changes
+from producers.debezium.changes import ChangeReader, PartitionRevisions, RowChange, change_in
+from producers.debezium.follow import ChangeFollower, dead_letters_of, read_changes
 from producers.debezium.mapping import TableMapping, read_mapping
 from producers.debezium.values import texts_of
 from producers.image_refs import nowhere
-from producers.ingest import Tally
-from producers.row_reader import BadRow, Skipped
+from producers.ingest import IngestTally
+from producers.row_reader import BadRow, SkippedRow
 from schemas.envelope import from_bytes
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, DAY, Topic
@@ -47,21 +47,23 @@ def row(id: object = 1, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table(TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"}), nowhere)
+def table() -> ChangeReader:
+    return ChangeReader(
+        TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"}), nowhere
+    )
 
 
-def read(table: Table, *values: bytes | None, key: bytes | None = None) -> list[object]:
+def read(table: ChangeReader, *values: bytes | None, key: bytes | None = None) -> list[object]:
     """What becomes of records one after the other."""
-    times, found = Times(), list[object]()
+    times, found = PartitionRevisions(), list[object]()
     for line, value in enumerate(values):
-        said = said_in(value, key, line)
-        found.append(table.read(said, times, line) if isinstance(said, Said) else said)
+        said = change_in(value, key, line)
+        found.append(table.read(said, times, line) if isinstance(said, RowChange) else said)
     return found
 
 
 def test_a_sample_after_debeziums_documentation_is_read_whole() -> None:
-    table = Table(read_mapping(MAPPING), placed)
+    table = ChangeReader(read_mapping(MAPPING), placed)
     mug, plate, bowl, cheap, large, draft, gone, cup = read_changes(SAMPLES / "debezium.jsonl", table)
     assert isinstance(mug, ItemUpserted)
     assert (mug.tenant, mug.item_id, mug.title, mug.category) == ("shop", "1", "Red mug", "Mugs")
@@ -83,7 +85,7 @@ def test_a_sample_after_debeziums_documentation_is_read_whole() -> None:
     assert (cup.item_id, cup.title) == ("4", "Yellow cup")
 
 
-def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: Table) -> None:
+def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: ChangeReader) -> None:
     [gone] = read(table, event("d"), key=b'{"schema": null, "payload": {"id": "x"}}')
     [flat] = read(table, json.dumps({"id": 7, "__deleted": "true", "__source_ts_ms": 3}).encode())
     assert isinstance(gone, ItemDeleted)
@@ -94,9 +96,9 @@ def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: 
 @pytest.mark.parametrize(
     ("value", "kind", "why"),
     [
-        (None, Skipped, "tombstone"),
-        (event("m"), Skipped, "a message"),
-        (b'{"status": "BEGIN", "id": "571", "ts_ms": 1}', Skipped, "transaction"),
+        (None, SkippedRow, "tombstone"),
+        (event("m"), SkippedRow, "a message"),
+        (b'{"status": "BEGIN", "id": "571", "ts_ms": 1}', SkippedRow, "transaction"),
         (event("t"), BadRow, "truncated"),
         (b"\x00\x00\x00\x00\x01avro", BadRow, "JsonConverter"),
         (b'{"id": 1}', BadRow, "no change event"),
@@ -108,9 +110,11 @@ def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: 
         (b"[" * 100_000, BadRow, "JSON"),
     ],
 )
-def test_what_is_no_change_of_a_row_is_told_apart(table: Table, value: bytes | None, kind: type, why: str) -> None:
+def test_what_is_no_change_of_a_row_is_told_apart(
+    table: ChangeReader, value: bytes | None, kind: type, why: str
+) -> None:
     [found] = read(table, value)
-    assert isinstance(found, BadRow | Skipped)
+    assert isinstance(found, BadRow | SkippedRow)
     assert type(found) is kind
     assert why in found.message
 
@@ -143,7 +147,7 @@ def test_values_are_read_as_their_schema_says() -> None:
 
 def test_changes_of_one_commit_keep_their_order_and_get_the_same_revisions_again() -> None:
     changes = [("a", 5), ("b", 5), ("a", 5), ("a", 6), ("a", 6)]
-    first, again = Times(), Times()
+    first, again = PartitionRevisions(), PartitionRevisions()
     revisions = [first.revision(*change) for change in changes]
     assert revisions == [5_000, 5_000, 5_001, 6_000, 6_001]
     assert [again.revision(*change) for change in changes[3:]] == revisions[3:]
@@ -173,7 +177,7 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_field(tmp_path: Path,
 class Topics:
     """A topic of change events, and what the follower makes of it."""
 
-    def __init__(self, kafka: Kafka, name: str) -> None:
+    def __init__(self, kafka: KafkaSettings, name: str) -> None:
         self.name, self.kafka = name, kafka
         self.theirs = kafka.model_copy(update={"prefix": ""})
         create_topics(self.theirs, [Topic(name, 1, DAY, "changes")])
@@ -201,16 +205,18 @@ class Topics:
 
 
 @pytest.fixture
-def topics(kafka: Kafka) -> Iterator[Topics]:
+def topics(kafka: KafkaSettings) -> Iterator[Topics]:
     made = Topics(kafka, f"shop.public.{uuid.uuid4().hex[:8]}")
     yield made
     made.close()
 
 
-def follow(topics: Topics, table: Table, until: Callable[[Tally], bool], clock: Callable[[], float]) -> Tally:
+def follow(
+    topics: Topics, table: ChangeReader, until: Callable[[IngestTally], bool], clock: Callable[[], float]
+) -> IngestTally:
     """Follow the topic until so, as a process that begins anew."""
     source, sink = EventSource(topics.theirs, f"test-{topics.name}", [topics.name]), EventSink(topics.kafka)
-    follower = Follower(source, sink, table, lambda _change, _tally: None, clock)
+    follower = ChangeFollower(source, sink, table, lambda _change, _tally: None, clock)
     limit = time.monotonic() + 30
     while not until(follower.tally) and time.monotonic() < limit:
         follower.step()
@@ -220,7 +226,7 @@ def follow(topics: Topics, table: Table, until: Callable[[Tally], bool], clock: 
 
 
 def test_a_follower_that_was_killed_takes_up_the_commit_again_with_the_same_revisions(
-    topics: Topics, table: Table
+    topics: Topics, table: ChangeReader
 ) -> None:
     topics.put(*(event("u", at, after=row(name=name)) for at, name in ((5, "a"), (6, "b"), (6, "c"))))
     assert follow(topics, table, lambda tally: tally.sent == 3, lambda: 0.0).sent == 3
@@ -236,12 +242,12 @@ def test_a_follower_that_was_killed_takes_up_the_commit_again_with_the_same_revi
     assert b"JsonConverter" in (dead.headers["dead-message"] or b"")
 
 
-def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: Table) -> None:
+def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: ChangeReader) -> None:
     topics.put(event("c", 5, after=row()))
     clock = iter(range(0, 100_000, 10))
     steps: list[int] = []
 
-    def quiet(tally: Tally) -> bool:
+    def quiet(tally: IngestTally) -> bool:
         steps.append(tally.sent)
         return steps.count(1) > 3
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from consumers.vision.colour import make_colours
-from producers.catalog import Reading, read_catalog
+from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, describe_product, draw_catalogue
 from producers.demo.drawing import WHITE, Finish, Pen
@@ -19,7 +19,7 @@ from producers.demo.kinds import COLOURS, KINDS
 from producers.demo.patterns import PATTERNS, Pattern, second_colour
 from producers.demo.photo import ORIENTATION
 from producers.image_refs import inline_below
-from producers.social import Reading as PostReading
+from producers.social import SocialFormat as PostReading
 from producers.social import read_social
 from schemas.items import ItemUpserted
 
@@ -93,7 +93,7 @@ def test_progress_is_told_after_each_product(tmp_path: Path) -> None:
 
 def test_the_catalogue_file_reads_as_items_without_a_bad_row(catalogue: Catalogue) -> None:
     path = catalogue.products_file
-    reading = Reading(choose_columns(path, ()), inline_below(catalogue.folder), "demo")
+    reading = CatalogFormat(choose_columns(path, ()), inline_below(catalogue.folder), "demo")
     items = list(read_catalog(path, reading))
     assert [item.item_id for item in items if isinstance(item, ItemUpserted)] == [p.id for p in catalogue.products]
     for item, product in zip(items, catalogue.products, strict=True):

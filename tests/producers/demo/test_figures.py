@@ -12,15 +12,24 @@ from rich.console import Console
 from infra.config.settings import Settings
 from infra.console import BadInput
 from producers.demo.catalogue import Catalogue, describe_product, draw_catalogue
-from producers.demo.figures import Figures, FirstHits, Ingested, Promise, Searched, Spread, complaints, spread
+from producers.demo.figures import (
+    DemoFigures,
+    FirstHits,
+    IngestFigures,
+    LatencySpread,
+    PromiseCheck,
+    SearchFigures,
+    complaints,
+    spread,
+)
 from producers.demo.kinds import KINDS
-from producers.demo.questions import Answer, count_first_hits, is_found, sample, search_by_photo, try_filters
+from producers.demo.questions import PhotoAnswer, count_first_hits, is_found, sample, search_by_photo, try_filters
 from producers.demo.report import print_report, write_json, write_sheet
-from producers.demo.tour import Plan, run_tour
+from producers.demo.tour import TourOptions, run_tour
 from schemas.results import Hit, SearchResult
 from schemas.searches import SearchRequest
 
-SOME = Spread(12.0, 20.0, 10)
+SOME = LatencySpread(12.0, 20.0, 10)
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +38,12 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 
 @pytest.fixture
-def figures() -> Figures:
-    return Figures(
-        ingested=Ingested(40, 5, 3.0, 15.0, (), SOME),
+def figures() -> DemoFigures:
+    return DemoFigures(
+        ingested=IngestFigures(40, 5, 3.0, 15.0, (), SOME),
         first_hits=FirstHits(queries=10, kind=10, colour=9, both=9, product=8),
-        searched=Searched(SOME, SOME, SOME, SOME, SOME, SOME),
-        promises=(Promise("a colour filter", True, "6 hits"),),
+        searched=SearchFigures(SOME, SOME, SOME, SOME, SOME, SOME),
+        promises=(PromiseCheck("a colour filter", True, "6 hits"),),
         encoder="fake",
     )
 
@@ -64,26 +73,26 @@ def answering(*items: str) -> Callable[[SearchRequest], SearchResult]:
 
 
 def test_the_spread_of_no_times_is_zero() -> None:
-    assert spread([]) == Spread(0, 0, 0)
+    assert spread([]) == LatencySpread(0, 0, 0)
 
 
 def test_the_spread_of_a_hundred_times_has_the_median_and_the_nearest_rank() -> None:
-    assert spread([float(n) for n in range(1, 101)]) == Spread(50.5, 96.0, 100)
+    assert spread([float(n) for n in range(1, 101)]) == LatencySpread(50.5, 96.0, 100)
 
 
-def test_a_good_run_has_no_complaints(figures: Figures) -> None:
+def test_a_good_run_has_no_complaints(figures: DemoFigures) -> None:
     assert complaints(figures) == []
 
 
-def test_too_few_right_first_hits_are_a_complaint(figures: Figures) -> None:
+def test_too_few_right_first_hits_are_a_complaint(figures: DemoFigures) -> None:
     poor = replace(figures, first_hits=replace(figures.first_hits, both=7))
     assert complaints(poor) == ["70% of the first hits are the right kind and colour, fewer than 80%"]
 
 
-def test_a_broken_promise_and_a_missing_item_are_complaints(figures: Figures) -> None:
+def test_a_broken_promise_and_a_missing_item_are_complaints(figures: DemoFigures) -> None:
     bad = replace(
         figures,
-        promises=(Promise("a colour filter", False, "6 hits, 1 of them wrong"),),
+        promises=(PromiseCheck("a colour filter", False, "6 hits, 1 of them wrong"),),
         ingested=replace(figures.ingested, missing=("p0007: no outcome came",)),
     )
     assert complaints(bad) == [
@@ -123,7 +132,7 @@ def test_a_product_is_found_only_when_it_is_among_the_hits(catalogue: Catalogue)
     assert not is_found(answering(other.id), catalogue, wanted)
 
 
-def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: Figures, tmp_path: Path) -> None:
+def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: DemoFigures, tmp_path: Path) -> None:
     write_json(tmp_path / "demo.json", figures)
     told = json.loads((tmp_path / "demo.json").read_text())
     assert told["first_hits_right_share"] == 0.9
@@ -135,17 +144,17 @@ def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: Figures, 
 
 def test_the_sheet_is_a_picture_with_queries_and_hits(catalogue: Catalogue, tmp_path: Path) -> None:
     ask = answering(*(product.id for product in catalogue.products[:6]))
-    photos: list[Answer] = [search_by_photo(ask, catalogue, product) for product in catalogue.products[:5]]
+    photos: list[PhotoAnswer] = [search_by_photo(ask, catalogue, product) for product in catalogue.products[:5]]
     write_sheet(tmp_path / "demo.png", catalogue, photos, try_filters(ask, catalogue))
     with Image.open(tmp_path / "demo.png") as sheet:
         assert sheet.width > 1000
         assert sheet.height > 8 * 200
 
 
-def test_the_report_says_what_is_wrong(figures: Figures) -> None:
+def test_the_report_says_what_is_wrong(figures: DemoFigures) -> None:
     console = Console(record=True, width=100, quiet=False, file=None, force_terminal=False)
     with console.capture() as told:
-        print_report(console, replace(figures, promises=(Promise("a category filter", False, "2 hits"),)))
+        print_report(console, replace(figures, promises=(PromiseCheck("a category filter", False, "2 hits"),)))
     assert "9 of 10 (90.0%)" in told.get()
     assert "a category filter: 2 hits" in told.get()
 
@@ -156,5 +165,5 @@ def test_a_tour_of_an_impossible_size_is_refused_before_anything_starts(
 ) -> None:
     settings = Settings(data=tmp_path / "data")
     with pytest.raises(BadInput, match=r"--(products|queries)"):
-        run_tour(settings, Plan(products, queries, False, tmp_path), Console(quiet=True))
+        run_tour(settings, TourOptions(products, queries, False, tmp_path), Console(quiet=True))
     assert not (tmp_path / "data").exists()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from producers.gateway.bodies import WAITING, BodyPool, Pace
+from producers.gateway.bodies import WAITING, BodyPool, ReadPace
 from producers.gateway.problem_details import Problem
 from producers.gateway.request_body import DEEPEST, MOST_MARKS, parse_object
 from tests.producers.conftest import png
@@ -104,7 +104,7 @@ def test_a_search_by_pictures_that_would_be_too_large_is_refused_too(make_client
 
 def test_those_who_read_large_bodies_share_one_rate() -> None:
     async def read_two() -> float:
-        pace, began = Pace(rate=1_000), asyncio.get_running_loop().time()
+        pace, began = ReadPace(rate=1_000), asyncio.get_running_loop().time()
         await asyncio.gather(pace.wait(50), pace.wait(50))
         return asyncio.get_running_loop().time() - began
 

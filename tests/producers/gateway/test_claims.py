@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord
-from producers.gateway.claims import Claim, Claims
+from producers.gateway.claims import ClaimRegister, RequestClaim
 from schemas.topics import GATEWAY_CLAIMS
 
 
@@ -26,21 +26,21 @@ from schemas.topics import GATEWAY_CLAIMS
     ids=lambda hostile: str(hostile)[:30],
 )
 def test_a_claim_that_would_count_for_ever_or_be_waited_for_so_long_counts_for_nothing(
-    kafka: Kafka, hostile: dict[str, object]
+    kafka: KafkaSettings, hostile: dict[str, object]
 ) -> None:
-    own = Claim(kind="search", tenant="shop", name=uuid.uuid4().hex, digest="ours", wire_id="w")
+    own = RequestClaim(kind="search", tenant="shop", name=uuid.uuid4().hex, digest="ours", wire_id="w")
     theirs = own.model_dump() | {"digest": "theirs", "owner": "stranger"} | hostile
     with closing(EventSink(kafka)) as sink:
         sink.send_record(OutgoingRecord(GATEWAY_CLAIMS, own.key.encode(), json.dumps(theirs).encode()))
         sink.flush()
-    with closing(Claims(kafka)) as claims:
+    with closing(ClaimRegister(kafka)) as claims:
         assert asyncio.run(claims.claim(own)) == own
 
 
-def test_a_claim_that_was_first_counts(kafka: Kafka) -> None:
-    first = Claim(kind="search", tenant="shop", name=uuid.uuid4().hex, digest="ours", wire_id="w")
+def test_a_claim_that_was_first_counts(kafka: KafkaSettings) -> None:
+    first = RequestClaim(kind="search", tenant="shop", name=uuid.uuid4().hex, digest="ours", wire_id="w")
     with closing(EventSink(kafka)) as sink:
         sink.send_record(OutgoingRecord(GATEWAY_CLAIMS, first.key.encode(), first.model_dump_json().encode()))
         sink.flush()
-    with closing(Claims(kafka)) as claims:
+    with closing(ClaimRegister(kafka)) as claims:
         assert asyncio.run(claims.claim(first.anew(first).model_copy(update={"instead_of": ""}))) == first

@@ -2,17 +2,17 @@
 
 import pytest
 
-from infra.config.settings import Gateway
-from producers.gateway.clients import Clients, rate_key
+from infra.config.settings import GatewaySettings
+from producers.gateway.clients import ClientAddresses, rate_key
 from tests.producers.gateway.conftest import MakeClient
 
 FORWARDED, X_FORWARDED_FOR = "forwarded", "x-forwarded-for"
 
 
 def client_of(peer: str, header: str, *values: str) -> str:
-    settings = Gateway.model_validate({"proxies": ["10.0.0.0/8", "2001:db8::/32"], "proxy_header": header})
+    settings = GatewaySettings.model_validate({"proxies": ["10.0.0.0/8", "2001:db8::/32"], "proxy_header": header})
     headers = [(header.encode(), value.encode()) for value in values]
-    return Clients(settings).client_of({"type": "http", "client": (peer, 1), "headers": headers})
+    return ClientAddresses(settings).client_of({"type": "http", "client": (peer, 1), "headers": headers})
 
 
 @pytest.mark.parametrize(

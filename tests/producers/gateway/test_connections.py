@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.topics import SEARCH_REQUESTS
 from tests.producers.gateway.conftest import MakeClient
@@ -94,7 +94,7 @@ def test_what_is_no_http_is_refused_as_a_problem(make_client: MakeClient) -> Non
     assert PROBLEM in answer
 
 
-def test_a_connection_at_work_never_makes_room_for_others(make_client: MakeClient, kafka: Kafka) -> None:
+def test_a_connection_at_work_never_makes_room_for_others(make_client: MakeClient, kafka: KafkaSettings) -> None:
     client = make_client(connections=1)
     reader = TopicReader(kafka, SEARCH_REQUESTS)
     search = json.dumps({"item_id": "a", "deadline_ms": 500}).encode()

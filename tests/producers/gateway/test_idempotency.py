@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from producers.gateway.idempotency import Memory
+from producers.gateway.idempotency import IdempotencyCache
 
 
 def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
     async def both() -> str:
-        may_answer, memory = asyncio.Event(), Memory[str]()
+        may_answer, memory = asyncio.Event(), IdempotencyCache[str]()
 
         async def answer(_accepted: asyncio.Event) -> str:
             await may_answer.wait()
@@ -27,14 +27,14 @@ def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
 
 
 def test_the_oldest_answers_are_forgotten_when_all_together_are_too_large() -> None:
-    async def ask(memory: Memory[bytes], name: str, size: int) -> None:
+    async def ask(memory: IdempotencyCache[bytes], name: str, size: int) -> None:
         async def answer(_accepted: asyncio.Event) -> bytes:
             return bytes(size)
 
         await memory.ask(("shop", name), b"", answer).outcome()
 
     async def known() -> list[str]:
-        memory = Memory[bytes](len, room=100)
+        memory = IdempotencyCache[bytes](len, room=100)
         for name, size in (("a", 60), ("b", 30), ("c", 30), ("d", 1)):
             await ask(memory, name, size)
         return [name for name in "abcd" if memory.find(("shop", name))]

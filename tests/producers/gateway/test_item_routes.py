@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Code
@@ -27,7 +27,7 @@ def sent(reader: TopicReader) -> list[object]:
     return found
 
 
-def test_an_item_becomes_an_event_whose_revision_is_the_time(client: httpx.Client, kafka: Kafka) -> None:
+def test_an_item_becomes_an_event_whose_revision_is_the_time(client: httpx.Client, kafka: KafkaSettings) -> None:
     with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
         response = client.post("/v1/items", json=ITEM)
         [event] = sent(reader)
@@ -37,7 +37,7 @@ def test_an_item_becomes_an_event_whose_revision_is_the_time(client: httpx.Clien
     assert response.headers["Location"] == f"/v1/outcomes/{response.json()['event_id']}"
 
 
-def test_an_item_may_bring_its_pictures_along(client: httpx.Client, kafka: Kafka) -> None:
+def test_an_item_may_bring_its_pictures_along(client: httpx.Client, kafka: KafkaSettings) -> None:
     with closing(TopicReader(kafka, SOCIAL_POSTS)) as reader:
         files = [("pictures", ("1.png", png())), ("pictures", ("2.png", png(colour="blue")))]
         item = {"item": json.dumps({"item_id": "b", "source": "social"})}
@@ -48,7 +48,7 @@ def test_an_item_may_bring_its_pictures_along(client: httpx.Client, kafka: Kafka
     assert [image.kind for image in event.images] == ["inline", "inline"]
 
 
-def test_an_item_that_is_sent_again_under_its_key_is_one_event(client: httpx.Client, kafka: Kafka) -> None:
+def test_an_item_that_is_sent_again_under_its_key_is_one_event(client: httpx.Client, kafka: KafkaSettings) -> None:
     key = {"Idempotency-Key": "once"}
     with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
         answers = [client.post("/v1/items", json=ITEM, headers=key).json() for _ in range(2)]
@@ -60,7 +60,7 @@ def test_an_item_that_is_sent_again_under_its_key_is_one_event(client: httpx.Cli
     assert (other.status_code, other.headers["content-type"]) == (422, PROBLEM)
 
 
-def test_a_deletion_takes_any_id_that_an_item_can_have(client: httpx.Client, kafka: Kafka) -> None:
+def test_a_deletion_takes_any_id_that_an_item_can_have(client: httpx.Client, kafka: KafkaSettings) -> None:
     with closing(TopicReader(kafka, SOCIAL_POSTS)) as reader:
         response = client.delete("/v1/items/https://social.example/1", params={"source": "social"})
         [event] = sent(reader)
@@ -69,7 +69,7 @@ def test_a_deletion_takes_any_id_that_an_item_can_have(client: httpx.Client, kaf
     assert event.item_id == "https://social.example/1"
 
 
-def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: Kafka) -> None:
+def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: KafkaSettings) -> None:
     assert client.get("/v1/outcomes/mine", params={"wait": 0.1}).status_code == 404
     outcome = ItemRejected(event_id="mine", code=Code.IMAGE_MISSING, message="there is no picture")
     with closing(EventSink(kafka)) as sink:
@@ -79,7 +79,7 @@ def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: Kafka)
     assert (response.status_code, response.json()["code"]) == (200, "image_missing")
 
 
-def test_an_item_that_makes_no_sense_is_refused_with_the_field(client: httpx.Client, kafka: Kafka) -> None:
+def test_an_item_that_makes_no_sense_is_refused_with_the_field(client: httpx.Client, kafka: KafkaSettings) -> None:
     with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
         response = client.post("/v1/items", json={**ITEM, "price": 3})
         assert sent(reader) == []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from infra.config.settings import Gateway
+from infra.config.settings import GatewaySettings
 from infra.console import BadInput
 from infra.qdrant.contract import EngineError
 from producers.gateway.server import refuse_open_door
@@ -110,13 +110,13 @@ def test_an_index_that_waiting_does_not_mend_is_told_without_its_words(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "gateway.example"])
 def test_a_door_that_others_reach_needs_a_token(host: str) -> None:
     with pytest.raises(BadInput, match="LOOKSTREAM_GATEWAY_TOKEN"):
-        refuse_open_door(Gateway(host=host))
-    refuse_open_door(Gateway.model_validate({"host": host, "token": "a-long-secret"}))
+        refuse_open_door(GatewaySettings(host=host))
+    refuse_open_door(GatewaySettings.model_validate({"host": host, "token": "a-long-secret"}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_door_that_nobody_else_reaches_needs_none(host: str) -> None:
-    refuse_open_door(Gateway(host=host))
+    refuse_open_door(GatewaySettings(host=host))
 
 
 def test_a_picture_is_whatever_begins_like_one(client: httpx.Client) -> None:

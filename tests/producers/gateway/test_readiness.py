@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.client.topic_listener import Follower
-from infra.config.settings import Gateway, Kafka, Settings
+from infra.client.topic_listener import TopicListener
+from infra.config.settings import GatewaySettings, KafkaSettings, Settings
 from infra.kafka import Record
 from infra.local.ports import LOOPBACK
-from infra.local_state import Running
-from infra.observability.heartbeat import Heartbeat
+from infra.local_state import LocalState
+from infra.observability.heartbeat import HeartbeatFile
 from producers.gateway.app import gateway_app
-from producers.gateway.clients import Clients
+from producers.gateway.clients import ClientAddresses
 from producers.gateway.middleware import GuardSettings
 from producers.gateway.readiness import Readiness, check_system
 from producers.gateway.server import Server, server_of
@@ -35,11 +35,13 @@ def why_not(settings: Settings) -> str:
     return ""
 
 
-def test_where_up_runs_its_parts_count_too(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_up_runs_its_parts_count_too(
+    kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(data=tmp_path, kafka=kafka)
     assert " worker: " not in why_not(settings)
-    Running(os.getpid(), kafka.bootstrap, None, ready=True, generations=(1, 2)).write(tmp_path)
-    query, index = (Heartbeat(tmp_path / "run" / f"{job}.alive") for job in ("query", "index"))
+    LocalState(os.getpid(), kafka.bootstrap, None, ready=True, generations=(1, 2)).write(tmp_path)
+    query, index = (HeartbeatFile(tmp_path / "run" / f"{job}.alive") for job in ("query", "index"))
     assert "query worker: has said nothing yet" in why_not(settings)
     assert "index worker: has said nothing yet" in why_not(settings)
     query.beat()
@@ -78,12 +80,12 @@ class Failing:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace(kafka: Kafka) -> None:
-    settings, reader = Gateway(port=0), Failing()
-    follower = Follower(reader, lambda _record: None)
+def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace(kafka: KafkaSettings) -> None:
+    settings, reader = GatewaySettings(port=0), Failing()
+    follower = TopicListener(reader, lambda _record: None)
     with doors_of(kafka, GuardSettings(settings), follower) as doors:
         app = gateway_app(GuardSettings(settings), doors, lambda: None)
-        server = Patient(server_of(app, settings, Clients(settings), [follower]).config, [follower])
+        server = Patient(server_of(app, settings, ClientAddresses(settings), [follower]).config, [follower])
         with listening(server) as address, httpx.Client(base_url=address, trust_env=False) as client:
             assert client.get("/healthz").status_code == 200
             reader.may_fail.set()

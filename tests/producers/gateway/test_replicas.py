@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
@@ -96,7 +96,9 @@ def test_a_search_that_nobody_answered_is_asked_again_at_another_gateway(
     assert len(asked) == 1
 
 
-def test_an_item_that_is_sent_again_to_another_gateway_is_one_event(make_client: MakeClient, kafka: Kafka) -> None:
+def test_an_item_that_is_sent_again_to_another_gateway_is_one_event(
+    make_client: MakeClient, kafka: KafkaSettings
+) -> None:
     clients = [make_client() for _ in range(3)]
     key = {"Idempotency-Key": "item-again"}
     receipts: list[httpx.Response] = []

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from infra.config.gateway import Token
+from infra.config.gateway import GatewayToken
 from infra.config.settings import SettingsError, read_settings
 from infra.observability.redaction import redaction
 from producers.gateway.tokens import TENANT_PATTERN
@@ -107,7 +107,7 @@ def test_the_pattern_of_tenants_is_that_of_the_events() -> None:
 def test_tokens_come_from_the_environment_and_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKSTREAM_GATEWAY_TOKENS", json.dumps(TOKENS))
     settings = read_settings()
-    assert settings.gateway.tokens[0] == Token.model_validate(TOKENS[0])
+    assert settings.gateway.tokens[0] == GatewayToken.model_validate(TOKENS[0])
     text = redaction(settings)(f"{settings.gateway.tokens!r} {SEARCH} {OPERATE}")
     assert SEARCH not in text
     assert OPERATE not in text

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from infra.observability.tracing import CALLER
-from producers.gateway.traced import Traced
+from producers.gateway.traced import TracingMiddleware
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -33,5 +33,5 @@ def test_a_requests_trace_is_known_where_its_events_are_sent(
     async def send(_message: Message) -> None:
         """Nobody listens."""
 
-    asyncio.run(Traced(app)({"type": "http", "headers": headers}, receive, send))
+    asyncio.run(TracingMiddleware(app)({"type": "http", "headers": headers}, receive, send))
     assert seen == [noted]

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.config.images import Root
-from infra.config.settings import Images, Kafka
+from infra.config.images import ImageRoot
+from infra.config.settings import ImageSettings, KafkaSettings
 from infra.console import BadInput
 from infra.kafka import EventSink, Record, TopicReader
 from infra.local.ports import accepts, free_port
-from producers.image_sync.locations import Folder, place_of
-from producers.image_sync.publish import Keeper
-from producers.image_sync.scan import Step, Watched
-from producers.image_sync.state_db import open_known
-from producers.ingest import Tally
+from producers.image_sync.locations import FolderLocation, location_of
+from producers.image_sync.publish import ImagePublisher
+from producers.image_sync.scan import LocationScanner, ScanStep
+from producers.image_sync.state_db import open_sync_state
+from producers.ingest import IngestTally
 from producers.row_reader import BadRow
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected, Unavailable
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def look(watched: Watched, known: dict[str, str], after: timedelta = LATER) -> list[Step]:
+def look(watched: LocationScanner, known: dict[str, str], after: timedelta = LATER) -> list[ScanStep]:
     """One look, after which what it found is known."""
     steps = list(watched.look(known, datetime.now(UTC) + after))
     for step in steps:
@@ -54,7 +54,7 @@ def look(watched: Watched, known: dict[str, str], after: timedelta = LATER) -> l
     return steps
 
 
-def told(steps: Sequence[Step]) -> dict[str, str]:
+def told(steps: Sequence[ScanStep]) -> dict[str, str]:
     """What is said of each item."""
     events = [step.event for step in steps]
     return {e.item_id: e.schema_ for e in events if isinstance(e, ItemUpserted | ItemDeleted)}
@@ -62,7 +62,7 @@ def told(steps: Sequence[Step]) -> dict[str, str]:
 
 def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> None:
     known: dict[str, str] = {}
-    watched = Watched(place_of(str(folder), Images()), "shop", categories=True)
+    watched = LocationScanner(location_of(str(folder), ImageSettings()), "shop", categories=True)
     steps = look(watched, known)
     assert told(steps) == dict.fromkeys(["a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"], "item.upserted/1")
     [mug] = [e for step in steps if isinstance(e := step.event, ItemUpserted) and e.item_id == "mugs/red_mug.JPG"]
@@ -81,7 +81,7 @@ def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> N
 
 
 def test_a_file_that_may_still_be_being_written_is_left_for_a_later_look(folder: Path) -> None:
-    watched = Watched(place_of(str(folder), Images()), "shop")
+    watched = LocationScanner(location_of(str(folder), ImageSettings()), "shop")
     assert look(watched, {}, timedelta(0)) == []
     assert len(look(watched, {}, timedelta(seconds=2))) == 3
 
@@ -89,27 +89,27 @@ def test_a_file_that_may_still_be_being_written_is_left_for_a_later_look(folder:
 def test_a_file_whose_time_lies_ahead_is_taken_once_it_has_not_changed_for_a_second(folder: Path) -> None:
     ahead = time.time() + 3_600
     os.utime(folder / "a.png", (ahead, ahead))
-    watched, known = Watched(place_of(str(folder), Images()), "shop"), dict[str, str]()
+    watched, known = LocationScanner(location_of(str(folder), ImageSettings()), "shop"), dict[str, str]()
     assert "a.png" not in told(look(watched, known, timedelta(seconds=2)))
     assert watched.unsettled == ["a.png"]
     assert told(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
     assert watched.unsettled == []
 
 
-def test_one_run_takes_files_that_were_only_just_written(kafka: Kafka, tmp_path: Path) -> None:
+def test_one_run_takes_files_that_were_only_just_written(kafka: KafkaSettings, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
     for n in range(5):
         (folder / f"{n}.png").write_bytes(b"%d" % n)
-    place, sink = place_of(str(folder), Images()), EventSink(kafka)
-    with open_known(tmp_path / "data", place.name, "shop") as known:
-        tally = Keeper(Watched(place, "shop"), known, sink, Console()).look_at_all(lambda: False)
+    place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
+    with open_sync_state(tmp_path / "data", place.name, "shop") as known:
+        tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console()).look_at_all(lambda: False)
         assert (tally.sent, tally.bad) == (5, 0)
         assert len(known.all()) == 5
 
 
 def test_one_run_says_which_files_did_not_stop_changing(
-    kafka: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
@@ -124,16 +124,18 @@ def test_one_run_says_which_files_did_not_stop_changing(
         os.utime(folder / "a.png", (now.timestamp(), now.timestamp()))
         return now
 
-    place, sink = place_of(str(folder), Images()), EventSink(kafka)
-    with open_known(tmp_path / "data", place.name, "shop") as known:
-        tally = Keeper(Watched(place, "shop"), known, sink, Console(), now=later).look_at_all(lambda: False)
+    place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
+    with open_sync_state(tmp_path / "data", place.name, "shop") as known:
+        tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console(), now=later).look_at_all(
+            lambda: False
+        )
         assert (tally.sent, tally.bad) == (0, 1)
         assert known.all() == {}
     assert "a.png: it is still being written, and was left out" in capsys.readouterr().out
 
 
 def test_a_folder_known_by_name_sends_paths_alone(folder: Path) -> None:
-    place = place_of("shop", Images(roots={"shop": Root(path=folder)}))
+    place = location_of("shop", ImageSettings(roots={"shop": ImageRoot(path=folder)}))
     assert place.reference("mugs/old/b.webp") == FileImage(root="shop", path="mugs/old/b.webp")
     assert {each.path for each in place.pictures()} == {"a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"}
 
@@ -143,7 +145,7 @@ def test_links_lead_out_of_no_folder(folder: Path, tmp_path: Path) -> None:
     (folder / "out.png").symlink_to(tmp_path / "secret.png")
     (folder / "away").symlink_to(tmp_path)
     (folder / "nowhere.png").symlink_to(tmp_path / "none.png")
-    steps = look(Watched(place_of(str(folder), Images()), "shop"), {})
+    steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop"), {})
     assert "away" not in str(told(steps))
     bad = [step.event.message for step in steps if isinstance(step.event, BadRow)]
     assert len(bad) == 1
@@ -151,25 +153,28 @@ def test_links_lead_out_of_no_folder(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_away_takes_nothing_out(folder: Path) -> None:
-    watched, known = Watched(Folder(folder / "none", lambda _: InlineImage(data=b"x")), "shop"), {"a": "1"}
+    watched, known = (
+        LocationScanner(FolderLocation(folder / "none", lambda _: InlineImage(data=b"x")), "shop"),
+        {"a": "1"},
+    )
     with pytest.raises(Unavailable, match="cannot be read: no such file"):
         look(watched, known)
     full = {f"{n}.png": "1-1" for n in range(20)}
     with pytest.raises(Unavailable, match=r"20 of 20 pictures of .* are gone at once: is it mounted"):
-        look(Watched(place_of(str(folder), Images()), "shop"), full)
-    steps = look(Watched(place_of(str(folder), Images()), "shop", lets_go=True), full)
+        look(LocationScanner(location_of(str(folder), ImageSettings()), "shop"), full)
+    steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop", lets_go=True), full)
     assert list(told(steps).values()).count("item.deleted/1") == 20
 
 
 def test_places_that_cannot_be_watched_are_refused() -> None:
     with pytest.raises(BadInput, match="LOOKSTREAM_IMAGES_S3_BUCKETS"):
-        place_of("s3://private/new", Images(s3_buckets=("shop",)))
+        location_of("s3://private/new", ImageSettings(s3_buckets=("shop",)))
     with pytest.raises(BadInput, match="is no folder"):
-        place_of("nowhere", Images())
+        location_of("nowhere", ImageSettings())
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[tuple[Path, Images]]:
+def bucket(tmp_path: Path) -> Iterator[tuple[Path, ImageSettings]]:
     """A real object store with the bucket `shop`: its folder, and the settings to reach it."""
     (tmp_path / "store/shop").mkdir(parents=True)
     port = free_port(0)
@@ -180,18 +185,21 @@ def bucket(tmp_path: Path) -> Iterator[tuple[Path, Images]]:
             while not accepts(("127.0.0.1", port)):
                 assert time.monotonic() < until, "the object store did not start"
                 time.sleep(0.01)
-            yield tmp_path / "store/shop", Images(s3_endpoint=f"http://127.0.0.1:{port}", s3_buckets=("shop",))
+            yield (
+                tmp_path / "store/shop",
+                ImageSettings(s3_endpoint=f"http://127.0.0.1:{port}", s3_buckets=("shop",)),
+            )
         finally:
             server.kill()
 
 
-def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, Images]) -> None:
+def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, ImageSettings]) -> None:
     store, settings = bucket
     for name in ("new/a b.png", "new/deep/c.jpg", "new/readme.txt", "newer/d.png"):
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_bytes(name.encode())
     known: dict[str, str] = {}
-    watched = Watched(place_of("s3://shop/new", settings), "shop")
+    watched = LocationScanner(location_of("s3://shop/new", settings), "shop")
     steps = look(watched, known)
     assert set(told(steps)) == {"a b.png", "deep/c.jpg"}
     refs = [event.images[0] for step in steps if isinstance(event := step.event, ItemUpserted)]
@@ -203,19 +211,19 @@ def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, Image
 
 
 def test_a_bucket_that_is_away_takes_nothing_out() -> None:
-    settings = Images(s3_endpoint=f"http://127.0.0.1:{free_port(0)}", s3_buckets=("shop",))
+    settings = ImageSettings(s3_endpoint=f"http://127.0.0.1:{free_port(0)}", s3_buckets=("shop",))
     with pytest.raises((Unavailable, Rejected), match="s3://shop/new could not be listed"):
-        look(Watched(place_of("s3://shop/new", settings), "shop"), {"a.png": "1"})
+        look(LocationScanner(location_of("s3://shop/new", settings), "shop"), {"a.png": "1"})
 
 
 def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
-    kafka: Kafka, folder: Path, tmp_path: Path
+    kafka: KafkaSettings, folder: Path, tmp_path: Path
 ) -> None:
-    def keep(stopped: bool = False) -> Tally:
-        place, sink = place_of(str(folder), Images()), EventSink(kafka)
-        with open_known(tmp_path / "known", place.name, "shop") as known:
-            watched, quiet = Watched(place, "shop"), Console(quiet=True)
-            keeper = Keeper(watched, known, sink, quiet, now=lambda: datetime.now(UTC) + LATER)
+    def keep(stopped: bool = False) -> IngestTally:
+        place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
+        with open_sync_state(tmp_path / "known", place.name, "shop") as known:
+            watched, quiet = LocationScanner(place, "shop"), Console(quiet=True)
+            keeper = ImagePublisher(watched, known, sink, quiet, now=lambda: datetime.now(UTC) + LATER)
             tally = keeper.look(lambda: stopped)
         sink.close()
         return tally
@@ -225,7 +233,9 @@ def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
     assert (keep().sent, keep().sent) == (1, 0)
 
 
-def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(kafka: Kafka, folder: Path, tmp_path: Path) -> None:
+def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(
+    kafka: KafkaSettings, folder: Path, tmp_path: Path
+) -> None:
     (folder / "empty.png").touch()
     items = TopicReader(kafka, CATALOG_ITEMS)
     environment = os.environ | environment_of(kafka)

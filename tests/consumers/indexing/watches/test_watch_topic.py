@@ -10,7 +10,7 @@ from consumers.indexing.watches.watch_file import WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic
 from consumers.scoring.calibration import LookParts
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from schemas.envelope import Event, from_bytes
@@ -24,7 +24,7 @@ from tests.consumers.shop import ENCODER
 from tests.hostile.records import hostile_records
 
 
-def open_feed(kafka: Kafka, kept: WatchFile | None = None) -> WatchTopic:
+def open_feed(kafka: KafkaSettings, kept: WatchFile | None = None) -> WatchTopic:
     with closing(EventSink(kafka)) as sink:
         return WatchTopic(kafka, WatchMatrix(ENCODER, SIZE, LookParts(4, 2)), kept, sink)
 
@@ -34,20 +34,20 @@ def ids(feed: WatchTopic) -> set[str]:
     return set() if rows is None else {each.watch_id for each in rows.watches}
 
 
-def send(kafka: Kafka, *watch_ids: str) -> None:
+def send(kafka: KafkaSettings, *watch_ids: str) -> None:
     with closing(EventSink(kafka)) as sink:
         for watch_id in watch_ids:
             sink.send(SEARCH_WATCHES, f"t:{watch_id}", Event(watch(watch_id)))
         sink.flush()
 
 
-def end(kafka: Kafka, watch_id: str) -> None:
+def end(kafka: KafkaSettings, watch_id: str) -> None:
     with closing(EventSink(kafka)) as sink:
         sink.send_record(OutgoingRecord(SEARCH_WATCHES, f"t:{watch_id}".encode(), None, {}))
         sink.flush()
 
 
-def test_a_worker_knows_at_its_start_what_was_added_before_and_hears_what_comes(kafka: Kafka) -> None:
+def test_a_worker_knows_at_its_start_what_was_added_before_and_hears_what_comes(kafka: KafkaSettings) -> None:
     send(kafka, "old", "older")
     with closing(open_feed(kafka)) as feed:
         assert ids(feed) == {"old", "older"}
@@ -58,7 +58,7 @@ def test_a_worker_knows_at_its_start_what_was_added_before_and_hears_what_comes(
         assert ids(feed) == {"older", "new"}
 
 
-def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: Kafka, tmp_path: Path) -> None:
+def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: KafkaSettings, tmp_path: Path) -> None:
     kept = WatchFile(tmp_path / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a", "b", "c")
@@ -73,7 +73,7 @@ def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: Kafka, tmp_
         assert ids(feed) == {"a", "c", "d"}
 
 
-def test_an_empty_topic_is_filled_from_the_file(kafka: Kafka, tmp_path: Path) -> None:
+def test_an_empty_topic_is_filled_from_the_file(kafka: KafkaSettings, tmp_path: Path) -> None:
     from schemas.envelope import to_bytes
 
     kept = WatchFile(tmp_path / "watches.jsonl")
@@ -84,7 +84,7 @@ def test_an_empty_topic_is_filled_from_the_file(kafka: Kafka, tmp_path: Path) ->
 
 
 def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kept(
-    kafka: Kafka, tmp_path: Path
+    kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     from schemas.envelope import to_bytes
 
@@ -97,7 +97,9 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
         assert sorted(kept.read()) == ["t:forgotten", "t:new"]
 
 
-def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(kafka: Kafka, tmp_path: Path) -> None:
+def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
     kept = WatchFile(tmp_path / "watches.jsonl")
     # Apache Kafka takes no record without a key for a compacted topic.
     bad = [one for one in hostile_records(5, 3_000, 20_000) if one.topic == SEARCH_WATCHES and one.key is not None]
@@ -118,7 +120,7 @@ def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(ka
         assert ids(feed) == {"a", "b"}
 
 
-def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path: Path) -> None:
+def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: KafkaSettings, tmp_path: Path) -> None:
     kept = WatchFile(tmp_path / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:
         send(kafka, "a", "b")
@@ -130,7 +132,7 @@ def test_a_value_that_is_no_watch_ends_the_one_of_its_key(kafka: Kafka, tmp_path
     assert sorted(kept.read()) == ["t:b"]
 
 
-def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: Kafka, tmp_path: Path) -> None:
+def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: KafkaSettings, tmp_path: Path) -> None:
     from schemas.envelope import to_bytes
 
     kept = WatchFile(tmp_path / "watches.jsonl")
@@ -144,7 +146,7 @@ def test_lines_of_the_file_that_hold_no_watch_are_passed_over(kafka: Kafka, tmp_
     assert [record.key for record in read_to_end(kafka, [SEARCH_WATCHES])] == [b"t:a"]
 
 
-def test_a_disk_that_takes_nothing_is_tried_again(kafka: Kafka, tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing_is_tried_again(kafka: KafkaSettings, tmp_path: Path) -> None:
     folder = tmp_path / "away"
     kept = WatchFile(folder / "watches.jsonl")
     with closing(open_feed(kafka, kept)) as feed:

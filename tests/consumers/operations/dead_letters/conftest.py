@@ -8,7 +8,7 @@ import pytest
 
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import SOON, EventSink, Record
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Code, Failure, Rejected
@@ -40,7 +40,7 @@ class Undertaker:
 
 
 @pytest.fixture
-def sink(kafka: Kafka) -> Iterator[EventSink]:
+def sink(kafka: KafkaSettings) -> Iterator[EventSink]:
     made = EventSink(kafka, SOON)  # it needs no producer id, for which the first record waits
     yield made
     made.close()

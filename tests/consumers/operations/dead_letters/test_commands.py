@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 import lookstream
 from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord
-from infra.local_state import Running
+from infra.local_state import LocalState
 from schemas.failures import Code
 from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
 
@@ -26,7 +26,7 @@ def run(*words: str | Path, code: int = 0) -> Result:
 
 
 @pytest.fixture(autouse=True)
-def local(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def local(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder on which a `lookstream up` runs, as far as these commands can tell."""
     for name in os.environ:
         if name.startswith("LOOKSTREAM_"):
@@ -36,7 +36,7 @@ def local(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("LOOKSTREAM_DATA", str(data))
     monkeypatch.setenv("LOOKSTREAM_KAFKA_PREFIX", kafka.prefix)
     monkeypatch.setenv("LOOKSTREAM_QDRANT_API_KEY", "canary-key")
-    Running(os.getpid(), kafka.bootstrap, None, ready=True).write(data)
+    LocalState(os.getpid(), kafka.bootstrap, None, ready=True).write(data)
     return data
 
 
@@ -100,7 +100,7 @@ def test_what_was_asked_the_wrong_way_is_said_before_anything_is_read() -> None:
 
 @pytest.mark.usefixtures("letters")
 def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker(
-    local: Path, kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+    local: Path, kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
 ) -> None:
     assert "kept 3 dead letters" in run("save").stderr
     assert run("save").stderr == ""
@@ -123,7 +123,7 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
 
 
 def test_without_a_broker_the_kept_letters_are_still_there_and_replay_says_what_is_missing(
-    local: Path, kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+    local: Path, kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
 ) -> None:
     undertaker.bury(make_record("a"))
     run("save")

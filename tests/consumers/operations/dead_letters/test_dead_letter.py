@@ -9,7 +9,7 @@ import pytest
 from consumers.operations.dead_letters.dead_letter import DeadLetter, from_record, latest, read_topics
 from consumers.operations.dead_letters.selection import select
 from consumers.operations.dead_letters.stats import count
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import OutgoingRecord, Record
 from schemas.failures import Code
@@ -27,7 +27,7 @@ def letter(**facts: Any) -> DeadLetter:
 
 
 def test_a_letter_says_all_that_the_worker_wrote_and_keeps_the_original(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
 ) -> None:
     record = undertaker.bury(make_record("a", headers={"traceparent": b"00-1", "bytes": b"\xff"}))
     [found] = read_topics(kafka)
@@ -40,7 +40,7 @@ def test_a_letter_says_all_that_the_worker_wrote_and_keeps_the_original(
 
 
 def test_a_letter_written_twice_is_one_and_is_what_it_was_at_last(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
 ) -> None:
     undertaker.bury(make_record("a"))
     undertaker.bury(make_record("b", offset=1))
@@ -50,7 +50,7 @@ def test_a_letter_written_twice_is_one_and_is_what_it_was_at_last(
 
 
 def test_records_that_lay_at_one_position_of_topics_made_anew_are_told_apart(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
 ) -> None:
     first = undertaker.bury(make_record("a"))
     undertaker.bury(replace(first, timestamp_ms=first.timestamp_ms + 1))
@@ -61,7 +61,7 @@ def test_records_that_lay_at_one_position_of_topics_made_anew_are_told_apart(
 
 
 def test_every_topic_is_read_to_its_end(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, search_record: Record
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, search_record: Record
 ) -> None:
     undertaker.bury(search_record)
     for n in range(300):

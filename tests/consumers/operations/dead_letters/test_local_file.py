@@ -10,7 +10,7 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, from_recor
 from consumers.operations.dead_letters.local_file import DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FileAudit, replayed_id
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import Record
 from schemas.audit import DeadLetterReplayed
@@ -81,7 +81,7 @@ def test_a_note_that_was_cut_off_does_not_swallow_the_next(tmp_path: Path) -> No
 
 
 def test_what_is_open_when_the_broker_stops_is_saved_and_what_was_replayed_is_tidied_away(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, tmp_path: Path
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, tmp_path: Path
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))

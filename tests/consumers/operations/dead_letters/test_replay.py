@@ -20,7 +20,7 @@ from consumers.operations.dead_letters.replay_plan import CUT, ReplayPlan, Repla
 from consumers.operations.dead_letters.replay_run import run_plan
 from consumers.operations.dead_letters.selection import Selection
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import Kafka
+from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, Record, read_to_end
 from infra.qdrant.contract import Index, Point
 from infra.qdrant.point_ids import point_id
@@ -35,13 +35,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 ORDER = ReplayRequest("replay-1", "ana", rate=10_000)
 
 
-def plan(kafka: Kafka, index: Index, choice: Selection | None = None, now: datetime | None = None) -> ReplayPlan:
+def plan(
+    kafka: KafkaSettings, index: Index, choice: Selection | None = None, now: datetime | None = None
+) -> ReplayPlan:
     replayed = {replayed_id(note) for note in read_audit(kafka)}
     return ReplayPlanner(choice or Selection(), replayed, index, now or datetime.now(UTC)).plan(read_topics(kafka))
 
 
 def run(
-    kafka: Kafka, sink: RecordSink, audits: Sequence[Audit], wanted: dict[str, DeadLetter], stop_after: int = 10**9
+    kafka: KafkaSettings,
+    sink: RecordSink,
+    audits: Sequence[Audit],
+    wanted: dict[str, DeadLetter],
+    stop_after: int = 10**9,
 ) -> ReplayTally:
     tally = ReplayTally()
     replay = Replay(sink, audits, ORDER, lambda: tally.sent >= stop_after)
@@ -49,7 +55,7 @@ def run(
     return tally
 
 
-def sent(kafka: Kafka) -> list[Record]:
+def sent(kafka: KafkaSettings) -> list[Record]:
     return list(read_to_end(kafka, [CATALOG_ITEMS]))
 
 
@@ -92,7 +98,7 @@ class Broken:
 
 
 def test_a_replayed_record_is_what_it_was_and_says_what_it_is(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     record = undertaker.bury(make_record("a", offset=7, headers={"traceparent": b"00-1", "replay-id": b"older"}))
     todo = plan(kafka, index)
@@ -111,7 +117,7 @@ def test_a_replayed_record_is_what_it_was_and_says_what_it_is(
 
 
 def test_a_deletion_without_a_value_keeps_the_revision_that_its_time_gave_it(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     lost = undertaker.bury(replace(make_record("a"), value=None, headers={}), Code.WORKER_KILLED)
     run(kafka, undertaker.sink, [], plan(kafka, index).send)
@@ -122,7 +128,7 @@ def test_a_deletion_without_a_value_keeps_the_revision_that_its_time_gave_it(
 
 
 def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, search_record: Record, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, search_record: Record, index: Index
 ) -> None:
     undertaker.bury(search_record, Code.EVENT_UNREADABLE)
     undertaker.sink.send_record(
@@ -148,7 +154,7 @@ def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
 
 
 def test_a_letter_that_is_older_than_the_memory_of_deleted_items_is_refused_however_often_it_was_replayed(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     undertaker.bury(make_record("a"))
     now = undertaker.now
@@ -165,7 +171,7 @@ def test_a_letter_that_is_older_than_the_memory_of_deleted_items_is_refused_howe
 
 
 def test_a_second_replay_sends_nothing_and_again_sends_it_all(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
@@ -180,7 +186,7 @@ def test_a_second_replay_sends_nothing_and_again_sends_it_all(
 
 
 def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abcde"):
         undertaker.bury(make_record(item, offset=n))
@@ -192,7 +198,7 @@ def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
 
 
 def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     value = b" " * (kafka.record_bytes + 1)
     undertaker.bury(replace(make_record("huge"), value=value), Code.EVENT_INVALID)
@@ -204,7 +210,7 @@ def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_killed_before_the_send_nothing_is_lost_and_the_note_is_missing_too(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index, at: int
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, at: int
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
@@ -217,7 +223,7 @@ def test_killed_before_the_send_nothing_is_lost_and_the_note_is_missing_too(
 
 
 def test_killed_between_the_send_and_the_note_one_letter_is_sent_twice_and_all_are_noted(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
@@ -232,7 +238,7 @@ def test_killed_between_the_send_and_the_note_one_letter_is_sent_twice_and_all_a
 
 
 def test_when_it_is_stopped_what_was_sent_is_noted_and_the_rest_waits(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abcd"):
         undertaker.bury(make_record(item, offset=n))
@@ -242,7 +248,7 @@ def test_when_it_is_stopped_what_was_sent_is_noted_and_the_rest_waits(
     assert len(plan(kafka, index).send) == 2
 
 
-def local_shelf(kafka: Kafka, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
+def local_shelf(kafka: KafkaSettings, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
     """A shelf whose file has letters of an earlier broker."""
     kept = DeadLetterFile(folder / "letters.jsonl")
     kept.add(letters)
@@ -250,7 +256,7 @@ def local_shelf(kafka: Kafka, folder: Path, letters: Iterable[DeadLetter]) -> De
 
 
 def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once_it_is_replayed(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
 ) -> None:
     undertaker.bury(make_record("before"))
     shelf = local_shelf(kafka, tmp_path, [replace(letter, timestamp_ms=1) for letter in read_topics(kafka)])
@@ -264,7 +270,7 @@ def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once
 
 
 def test_ctrl_c_ends_a_replay_after_the_letter_in_hand(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
 ) -> None:
     for n, item in enumerate("abc"):
         undertaker.bury(make_record(item, offset=n))
@@ -283,7 +289,7 @@ def test_ctrl_c_ends_a_replay_after_the_letter_in_hand(
 
 
 def test_a_letter_that_lies_there_twice_is_sent_once(
-    kafka: Kafka, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
 ) -> None:
     undertaker.bury(make_record("a"))
     undertaker.bury(make_record("a"))

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from consumers.operations.reindex.migration import Migration
 from consumers.runtime.lanes import Lanes
-from consumers.runtime.loop import Worker
+from consumers.runtime.loop import WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
 from consumers.workers.index_worker import index_worker
 from consumers.workers.query_worker import query_worker
 from infra.client.search_client import SearchClient
-from infra.config.observability import Logs
-from infra.config.settings import Kafka, Qdrant, Settings
+from infra.config.observability import LogSettings
+from infra.config.settings import KafkaSettings, QdrantSettings, Settings
 from infra.kafka import EventSink
 from infra.qdrant.server import generation_register as server_register
 from infra.qdrant.server.nodes import Cluster
@@ -73,19 +73,21 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def kafka(kafka_server: str | None) -> Iterator[Kafka]:
+def kafka(kafka_server: str | None) -> Iterator[KafkaSettings]:
     with own_kafka() as kafka:
         yield kafka
 
 
 @pytest.fixture
-def qdrant(qdrant_server: str | None) -> Qdrant:
+def qdrant(qdrant_server: str | None) -> QdrantSettings:
     settings = own_settings()
     return settings if settings.url else settings.model_copy(update={"url": "http://the.server:6333"})
 
 
 @pytest.fixture
-def cluster(qdrant_server: str | None, qdrant: Qdrant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(
+    qdrant_server: str | None, qdrant: QdrantSettings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
     if qdrant_server:
         with own_cluster(qdrant) as cluster:
             yield cluster
@@ -97,7 +99,7 @@ def cluster(qdrant_server: str | None, qdrant: Qdrant, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def settings(kafka: Kafka, qdrant: Qdrant, tmp_path: Path) -> Settings:
+def settings(kafka: KafkaSettings, qdrant: QdrantSettings, tmp_path: Path) -> Settings:
     (tmp_path / "run").mkdir()
     return Settings(
         data=tmp_path,
@@ -105,12 +107,12 @@ def settings(kafka: Kafka, qdrant: Qdrant, tmp_path: Path) -> Settings:
         encoder="fake",
         kafka=kafka,
         qdrant=qdrant,
-        logs=Logs(level="error"),
+        logs=LogSettings(level="error"),
     )
 
 
 @contextmanager
-def at_work(build: Callable[[], AbstractContextManager[Worker | Lanes]]) -> Iterator[None]:
+def at_work(build: Callable[[], AbstractContextManager[WorkerLoop | Lanes]]) -> Iterator[None]:
     """A worker in a thread of its own."""
     stop, ready, troubles = ShutdownSignal(), threading.Event(), list[BaseException]()
 
@@ -137,7 +139,7 @@ def at_work(build: Callable[[], AbstractContextManager[Worker | Lanes]]) -> Iter
 class Shop:
     """What a merchant and a visitor do."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._sink = EventSink(kafka)
         self._searches = SearchClient(kafka)
 
@@ -172,7 +174,7 @@ def wait_for(holds: Callable[[], bool], what: str) -> None:
 
 
 def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
-    cluster: Cluster, kafka: Kafka, settings: Settings
+    cluster: Cluster, kafka: KafkaSettings, settings: Settings
 ) -> None:
     name = settings.qdrant.collection
     with ExitStack() as stack:

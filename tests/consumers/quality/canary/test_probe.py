@@ -11,9 +11,9 @@ import pytest
 
 from consumers.quality.canary.probe import TOP, Canary
 from consumers.quality.evaluation.over_kafka import KafkaSystem, open_over_kafka
-from infra.local_state import read_running
+from infra.local_state import read_local_state
 from infra.metrics import CanaryMetrics
-from infra.qdrant.contract import Found, Index, SearchPlan
+from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import draw_catalogue
 from schemas.failures import Unavailable
@@ -46,7 +46,7 @@ def system(kafka_server: str | None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def index(system: System) -> Iterator[EmbeddedIndex]:
-    running = read_running(system.folder)
+    running = read_local_state(system.folder)
     assert running is not None
     assert running.index is not None
     with closing(EmbeddedIndex(running.index)) as opened:
@@ -90,7 +90,7 @@ class Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._index, name)
 
-    def search(self, plans: Sequence[SearchPlan]) -> list[list[Found]]:
+    def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         every = self._index.search(plans)
         return [hits if plan.exact else hits[: TOP // 2] for plan, hits in zip(plans, every, strict=True)]
 

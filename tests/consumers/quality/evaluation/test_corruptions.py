@@ -11,7 +11,7 @@ from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
 from consumers.vision.colour import make_colours
 from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 
 
@@ -60,7 +60,7 @@ def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
     with Image.open(io.BytesIO(lying)) as stored:
         assert stored.size == (64, 96)
     with ThreadPoolExecutor(1) as pool:
-        eyes = ImageEmbedder(open_encoder("fake", Torch()), make_colours(), DecodeLimits(), pool)
+        eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colours(), DecodeLimits(), pool)
         upright, turned = eyes.look_at([corrupted(photo(), "saved again"), lying])
     assert isinstance(upright, Look)
     assert isinstance(turned, Look)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 import lookstream
 from consumers.quality.fitting.output_folder import new_folder
-from infra.config.settings import Torch
+from infra.config.settings import TorchSettings
 from infra.encoder import FITTED, open_encoder, open_parts
 from infra.encoder.lite import probe
 from infra.encoder.projection import write_projection
@@ -37,7 +37,7 @@ def test_a_labelled_folder_becomes_an_encoder(shop: Path, tmp_path: Path) -> Non
         assert curves.width > 600
     report = json.loads((out / "report.json").read_text())
     assert (report["pictures"], report["studio"], report["head"]["labels"]) == (18, 18, 3)
-    encoder = open_encoder(str(out), Torch(precision="float32"))  # it checks its known vector
+    encoder = open_encoder(str(out), TorchSettings(precision="float32"))  # it checks its known vector
     assert encoder.fingerprint.startswith("encoder:")
 
 
@@ -49,7 +49,7 @@ def test_the_same_seed_writes_the_same_bytes(shop: Path, tmp_path: Path) -> None
 
 
 def test_a_head_beside_the_base_opens_with_its_known_vector(tmp_path: Path) -> None:
-    backbone, projection = open_parts("fast", Torch(precision="float32"))
+    backbone, projection = open_parts("fast", TorchSettings(precision="float32"))
     tensors = projection.base_tensors
     head = {
         "means": tensors["object.means"],
@@ -61,7 +61,7 @@ def test_a_head_beside_the_base_opens_with_its_known_vector(tmp_path: Path) -> N
     write_projection(tmp_path / FITTED, tensors, {"backbone": "fast"})
     assert np.square(tensors["known"][:256]).sum() == pytest.approx(0.75, abs=1e-3)
     assert np.square(tensors["known"][256:320]).sum() == pytest.approx(0.25, abs=1e-3)
-    assert open_encoder(str(tmp_path), Torch(precision="float32")).object_size == 320
+    assert open_encoder(str(tmp_path), TorchSettings(precision="float32")).object_size == 320
 
 
 def test_pictures_without_labels_fit_the_base_alone(shop: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_pictures_without_labels_fit_the_base_alone(shop: Path, tmp_path: Path) 
     assert "1 picture left out: broken.png (" in done.stderr
     assert "without labels only the base is fitted" in done.stderr
     assert "512 pictures would give axes of their own" in done.stderr
-    open_encoder(str(out), Torch())
+    open_encoder(str(out), TorchSettings())
 
 
 def write_half(out: Path) -> None:

@@ -11,7 +11,7 @@ from infra.qdrant.embedded.optimise_policy import (
     FEWEST,
     IDLE_SECONDS,
     MOST,
-    Upkeep,
+    OptimisePolicy,
 )
 
 STATUS = IndexStatus("encoder", size=384, live=20_000, unindexed=0, segments=2)
@@ -32,37 +32,37 @@ ENGINE_NEEDS = 6_667
 def test_a_busy_index_is_optimised_when_a_share_of_it_is_outside_the_graph(
     live: int, unindexed: int, due: bool
 ) -> None:
-    assert Upkeep().is_due(replace(STATUS, live=live, unindexed=unindexed), 0.0) is due
+    assert OptimisePolicy().is_due(replace(STATUS, live=live, unindexed=unindexed), 0.0) is due
 
 
 def test_a_busy_index_is_left_alone_while_the_engine_would_do_nothing() -> None:
     short = replace(STATUS, size=64, unindexed=FEWEST)
-    assert not Upkeep().is_due(short, 0.0)
-    assert Upkeep().is_due(replace(short, unindexed=40_001), 0.0)
+    assert not OptimisePolicy().is_due(short, 0.0)
+    assert OptimisePolicy().is_due(replace(short, unindexed=40_001), 0.0)
 
 
 def test_an_idle_index_is_optimised_as_soon_as_the_engine_would_do_something() -> None:
     for unindexed, due in ((ENGINE_NEEDS - 1, False), (ENGINE_NEEDS, True)):
-        upkeep, status = Upkeep(), replace(STATUS, unindexed=unindexed)
+        upkeep, status = OptimisePolicy(), replace(STATUS, unindexed=unindexed)
         assert not upkeep.is_due(status, 0.0)
         assert not upkeep.is_due(status, IDLE_SECONDS - 1)
         assert upkeep.is_due(status, IDLE_SECONDS) is due
 
 
 def test_an_index_that_changes_is_not_idle() -> None:
-    upkeep = Upkeep()
+    upkeep = OptimisePolicy()
     for second in range(0, 60, 5):
         assert not upkeep.is_due(replace(STATUS, unindexed=ENGINE_NEEDS + second), float(second))
 
 
 def test_it_is_optimised_when_somebody_asks_unless_it_is_at_that() -> None:
     asked = replace(STATUS, wanted=True)
-    assert Upkeep().is_due(asked, 0.0)
-    assert not Upkeep().is_due(replace(asked, optimising=True), 0.0)
+    assert OptimisePolicy().is_due(asked, 0.0)
+    assert not OptimisePolicy().is_due(replace(asked, optimising=True), 0.0)
 
 
 def test_after_a_failure_it_is_left_for_a_while() -> None:
-    upkeep, full = Upkeep(), replace(STATUS, unindexed=FEWEST)
+    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=FEWEST)
     assert upkeep.is_due(full, 0.0)
     upkeep.failed(0.0)
     assert not upkeep.is_due(full, AGAIN_SECONDS - 1)
@@ -70,14 +70,14 @@ def test_after_a_failure_it_is_left_for_a_while() -> None:
 
 
 def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
-    upkeep, asked = Upkeep(), replace(STATUS, wanted=True)
+    upkeep, asked = OptimisePolicy(), replace(STATUS, wanted=True)
     upkeep.failed(0.0)
     assert not upkeep.is_due(asked, ASKED_AGAIN_SECONDS - 1)
     assert upkeep.is_due(asked, ASKED_AGAIN_SECONDS)
 
 
 def test_what_the_engine_does_not_optimise_is_not_tried_again_before_there_is_more() -> None:
-    upkeep, full = Upkeep(), replace(STATUS, unindexed=FEWEST)
+    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=FEWEST)
     assert upkeep.is_due(full, 0.0)
     upkeep.was_in_vain()
     assert not upkeep.is_due(full, 1_000.0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from infra.qdrant.conditions import AnyOf, Below, Between, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.contract import FacetPlan, Found, IndexStatus, Patch, Point, SearchPlan
+from infra.qdrant.contract import FacetPlan, IndexStatus, Patch, Point, ScoredPoint, SearchPlan
 from infra.qdrant.embedded.channel import (
     HEADER,
     LONGEST,
@@ -28,7 +28,7 @@ from infra.qdrant.embedded.channel import (
     bind,
     connect,
 )
-from infra.qdrant.embedded.wire import ErrorAnswer, Malformed, decode, encode
+from infra.qdrant.embedded.wire import ErrorAnswer, MalformedMessage, decode, encode
 from schemas.filters import Filters
 
 WHOLE = st.integers(-(2**63), 2**64 - 1)
@@ -91,7 +91,7 @@ PLANS = st.builds(
 )
 FACETS = st.builds(FacetPlan, TEXTS, TEXTS, FILTERS, MORE_FILTERS, MORE_FILTERS, SEVERAL)
 STATUS = st.builds(IndexStatus, TEXTS, WHOLE, WHOLE, WHOLE, WHOLE, st.none() | WHOLE, st.booleans(), st.booleans())
-FOUND = st.builds(Found, TEXTS, NUMBERS, PAYLOADS)
+FOUND = st.builds(ScoredPoint, TEXTS, NUMBERS, PAYLOADS)
 MESSAGES = (
     st.tuples(st.just("search"), st.lists(PLANS, max_size=3))
     | st.tuples(st.just("upsert"), st.lists(POINTS, max_size=3))
@@ -130,7 +130,7 @@ def test_every_request_and_answer_goes_through_unchanged(message: object) -> Non
 def test_random_bytes_are_a_message_or_malformed(data: bytes) -> None:
     try:
         decode(data)
-    except Malformed:
+    except MalformedMessage:
         return
 
 
@@ -141,7 +141,7 @@ def test_a_message_with_some_bytes_changed_is_a_message_or_malformed(message: ob
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     try:
         decode(data)
-    except Malformed:
+    except MalformedMessage:
         return
 
 
@@ -167,7 +167,7 @@ def test_what_does_not_travel_is_refused(value: object) -> None:
 
 
 def test_code_does_not_travel() -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedMessage):
         decode(
             b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
         )
@@ -192,7 +192,7 @@ def test_a_frame_that_is_none_is_malformed(sent: bytes, match: str) -> None:
     channel, peer = pair()
     with peer, channel:
         peer.sendall(sent)
-        with pytest.raises(Malformed, match=match):
+        with pytest.raises(MalformedMessage, match=match):
             channel.receive()
 
 

@@ -6,7 +6,7 @@ from qdrant_client import QdrantClient
 
 from infra.config.settings import SettingsError
 from infra.qdrant.contract import EngineError
-from infra.qdrant.server.errors import MEANINGS, Missing
+from infra.qdrant.server.errors import MEANINGS, CollectionMissing
 from infra.qdrant.server.nodes import Cluster
 from schemas.failures import Unavailable
 from tests.refusing_qdrant import node_at, refusing
@@ -16,7 +16,7 @@ EXPECTED: dict[StatusCode, tuple[type[Exception], str]] = {
     StatusCode.UNKNOWN: (EngineError, "failed at the request"),
     StatusCode.INVALID_ARGUMENT: (ValueError, "refuses the request"),
     StatusCode.DEADLINE_EXCEEDED: (Unavailable, "does not answer in time"),
-    StatusCode.NOT_FOUND: (Missing, "LOOKSTREAM_QDRANT_COLLECTION"),
+    StatusCode.NOT_FOUND: (CollectionMissing, "LOOKSTREAM_QDRANT_COLLECTION"),
     StatusCode.ALREADY_EXISTS: (EngineError, "failed at the request"),
     StatusCode.PERMISSION_DENIED: (SettingsError, "LOOKSTREAM_QDRANT_API_KEY"),
     StatusCode.UNAUTHENTICATED: (SettingsError, "LOOKSTREAM_QDRANT_API_KEY"),

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import Qdrant
+from infra.config.settings import QdrantSettings
 from infra.local.ports import free_port
 from infra.qdrant.generations import FIRST, Generation, chosen
 from infra.qdrant.server.collections import name_of
-from infra.qdrant.server.generation_register import ServerRegister
+from infra.qdrant.server.generation_register import ServerGenerationRegister
 from infra.qdrant.server.index import ServerIndex
 from infra.qdrant.server.nodes import Cluster, Node
 from schemas.failures import Unavailable
@@ -24,12 +24,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def settings(qdrant_server: str | None) -> Qdrant:
+def settings(qdrant_server: str | None) -> QdrantSettings:
     return own_settings()
 
 
 @pytest.fixture
-def cluster(settings: Qdrant) -> Iterator[Cluster]:
+def cluster(settings: QdrantSettings) -> Iterator[Cluster]:
     with own_cluster(settings) as cluster:
         yield cluster
 
@@ -43,9 +43,9 @@ class Clock:
         return self.now
 
 
-def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster, settings: Qdrant) -> None:
+def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster, settings: QdrantSettings) -> None:
     clock = Clock()
-    ours, theirs = (ServerRegister(cluster, settings, encoder, clock) for encoder in ("best", "another"))
+    ours, theirs = (ServerGenerationRegister(cluster, settings, encoder, clock) for encoder in ("best", "another"))
     assert theirs.read().serving == Generation(FIRST, "another")
     ours.write(ours.read().begun("fast"))
     assert ours.read().other == Generation(2, "fast")
@@ -55,9 +55,9 @@ def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster,
     assert theirs.read().serving == Generation(FIRST, "best")
 
 
-def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdrant) -> None:
+def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: QdrantSettings) -> None:
     clock = Clock()
-    ours, theirs = (ServerRegister(cluster, settings, "best", clock) for _ in range(2))
+    ours, theirs = (ServerGenerationRegister(cluster, settings, "best", clock) for _ in range(2))
     before = ours.read(), theirs.read()
     ours.write(before[0].begun("fast"))
     with pytest.raises(Unavailable, match="another command has changed"):
@@ -65,10 +65,12 @@ def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdr
     assert ours.read().other == Generation(2, "fast")
 
 
-def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(settings: Qdrant) -> None:
+def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(
+    settings: QdrantSettings,
+) -> None:
     clock = Clock()
     node = Node(QdrantClient(":memory:"), "memory:")
-    register = ServerRegister(Cluster([node]), settings, "best", clock)
+    register = ServerGenerationRegister(Cluster([node]), settings, "best", clock)
     register.write(register.read().begun("fast"))
     with closing(node.client), closing(client_of_nothing()) as node.client:
         clock.now = 1.0
@@ -79,10 +81,10 @@ def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is
 
 
 def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
-    cluster: Cluster, settings: Qdrant
+    cluster: Cluster, settings: QdrantSettings
 ) -> None:
     clock = Clock()
-    register = ServerRegister(cluster, settings, "best", clock)
+    register = ServerGenerationRegister(cluster, settings, "best", clock)
     first, second, serving = (ServerIndex(cluster, settings, partial(chosen, register, n)) for n in (1, 2, None))
     first.open("a:1", 4)
     register.write(register.read().begun("fast"))
@@ -100,11 +102,11 @@ def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
 
 
 def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_alias(
-    cluster: Cluster, settings: Qdrant
+    cluster: Cluster, settings: QdrantSettings
 ) -> None:
     look = {"look": models.VectorParams(size=4, distance=models.Distance.DOT)}
     cluster.ask(lambda client: client.create_collection(settings.collection, vectors_config=look))
-    register = ServerRegister(cluster, settings, "best", Clock())
+    register = ServerGenerationRegister(cluster, settings, "best", Clock())
     ServerIndex(cluster, settings).open("a:1", 4)
     assert cluster.ask(lambda client: name_of(client, settings.collection, 1)) == settings.collection
     register.write(register.read().begun("fast"))
@@ -113,7 +115,7 @@ def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_a
     assert alias_of(cluster, settings) is None
 
 
-def alias_of(cluster: Cluster, settings: Qdrant) -> str | None:
+def alias_of(cluster: Cluster, settings: QdrantSettings) -> str | None:
     """The collection that the alias leads to."""
     aliases = cluster.ask(lambda client: client.get_aliases()).aliases
     return {alias.alias_name: alias.collection_name for alias in aliases}.get(settings.collection)

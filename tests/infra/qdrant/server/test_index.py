@@ -7,7 +7,7 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
-from infra.config.settings import Qdrant, Settings, SettingsError
+from infra.config.settings import QdrantSettings, Settings, SettingsError
 from infra.local.health_checks import check_all
 from infra.local.ports import LOOPBACK
 from infra.qdrant.server import collections as server_collection
@@ -23,18 +23,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 
 
 @pytest.fixture
-def settings(qdrant_server: str | None) -> Qdrant:
+def settings(qdrant_server: str | None) -> QdrantSettings:
     return own_settings()
 
 
 @pytest.fixture
-def cluster(settings: Qdrant) -> Iterator[Cluster]:
+def cluster(settings: QdrantSettings) -> Iterator[Cluster]:
     with own_cluster(settings) as cluster:
         yield cluster
 
 
 def test_an_index_whose_worker_has_only_made_the_collection_is_not_there_yet(
-    cluster: Cluster, settings: Qdrant
+    cluster: Cluster, settings: QdrantSettings
 ) -> None:
     index = ServerIndex(cluster, settings, lambda: 2)
     cluster.ask(lambda client: server_collection.ensure(client, settings, 2, SIZE))
@@ -46,7 +46,7 @@ def test_an_index_whose_worker_has_only_made_the_collection_is_not_there_yet(
 
 def test_a_collection_that_nobody_has_made_yet_is_waited_for() -> None:
     with refusing(StatusCode.NOT_FOUND) as server, node_at(server.port) as node:
-        index = ServerIndex(Cluster([node]), Qdrant(), lambda: 2)
+        index = ServerIndex(Cluster([node]), QdrantSettings(), lambda: 2)
         with pytest.raises(Unavailable, match="an index worker makes it"):
             index.status()
 
@@ -54,7 +54,7 @@ def test_a_collection_that_nobody_has_made_yet_is_waited_for() -> None:
 def test_a_collection_that_vanishes_while_it_is_used_ends_the_work_with_the_remedy() -> None:
     with refusing(StatusCode.NOT_FOUND) as server, node_at(server.port) as empty:
         node = Node(QdrantClient(":memory:"), "memory:")
-        index = ServerIndex(Cluster([node]), Qdrant(), lambda: 2)
+        index = ServerIndex(Cluster([node]), QdrantSettings(), lambda: 2)
         index.open("an encoder", SIZE)
         node.client.close()
         node.client = empty.client
@@ -71,7 +71,7 @@ def test_a_generation_that_is_dropped_while_it_is_used_is_only_not_there_any_mor
                 raise Unavailable("there is no index 2")
             return 2
 
-        index = ServerIndex(Cluster([node]), Qdrant(), number)
+        index = ServerIndex(Cluster([node]), QdrantSettings(), number)
         index.open("an encoder", SIZE)
         node.client.close()
         node.client = empty.client
@@ -85,7 +85,7 @@ def test_a_generation_that_is_dropped_while_it_is_used_is_only_not_there_any_mor
 )
 def test_health_says_what_the_server_refuses(code: StatusCode, words: str, tmp_path: Path) -> None:
     with refusing(code) as server:
-        qdrant = Qdrant(url=f"http://{LOOPBACK}", grpc_port=server.port)
+        qdrant = QdrantSettings(url=f"http://{LOOPBACK}", grpc_port=server.port)
         checks = check_all(Settings(data=tmp_path, qdrant=qdrant), 30)
     [(well, says)] = [(check.well, check.says) for check in checks if check.part == "index"]
     assert not well

@@ -7,7 +7,7 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
-from infra.config.settings import Qdrant, SettingsError, read_settings
+from infra.config.settings import QdrantSettings, SettingsError, read_settings
 from infra.local.ports import free_port
 from infra.qdrant.server.index import ServerIndex
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
@@ -82,13 +82,13 @@ def test_a_node_that_is_too_old_is_refused_before_its_first_request(healthy: Nod
 
 def test_at_the_start_a_key_that_is_refused_is_told_of_its_setting() -> None:
     with refusing(StatusCode.UNAUTHENTICATED) as server, node_at(server.port) as node:
-        index = ServerIndex(Cluster([node]), Qdrant())
+        index = ServerIndex(Cluster([node]), QdrantSettings())
         with pytest.raises(SettingsError, match="LOOKSTREAM_QDRANT_API_KEY"):
             index.check()
 
 
 def test_several_urls_are_nodes_and_their_passwords_are_not_told() -> None:
-    settings = Qdrant(url="https://user:password@one:6333, https://two:6333/", grpc_port=7_000)
+    settings = QdrantSettings(url="https://user:password@one:6333, https://two:6333/", grpc_port=7_000)
     assert settings.urls == ("https://user:password@one:6333", "https://two:6333/")
     with closing(reach_cluster(settings)) as cluster:
         assert cluster.places == "https://one:7000, https://two:7000"
