@@ -1,1 +1,1 @@
-"""Whatever can be down, slow or missing: Kafka, Qdrant, the encoder, the network, the processes."""
+"""Infrastructure: Kafka, Qdrant, the encoder, the network and processes, which can be down, slow or missing."""

@@ -1,4 +1,4 @@
-"""Commands of infra: run everything here, show the settings, create the topics, own the embedded index."""
+"""Infrastructure commands: run the system locally, show settings, manage topics and index, check health."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ app.add_typer(capacity.app)
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What `up` is told."""
+    """Options of `up`."""
 
     gateway: Annotated[bool, typer.Option(help="Whether the HTTP gateway and its page run too.")] = True
     canary: Annotated[bool, typer.Option(help="Whether a canary looks how good the answers are.")] = False
@@ -47,8 +47,8 @@ def up(options: UpOptions) -> None:
         settings = read_settings()
         redact = redaction(settings)
         configure_logs(settings.logs, "up", redact)
-        wanted = OptionalServices(options.gateway, options.canary)
-        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), wanted).run()
+        optional = OptionalServices(options.gateway, options.canary)
+        Up(settings, os.environ, lambda text: typer.echo(redact(text), err=True), optional).run()
 
 
 @app.command("open")
@@ -63,9 +63,9 @@ def open_page(tenant: Annotated[str, typer.Option(help="Whose items to look at."
 
     with plain_errors():
         address = page_address(read_settings())
-        shown = address if tenant == "default" else f"{address}/?{urlencode({'tenant': tenant})}"
-        typer.echo(shown)
-        webbrowser.open(shown)
+        url = address if tenant == "default" else f"{address}/?{urlencode({'tenant': tenant})}"
+        typer.echo(url)
+        webbrowser.open(url)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def embedded_index(
 
 @dataclass(frozen=True)
 class HealthOptions:
-    """What `health` is told."""
+    """Options of `health`."""
 
     heartbeat: Annotated[
         Path | None, typer.Argument(help="Heartbeat file of a worker; none: all that runs.", show_default=False)
@@ -129,26 +129,26 @@ class HealthOptions:
 def health(options: HealthOptions) -> None:
     """Exit 0 when all is well, 1 when something is not: Kafka, the index and the workers; or one worker alone."""
     if options.heartbeat is not None:
-        well = _judge_worker(options.heartbeat, options)
+        well = _report_worker(options.heartbeat, options)
     elif options.ready:
         raise BadInput("--ready needs a worker's heartbeat file, as in `lookstream health index.alive --ready`")
     else:
-        well = _judge_all(options)
+        well = _report_all(options)
     sys.exit(0 if well else FAILED)
 
 
-def _judge_worker(path: Path, options: HealthOptions) -> bool:
-    """Say what a worker does; whether it is alive, or ready if that was asked."""
+def _report_worker(path: Path, options: HealthOptions) -> bool:
+    """Print a worker's state; returns whether it is alive, or ready if `--ready` is given."""
     from infra.observability.heartbeat import is_alive, is_ready, read_state
 
-    told, answers = read_state(path), {"alive": is_alive(path, options.within)}
-    answers["ready"] = is_ready(path, options.within)
-    typer.echo(json.dumps(answers | (asdict(told) if told else {})))
-    return answers["ready" if options.ready else "alive"]
+    state, report = read_state(path), {"alive": is_alive(path, options.within)}
+    report["ready"] = is_ready(path, options.within)
+    typer.echo(json.dumps(report | (asdict(state) if state else {})))
+    return report["ready" if options.ready else "alive"]
 
 
-def _judge_all(options: HealthOptions) -> bool:
-    """Say how every part is; whether all are well."""
+def _report_all(options: HealthOptions) -> bool:
+    """Print the state of every part; returns whether all are healthy."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""What every command shares: plain errors, options as dataclasses, and a console on standard error."""
+"""Command line basics: errors without traces, options as dataclasses, and a console on standard error."""
 
 import functools
 import inspect
@@ -13,49 +13,49 @@ if TYPE_CHECKING:
 Options = TypeVar("Options")
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-"""Exit codes: it did not work; it was asked the wrong way; Ctrl-C (128 + SIGINT)."""
+"""Exit codes: failure; wrong usage; Ctrl-C (128 + SIGINT)."""
 
 
 class BadInput(Exception):
-    """What the user gave makes no sense; the message is one sentence that names the thing and the remedy."""
+    """Invalid user input; the message is one sentence that names the input and the remedy."""
 
 
 def error_console() -> "Console":
-    """The console for everything that is not the answer itself."""
+    """A console on standard error, for all output except the result itself."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def printable(text: str) -> str:
-    """`text` on one line without control characters: what others wrote must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    """`text` on one line without control characters, so that foreign text cannot control the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
-def counted(count: int, one: str, more: str) -> str:
-    """A number with its word, as `1 row` or `2 rows`."""
-    return f"{count} {one if count == 1 else more}"
+def counted(count: int, singular: str, plural: str) -> str:
+    """A count with its noun, as `1 row` or `2 rows`."""
+    return f"{count} {singular if count == 1 else plural}"
 
 
 def complain(message: str) -> None:
-    """One line on standard error, without secrets."""
+    """Print an error as one line on standard error, with secrets masked."""
     from infra.observability.redaction import redact_known
 
     sys.stderr.write(f"error: {printable(redact_known(message))}\n")
 
 
 @contextmanager
-def plain_errors(*also: type[Exception]) -> Iterator[None]:
-    """Turn the errors that people can do something about into one sentence and an exit code, without a trace.
+def plain_errors(*additional: type[Exception]) -> Iterator[None]:
+    """Report errors that users can resolve as one sentence and an exit code, without a trace.
 
-    Those are BadInput (exit 2), SettingsError, Failure, Unavailable, Fault and the kinds in `also` (exit 1).
-    Anything else is a bug of ours, and keeps its trace, without secrets. Works as a decorator too.
+    These are BadInput (exit 2), and SettingsError, Failure, Unavailable, Fault and the `additional` types (exit 1).
+    Any other exception is a bug and keeps its trace, with secrets masked. Also works as a decorator.
     """
     from infra.config.settings import SettingsError
     from infra.observability.redaction import guard_crash, redact_known
     from schemas.failures import Failure, Fault, Unavailable
 
-    expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, Fault, *also)
+    expected: tuple[type[Exception], ...] = (SettingsError, Failure, Unavailable, Fault, *additional)
     guard_crash(redact_known)
     try:
         yield
@@ -71,19 +71,19 @@ def plain_errors(*also: type[Exception]) -> Iterator[None]:
 
 
 def takes(options: Callable[..., Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Make `run(options)` a command for typer, whose parameters are the fields of the dataclass `options`.
+    """Convert `run(options)` to a typer command whose parameters are the fields of the dataclass `options`.
 
-    Its errors are plain (see plain_errors).
+    Errors are reported as by plain_errors.
     """
 
-    def turn(run: Callable[[Options], None]) -> Callable[..., None]:
+    def decorate(run: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(run)
         def command(**values: object) -> None:
             with plain_errors():
                 run(options(**values))
 
-        # typer reads options from the signature, and inspect takes this one for it.
+        # typer reads the options from the signature; inspect prefers this attribute.
         command.__dict__["__signature__"] = inspect.signature(options)
         return command
 
-    return turn
+    return decorate

@@ -1,4 +1,4 @@
-"""Futures: what a call comes to, a result or an error, is handed to whoever waits for it."""
+"""Futures: store the result or the exception of a call in a future."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,13 +12,13 @@ Result = TypeVar("Result")
 
 
 def run_into(future: "Future[Result]", call: Callable[[], Result]) -> None:
-    """Run a call, and have the future hold what it returns or raises, whatever that is."""
+    """Run a call and set the future to its result or exception."""
     with _Errors(future):
         future.set_result(call())
 
 
 def call_in_thread(name: str, call: Callable[[], Result]) -> "Future[Result]":
-    """What a call comes to, in a thread of its own; the process does not wait for it at its end."""
+    """Run a call in its own daemon thread, for which the process does not wait at exit; returns its future."""
     future: Future[Result] = Future()
     Thread(target=partial(run_into, future, call), name=name, daemon=True).start()
     return future
@@ -26,7 +26,7 @@ def call_in_thread(name: str, call: Callable[[], Result]) -> "Future[Result]":
 
 @dataclass(frozen=True)
 class _Errors:
-    """Hands whatever is raised inside to whoever waits for the future."""
+    """Sets an exception that the block raises on the future, and suppresses it."""
 
     future: "Future[Any]"
 

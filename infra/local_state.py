@@ -1,4 +1,4 @@
-"""What runs on a data folder: the note that `lookstream up` leaves for other commands."""
+"""Local state: the file in the data folder by which `lookstream up` tells other commands what runs and where."""
 
 import fcntl
 import json
@@ -14,46 +14,46 @@ from schemas.failures import Unavailable
 
 LOCAL_SESSION_MS = 6_000
 LOCAL_FETCH_WAIT_MS = 25
-"""What the local broker wants (DECISIONS.md): it lets a member join after half a session timeout, and looks through
-all batches of a partition for each fetch, until the wait is over: then it answers with what it has by then."""
+"""Settings for the local broker (DECISIONS.md): it admits a new member after half a session timeout, and for each
+fetch it scans all batches of a partition until the fetch wait ends, then returns what it has found."""
 
 PRIVATE = ("up.*", "run", "index*", "generations.json", "*.jsonl", "*.sqlite", "reindex.lock", "watched", "demo")
-"""What lookstream itself makes in a data folder, which may be a folder that holds other things too."""
+"""Files and folders that lookstream creates in a data folder, which may contain other files too."""
 
 
 class AlreadyRunning(Exception):
-    """Another `lookstream up` runs on the same data folder."""
+    """Another `lookstream up` uses the same data folder."""
 
 
 @dataclass(frozen=True)
 class LocalState:
-    """Where the parts of a running `lookstream up` are reached."""
+    """Addresses of the parts of a running `lookstream up`."""
 
     pid: int
     bootstrap: str | None
-    """host:port of the local broker; None when Kafka is the user's own."""
+    """host:port of the local broker; None if the user has configured Kafka."""
     index: Path | None
-    """The socket of the embedded index that serves; None when Qdrant is the user's own."""
+    """Socket of the serving embedded index; None if the user has configured Qdrant."""
     ready: bool = False
     page: str | None = None
-    """Address of the page, where a gateway runs."""
+    """Address of the page; None if no gateway runs."""
     metrics: Mapping[str, int] = field(default_factory=dict)
-    """Ports of this machine at which workers tell their metrics, by their job."""
+    """Local ports of the workers' metrics, by job."""
     indexes: Mapping[int, Path] = field(default_factory=dict)
-    """The socket of the embedded index of each generation."""
+    """Socket of the embedded index of each generation."""
     generations: tuple[int, ...] = ()
-    """Those that have an index worker here."""
+    """Generations that have an index worker here."""
 
     def write(self, folder: Path) -> None:
-        """Leave the note, whole or not at all."""
-        draft = folder / "up.json.new"
-        draft.write_text(json.dumps(asdict(self), default=str))
-        draft.replace(folder / "up.json")
+        """Write the file atomically."""
+        temporary = folder / "up.json.new"
+        temporary.write_text(json.dumps(asdict(self), default=str))
+        temporary.replace(folder / "up.json")
 
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Hold the data folder; raises AlreadyRunning when another `lookstream up` has it."""
+    """Lock the data folder; raises AlreadyRunning if another `lookstream up` holds the lock."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "up.lock").open("w") as lock:
         try:
@@ -65,15 +65,15 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            running = read_local_state(folder)
-            if running is None or running.pid == os.getpid():  # where the lock was removed, another one may run
+            state = read_local_state(folder)
+            if state is None or state.pid == os.getpid():  # if the lock file was removed, another one may run
                 (folder / "up.json").unlink(missing_ok=True)
 
 
 def keep_private(folder: Path) -> None:
-    """From now on what this process and its children make is this user's alone, and so is what is there already."""
+    """Restrict new files of this process and its children, and existing files of lookstream, to this user."""
     os.umask(0o077)
-    (folder / "index.key").unlink(missing_ok=True)  # of older versions; nothing asks for it any more
+    (folder / "index.key").unlink(missing_ok=True)  # from older versions; no longer used
     for pattern in PRIVATE:
         for path in folder.glob(pattern):
             if not path.is_symlink() and path.stat().st_uid == os.geteuid():
@@ -81,87 +81,87 @@ def keep_private(folder: Path) -> None:
 
 
 def read_local_state(folder: Path) -> LocalState | None:
-    """The note of the `lookstream up` that runs on this folder, if one does."""
+    """The state of the `lookstream up` that runs on this folder; None if none runs."""
     try:
-        found = json.loads((folder / "up.json").read_text())
-        running = LocalState(
-            pid=found["pid"],
-            bootstrap=found["bootstrap"],
-            index=Path(found["index"]) if found["index"] else None,
-            ready=found["ready"],
-            page=found["page"],
-            metrics=found["metrics"],
-            indexes={int(number): Path(socket) for number, socket in found["indexes"].items()},
-            generations=tuple(found["generations"]),
+        fields = json.loads((folder / "up.json").read_text())
+        state = LocalState(
+            pid=fields["pid"],
+            bootstrap=fields["bootstrap"],
+            index=Path(fields["index"]) if fields["index"] else None,
+            ready=fields["ready"],
+            page=fields["page"],
+            metrics=fields["metrics"],
+            indexes={int(number): Path(socket) for number, socket in fields["indexes"].items()},
+            generations=tuple(fields["generations"]),
         )
     except (OSError, ValueError, LookupError, TypeError):
-        return None  # it is not there, or another version of lookstream wrote it
-    return running if process_runs(running.pid) else None
+        return None  # the file is missing, or another version of lookstream wrote it
+    return state if process_runs(state.pid) else None
 
 
 def wait_until_ready(settings: Settings, seconds: float) -> LocalState:
-    """Wait for `lookstream up` to be ready; raises Unavailable when it is not in time."""
+    """Wait until `lookstream up` is ready; raises Unavailable after `seconds`."""
     for _ in Retry(seconds, longest=0.1).attempts():
-        running = read_local_state(settings.data)
-        if running is not None and running.ready:
-            return running
+        state = read_local_state(settings.data)
+        if state is not None and state.ready:
+            return state
     raise Unavailable(f"`lookstream up` was not ready within {seconds:.0f} s: see its messages")
 
 
 def reach_kafka(settings: Settings) -> KafkaSettings:
-    """How to reach Kafka: the user's own, else the local broker; raises Unavailable when neither is there."""
+    """The Kafka settings of the user, else of the local broker; raises Unavailable if there is neither."""
     if settings.kafka.bootstrap:
         return settings.kafka
-    running = read_local_state(settings.data)
-    if running is None or running.bootstrap is None:
+    state = read_local_state(settings.data)
+    if state is None or state.bootstrap is None:
         raise Unavailable(
             f"nothing runs on {settings.data}: start `lookstream up` in another terminal, "
             "or set LOOKSTREAM_KAFKA_BOOTSTRAP to your brokers"
         )
-    return local_kafka(settings.kafka, running.bootstrap)
+    return local_kafka(settings.kafka, state.bootstrap)
 
 
 def local_kafka(kafka: KafkaSettings, bootstrap: str) -> KafkaSettings:
-    """These settings for the local broker, but for what the user set by hand.
+    """The settings adapted to the local broker, except those that the user has set.
 
-    Its members are dynamic: beside a second static one the first was given nothing any more (Tansu 0.6.0).
+    Its group members are dynamic: once a second static member joined, the first got no more records (Tansu 0.6.0).
     """
-    local: dict[str, object] = {
+    local_values: dict[str, object] = {
         "session_timeout_ms": LOCAL_SESSION_MS,
         "fetch_wait_ms": LOCAL_FETCH_WAIT_MS,
         "membership": "dynamic",
     }
-    changes = {name: value for name, value in local.items() if name not in kafka.model_fields_set}
+    changes = {name: value for name, value in local_values.items() if name not in kafka.model_fields_set}
     return kafka.model_copy(update=changes | {"bootstrap": bootstrap})
 
 
 def reach_index(settings: Settings, generation: int | None = None) -> Path:
-    """The socket of the embedded index of a generation, or of that which serves.
+    """Socket of the embedded index of a generation, by default of the serving one.
 
-    Raises Unavailable when it does not run: another generation's never stands in for it.
+    Raises Unavailable if that index does not run; another generation's index is never used instead.
     """
-    running = read_local_state(settings.data)
-    if running is not None and running.index is not None and generation is not None:
-        if generation not in running.indexes:
+    state = read_local_state(settings.data)
+    if state is not None and state.index is not None and generation is not None:
+        if generation not in state.indexes:
             raise Unavailable(f"index {generation} does not run on {settings.data}: it starts, or it was dropped")
-        return running.indexes[generation]
-    if running is None or running.index is None:
+        return state.indexes[generation]
+    if state is None or state.index is None:
         raise Unavailable(
             f"no embedded index runs on {settings.data}: start `lookstream up`, or set LOOKSTREAM_QDRANT_URL"
         )
-    return running.index
+    return state.index
 
 
 def page_address(settings: Settings) -> str:
-    """Address of the page; raises Unavailable when no `lookstream up` on the data folder has one."""
-    running = read_local_state(settings.data)
-    if running is None or running.page is None:
+    """Address of the page; raises Unavailable if no `lookstream up` on the data folder serves one."""
+    state = read_local_state(settings.data)
+    if state is None or state.page is None:
         raise Unavailable(f"no page runs on {settings.data}: start `lookstream up`, and wait until it is up")
-    return running.page
+    return state.page
 
 
 def process_runs(pid: int) -> bool:
-    """Whether there is a process of this id."""
+    """Whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Retry: one helper for every loop that tries again, with a deadline, growing pauses, jitter and a stop event."""
+"""Retry: retry policy with a deadline, exponential backoff, jitter and a stop event."""
 
 import random
 import threading
@@ -10,30 +10,31 @@ from typing import TypeAlias, TypeVar
 T = TypeVar("T")
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""Which errors are worth another attempt: classes, or a function of the error."""
+"""Errors that are retried: exception classes, or a predicate."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """How long and how often something is tried again. Holds no state: one serves any number of threads."""
+    """Retry policy. Stateless, so one instance may be shared by threads."""
 
     seconds: float
-    """When this has passed no pause begins; the last attempt comes at its end. 0: one attempt; math.inf: no end."""
+    """Time limit: no pause starts after it; the last attempt is at its end. 0: one attempt; math.inf: no limit."""
     first: float = 0.05
-    """Seconds of the first pause; each one after it is twice as long."""
+    """First pause in seconds; each following pause is twice as long."""
     longest: float = 1.0
-    """Seconds that no pause exceeds, jitter aside."""
+    """Longest pause in seconds, without jitter."""
     jitter: float = 0.2
-    """Share by which a pause may be shorter or longer, so that many callers do not come back at one moment."""
+    """Share by which a pause is randomly shortened or extended, so that callers do not retry together."""
     clock: Callable[[], float] = time.monotonic
-    """Seconds that never go back."""
+    """Monotonic clock in seconds."""
     sleep: Callable[[float], object] = time.sleep
-    """How a pause without a stop event is spent."""
+    """Sleeps for a pause if there is no stop event."""
     uniform: Callable[[float, float], float] = random.uniform
 
     def run(self, step: Callable[[], T], retry_on: RetryOn, stop: threading.Event | None = None) -> T:
-        """What `step` returns. Raises its last error once the deadline has passed, `stop` is set, or at once when
-        it is none of `retry_on`.
+        """The result of `step`, which is retried on the errors in `retry_on`.
+
+        Raises the last error once the deadline has passed or `stop` is set, and any other error at once.
         """
         pauses = self.pauses(stop)
         while True:
@@ -45,8 +46,9 @@ class Retry:
                     raise
 
     def attempts(self, stop: threading.Event | None = None) -> Iterator[int]:
-        """The number of each attempt, from 1: the first at once, the others after a pause, until the deadline or
-        `stop`. For loops that look whether something is there yet; they return or break when it is.
+        """The number of each attempt, from 1; all but the first after a pause, until the deadline or `stop`.
+
+        For polling loops, which return or break on success.
         """
         pauses = self.pauses(stop)
         yield 1
@@ -56,17 +58,17 @@ class Retry:
             yield number
 
     def pauses(self, stop: threading.Event | None = None) -> Iterator[float]:
-        """Seconds of each pause, for a loop that spends them itself, until the deadline (from now) or `stop`."""
+        """Pauses in seconds for a loop that sleeps itself, until the deadline (counted from now) or `stop`."""
         return self._pauses(self.clock() + self.seconds, stop)
 
     def _pauses(self, deadline: float, stop: threading.Event | None) -> Iterator[float]:
         pause = self.first
-        while not (stop and stop.is_set()) and (left := deadline - self.clock()) > 0:
-            yield min(left, pause * self.uniform(1 - self.jitter, 1 + self.jitter))
+        while not (stop and stop.is_set()) and (remaining := deadline - self.clock()) > 0:
+            yield min(remaining, pause * self.uniform(1 - self.jitter, 1 + self.jitter))
             pause = min(2 * pause, self.longest)
 
     def _wait(self, seconds: float, stop: threading.Event | None) -> bool:
-        """Spend a pause; whether `stop` was set meanwhile."""
+        """Sleep; returns whether `stop` was set meanwhile."""
         if stop is None:
             self.sleep(seconds)
             return False
@@ -75,19 +77,19 @@ class Retry:
 
 @dataclass(frozen=True)
 class HoldTimer:
-    """A wait in progress: its reason, and its start by the monotonic clock."""
+    """A wait in progress: its reason, and its start on the monotonic clock."""
 
     why: str
     since: float
 
     @classmethod
     def again(cls, before: "HoldTimer | None", why: object) -> "HoldTimer":
-        """The same wait, which goes on, or one that begins."""
+        """Continue the wait `before` with the reason `why`, or start a new one."""
         return cls(str(why), time.monotonic() if before is None else before.since)
 
 
 def _matches(error: Exception, retry_on: RetryOn) -> bool:
-    """Whether this error is worth another attempt."""
+    """Whether an error is retried."""
     if isinstance(retry_on, type | tuple):
         return isinstance(error, retry_on)
     return retry_on(error)

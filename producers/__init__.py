@@ -1,1 +1,1 @@
-"""Whoever puts events in: catalogs, social posts, searches."""
+"""Producers: send item events and search requests, from feeds, the command line and HTTP."""

@@ -1,4 +1,4 @@
-"""What the commands that put events in are told."""
+"""Command options: arguments and options of the ingest, delete, facets and search commands."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ ImageRoot = Annotated[
 
 @dataclass(frozen=True)
 class CatalogOptions:
-    """What `ingest catalog` is told."""
+    """Options of `ingest catalog`."""
 
     file: File
     map: Annotated[
@@ -41,7 +41,7 @@ class CatalogOptions:
 
 @dataclass(frozen=True)
 class SocialOptions:
-    """What `ingest social` is told."""
+    """Options of `ingest social`."""
 
     file: File
     image_root: ImageRoot = None
@@ -51,7 +51,7 @@ class SocialOptions:
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """What `delete` is told."""
+    """Options of `delete`."""
 
     items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
     tenant: Tenant = "default"
@@ -60,7 +60,7 @@ class DeleteOptions:
 
 @dataclass(frozen=True)
 class FacetsOptions:
-    """What `facets` is told."""
+    """Options of `facets`."""
 
     facet: Annotated[
         list[str] | None,
@@ -84,7 +84,7 @@ class FacetsOptions:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What `search` is told."""
+    """Options of `search`."""
 
     query: Annotated[
         list[str],

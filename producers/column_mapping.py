@@ -1,4 +1,4 @@
-"""Columns of a feed: which of them is which field of an item, by Google's names or as the user says."""
+"""Column mapping: assign the columns of a feed to item fields, by Google's names or by `--map` options."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from infra.console import BadInput
 from producers.feed_formats import read_columns
 
-GOOGLE = {
+GOOGLE_COLUMNS = {
     "item_id": "id",
     "title": "title",
     "image": "image_link",
@@ -31,38 +31,38 @@ GOOGLE = {
     "attributes.item_group_id": "item_group_id",
     "attributes.google_product_category": "google_product_category",
 }
-"""Our fields and the columns they come from, where the file has them
-(https://support.google.com/merchants/answer/7052112; `tags` and `moderation` are not of them)."""
+"""Our fields and their default columns, if the file has them
+(https://support.google.com/merchants/answer/7052112; `tags` and `moderation` are not Google's)."""
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
     "tags", "moderation", "adult", "created_at", "url", "revision",
 )  # fmt: skip
-NEEDED = ("item_id", "image")
+REQUIRED_FIELDS = ("item_id", "image")
 ATTRIBUTE = "attributes."
 ALL_FIELDS = ", ".join([*FIELDS, f"{ATTRIBUTE}NAME"])
 
 
 def choose_columns(path: Path, mappings: Sequence[str]) -> dict[str, str]:
-    """Our fields and their columns in this file: Google's names, then `field=column` for others.
+    """Our fields and their columns in this file: Google's names, overridden by mappings `field=column`.
 
-    Raises BadInput with what there is when a field is unknown, a column is missing, or no column is an item's
-    id or picture. A JSONL file has the columns of its first 1,000 lines.
+    Raises BadInput, with the known names, if a field is unknown, a column is missing, or no column has the item's
+    id or picture. The columns of a JSONL file are the keys of its first 1,000 lines.
     """
-    exist = read_columns(path)
-    chosen = {name: column for name, column in GOOGLE.items() if column in exist}
+    available = read_columns(path)
+    columns = {name: column for name, column in GOOGLE_COLUMNS.items() if column in available}
     for mapping in mappings:
         name, column = _parse_mapping(mapping)
-        if column not in exist:
-            raise BadInput(f"--map {mapping}: {path} has no column `{column}`, it has {_listed(exist)}")
-        chosen[name] = column
-    for name in NEEDED:
-        if name not in chosen:
+        if column not in available:
+            raise BadInput(f"--map {mapping}: {path} has no column `{column}`, it has {_list_names(available)}")
+        columns[name] = column
+    for name in REQUIRED_FIELDS:
+        if name not in columns:
             raise BadInput(
-                f"{path} has no column `{GOOGLE[name]}`: name the one that it is with --map {name}=COLUMN; "
-                f"it has {_listed(exist)}"
+                f"{path} has no column `{GOOGLE_COLUMNS[name]}`: name the one that it is with --map {name}=COLUMN; "
+                f"it has {_list_names(available)}"
             )
-    return chosen
+    return columns
 
 
 def _parse_mapping(mapping: str) -> tuple[str, str]:
@@ -77,5 +77,5 @@ def is_field(name: str) -> bool:
     return name in FIELDS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:60]) or "nothing"

@@ -1,4 +1,4 @@
-"""The commands that put events in: `ingest catalog`, `ingest social`, `delete` and `search`."""
+"""Producer commands: `ingest catalog`, `ingest social`, `delete`, `search` and `facets`."""
 
 import itertools
 import sys
@@ -41,8 +41,8 @@ def ingest_catalog(options: CatalogOptions) -> None:
     check_defaults(options.tenant, options.currency)
     locate = choose_root(options.image_root, settings.images.folders_of(options.tenant))
     columns = choose_columns(options.file, options.map or [])
-    reading = CatalogFormat(columns, locate, options.tenant, options.currency)
-    rows = itertools.islice(read_catalog(options.file, reading), options.limit)
+    catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
+    rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
     _send(settings, rows, _row_count(options.file, options.limit))
 
 
@@ -57,10 +57,10 @@ def ingest_social(options: SocialOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant)
-    reading = SocialFormat(
+    social_format = SocialFormat(
         choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant
     )
-    rows = itertools.islice(read_social(options.file, reading), options.limit)
+    rows = itertools.islice(read_social(options.file, social_format), options.limit)
     _send(settings, rows, _row_count(options.file, options.limit))
 
 
@@ -71,8 +71,8 @@ def delete(options: DeleteOptions) -> None:
     from infra.config.settings import read_settings
     from producers.ingest import deletions
 
-    gone = deletions(options.items, options.tenant, options.source)
-    _send(read_settings(), gone, len(gone))
+    events = deletions(options.items, options.tenant, options.source)
+    _send(read_settings(), events, len(events))
 
 
 @app.command("search")
@@ -83,7 +83,7 @@ def search(options: SearchOptions) -> None:
     from schemas.envelope import to_bytes
 
     request, settings = _request(options), read_settings()
-    result, seconds = _ask(settings, request)
+    result, seconds = _search(settings, request)
     if options.json:
         sys.stdout.write(to_bytes(result).decode() + "\n")
     else:
@@ -129,17 +129,17 @@ def _row_count(file: Path, limit: int | None) -> int:
 
 
 def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
-    """Publish rows under the eyes of the user, and end with the exit code that they deserve."""
+    """Publish rows with a progress bar; exits with INTERRUPTED after Ctrl-C, with FAILED if a row was bad."""
     from infra.kafka import EventSink, check_broker
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
-    from producers.ingest import publish_watched
+    from producers.ingest import publish_with_progress
 
     kafka = reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with tracing(settings.traces, SERVICE) as sink.tracing:
-        tally = publish_watched(rows, sink, total, error_console())
+        tally = publish_with_progress(rows, sink, total, error_console())
     sink.close()
     if tally.interrupted:
         sys.exit(INTERRUPTED)
@@ -177,8 +177,8 @@ def _request(options: SearchOptions) -> "SearchRequest":
     )
 
 
-def _ask(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
-    """The answer, and the seconds from the request to it."""
+def _search(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
+    """The result of a search, and the seconds that it took."""
     from infra.client.search_client import SearchClient
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing

@@ -1,4 +1,4 @@
-"""Counts from the command line: what is asked, and how the answer is shown."""
+"""Facet counts on the command line: build the request and print the result."""
 
 import uuid
 
@@ -13,16 +13,16 @@ from schemas.facets import FacetsRequest, FacetsResult
 
 
 def make_facets_request(**fields: object) -> FacetsRequest:
-    """A request with an id of its own; fields that are None are left out. Raises BadInput."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    """A facets request with a new id; fields that are None are omitted. Raises BadInput."""
+    present = {name: value for name, value in fields.items() if value is not None}
     try:
-        return FacetsRequest.model_validate({"request_id": str(uuid.uuid4()), **given})
+        return FacetsRequest.model_validate({"request_id": str(uuid.uuid4()), **present})
     except ValidationError as error:
         raise BadInput(f"these counts make no sense: {describe(error)}") from None
 
 
 def show_counts(result: FacetsResult, console: Console | None = None) -> None:
-    """The counts as a table, or what was wrong."""
+    """Print the counts as a table, or the error."""
     console = console or Console(highlight=False)
     if result.status != "ok":
         console.print(printable(f"{result.status}: {result.message or ''}"), markup=False, soft_wrap=True)

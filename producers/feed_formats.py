@@ -1,4 +1,4 @@
-"""Catalog feeds of every kind, as rows in columns; the kind goes by the suffix, and tables by their header."""
+"""Feed formats: read catalog feeds of every format as rows; the suffix and the header determine the format."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ from producers.row_reader import LOOK_AHEAD, BadRow, FeedRow, SkippedRow, read_r
 
 
 def read_columns(path: Path) -> list[str]:
-    """The columns of a feed; raises BadInput when there is no such file, or none of a kind that is read."""
+    """The columns of a feed; raises BadInput if the file is missing or its format is unknown."""
     if path.suffix.lower() in merchant_xml.SUFFIXES:
         rows = islice(merchant_xml.read_products(path), LOOK_AHEAD)
         return list(dict.fromkeys(name for row in rows if isinstance(row, FeedRow) for name in row.cells))

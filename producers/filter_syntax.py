@@ -1,4 +1,4 @@
-"""Filters, boosts and crops as people type them: `category=Bags`, `price=10..50`, `recency=0.1`, `0.1,0,0.5,1`."""
+"""Filter syntax: parse filters, boosts and crops such as `category=Bags`, `price=10..50` and `0.1,0,0.5,1`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -7,13 +7,13 @@ from typing import get_args
 from pydantic import ValidationError
 
 from infra.console import BadInput
-from producers.row_reader import moment
+from producers.row_reader import parse_time
 from schemas.envelope import describe
 from schemas.filters import ColourName, Filters
 from schemas.ranking import Boosts
 from schemas.searches import Crop
 
-LISTS = {
+LIST_FIELDS = {
     "category": "category",
     "brand": "brand",
     "creator": "creator",
@@ -24,16 +24,16 @@ LISTS = {
     "attribute": "attributes",
     "not-item": "exclude_items",
 }
-"""Names whose values are alternatives, and the field of Filters that takes them."""
+"""Names whose values are alternatives, and the field of Filters for each."""
 
-TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def parse_filters(texts: Sequence[str]) -> Filters:
-    """The filters in texts of the form NAME=VALUE; raises BadInput with what exists when one makes no sense.
+    """Parse filters of the form NAME=VALUE; raises BadInput, with the known names, for an invalid one.
 
-    Values of one list name are alternatives. A range is LOW..HIGH, where either end may be left out; the prices
-    are both inclusive, of the times the second is not.
+    Values of one list name are alternatives. A range is LOW..HIGH, where either end may be omitted. Both ends of a
+    price range are inclusive; the end of a time range is exclusive.
     """
     lists: dict[str, list[str]] = defaultdict(list)
     single: dict[str, object] = {}
@@ -41,15 +41,15 @@ def parse_filters(texts: Sequence[str]) -> Filters:
         name, equals, value = text.partition("=")
         if not equals or not value.strip():
             raise BadInput(f"--filter {text}: write NAME=VALUE, where NAME is {_names()}")
-        if name in LISTS:
-            lists[LISTS[name]].append(value.strip())
+        if name in LIST_FIELDS:
+            lists[LIST_FIELDS[name]].append(value.strip())
         else:
             _add(single, _parse_single(name, value.strip()), text)
-    return _checked(single | {name: tuple(values) for name, values in lists.items()})
+    return _validate(single | {name: tuple(values) for name, values in lists.items()})
 
 
 def parse_each(option: str, texts: Sequence[str]) -> tuple[Filters, ...]:
-    """A filter of its own for each text of the form NAME=VALUE; raises BadInput, which names the option."""
+    """Parse each text of the form NAME=VALUE as a separate filter; raises BadInput, which names the option."""
     try:
         return tuple(parse_filters([text]) for text in texts)
     except BadInput as error:
@@ -57,16 +57,16 @@ def parse_each(option: str, texts: Sequence[str]) -> tuple[Filters, ...]:
 
 
 def parse_boosts(texts: Sequence[str]) -> Boosts:
-    """The boosts in texts of the form NAME=VALUE, by the names of their fields; raises BadInput."""
-    given: dict[str, object] = {}
+    """Parse boosts of the form NAME=VALUE, where NAME is a field of Boosts; raises BadInput."""
+    values: dict[str, object] = {}
     for text in texts:
         name, _, value = text.partition("=")
         if name not in Boosts.model_fields or not value.strip():
             known = ", ".join(Boosts.model_fields)
             raise BadInput(f"--boost {text}: there is no boost `{name}`, write NAME=VALUE with one of {known}")
-        given[name] = value.strip() if name == "currency" else _number(text, value)
+        values[name] = value.strip() if name == "currency" else _number(text, value)
     try:
-        return Boosts.model_validate(given)
+        return Boosts.model_validate(values)
     except ValidationError as error:
         raise BadInput(f"--boost: {describe(error)}") from None
 
@@ -79,7 +79,7 @@ def _number(text: str, value: str) -> float:
 
 
 def parse_crop(text: str) -> Crop:
-    """A crop of the form x,y,w,h in fractions of the picture; raises BadInput."""
+    """Parse a crop of the form x,y,w,h in fractions of the picture; raises BadInput."""
     try:
         x, y, w, h = map(float, text.split(","))
     except ValueError:
@@ -91,7 +91,7 @@ def parse_crop(text: str) -> Crop:
 
 
 def _parse_single(name: str, value: str) -> dict[str, object]:
-    parse = SINGLES.get(name)
+    parse = SINGLE_VALUE_PARSERS.get(name)
     if parse is None:
         raise BadInput(f"--filter {name}={value}: there is no `{name}`, there is {_names()}")
     try:
@@ -100,16 +100,16 @@ def _parse_single(name: str, value: str) -> dict[str, object]:
         raise BadInput(f"--filter {name}={value}: {error}") from None
 
 
-def _add(into: dict[str, object], found: Mapping[str, object], text: str) -> None:
-    if into.keys() & found.keys():
+def _add(target: dict[str, object], parsed: Mapping[str, object], text: str) -> None:
+    if target.keys() & parsed.keys():
         raise BadInput(f"--filter {text}: this one takes one value, it was given before")
-    into.update(found)
+    target.update(parsed)
 
 
 def _stock(value: str) -> dict[str, object]:
-    if value.lower() not in TRUTH:
+    if value.lower() not in BOOLEANS:
         raise ValueError("write true or false")
-    return {"in_stock": TRUTH[value.lower()]}
+    return {"in_stock": BOOLEANS[value.lower()]}
 
 
 def _price(value: str) -> dict[str, object]:
@@ -132,7 +132,10 @@ def _revision(value: str) -> dict[str, object]:
 
 def _created(value: str) -> dict[str, object]:
     after, before = _range(value, "2026-01-01..2026-02-01, 2026-01-01.. or ..2026-02-01")
-    ends = {"created_after": moment(after) if after else None, "created_before": moment(before) if before else None}
+    ends = {
+        "created_after": parse_time(after) if after else None,
+        "created_before": parse_time(before) if before else None,
+    }
     return {name: end for name, end in ends.items() if end is not None}
 
 
@@ -147,31 +150,31 @@ def _range(value: str, example: str) -> tuple[str, str]:
     return low.strip(), high.strip()
 
 
-SINGLES: dict[str, Callable[[str], dict[str, object]]] = {
+SINGLE_VALUE_PARSERS: dict[str, Callable[[str], dict[str, object]]] = {
     "in_stock": _stock,
     "price": _price,
     "currency": _currency,
     "created": _created,
     "revision": _revision,
 }
-"""Names that take one value, and what reads it."""
+"""Names with a single value, and the parser of each."""
 
 
-def _checked(fields: Mapping[str, object]) -> Filters:
+def _validate(fields: Mapping[str, object]) -> Filters:
     try:
         return Filters.model_validate(fields)
     except ValidationError as error:
-        raise BadInput(f"--filter: {_colour_trouble(error) or describe(error)}") from None
+        raise BadInput(f"--filter: {_colour_error(error) or describe(error)}") from None
 
 
-def _colour_trouble(error: ValidationError) -> str | None:
-    """What is wrong with a colour, if it is one that is wrong: the pattern that it breaks would say little."""
-    wrong = [each["input"] for each in error.errors() if each["loc"][:1] == ("colours",)]
-    if not wrong:
+def _colour_error(error: ValidationError) -> str | None:
+    """Message for an invalid colour, if that is the error; the violated pattern would not help the user."""
+    invalid = [each["input"] for each in error.errors() if each["loc"][:1] == ("colours",)]
+    if not invalid:
         return None
     names = ", ".join(get_args(ColourName))
-    return f"colour={wrong[0]}: write #rrggbb, or #rrggbb~15 with a distance of 1 to 40, or one of {names}"
+    return f"colour={invalid[0]}: write #rrggbb, or #rrggbb~15 with a distance of 1 to 40, or one of {names}"
 
 
 def _names() -> str:
-    return ", ".join([*LISTS, *SINGLES])
+    return ", ".join([*LIST_FIELDS, *SINGLE_VALUE_PARSERS])

@@ -1,4 +1,4 @@
-"""Pictures on their way into events: shrunk until they fit, or left where workers can read them."""
+"""Image references: embed pictures in events, shrunk until they fit, or refer to where workers can read them."""
 
 import io
 import struct
@@ -15,20 +15,30 @@ from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3
 
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 80_000_000
-"""Larger files are no product photos; PIL itself warns above 89 million pixels."""
+"""Larger pictures are unlikely to be product photos; PIL itself warns above 89 million pixels."""
 
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-"""What PIL raises on bytes that break off or lie."""
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
+"""Exceptions that PIL raises for truncated or corrupt files."""
 
 STEPS = ((1600, 90), (1600, 80), (1600, 70), (1600, 60), (1200, 70), (800, 70))
-"""Long side in pixels and JPEG quality, tried until the picture fits; the last one fits even noise."""
+"""Long side in pixels and JPEG quality, tried in order until the picture fits; the last one fits even noise."""
 
 Locate = Callable[[str], ImageRef]
-"""Turns a path, as a feed has it, into a picture; raises Rejected."""
+"""Turns a path from a feed into a picture reference; raises Rejected."""
 
 
 def reference(text: str, locate: Locate) -> ImageRef:
-    """The picture that a feed names: an http(s) or s3 address, or a path for `locate`; raises Rejected."""
+    """The reference for a picture in a feed: an http(s) or s3 URL, or a path for `locate`; raises Rejected."""
     scheme, colon, rest = text.partition("://")
     if scheme.lower() in ("http", "https") and colon:
         return UrlImage(url=f"{scheme.lower()}://{rest}")
@@ -39,7 +49,10 @@ def reference(text: str, locate: Locate) -> ImageRef:
 
 
 def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
-    """What `--image-root` means: a name in `roots` (paths alone travel), else a folder (pictures travel inline)."""
+    """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are embedded).
+
+    Raises BadInput if it is neither.
+    """
     if text is None:
         return nowhere
     if text in roots:
@@ -53,12 +66,12 @@ def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
 
 
 def nowhere(text: str) -> ImageRef:
-    """A Locate for feeds without a folder: refuses every path."""
+    """A Locate for feeds without a folder: raises Rejected for every path."""
     raise Rejected(Code.SOURCE_REFUSED, f"`{text[:200]}` is a path: say where pictures lie with --image-root")
 
 
 def inline_below(folder: Path) -> Locate:
-    """A Locate whose pictures travel inside the event."""
+    """A Locate that embeds the pictures of a folder in the events."""
 
     def locate(text: str) -> ImageRef:
         return inline(read_below(folder, text, MAX_FILE_BYTES))
@@ -67,7 +80,7 @@ def inline_below(folder: Path) -> Locate:
 
 
 def named_root(name: str, folder: Path) -> Locate:
-    """A Locate whose paths alone travel: workers know the folder by `name`."""
+    """A Locate that sends paths only; workers know the folder by `name`."""
 
     def locate(text: str) -> ImageRef:
         return FileImage(root=name, path=find_below(folder, text).relative_to(folder.resolve()).as_posix())
@@ -76,15 +89,18 @@ def named_root(name: str, folder: Path) -> Locate:
 
 
 def inline(data: bytes) -> InlineImage:
-    """A picture inside an event, shrunk when it is above 700,000 bytes; raises Rejected when it cannot be."""
+    """Embed a picture; above 700,000 bytes it is shrunk first. Raises Rejected if that fails or it is empty."""
     if not data:
         raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")
     return InlineImage(data=data if len(data) <= MAX_INLINE_BYTES else shrink(data))
 
 
 def shrink(data: bytes, limit: int = MAX_INLINE_BYTES) -> bytes:
-    """The picture as a JPEG of at most `limit` bytes: upright, long side 1600 and quality 90, or less."""
-    picture = _open(data)
+    """Re-encode a picture as an upright JPEG of at most `limit` bytes, with the first of STEPS that fits.
+
+    Raises Rejected.
+    """
+    picture = _decode(data)
     for side, quality in STEPS:
         if max(picture.size) > side:
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -95,13 +111,13 @@ def shrink(data: bytes, limit: int = MAX_INLINE_BYTES) -> bytes:
     raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture did not fit {limit} bytes even at 800 pixels")
 
 
-def _open(data: bytes) -> Image.Image:
-    """The upright picture in RGB, at most a little above 1600 pixels long where the format allows it."""
+def _decode(data: bytes) -> Image.Image:
+    """Decode the picture upright and in RGB; a JPEG is decoded at little above 1600 pixels. Raises Rejected."""
     try:
         picture = Image.open(io.BytesIO(data))
         if picture.width * picture.height > MAX_PIXELS:
             raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has more than {MAX_PIXELS} pixels: make it smaller")
-        # A JPEG is decoded at half or a quarter of its size right away where that is still enough.
+        # The JPEG decoder scales to a half or a quarter of the size if that is still large enough.
         picture.draft("RGB", STEPS[0][:1] * 2)
         return _on_white(ImageOps.exif_transpose(picture))
     except Image.DecompressionBombError:
@@ -110,13 +126,13 @@ def _open(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         message = "the picture is of no kind that can be read: send a JPEG, PNG, WebP or GIF"
         raise Rejected(Code.IMAGE_UNREADABLE, message) from None
-    except BROKEN:
-        # What PIL says of it names objects of this process.
+    except DECODE_ERRORS:
+        # PIL's own message names objects of this process.
         raise Rejected(Code.IMAGE_UNREADABLE, "the picture is broken: send it again, whole") from None
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
-    clear = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -1,4 +1,4 @@
-"""Publishing: a stream of item events goes out to Kafka, counted, with what was bad on standard error."""
+"""Publishing: send a stream of item events to Kafka, count them, and report bad rows on standard error."""
 
 import signal
 import time
@@ -25,14 +25,14 @@ from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
 from schemas.topics import TOPIC_OF
 
 FLUSH_EVERY = 200
-"""Events after which acknowledgements are waited for: a broker that went away is noticed soon."""
+"""Events after which to wait for acknowledgements, so that an unavailable broker is noticed soon."""
 
 Publishable = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 
 
 @dataclass
 class IngestTally:
-    """What became of the rows of a feed."""
+    """Counts of the rows of a feed by outcome."""
 
     sent: int = 0
     bad: int = 0
@@ -42,11 +42,11 @@ class IngestTally:
 
     @property
     def rate(self) -> float:
-        """Events a second since the start."""
+        """Events per second since the start."""
         return self.sent / max(time.monotonic() - self.started, 1e-6)
 
     def line(self) -> str:
-        """The figures in one sentence."""
+        """The counts in one line."""
         parts = [f"sent {counted(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
         parts += [counted(self.bad, "bad row", "bad rows")] if self.bad else []
         parts += [counted(self.skipped, "row skipped", "rows skipped")] if self.skipped else []
@@ -61,8 +61,8 @@ def publish(
 ) -> IngestTally:
     """Send every event to the topic of its source, and wait until all are acknowledged.
 
-    `watch` is told of each row. It ends early once `stopped` is true, with what was sent delivered. Raises
-    Unavailable when Kafka did not take everything.
+    `watch` is called with each row. Once `stopped` is true, it ends early, after the sent events are delivered.
+    Raises Unavailable if Kafka did not accept all events.
     """
     tally = IngestTally()
     for row in rows:
@@ -76,26 +76,26 @@ def publish(
 
 
 @contextmanager
-def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, as a callable; a second Ctrl-C ends the process at once.
+def catch_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Yield a callable that returns whether Ctrl-C was pressed; a second Ctrl-C ends the process at once.
 
-    An exception would not do: raised inside a delivery callback it breaks confluent-kafka's flush (SystemError).
+    An exception cannot be used: raised in a delivery callback, it breaks confluent-kafka's flush (SystemError).
     """
     pressed: list[int] = []
 
-    def note(number: int, _frame: object) -> None:
+    def record(number: int, _frame: object) -> None:
         pressed.append(number)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGINT, note)
+    previous = signal.signal(signal.SIGINT, record)
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None) -> None:
-    """Send an event to the topic of its source, and count it."""
+    """Send an event to the topic of its source, or count a bad or skipped row."""
     if isinstance(row, BadRow):
         tally.bad += 1
     elif isinstance(row, SkippedRow):
@@ -110,7 +110,7 @@ def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id:
 
 
 def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDeleted]:
-    """A deletion of each item, as of now; raises BadInput when an id or the tenant makes no sense."""
+    """Deletions of the items with the present time as revision; raises BadInput for an invalid id or tenant."""
     try:
         return [
             ItemDeleted(tenant=tenant, item_id=item, source=source, revision=revision)
@@ -122,13 +122,15 @@ def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDel
 
 @contextmanager
 def tally_shown(console: Console) -> Iterator[Callable[[IngestTally], None]]:
-    """Shows a tally as it grows, on a terminal: for feeds whose length nobody knows."""
+    """Yield a function that displays a growing tally on a terminal, for streams of unknown length."""
     with console.status("waiting for what comes") as status:
         yield lambda tally: status.update(tally.line())
 
 
-def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, console: Console) -> IngestTally:
-    """Like publish, with a progress bar on a terminal, and a line for each bad row."""
+def publish_with_progress(
+    rows: Iterable[Publishable], sink: EventSink, total: int, console: Console
+) -> IngestTally:
+    """Like `publish`, with a progress bar on a terminal, and a line for each bad row."""
     bar = Progress(
         SpinnerColumn(),
         BarColumn(),
@@ -146,7 +148,7 @@ def publish_watched(rows: Iterable[Publishable], sink: EventSink, total: int, co
             console.print(printable(f"line {row.line}: {row.message}"), markup=False, soft_wrap=True)
         bar.update(task, advance=1, rate=tally.rate, bad=tally.bad)
 
-    with bar, ctrl_c_noted() as stopped:
+    with bar, catch_ctrl_c() as stopped:
         tally = publish(rows, sink, watch, stopped)
     console.print(tally.line(), markup=False, soft_wrap=True)
     return tally

@@ -1,4 +1,4 @@
-"""Feed files, row by row: CSV, TSV and JSONL, with line numbers, where one bad line spoils no other."""
+"""Row reader: read CSV, TSV and JSONL feeds row by row with line numbers; a bad line does not affect the others."""
 
 import csv
 import itertools
@@ -19,15 +19,15 @@ from schemas.items import ItemDeleted, ItemFacts
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 LOOK_AHEAD = 1_000
-"""Lines of a JSONL file whose keys count as its columns: it has no header."""
+"""Lines of a JSONL file that are read to find its columns, because it has no header."""
 
 Json = object
-"""What a JSON text holds; numbers arrive as text, so that 19.90 stays 19.90."""
+"""A parsed JSON value; numbers stay text, so that 19.90 stays 19.90."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that could not be used: its line in the file, from 1, and one sentence with the reason."""
+    """A row that cannot be used: its line in the file, from 1, and one sentence with the reason."""
 
     line: int
     message: str
@@ -35,7 +35,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class SkippedRow:
-    """A row that is fine and not for us."""
+    """A valid row that is no item event, with its line and the reason."""
 
     line: int
     message: str
@@ -50,7 +50,7 @@ class FeedRow:
 
 
 def read_table_columns(path: Path) -> list[str]:
-    """The columns of a feed; raises BadInput when there is no such file, or none of a kind that is read."""
+    """The columns of a feed; raises BadInput if the file is missing or its format is unknown."""
     if path.suffix.lower() in JSON_LINES:
         rows = itertools.islice(read_objects(path), LOOK_AHEAD)
         return list(dict.fromkeys(name for row in rows if isinstance(row, FeedRow) for name in row.cells))
@@ -59,12 +59,12 @@ def read_table_columns(path: Path) -> list[str]:
 
 
 def read_rows(path: Path) -> Iterator[FeedRow | BadRow]:
-    """The rows of a feed, in order; the kind of file goes by its suffix."""
+    """The rows of a feed, in order; the file suffix determines the format."""
     return read_objects(path) if path.suffix.lower() in JSON_LINES else _read_table(path)
 
 
 def open_feed(path: Path) -> TextIO:
-    """The file as text; bytes that are not UTF-8 become lone surrogates, which `is_utf8` finds."""
+    """Open a feed as text; non-UTF-8 bytes become lone surrogates, which `is_utf8` detects. Raises BadInput."""
     try:
         return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
@@ -72,12 +72,12 @@ def open_feed(path: Path) -> TextIO:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether text read by open_feed was UTF-8."""
+    """Whether a text from `open_feed` was valid UTF-8."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def read_objects(path: Path) -> Iterator[FeedRow | BadRow]:
-    """The objects of a JSONL file, one a line; empty lines are passed over."""
+    """The objects of a JSONL file, one per line; empty lines are skipped."""
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
@@ -85,13 +85,13 @@ def read_objects(path: Path) -> Iterator[FeedRow | BadRow]:
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has: the number of its rows, or a little more; raises BadInput."""
+    """Number of lines of a file, which is the number of its rows or slightly more; raises BadInput."""
     with open_feed(path) as file:
         return sum(chunk.count("\n") for chunk in iter(lambda: file.read(1 << 20), ""))
 
 
 def check_defaults(tenant: str, currency: str | None = None) -> None:
-    """Raise BadInput when what every row would get makes no sense: once, and not for each row."""
+    """Raise BadInput if the defaults for all rows are invalid, so that the error is reported once, not per row."""
     try:
         ItemDeleted(tenant=tenant, item_id="any", revision=1)
         ItemFacts(currency=currency)
@@ -99,17 +99,17 @@ def check_defaults(tenant: str, currency: str | None = None) -> None:
         raise BadInput(f"the options make no sense: {describe(error)}") from None
 
 
-def moment(text: str) -> datetime:
-    """An ISO 8601 date or time; without an offset it is taken as UTC. Raises ValueError with a sentence."""
+def parse_time(text: str) -> datetime:
+    """Parse an ISO 8601 date or time; without an offset it is UTC. Raises ValueError with a user message."""
     try:
-        found = datetime.fromisoformat(text.strip())
+        parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"`{text[:80]}` is no ISO 8601 date or time, as 2026-01-31T12:00:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def revisions() -> Iterator[int]:
-    """The time now in microseconds since 1970, again and again, each above the one before."""
+    """Endless, strictly increasing revisions: the present time in microseconds since 1970."""
     last = 0
     while True:
         last = max(last + 1, time.time_ns() // 1_000)
@@ -120,7 +120,7 @@ def _parse_object(line: int, text: str) -> FeedRow | BadRow:
     if not is_utf8(text):
         return BadRow(line, "the line is not UTF-8: save the file as UTF-8")
     try:
-        # A number stays the text that it is written as.
+        # Numbers stay text, as they are written.
         cells = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         return BadRow(line, f"the line is not JSON: it starts {text.strip()[:24]!r}")
@@ -128,11 +128,11 @@ def _parse_object(line: int, text: str) -> FeedRow | BadRow:
 
 
 def _delimiter(path: Path) -> str:
-    found = DELIMITERS.get(path.suffix.lower())
-    if found is None:
+    delimiter = DELIMITERS.get(path.suffix.lower())
+    if delimiter is None:
         known = ", ".join((*DELIMITERS, *JSON_LINES, ".xml"))
         raise BadInput(f"{path} is of no kind that is read ({known}): rename or convert it")
-    return found
+    return delimiter
 
 
 def _header(file: TextIO, delimiter: str) -> list[str]:
@@ -142,9 +142,9 @@ def _header(file: TextIO, delimiter: str) -> list[str]:
         raise BadInput(f"{file.name} is no table: {error}") from None
     if not any(names):
         raise BadInput(f"{file.name} is empty: its first line must name the columns")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadInput(f"{file.name} names a column twice: {', '.join(twice)}")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise BadInput(f"{file.name} names a column twice: {', '.join(duplicates)}")
     return names
 
 

@@ -1,4 +1,4 @@
-"""A search from the command line: what is asked, and how its answer is shown."""
+"""Search on the command line: build the request, and print its result."""
 
 import uuid
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from schemas.searches import SearchRequest
 ITEM = "item:"
 PARTS = ("object", "style", "colour", "boost")
 FACTS = ("title", "item", "category", "colours", "price")
-"""Columns of the table: of what a score is made, and what is known of the hit."""
+"""Columns of the table: components of the score, and facts about the hit."""
 
 
 def query_of(texts: Sequence[str]) -> dict[str, object]:
-    """The fields of a SearchRequest that a query fills; raises BadInput.
+    """The fields of a SearchRequest for the query arguments; raises BadInput.
 
-    Each text is `item:ID`, an http(s) or s3 address, or a picture file. Items beside pictures, and several items,
-    are what hits shall resemble.
+    Each text is `item:ID`, an http(s) or s3 URL, or a picture file. Several items, or items together with
+    pictures, become `like`: hits should resemble them.
     """
     items = tuple(text.removeprefix(ITEM) for text in texts if text.startswith(ITEM))
     pictures = tuple(_picture_of(text) for text in texts if not text.startswith(ITEM))
@@ -51,7 +51,7 @@ def _picture_of(text: str) -> ImageRef:
 
 
 def read_picture(path: Path) -> InlineImage:
-    """A picture file as it travels in a request, shrunk when it must be; raises BadInput."""
+    """Embed a picture file in a request, shrunk if it is too large; raises BadInput."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadInput(f"{path} has more than {MAX_FILE_BYTES} bytes: give a smaller picture")
@@ -64,19 +64,21 @@ def read_picture(path: Path) -> InlineImage:
 
 
 def make_request(**fields: object) -> SearchRequest:
-    """A request with an id of its own; fields that are None are left out. Raises BadInput."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    """A search request with a new id; fields that are None are omitted. Raises BadInput."""
+    present = {name: value for name, value in fields.items() if value is not None}
     try:
-        return SearchRequest.model_validate({"request_id": str(uuid.uuid4()), **given})
+        return SearchRequest.model_validate({"request_id": str(uuid.uuid4()), **present})
     except ValidationError as error:
         raise BadInput(f"this search makes no sense: {describe(error)}") from None
 
 
 def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
-    """The picture that a request asks by, to be shown; None when there is none, or it cannot be had."""
+    """Fetch the query picture of a request for display; None if there is none, or it cannot be fetched."""
     if request.image is None:
         return None
-    from infra.fetching.fetcher import ImageFetcher  # its libraries for the web are needed for this alone
+    from infra.fetching.fetcher import (
+        ImageFetcher,
+    )  # imported here, because only this function needs its HTTP libraries
     from infra.fetching.local_files import for_tenant
 
     with closing(ImageFetcher(settings)) as images:
@@ -85,18 +87,18 @@ def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
 
 
 def show(result: SearchResult, seconds: float, console: Console) -> None:
-    """The answer for people: a table of hits, what was wrong if anything was, and the times."""
+    """Print the result: a table of hits, added or relaxed filters, an error message if any, and the times."""
     if result.hits:
         console.print(_table(result))
     if result.categories:
-        console.print(printable(f"looks like {_likely(result)}"), markup=False, soft_wrap=True)
-    for said, filters in (
+        console.print(printable(f"looks like {_category_list(result)}"), markup=False, soft_wrap=True)
+    for label, filters in (
         ("narrowed to", result.added),
         ("too few hits, no longer narrowed to", result.relaxed),
     ):
         if filters is not None:
-            words = ", ".join((*filters.category, *filters.colours))
-            console.print(printable(f"{said} {words}"), markup=False, soft_wrap=True)
+            values = ", ".join((*filters.category, *filters.colours))
+            console.print(printable(f"{label} {values}"), markup=False, soft_wrap=True)
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
@@ -108,8 +110,8 @@ def _times(times: SearchTimes) -> str:
     return ", ".join(f"{name} {getattr(times, name):.0f}" for name in SearchTimes.model_fields)
 
 
-def _likely(result: SearchResult) -> str:
-    return ", ".join(f"{likely.name} ({likely.confidence:.0%})" for likely in result.categories)
+def _category_list(result: SearchResult) -> str:
+    return ", ".join(f"{category.name} ({category.confidence:.0%})" for category in result.categories)
 
 
 def _table(result: SearchResult) -> Table:
@@ -119,15 +121,19 @@ def _table(result: SearchResult) -> Table:
     for name in names:
         table.add_column(name, justify="left" if name in FACTS[:-1] else "right", overflow="fold")
     for rank, hit in enumerate(result.hits, 1):
-        numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}", *(_parts(hit) if explained else ())
+        numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}", *(_score_parts(hit) if explained else ())
         table.add_row(*(escape(printable(cell)) for cell in (*numbers, *_facts(hit))))
     return table
 
 
-def _parts(hit: Hit) -> tuple[str, ...]:
-    """What the score is made of; the boosts together."""
-    told = hit.explained
-    return () if told is None else (*(f"{getattr(told, part):.2f}" for part in PARTS[:-1]), f"+{hit.boost:.2f}")
+def _score_parts(hit: Hit) -> tuple[str, ...]:
+    """The components of the score, with all boosts as one sum."""
+    components = hit.explained
+    return (
+        ()
+        if components is None
+        else (*(f"{getattr(components, part):.2f}" for part in PARTS[:-1]), f"+{hit.boost:.2f}")
+    )
 
 
 def _facts(hit: Hit) -> tuple[str, ...]:
@@ -136,5 +142,5 @@ def _facts(hit: Hit) -> tuple[str, ...]:
 
 
 def _category(hit: Hit) -> str:
-    """A predicted category has a question mark."""
+    """The category; a predicted one is marked with a question mark."""
     return f"{hit.category or ''}{'' if hit.category_confidence is None else '?'}"

@@ -1,4 +1,4 @@
-"""Social posts: activities of ActivityStreams 2.0, one a line, become item events.
+"""Social posts: turn ActivityStreams 2.0 activities, one per line, into item events.
 
 Source: https://www.w3.org/TR/activitystreams-vocabulary/.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from producers.image_refs import Locate, nowhere, reference
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, moment, read_objects, revisions
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at
@@ -19,103 +19,105 @@ from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at
 Post = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 Object = Mapping[str, Json]
 
-SAYS = {"Create", "Update"}
-POSTS = {"Note", "Image"}
-PICTURES = {"Image", "Document"}
-TITLE_LETTERS = 300
+UPSERT_ACTIVITIES = {"Create", "Update"}
+POST_TYPES = {"Note", "Image"}
+PICTURE_TYPES = {"Image", "Document"}
+MAX_TITLE = 300
 
 
 @dataclass(frozen=True)
 class SocialFormat:
-    """How posts are read: where paths lead, and whose items they are."""
+    """How to read posts: how to locate pictures, and the tenant of the items."""
 
     locate: Locate = nowhere
     tenant: str = "default"
 
 
-def read_social(path: Path, reading: SocialFormat) -> Iterator[Post]:
+def read_social(path: Path, social_format: SocialFormat) -> Iterator[Post]:
     """The posts of a JSONL file, in order: Create or Update of a Note or Image, and Delete.
 
-    Activities of other kinds and posts without a picture are Skipped; what cannot be read is a BadRow. The
-    revision is the time of the last change (`updated`, else `published`), else the time now.
+    Other activities and posts without a picture become a SkippedRow, unreadable ones a BadRow. The revision is the
+    time of the last change (`updated`, else `published`), else the present time.
     """
     clock = revisions()
     for row in read_objects(path):
-        yield row if isinstance(row, BadRow) else _read_activity(row, reading, next(clock))
+        yield row if isinstance(row, BadRow) else _read_activity(row, social_format, next(clock))
 
 
-def _read_activity(row: FeedRow, reading: SocialFormat, now: int) -> Post:
-    kinds = _kinds(row.cells)
+def _read_activity(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
+    types = _types(row.cells)
     try:
-        if "Delete" in kinds:
-            return _deleted(row.cells, reading, now)
-        if not kinds & SAYS:
-            return SkippedRow(row.line, f"an activity of type {', '.join(sorted(kinds)) or 'none'}")
-        return _said(row, reading, now)
+        if "Delete" in types:
+            return _deletion(row.cells, social_format, now)
+        if not types & UPSERT_ACTIVITIES:
+            return SkippedRow(row.line, f"an activity of type {', '.join(sorted(types)) or 'none'}")
+        return _upsert(row, social_format, now)
     except ValidationError as error:
         return BadRow(row.line, describe(error))
     except (Failure, ValueError) as error:
         return BadRow(row.line, str(error))
 
 
-def _deleted(activity: Object, reading: SocialFormat, now: int) -> ItemDeleted:
-    gone = _object(activity.get("object"))
-    revision = _revision(now, activity.get("published"), gone.get("deleted"), activity.get("updated"))
-    return ItemDeleted(tenant=reading.tenant, item_id=_identity(gone), source="social", revision=revision)
+def _deletion(activity: Object, social_format: SocialFormat, now: int) -> ItemDeleted:
+    post = _object(activity.get("object"))
+    revision = _revision(now, activity.get("published"), post.get("deleted"), activity.get("updated"))
+    return ItemDeleted(tenant=social_format.tenant, item_id=_identity(post), source="social", revision=revision)
 
 
-def _said(row: FeedRow, reading: SocialFormat, now: int) -> Post:
+def _upsert(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
     activity, post = row.cells, _object(row.cells.get("object"))
-    if not _kinds(post) & POSTS:
-        return SkippedRow(row.line, f"a post of type {', '.join(sorted(_kinds(post))) or 'none'}")
-    places = _pictures(post)
-    if not places:
+    if not _types(post) & POST_TYPES:
+        return SkippedRow(row.line, f"a post of type {', '.join(sorted(_types(post))) or 'none'}")
+    urls = _pictures(post)
+    if not urls:
         return SkippedRow(row.line, "a post without a picture")
     published = _text(post.get("published")) or _text(activity.get("published"))
     facts = {
         "title": _title(post),
         "creator": _actor(post.get("attributedTo")) or _actor(activity.get("actor")),
-        "created_at": moment(published) if published else None,
-        "url": next((place for place in _addresses(post.get("url")) if place.startswith("http")), None),
+        "created_at": parse_time(published) if published else None,
+        "url": next((url for url in _urls(post.get("url")) if url.startswith("http")), None),
         "tags": _hashtags(post),
         "moderation": ("sensitive",) if post.get("sensitive") is True else (),
     }
     return ItemUpserted.model_validate(
         {
             **{name: value for name, value in facts.items() if value},
-            "tenant": reading.tenant,
+            "tenant": social_format.tenant,
             "source": "social",
             "item_id": _identity(post),
             "revision": _revision(now, post.get("updated"), activity.get("updated"), published),
-            "images": tuple(reference(place, reading.locate) for place in places[:MAX_IMAGES]),
+            "images": tuple(reference(url, social_format.locate) for url in urls[:MAX_IMAGES]),
         }
     )
 
 
 def _pictures(post: Object) -> list[str]:
-    """Where a post's pictures are: its attachments, and its own address when it is an Image itself."""
-    found = [_object(value) for name in ("attachment", "attachments", "image") for value in _listed(post.get(name))]
-    places = [place for picture in found if _is_picture(picture) for place in _addresses(picture)[:1]]
-    own = _addresses(post.get("url"), "image/")[:1] if "Image" in _kinds(post) else []
-    return list(dict.fromkeys([*own, *places]))
+    """The URLs or paths of a post's pictures: its attachments, and its own URL if it is an Image itself."""
+    found = [
+        _object(value) for name in ("attachment", "attachments", "image") for value in _as_list(post.get(name))
+    ]
+    urls = [url for picture in found if _is_picture(picture) for url in _urls(picture)[:1]]
+    own = _urls(post.get("url"), "image/")[:1] if "Image" in _types(post) else []
+    return list(dict.fromkeys([*own, *urls]))
 
 
 def _is_picture(attachment: Object) -> bool:
     kind = _text(attachment.get("mediaType"))
-    return bool(_kinds(attachment) & PICTURES) and (kind is None or kind.startswith("image/"))
+    return bool(_types(attachment) & PICTURE_TYPES) and (kind is None or kind.startswith("image/"))
 
 
-def _addresses(value: Json, kind: str = "") -> list[str]:
-    """The addresses in a text, a Link (`href`), an object (`url`), or a list of them.
+def _urls(value: Json, kind: str = "") -> list[str]:
+    """The URLs in a text, a Link (`href`), an object (`url`), or a list of them.
 
-    Links whose mediaType does not start with `kind` are left out.
+    Links whose mediaType does not start with `kind` are omitted.
     """
     found: list[str] = []
-    for part in _listed(value):
+    for part in _as_list(value):
         if isinstance(part, str):
             found.append(part)
         elif isinstance(part, dict) and (_text(part.get("mediaType")) or kind).startswith(kind):
-            found.extend([part["href"]] if isinstance(part.get("href"), str) else _addresses(part.get("url"), kind))
+            found.extend([part["href"]] if isinstance(part.get("href"), str) else _urls(part.get("url"), kind))
     return found
 
 
@@ -127,30 +129,30 @@ def _identity(value: Object) -> str:
 
 
 def _actor(value: Json) -> str | None:
-    """Who it is: a text as it stands, of an object the name that people use, else its id."""
-    for part in _listed(value)[:1]:
+    """Name of an actor: a text as it is; of an object its preferred username, else its name, else its id."""
+    for part in _as_list(value)[:1]:
         person = _object(part)
         return _text(person.get("preferredUsername")) or _text(person.get("name")) or _text(person.get("id"))
     return None
 
 
 def _hashtags(post: Object) -> tuple[str, ...]:
-    """The words of a post's hashtags, without #; mentions and the like are no tags."""
-    tags = [_object(value) for value in _listed(post.get("tag"))]
-    names = [_text(tag.get("name")) or _text(tag.get("id")) for tag in tags if _kinds(tag) <= {"Hashtag"}]
+    """The hashtags of a post without #, at most 50; mentions and other tags are ignored."""
+    tags = [_object(value) for value in _as_list(post.get("tag"))]
+    names = [_text(tag.get("name")) or _text(tag.get("id")) for tag in tags if _types(tag) <= {"Hashtag"}]
     return tuple(dict.fromkeys(name.lstrip("#") for name in names if name and name.lstrip("#")))[:50]
 
 
 def _title(post: Object) -> str | None:
-    """The post's name, else the start of its text."""
+    """The post's name, else its text, shortened to MAX_TITLE characters."""
     text = _text(post.get("name")) or plain_text(_text(post.get("content")) or "")
-    if len(text) <= TITLE_LETTERS:
+    if len(text) <= MAX_TITLE:
         return text or None
-    return text[: TITLE_LETTERS - 1].rsplit(" ", 1)[0].rstrip() + "…"
+    return text[: MAX_TITLE - 1].rsplit(" ", 1)[0].rstrip() + "…"
 
 
 def plain_text(html: str) -> str:
-    """The words of an HTML text on one line; scripts and styles are left out."""
+    """The text of an HTML document on one line, without scripts and styles."""
     reader = _TextExtractor()
     reader.feed(html)
     reader.close()
@@ -158,47 +160,47 @@ def plain_text(html: str) -> str:
 
 
 class _TextExtractor(HTMLParser):
-    """Gathers the text between tags; a parser of the standard library is used by deriving from it."""
+    """Collects the text between tags, outside of scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.words: list[str] = []
-        self._silent = 0
+        self._hidden_depth = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Blocks and breaks part words."""
-        self._silent += tag in ("script", "style")
+        """Separate words at blocks and line breaks."""
+        self._hidden_depth += tag in ("script", "style")
         if tag in ("p", "br", "div", "li"):
             self.words.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        """The end of what is not shown."""
-        self._silent = max(0, self._silent - (tag in ("script", "style")))
+        """Leave a script or style."""
+        self._hidden_depth = max(0, self._hidden_depth - (tag in ("script", "style")))
 
     def handle_data(self, data: str) -> None:
-        """Text between two tags."""
-        if not self._silent:
+        """Collect visible text."""
+        if not self._hidden_depth:
             self.words.append(data)
 
 
 def _revision(now: int, *times: Json) -> int:
-    """The revision of the first time that is given."""
+    """The revision for the first of `times` that is present, else `now`."""
     found = next((text for text in map(_text, times) if text), None)
-    return now if found is None else revision_at(moment(found))
+    return now if found is None else revision_at(parse_time(found))
 
 
-def _kinds(value: Object) -> set[str]:
-    return {kind for kind in _listed(value.get("type")) if isinstance(kind, str)}
+def _types(value: Object) -> set[str]:
+    return {kind for kind in _as_list(value.get("type")) if isinstance(kind, str)}
 
 
 def _object(value: Json) -> Object:
-    """An object as it is; a text stands for the object with that id."""
+    """An object; a text becomes an object with that id, anything else an empty one."""
     if isinstance(value, str):
         return {"id": value}
     return value if isinstance(value, dict) else {}
 
 
-def _listed(value: Json) -> list[Json]:
+def _as_list(value: Json) -> list[Json]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""The README tells the truth: every command in it runs, its event is valid, its settings are all of them."""
+"""README and docs are true: every command in them runs, their event is valid, the table of settings is complete."""
 
 import json
 import os
@@ -24,15 +24,22 @@ from tests.end_to_end.system import System, make_environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+DOCS = ROOT / "docs"
+WITH_COMMANDS = [(DOCS / "commands.md").read_text(), README, (DOCS / "quality.md").read_text()]
+"""Pages whose commands run one after the other, each once, on one system; docs/search.md has a test of its own."""
+MOST_LINES = 150
 BIN = Path(sys.executable).parent
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [block for page in WITH_COMMANDS for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)]
 
 
 def commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines() if line and not line.startswith("#")]
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
 
 
 SETUP = {". .venv/bin/activate", "make demo", "make test", "lookstream up", "lookstream gateway"}
@@ -127,21 +134,32 @@ def test_the_table_of_settings_is_complete_and_true(monkeypatch: pytest.MonkeyPa
     for name in os.environ:
         if name.startswith("LOOKSTREAM_"):
             monkeypatch.delenv(name)
-    table = README.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
+    table = SETTINGS.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
     assert table == settings_table(), "paste what `python -m tests.test_readme` prints"
 
 
 def test_every_target_and_every_place_that_is_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`make (\w+)", README):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for place in re.findall(r"`((?:schemas|infra|producers|consumers)/[\w/.]*)`", README):
-        assert (ROOT / place).exists(), place
+    for page in (*WITH_COMMANDS, ARCHITECTURE):
+        for target in re.findall(r"`make (\w+)", page):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        for place in re.findall(r"`((?:schemas|infra|producers|consumers|tests)/[\w/.]*)`", page):
+            assert (ROOT / place).exists(), place
+
+
+def test_every_link_to_a_page_leads_to_one() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
 
 
 def test_help_answers_without_the_heavy_libraries() -> None:
     heavy = "torch|transformers|qdrant_client|qdrant_edge|confluent_kafka|PIL|numpy|fastapi|uvicorn"
-    code = "import lookstream, sys; print(*sys.modules, sep='\\n')"
+    code = "import lookstream.cli, sys; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not re.search(rf"^({heavy})$", done.stdout, re.MULTILINE)
 

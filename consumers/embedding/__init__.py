@@ -1,1 +1,1 @@
-"""Bytes to a look: fetch, decode in a process without rights, embed, cache."""
+"""Image embedding: fetch a picture, decode it in a sandboxed process, embed it and cache its look."""

@@ -1,6 +1,6 @@
-"""Remembered looks: a picture that was looked at a while ago is not looked at again.
+"""Embedding cache: keeps the looks of recent pictures in memory, so that a repeated picture is not embedded again.
 
-People search by one picture many times: with another filter, with a slider moved, on the next page.
+People search with one picture many times: with another filter, with a slider moved, for the next page.
 """
 
 from collections import OrderedDict
@@ -13,45 +13,47 @@ from consumers.vision.embedder import Look
 from schemas.failures import Failure
 from schemas.searches import Crop
 
-MOST = 256
-"""Looks that are kept; each takes some 10 kB."""
+MAX_LOOKS = 256
+"""Capacity of the cache, in looks; each takes about 10 kB."""
 
 _CacheKey = tuple[bytes, Crop | None]
-"""A picture's checksum, and the part of it."""
+"""SHA-256 of the encoded picture, and the crop."""
 
 
 class EmbeddingCache:
-    """Looks at pictures through `look_at`, and keeps the `most` looks that were asked for last. For one thread."""
+    """LRU cache of up to `most` looks in front of the function `embed`. Not thread-safe: for one thread."""
 
-    def __init__(self, look_at: EmbedImages, most: int = MOST) -> None:
-        self._look_at = look_at
+    def __init__(self, embed: EmbedImages, most: int = MAX_LOOKS) -> None:
+        self._embed = embed
         self._most = most
         self._looks: OrderedDict[_CacheKey, Look] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept."""
         return len(self._looks)
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        """As Eyes.look_at; the same bytes with the same crop are looked at once. Failures are not kept."""
-        shown = [
+        """As ImageEmbedder.look_at, but the same bytes with the same crop are embedded once.
+
+        Looks from the cache have `encoded_ms` 0. Failures are not cached.
+        """
+        keys = [
             (sha256(picture).digest(), crop)
             for picture, crop in zip(pictures, crops or [None] * len(pictures), strict=True)
         ]
-        new = {one: picture for one, picture in zip(shown, pictures, strict=True) if one not in self._looks}
-        seen: dict[_CacheKey, Look | Failure] = {
-            one: replace(self._looks[one], encoded_ms=0.0) for one in shown if one not in new
+        misses = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._looks}
+        results: dict[_CacheKey, Look | Failure] = {
+            key: replace(self._looks[key], encoded_ms=0.0) for key in keys if key not in misses
         }
-        if new:
-            looks = self._look_at(list(new.values()), [crop for _, crop in new])
-            seen |= dict(zip(new, looks, strict=True))
-        self._keep(seen)
-        return [seen[one] for one in shown]
+        if misses:
+            looks = self._embed(list(misses.values()), [crop for _, crop in misses])
+            results |= dict(zip(misses, looks, strict=True))
+        self._store(results)
+        return [results[key] for key in keys]
 
-    def _keep(self, seen: dict[_CacheKey, Look | Failure]) -> None:
-        for one, look in seen.items():
+    def _store(self, results: dict[_CacheKey, Look | Failure]) -> None:
+        for key, look in results.items():
             if isinstance(look, Look):
-                self._looks[one] = look
-                self._looks.move_to_end(one)
+                self._looks[key] = look
+                self._looks.move_to_end(key)
         while len(self._looks) > self._most:
             self._looks.popitem(last=False)

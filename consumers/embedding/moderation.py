@@ -1,4 +1,4 @@
-"""Moderation: which labels keep an item out of the index, and which out of hits unless these are asked for."""
+"""Moderation: decides which labels keep an item out of the index and which hide it from most searches."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,90 +7,95 @@ from importlib import import_module
 from PIL.Image import Image
 from pydantic import TypeAdapter, ValidationError
 
-from consumers.vision.embedder import NO_MODERATOR
-from consumers.vision.embedder import ImageModerator as Looker
+from consumers.vision.embedder import NO_MODERATOR, ImageModerator
 from infra.config.settings import ModerationSettings, SettingsError
 from infra.qdrant.conditions import Condition, NotAnyOf
 from schemas.failures import Code, Rejected, TryLater
 from schemas.moderation import MAX_LABELS, Labels
 
 TOLD_LABELS, SEEN_LABELS = "moderation", "moderation_seen"
-"""The payload keys of labels that the item's events have told, and of those that a moderator saw in the picture."""
+"""Payload keys: the labels that the item's events state, and the labels that a moderator found in the picture."""
 MODERATOR = "moderator"
-"""The payload key with the name of the moderator that has seen the picture, if one has."""
+"""Payload key: the name of the moderator that checked the picture; absent if none did."""
 
-LABELS: TypeAdapter[Labels] = TypeAdapter(Labels)
+LABELS_ADAPTER: TypeAdapter[Labels] = TypeAdapter(Labels)
 
 
 @dataclass(frozen=True)
 class ModerationPolicy:
-    """What labels mean: those of `blocked` keep items out, those of `restricted` are for whoever asks."""
+    """Effect of labels: `blocked` keeps items out of the index, `restricted` needs a search that allows it."""
 
     blocked: frozenset[str] = frozenset()
     restricted: frozenset[str] = frozenset()
 
     def blocking(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Those of the labels that block, in order."""
+        """The labels that block, sorted; at most MAX_LABELS."""
         return tuple(sorted(self.blocked.intersection(labels)))[:MAX_LABELS]
 
     def refusal(self, labels: Iterable[str], *, restricted: bool) -> Rejected | None:
-        """Why a search by something with these labels is not answered; none when it is."""
-        known = set(labels)
-        if blocking := self.blocking(known):
-            text = f"what is searched by bears labels that block it: {', '.join(blocking)}"
+        """The reason to reject a search whose query has these labels; None when it is allowed.
+
+        `restricted` says whether the search allows restricted labels.
+        """
+        label_set = set(labels)
+        if blocked := self.blocking(label_set):
+            text = f"what is searched by bears labels that block it: {', '.join(blocked)}"
             return Rejected(Code.MODERATED, f"{text}; search by something else")
-        if (found := sorted(self.restricted & known)) and not restricted:
-            text = f"what is searched by bears labels that restrict it: {', '.join(found)}"
+        if (restricting := sorted(self.restricted & label_set)) and not restricted:
+            text = f"what is searched by bears labels that restrict it: {', '.join(restricting)}"
             return Rejected(Code.MODERATED, f"{text}; say `restricted` if whoever asks may see such things")
         return None
 
     def showable(self, *, restricted: bool) -> tuple[Condition, ...]:
-        """What holds of the points that may be shown, with those that are restricted or without.
+        """Index conditions that the points of a search result must meet; `restricted` allows restricted points.
 
-        Blocked ones are asked for too: the index may be older than the policy.
+        Blocked labels are excluded too, because points may have been indexed under an earlier policy.
         """
         hidden = tuple(sorted(self.blocked if restricted else self.blocked | self.restricted))
         return (NotAnyOf(TOLD_LABELS, hidden), NotAnyOf(SEEN_LABELS, hidden)) if hidden else ()
 
 
 OPEN = ModerationPolicy()
-"""For whoever blocks and restricts nothing."""
+"""Policy that blocks and restricts nothing."""
 
 
 @dataclass(frozen=True)
 class LabelCallable:
-    """Somebody's own callable: takes an upright RGB picture, gives labels. It is called from many threads."""
+    """Moderator that calls a user's function: upright RGB picture to labels. It is called from many threads."""
 
     name: str
     call: Callable[[Image], Iterable[str]]
 
     def labels(self, picture: Image) -> tuple[str, ...]:
-        """The labels of a picture, in order; raises TryLater when it gives none: nothing is shown unjudged."""
+        """The labels of a picture, sorted and without duplicates.
+
+        Raises TryLater when the function fails or returns anything else: no picture is shown without moderation.
+        """
         try:
-            return tuple(sorted(set(LABELS.validate_python(tuple(self.call(picture))))))
+            return tuple(sorted(set(LABELS_ADAPTER.validate_python(tuple(self.call(picture))))))
         except ValidationError:
             text = f"{self.name} gave something else than up to {MAX_LABELS} labels in small letters: mend it"
             raise TryLater(Code.MODERATOR_FAILED, text) from None
-        except Exception as error:  # somebody else's code may raise whatever it likes
+        except Exception as error:  # user code may raise any exception
             text = f"{self.name} failed with {type(error).__name__}: mend it, then replay the dead letter"
             raise TryLater(Code.MODERATOR_FAILED, text) from error
 
 
-def policy_of(given: ModerationSettings) -> ModerationPolicy:
-    """What labels mean, by the settings."""
-    return ModerationPolicy(frozenset(given.blocked), frozenset(given.restricted))
+def policy_of(settings: ModerationSettings) -> ModerationPolicy:
+    return ModerationPolicy(frozenset(settings.blocked), frozenset(settings.restricted))
 
 
-def moderator_of(given: ModerationSettings) -> Looker:
-    """The moderator that the settings name; raises SettingsError when it cannot be had."""
-    if given.call is None:
+def moderator_of(settings: ModerationSettings) -> ImageModerator:
+    """The moderator that the settings name; raises SettingsError when it cannot be imported or called."""
+    if settings.call is None:
         return NO_MODERATOR
-    module, _, name = given.call.partition(":")
+    path = settings.call
+    module, _, name = path.partition(":")
     try:
         call = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        why = f"LOOKSTREAM_MODERATION_CALL: {given.call} cannot be imported ({error}): give package.module:function"
+        why = f"LOOKSTREAM_MODERATION_CALL: {path} cannot be imported ({error}): give package.module:function"
         raise SettingsError(why) from None
     if not callable(call):
-        raise SettingsError(f"LOOKSTREAM_MODERATION_CALL: {given.call} is {type(call).__name__}, not a function")
-    return LabelCallable(given.call, call)
+        raise SettingsError(f"LOOKSTREAM_MODERATION_CALL: {path} is {type(call).__name__}, not a function")
+    return LabelCallable(path, call)

@@ -1,4 +1,4 @@
-"""Sight: how a worker comes from a reference to a picture to its look."""
+"""Image pipeline: fetches the picture that an image reference names and embeds it as a look."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from schemas.searches import Crop
 
 
 class FetchImages(Protocol):
-    """Gets pictures; infra.fetching.fetcher.Images.fetch_all is one."""
+    """Fetches pictures by their references; the `fetch_all` of infra/fetching/fetcher.py implements it."""
 
     def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
 
 
 class PrefetchImages(Protocol):
-    """Gets pictures, each by the id of its event, and has them come before; infra/fetching/prefetch.py has one."""
+    """Fetches pictures ahead of their batch, each by the id of its event; see infra/fetching/prefetch.py."""
 
-    def begin(self, wanted: Sequence[tuple[str, ImageRef]], /) -> None: ...
-    def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]], /) -> Sequence[bytes | Failure]: ...
+    def begin(self, requests: Sequence[tuple[str, ImageRef]], /) -> None: ...
+    def fetch_all(self, requests: Sequence[tuple[str, ImageRef]], /) -> Sequence[bytes | Failure]: ...
 
 
 class EmbedImages(Protocol):
-    """Looks at encoded pictures, or the crop of each, all in one batch; Eyes.look_at is one."""
+    """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.look_at implements it."""
 
     def __call__(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /
@@ -34,9 +34,9 @@ class EmbedImages(Protocol):
 
 @dataclass(frozen=True)
 class ImagePipeline:
-    """Fetches pictures and looks at them; `encoder` is the fingerprint of whoever makes the looks.
+    """Functions that fetch and embed pictures. `encoder` is the fingerprint of the encoder that makes the looks.
 
-    `moderator` is who looks for what not everybody shall see, and `policy` says what becomes of that.
+    `moderator` is the name of the moderator that labels the pictures; `policy` says which labels block or restrict.
     """
 
     fetch: FetchImages
@@ -45,4 +45,4 @@ class ImagePipeline:
     policy: ModerationPolicy = OPEN
     moderator: str = ""
     ahead: PrefetchImages | None = None
-    """Fetches instead of `fetch`, where pictures may come before they are asked for."""
+    """Replaces `fetch` where pictures can be fetched ahead of their batch."""

@@ -1,4 +1,4 @@
-"""How long each step of a batch took, and how long the next batch may take."""
+"""Stage timer: measures the stages of a batch, and estimates how long the next batch may take."""
 
 import time
 from collections.abc import Sequence
@@ -10,32 +10,35 @@ from schemas.failures import Failure
 
 @dataclass
 class StageTimer:
-    """Measures the steps of a batch, in milliseconds."""
+    """Durations of the stages of a batch, in milliseconds."""
 
     fetched: float = 0
     decoded: float = 0
     encoded: float = 0
     written: float = 0
-    _since: float = field(default_factory=time.perf_counter)
+    _lap_start: float = field(default_factory=time.perf_counter)
 
     def lap(self) -> float:
-        """Milliseconds since the last lap."""
+        """Return the milliseconds since the last lap, and start the next lap."""
         now = time.perf_counter()
-        passed, self._since = (now - self._since) * 1000, now
-        return passed
+        elapsed, self._lap_start = (now - self._lap_start) * 1000, now
+        return elapsed
 
     def looked(self, looks: Sequence[Look | Failure]) -> None:
-        """The lap was spent on these looks: on the encoder as long as they say, else on decoding and colours."""
-        passed = self.lap()
-        took = max((look.encoded_ms for look in looks if isinstance(look, Look)), default=0.0)
-        encoded = min(passed, took)
+        """End a lap that embedded these looks: their `encoded_ms` counts as encoding, the rest as decoding.
+
+        Decoding includes the extraction of colours.
+        """
+        elapsed = self.lap()
+        encoder_ms = max((look.encoded_ms for look in looks if isinstance(look, Look)), default=0.0)
+        encoded = min(elapsed, encoder_ms)
         self.encoded += encoded
-        self.decoded += passed - encoded
+        self.decoded += elapsed - encoded
 
 
 @dataclass
 class LatencyEstimate:
-    """What batches take, from what they took: mean and mean deviation, as TCP estimates its round trips.
+    """Running mean and mean deviation of batch latencies, in seconds, as TCP estimates its round-trip time.
 
     Source: RFC 6298, section 2 (gains of 1/8 and 1/4, and four deviations).
     """
@@ -44,11 +47,11 @@ class LatencyEstimate:
     deviation: float = 0
 
     def note(self, seconds: float) -> None:
-        """A batch took so long."""
+        """Add the latency of one batch."""
         error = seconds - self.mean
         self.mean += error / 8
         self.deviation += (abs(error) - self.deviation) / 4
 
     def longest(self) -> float:
-        """Seconds that few batches exceed."""
+        """Upper bound in seconds that few batches exceed: the mean plus four deviations."""
         return self.mean + 4 * self.deviation

@@ -1,1 +1,1 @@
-"""The path of item events: from events to points."""
+"""Indexing of item events: from events to points of the index."""

@@ -1,11 +1,10 @@
-"""Refill: what an older index holds, looked at again for a new one, between the batches of the new one's worker.
+"""Backfill: copy items from an older index into a new one, embedding their pictures again, between live batches.
 
-Events that the topics still hold come by themselves: the worker of a new index reads the topics from their start.
-What they do not hold any more is filled in from the older index: its facts as they are, its pictures from where
-they can be had again. It goes through the older index by id. The first pass fills in whatever is missing; in later
-ones an item may be missing only because its event is on its way, so what one pass finds the next one fills in, if
-it is still the same. It is done when a pass finds nothing of that kind. How far it has come is a note in the new
-index, so that it can be killed at any moment.
+The worker of a new index reads the topics from their start, so only items that the topics no longer hold need the
+backfill. It scans the older index by point id, takes the facts as they are and fetches the pictures again. The
+first pass copies every missing item. In a later pass an item may be missing only because its event has not been
+read yet; the pass after that copies it if its state is still the same. The backfill is done when a pass finds no
+such item. Its progress is a note in the new index, so that the process can be killed at any moment.
 """
 
 import time
@@ -21,221 +20,230 @@ from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.images import ImageResolver
 from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.merge import ItemChange
-from consumers.points.payload import CATEGORY_FIELDS, KNOWN_KEYS, TOLD, ItemState, marks, prediction_in, state_of
+from consumers.points.payload import (
+    CATEGORY_FIELDS,
+    KNOWN_KEYS,
+    TOLD,
+    ItemState,
+    prediction_in,
+    provenance,
+    state_of,
+    strings_in,
+)
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
 from schemas.items import FileImage, ImageRef, ItemDeleted, ItemUpserted, item_key
 
-NOTE = "refill"
-PAGE = 16
-"""Points of the older index that are looked through at a time."""
+NOTE_NAME = "refill"
+PAGE_SIZE = 16
+"""Points of the older index that are read at a time."""
 STEP_SECONDS = 0.25
-"""Live events wait for a step; one that comes to a page of pictures takes as long as those do."""
-MOST_NAMED = 100
-"""Items that could not be filled in and are named; all of them are counted."""
-FRUITLESS = 3
-"""How often what is missing is asked for: hosts are away now and then."""
+"""Target duration of a step, for which live events wait. A page whose pictures take longer exceeds it."""
+MAX_NAMED_ITEMS = 100
+"""Maximum number of items without pictures that are listed by name; all of them are counted."""
+MAX_FRUITLESS_PASSES = 3
+"""Number of passes that try to fetch missing pictures, because image hosts are unavailable from time to time."""
 GRACE_SECONDS = 5.0
-"""How long an event may be on its way to the new index when the older one has it."""
-GONE = FileImage(root="gone", path="gone")
-"""Stands for a picture that came in its event and cannot be had again, or that was left out."""
+"""How long an event may take to reach the new index after the older one has it."""
+UNAVAILABLE_IMAGE = FileImage(root="gone", path="gone")
+"""Placeholder for a picture that was inline in its event and cannot be fetched again, or that was left out."""
 
-REF: TypeAdapter[ImageRef] = TypeAdapter(ImageRef)
+IMAGE_REF_ADAPTER: TypeAdapter[ImageRef] = TypeAdapter(ImageRef)
 
 Points = Mapping[int, Payload]
-"""The payloads of an item's points, by picture."""
+"""The payloads of an item's points, by picture number."""
 
 
 @dataclass(frozen=True)
 class BackfillProgress:
-    """How far a refill has come."""
+    """Progress of a backfill. The field names are the keys of the note in the index."""
 
     passed: int = 0
-    """Whole passes through the older index."""
+    """Number of completed passes through the older index."""
     after: str | None = None
-    """The id up to which this pass has come."""
+    """The id of the last point that this pass has read."""
     seen: int = 0
-    """Points that this pass has come by."""
+    """Number of points that this pass has read."""
     filled: int = 0
-    """Items that were filled in, in all passes."""
+    """Number of items that were copied, in all passes."""
     in_pass: int = 0
-    """Those of this pass."""
+    """Number of items that were copied in this pass."""
     missing: int = 0
-    """Items of this pass whose main picture cannot be had again."""
+    """Number of items in this pass whose main picture cannot be fetched again."""
     named: tuple[str, ...] = ()
-    """Some of those, as tenant:item_id."""
+    """Up to MAX_NAMED_ITEMS of the missing items, as tenant:item_id."""
     fruitless: int = 0
-    """Passes in a row that have filled in nothing, though something was missing."""
+    """Number of consecutive passes that copied nothing although items were missing."""
     done: bool = False
-    """Whether the last whole pass has found nothing that could be filled in, or FRUITLESS in a row have not."""
+    """Whether the last whole pass, or MAX_FRUITLESS_PASSES consecutive ones, found nothing that could be copied."""
 
-    def further(self, seen: int, filled: int, missing: Sequence[str]) -> "BackfillProgress":
-        """After some more items."""
+    def advance(self, points: int, filled: int, missing: Sequence[str]) -> "BackfillProgress":
+        """The progress after another page: numbers of points read and items copied, and the missing items."""
         return replace(
             self,
-            seen=self.seen + seen,
+            seen=self.seen + points,
             filled=self.filled + filled,
             in_pass=self.in_pass + filled,
             missing=self.missing + len(missing),
-            named=(*self.named, *missing)[:MOST_NAMED],
+            named=(*self.named, *missing)[:MAX_NAMED_ITEMS],
         )
 
-    def at_end(self, *, sure: bool) -> "BackfillProgress":
-        """After the last page: another pass begins unless it is sure that there is nothing to fill in."""
+    def end_pass(self, *, certain: bool) -> "BackfillProgress":
+        """The progress after a pass; `certain`: whether a pass that copied nothing proves that nothing is left."""
         fruitless = self.fruitless + 1 if self.missing and not self.in_pass else 0
-        if self.in_pass or not sure or (self.missing and fruitless < FRUITLESS):
+        if self.in_pass or not certain or (self.missing and fruitless < MAX_FRUITLESS_PASSES):
             return BackfillProgress(passed=self.passed + 1, filled=self.filled, fruitless=fruitless)
         return replace(self, passed=self.passed + 1, after=None, done=True)
 
 
-PROGRESS = TypeAdapter(BackfillProgress)
+PROGRESS_ADAPTER = TypeAdapter(BackfillProgress)
 
 
 def backfill_items(index: Index) -> None:
-    """Have the refill of this index begin anew, if it is done. Raises Unavailable."""
+    """Restart the backfill of this index if it is done. Raises Unavailable."""
     if progress_in(index).done:
-        index.take_note(NOTE, _noted(BackfillProgress()))
+        index.take_note(NOTE_NAME, _note(BackfillProgress()))
 
 
 def progress_in(index: Index) -> BackfillProgress:
-    """How far the refill of this index has come, by its note. Raises Unavailable."""
-    note = index.notes([NOTE]).get(NOTE)
-    return PROGRESS.validate_python(dict(note)) if note else BackfillProgress()
+    """The progress of the backfill of this index, from its note. Raises Unavailable."""
+    note = index.notes([NOTE_NAME]).get(NOTE_NAME)
+    return PROGRESS_ADAPTER.validate_python(dict(note)) if note else BackfillProgress()
 
 
 @dataclass(eq=False)
 class Backfill:
-    """Fills the index of `items` from `source`. For one thread."""
+    """Copies items from the index `source` to the index `target` of `indexer`. For one thread."""
 
     source: Index
     target: Index
-    sight: ImagePipeline
-    items: ItemIndexer
+    pipeline: ImagePipeline
+    indexer: ItemIndexer
     clock: Callable[[], float] = time.monotonic
     _progress: BackfillProgress | None = field(default=None, init=False)
-    _behind_before: dict[str, Payload] = field(default_factory=dict, init=False)
-    """What the pass before has left as it was, with its marks."""
-    _behind_now: dict[str, Payload] = field(default_factory=dict, init=False)
-    _whole: bool = field(default=False, init=False)
-    """Whether this pass was begun by this very process, which forgets what it has left when it is killed."""
-    _compared: bool = field(default=False, init=False)
-    """Whether the pass before was whole, and has left what may come by itself."""
+    _skipped_before: dict[str, Payload] = field(default_factory=dict, init=False)
+    """Items that the previous pass did not copy, with the provenance of their states."""
+    _skipped_now: dict[str, Payload] = field(default_factory=dict, init=False)
+    """Items that this pass has not copied so far, likewise."""
+    _started_pass: bool = field(default=False, init=False)
+    """Whether this process started the current pass: a process that is killed loses the skipped items."""
+    _comparable: bool = field(default=False, init=False)
+    """Whether this process ran the whole previous pass, and that pass skipped items whose events may arrive."""
     _not_before: float = field(default=float("-inf"), init=False)
-    """There is nothing to look for until then."""
+    """The clock time before which there is nothing to do."""
 
     def step(self) -> None:
-        """A page, and more as long as they go quickly; nothing once it is done. Raises Unavailable."""
+        """Copy a page, and further pages within STEP_SECONDS; do nothing once done. Raises Unavailable."""
         began = self.clock()
         if began < self._not_before:
             return
-        if self._progress is None or self._progress.done:  # done, unless somebody has it begin anew
+        if self._progress is None or self._progress.done:  # another process may have restarted the backfill
             self._progress, self._not_before = progress_in(self.target), began + GRACE_SECONDS
         while not self._progress.done:
-            self._progress = self._turn_page(self._progress)
-            self.target.take_note(NOTE, _noted(self._progress))
+            self._progress = self._copy_page(self._progress)
+            self.target.take_note(NOTE_NAME, _note(self._progress))
             now = self.clock()
             if now - began >= STEP_SECONDS or now < self._not_before:
                 break
 
-    def _turn_page(self, progress: BackfillProgress) -> BackfillProgress:
-        self._whole = self._whole or progress.after is None
-        points, after = self.source.page(progress.after, PAGE)
-        entries = self._behind([point.payload for point in points if point.payload.get("n") == 0])
+    def _copy_page(self, progress: BackfillProgress) -> BackfillProgress:
+        self._started_pass = self._started_pass or progress.after is None
+        points, after = self.source.page(progress.after, PAGE_SIZE)
+        updates = self._outdated([point.payload for point in points if point.payload.get("n") == 0])
         if progress.passed:
-            entries = [entry for entry in entries if not self._is_on_its_way(entry)]
-        said = {_key(entry): _marks(entry) for entry in entries}
-        pictures = ImageResolver(self.sight, self.target)
-        pictures.see([(base, entry.known.points) for entry in entries if (base := entry.folded.base) is not None])
-        ready = [entry for entry in entries if entry.is_ready(pictures) and not entry.failed]
+            updates = [update for update in updates if not self._may_arrive(update)]
+        provenances = {_key(update): _provenance(update) for update in updates}
+        images = ImageResolver(self.pipeline, self.target)
+        bases = [(update.merged.base_change, update.stored.points) for update in updates]
+        images.resolve([(base, points) for base, points in bases if base is not None])
+        ready = [update for update in updates if update.prepare_write(images) and not update.failures]
         if ready:
-            self.items.write(ready)
-        missing = [_key(entry) for entry in entries if entry.failed]
-        self._behind_now |= {key: said[key] for key in missing}
-        progress = progress.further(len(points), len(ready), missing)
+            self.indexer.write(ready)
+        missing = [_key(update) for update in updates if update.failures]
+        self._skipped_now |= {key: provenances[key] for key in missing}
+        progress = progress.advance(len(points), len(ready), missing)
         if after is not None:
             return replace(progress, after=after)
-        structlog.get_logger().info(
-            "refilled", points=progress.seen, filled=progress.in_pass, missing=progress.missing
-        )
-        return self._at_end(progress)
+        counts = {"points": progress.seen, "filled": progress.in_pass, "missing": progress.missing}
+        structlog.get_logger().info("refilled", **counts)
+        return self._end_pass(progress)
 
-    def _at_end(self, progress: BackfillProgress) -> BackfillProgress:
-        nothing_left = self._whole and not self._behind_now
-        sure = progress.passed == 0 or self._compared or nothing_left
-        self._compared = self._whole and progress.passed > 0
-        self._behind_before, self._behind_now = self._behind_now, {}
-        if self._behind_before:
+    def _end_pass(self, progress: BackfillProgress) -> BackfillProgress:
+        nothing_skipped = self._started_pass and not self._skipped_now
+        certain = progress.passed == 0 or self._comparable or nothing_skipped
+        self._comparable = self._started_pass and progress.passed > 0
+        self._skipped_before, self._skipped_now = self._skipped_now, {}
+        if self._skipped_before:
             self._not_before = self.clock() + GRACE_SECONDS
-        return progress.at_end(sure=sure)
+        return progress.end_pass(certain=certain)
 
-    def _is_on_its_way(self, entry: ItemUpdate) -> bool:
-        """Whether the event that is missing may come by itself: it was not missing in the pass before."""
-        if self._behind_before.get(_key(entry)) == _marks(entry):
+    def _may_arrive(self, update: ItemUpdate) -> bool:
+        """Whether the event may still arrive from its topic: the previous pass did not miss the same one."""
+        if self._skipped_before.get(_key(update)) == _provenance(update):
             return False
-        self._behind_now[_key(entry)] = _marks(entry)
+        self._skipped_now[_key(update)] = _provenance(update)
         return True
 
-    def _behind(self, mains: Sequence[Payload]) -> list[ItemUpdate]:
-        """Entries for the items of these main points of which the older index knows more."""
+    def _outdated(self, mains: Sequence[Payload]) -> list[ItemUpdate]:
+        """Updates for the items of these main points for which the older index has newer events."""
         items = [(main, point_ids(str(main["tenant"]), str(main["item_id"]))) for main in mains]
-        every = [id for _, ids in items for id in ids]
-        old, new = self.source.payloads(every, KNOWN_KEYS), self.target.payloads(every, KNOWN_KEYS)
-        entries = []
+        all_ids = [id for _, ids in items for id in ids]
+        old, new = self.source.payloads(all_ids, KNOWN_KEYS), self.target.payloads(all_ids, KNOWN_KEYS)
+        updates = []
         for main, ids in items:
             points = {n: old[id] for n, id in enumerate(ids) if id in old}
-            if 0 in points and _is_behind(new.get(ids[0], {}), points[0]):
-                entries.append(_entry(main, ids, points, self.sight.policy))
-                entries[-1].learn(new)
-                entries[-1].folded = replace(entries[-1].folded, state=_state(points[0]))
-        return entries
+            if 0 in points and _is_outdated(new.get(ids[0], {}), points[0]):
+                updates.append(_update(main, ids, points, self.pipeline.policy))
+                updates[-1].load(new)
+                updates[-1].merged = replace(updates[-1].merged, state=_state(points[0]))
+        return updates
 
 
-def _key(entry: ItemUpdate) -> str:
-    return item_key(entry.tenant, entry.item_id)
+def _key(update: ItemUpdate) -> str:
+    return item_key(update.tenant, update.item_id)
 
 
-def _marks(entry: ItemUpdate) -> Payload:
-    """Which events the older index's state of an item comes from."""
-    return marks(entry.state.payload())
+def _provenance(update: ItemUpdate) -> Payload:
+    """The provenance of an item's state in the older index."""
+    return provenance(update.state.payload())
 
 
-def _noted(progress: BackfillProgress) -> Payload:
+def _note(progress: BackfillProgress) -> Payload:
     return asdict(progress) | {"named": list(progress.named)}
 
 
-def _is_behind(ours: Payload, theirs: Payload) -> bool:
-    """Whether an older index knows of newer events of an item."""
-    here, there = state_of(ours), state_of(theirs)
-    if here.base != there.base:
-        return here.base < there.base
-    return any(here.patched.get(fact, 0) < revision for fact, revision in there.patched.items())
+def _is_outdated(new: Payload, old: Payload) -> bool:
+    """Whether the older index's main point of an item, `old`, has newer events than the new index's."""
+    target, source = state_of(new), state_of(old)
+    if target.base != source.base:
+        return target.base < source.base
+    return any(target.patched.get(fact, 0) < revision for fact, revision in source.patched.items())
 
 
 def _state(main: Payload) -> ItemState:
-    """What counts of an item, but for what the older index has found out by the looks of others."""
+    """The state of an item without a predicted category: the older index's looks predicted it."""
     state = state_of(main)
     if prediction_in(state.facts) is None:
         return state
     return replace(state, facts={key: value for key, value in state.facts.items() if key not in CATEGORY_FIELDS})
 
 
-def _entry(main: Payload, ids: Sequence[str], points: Points, policy: ModerationPolicy) -> ItemUpdate:
-    """An item as the event that it rests on would have it; standing searches that know of it are not told again."""
-    state, about = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
-    about |= {"revision": state.base, "source": points[0].get("source", "catalog")}
+def _update(main: Payload, ids: Sequence[str], points: Points, policy: ModerationPolicy) -> ItemUpdate:
+    """An item as its base event would give it; watches that were notified of it are not notified again."""
+    state, fields = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
+    fields |= {"revision": state.base, "source": points[0].get("source", "catalog")}
     body: ItemUpserted | ItemDeleted
     if state.live:
-        there = {n: point for n, point in points.items() if point.get("base") == state.base}
-        images = tuple(_image(there.get(n, {})) for n in range(max(there) + 1))
-        body = ItemUpserted.model_validate(about | {"images": images})
+        current = {n: point for n, point in points.items() if point.get("base") == state.base}
+        images = tuple(_image(current.get(n, {})) for n in range(max(current) + 1))
+        body = ItemUpserted.model_validate(fields | {"images": images})
     else:
-        body = ItemDeleted.model_validate(about)
-    told = points[0].get(TOLD)
-    event = ItemChange(Event(body), body, {}, state.digest)
-    marks = tuple(map(str, told)) if isinstance(told, list) else ()
-    return ItemUpdate(str(main["tenant"]), str(main["item_id"]), [event], ids, policy, told=marks)
+        body = ItemDeleted.model_validate(fields)
+    change = ItemChange(Event(body), body, {}, state.digest)
+    notified = strings_in(points[0], TOLD)
+    return ItemUpdate(str(main["tenant"]), str(main["item_id"]), [change], ids, policy, notified_watches=notified)
 
 
 def _image(point: Payload) -> ImageRef:
-    return REF.validate_python(point["image"]) if point.get("image") else GONE
+    return IMAGE_REF_ADAPTER.validate_python(point["image"]) if point.get("image") else UNAVAILABLE_IMAGE

@@ -1,4 +1,4 @@
-"""Naming: items whose events name no category get the one that their main pictures clearly have."""
+"""Category prediction: predict the category of items whose events give none, from their main pictures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,26 +8,26 @@ from consumers.scoring.category_vote import CategoryVoter, UnnamedItem
 from infra.qdrant.contract import Index, Vector
 
 
-def name_items(entries: Sequence[ItemUpdate], categories: CategoryVoter, index: Index) -> None:
-    """Name those of the items that need it. Raises Unavailable.
+def assign_categories(updates: Sequence[ItemUpdate], categories: CategoryVoter, index: Index) -> None:
+    """Set the predicted category of the items that need one. Raises Unavailable.
 
-    Of a main picture that is still the same, what was predicted stays, also that nothing was; when an event had
-    given the category, the look that the index holds is asked.
+    While the main picture is unchanged, its earlier prediction stays, also if there was no clear one. If the
+    category had been given by an event until now, the prediction uses the look in the index.
     """
-    unnamed = [entry for entry in entries if entry.is_unnamed]
-    same = [entry for entry in unnamed if entry.looked_main is None]
-    given = [entry for entry in same if entry.known.state.facts.get("category_source") == GIVEN]
-    for entry in same:
-        entry.name(prediction_in(entry.known.state.facts))
-    stored = index.vectors([entry.ids[0] for entry in given]) if given else {}
-    asked = [entry for entry in unnamed if entry.looked_main or entry.ids[0] in stored]
-    likely = categories.of([_as_asked(entry, stored) for entry in asked])
-    for entry, winner in zip(asked, likely, strict=True):
-        entry.name(winner)
+    uncategorised = [update for update in updates if update.needs_category]
+    unchanged = [update for update in uncategorised if update.new_main_image is None]
+    formerly_given = [update for update in unchanged if update.stored.state.facts.get("category_source") == GIVEN]
+    for update in unchanged:
+        update.set_category(prediction_in(update.stored.state.facts))
+    vectors = index.vectors([update.ids[0] for update in formerly_given]) if formerly_given else {}
+    predictable = [update for update in uncategorised if update.new_main_image or update.ids[0] in vectors]
+    predictions = categories.of([_unnamed_item(update, vectors) for update in predictable])
+    for update, prediction in zip(predictable, predictions, strict=True):
+        update.set_category(prediction)
 
 
-def _as_asked(entry: ItemUpdate, stored: Mapping[str, Vector]) -> UnnamedItem:
-    if main := entry.looked_main:
-        return UnnamedItem(entry.tenant, entry.item_id, main.look.vector, main.look.studio)
-    studio = entry.known.points[0].get("studio") == "true"
-    return UnnamedItem(entry.tenant, entry.item_id, stored[entry.ids[0]], studio)
+def _unnamed_item(update: ItemUpdate, vectors: Mapping[str, Vector]) -> UnnamedItem:
+    if main := update.new_main_image:
+        return UnnamedItem(update.tenant, update.item_id, main.look.vector, main.look.studio)
+    studio = update.stored.points[0].get("studio") == "true"
+    return UnnamedItem(update.tenant, update.item_id, vectors[update.ids[0]], studio)

@@ -1,10 +1,10 @@
-"""Duplicates: items of a tenant whose main pictures are the same, or nearly.
+"""Duplicate detection: find items of a tenant whose main pictures are the same, or nearly the same.
 
 exact      the same bytes
-near       the same picture, resized, recompressed, framed or marked: its perceptual hash and its look agree
-similar    another picture that looks much the same; it is told, but makes no group
+near       the same picture, resized, recompressed, framed or watermarked: its perceptual hash and its look agree
+similar    another picture that looks much the same; it is reported, but does not join the group
 
-Items that are exact or near duplicates are of one group, which bears the id of the item that was there first.
+Items that are exact or near duplicates form a group, whose id is the id of its first item.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,21 +24,23 @@ from schemas.outcomes import Duplicate, Verdict
 from schemas.ranking import Weights
 
 WEIGHTS = Weights(object=0.6, style=0, colour=0.4)
-"""Style is lost when a picture is made smaller; colour counts, for two colours of one shoe have nearly one hash."""
+"""Style has no weight, because it is lost when a picture is made smaller. Colour has weight, because pictures of
+one shoe in two colours have nearly the same hash."""
 NEAR_PHOTOS, NEAR_STUDIO = ((6, 0.65), (12, 0.85)), ((4, 0.95),)
-"""Bits that two hashes may differ in, each with the least score of their looks, 1 being the same. Two photos with
-nearly one hash are one, whatever became of the rest; two studio pictures of other things may have one hash, and are
-the same only if nothing tells them apart (measured: tests/evaluation/duplicates.py, docs/duplicates.md)."""
+"""Pairs of the maximum number of bits in which two hashes differ, and the minimum score of the looks (1: equal).
+Two photos with nearly the same hash are the same picture, so their looks need to agree only roughly. Two studio
+pictures of different things can have the same hash, so their looks must agree in all but noise (measured:
+tests/evaluation/duplicates.py, docs/duplicates.md)."""
 SIMILAR_SCORE = 0.9
 LEAST_SCORE = min(score for _, score in NEAR_PHOTOS)
 CANDIDATES = 10
 VERDICTS = get_args(Verdict)
-"""The strongest first."""
+"""The verdicts, strongest first."""
 KEYS = ("sha256", "phash", "studio", DUPLICATE_GROUP)
 
 
 class NearImage(NamedTuple):
-    """Another item, what its main picture's look scores, and in how many bits its hash differs."""
+    """Another item, the score of its main picture's look, and the number of bits in which its hash differs."""
 
     item_id: str
     score: float
@@ -47,14 +49,14 @@ class NearImage(NamedTuple):
 
 @dataclass(frozen=True)
 class DuplicateMatch:
-    """How near another item's main picture is, and that item's group."""
+    """The relation to another item's main picture, and that item's group."""
 
     duplicate: Duplicate | None = None
     group: str = ""
 
     @property
     def rank(self) -> tuple[int, float]:
-        """The best match has the lowest."""
+        """Sort key: the best match has the lowest rank."""
         if self.duplicate is None:
             return len(VERDICTS), 0.0
         return VERDICTS.index(self.duplicate.verdict), -self.duplicate.score
@@ -64,36 +66,36 @@ NO_MATCH = DuplicateMatch()
 
 
 class DuplicateFinder:
-    """Finds what the main pictures of items duplicate, in an index and among those of one batch."""
+    """Finds the duplicates of the main pictures of a batch, in the index and within the batch."""
 
     def __init__(self, index: Index, parts: LookParts) -> None:
         self._index = index
         self._parts = parts
 
-    def mark(self, entries: Sequence[ItemUpdate]) -> None:
-        """Give items with a new main picture what it duplicates, and their group. Raises Unavailable."""
-        fresh = [(entry, main) for entry in entries if entry.state.live and (main := entry.looked_main)]
-        plans = [self._plan(entry, main) for entry, main in fresh]
-        found = self._index.search(plans) if plans else []
-        likeness = self._likeness([main for _, main in fresh])
-        for at, ((entry, main), hits) in enumerate(zip(fresh, found, strict=True)):
-            matches = [*_stored(main, hits), *_beside(fresh, likeness, at)]
+    def assign_groups(self, updates: Sequence[ItemUpdate]) -> None:
+        """Set the duplicate and the group of each update with a new main picture. Raises Unavailable."""
+        new = [(update, main) for update in updates if update.state.live and (main := update.new_main_image)]
+        plans = [self._plan(update, main) for update, main in new]
+        results = self._index.search(plans) if plans else []
+        scores = self._pairwise_scores([main for _, main in new])
+        for row, ((update, main), hits) in enumerate(zip(new, results, strict=True)):
+            matches = [*_index_matches(main, hits), *_batch_matches(new, scores, row)]
             best = min(matches, key=lambda match: match.rank, default=NO_MATCH)
-            entry.resemble(best.duplicate, best.group)
+            update.set_duplicate(best.duplicate, best.group)
 
-    def _plan(self, entry: ItemUpdate, main: EmbeddedImage) -> SearchPlan:
+    def _plan(self, update: ItemUpdate, main: EmbeddedImage) -> SearchPlan:
         return SearchPlan(
             vector=self._parts.weigh(main.look.vector, WEIGHTS),
-            tenant=entry.tenant,
-            apart_from=(entry.item_id,),
+            tenant=update.tenant,
+            apart_from=(update.item_id,),
             also=(MAIN_PICTURE,),
             limit=CANDIDATES,
             min_score=LEAST_SCORE,
             keys=KEYS,
         )
 
-    def _likeness(self, mains: Sequence[EmbeddedImage]) -> "np.typing.NDArray[np.float32]":
-        """float32 [n, n]: what the pictures of a batch score with each other."""
+    def _pairwise_scores(self, mains: Sequence[EmbeddedImage]) -> "np.typing.NDArray[np.float32]":
+        """The scores of the pictures of a batch with each other, float32 [n, n]."""
         if not mains:
             return np.zeros((0, 0), np.float32)
         looks = np.stack([main.look.vector for main in mains])
@@ -101,19 +103,19 @@ class DuplicateFinder:
 
 
 def verdict_of(bits: int, score: float, *, same_bytes: bool, studio: bool) -> Verdict | None:
-    """What two pictures are to each other, if anything; `studio`: whether both are studio pictures."""
+    """The relation of two pictures, or None if they are unrelated; `studio`: whether both are studio pictures."""
     if same_bytes:
         return "exact"
-    if any(bits <= most and score >= least for most, least in (NEAR_STUDIO if studio else NEAR_PHOTOS)):
+    if any(bits <= max_bits and score >= least for max_bits, least in (NEAR_STUDIO if studio else NEAR_PHOTOS)):
         return "near"
     return "similar" if score >= SIMILAR_SCORE else None
 
 
-def _stored(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator[DuplicateMatch]:
+def _index_matches(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator[DuplicateMatch]:
     """The matches among points of the index."""
     for hit in hits:
-        item, known = str(hit.payload["item_id"]), hit.payload.get("phash")
-        bits = bits_apart(main.look.phash, hash_in(str(known))) if known else 64
+        item, phash = str(hit.payload["item_id"]), hit.payload.get("phash")
+        bits = bits_apart(main.look.phash, hash_in(str(phash))) if phash else 64
         group = str(hit.payload.get(DUPLICATE_GROUP) or item)
         same = hit.payload.get("sha256") == main.sha256
         studio = main.look.studio and hit.payload.get("studio") == "true"
@@ -121,16 +123,16 @@ def _stored(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator[Duplic
         yield from _match(verdict, NearImage(item, hit.score, bits), group)
 
 
-def _beside(
-    fresh: Sequence[tuple[ItemUpdate, EmbeddedImage]], likeness: "np.typing.NDArray[np.float32]", at: int
+def _batch_matches(
+    new: Sequence[tuple[ItemUpdate, EmbeddedImage]], scores: "np.typing.NDArray[np.float32]", row: int
 ) -> Iterator[DuplicateMatch]:
-    """The matches among items of this batch that came before this one."""
-    entry, main = fresh[at]
-    for (other, theirs), score in zip(fresh[:at], likeness[at, :at], strict=True):
-        if other.tenant == entry.tenant:
-            bits = bits_apart(main.look.phash, theirs.look.phash)
-            same = theirs.sha256 == main.sha256
-            studio = main.look.studio and theirs.look.studio
+    """The matches among the items that precede this one in the batch."""
+    update, main = new[row]
+    for (other, other_main), score in zip(new[:row], scores[row, :row], strict=True):
+        if other.tenant == update.tenant:
+            bits = bits_apart(main.look.phash, other_main.look.phash)
+            same = other_main.sha256 == main.sha256
+            studio = main.look.studio and other_main.look.studio
             verdict = verdict_of(bits, float(score), same_bytes=same, studio=studio)
             yield from _match(verdict, NearImage(other.item_id, float(score), bits), other.group)
 

@@ -1,4 +1,4 @@
-"""ItemIndexer: item events become points in the index."""
+"""Item indexing: handle item events by writing points to the index and publishing outcomes."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.indexing.category_prediction import name_items
+from consumers.indexing.category_prediction import assign_categories
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
 from consumers.indexing.item_update import ItemUpdate, updates_of
 from consumers.indexing.judges import ItemEnrichers
@@ -15,7 +15,7 @@ from consumers.indexing.merge import changes_by_item
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
 from consumers.indexing.watches.matcher import publish_matches
 from consumers.indexing.writes import WriteSet, diff, write
-from consumers.points.payload import KNOWN_KEYS, MARKS
+from consumers.points.payload import KNOWN_KEYS, PROVENANCE_KEYS
 from consumers.runtime.ports import HandlerDefaults, Sink
 from infra.kafka import Record
 from infra.qdrant.contract import Index
@@ -24,167 +24,172 @@ from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemEvent, revision_at
 
 TOMBSTONE_DAYS = 7
-"""How long a deleted item is remembered. An older event that comes later than that brings it back, so this must be
-longer than events wait in retry topics (11 minutes) and than those lie that an operator replays."""
+"""How long the tombstone of a deleted item stays. An older event that arrives after that brings the item back, so
+this must be longer than events wait in retry topics (11 minutes) and than dead letters wait for a replay."""
 COLLECT_HOURS = 1
+"""Interval between removals of old tombstones."""
 MOST_LOST = 20
-"""How often the race for an item may be lost to other writers, before the batch is held and done again."""
+"""How often an item may lose the race against other writers before the batch is stopped and handled again."""
 
 
 def utc_now() -> datetime:
-    """The time of day, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
-def always(_moment: datetime) -> bool:
-    """For whoever tells of every event."""
+def always(_time: datetime) -> bool:
+    """Default of `ItemIndexer.tells`: report the outcome of every event."""
     return True
 
 
 class ItemIndexer(HandlerDefaults):
-    """A job: `handle` puts item events into the index; what an item comes to depends on revisions alone.
+    """Writes item events to the index. The resulting state of an item depends on revisions alone.
 
-    For any number of threads and processes on one index: each item is read, and written on condition that nobody
-    has written it since; who loses that race reads again.
+    Any number of threads and processes may write to one index. Each item is read, and then written on condition
+    that nobody has written it since; a writer that loses this race reads the item again.
     """
 
     def __init__(
         self,
-        sight: ImagePipeline,
+        pipeline: ImagePipeline,
         index: Index,
-        judges: ItemEnrichers,
+        enrichers: ItemEnrichers,
         sink: Sink,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._sight = sight
+        self._pipeline = pipeline
         self._index = index
-        self._judges = judges
+        self._enrichers = enrichers
         self._sink = sink
         self._outcomes = OutcomePublisher(sink)
         self._now = now
         self.tells: Callable[[datetime], bool] = always
-        """Whether it is for this job to tell what became of an event of this time."""
-        self._collected: datetime | None = None
-        self._settling = threading.Lock()
+        """Whether this indexer publishes the outcome of an event with this time."""
+        self._collected_at: datetime | None = None
+        self._write_lock = threading.Lock()
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Index, patch or remove each item, and tell each event what became of it; all is searchable by then.
+        """Index, patch or remove each item, then publish the outcomes; by then all changes are searchable.
 
-        An event fails alone: what else a batch says of its item counts as if the event had never come.
+        Each event fails alone: the other events of its item are applied as if the failed one had never arrived.
+        Returns the failures by event id.
         """
-        received, pictures = self._now(), ImageResolver(self._sight, self._index)
-        entries = updates_of(changes_by_item(events), self._sight.policy)
-        waiting: Sequence[ItemUpdate] = entries
-        while waiting:
-            waiting = self._round(waiting, pictures)
-        self._outcomes.settled(entries, BatchTimes(received, self._now(), pictures.clock), self.tells)
-        verdicts = {id: verdict for entry in entries for id, verdict in entry.verdicts.items()}
+        received, images = self._now(), ImageResolver(self._pipeline, self._index)
+        updates = updates_of(changes_by_item(events), self._pipeline.policy)
+        unfinished: Sequence[ItemUpdate] = updates
+        while unfinished:
+            unfinished = self._process_round(unfinished, images)
+        self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer), self.tells)
+        verdicts = {id: verdict for update in updates for id, verdict in update.verdicts.items()}
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
-        self._report(entries, failures, pictures)
+        self._log_batch(updates, failures, images)
         return failures | {event.id: _not_an_item() for event in events if not isinstance(event.body, ItemEvent)}
 
     @property
     def prepares(self) -> bool:
-        """It does: pictures are fetched ahead."""
+        """True: `prepare` fetches pictures ahead."""
         return True
 
     def prepare(self, events: Sequence[Event]) -> None:
-        """Have the pictures come that a batch of these events will need. Raises Unavailable."""
-        entries = updates_of(changes_by_item(events), self._sight.policy)
-        self._read(entries)
-        ImageResolver(self._sight, self._index).begin(_bases(entries))
+        """Start to fetch the pictures that a batch of these events will need. Raises Unavailable."""
+        updates = updates_of(changes_by_item(events), self._pipeline.policy)
+        self._load(updates)
+        ImageResolver(self._pipeline, self._index).prefetch(_image_requests(updates))
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
-        """Publish that an event was refused for good."""
-        self._outcomes.rejected(record, event, failure)
+        """Publish that an event was finally rejected."""
+        self._outcomes.publish_rejection(record, event, failure)
 
     def idle(self) -> None:
-        """Forget, about hourly, items that were deleted long ago. Raises Unavailable."""
+        """Remove old tombstones, about once an hour. Raises Unavailable."""
         now = self._now()
-        if self._collected is not None and now - self._collected < timedelta(hours=COLLECT_HOURS):
+        if self._collected_at is not None and now - self._collected_at < timedelta(hours=COLLECT_HOURS):
             return
-        collected = self._index.collect_tombstones(revision_at(now - timedelta(days=TOMBSTONE_DAYS)))
-        self._collected = now
-        if collected:
-            self._log.info("collected", tombstones=collected)
+        count = self._index.collect_tombstones(revision_at(now - timedelta(days=TOMBSTONE_DAYS)))
+        self._collected_at = now
+        if count:
+            self._log.info("collected", tombstones=count)
 
-    def _round(self, entries: Sequence[ItemUpdate], pictures: ImageResolver) -> list[ItemUpdate]:
-        """Take items as far as they go; those that need another round."""
-        self._read(entries)
-        seen = pictures.see(_bases(entries))
-        with self._settling:
-            if seen:  # that took its time, and others write too
-                self._read(entries)
-            ready = [entry for entry in entries if entry.is_ready(pictures)]
-            pictures.clock.lap()
+    def _process_round(self, updates: Sequence[ItemUpdate], images: ImageResolver) -> list[ItemUpdate]:
+        """Process items as far as possible. Returns those that need another round."""
+        self._load(updates)
+        resolved = images.resolve(_image_requests(updates))
+        with self._write_lock:
+            if resolved:  # fetching and embedding took time, in which others may have written
+                self._load(updates)
+            ready = [update for update in updates if update.prepare_write(images)]
+            images.timer.lap()
             lost = self.write(ready)
-            pictures.clock.written += pictures.clock.lap()
-        return lost + [entry for entry in entries if entry not in ready]
+            images.timer.written += images.timer.lap()
+        return lost + [update for update in updates if update not in ready]
 
-    def write(self, entries: Sequence[ItemUpdate]) -> list[ItemUpdate]:
-        """Write entries that are ready, with what the judges say of them; those that others wrote meanwhile."""
-        name_items(entries, self._judges.categories, self._index)
-        self._judges.duplicates.mark(entries)
-        changes = self._changes(entries)
-        write(self._index, changes)
-        return self._lost([each for each in changes if each.ids])
+    def write(self, updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
+        """Enrich and write updates that are ready. Returns those that other writers have written meanwhile."""
+        assign_categories(updates, self._enrichers.categories, self._index)
+        self._enrichers.duplicates.assign_groups(updates)
+        write_sets = self._publish_matches(updates)
+        write(self._index, write_sets)
+        return self._lost_updates([each for each in write_sets if each.ids])
 
-    def _changes(self, entries: Sequence[ItemUpdate]) -> list[WriteSet]:
-        """What to write for entries that are ready. Standing searches are told of matches before that.
+    def _publish_matches(self, updates: Sequence[ItemUpdate]) -> list[WriteSet]:
+        """Publish the watches that the updates match, and return the writes, which record these watches.
 
-        So a crash in between has a match told again, under the same id; told after the write it would be lost.
+        Matches are published before the write: after a crash in between they are published again, with the same id.
+        If they were published after the write, a crash in between would lose them.
         """
-        encoder, now = self._sight.encoder, self._now()
-        changes = [diff(entry, encoder, now) for entry in entries]
-        matches = self._judges.standing.match(changes)
+        encoder, now = self._pipeline.encoder, self._now()
+        write_sets = [diff(update, encoder, now) for update in updates]
+        matches = self._enrichers.watches.match(write_sets)
         publish_matches(self._sink, matches, self.tells)
-        return [diff(each.entry, encoder, now) if each.entry in matches else each for each in changes]
+        return [diff(each.update, encoder, now) if each.update in matches else each for each in write_sets]
 
-    def _read(self, entries: Sequence[ItemUpdate]) -> None:
-        """Fold the events onto what the index holds: every point, so that what broken writes left is mended."""
-        stored = self._index.payloads([id for entry in entries for id in entry.ids], KNOWN_KEYS)
-        for entry in entries:
-            entry.learn(stored)
+    def _load(self, updates: Sequence[ItemUpdate]) -> None:
+        """Apply the events to the stored points: all points are read, so that incomplete writes are repaired."""
+        stored = self._index.payloads([id for update in updates for id in update.ids], KNOWN_KEYS)
+        for update in updates:
+            update.load(stored)
 
-    def _lost(self, changes: Sequence[WriteSet]) -> list[ItemUpdate]:
-        """The items that somebody else has written meanwhile."""
-        if not changes:
+    def _lost_updates(self, write_sets: Sequence[WriteSet]) -> list[ItemUpdate]:
+        """The items that another writer has written meanwhile. Raises Unavailable after MOST_LOST lost races."""
+        if not write_sets:
             return []
-        stored = self._index.payloads([id for each in changes for id in each.ids], MARKS)
-        lost = [each.entry for each in changes if not each.were_made(stored)]
-        for entry in lost:
-            entry.lost += 1
-            if entry.lost > MOST_LOST:
-                raise Unavailable(f"item {entry.item_id} of {entry.tenant} is being written by others all the time")
+        stored = self._index.payloads([id for each in write_sets for id in each.ids], PROVENANCE_KEYS)
+        lost = [each.update for each in write_sets if not each.is_applied(stored)]
+        for update in lost:
+            update.lost_races += 1
+            if update.lost_races > MOST_LOST:
+                raise Unavailable(
+                    f"item {update.item_id} of {update.tenant} is being written by others all the time"
+                )
         return lost
 
-    def _report(
-        self, entries: Sequence[ItemUpdate], failures: Mapping[str, Failure], pictures: ImageResolver
+    def _log_batch(
+        self, updates: Sequence[ItemUpdate], failures: Mapping[str, Failure], images: ImageResolver
     ) -> None:
-        verdicts = [verdict for entry in entries for verdict in entry.verdicts.values()]
-        standings = [picture for entry in entries for picture in entry.pictures]
-        clock = pictures.clock
+        verdicts = [verdict for update in updates for verdict in update.verdicts.values()]
+        results = [image for update in updates for image in update.images]
+        timer = images.timer
         self._log.info(
             "indexed",
-            items=len(entries),
-            pictures=sum(isinstance(picture, EmbeddedImage) for picture in standings),
-            unchanged=standings.count(ImageStatus.KEPT),
+            items=len(updates),
+            pictures=sum(isinstance(image, EmbeddedImage) for image in results),
+            unchanged=results.count(ImageStatus.UNCHANGED),
             superseded=verdicts.count("superseded"),
-            blocked=sum(bool(entry.state.blocked) for entry in entries),
+            blocked=sum(bool(update.state.blocked) for update in updates),
             conflicts=sum(failure.code == Code.REVISION_CONFLICT for failure in failures.values()),
-            raced=sum(entry.lost for entry in entries),
-            fetched_ms=round(clock.fetched),
-            decoded_ms=round(clock.decoded),
-            encoded_ms=round(clock.encoded),
-            written_ms=round(clock.written),
+            raced=sum(update.lost_races for update in updates),
+            fetched_ms=round(timer.fetched),
+            decoded_ms=round(timer.decoded),
+            encoded_ms=round(timer.encoded),
+            written_ms=round(timer.written),
         )
 
 
-def _bases(entries: Sequence[ItemUpdate]) -> list[ImageRequest]:
-    """The upserts that the items' states rest on, if they are among the events."""
-    bases = [(entry.folded.base, entry.known.points) for entry in entries]
-    return [(base, points) for base, points in bases if base is not None]
+def _image_requests(updates: Sequence[ItemUpdate]) -> list[ImageRequest]:
+    """The upserts on which the states of the items are based, if they are among the events, with their points."""
+    requests = [(update.merged.base_change, update.stored.points) for update in updates]
+    return [(base, points) for base, points in requests if base is not None]
 
 
 def _not_an_item() -> Rejected:

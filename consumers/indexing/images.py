@@ -1,4 +1,4 @@
-"""The pictures of a batch: which of them the index has as they are, and the looks of the others."""
+"""Image resolution: find out which pictures of a batch the index has already, and fetch and embed the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,144 +21,145 @@ from schemas.items import ImageRef, InlineImage, ItemUpserted
 
 
 class ImageStatus(Enum):
-    """Where a picture stands that has no look of its own in this batch."""
+    """Status of a picture that has neither a look nor a failure from this batch."""
 
-    KEPT = "kept"
+    UNCHANGED = "unchanged"
     """The index has a look at the same bytes by the same encoder: its point stays, with new facts."""
-    LEFT_OUT = "left out"
-    """The very event was indexed before, without this picture."""
-    UNSEEN = "unseen"
-    """It has yet to be fetched."""
+    OMITTED = "omitted"
+    """The same event was indexed before, without this picture."""
+    PENDING = "pending"
+    """The picture has not been fetched yet."""
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """A picture that was fetched and looked at."""
+    """A picture that was fetched and embedded."""
 
     sha256: str
     look: Look
 
 
-LONGEST = 2.0
-"""A look has three parts of unit length, so it is no longer than this; of what is no number neither is said."""
+MAX_LOOK_NORM = 2.0
+"""Upper bound of the norm of a look, which has three parts of unit length. A norm of NaN is not below it either."""
 
-Picture = EmbeddedImage | Failure | ImageStatus
+ImageResult = EmbeddedImage | Failure | ImageStatus
 Points = Mapping[int, Payload]
-"""What the index knows of an item's points, by picture."""
+"""The payloads of an item's points in the index, by picture number."""
 ImageRequest = tuple[ItemChange, Points]
 """An upsert, and the points of its item."""
 ImagePosition = tuple[str, int]
-"""An event's id, and which of its pictures."""
+"""The id of an event, and the number of one of its pictures."""
 
 
 class ImageResolver:
-    """Fetches the pictures of one batch and looks at them, each once, and only if the index lacks it."""
+    """Fetches and embeds the pictures of one batch, each once, and only those that the index lacks."""
 
-    def __init__(self, sight: ImagePipeline, index: Index) -> None:
-        self.clock = StageTimer()
-        self._sight = sight
+    def __init__(self, pipeline: ImagePipeline, index: Index) -> None:
+        self.timer = StageTimer()
+        self._pipeline = pipeline
         self._index = index
-        self._sums: dict[ImagePosition, str] = {}
-        self._seen: dict[ImagePosition, Look | Failure] = {}
+        self._checksums: dict[ImagePosition, str] = {}
+        self._looks: dict[ImagePosition, Look | Failure] = {}
 
-    def of(self, told: ItemChange, points: Points) -> list[Picture]:
-        """Where each picture of an upsert stands."""
-        return [self._standing(told, n, ref, points) for n, ref in enumerate(_images(told))]
+    def results(self, change: ItemChange, points: Points) -> list[ImageResult]:
+        """The look, the failure or the status of each picture of an upsert."""
+        return [self._result(change, n, ref, points) for n, ref in enumerate(_images(change))]
 
-    def see(self, asked: Sequence[ImageRequest]) -> bool:
-        """Fetch the pictures that are unseen, and look at those that the index lacks; whether there were any."""
-        unseen = self._unseen(asked)
-        if not unseen:
+    def resolve(self, requests: Sequence[ImageRequest]) -> bool:
+        """Fetch the pending pictures and embed those that the index lacks. Returns whether any were pending."""
+        pending = self._pending(requests)
+        if not pending:
             return False
-        self.clock.lap()
-        fetched = self._fetch([_to_fetch(told, n) for told, n, _ in unseen])
-        self.clock.fetched += self.clock.lap()
+        self.timer.lap()
+        fetched = self._fetch([_fetch_request(change, n) for change, n, _ in pending])
+        self.timer.fetched += self.timer.lap()
         new: dict[ImagePosition, bytes] = {}
         tenants: dict[ImagePosition, str] = {}
-        for (told, n, points), picture in zip(unseen, fetched, strict=True):
-            place = told.id, n
+        for (change, n, points), picture in zip(pending, fetched, strict=True):
+            position = change.id, n
             if isinstance(picture, Failure):
-                self._seen[place] = picture
+                self._looks[position] = picture
                 continue
-            self._sums[place] = sha256(picture).hexdigest()
-            if self._standing(told, n, _images(told)[n], points) is not ImageStatus.KEPT:
-                new[place], tenants[place] = picture, told.body.tenant
-        self._seen |= self._known(tenants)
-        self._look({place: picture for place, picture in new.items() if place not in self._seen})
+            self._checksums[position] = sha256(picture).hexdigest()
+            if self._result(change, n, _images(change)[n], points) is not ImageStatus.UNCHANGED:
+                new[position], tenants[position] = picture, change.body.tenant
+        self._looks |= self._reusable_looks(tenants)
+        self._embed({position: picture for position, picture in new.items() if position not in self._looks})
         return True
 
-    def begin(self, asked: Sequence[ImageRequest]) -> None:
-        """Have the pictures come that are unseen, for a batch that will see them."""
-        if self._sight.ahead is not None:
-            self._sight.ahead.begin([_to_fetch(told, n) for told, n, _ in self._unseen(asked)])
+    def prefetch(self, requests: Sequence[ImageRequest]) -> None:
+        """Start to fetch the pending pictures, for a later batch that will resolve them."""
+        if self._pipeline.ahead is not None:
+            self._pipeline.ahead.begin([_fetch_request(change, n) for change, n, _ in self._pending(requests)])
 
-    def _fetch(self, wanted: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
-        if self._sight.ahead is not None:
-            return self._sight.ahead.fetch_all(wanted)
-        return self._sight.fetch([ref for _, ref in wanted])
+    def _fetch(self, requests: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
+        if self._pipeline.ahead is not None:
+            return self._pipeline.ahead.fetch_all(requests)
+        return self._pipeline.fetch([ref for _, ref in requests])
 
-    def _unseen(self, asked: Sequence[ImageRequest]) -> list[tuple[ItemChange, int, Points]]:
+    def _pending(self, requests: Sequence[ImageRequest]) -> list[tuple[ItemChange, int, Points]]:
         return [
-            (told, n, points)
-            for told, points in asked
-            for n, picture in enumerate(self.of(told, points))
-            if picture is ImageStatus.UNSEEN
+            (change, n, points)
+            for change, points in requests
+            for n, result in enumerate(self.results(change, points))
+            if result is ImageStatus.PENDING
         ]
 
-    def _known(self, tenants: Mapping[ImagePosition, str]) -> dict[ImagePosition, Look]:
-        """The looks that other items of the tenants have at the same bytes, by the same encoder."""
-        known: dict[ImagePosition, Look] = {}
+    def _reusable_looks(self, tenants: Mapping[ImagePosition, str]) -> dict[ImagePosition, Look]:
+        """The looks that other items of the same tenants have at the same bytes, by the same encoder."""
+        looks: dict[ImagePosition, Look] = {}
         for tenant in set(tenants.values()):
-            places = [place for place, whose in tenants.items() if whose == tenant]
-            points = self._index.same_bytes(tenant, sorted({self._sums[place] for place in places}))
-            for place in places:
-                point = points.get(self._sums[place])
-                if point is not None and self._is_ours(point.payload) and _is_sound(point):
-                    known[place] = look_of(point)
-        return known
+            positions = [position for position, owner in tenants.items() if owner == tenant]
+            points = self._index.same_bytes(tenant, sorted({self._checksums[position] for position in positions}))
+            for position in positions:
+                point = points.get(self._checksums[position])
+                if point is not None and self._has_current_look(point.payload) and _is_sound(point):
+                    looks[position] = look_of(point)
+        return looks
 
-    def _look(self, pictures: Mapping[ImagePosition, bytes]) -> None:
-        """Look at pictures, at the same bytes once."""
-        once = {self._sums[place]: picture for place, picture in pictures.items()}
-        looks = self._sight.look_at(list(once.values())) if once else []
-        by_sum = dict(zip(once, looks, strict=True))
-        self._seen |= {place: by_sum[self._sums[place]] for place in pictures}
-        self.clock.looked(looks)
+    def _embed(self, pictures: Mapping[ImagePosition, bytes]) -> None:
+        """Embed pictures; the same bytes are embedded once."""
+        distinct = {self._checksums[position]: picture for position, picture in pictures.items()}
+        looks = self._pipeline.look_at(list(distinct.values())) if distinct else []
+        by_checksum = dict(zip(distinct, looks, strict=True))
+        self._looks |= {position: by_checksum[self._checksums[position]] for position in pictures}
+        self.timer.looked(looks)
 
-    def _standing(self, told: ItemChange, n: int, ref: ImageRef, points: Points) -> Picture:
-        place, point = (told.id, n), points.get(n)
-        if point is not None and self._has(point, told, self._sum(place, ref)):
-            return ImageStatus.KEPT
-        if point is None and points.get(0, {}).get("digest") == told.digest:
-            return ImageStatus.LEFT_OUT
-        seen = self._seen.get(place, ImageStatus.UNSEEN)
-        return EmbeddedImage(self._sums[place], seen) if isinstance(seen, Look) else seen
+    def _result(self, change: ItemChange, n: int, ref: ImageRef, points: Points) -> ImageResult:
+        position, point = (change.id, n), points.get(n)
+        if point is not None and self._is_unchanged(point, change, self._checksum(position, ref)):
+            return ImageStatus.UNCHANGED
+        if point is None and points.get(0, {}).get("digest") == change.digest:
+            return ImageStatus.OMITTED
+        result = self._looks.get(position, ImageStatus.PENDING)
+        return EmbeddedImage(self._checksums[position], result) if isinstance(result, Look) else result
 
-    def _has(self, point: Payload, told: ItemChange, checksum: str | None) -> bool:
-        """Whether a point is of the very event, or of the same bytes."""
-        return self._is_ours(point) and (point.get("digest") == told.digest or point.get("sha256") == checksum)
+    def _is_unchanged(self, point: Payload, change: ItemChange, checksum: str | None) -> bool:
+        """Whether a point comes from the same event or from the same bytes, and its look is current."""
+        same = point.get("digest") == change.digest or point.get("sha256") == checksum
+        return self._has_current_look(point) and same
 
-    def _is_ours(self, point: Payload) -> bool:
-        """Whether a point's look is what we would see: by our encoder, and under the eyes of our moderator."""
-        seen_by = point.get("encoder"), point.get(MODERATOR, "")
-        return point.get("state") == LIVE and seen_by == (self._sight.encoder, self._sight.moderator)
+    def _has_current_look(self, point: Payload) -> bool:
+        """Whether a point is live and its look was made by the pipeline's encoder and moderator."""
+        models = point.get("encoder"), point.get(MODERATOR, "")
+        return point.get("state") == LIVE and models == (self._pipeline.encoder, self._pipeline.moderator)
 
-    def _sum(self, place: ImagePosition, ref: ImageRef) -> str | None:
-        """The checksum of a picture as far as it is known without fetching it."""
-        if place not in self._sums and isinstance(ref, InlineImage):
-            self._sums[place] = sha256(ref.data).hexdigest()
-        return self._sums.get(place) or (None if isinstance(ref, InlineImage) else ref.sha256)
+    def _checksum(self, position: ImagePosition, ref: ImageRef) -> str | None:
+        """The SHA-256 checksum of a picture, as far as it is known without fetching it."""
+        if position not in self._checksums and isinstance(ref, InlineImage):
+            self._checksums[position] = sha256(ref.data).hexdigest()
+        return self._checksums.get(position) or (None if isinstance(ref, InlineImage) else ref.sha256)
 
 
 def _is_sound(point: Point) -> bool:
-    """Whether the look of a point can be another's too; one that a broken disk has changed is seen anew."""
-    return point.vector is not None and bool(np.linalg.norm(point.vector.astype(np.float64)) <= LONGEST)
+    """Whether the look of a point can be reused; one that a broken disk has changed is computed again."""
+    return point.vector is not None and bool(np.linalg.norm(point.vector.astype(np.float64)) <= MAX_LOOK_NORM)
 
 
-def _to_fetch(told: ItemChange, n: int) -> tuple[str, ImageRef]:
-    """A picture of an upsert as it is fetched: by the event's id, and on its tenant's behalf."""
-    return told.id, for_tenant(_images(told)[n], told.body.tenant)
+def _fetch_request(change: ItemChange, n: int) -> tuple[str, ImageRef]:
+    """The event id of an upsert, and the reference to one of its pictures on behalf of its tenant."""
+    return change.id, for_tenant(_images(change)[n], change.body.tenant)
 
 
-def _images(told: ItemChange) -> tuple[ImageRef, ...]:
-    return told.body.images if isinstance(told.body, ItemUpserted) else ()
+def _images(change: ItemChange) -> tuple[ImageRef, ...]:
+    return change.body.images if isinstance(change.body, ItemUpserted) else ()

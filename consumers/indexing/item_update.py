@@ -1,12 +1,12 @@
-"""Entries: what a batch says of one item, folded onto what the index knows of it."""
+"""Item updates: merge the events of a batch about one item with the state that the index holds of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.embedding.moderation import OPEN, SEEN_LABELS, TOLD_LABELS, ModerationPolicy
-from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageStatus, Picture, Points
+from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus, Points
 from consumers.indexing.merge import ItemChange, MergeResult, Precedence, merge
-from consumers.points.payload import DUPLICATE_GROUP, TOLD, ItemState, predicted, state_of, whole, words_in
+from consumers.points.payload import DUPLICATE_GROUP, TOLD, ItemState, as_int, predicted, state_of, strings_in
 from infra.qdrant.contract import Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.failures import Failure, TryLater
@@ -16,131 +16,137 @@ from schemas.results import Likely
 
 @dataclass(frozen=True)
 class StoredState:
-    """What the index holds of an item. The main point decides; the others follow it."""
+    """An item as the index holds it. The main point is authoritative; the others follow it."""
 
     points: Points = field(default_factory=dict)
 
     @property
     def state(self) -> ItemState:
-        """What counts of the item."""
+        """The state in the main point."""
         return state_of(self.points.get(0, {}))
 
     @property
     def version(self) -> int:
-        """The newest version of any of its points; 0 when there are none."""
-        return max((whole(point.get("version", 0)) for point in self.points.values()), default=0)
+        """The highest version of its points; 0 if there are none."""
+        return max((as_int(point.get("version", 0)) for point in self.points.values()), default=0)
 
 
 @dataclass(eq=False)
 class ItemUpdate:
-    """One item of a batch, on its way into the index."""
+    """One item of a batch, from its events to what is written to the index."""
 
     tenant: str
     item_id: str
-    events: Sequence[ItemChange]
+    changes: Sequence[ItemChange]
     ids: Sequence[str]
-    """The ids that its points can have, the main one's first."""
+    """The ids that its points can have; the main point's is first."""
     policy: ModerationPolicy = OPEN
-    """What its labels mean."""
-    known: StoredState = field(default_factory=StoredState)
-    folded: MergeResult = field(default_factory=lambda: MergeResult(ItemState(), None, {}))
-    pictures: Sequence[Picture] = ()
-    """Those of the upsert that the state rests on, if it is among the events."""
-    failed: dict[str, Failure] = field(default_factory=dict)
-    """Events whose pictures have failed: the others count as if these had never come."""
+    """Decides which labels block the item."""
+    stored: StoredState = field(default_factory=StoredState)
+    merged: MergeResult = field(default_factory=lambda: MergeResult(ItemState(), None, {}))
+    images: Sequence[ImageResult] = ()
+    """The pictures of the upsert on which the state is based, if that upsert is among the events."""
+    failures: dict[str, Failure] = field(default_factory=dict)
+    """Failures of events whose pictures have failed, by event id; the state ignores these events."""
     group: str = ""
-    """The duplicates that it belongs to."""
+    """Id of its duplicate group."""
     duplicate: Duplicate | None = None
-    """What its new main picture duplicates."""
-    told: tuple[str, ...] = ()
-    """The marks of the standing searches that know of it."""
-    lost: int = 0
-    """How often somebody else wrote the item between reading and writing."""
+    """The item that its new main picture duplicates."""
+    notified_watches: tuple[str, ...] = ()
+    """The marks of the watches that have been notified of the item."""
+    lost_races: int = 0
+    """How often another writer wrote the item between reading and writing."""
 
     @property
     def state(self) -> ItemState:
-        """What the item comes to."""
-        return self.folded.state
+        """The state of the item after its events."""
+        return self.merged.state
 
     @property
     def verdicts(self) -> dict[str, Precedence | Failure]:
-        """What becomes of each event."""
-        return {**self.folded.verdicts, **self.failed}
+        """The outcome of each event, by its id."""
+        return {**self.merged.verdicts, **self.failures}
 
-    def learn(self, stored: Mapping[str, Payload]) -> None:
-        """Fold the events onto what the index holds, by point id."""
-        self.known = StoredState({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
-        main = self.known.points.get(0, {})
+    def load(self, stored: Mapping[str, Payload]) -> None:
+        """Take the item's points from `stored` (payloads by point id), and apply the events to them."""
+        self.stored = StoredState({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
+        main = self.stored.points.get(0, {})
         self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
-        told = main.get(TOLD)
-        self.told = tuple(sorted({*self.told, *(told if isinstance(told, list) else ())}))
-        self._fold()
+        notified = main.get(TOLD)
+        stored_marks = notified if isinstance(notified, list) else ()
+        self.notified_watches = tuple(sorted({*self.notified_watches, *stored_marks}))
+        self._merge()
 
-    def is_ready(self, pictures: ImageResolver) -> bool:
-        """Whether all is there to write it; upserts that cannot be indexed leave it here."""
-        while (base := self.folded.base) is not None:
-            self.pictures = pictures.of(base, self.known.points)
+    def prepare_write(self, images: ImageResolver) -> bool:
+        """Whether the item can be written now; it cannot while a picture that it needs is pending.
+
+        Upserts whose pictures have failed are moved to `failures`, and the state is merged again without them.
+        """
+        while (base := self.merged.base_change) is not None:
+            self.images = images.results(base, self.stored.points)
             failure = self._failure()
-            if failure is None and ImageStatus.UNSEEN in self.pictures:
+            if failure is None and ImageStatus.PENDING in self.images:
                 return False
             if failure is None:
-                self._bar(base.body.revision)
+                self._block_if_needed(base.body.revision)
                 return True
-            self.failed[base.id] = failure
-            self._fold()
+            self.failures[base.id] = failure
+            self._merge()
         return True
 
     @property
-    def is_unnamed(self) -> bool:
-        """Whether a new upsert counts that names no category, nor does a patch."""
-        new = self.state.live and self.state.base != self.known.state.base
+    def needs_category(self) -> bool:
+        """Whether a new upsert is in effect, and neither it nor a patch gives a category."""
+        new = self.state.live and self.state.base != self.stored.state.base
         return new and "category" not in self.state.patched and "category" not in self.state.facts
 
     @property
-    def looked_main(self) -> EmbeddedImage | None:
-        """The main picture, if it was looked at."""
-        main = self.pictures[0] if self.pictures else None
+    def new_main_image(self) -> EmbeddedImage | None:
+        """The main picture, if it was embedded in this batch."""
+        main = self.images[0] if self.images else None
         return main if isinstance(main, EmbeddedImage) else None
 
-    def resemble(self, duplicate: Duplicate | None, group: str) -> None:
-        """Take note of what its new main picture duplicates; what is similar alone stays in a group of its own."""
+    def set_duplicate(self, duplicate: Duplicate | None, group: str) -> None:
+        """Set the item that its new main picture duplicates; a merely similar one does not join the group."""
         joins = duplicate is not None and duplicate.verdict != "similar"
         self.duplicate, self.group = duplicate, group if joins else self.item_id
 
-    def name(self, likely: Likely | None) -> None:
-        """Give it the category that was predicted, if any."""
+    def set_category(self, likely: Likely | None) -> None:
+        """Add the predicted category, if there is one, to the facts."""
         if likely is not None:
             facts = {**self.state.facts, **predicted(likely)}
-            self.folded = replace(self.folded, state=replace(self.state, facts=facts))
+            self.merged = replace(self.merged, state=replace(self.state, facts=facts))
 
-    def _fold(self) -> None:
-        told = [told for told in self.events if told.id not in self.failed]
-        self.folded, self.pictures = merge(self.known.state, told, self.policy), ()
+    def _merge(self) -> None:
+        changes = [change for change in self.changes if change.id not in self.failures]
+        self.merged, self.images = merge(self.stored.state, changes, self.policy), ()
 
-    def _bar(self, revision: int) -> None:
-        """Block it for what its pictures show, or for what an index that is older than the policy knows of it."""
-        seen = set(words_in(self.state.facts, TOLD_LABELS))
-        for n, picture in enumerate(self.pictures):
-            known = words_in(self.known.points.get(n, {}), SEEN_LABELS) if picture is ImageStatus.KEPT else ()
-            seen.update(picture.look.labels if isinstance(picture, EmbeddedImage) else known)
-        if labels := self.policy.blocking(seen):
-            self.folded = replace(self.folded, state=self.state.barred(labels, revision), base=None)
-            self.pictures = ()
+    def _block_if_needed(self, revision: int) -> None:
+        """Block the item if it or its pictures have blocking labels; stored labels may be older than the policy."""
+        labels = set(strings_in(self.state.facts, TOLD_LABELS))
+        for n, image in enumerate(self.images):
+            unchanged = image is ImageStatus.UNCHANGED
+            stored = strings_in(self.stored.points.get(n, {}), SEEN_LABELS) if unchanged else ()
+            labels.update(image.look.labels if isinstance(image, EmbeddedImage) else stored)
+        if blocking := self.policy.blocking(labels):
+            state = self.state.block(blocking, revision)
+            self.merged = replace(self.merged, state=state, base_change=None)
+            self.images = ()
 
     def _failure(self) -> Failure | None:
-        """Why the upsert cannot be indexed: for its main picture, or for one that may come later."""
-        bad = (
-            picture
-            for n, picture in enumerate(self.pictures)
-            if isinstance(picture, TryLater) or (n == 0 and isinstance(picture, Failure))
+        """Why the upsert cannot be indexed: its main picture has failed, or another may succeed later."""
+        failures = (
+            image
+            for n, image in enumerate(self.images)
+            if isinstance(image, TryLater) or (n == 0 and isinstance(image, Failure))
         )
-        return next(bad, None)
+        return next(failures, None)
 
 
 def updates_of(items: Mapping[str, list[ItemChange]], policy: ModerationPolicy) -> list[ItemUpdate]:
-    """An entry for each item that events tell of."""
-    bodies = [(told[0].body, told) for told in items.values()]
+    """One update for each item that has events."""
+    bodies = [(changes[0].body, changes) for changes in items.values()]
     return [
-        ItemUpdate(body.tenant, body.item_id, told, point_ids(body.tenant, body.item_id), policy)
-        for body, told in bodies
+        ItemUpdate(body.tenant, body.item_id, changes, point_ids(body.tenant, body.item_id), policy)
+        for body, changes in bodies
     ]

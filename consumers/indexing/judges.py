@@ -1,4 +1,4 @@
-"""Judges: who says of items what their events do not."""
+"""Item enrichers: derive the predicted category, duplicates and matching watches of items from the index."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from infra.qdrant.contract import Index
 
 @dataclass(frozen=True)
 class ItemEnrichers:
-    """Names the category of items, finds their duplicates, and the standing searches that they match."""
+    """Predicts the category of items, finds their duplicates, and finds the watches that they match."""
 
     categories: CategoryVoter
     duplicates: DuplicateFinder
-    standing: WatchMatcher
+    watches: WatchMatcher
 
 
 def enrichers_of(
     index: Index, confidence: Calibrator, watches: Callable[[str], WatchRows | None] = no_watches
 ) -> ItemEnrichers:
-    """Those who judge by what an index holds; `watches` gives the standing searches of a tenant."""
+    """The enrichers for an index; `watches` returns the watches of a tenant."""
     duplicates = DuplicateFinder(index, confidence.parts)
     return ItemEnrichers(CategoryVoter(index, confidence), duplicates, WatchMatcher(watches, confidence))

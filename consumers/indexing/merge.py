@@ -1,11 +1,11 @@
-"""Coalescing: what events say of one item, in any order, folded onto what counts of it already.
+"""Event merging: apply the events of one item, in any order, to the state that the index holds of it.
 
-    upsert r    counts when no newer event was an upsert or delete; it says everything as of r
+    upsert r    applies unless there is a newer upsert or delete; sets the whole item as of revision r
     delete r    likewise
     patch r     sets facts as of r, each unless a newer patch has set it, on top of an upsert older than r
-    block r     an upsert or patch with labels that block: the item is out until an upsert newer than r
+    block r     an upsert or patch with blocking labels: the item is not searchable until an upsert newer than r
 
-What comes of it depends on which events there were, not on their order nor on how they were batched.
+The result depends only on which events there were, not on their order or on how they were batched.
 """
 
 import json
@@ -15,17 +15,17 @@ from hashlib import sha256
 from typing import Literal, NoReturn
 
 from consumers.embedding.moderation import OPEN, ModerationPolicy
-from consumers.points.payload import FACTS, ItemState, facts_payload, where
+from consumers.points.payload import FACTS, ItemState, facts_payload, image_source
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemEvent, ItemPatched, ItemUpserted, item_key
 
 Precedence = Literal["counts", "superseded"]
-UNKNOWN_TRIES = 3
-"""Retry topics in which a patch waits for the upsert of its item: 11 minutes in all."""
+UNKNOWN_ITEM_RETRIES = 3
+"""Number of retry topics in which a patch waits for the upsert of its item: 11 minutes in all."""
 
 Values = Mapping[str, object]
-"""Payload keys and their values; a fact that is not known has none."""
+"""Payload keys and their values; a fact that is not known has no keys."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class ItemChange:
 
     event: Event
     body: ItemEvent
-    said: Mapping[str, Values]
-    """The facts that it sets, each as payload; those that it takes away have no values."""
+    facts: Mapping[str, Values]
+    """The facts that the event sets, each as payload; a fact that it removes has no values."""
     digest: str
-    """Of upserts and deletes; two are the same when the events say the same thing with the same revision."""
+    """Digest of an upsert or delete, empty for a patch. Equal digests mean the same content and revision."""
 
     @property
     def id(self) -> str:
@@ -47,94 +47,100 @@ class ItemChange:
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What events of one item come to."""
+    """The result of merging the events of one item."""
 
     state: ItemState
-    base: ItemChange | None
-    """The upsert or delete that the state rests on, when it is among these; also when the index had it before. None
-    of an item that is blocked: its pictures are not wanted."""
+    base_change: ItemChange | None
+    """The upsert or delete on which the state is based, if it is among these events; also if the index had it
+    before. None for a blocked item: its pictures are not needed."""
     verdicts: Mapping[str, Precedence | Failure]
-    """What becomes of each event, by its id."""
+    """The outcome of each event, by its id."""
 
 
 def changes_by_item(events: Iterable[Event]) -> dict[str, list[ItemChange]]:
-    """The item events by item key, in their order, each id once; other events are left out."""
+    """The item events by item key, in their order and each id once; other events are left out."""
     items: dict[str, dict[str, ItemChange]] = {}
     for event in events:
         if isinstance(event.body, ItemEvent):
-            told = items.setdefault(item_key(event.body.tenant, event.body.item_id), {})
-            if event.id not in told:
-                told[event.id] = ItemChange(event, event.body, _facts_said(event.body), digest_of(event.body))
-    return {key: list(told.values()) for key, told in items.items()}
+            changes = items.setdefault(item_key(event.body.tenant, event.body.item_id), {})
+            if event.id not in changes:
+                changes[event.id] = ItemChange(event, event.body, _facts_of(event.body), digest_of(event.body))
+    return {key: list(changes.values()) for key, changes in items.items()}
 
 
 def digest_of(body: ItemEvent) -> str:
-    """32 hex digits of what an upsert or delete says, whatever its spelling in JSON; nothing for a patch."""
+    """32 hex digits of the content of an upsert or delete, however its JSON is written; empty for a patch."""
     if isinstance(body, ItemPatched):
         return ""
-    said: list[object] = [body.schema_, body.revision, body.source]
+    content: list[object] = [body.schema_, body.revision, body.source]
     if isinstance(body, ItemUpserted):
-        said += [facts_payload(body), [_picture(ref) for ref in body.images]]
-    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+        content += [facts_payload(body), [_image_content(ref) for ref in body.images]]
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def merge(known: ItemState, told: Sequence[ItemChange], policy: ModerationPolicy = OPEN) -> MergeResult:
-    """Fold the events of one item onto what counts of it; of two that contradict each other the first counts."""
+def merge(known: ItemState, changes: Sequence[ItemChange], policy: ModerationPolicy = OPEN) -> MergeResult:
+    """Apply the events of one item to its known state; of two conflicting events the first one applies."""
     state = known
-    refused: dict[str, Failure] = {}
-    for one in sorted(told, key=lambda one: (one.body.revision, isinstance(one.body, ItemPatched))):
+    conflicts: dict[str, Failure] = {}
+    for change in sorted(changes, key=lambda each: (each.body.revision, isinstance(each.body, ItemPatched))):
         try:
-            state = _barred(_after(state, one), one, policy)
+            state = _apply_block(_apply(state, change), change, policy)
         except Rejected as conflict:
-            refused[one.id] = conflict
-    kept = [one for one in told if one.id not in refused]
-    based = (one for one in kept if one.digest and one.digest == state.digest)
-    base = None if state.blocked else next(based, None)
-    verdicts: dict[str, Precedence | Failure] = {one.id: _verdict(state, one) for one in kept}
-    return MergeResult(state, base, verdicts | refused)
+            conflicts[change.id] = conflict
+    accepted = [change for change in changes if change.id not in conflicts]
+    bases = (change for change in accepted if change.digest and change.digest == state.digest)
+    base_change = None if state.blocked else next(bases, None)
+    verdicts: dict[str, Precedence | Failure] = {change.id: _verdict(state, change) for change in accepted}
+    return MergeResult(state, base_change, verdicts | conflicts)
 
 
-def _after(state: ItemState, told: ItemChange) -> ItemState:
-    """The state after an event, when all older ones are in it; raises Rejected when both contradict each other."""
-    body = told.body
+def _apply(state: ItemState, change: ItemChange) -> ItemState:
+    """The state after an event, if all older events are in it already; raises Rejected if the event conflicts."""
+    body = change.body
     if isinstance(body, ItemPatched):
-        return _after_patch(state, told, body)
+        return _apply_patch(state, change, body)
     if body.revision < state.base:
         return state
     if body.revision == state.base:
-        if told.digest != state.digest:
+        if change.digest != state.digest:
             _conflict(body)
         return state
     patched = {fact: revision for fact, revision in state.patched.items() if revision > body.revision}
-    facts = _with_facts({}, {**told.said, **{fact: _values(state.facts, fact) for fact in patched}})
-    after = ItemState(body.revision, isinstance(body, ItemUpserted), told.digest, facts, patched)
-    lifted = state.blocked_revision <= body.revision
-    return after if lifted else after.barred(state.blocked, state.blocked_revision)
+    facts = _with_facts({}, {**change.facts, **{fact: _values(state.facts, fact) for fact in patched}})
+    new_state = ItemState(body.revision, isinstance(body, ItemUpserted), change.digest, facts, patched)
+    block_lifted = state.blocked_revision <= body.revision
+    return new_state if block_lifted else new_state.block(state.blocked, state.blocked_revision)
 
 
-def _after_patch(state: ItemState, told: ItemChange, patch: ItemPatched) -> ItemState:
+def _apply_patch(state: ItemState, change: ItemChange, patch: ItemPatched) -> ItemState:
     if patch.revision == state.base:
         _conflict(patch)
     if patch.revision < state.base or not (state.live or state.blocked):
         return state
     if patch.revision <= state.blocked_revision:
         return state
-    before = state.patched
-    if any(before.get(f) == patch.revision and _values(state.facts, f) != said for f, said in told.said.items()):
+    revisions = state.patched
+    if any(
+        revisions.get(fact) == patch.revision and _values(state.facts, fact) != values
+        for fact, values in change.facts.items()
+    ):
         _conflict(patch)
-    newer = {fact: values for fact, values in told.said.items() if before.get(fact, 0) < patch.revision}
-    patched = {**before, **dict.fromkeys(newer, patch.revision)}
+    newer = {fact: values for fact, values in change.facts.items() if revisions.get(fact, 0) < patch.revision}
+    patched = {**revisions, **dict.fromkeys(newer, patch.revision)}
     return replace(state, facts=_with_facts(state.facts, newer), patched=patched)
 
 
-def _barred(state: ItemState, told: ItemChange, policy: ModerationPolicy) -> ItemState:
-    """The state, with the item blocked if this event says so and no newer one has: whatever other patches say."""
-    body = told.body
+def _apply_block(state: ItemState, change: ItemChange, policy: ModerationPolicy) -> ItemState:
+    """The state, with the item blocked if this event has blocking labels and no newer event has blocked it.
+
+    Labels in other patches make no difference.
+    """
+    body = change.body
     labels = policy.blocking(_labels(body))
-    known = state.live or state.blocked
-    if not labels or not known or body.revision < max(state.base, state.blocked_revision + 1):
+    exists = state.live or state.blocked
+    if not labels or not exists or body.revision < max(state.base, state.blocked_revision + 1):
         return state
-    return state.barred(labels, body.revision)
+    return state.block(labels, body.revision)
 
 
 def _labels(body: ItemEvent) -> Sequence[str]:
@@ -143,21 +149,21 @@ def _labels(body: ItemEvent) -> Sequence[str]:
     return (body.facts if isinstance(body, ItemPatched) else body).moderation
 
 
-def _verdict(state: ItemState, told: ItemChange) -> Precedence | Failure:
-    """What becomes of an event, by the state that its item has come to."""
-    body = told.body
+def _verdict(state: ItemState, change: ItemChange) -> Precedence | Failure:
+    """The outcome of an event, given the final state of its item."""
+    body = change.body
     if not isinstance(body, ItemPatched):
         return "counts" if body.revision == state.base else "superseded"
-    revisions = [state.patched.get(fact, 0) for fact in told.said]
+    revisions = [state.patched.get(fact, 0) for fact in change.facts]
     if body.revision < state.base or (revisions and min(revisions) > body.revision):
         return "superseded"
     if state.live or state.blocked:
         return "counts"
-    # A deleted item remembers its patches, for the upsert that they belong to may still come.
-    return "superseded" if revisions and min(revisions) == body.revision else _unknown(body)
+    # A deleted item retains its patches, because the upsert to which they belong may still arrive.
+    return "superseded" if revisions and min(revisions) == body.revision else _unknown_item(body)
 
 
-def _facts_said(body: ItemEvent) -> dict[str, Values]:
+def _facts_of(body: ItemEvent) -> dict[str, Values]:
     if isinstance(body, ItemDeleted):
         return {}
     facts = body.facts if isinstance(body, ItemPatched) else body
@@ -170,14 +176,14 @@ def _values(facts: Values, fact: str) -> Values:
 
 
 def _with_facts(facts: Values, newer: Mapping[str, Values]) -> Values:
-    """Facts as payload, with some of them replaced or taken away."""
+    """Facts as payload, with some of them replaced or removed."""
     replaced = {key for fact in newer for key in FACTS[fact]}
-    kept = {key: value for key, value in facts.items() if key not in replaced}
-    return kept | {key: value for values in newer.values() for key, value in values.items()}
+    unchanged = {key: value for key, value in facts.items() if key not in replaced}
+    return unchanged | {key: value for values in newer.values() for key, value in values.items()}
 
 
-def _picture(ref: ImageRef) -> object:
-    return sha256(ref.data).hexdigest() if isinstance(ref, InlineImage) else where(ref)
+def _image_content(ref: ImageRef) -> object:
+    return sha256(ref.data).hexdigest() if isinstance(ref, InlineImage) else image_source(ref)
 
 
 def _conflict(body: ItemEvent) -> NoReturn:
@@ -188,6 +194,6 @@ def _conflict(body: ItemEvent) -> NoReturn:
     )
 
 
-def _unknown(patch: ItemPatched) -> TryLater:
+def _unknown_item(patch: ItemPatched) -> TryLater:
     text = f"item {patch.item_id} is not indexed, so it cannot be patched: send item.upserted/1 first"
-    return TryLater(Code.ITEM_UNKNOWN, text, UNKNOWN_TRIES)
+    return TryLater(Code.ITEM_UNKNOWN, text, UNKNOWN_ITEM_RETRIES)

@@ -1,4 +1,4 @@
-"""Outcomes: each item event is told what became of it, once and for all."""
+"""Item outcomes: publish the final outcome of each item event."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -30,36 +30,36 @@ from schemas.topics import ITEM_OUTCOMES
 
 MAX_ITEM_ID = 200
 NAMESPACE = uuid.UUID("0f0f3c1e-0a57-5d0c-8f3e-6d2b8c1f7a44")
-"""Makes the ids of outcomes unlike those of other events."""
+"""UUID namespace that makes the ids of outcomes differ from those of other events."""
 
 
 @dataclass(frozen=True)
 class BatchTimes:
-    """When a batch was taken and when the index had it, and how long the steps between took."""
+    """When a batch was received, when it was in the index, and how long the stages in between took."""
 
     received: datetime
     written: datetime
-    clock: StageTimer
+    timer: StageTimer
 
 
 class OutcomePublisher:
-    """Publishes outcomes. The id of an outcome comes from its event's: whoever reads one twice can tell."""
+    """Publishes outcomes. The id of an outcome derives from its event's id, so consumers can detect repeats."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def settled(
-        self, entries: Sequence[ItemUpdate], moments: BatchTimes, tells: Callable[[datetime], bool]
+    def publish(
+        self, updates: Sequence[ItemUpdate], times: BatchTimes, reports_outcomes: Callable[[datetime], bool]
     ) -> None:
-        """Tell the events that have not failed what has become of them, if it is for us to tell."""
-        for entry in entries:
-            for told in entry.events:
-                verdict = entry.verdicts[told.id]
-                if not isinstance(verdict, Failure) and tells(told.event.time):
-                    self._send(told.id, _outcome(entry, told, moments, counts=verdict == "counts"))
+        """Publish the outcome of each event that has not failed and whose time `reports_outcomes` accepts."""
+        for update in updates:
+            for change in update.changes:
+                verdict = update.verdicts[change.id]
+                if not isinstance(verdict, Failure) and reports_outcomes(change.event.time):
+                    self._send(change.id, _outcome(update, change, times, counts=verdict == "counts"))
 
-    def rejected(self, record: Record, event: Event | None, failure: Failure) -> None:
-        """Tell that an event was refused for good."""
+    def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
+        """Publish that an event was finally rejected; `event` is None if the record could not be parsed."""
         tenant, item_id, revision = _item(record, event)
         event_id = event.id if event else _header(record, "ce_id") or record.position
         outcome = ItemRejected(
@@ -77,51 +77,50 @@ class OutcomePublisher:
         self._sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(NAMESPACE, event_id))))
 
 
-def _outcome(entry: ItemUpdate, told: ItemChange, moments: BatchTimes, *, counts: bool) -> ItemOutcome:
-    body = told.body
-    about: dict[str, object] = {
-        "event_id": told.id[:MAX_EVENT_ID],
+def _outcome(update: ItemUpdate, change: ItemChange, times: BatchTimes, *, counts: bool) -> ItemOutcome:
+    body = change.body
+    common: dict[str, object] = {
+        "event_id": change.id[:MAX_EVENT_ID],
         "tenant": body.tenant,
         "item_id": body.item_id,
         "source": body.source,
         "revision": body.revision,
-        "times": _times(told.event, moments),
+        "times": _step_times(change.event, times),
     }
     if not counts:
-        return ItemSuperseded.model_validate(about | {"newest": entry.state.revision})
+        return ItemSuperseded.model_validate(common | {"newest": update.state.revision})
     if isinstance(body, ItemDeleted):
-        return ItemRemoved.model_validate(about)
-    if entry.state.blocked:
-        return ItemBlocked.model_validate(about | {"labels": entry.state.blocked})
-    seen = _seen(entry) if isinstance(body, ItemUpserted) else {"images": 0}
-    return ItemIndexed.model_validate(about | seen)
+        return ItemRemoved.model_validate(common)
+    if update.state.blocked:
+        return ItemBlocked.model_validate(common | {"labels": update.state.blocked})
+    images = _image_fields(update) if isinstance(body, ItemUpserted) else {"images": 0}
+    return ItemIndexed.model_validate(common | images)
 
 
-def _seen(entry: ItemUpdate) -> dict[str, object]:
-    """What became of the pictures of an upsert."""
+def _image_fields(update: ItemUpdate) -> dict[str, object]:
+    """The fields of ItemIndexed that depend on the pictures of an upsert."""
     skipped = [
-        SkippedImage(image=n, code=picture.code, message=picture.message[:500])
-        for n, picture in enumerate(entry.pictures)
-        if isinstance(picture, Failure)
+        SkippedImage(image=n, code=image.code, message=image.message[:500])
+        for n, image in enumerate(update.images)
+        if isinstance(image, Failure)
     ]
     return {
-        "images": sum(isinstance(picture, EmbeddedImage) for picture in entry.pictures),
-        "duplicate_group": entry.group,
-        "duplicate": entry.duplicate,
-        "unchanged": sum(picture is ImageStatus.KEPT for picture in entry.pictures),
+        "images": sum(isinstance(image, EmbeddedImage) for image in update.images),
+        "duplicate_group": update.group,
+        "duplicate": update.duplicate,
+        "unchanged": sum(image is ImageStatus.UNCHANGED for image in update.images),
         "skipped": tuple(skipped),
-        "category_predicted": prediction_in(entry.state.facts),
+        "category_predicted": prediction_in(update.state.facts),
     }
 
 
-def _times(event: Event, moments: BatchTimes) -> StepTimes:
-    clock = moments.clock
-    steps = {name: getattr(clock, name) for name in ("fetched", "decoded", "encoded", "written")}
-    return StepTimes(event_time=event.time, received_at=moments.received, searchable_at=moments.written, **steps)
+def _step_times(event: Event, times: BatchTimes) -> StepTimes:
+    steps = {name: getattr(times.timer, name) for name in ("fetched", "decoded", "encoded", "written")}
+    return StepTimes(event_time=event.time, received_at=times.received, searchable_at=times.written, **steps)
 
 
 def _item(record: Record, event: Event | None) -> tuple[str | None, str | None, int | None]:
-    """Tenant, id and revision of the item that a record is about, as far as it says."""
+    """Tenant, id and revision of a record's item, from the event or else from the record's key; None if unknown."""
     if event is not None and isinstance(event.body, ItemEvent):
         return event.body.tenant, event.body.item_id, event.body.revision
     try:

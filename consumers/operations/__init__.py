@@ -1,1 +1,1 @@
-"""What an operator does: dead letters, and a change of the encoder."""
+"""Operator tools: inspect and replay dead letters, and reindex with another encoder."""

@@ -1,1 +1,1 @@
-"""Item state and payload, to and from points of the index."""
+"""Index points: conversion of item state and looks to points and back, and progress stored in the index."""

@@ -1,4 +1,4 @@
-"""Items as points, and points as hits: ids and payloads, in one place for both ways."""
+"""Point payloads: convert item state, facts and looks to payloads and back, and points to search hits."""
 
 import base64
 from collections.abc import Mapping
@@ -21,36 +21,36 @@ from schemas.results import Explained, Hit, Likely, Swatch
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
 GIVEN, PREDICTED = "given", "predicted"
-"""Where a category comes from: the event, or the vote of neighbours."""
+"""Source of a category: the event, or the vote of the nearest neighbours."""
 CATEGORY_FIELDS = ("category", "category_source", "category_confidence")
-"""The payload keys that a given category changes together."""
+"""The payload keys that change together with the category."""
 ATTRIBUTE_FIELDS = ("attributes", "attribute_values")
-"""The attributes, and the same as `name=value`, which filters use."""
+"""The attributes, and the same attributes as `name=value` strings, which filters use."""
 FACTS: Mapping[str, tuple[str, ...]] = {name: (name,) for name in ItemFacts.model_fields} | {
     "category": CATEGORY_FIELDS,
     "attributes": ATTRIBUTE_FIELDS,
 }
-"""Every fact of an item, with the payload keys that hold it."""
+"""Each fact of an item, with the payload keys that hold it."""
 FACT_KEYS = tuple(key for keys in FACTS.values() for key in keys)
 PATCHED_KEYS = {fact: f"{fact}_revision" for fact in FACTS}
-"""The payload key with the revision of the patch that set a fact; facts of the upsert have none."""
-MARKS = ("base", "digest", "state", "blocked", "blocked_revision", *PATCHED_KEYS.values())
-"""The payload keys that tell which events a point's state has come from."""
-STATE_KEYS = ("revision", *MARKS, *FACT_KEYS)
-"""The payload keys that hold the State of an item; all of its points have them."""
+"""The payload key with the revision of the patch that set a fact; facts of the upsert have no such key."""
+PROVENANCE_KEYS = ("base", "digest", "state", "blocked", "blocked_revision", *PATCHED_KEYS.values())
+"""The payload keys that identify the events from which the state in a point results."""
+STATE_KEYS = ("revision", *PROVENANCE_KEYS, *FACT_KEYS)
+"""The payload keys that hold the ItemState; all points of an item have them."""
 DUPLICATE_GROUP = "duplicate_group"
-"""The payload key that items whose main pictures are duplicates have in common."""
+"""The payload key with the id of an item's duplicate group: items whose main pictures are duplicates share it."""
 TOLD = "told"
-"""The payload key with the marks of the standing searches that have been told of the item."""
+"""The payload key with the marks of the watches that have been notified of the item."""
 KNOWN_KEYS = (
     *STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", MODERATOR, SEEN_LABELS,
     DUPLICATE_GROUP, TOLD,
 )  # fmt: skip
-"""What is read of a point before it is written anew: all but what comes from the look."""
+"""The payload keys that are read from a point before it is rewritten; most keys of the look are not needed."""
 
 
 class _Facts(BaseModel):
-    """What a payload says of colours."""
+    """The colours in a payload."""
 
     colours: tuple[ColourName, ...]
     palette: tuple[Swatch, ...]
@@ -58,67 +58,67 @@ class _Facts(BaseModel):
 
 @dataclass(frozen=True)
 class ItemState:
-    """What counts of an item: its newest upsert or delete, and the facts that newer patches have set."""
+    """The current state of an item: its newest upsert or delete, and the facts that newer patches have set."""
 
     base: int = 0
-    """Revision of the newest upsert or delete; 0 when there was none."""
+    """Revision of the newest upsert or delete; 0 if there was none."""
     live: bool = False
-    """Whether it can be found: that event was an upsert, and the item is not blocked."""
+    """Whether the item is searchable: that event was an upsert, and the item is not blocked."""
     digest: str = ""
-    """Of what that event said: tells its replay from another event of its revision."""
+    """Digest of that event's content: distinguishes its replay from another event with the same revision."""
     facts: Payload = field(default_factory=dict)
-    """The facts as payload, without those that are not known; of an item that is deleted or blocked those alone
-    that newer patches have set, for an upsert that is older than they are may still come."""
+    """The known facts as payload. Of a deleted or blocked item only those that newer patches have set, because an
+    upsert that is older than the patches may still arrive."""
     patched: Mapping[str, int] = field(default_factory=dict)
-    """Each fact that a patch has set since, and the patch's revision."""
+    """Each fact that a patch has set since the base, with the revision of the patch."""
     blocked: tuple[str, ...] = ()
-    """The labels for which it is blocked."""
+    """The labels for which the item is blocked."""
     blocked_revision: int = 0
-    """Of the newest event that has blocked it: a newer upsert lifts that, a patch does not."""
+    """Revision of the newest event that has blocked it. A newer upsert lifts the block, a patch does not."""
 
     @property
     def revision(self) -> int:
-        """The newest event that counts."""
+        """Revision of the newest event that is in effect."""
         return max(self.base, *self.patched.values()) if self.live and self.patched else self.base
 
-    def barred(self, labels: tuple[str, ...], revision: int) -> "ItemState":
-        """The state once an event of this revision, or what its pictures show, has blocked the item.
+    def block(self, labels: tuple[str, ...], revision: int) -> "ItemState":
+        """The state after the labels of an event of this revision, or of its pictures, have blocked the item.
 
-        Of what was known newer patches alone are kept: whatever lifts the block is newer than the others.
+        Only facts from newer patches remain: an upsert that lifts the block is newer than all other facts.
         """
         patched = {fact: at for fact, at in self.patched.items() if at > revision}
-        kept = {key for fact in patched for key in FACTS[fact]}
-        facts = {key: value for key, value in self.facts.items() if key in kept}
+        retained_keys = {key for fact in patched for key in FACTS[fact]}
+        facts = {key: value for key, value in self.facts.items() if key in retained_keys}
         return replace(self, live=False, facts=facts, patched=patched, blocked=labels, blocked_revision=revision)
 
     def payload(self) -> dict[str, object]:
-        """The state as every point of the item has it."""
-        known = {"revision": self.revision, "base": self.base, "digest": self.digest}
-        known |= {"blocked": list(self.blocked), "blocked_revision": self.blocked_revision} if self.blocked else {}
-        known |= {PATCHED_KEYS[fact]: revision for fact, revision in self.patched.items()}
-        return {**known, "state": LIVE if self.live else DEAD, **self.facts}
+        """The state as payload; every point of the item has it."""
+        state = {"revision": self.revision, "base": self.base, "digest": self.digest}
+        state |= {"blocked": list(self.blocked), "blocked_revision": self.blocked_revision} if self.blocked else {}
+        state |= {PATCHED_KEYS[fact]: revision for fact, revision in self.patched.items()}
+        return {**state, "state": LIVE if self.live else DEAD, **self.facts}
 
 
 def state_of(payload: Payload) -> ItemState:
-    """The state in a point's payload."""
+    """The inverse of ItemState.payload; an empty payload gives the state of an unknown item."""
     return ItemState(
-        base=whole(payload.get("base", 0)),
+        base=as_int(payload.get("base", 0)),
         live=payload.get("state") == LIVE,
         digest=str(payload.get("digest", "")),
         facts={key: payload[key] for key in FACT_KEYS if key in payload},
-        patched={fact: whole(payload[key]) for fact, key in PATCHED_KEYS.items() if key in payload},
-        blocked=words_in(payload, "blocked"),
-        blocked_revision=whole(payload.get("blocked_revision", 0)),
+        patched={fact: as_int(payload[key]) for fact, key in PATCHED_KEYS.items() if key in payload},
+        blocked=strings_in(payload, "blocked"),
+        blocked_revision=as_int(payload.get("blocked_revision", 0)),
     )
 
 
-def marks(payload: Payload) -> Payload:
-    """Which events a point's state has come from: the same for two points that say the same of their item."""
-    return {key: payload[key] for key in MARKS if key in payload}
+def provenance(payload: Payload) -> Payload:
+    """The keys that identify the events from which a state results: equal for two points with the same state."""
+    return {key: payload[key] for key in PROVENANCE_KEYS if key in payload}
 
 
 def look_payload(look: Look) -> dict[str, object]:
-    """What a look adds to the payload of its point."""
+    """The payload keys that a point takes from its look."""
     payload: dict[str, object] = {
         "colours": list(look.colours),
         "studio": str(look.studio).lower(),
@@ -126,39 +126,41 @@ def look_payload(look: Look) -> dict[str, object]:
         "palette": [swatch.model_dump() for swatch in look.palette],
         "phash": str(look.phash),
     }
-    known: dict[str, object] = {"thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None}
-    known |= {MODERATOR: look.moderator, SEEN_LABELS: list(look.labels)}
-    return payload | {key: value for key, value in known.items() if value}
+    optional: dict[str, object] = {
+        "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
+        MODERATOR: look.moderator,
+        SEEN_LABELS: list(look.labels),
+    }
+    return payload | {key: value for key, value in optional.items() if value}
 
 
 def look_of(point: Point) -> Look:
-    """The look that a live point was made of, but for the size of its picture; raises ValueError on a tombstone."""
+    """The look in a live point, with 0 as width and height of the picture; raises ValueError on a tombstone."""
     if point.vector is None:
         raise ValueError(f"point {point.id} has no vector")
-    payload, small = point.payload, point.payload.get("thumbnail")
-    facts = {key: payload.get(key, []) for key in ("colours", "palette")}
-    seen = _Facts.model_validate(facts, strict=False)
+    payload, thumbnail = point.payload, point.payload.get("thumbnail")
+    colours = _Facts.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
     return Look(
         vector=point.vector,
-        colours=seen.colours,
-        palette=seen.palette,
-        thumbnail=base64.b64decode(str(small)) if small else None,
+        colours=colours.colours,
+        palette=colours.palette,
+        thumbnail=base64.b64decode(str(thumbnail)) if thumbnail else None,
         width=0,
         height=0,
         studio=payload.get("studio") == "true",
         phash=hash_in(str(payload["phash"])) if "phash" in payload else NO_HASH,
-        labels=words_in(payload, SEEN_LABELS),
+        labels=strings_in(payload, SEEN_LABELS),
         moderator=str(payload.get(MODERATOR, "")),
     )
 
 
-def where(ref: ImageRef) -> Payload | None:
-    """Where a picture can be had again, as payload; an inline one is not kept."""
+def image_source(ref: ImageRef) -> Payload | None:
+    """The reference from which a picture can be fetched again, as payload; None for an inline picture."""
     return None if isinstance(ref, InlineImage) else ref.model_dump(exclude_none=True)
 
 
 def facts_payload(facts: ItemFacts) -> dict[str, object]:
-    """The known facts of an item as payload; booleans are keywords: the embedded engine matches no booleans."""
+    """The known facts of an item as payload. Booleans become keywords: the embedded engine matches no booleans."""
     payload: dict[str, object | None] = {
         "title": facts.title,
         "category": facts.category,
@@ -179,65 +181,68 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
 
 
 def predicted(likely: Likely) -> dict[str, object]:
-    """A category that was predicted, as payload."""
+    """A predicted category as payload."""
     return dict(zip(CATEGORY_FIELDS, (likely.name, PREDICTED, likely.confidence), strict=True))
 
 
 def prediction_in(facts: Payload) -> Likely | None:
-    """The predicted category among these facts; none when there is none, or a given one."""
+    """The predicted category in these facts; None if there is no category, or if an event has given it."""
     if facts.get("category_source") != PREDICTED:
         return None
-    return Likely(name=str(facts["category"]), confidence=_number(facts["category_confidence"]))
+    return Likely(name=str(facts["category"]), confidence=_as_number(facts["category_confidence"]))
 
 
 def hit(
-    found: ScoredPoint,
+    point: ScoredPoint,
     *,
     thumbnail: bool,
     confidence: float = 0.0,
     boost: float = 0.0,
     explained: Explained | None = None,
 ) -> Hit:
-    """A found point as one hit of an answer."""
-    payload = found.payload
-    created, stock, small = payload.get("created_at"), payload.get("in_stock"), payload.get("thumbnail")
-    known: dict[str, object] = {name: payload.get(name) for name in HIT_FIELDS}
-    known |= {name: payload[name] for name in ("item_id", "tenant", "source", "revision")}
-    known |= {name: payload.get(name, []) for name in ("tags", "colours", "palette")}
-    known |= {
-        "score": found.score,
+    """The hit for a point that a search has found; its thumbnail only if `thumbnail`."""
+    payload = point.payload
+    created, stock, image = payload.get("created_at"), payload.get("in_stock"), payload.get("thumbnail")
+    fields: dict[str, object] = {name: payload.get(name) for name in HIT_FIELDS}
+    fields |= {name: payload[name] for name in ("item_id", "tenant", "source", "revision")}
+    fields |= {name: payload.get(name, []) for name in ("tags", "colours", "palette")}
+    fields |= {
+        "score": point.score,
         "confidence": confidence,
         "boost": boost,
         "explained": explained,
         "image": payload["n"],
         "in_stock": None if stock is None else stock == "true",
-        "created_at": None if created is None else moment_at(_number(created)),
-        "thumbnail": base64.b64decode(str(small)) if thumbnail and small else None,
+        "created_at": None if created is None else moment_at(_as_number(created)),
+        "thumbnail": base64.b64decode(str(image)) if thumbnail and image else None,
     }
-    return Hit.model_validate(known, strict=False)
+    return Hit.model_validate(fields, strict=False)
 
 
 def broken_index(tenant: str, items: str) -> TryLater:
-    """Why a search that meets a broken vector fails: not by its own fault, and not for good."""
+    """Log that a vector is broken, and return the failure of the search that found it.
+
+    The failure is temporary: the request is not its cause.
+    """
     structlog.get_logger().error("the index is broken: a vector holds no numbers", tenant=tenant, items=items[:200])
     text = f"the index is broken: the vector of `{items[:200]}` holds no numbers; send the item again, or reindex"
     return TryLater(Code.VECTOR_INVALID, text)
 
 
-def words_in(payload: Payload, key: str) -> tuple[str, ...]:
-    """The words of a payload's list; none when there is no list."""
-    words = payload.get(key)
-    return tuple(map(str, words)) if isinstance(words, list) else ()
+def strings_in(payload: Payload, key: str) -> tuple[str, ...]:
+    """The list of strings at a payload key; empty if the value is missing or no list."""
+    values = payload.get(key)
+    return tuple(map(str, values)) if isinstance(values, list) else ()
 
 
-def whole(value: object) -> int:
-    """A whole number of a payload."""
+def as_int(value: object) -> int:
+    """The value of a payload key that must be an integer; raises TypeError."""
     if not isinstance(value, int):
         raise TypeError(f"a payload's whole number is {type(value).__name__}")
     return value
 
 
-def _number(value: object) -> int | float:
+def _as_number(value: object) -> int | float:
     if not isinstance(value, int | float):
         raise TypeError(f"a payload number is {type(value).__name__}")
     return value

@@ -1,1 +1,1 @@
-"""Evaluation, fitting and the canary: how good the answers are."""
+"""Quality: evaluation of the search results, fitting of encoders, and the canary."""

@@ -1,1 +1,1 @@
-"""The consumer loop: take records, have them handled, route what failed, commit; it knows nothing of pictures."""
+"""Worker runtime: the loop that polls Kafka, calls a handler, routes failures and commits; no image code."""

@@ -1,4 +1,4 @@
-"""The batch processor: all that happens to one batch between taking and committing, in a thread of its own."""
+"""Batch processor: parses a batch, handles it and routes its failures before the commit, on its own thread."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,25 +24,25 @@ Result = TypeVar("Result")
 Publish = Callable[[FinishedBatch], None]
 
 HOLD_SECONDS = 900.0
-"""How long a batch is held while something is away, before the worker says so and ends: a new one may find it."""
+"""How long a batch is retried while a dependency is unavailable. Then the worker ends: a new one may reach it."""
 PAUSES = Retry(HOLD_SECONDS, first=0.2, longest=10.0)
-"""Between two attempts at a batch that is held."""
+"""Backoff between two attempts at the same batch."""
 
 
 class BatchOverdue(Fault):
-    """What the batch needs stayed away; the message says what it is, and for how long."""
+    """A dependency of the batch stayed unavailable; the message names it and says for how long."""
 
 
 @dataclass(frozen=True)
 class BatchWork:
-    """A batch to process, and records of earlier ones that were deferred."""
+    """A batch to process, and the records of earlier batches that were deferred."""
 
     batch: Batch
     deferred: Sequence[ParsedRecord]
-    owned: Callable[[Batch], Batch]
-    """What of a batch is still this member's; called at each attempt."""
+    filter_owned: Callable[[Batch], Batch]
+    """Returns the part of a batch whose partitions this member still owns; called at each attempt."""
     publish: Publish
-    """Takes what is finished, in its order."""
+    """Receives the finished parts in their order."""
     shutdown: ShutdownSignal
 
 
@@ -55,169 +55,173 @@ class BatchProcessor:
         router: FailureRouter,
         strategy: CommitStrategy,
         ledger: CrashLedger,
-        pauses: Retry = PAUSES,
+        backoff: Retry = PAUSES,
     ) -> None:
         self._handler = handler
         self._router = router
         self._strategy = strategy
         self._ledger = ledger
-        self.pauses = pauses
-        """Between two attempts, and how long a batch is held in all."""
-        self._look_ahead = LookAhead(handler.prepare) if handler.prepares else None
-        self._wake = threading.Event()
-        self._may_look_ahead = False
+        self.backoff = backoff
+        """Pauses between two attempts, and the total time for which a batch is retried."""
+        self._lookahead = LookAhead(handler.prepare) if handler.prepares else None
+        self._stop_requested = threading.Event()
+        self._lookahead_allowed = False
         self._log = structlog.get_logger()
-        self.away: str | None = None
-        """What the batch waits for, while it does."""
+        self.unavailable_reason: str | None = None
+        """Why the current batch is being retried; None while it is not."""
         self.hold: HoldTimer | None = None
-        """The wait until what is finished is durable, while that does not work and nothing is committed."""
+        """Set while finished work cannot be made durable, so that nothing is committed."""
 
     def process(self, work: BatchWork) -> list[ParsedRecord]:
-        """Do a batch; those that must wait and be given again. Less than all is published when told to stop."""
+        """Process a batch and return its deferred records, to be passed in again later.
+
+        After a stop request the rest of the batch is not published.
+        """
         deferred = list[ParsedRecord]()
-        # A death beside suspects must be theirs: what comes next may be as deadly, and is noted nowhere.
-        self._may_look_ahead = not self._ledger.suspects_in(
-            [*work.batch.records, *(each.record for each in work.deferred)]
+        # A crash during a suspect's turn must be the suspect's fault. The ledger does not list the records that
+        # look-ahead prepares, and one of those may crash the worker too, so look-ahead is off for this batch.
+        self._lookahead_allowed = not self._ledger.has_suspects(
+            [*work.batch.records, *(entry.record for entry in work.deferred)]
         )
-        for again in self._parts_of(work.deferred):
-            with self._ledger.in_progress([each.record for each in again]):
-                deferred += self._do(work, again)
+        for entries in self._split_deferred(work.deferred):
+            with self._ledger.in_progress([entry.record for entry in entries]):
+                deferred += self._process_part(work, entries)
         for part in self._ledger.split(work.batch.records):
             with self._ledger.in_progress(part):
-                deferred += self._do(work, self._read(part))
+                deferred += self._process_part(work, self._parse(part))
             if self._is_stopped(work):
                 break
-        self._secure()
+        self._persist()
         return deferred
 
     def idle(self) -> list[ParsedRecord]:
-        """Do a small step of what can wait; nothing is lost when that does not work now."""
+        """Let the handler do one small maintenance step; Unavailable is only logged, and the step comes again."""
         try:
             self._handler.idle()
-        except Unavailable as away:
-            self._log.debug("idle", why=str(away))
-        self._secure()
+        except Unavailable as error:
+            self._log.debug("idle", why=str(error))
+        self._persist()
         return []
 
-    def secure_now(self) -> None:
-        """Make durable what is finished, before it is committed."""
-        self._secure(now=True)
+    def persist_now(self) -> None:
+        """Make finished work durable at once, so that it can be committed."""
+        self._persist(now=True)
 
     def look_ahead(self, upcoming: Callable[[], Sequence[Record]]) -> None:
-        """Have what the next batch needs got ready, while this one is processed."""
-        if self._look_ahead is not None and self._may_look_ahead:
-            self._look_ahead.look(upcoming)
+        """Prepare the records of the next batch while the current one is processed."""
+        if self._lookahead is not None and self._lookahead_allowed:
+            self._lookahead.look(upcoming)
 
     def is_behind(self) -> bool:
-        """Whether many records should be taken at once."""
+        """Whether the loop should take larger batches."""
         return self._handler.is_behind()
 
     def stop_waiting(self) -> None:
-        """Wait no longer between two attempts: the worker was told to stop."""
-        self._wake.set()
+        """End the pause between two attempts, and make no further attempt: the worker is stopping."""
+        self._stop_requested.set()
 
     def close(self) -> None:
-        """Let go of the threads."""
-        if self._look_ahead is not None:
-            self._look_ahead.close()
+        """Stop the look-ahead thread."""
+        if self._lookahead is not None:
+            self._lookahead.close()
 
-    def _parts_of(self, deferred: Sequence[ParsedRecord]) -> Iterator[list[ParsedRecord]]:
-        """What was deferred, each suspect by itself."""
-        known = {each.record.position: each for each in deferred}
-        for part in self._ledger.split([each.record for each in deferred]):
-            yield [known[record.position] for record in part]
+    def _split_deferred(self, deferred: Sequence[ParsedRecord]) -> Iterator[list[ParsedRecord]]:
+        """Split the deferred records so that each crash suspect is alone."""
+        by_position = {entry.record.position: entry for entry in deferred}
+        for part in self._ledger.split([entry.record for entry in deferred]):
+            yield [by_position[record.position] for record in part]
 
-    def _read(self, part: Sequence[Record]) -> list[ParsedRecord]:
-        """What records say; one that has killed the worker too often is not even read."""
+    def _parse(self, part: Sequence[Record]) -> list[ParsedRecord]:
+        """Parse records; a poison pill, which crashed the worker too often, is rejected without being parsed."""
         if self._ledger.is_deadly(part[0]):
-            return [ParsedRecord(part[0], failure=_deadly())]
-        return [self._judged(each) for each in parse(part)]
+            return [ParsedRecord(part[0], failure=_poison_pill_failure())]
+        return [self._check_tenant(entry) for entry in parse(part)]
 
-    def _judged(self, parsed: ParsedRecord) -> ParsedRecord:
-        if parsed.event is None:
-            return parsed
-        return replace(parsed, failure=self._router.set_aside(parsed.record, parsed.event))
+    def _check_tenant(self, entry: ParsedRecord) -> ParsedRecord:
+        if entry.event is None:
+            return entry
+        return replace(entry, failure=self._router.check_tenant(entry.record, entry.event))
 
-    def _do(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
-        """Do these records; those that must wait. What is expired comes first: it need not wait for the others."""
+    def _process_part(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
+        """Process records and return the deferred ones. Expired records go first, without a wait."""
         if not parsed:
             return []
-        parsed = self._until_available(work, partial(self._without_answered, parsed))
-        events = [event for each in parsed for event in each.to_do]
-        waiting = self._handler.deferred(events)
-        deferred = [each for each in parsed if any(event.id in waiting for event in each.to_do)]
-        rest = [each for each in parsed if each not in deferred]
-        expired = self._handler.expired([event for each in rest for event in each.to_do])
-        first, then = split_expired(rest, expired)
-        for handle, some in ((self._handler.refuse, first), (self._handler.handle, then)):
-            if some and not self._is_stopped(work):
-                self._until_available(work, partial(self._attempt, work, handle, some))
+        parsed = self._retry_until_available(work, partial(self._flag_already_done, parsed))
+        events = [event for entry in parsed for event in entry.to_do]
+        deferred_ids = self._handler.deferred(events)
+        deferred = [entry for entry in parsed if any(event.id in deferred_ids for event in entry.to_do)]
+        ready = [entry for entry in parsed if entry not in deferred]
+        expired_ids = self._handler.expired([event for entry in ready for event in entry.to_do])
+        expired, remaining = split_expired(ready, expired_ids)
+        for handle, entries in ((self._handler.refuse, expired), (self._handler.handle, remaining)):
+            if entries and not self._is_stopped(work):
+                self._retry_until_available(work, partial(self._handle_and_publish, work, handle, entries))
         return deferred
 
-    def _without_answered(self, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
+    def _flag_already_done(self, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
         return [
-            replace(each, was_done=self._handler.was_done(each.record)) if each.event is not None else each
-            for each in parsed
+            replace(entry, was_done=self._handler.was_done(entry.record)) if entry.event is not None else entry
+            for entry in parsed
         ]
 
-    def _attempt(
+    def _handle_and_publish(
         self,
         work: BatchWork,
         handle: Callable[[Sequence[Event]], Mapping[str, Failure]],
         parsed: Sequence[ParsedRecord],
     ) -> list[ParsedRecord]:
-        """Do these records, as far as they are still ours, and publish that they are done."""
+        """Handle the records of partitions that are still owned, route failures, and publish the finished part."""
         owned = self._still_owned(work, parsed)
         if not owned:
             return []
         self._strategy.begin()
-        failed = handle([event for each in owned for event in each.to_do])
-        for each in owned:
-            failure = each.failure or (failed.get(each.event.id) if each.event else None)
-            self._router.route(each.record, each.event, failure)
-        records = [each.record for each in owned]
+        failures = handle([event for entry in owned for event in entry.to_do])
+        for entry in owned:
+            failure = entry.failure or (failures.get(entry.event.id) if entry.event else None)
+            self._router.route(entry.record, entry.event, failure)
+        records = [entry.record for entry in owned]
         self._handler.note_done(records)
         work.publish(self._strategy.collect(work.batch.only(records)))
         self._ledger.survived(records)
         return owned
 
     def _still_owned(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
-        owned = set(map(id, work.owned(work.batch.only([each.record for each in parsed])).records))
-        return [each for each in parsed if id(each.record) in owned]
+        owned = set(map(id, work.filter_owned(work.batch.only([entry.record for entry in parsed])).records))
+        return [entry for entry in parsed if id(entry.record) in owned]
 
-    def _until_available(self, work: BatchWork, step: Callable[[], list[Result]]) -> list[Result]:
-        """What a step comes to, tried again until it works; nothing, when told to stop before that."""
-        pauses = self.pauses.pauses()
+    def _retry_until_available(self, work: BatchWork, step: Callable[[], list[Result]]) -> list[Result]:
+        """Run a step, again while it raises Unavailable, and return its result; empty when a stop comes first."""
+        pauses = self.backoff.pauses()
         while True:
             try:
-                found = step()
-            except Unavailable as away:
-                self.away = str(away)
+                result = step()
+            except Unavailable as error:
+                self.unavailable_reason = str(error)
             else:
-                self.away = None
-                return found
+                self.unavailable_reason = None
+                return result
             pause = self._next_pause(pauses)
-            self._log.warning("holding", why=self.away, seconds=round(pause, 1))
-            if work.shutdown.now or self._wake.wait(pause):
+            self._log.warning("holding", why=self.unavailable_reason, seconds=round(pause, 1))
+            if work.shutdown.now or self._stop_requested.wait(pause):
                 return []
 
     def _next_pause(self, pauses: Iterator[float]) -> float:
         for pause in pauses:
             return pause
-        raise BatchOverdue(f"for {self.pauses.seconds:.0f} s a batch could not be done: {self.away}")
+        raise BatchOverdue(f"for {self.backoff.seconds:.0f} s a batch could not be done: {self.unavailable_reason}")
 
-    def _secure(self, *, now: bool = False) -> None:
+    def _persist(self, *, now: bool = False) -> None:
         try:
-            if self._strategy.secure(now=now):
+            if self._strategy.persist(now=now):
                 self.hold = None
-        except Unavailable as away:
-            self._log.warning("not durable yet", why=str(away))
-            self.hold = HoldTimer.again(self.hold, away)
+        except Unavailable as error:
+            self._log.warning("not durable yet", why=str(error))
+            self.hold = HoldTimer.again(self.hold, error)
 
     def _is_stopped(self, work: BatchWork) -> bool:
-        return work.shutdown.now or self._wake.is_set()
+        return work.shutdown.now or self._stop_requested.is_set()
 
 
-def _deadly() -> Rejected:
+def _poison_pill_failure() -> Rejected:
     text = f"the worker died {LIVES} times at this event alone: see its pictures, and the worker's log"
     return Rejected(Code.WORKER_KILLED, text)

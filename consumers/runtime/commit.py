@@ -1,4 +1,7 @@
-"""Commit strategies: when the offsets of a finished batch are committed: at least once, or in one transaction."""
+"""Commit strategies: when the offsets of a finished batch are committed.
+
+At least once, or in one Kafka transaction with the results.
+"""
 
 import time
 from collections import deque
@@ -28,47 +31,47 @@ from schemas.failures import Unavailable
 
 @dataclass(frozen=True)
 class FinishedBatch:
-    """Records that are done, and what is to be sent with their offsets."""
+    """Records that were processed, and the records to send together with their offsets."""
 
     batch: Batch
-    answers: Sequence[OutgoingRecord] = ()
-    number: int = 0
-    """Counts what was finished before it, and it."""
+    outgoing: Sequence[OutgoingRecord] = ()
+    sequence: int = 0
+    """1 for the first finished batch of a strategy, 2 for the next, and so on."""
 
 
 class CommitStrategy(Protocol):
-    """`begin`, `collect` and `secure` are called by the thread that processes, the rest by that which polls."""
+    """The processing thread calls `begin`, `collect` and `persist`; the polling thread calls the rest."""
 
     def begin(self) -> None:
-        """Before a batch is handled, also when it is handled again: nothing was sent so far."""
+        """Start an attempt at a batch, also a repeated one; nothing of the batch was sent so far."""
 
     def collect(self, batch: Batch) -> FinishedBatch:
-        """A batch was handled. Raises Unavailable when what it sent did not arrive."""
+        """Finish a handled batch. Raises Unavailable when the records that it sent did not arrive."""
 
-    def secure(self, *, now: bool = False) -> bool:
-        """Make what is finished survive a power loss, when it is time or at once; whether all of it does now.
+    def persist(self, *, now: bool = False) -> bool:
+        """Make finished work survive a power loss, when it is due or `now`; returns whether all of it is durable.
 
         Raises Unavailable.
         """
 
     def commit(self, finished: FinishedBatch) -> None:
-        """Commit a batch, or note it for the next commit. Raises Unavailable, PartitionsRevoked: call it later."""
+        """Commit a batch, or mark it for the next commit. Raises Unavailable, PartitionsRevoked: call it again."""
 
     def commit_soon(self) -> None:
-        """Commit what was noted, when it is time, without waiting for the broker."""
+        """Commit the marked offsets when it is due, without waiting for the broker."""
 
     def commit_now(self) -> None:
-        """Commit what was noted, before partitions go or the worker ends. Raises Unavailable, PartitionsRevoked."""
+        """Commit the marked offsets before a revocation or a shutdown. Raises Unavailable, PartitionsRevoked."""
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
-        """Commits inside wait no longer for the broker, all taken together."""
+        """Bound the time for which all commits inside the block, taken together, wait for the broker."""
 
 
 class AtLeastOnceCommit:
-    """Offsets follow what they stand for: the sink has it, and `make_durable` has made it survive a power loss.
+    """Commits offsets after the sink has the results and `make_durable` has made them survive a power loss.
 
     After a crash the records since the last commit are handled again. `make_durable` of the embedded index takes
-    0.2 s (DECISIONS.md), so it is called every `seconds` at the most.
+    0.2 s (DECISIONS.md), so it is called at most every `seconds`.
     """
 
     def __init__(
@@ -79,30 +82,30 @@ class AtLeastOnceCommit:
         self._make_durable = make_durable
         self._seconds = seconds
         self._finished = self._durable = 0
-        self._secured_at = self._committed_at = time.monotonic()
-        self._waiting: deque[FinishedBatch] = deque()
+        self._persisted_at = self._committed_at = time.monotonic()
+        self._uncommitted: deque[FinishedBatch] = deque()
 
     def begin(self) -> None:
-        """Nothing to do: what is sent again has no effect."""
+        """Do nothing: a record that is sent twice has no further effect."""
 
     def collect(self, batch: Batch) -> FinishedBatch:
-        """Wait until the sink has everything."""
+        """Wait until the sink has sent everything."""
         self._sink.flush()
         self._finished += 1
-        return FinishedBatch(batch, number=self._finished)
+        return FinishedBatch(batch, sequence=self._finished)
 
-    def secure(self, *, now: bool = False) -> bool:
-        """Make durable what is not, every `seconds`."""
+    def persist(self, *, now: bool = False) -> bool:
+        """Call `make_durable` for new finished work, at most every `seconds` or `now`."""
         finished = self._finished
-        if finished != self._durable and (now or time.monotonic() - self._secured_at >= self._seconds):
-            self._secured_at = time.monotonic()
+        if finished != self._durable and (now or time.monotonic() - self._persisted_at >= self._seconds):
+            self._persisted_at = time.monotonic()
             self._make_durable()
             self._durable = finished
         return finished == self._durable
 
     def commit(self, finished: FinishedBatch) -> None:
-        """Note it: it is committed once it is durable."""
-        self._waiting.append(finished)
+        """Queue the batch; its offsets are committed once it is durable."""
+        self._uncommitted.append(finished)
 
     def commit_soon(self) -> None:
         """Commit every `seconds`."""
@@ -112,129 +115,134 @@ class AtLeastOnceCommit:
             self._source.commit_soon()
 
     def commit_now(self) -> None:
-        """Commit what is durable, and wait for the broker."""
+        """Commit the durable batches, and wait for the broker."""
         self._mark()
         self._source.commit_now()
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
-        """Nothing to bound: `commit` waits for nobody."""
+        """Bound nothing: `commit` does not wait."""
         return nullcontext()
 
     def _mark(self) -> None:
-        while self._waiting and self._waiting[0].number <= self._durable:
-            self._source.mark(self._waiting.popleft().batch)
+        while self._uncommitted and self._uncommitted[0].sequence <= self._durable:
+            self._source.mark(self._uncommitted.popleft().batch)
 
 
-def nothing_to_make_durable() -> None:
-    """For handlers whose work is safe as soon as Kafka has it."""
+def skip_flush() -> None:
+    """Do nothing: for handlers whose work is durable as soon as Kafka has it."""
 
 
 @dataclass
 class GatheringSink:
-    """A sink that keeps in memory what a batch came to, until it leaves in one transaction.
+    """A sink that buffers the results of a batch in memory until one transaction sends them.
 
-    `fallback_of` gives what to send instead of an event that Kafka refuses, to the same place.
+    `make_fallback` returns the record to send, to the same partition, instead of an event that Kafka refuses.
     """
 
-    fallback_of: Callable[[OutgoingRecord, Event], OutgoingRecord | None] = lambda _record, _event: None
-    gathered: list[OutgoingRecord] = field(default_factory=list)
+    make_fallback: Callable[[OutgoingRecord, Event], OutgoingRecord | None] = lambda _record, _event: None
+    buffer: list[OutgoingRecord] = field(default_factory=list)
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
-        """Keep an event."""
-        self.gathered.append(_with_fallback(record_of_event(topic, key, event, partition), event, self.fallback_of))
+        """Buffer an event, together with its fallback."""
+        self.buffer.append(_with_fallback(record_of_event(topic, key, event, partition), event, self.make_fallback))
 
     def send_record(self, record: OutgoingRecord) -> None:
-        """Keep a record."""
-        self.gathered.append(record)
+        """Buffer a record."""
+        self.buffer.append(record)
 
     def flush(self) -> None:
-        """Nothing to do: the transaction sends it."""
+        """Do nothing: the transaction sends the buffer."""
 
 
 class TransactionalCommit:
-    """Answers and the offsets of their requests in one transaction: after a crash both are there, or neither.
+    """Sends replies and commits the offsets of their requests in one transaction: a crash leaves both or neither.
 
-    Answers are gathered in memory, so that a transaction takes milliseconds and nothing is undone in normal life. A
-    request whose partition has gone meanwhile is dropped with its answer: its next owner answers it.
+    Replies are buffered in memory, so a transaction takes milliseconds, and none is aborted in normal operation. A
+    request whose partition was revoked meanwhile is dropped together with its reply: the next owner answers it.
     """
 
-    def __init__(self, source: EventSource, gathering: GatheringSink, transactions: TransactionSink) -> None:
+    def __init__(self, source: EventSource, sink: GatheringSink, transactions: TransactionSink) -> None:
         self._source = source
-        self._gathering = gathering
+        self._sink = sink
         self._transactions = transactions
-        self._doubtful: FinishedBatch | None = None
-        """What may have been committed, though nobody said so."""
+        self._in_doubt: FinishedBatch | None = None
+        """The batch whose transaction may have been committed, although the broker did not confirm it."""
 
     def begin(self) -> None:
-        """Forget what an earlier attempt had come to."""
-        self._gathering.gathered = []
+        """Discard the results of an earlier attempt."""
+        self._sink.buffer = []
 
     def collect(self, batch: Batch) -> FinishedBatch:
-        """What the batch came to."""
-        return FinishedBatch(batch, self._gathering.gathered)
+        """Return the batch with its buffered results."""
+        return FinishedBatch(batch, self._sink.buffer)
 
-    def secure(self, *, now: bool = False) -> bool:
-        """Nothing to do: Kafka has it all."""
+    def persist(self, *, now: bool = False) -> bool:
+        """Do nothing: Kafka stores all of the results."""
         return True
 
     def commit(self, finished: FinishedBatch) -> None:
-        """Send what is still ours to send, and commit it, in one transaction."""
+        """Send the results for partitions that are still owned and commit their offsets, in one transaction."""
         owned = self._source.owned(finished.batch)
         if not owned.records:
             return
-        places = {record.place for record in owned.records}
-        answers = [each for each in finished.answers if (partition_of(each.cause) or None) in (None, *places)]
-        if not answers:
+        partitions = {record.place for record in owned.records}
+        outgoing = [
+            record for record in finished.outgoing if (partition_of(record.cause) or None) in (None, *partitions)
+        ]
+        if not outgoing:
             # The local broker forgets the offsets of a transaction that holds nothing else (Tansu 0.6.0).
             self._source.mark(owned)
             return self._source.commit_now()
         offsets = self._source.progress(owned)
-        if self._doubtful is not finished or not self._was_committed(offsets):
-            self._doubtful = None
-            self._send(finished, answers, offsets)
+        if self._in_doubt is not finished or not self._was_committed(offsets):
+            self._in_doubt = None
+            self._send(finished, outgoing, offsets)
         self._source.mark(owned)
         self._source.mark_committed(offsets)
 
     def commit_soon(self) -> None:
-        """Commit what had no answer and could not be committed then."""
+        """Commit the offsets of requests without replies whose earlier commit failed."""
         self._source.commit_soon()
 
     def commit_now(self) -> None:
-        """The same, and wait for the broker."""
+        """Commit the offsets of requests without replies, and wait for the broker."""
         self._source.commit_now()
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
-        """Of transactions: one that is not over by then is left, and its requests are the next owner's.
+        """Bound the transactions inside the block: one that is not over by then is left to the next owner.
 
-        Whoever owns them next reads the group's offsets when the broker has ended that transaction.
+        The next owner of its requests reads the offsets of the group after the broker has ended that transaction.
         """
         return self._transactions.deadline(seconds)
 
     def _send(
-        self, finished: FinishedBatch, answers: Sequence[OutgoingRecord], offsets: Mapping[Partition, OffsetAndNote]
+        self,
+        finished: FinishedBatch,
+        outgoing: Sequence[OutgoingRecord],
+        offsets: Mapping[Partition, OffsetAndNote],
     ) -> None:
         try:
-            self._transactions.commit(answers, offsets, self._source.group_metadata)
-        except OutcomeUnknown as unknown:
-            self._doubtful = finished
-            raise Unavailable(f"it is not known yet whether a transaction was committed: {unknown}") from None
+            self._transactions.commit(outgoing, offsets, self._source.group_metadata)
+        except OutcomeUnknown as error:
+            self._in_doubt = finished
+            raise Unavailable(f"it is not known yet whether a transaction was committed: {error}") from None
 
     def _was_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> bool:
-        """Whether the group has just these offsets, once the transaction is settled. Raises Unavailable."""
+        """End the transaction in doubt, and say whether the group has just these offsets. Raises Unavailable."""
         self._transactions.settle()
         return self._source.are_committed(offsets)
 
 
 def commit_or_log(commit: Callable[[], None]) -> None:
-    """Commit; what does not work now is done again later, by this worker or the next owner."""
+    """Call `commit`; if it fails for now, only log that: this worker or the next owner does the work again."""
     try:
         commit()
-    except (Unavailable, PartitionsRevoked) as away:
-        structlog.get_logger().warning("not committed, so done again later", why=str(away))
+    except (Unavailable, PartitionsRevoked) as error:
+        structlog.get_logger().warning("not committed, so done again later", why=str(error))
 
 
 def _with_fallback(
-    record: OutgoingRecord, event: Event, fallback_of: Callable[[OutgoingRecord, Event], OutgoingRecord | None]
+    record: OutgoingRecord, event: Event, make_fallback: Callable[[OutgoingRecord, Event], OutgoingRecord | None]
 ) -> OutgoingRecord:
-    fallback: Mapping[str, object] = {"fallback": fallback_of(record, event)}
+    fallback: Mapping[str, object] = {"fallback": make_fallback(record, event)}
     return OutgoingRecord(**{**vars(record), **fallback})

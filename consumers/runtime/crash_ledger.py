@@ -1,6 +1,6 @@
-"""The crash ledger: which records a worker held when it died, so that a deadly one is found and set aside.
+"""Crash ledger: a file of the records in progress, by which a restarted worker finds a poison pill.
 
-The file needs no fsync: what was written outlives the process that wrote it, and only the machine's death loses it.
+The file needs no fsync: the page cache outlives the process, and only a crash of the machine loses the last write.
 """
 
 import json
@@ -16,47 +16,47 @@ from infra.kafka import Record, RecordRefused
 from schemas.failures import Fault
 
 PAGE_BYTES = 4_096
-"""Linux copies a page of a write as a whole: a process is not killed in the midst of it (generic_perform_write)."""
+"""Linux copies each page of a write as a whole: a kill cannot split it (generic_perform_write)."""
 LIVES = 3
-"""A record that was in progress, alone, when the worker died so often is dead-lettered."""
+"""A record that was in progress alone at this many crashes of the worker is dead-lettered."""
 
 
 class CrashLedger:
-    """Notes what is in progress before it is touched; read at the next start. `path` of None notes nothing."""
+    """Records what is in progress before it is processed, for the next start; a `path` of None records nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._deaths: dict[str, int] = {}
+        self._crashes: dict[str, int] = {}
         self._failed = False
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._deaths = _read(path)
+            self._crashes = _read_crashes(path)
             self._write(())
 
     @property
     def suspects(self) -> int:
-        """How many records may have killed the worker."""
-        return len(self._deaths)
+        """How many records may have crashed the worker."""
+        return len(self._crashes)
 
     def split(self, batch: Sequence[Record]) -> list[list[Record]]:
-        """The batch in parts to handle one after the other: every suspect alone, and all in their order.
+        """Split a batch into parts to be handled one after the other, in order, with each suspect alone.
 
-        What is committed after a part says that all before it is done, so no part may come before an earlier one.
+        A commit after a part covers all records before it, so the order of the parts must not change.
         """
-        groups = groupby(batch, key=lambda record: record.position if record.position in self._deaths else None)
+        groups = groupby(batch, key=lambda record: record.position if record.position in self._crashes else None)
         return [list(part) for _, part in groups]
 
-    def suspects_in(self, batch: Sequence[Record]) -> bool:
-        """Whether any of these may have killed the worker."""
-        return any(record.position in self._deaths for record in batch)
+    def has_suspects(self, batch: Sequence[Record]) -> bool:
+        """Whether any of these records may have crashed the worker."""
+        return any(record.position in self._crashes for record in batch)
 
     def is_deadly(self, record: Record) -> bool:
-        """Whether this record, alone, killed the worker too often."""
-        return self._deaths.get(record.position, 0) >= LIVES
+        """Whether this record was in progress alone at too many crashes of the worker."""
+        return self._crashes.get(record.position, 0) >= LIVES
 
     @contextmanager
     def in_progress(self, part: Sequence[Record]) -> Iterator[None]:
-        """Note these records while they are worked on; a fault that is no record's clears the note."""
+        """Record that these are in progress during the block; a Fault that no record caused clears the entry."""
         self._write(part)
         try:
             yield
@@ -68,17 +68,17 @@ class CrashLedger:
         self._write(())
 
     def survived(self, records: Sequence[Record]) -> None:
-        """These were done; a suspect among them is none any more."""
+        """Clear these records of suspicion: they were processed."""
         for record in records:
-            self._deaths.pop(record.position, None)
+            self._crashes.pop(record.position, None)
 
     def _write(self, part: Sequence[Record]) -> None:
         if self._path is None:
             return
-        note = {"deaths": self._deaths, "in_hand": [record.position for record in part]}
+        content = {"deaths": self._crashes, "in_hand": [record.position for record in part]}
         try:
-            _write_note(self._path, json.dumps(note).encode())
-        except OSError as error:  # a full disk costs this note, and no work
+            _write_file(self._path, json.dumps(content).encode())
+        except OSError as error:  # a full disk loses this entry, but must not stop the work
             if not self._failed:
                 structlog.get_logger().error("crash ledger not written", path=str(self._path), why=str(error))
             self._failed = True
@@ -86,25 +86,25 @@ class CrashLedger:
             self._failed = False
 
 
-def _write_note(path: Path, note: bytes) -> None:
-    """Write a note over the one before: in place where no death leaves half of it, which takes a tenth as long."""
+def _write_file(path: Path, content: bytes) -> None:
+    """Replace the content of the file; within a page in place: no kill splits it, and it takes a tenth as long."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        if max(size, len(note)) <= PAGE_BYTES:
-            file.write(note.ljust(size))  # JSON may end in spaces
+        if max(size, len(content)) <= PAGE_BYTES:
+            file.write(content.ljust(size))  # JSON may end in spaces
             return
     draft = path.with_suffix(".new")
-    draft.write_bytes(note)
+    draft.write_bytes(content)
     draft.replace(path)
 
 
-def _read(path: Path) -> dict[str, int]:
-    """How often each record was in progress, alone, at a death; 0 for one that was among others at the last one."""
+def _read_crashes(path: Path) -> dict[str, int]:
+    """Count by position the crashes with only that record in progress; 0 for one of several at the last crash."""
     try:
-        note = json.loads(path.read_text())
-        deaths: dict[str, int] = {str(name): int(count) for name, count in note["deaths"].items()}
-        in_progress: list[str] = [str(name) for name in note["in_hand"]]
+        content = json.loads(path.read_text())
+        crashes: dict[str, int] = {str(position): int(count) for position, count in content["deaths"].items()}
+        in_progress: list[str] = [str(position) for position in content["in_hand"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     alone = len(in_progress) == 1
-    return deaths | {name: deaths.get(name, 0) + (1 if alone else 0) for name in in_progress}
+    return crashes | {position: crashes.get(position, 0) + (1 if alone else 0) for position in in_progress}

@@ -1,6 +1,7 @@
-"""The dead-letter limit: so many refused events of a tenant mean that something is misconfigured, or a flood.
+"""Dead-letter limit: sets a tenant aside while too many of its events are dead-lettered.
 
-That tenant is set aside for a while: its events wait in the last retry topic, and those of others go on.
+So many refused events mean a misconfiguration or a flood. The events of a tenant that is set aside wait in the last
+retry topic, and those of other tenants are processed as usual.
 """
 
 import time
@@ -11,63 +12,63 @@ from dataclasses import dataclass, field
 import structlog
 
 WINDOW = 500
-"""Events of a tenant of which the share is taken (getsentry/arroyo's DlqLimit, with its figures)."""
+"""Latest events of a tenant over which the share is computed (as DlqLimit of getsentry/arroyo, same figures)."""
 SET_ASIDE_SECONDS = 600.0
-"""How long a tenant is set aside: as long as the last retry topic waits."""
+"""How long a tenant is set aside: the delay of the last retry topic."""
 MOST_TENANTS = 1_000
-"""Tenants that are counted at a time; of those not set aside the one that was quiet for longest is forgotten."""
+"""Tenants counted at a time. Beyond that the least recently active one that is not set aside is dropped."""
 
 
 @dataclass
 class _Count:
-    in_a_row: int = 0
-    last: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    until: float = float("-inf")
-    """Until when it is set aside."""
+    consecutive: int = 0
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    set_aside_until: float = float("-inf")
+    """End of the time for which the tenant is set aside, by the clock of the limit."""
 
 
 class DeadLetterLimit:
-    """Counts dead letters by tenant: `in_a_row`, or more than `share` of its last 500 events, set it aside."""
+    """Sets a tenant aside after `max_consecutive` dead letters, or more than `max_share` of its last 500 events."""
 
-    def __init__(self, in_a_row: int, share: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._in_a_row = in_a_row
-        self._share = share
+    def __init__(self, max_consecutive: int, max_share: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._max_consecutive = max_consecutive
+        self._max_share = max_share
         self._now = now
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     def count(self, tenant: str, *, dead: bool) -> None:
-        """Count an event that was handled, and whether it was refused."""
+        """Count a handled event; `dead` if it was dead-lettered."""
         count = self._counts.setdefault(tenant, _Count())
         self._counts.move_to_end(tenant)
         if len(self._counts) > MOST_TENANTS:
-            del self._counts[self._least_needed(tenant)]
-        count.in_a_row = count.in_a_row + 1 if dead else 0
-        count.last.append(dead)
-        if dead and (count.in_a_row >= self._in_a_row or self._is_flood(count)):
-            self._counts[tenant] = _Count(until=self._now() + SET_ASIDE_SECONDS)
+            del self._counts[self._tenant_to_evict(tenant)]
+        count.consecutive = count.consecutive + 1 if dead else 0
+        count.recent.append(dead)
+        if dead and (count.consecutive >= self._max_consecutive or self._is_flood(count)):
+            self._counts[tenant] = _Count(set_aside_until=self._now() + SET_ASIDE_SECONDS)
             structlog.get_logger().error("tenant set aside", tenant=tenant, seconds=SET_ASIDE_SECONDS)
 
-    def _least_needed(self, but: str) -> str:
-        """The tenant to forget: of those not set aside the quietest, else the one that may go on first."""
-        now, others = self._now(), [name for name in self._counts if name != but]
-        quiet = next((name for name in others if self._counts[name].until <= now), None)
-        return quiet or min(others, key=lambda name: self._counts[name].until)
+    def _tenant_to_evict(self, current: str) -> str:
+        """Choose the least recently active tenant that is not set aside, else the one whose time ends first."""
+        now, others = self._now(), [name for name in self._counts if name != current]
+        inactive = next((name for name in others if self._counts[name].set_aside_until <= now), None)
+        return inactive or min(others, key=lambda name: self._counts[name].set_aside_until)
 
     def _is_flood(self, count: _Count) -> bool:
-        return len(count.last) == WINDOW and sum(count.last) > self._share * WINDOW
+        return len(count.recent) == WINDOW and sum(count.recent) > self._max_share * WINDOW
 
     def is_set_aside(self, tenant: str) -> bool:
-        """Whether the events of a tenant wait for now."""
+        """Whether the events of a tenant must wait for now."""
         count = self._counts.get(tenant)
-        return count is not None and self._now() < count.until
+        return count is not None and self._now() < count.set_aside_until
 
 
 class Unlimited:
-    """Sets nobody aside: for searches, and for events that have waited already."""
+    """Sets no tenant aside: for searches, and for events that come from retry topics."""
 
     def count(self, tenant: str, *, dead: bool) -> None:
-        """Count nothing."""
+        """Do nothing."""
 
     def is_set_aside(self, _tenant: str) -> bool:
-        """Never."""
+        """Return False."""
         return False

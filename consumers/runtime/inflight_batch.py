@@ -1,4 +1,4 @@
-"""A batch in flight, as the polling thread sees it: what of it is finished, and whether all is."""
+"""In-flight batch: the state of a batch in processing as the polling thread sees it."""
 
 import time
 from concurrent.futures import Future
@@ -12,25 +12,25 @@ from infra.kafka import Batch
 
 @dataclass
 class InFlightBatch:
-    """A batch that is being processed."""
+    """A batch in processing. Its `future` returns the deferred records."""
 
     batch: Batch
     future: "Future[list[ParsedRecord]]"
     finished: "SimpleQueue[FinishedBatch | None]"
-    """What is finished, in its order; None comes last."""
-    is_over: bool = False
-    """Whether it is processed, and all that was finished of it was collected."""
-    since: float = field(default_factory=time.monotonic)
+    """Finished parts in their order; None comes last."""
+    is_complete: bool = False
+    """Whether processing has ended, and all finished parts were collected."""
+    started_at: float = field(default_factory=time.monotonic)
 
     def collect(self, seconds: float) -> list[FinishedBatch]:
-        """What is finished since the last call, waiting so long for it, or until the batch is processed."""
+        """Return the parts finished since the last call; wait up to `seconds` for one, or until the batch ends."""
         collected = list[FinishedBatch]()
         try:
-            found = self.finished.get(timeout=seconds)
-            while found is not None:
-                collected.append(found)
-                found = self.finished.get_nowait()
-            self.is_over = True
+            part = self.finished.get(timeout=seconds)
+            while part is not None:
+                collected.append(part)
+                part = self.finished.get_nowait()
+            self.is_complete = True
         except Empty:
             pass
         return collected

@@ -1,6 +1,6 @@
-"""The two lanes of the index worker: new events, and events that wait in retry topics for another try.
+"""Lanes: run the two loops of the index worker, one for new events and one for the retry topics.
 
-They run side by side, so that pictures that come slowly hold up nothing but each other.
+They run in parallel, so that pictures that download slowly delay only other retries.
 """
 
 from collections.abc import Callable
@@ -15,35 +15,35 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Lanes:
-    """An index worker. `last_call` makes the lane of retries try everything at once, and once."""
+    """An index worker. `retry_all_now` makes the lane of retries try every waiting record once, without delay."""
 
     live: WorkerLoop
     retries: WorkerLoop
-    last_call: Callable[[], None]
+    retry_all_now: Callable[[], None]
 
     def run(self, shutdown: ShutdownSignal, idle_seconds: float = 1.0) -> None:
-        """Work until told to stop; when that is once all is done, what waits is tried a last time.
+        """Run both lanes until shutdown; after a shutdown when idle, each waiting record is tried a last time.
 
-        Raises what Worker.run raises, of either lane.
+        Raises the errors of WorkerLoop.run, from either lane.
         """
-        later = ShutdownSignal()
-        shutdown.followers.append(later)
+        retries_shutdown = ShutdownSignal()
+        shutdown.children.append(retries_shutdown)
         with ThreadPoolExecutor(1, "retries") as pool:
-            retries = pool.submit(self.retries.run, later)
-            retries.add_done_callback(lambda done: _end_both(done, shutdown))
+            retries = pool.submit(self.retries.run, retries_shutdown)
+            retries.add_done_callback(lambda future: _stop_on_error(future, shutdown))
             try:
                 self.live.run(shutdown, idle_seconds)
                 if not shutdown.now:
-                    self.last_call()
-                    later.when_idle = True
+                    self.retry_all_now()
+                    retries_shutdown.when_idle = True
             except BaseException:
-                later.at_once()
+                retries_shutdown.at_once()
                 raise
             while not wait([retries], POLL_SECONDS).done:
                 pass
             retries.result()
 
 
-def _end_both(retries: "Future[None]", shutdown: ShutdownSignal) -> None:
+def _stop_on_error(retries: "Future[None]", shutdown: ShutdownSignal) -> None:
     if retries.exception() is not None:
         shutdown.at_once()

@@ -1,6 +1,6 @@
-"""Look-ahead: what the next batch needs is got ready while the one before is processed.
+"""Look-ahead: prepares the records of the next batch while the current one is processed.
 
-Whatever goes wrong with that is logged and left: the batch meets it again, with its records in progress.
+Errors do not stop the worker: the batch meets them again, when the crash ledger lists its records as in progress.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,32 +16,32 @@ from schemas.failures import Unavailable
 
 
 class LookAhead:
-    """Has `prepare` called for each record that comes next once, in a thread of its own; nobody waits for it."""
+    """Calls `prepare` once for each upcoming record, on its own thread; no caller waits for it."""
 
     def __init__(self, prepare: Callable[[Sequence[Event]], None]) -> None:
         self._prepare = prepare
         self._pool = ThreadPoolExecutor(1, "look-ahead")
-        self._work: Future[None] | None = None
-        self._seen: set[str] = set()
+        self._future: Future[None] | None = None
+        self._known_positions: set[str] = set()
         self._log = structlog.get_logger()
 
     def look(self, upcoming: Callable[[], Sequence[Record]]) -> None:
-        """Take up what comes next, unless there is still something to do."""
-        if self._work is not None:
-            if not self._work.done():
+        """Submit the new ones of the upcoming records, unless the last submission is still running."""
+        if self._future is not None:
+            if not self._future.done():
                 return
-            if (error := self._work.exception()) is not None:
+            if (error := self._future.exception()) is not None:
                 self._log.error("could not look ahead", exc_info=error)
         records = upcoming()
-        new = [record for record in records if record.position not in self._seen]
-        self._seen = {record.position for record in records}
-        self._work = self._pool.submit(self._prepare_records, new) if new else None
+        new = [record for record in records if record.position not in self._known_positions]
+        self._known_positions = {record.position for record in records}
+        self._future = self._pool.submit(self._prepare_records, new) if new else None
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Stop the thread without waiting for it."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _prepare_records(self, records: Sequence[Record]) -> None:
-        events = [each.event for each in parse(records) if each.event is not None]
-        with suppress(Unavailable):  # the batch itself will find that out
+        events = [parsed.event for parsed in parse(records) if parsed.event is not None]
+        with suppress(Unavailable):  # the batch itself meets the same error
             self._prepare(events)

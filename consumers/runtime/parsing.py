@@ -1,4 +1,4 @@
-"""Parsing: what each record says, and which of them can be settled before the others are worked on."""
+"""Parsing: turns records into events, and splits off those that can be answered before the others."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,30 +12,30 @@ from schemas.failures import Failure, Rejected
 
 @dataclass(frozen=True)
 class ParsedRecord:
-    """A record, its event if it could be read, and why it cannot be done, if that is known already."""
+    """A record, its event if it is readable, and its failure if that is known before it is handled."""
 
     record: Record
     event: Event | None = None
     failure: Failure | None = None
     was_done: bool = False
-    """Whether a worker that died before it could say so had done it."""
+    """Whether a worker that crashed before its commit had already processed the record."""
 
     @property
     def to_do(self) -> list[Event]:
-        """Its event, if there is anything to be done about it."""
+        """The event, in a list, if it must still be handled; else an empty list."""
         return [] if self.event is None or self.failure is not None or self.was_done else [self.event]
 
 
 def parse(records: Sequence[Record]) -> list[ParsedRecord]:
-    """The event of each record. Two that differ and still have one id are told apart by their positions."""
+    """Parse each record. A different event under an id already in use gets its position appended to the id."""
     parsed: list[ParsedRecord] = []
     events: dict[str, Event] = {}
     for record in records:
         origin = origin_of(record, datetime.now(UTC))
         try:
             event = from_record(origin.position, record.key, record.value, record.headers, origin.timestamp_ms)
-        except Rejected as rejected:
-            parsed.append(ParsedRecord(record, None, rejected))
+        except Rejected as failure:
+            parsed.append(ParsedRecord(record, None, failure))
             continue
         if events.setdefault(event.id, event).body != event.body:
             event = replace(event, id=f"{event.id}@{origin.position}")
@@ -46,17 +46,17 @@ def parse(records: Sequence[Record]) -> list[ParsedRecord]:
 def split_expired(
     parsed: Sequence[ParsedRecord], expired: Collection[str]
 ) -> tuple[list[ParsedRecord], list[ParsedRecord]]:
-    """Those that can be settled at once, being expired or nothing to do; and those that are to be worked on.
+    """Split records into those to finish at once (expired, or without an event to handle) and the remaining ones.
 
-    Of each partition only records that come before any that is to be worked on are among the first, so that what
-    is committed early is a row without gaps. Without any that is expired there are none.
+    The first list holds only records that precede all remaining ones of their partition, so that its offsets can be
+    committed early without gaps. It is empty unless one of its records is expired.
     """
-    first, then = list[ParsedRecord](), list[ParsedRecord]()
-    at_work = set[Partition]()
-    for each in parsed:
-        if each.record.place in at_work or any(event.id not in expired for event in each.to_do):
-            at_work.add(each.record.place)
-            then.append(each)
+    immediate, remaining = list[ParsedRecord](), list[ParsedRecord]()
+    busy_partitions = set[Partition]()
+    for entry in parsed:
+        if entry.record.place in busy_partitions or any(event.id not in expired for event in entry.to_do):
+            busy_partitions.add(entry.record.place)
+            remaining.append(entry)
         else:
-            first.append(each)
-    return (first, then) if any(each.to_do for each in first) else ([], list(parsed))
+            immediate.append(entry)
+    return (immediate, remaining) if any(entry.to_do for entry in immediate) else ([], list(parsed))

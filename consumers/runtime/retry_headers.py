@@ -1,4 +1,4 @@
-"""Headers of records that wait for another try, and of dead letters."""
+"""Retry headers: read and write the headers of records in retry topics and of dead letters."""
 
 import time
 from collections.abc import Mapping
@@ -10,80 +10,81 @@ from schemas.failures import Failure
 from schemas.topics import RETRY_DELAYS, source_topic
 
 ATTEMPTS, NOT_BEFORE = "retry-attempts", "retry-not-before"
-"""How often a waiting record was tried, and when it may be tried again (ms since 1970)."""
+"""Headers with the number of attempts so far, and the earliest time of the next one (ms since 1970)."""
 MESSAGE_LENGTH = 300
-LONGEST_SECONDS = 2 * max(RETRY_DELAYS.values())
-"""No record waits for longer."""
+MAX_DELAY_SECONDS = 2 * max(RETRY_DELAYS.values())
+"""Upper bound of the delay that a retry header may ask for."""
 SKEW_SECONDS = 600.0
-"""Clocks of producers and brokers may differ from ours by so much."""
+"""Tolerance for the clocks of producers and brokers."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a record first lay, how often it was tried, and since when: retries keep it in headers."""
+    """The first position of a record, its attempts, and when it first failed: retries carry it in headers."""
 
     topic: str
-    """A retry topic, where somebody else than a worker wrote the record there."""
+    """A retry topic if the record was written there directly, and not by a worker."""
     partition: int
     offset: int
     timestamp_ms: int
     attempts: int
     first_failed_at: str
+    """ISO 8601, with a time zone."""
 
     @property
     def position(self) -> str:
-        """Where the record first lay, as topic/partition/offset: its identity."""
+        """The first position of the record as topic/partition/offset, which identifies it."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 def origin_of(record: Record, now: datetime) -> Origin:
-    """Where a record first lay: what its retry headers say, else where it lies now, tried once."""
-    found = {
+    """Read the origin from the retry headers of a record; without valid ones: its current position, 1 attempt."""
+    retry_values = {
         name.removeprefix("retry-"): value.decode("utf-8", "replace")
         for name, value in record.headers.items()
         if value is not None and name.startswith("retry-")
     }
-    here = Origin(record.topic, record.partition, record.offset, record.timestamp_ms, 1, now.isoformat())
+    current = Origin(record.topic, record.partition, record.offset, record.timestamp_ms, 1, now.isoformat())
     source = source_topic(record.topic)
-    if source == record.topic or source_topic(found.get("topic", "")) != source:
-        return here  # these headers count in our own retry topics alone: anybody can write them elsewhere
+    if source == record.topic or source_topic(retry_values.get("topic", "")) != source:
+        return current  # retry headers count in retry topics only: in others any producer can write them
     try:
-        first_failed_at = datetime.fromisoformat(found["first-failed-at"])
+        first_failed_at = datetime.fromisoformat(retry_values["first-failed-at"])
         return Origin(
-            found["topic"],
-            _number(found["partition"]),
-            _number(found["offset"]),
-            _number(found["timestamp"]),
-            max(0, _number(found["attempts"])) + 1,
+            retry_values["topic"],
+            _parse_int64(retry_values["partition"]),
+            _parse_int64(retry_values["offset"]),
+            _parse_int64(retry_values["timestamp"]),
+            max(0, _parse_int64(retry_values["attempts"])) + 1,
             (first_failed_at if first_failed_at.tzinfo else now).isoformat(),
         )
     except (KeyError, ValueError):
-        return here
+        return current
 
 
-def _number(text: str) -> int:
-    """A whole number of 64 bits; raises ValueError. Python writes no number of more than 4,300 digits."""
+def _parse_int64(text: str) -> int:
+    """Parse a signed 64-bit integer; raises ValueError. Python refuses to print more than 4,300 digits."""
     if not -(2**63) <= (number := int(text)) < 2**63:
         raise ValueError("no number of 64 bits")
     return number
 
 
 def due_time(record: Record) -> float:
-    """When a record of a retry topic may be tried again, in seconds since 1970.
+    """Return when a record of a retry topic may be tried again, in seconds since 1970.
 
-    Anybody who may produce there writes these headers: what asks for a longer wait than the longest of ours, by the
-    record's own time, is due at once, so that it cannot hold up those behind it.
+    Any producer with access to the topic can write these headers. A record that asks for a delay of more than
+    MAX_DELAY_SECONDS after its own timestamp is due at once, so that it cannot delay the records behind it.
     """
     try:
         due = int(record.headers.get(NOT_BEFORE) or b"0") / 1000
     except (ValueError, OverflowError):
         return 0.0
     sent = record.timestamp_ms / 1000
-    return due if due <= sent + LONGEST_SECONDS and sent <= time.time() + SKEW_SECONDS else 0.0
+    return due if due <= sent + MAX_DELAY_SECONDS and sent <= time.time() + SKEW_SECONDS else 0.0
 
 
 def retry_headers(origin: Origin, due_ms: int) -> dict[str, str]:
-    """What a waiting record says besides its original bytes and headers."""
+    """Build the headers that a record in a retry topic has in addition to its original ones."""
     return {
         ATTEMPTS: str(origin.attempts),
         NOT_BEFORE: str(due_ms),
@@ -96,7 +97,7 @@ def retry_headers(origin: Origin, due_ms: int) -> dict[str, str]:
 
 
 def dead_letter_headers(origin: Origin, failure: Failure, message: str) -> dict[str, str]:
-    """What a dead letter says besides its original bytes and headers."""
+    """Build the headers that a dead letter has in addition to its original ones."""
     return {
         "dead-code": str(failure.code),
         "dead-class": type(failure).__name__,
@@ -111,10 +112,10 @@ def dead_letter_headers(origin: Origin, failure: Failure, message: str) -> dict[
 
 
 def own_headers(record: Record) -> dict[str, bytes | None]:
-    """The headers with which a record came into the system."""
+    """Return the original headers of a record, without ours."""
     return {name: value for name, value in record.headers.items() if not name.startswith(("retry-", "dead-"))}
 
 
-def encoded(headers: Mapping[str, str]) -> dict[str, bytes | None]:
-    """Headers as Kafka carries them."""
+def encode_headers(headers: Mapping[str, str]) -> dict[str, bytes | None]:
+    """Encode header values as UTF-8, as Kafka headers are bytes."""
     return {name: text.encode("utf-8", "replace") for name, text in headers.items()}

@@ -1,19 +1,21 @@
-"""Shutdown: what signals ask of a worker."""
+"""Shutdown: flags by which a signal handler stops the loops of a worker."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class ShutdownSignal:
-    """Flags that signals set and that the loop looks at."""
+    """Stop requests, set by signal handlers and read by the loop."""
 
     now: bool = False
+    """Stop after the batch in progress."""
     when_idle: bool = False
-    followers: list["ShutdownSignal"] = field(default_factory=list)
-    """Whoever must stop at once too."""
+    """Stop once no more records come."""
+    children: list["ShutdownSignal"] = field(default_factory=list)
+    """Signals that `at_once` sets too."""
 
     def at_once(self) -> None:
-        """Stop after the batch in progress."""
+        """Request a stop after the batch in progress, here and for all `children`."""
         self.now = True
-        for follower in self.followers:
-            follower.at_once()
+        for child in self.children:
+            child.at_once()

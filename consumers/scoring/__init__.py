@@ -1,1 +1,1 @@
-"""What a score means: calibration, confidence, and votes on a category."""
+"""Scoring: calibrate scores into confidences, and predict categories by vote."""

@@ -1,7 +1,7 @@
-"""Curves from score to confidence, and the calibrations that they are fitted to.
+"""Calibration: fit curves from score to confidence to the similarities measured on a tenant's points.
 
-A calibration holds what was measured on one tenant's points: how near they come to null pictures, and to each
-other. It keeps cosines part by part, so that a curve for any weights is a small product and needs no new search.
+A calibration stores the cosines between points and null pictures, and between points and their neighbours. They are
+stored per part of the look, so a curve for any weights is a small matrix product and needs no new search.
 """
 
 import base64
@@ -18,66 +18,67 @@ from schemas.ranking import Weights
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
-PARTS = 3
+PART_COUNT = 3
 PAD = -2.0
-"""Stands for a candidate that is not there: below every cosine."""
-MOST_COSINE = 1.05
-"""A cosine is at most 1, but for what codes of 8 bits and parts of nearly unit length add."""
+"""Padding for a missing candidate: below every cosine."""
+MAX_COSINE = 1.05
+"""Largest valid cosine: 1, plus the error of int8 codes and of parts whose length is only nearly 1."""
 SAME, OTHER, UNKNOWN = 1, 0, -1
-"""Whether a sampled point and its neighbour were given the same category, where both were given one."""
-NEIGHBOURS = 5
-"""Neighbours of each sampled point that a curve is fitted to."""
+"""Whether a sampled point and its neighbour have the same given category; UNKNOWN if one has none."""
+NEIGHBOURS_PER_POINT = 5
+"""Best neighbours of each sampled point that a curve is fitted to."""
 NULL_QUANTILE, NEAR_QUANTILE, MARGIN = 0.95, 0.05, 0.2
-"""The threshold lies above NULL_QUANTILE of the null pictures of the query's kind, by MARGIN of the way to what all
-but NEAR_QUANTILE of the points score with their nearest neighbours, and never above that. Chosen on validation
-pictures (DECISIONS.md): null pictures alone let 2 to 3 % of unrelated photos pass, real ones being less strange."""
+"""The threshold is unrelated + MARGIN * (related - unrelated), and at most related. Here unrelated is the
+NULL_QUANTILE of the best scores of the null pictures of the query's kind (photo or studio picture), and related the
+NEAR_QUANTILE of the points' scores with their nearest neighbours. Chosen on validation pictures (DECISIONS.md):
+null pictures alone let 2 to 3 % of unrelated photos pass, because real photos are less unusual."""
 ENOUGH = 20
-"""Points below which nothing is cut: so few cannot tell what alike means here, and can be looked through by eye."""
+"""Fewest points for a threshold: fewer do not show which scores mean similar, and can be reviewed by eye."""
 UNLABELLED = (-1.0, 2.0)
-"""Intercept and slope of the logistic in u that holds without labels."""
-PRIOR = 1.0
+"""Intercept and slope of the logistic function of u that is used without labels; the mean of the prior."""
+PRIOR_STD = 1.0
 """Standard deviation of the prior around UNLABELLED: a few dozen labelled pairs outweigh it."""
-LEAST_SLOPE = 0.5
-LEAST_SCALE = 0.05
-STEPS = 12
+MIN_SLOPE = 0.5
+MIN_SCALE = 0.05
+NEWTON_STEPS = 12
 
 
 @dataclass(frozen=True)
 class LookParts:
-    """How long the parts of a look are; what is left after object and style is colour."""
+    """Sizes of the object and style parts of a look; the rest is the colour part."""
 
     object_size: int
     style_size: int
 
     def weigh(self, look: Floats, weights: Weights) -> Floats:
-        """A look as a query: each part multiplied by its share of the weights."""
+        """Return the look as a query vector: each part multiplied by its share of the weights."""
         return weighted(look, weights, self.object_size, self.style_size)
 
     def scale(self, look: Floats) -> Floats:
-        """The look with each part of unit length, but for parts of zeros alone."""
+        """Return the look with each part scaled to unit length; parts that are all zeros stay unchanged."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         return np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts]).astype(np.float32)
 
     def are_of_unit_length(self, look: Floats) -> bool:
-        """Whether each part of a look is of unit length or of zeros alone, and so all of it numbers."""
+        """Return whether each part of a look has unit length or is all zeros; so it holds no NaN or infinity."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         lengths = np.array([np.linalg.norm(part.astype(np.float64)) for part in parts])
         return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
 
     def cosines(self, look: Floats, others: Floats) -> Floats:
-        """float32 [n, 3]: the cosine of each part of a look with those of n others, [n, size]."""
+        """Return float32 [n, 3]: the cosine of each part of a look with the same part of n others, [n, size]."""
         ends = [self.object_size, self.object_size + self.style_size]
-        mine, theirs = np.split(look, ends), np.split(others, ends, axis=1)
-        return np.stack([rows @ part for part, rows in zip(mine, theirs, strict=True)], axis=1)
+        look_parts, other_parts = np.split(look, ends), np.split(others, ends, axis=1)
+        return np.stack([rows @ part for part, rows in zip(look_parts, other_parts, strict=True)], axis=1)
 
 
 @dataclass(frozen=True)
 class CalibrationCurve:
-    """Confidence from score: the expected share of right hits among those that score like this.
+    """Confidence as a function of the score: the expected share of correct hits among hits with this score.
 
-    Right means of the same category. With u = (score - threshold) / scale, confidence is
-    1 / (1 + exp(-(intercept + slope * u))) from the threshold on, which rises with the score, and 0 below it:
-    strict requests cut exactly there, so that a hit that scores less than the threshold is left out.
+    Correct means of the same category. With u = (score - threshold) / scale, the confidence is
+    1 / (1 + exp(-(intercept + slope * u))) at and above the threshold, where it rises with the score, and 0 below.
+    Strict requests leave out exactly the hits that score less than the threshold.
     """
 
     threshold: float
@@ -86,23 +87,23 @@ class CalibrationCurve:
     slope: float
 
     def of(self, scores: NDArray[np.floating]) -> Floats:
-        """float32 0..1 of each score; 0 for scores below the threshold."""
-        given = np.asarray(scores, np.float64)
-        rising = _logistic(self.intercept + self.slope * (given - self.threshold) / self.scale)
-        return np.where(given < self.threshold, 0.0, rising).astype(np.float32)
+        """Return the confidence of each score, float32 0..1; 0 for scores below the threshold."""
+        scores64 = np.asarray(scores, np.float64)
+        confidence = _logistic(self.intercept + self.slope * (scores64 - self.threshold) / self.scale)
+        return np.where(scores64 < self.threshold, 0.0, confidence).astype(np.float32)
 
     @property
     def cuts(self) -> bool:
-        """Whether there is a threshold at all: without a calibration nothing is cut."""
+        """Whether there is a threshold; without a calibration there is none."""
         return self.threshold > -1
 
 
 UNCALIBRATED = CalibrationCurve(threshold=-1.0, scale=1.0, intercept=-12.0, slope=8.0)
-"""Holds while nothing was measured: cuts nothing, and a score of .5 is right as often as not."""
+"""Curve for tenants without a calibration: no threshold, and a confidence of 0.5 at a score of 0.5."""
 
 
 class Neighbourhood(NamedTuple):
-    """The candidates of a probe: cosines float32 [n, 3], and SAME, OTHER or UNKNOWN of each, int8 [n]."""
+    """Candidates of a probe: cosines, float32 [n, 3], and SAME, OTHER or UNKNOWN for each, int8 [n]."""
 
     cosines: Floats
     same: Codes
@@ -110,10 +111,10 @@ class Neighbourhood(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What was measured on `points` points: of null pictures and of sampled points, their best candidates.
+    """Best candidates of null pictures and of sampled points, measured when the tenant had `points` points.
 
-    `nulls` [n, c, 3] and `near` [m, c, 3] are cosines by part, filled up with PAD; `same` [m, c] goes with `near`.
-    `studio` [n] and `kinds` [m] tell which of the null pictures and of the points are studio pictures.
+    `nulls` [n, c, 3] and `near` [m, c, 3] are cosines by part, padded with PAD; `same` [m, c] belongs to `near`.
+    `studio` [n] and `kinds` [m] are 1 for the null pictures and the sampled points that are studio pictures.
     """
 
     points: int
@@ -124,66 +125,70 @@ class Calibration:
     kinds: Codes
 
     def curve(self, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
-        """For what a photo, or a studio picture, scores under these weights; UNCALIBRATED for few points."""
-        alike = self.studio == studio
-        best = _scores(self.nulls[alike] if alike.any() else self.nulls, weights).max(1, initial=PAD)
+        """Return the curve for photo or studio queries with these weights; UNCALIBRATED for too few points."""
+        same_kind = self.studio == studio
+        null_scores = _scores(self.nulls[same_kind] if same_kind.any() else self.nulls, weights).max(1, initial=PAD)
         scores, same, kinds = self._neighbours(weights)
-        if len(scores) < ENOUGH or not len(best):
+        if len(scores) < ENOUGH or not len(null_scores):
             return UNCALIBRATED
-        # What studio pictures score with each other says nothing of photos among them: those score far less.
-        mine = kinds == studio if np.sum(kinds == studio) >= ENOUGH else np.zeros(len(kinds), bool)
-        threshold = _threshold(best, scores[:, 0], MARGIN if mine.any() else 0.0)
-        scale = max(float(np.median(scores[:, 0])) - threshold, LEAST_SCALE)
-        labelled = (same != UNKNOWN) & (scores >= threshold) & mine[:, None]
-        intercept, slope = _fitted((scores[labelled] - threshold) / scale, same[labelled] == SAME)
+        # Scores between studio pictures do not apply to photos among them, which score far lower.
+        usable = kinds == studio if np.sum(kinds == studio) >= ENOUGH else np.zeros(len(kinds), bool)
+        threshold = _threshold(null_scores, scores[:, 0], MARGIN if usable.any() else 0.0)
+        scale = max(float(np.median(scores[:, 0])) - threshold, MIN_SCALE)
+        labelled = (same != UNKNOWN) & (scores >= threshold) & usable[:, None]
+        intercept, slope = _fit_logistic((scores[labelled] - threshold) / scale, same[labelled] == SAME)
         return CalibrationCurve(threshold, scale, intercept, slope)
 
     def note(self) -> dict[str, object]:
-        """As plain JSON values."""
-        floats = {"nulls": packed(self.nulls), "near": packed(self.near)}
-        codes = {"studio": packed(self.studio), "same": packed(self.same), "kinds": packed(self.kinds)}
+        """Return the calibration as plain JSON values."""
+        floats = {"nulls": pack_array(self.nulls), "near": pack_array(self.near)}
+        codes = {
+            "studio": pack_array(self.studio),
+            "same": pack_array(self.same),
+            "kinds": pack_array(self.kinds),
+        }
         return {"points": self.points, **floats, **codes}
 
     def _neighbours(self, weights: Weights) -> tuple[Floats, Codes, Codes]:
-        """Scores of the best neighbours of each sampled point that has any, whether they agree, and its kind."""
+        """Return scores and agreement of each point's best neighbours, and its kind; only points with any."""
         scores = _scores(self.near, weights)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS_PER_POINT]
         best, same = np.take_along_axis(scores, order, 1), np.take_along_axis(self.same, order, 1)
         has_any = best.max(1, initial=PAD) > -1
         return best[has_any], np.where(best > -1, same, UNKNOWN)[has_any], self.kinds[has_any]
 
 
 def calibration_of(note: Mapping[str, object]) -> Calibration:
-    """The calibration in a note."""
-    nulls, near = (unpacked(note[name]).astype(np.float32) for name in ("nulls", "near"))
-    studio, same, kinds = (unpacked(note[name]).astype(np.int8) for name in ("studio", "same", "kinds"))
+    """Return the calibration in a note. Raises ValueError when an array in it is invalid."""
+    nulls, near = (unpack_array(note[name]).astype(np.float32) for name in ("nulls", "near"))
+    studio, same, kinds = (unpack_array(note[name]).astype(np.int8) for name in ("studio", "same", "kinds"))
     points = note["points"]
     return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same, kinds)
 
 
 def stacked(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
-    """Probes with any number of candidates as two arrays, [n, most, 3] and [n, most]."""
+    """Stack probes into two padded arrays: cosines [n, c, 3] and agreement [n, c], c being the most candidates."""
     most = max((len(probe.same) for probe in probes), default=0)
-    cosines = np.full((len(probes), most, PARTS), PAD, np.float32)
+    cosines = np.full((len(probes), most, PART_COUNT), PAD, np.float32)
     same = np.full((len(probes), most), UNKNOWN, np.int8)
     for row, probe in enumerate(probes):
         cosines[row, : len(probe.same)], same[row, : len(probe.same)] = probe.cosines, probe.same
-    # What is no cosine is of a broken vector: one of them must not move a threshold of all.
-    return np.where(np.abs(cosines) <= MOST_COSINE, cosines, PAD).astype(np.float32), same
+    # An invalid cosine comes from a broken vector, which must not change the tenant's threshold.
+    return np.where(np.abs(cosines) <= MAX_COSINE, cosines, PAD).astype(np.float32), same
 
 
-def packed(array: NDArray[np.float32] | NDArray[np.int8]) -> dict[str, object]:
-    """An array as plain JSON values; floats keep three digits."""
-    small = array.astype(np.float16) if array.dtype == np.float32 else array
+def pack_array(array: NDArray[np.float32] | NDArray[np.int8]) -> dict[str, object]:
+    """Return an array as plain JSON values; float32 is stored as float16, which keeps three digits."""
+    compact = array.astype(np.float16) if array.dtype == np.float32 else array
     return {
-        "type": str(small.dtype),
-        "shape": list(small.shape),
-        "data": base64.b64encode(small.tobytes()).decode(),
+        "type": str(compact.dtype),
+        "shape": list(compact.shape),
+        "data": base64.b64encode(compact.tobytes()).decode(),
     }
 
 
-def unpacked(values: object) -> NDArray[np.float16] | NDArray[np.int8]:
-    """The array in such values; raises ValueError when it is none."""
+def unpack_array(values: object) -> NDArray[np.float16] | NDArray[np.int8]:
+    """Return the array in such values. Raises ValueError when they hold none."""
     match values:
         case {"type": "float16" | "int8" as kind, "shape": list(shape), "data": str(data)}:
             return np.frombuffer(base64.b64decode(data), kind).reshape(shape)
@@ -197,7 +202,7 @@ def _scores(cosines: Floats, weights: Weights) -> Floats:
 
 
 def _threshold(nulls: Floats, near: Floats, margin: float) -> float:
-    """Where to cut, by the best score of each null picture and of each point among the others."""
+    """Return the threshold, from the best score of each null picture and of each point with the other points."""
     unrelated, related = float(np.quantile(nulls, NULL_QUANTILE)), float(np.quantile(near, NEAR_QUANTILE))
     return min(unrelated + margin * max(related - unrelated, 0.0), related)
 
@@ -206,14 +211,17 @@ def _logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.clip(x, -40, 40)))
 
 
-def _fitted(u: Floats, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Intercept and slope of the likeliest logistic of `right` over u, by Newton's method; UNLABELLED if few."""
+def _fit_logistic(u: Floats, correct: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return intercept and slope of the logistic regression of `correct` on u, a MAP estimate by Newton's method.
+
+    The prior is normal around UNLABELLED, so few labels give about UNLABELLED.
+    """
     inputs = np.stack([np.ones(len(u)), u.astype(np.float64)], axis=1)
     prior = np.array(UNLABELLED)
-    found = prior.copy()
-    for _ in range(STEPS):
-        expected = _logistic(inputs @ found)
-        slope = inputs.T @ (right - expected) - (found - prior) / PRIOR**2
-        curvature = (inputs.T * (expected * (1 - expected))) @ inputs + np.eye(2) / PRIOR**2
-        found = found + np.linalg.solve(curvature, slope)
-    return float(found[0]), max(float(found[1]), LEAST_SLOPE)
+    coefficients = prior.copy()
+    for _ in range(NEWTON_STEPS):
+        expected = _logistic(inputs @ coefficients)
+        gradient = inputs.T @ (correct - expected) - (coefficients - prior) / PRIOR_STD**2
+        hessian = (inputs.T * (expected * (1 - expected))) @ inputs + np.eye(2) / PRIOR_STD**2
+        coefficients = coefficients + np.linalg.solve(hessian, gradient)
+    return float(coefficients[0]), max(float(coefficients[1]), MIN_SLOPE)

@@ -1,4 +1,4 @@
-"""Confidence: the curve from score to confidence of each tenant, measured in idle turns and kept in the index."""
+"""Calibrator: measure each tenant's confidence curve while the worker is idle, and store it in the index."""
 
 import sys
 import time
@@ -15,8 +15,8 @@ from consumers.scoring.calibration import (
     CalibrationCurve,
     LookParts,
     calibration_of,
-    packed,
-    unpacked,
+    pack_array,
+    unpack_array,
 )
 from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
@@ -28,23 +28,25 @@ from schemas.ranking import Weights
 __all__ = ["ENOUGH", "UNCALIBRATED", "CalibrationCurve", "Calibrator"]
 
 NULL_NOTE = f"nulls:{DRAWING}"
-ALL = NullEmbeddings()
-FRESH_SECONDS, MISSING_SECONDS = 10.0, 1.0
-"""How long a calibration is believed to be the newest, and a missing one to be missing: others measure too."""
+DEFAULT_NULLS = NullEmbeddings()
+CALIBRATION_TTL_SECONDS, MISSING_TTL_SECONDS = 10.0, 1.0
+"""Cache lifetimes of a calibration and of a missing one; they expire because other workers calibrate as well."""
 SOON, WHENEVER = 500, sys.maxsize
-"""Points up to which a tenant is first measured while whoever asks waits: a search does not wait long, an item may.
-Above SOON nobody waits when it is measured again: among many points that takes seconds, in which items wait."""
-SMALL, DOUBLED, GROWN = 1_000, 2.0, 1.25
-"""A calibration is measured again when the points have doubled or halved; above SMALL, at GROWN."""
-MOST_KEPT = 1_000
-"""Tenants, and curves of each, that are remembered at most."""
+"""Values of `at_once`, the most points of a tenant for which the caller waits until it is first calibrated. SOON is
+for searches, which cannot wait long, WHENEVER for items, which can. Above SOON points a recalibration never makes
+the caller wait: with many points it takes seconds, during which items would wait."""
+LARGE_TENANT_POINTS, GROWTH_FACTOR, LARGE_GROWTH_FACTOR = 1_000, 2.0, 1.25
+"""A tenant is recalibrated when its points have doubled or halved (GROWTH_FACTOR). One that was calibrated with
+LARGE_TENANT_POINTS or more is recalibrated when they have grown by LARGE_GROWTH_FACTOR or halved."""
+MAX_CACHED = 1_000
+"""Most tenants in the cache, and most curves of each tenant."""
 
 Steps = Generator[None, None, None]
 
 
 @dataclass
 class _CachedCurve:
-    """What is known of a tenant, and the curves made of it."""
+    """Cached calibration of a tenant, and the curves computed from it."""
 
     calibration: Calibration | None
     read_at: float
@@ -53,130 +55,138 @@ class _CachedCurve:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it need not be looked up again yet."""
-        believed = MISSING_SECONDS if self.calibration is None else FRESH_SECONDS
-        return time.monotonic() - self.read_at < believed
+        """Whether the cache entry is within its lifetime."""
+        ttl = MISSING_TTL_SECONDS if self.calibration is None else CALIBRATION_TTL_SECONDS
+        return time.monotonic() - self.read_at < ttl
 
     @property
     def is_due(self) -> bool:
-        """Whether a worker with time should look whether it must be measured."""
+        """Whether an idle worker should check if the tenant must be (re)calibrated."""
         return self.calibration is None or self.is_outgrown or not self.is_fresh
 
 
 class Calibrator:
-    """Curves for every tenant of an index; what they rest on is kept in the index as notes, for all workers.
+    """Confidence curves of all tenants; their calibrations are notes in the index, shared by all workers.
 
-    The looks of the null pictures are a note too: a collection belongs to one encoder, so they go out of date
-    together, and only the first worker has to look at them. For one thread.
+    The looks of the null pictures are stored as a note too. A collection belongs to one encoder, so both become
+    outdated together, and only the first worker has to embed the null pictures. Not thread-safe: for one thread.
     """
 
     def __init__(
-        self, index: Index, look_at: EmbedNulls, parts: LookParts, nulls: NullEmbeddings = ALL, at_once: int = 0
+        self,
+        index: Index,
+        embed: EmbedNulls,
+        parts: LookParts,
+        nulls: NullEmbeddings = DEFAULT_NULLS,
+        at_once: int = 0,
     ) -> None:
         self.parts = parts
         self._index = index
-        self._look_at = look_at
-        self._null_pictures = nulls
+        self._embed = embed
+        self._null_embeddings = nulls
         self._at_once = at_once
         self._nulls: NullSample | None = None
-        self._held: dict[str, _CachedCurve] = {}
-        self._work: Steps | None = None
+        self._cache: dict[str, _CachedCurve] = {}
+        self._pending_steps: Steps | None = None
         self._log = structlog.get_logger()
 
     def curve(self, tenant: str, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
-        """The curve for what a photo, or a studio picture, scores under these weights among a tenant's points.
+        """Return the curve for photo or studio queries with these weights among a tenant's points.
 
-        UNCALIBRATED, which cuts nothing, until they are measured. Raises Unavailable when the index is away.
+        UNCALIBRATED, which has no threshold, until the tenant is calibrated. Raises Unavailable when the index is
+        unreachable.
         """
-        held = self._newest(tenant)
-        if held.calibration is None:
+        entry = self._load(tenant)
+        if entry.calibration is None:
             return UNCALIBRATED
-        asked = weights, studio
-        if asked not in held.curves:
-            if len(held.curves) >= MOST_KEPT:
-                held.curves.clear()
-            held.curves[asked] = held.calibration.curve(weights, studio=studio)
-        return held.curves[asked]
+        key = weights, studio
+        if key not in entry.curves:
+            if len(entry.curves) >= MAX_CACHED:
+                entry.curves.clear()
+            entry.curves[key] = entry.calibration.curve(weights, studio=studio)
+        return entry.curves[key]
 
     def calibrate(self, tenant: str) -> None:
-        """Measure a tenant's points now, whole; idle turns do the same step by step. Raises Unavailable."""
-        for _ in self._calibrate(tenant):
+        """Calibrate a tenant now, in one go; `idle` does the same step by step. Raises Unavailable."""
+        for _ in self._calibrate_steps(tenant):
             pass
 
     def idle(self) -> None:
-        """One small step of what there is to measure: for turns in which nothing else is to be done."""
+        """Do one small step of the pending calibrations; call it when the worker has nothing else to do."""
         try:
-            if self._work is None:
-                self._work = self._all_work()
-            next(self._work)
+            if self._pending_steps is None:
+                self._pending_steps = self._all_steps()
+            next(self._pending_steps)
         except StopIteration:
-            self._work = None
-        except Unavailable as away:
-            self._work = None
-            self._log.debug("cannot measure", why=str(away))
+            self._pending_steps = None
+        except Unavailable as error:
+            self._pending_steps = None
+            self._log.debug("cannot measure", why=str(error))
 
     def keep_up(self) -> None:
-        """One small step between two batches, for workers that are never idle; null pictures are left to others."""
-        if self._known_nulls() is not None:
+        """Do one small step between batches, for workers that are never idle; does not embed null pictures."""
+        if self._load_nulls() is not None:
             self.idle()
 
-    def _newest(self, tenant: str) -> _CachedCurve:
-        held = self._held.get(tenant)
-        if held is not None and held.is_fresh:
-            return held
-        held = self._read(tenant)
+    def _load(self, tenant: str) -> _CachedCurve:
+        """Return the cache entry of a tenant; a stale one is read again, and a small tenant calibrated if due."""
+        entry = self._cache.get(tenant)
+        if entry is not None and entry.is_fresh:
+            return entry
+        entry = self._read(tenant)
         points = self._index.count(tenant)
-        held.is_outgrown = _outgrown(held.calibration, points)
-        at_once = self._at_once if held.calibration is None else min(self._at_once, SOON)
-        if held.is_outgrown and points <= at_once and self._known_nulls() is not None:
+        entry.is_outgrown = _is_outgrown(entry.calibration, points)
+        at_once = self._at_once if entry.calibration is None else min(self._at_once, SOON)
+        if entry.is_outgrown and points <= at_once and self._load_nulls() is not None:
             self.calibrate(tenant)
-        return self._held[tenant]
+        return self._cache[tenant]
 
     def _read(self, tenant: str) -> _CachedCurve:
-        note = self._index.notes([_name(tenant)]).get(_name(tenant))
-        if tenant not in self._held and len(self._held) >= MOST_KEPT:
-            self._held.clear()
-        self._held[tenant] = _CachedCurve(calibration_of(note) if note else None, time.monotonic())
-        return self._held[tenant]
+        note = self._index.notes([_note_name(tenant)]).get(_note_name(tenant))
+        if tenant not in self._cache and len(self._cache) >= MAX_CACHED:
+            self._cache.clear()
+        self._cache[tenant] = _CachedCurve(calibration_of(note) if note else None, time.monotonic())
+        return self._cache[tenant]
 
-    def _all_work(self) -> Steps:
-        yield from self._look_at_nulls()
-        due = [name for name, held in self._held.items() if held.is_due]
+    def _all_steps(self) -> Steps:
+        yield from self._embed_nulls()
+        due = [name for name, entry in self._cache.items() if entry.is_due]
         for tenant in due:
-            held = self._read(tenant)
-            if _outgrown(held.calibration, self._index.count(tenant)):
-                yield from self._calibrate(tenant)
+            entry = self._read(tenant)
+            if _is_outgrown(entry.calibration, self._index.count(tenant)):
+                yield from self._calibrate_steps(tenant)
             yield
 
-    def _calibrate(self, tenant: str) -> Steps:
-        nulls = yield from self._look_at_nulls()
-        calibration = yield from CalibrationSampler(self._index, self.parts, tenant).calibration(nulls)
-        self._index.take_note(_name(tenant), calibration.note())
-        self._held[tenant] = _CachedCurve(calibration, time.monotonic())
+    def _calibrate_steps(self, tenant: str) -> Steps:
+        nulls = yield from self._embed_nulls()
+        calibration = yield from CalibrationSampler(self._index, self.parts, tenant).calibrate(nulls)
+        self._index.take_note(_note_name(tenant), calibration.note())
+        self._cache[tenant] = _CachedCurve(calibration, time.monotonic())
         self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
-    def _look_at_nulls(self) -> Generator[None, None, NullSample]:
-        """The looks of the null pictures: the index's, or else it looks at them bit by bit."""
-        known = self._known_nulls()
-        if known is None:
-            known = self._nulls = yield from self._null_pictures.looks(self._look_at)
-            self._index.take_note(NULL_NOTE, {"looks": packed(known.looks), "studio": packed(known.studio)})
-        return known
+    def _embed_nulls(self) -> Generator[None, None, NullSample]:
+        """Return the looks of the null pictures from the index; if they are not there, compute and store them."""
+        nulls = self._load_nulls()
+        if nulls is None:
+            nulls = self._nulls = yield from self._null_embeddings.looks(self._embed)
+            note = {"looks": pack_array(nulls.looks), "studio": pack_array(nulls.studio)}
+            self._index.take_note(NULL_NOTE, note)
+        return nulls
 
-    def _known_nulls(self) -> NullSample | None:
+    def _load_nulls(self) -> NullSample | None:
         if self._nulls is None and (note := self._index.notes([NULL_NOTE]).get(NULL_NOTE)):
-            looks, studio = unpacked(note["looks"]), unpacked(note["studio"])
+            looks, studio = unpack_array(note["looks"]), unpack_array(note["studio"])
             self._nulls = NullSample(looks.astype(np.float32), studio.astype(np.int8))
         return self._nulls
 
 
-def _name(tenant: str) -> str:
+def _note_name(tenant: str) -> str:
     return f"confidence:{tenant}"
 
 
-def _outgrown(calibration: Calibration | None, points: int) -> bool:
-    """Whether so much has come or gone since that it must be measured (again)."""
+def _is_outgrown(calibration: Calibration | None, points: int) -> bool:
+    """Return whether the number of points requires a first calibration or a recalibration."""
     if calibration is None:
         return points >= ENOUGH
-    grown = DOUBLED if calibration.points < SMALL else GROWN
-    return points >= grown * calibration.points or points * DOUBLED <= calibration.points
+    growth = GROWTH_FACTOR if calibration.points < LARGE_TENANT_POINTS else LARGE_GROWTH_FACTOR
+    return points >= growth * calibration.points or points * GROWTH_FACTOR <= calibration.points

@@ -1,6 +1,6 @@
-"""Categories by the vote of the nearest labelled neighbours.
+"""Category vote: predict categories by a weighted vote of the nearest labelled neighbours (k-nearest neighbours).
 
-Only points whose category was given have a vote, so that a wrong prediction never breeds others.
+Only points with a given category vote, so that a wrong prediction never causes further ones.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.points.payload import GIVEN
-from consumers.scoring.calibration import MOST_COSINE
+from consumers.scoring.calibration import MAX_COSINE
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.sampling import given_category
 from infra.qdrant.conditions import AnyOf
@@ -20,45 +20,48 @@ from schemas.ranking import INTENTS
 from schemas.results import Likely
 
 VOTERS = 10
-SOFTNESS = 0.05
-"""A neighbour that scores this much less than the best has 1/e of its vote."""
+VOTE_TEMPERATURE = 0.05
+"""A neighbour that scores this much less than the best one has 1/e of its vote."""
 CLEAR = 0.8
-"""Share of the vote from which a category is written: 95 to 97 % of them are right then."""
+"""Share of the vote from which a category is stored: 95 to 97 % of these categories are right."""
 MOST = 3
+"""Most categories that a vote returns."""
 WEIGHTS = INTENTS["similar"]
-"""Neighbours are those of a plain search, so that a search's own hits can vote."""
-LABELLED = AnyOf("category_source", (GIVEN,))
-KEYS = ("category", "category_source")
+"""Weights of the neighbour search: those of a default search, so that a search's own hits can vote."""
+HAS_GIVEN_CATEGORY = AnyOf("category_source", (GIVEN,))
+PAYLOAD_KEYS = ("category", "category_source")
 
 Vector = NDArray[np.float32]
 
 
-def vote(found: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
-    """The likeliest categories of whatever has these neighbours, best first, each with its share of the vote.
+def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
+    """Return at most MOST likely categories, best first, each with its share of the vote (0..1).
 
-    At most MOST of them; none when no neighbour was given a category.
+    Empty when no neighbour has a given category.
     """
-    sound = (hit for hit in found if abs(hit.score) <= MOST_COSINE)  # a broken vector's score outweighs all others
-    voters = [(hit.score, name) for hit in sound if (name := given_category(hit.payload))][:VOTERS]
+    # The score of a broken vector would outweigh all others.
+    valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
+    voters = [(hit.score, name) for hit in valid if (name := given_category(hit.payload))][:VOTERS]
     if not voters:
         return ()
     best = max(score for score, _ in voters)
     shares: defaultdict[str, float] = defaultdict(float)
     for score, name in voters:
-        shares[name] += float(np.exp((score - best) / SOFTNESS))
+        shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
     total = sum(shares.values())
     ranked = sorted(shares, key=lambda name: -shares[name])[:MOST]
     return tuple(Likely(name=name, confidence=min(1.0, shares[name] / total)) for name in ranked)
 
 
-def voters_for(query: Vector, tenant: str, itself: tuple[str, ...] = ()) -> SearchPlan:
-    """The search for those who vote, other than the items themselves; `query` is weighed by WEIGHTS."""
-    return SearchPlan(query, tenant, apart_from=itself, also=(LABELLED,), keys=KEYS, limit=VOTERS)
+def voters_for(query: Vector, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
+    """Return the plan of the search for voters, without the given item ids; `query` has WEIGHTS applied."""
+    condition = (HAS_GIVEN_CATEGORY,)
+    return SearchPlan(query, tenant, apart_from=excluded_items, also=condition, keys=PAYLOAD_KEYS, limit=VOTERS)
 
 
 @dataclass(frozen=True, eq=False)
 class UnnamedItem:
-    """An item whose event names no category, and the look of its main picture."""
+    """An item without a given category, and the look of its main picture."""
 
     tenant: str
     item_id: str
@@ -67,27 +70,27 @@ class UnnamedItem:
 
 
 class CategoryVoter:
-    """Tells the category of looks that nobody named, by the labelled points of an index."""
+    """Predicts the categories of items from the labelled points of an index."""
 
-    def __init__(self, index: Index, confidence: Calibrator) -> None:
+    def __init__(self, index: Index, calibrator: Calibrator) -> None:
         self._index = index
-        self._confidence = confidence
+        self._calibrator = calibrator
 
     def of(self, items: Sequence[UnnamedItem]) -> list[Likely | None]:
-        """The category of each item, where the vote is clear and the nearest voter above the threshold.
+        """Return each item's category; None unless the vote is clear and the best voter reaches the threshold.
 
-        Nothing is told of tenants that are not calibrated yet. Raises Unavailable when the index is away.
+        None for all items of tenants that are not calibrated. Raises Unavailable when the index is unreachable.
         """
-        weigh = self._confidence.parts.weigh
+        weigh = self._calibrator.parts.weigh
         plans = [voters_for(weigh(item.look, WEIGHTS), item.tenant, (item.item_id,)) for item in items]
-        found = self._index.search(plans) if plans else []
-        winners = [self._winner(item, hits) for item, hits in zip(items, found, strict=True)]
+        neighbours = self._index.search(plans) if plans else []
+        winners = [self._winner(item, hits) for item, hits in zip(items, neighbours, strict=True)]
         if plans:
-            self._confidence.keep_up()
+            self._calibrator.keep_up()
         return winners
 
     def _winner(self, item: UnnamedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
         ranked = vote(hits)
-        curve = self._confidence.curve(item.tenant, WEIGHTS, studio=item.studio)
-        known = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold
-        return ranked[0] if known and ranked[0].confidence >= CLEAR else None
+        curve = self._calibrator.curve(item.tenant, WEIGHTS, studio=item.studio)
+        is_reliable = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold
+        return ranked[0] if is_reliable and ranked[0].confidence >= CLEAR else None

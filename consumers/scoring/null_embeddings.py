@@ -1,4 +1,4 @@
-"""Looks at the null pictures: taken a few at a time, and kept for the machine, so that they are taken once."""
+"""Null embeddings: compute the looks of the null pictures in small batches, and cache them in a file."""
 
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -17,29 +17,29 @@ from consumers.vision.embedder import Look, code_of_looks
 from consumers.vision.null_images import NULLS, encoded, null_pictures
 from schemas.failures import Failure
 
-PICTURES = 4
-"""Null pictures that are looked at in one slice: less than a small batch of searches."""
+PICTURES_PER_STEP = 4
+"""Null pictures that are embedded in one step: fewer than the pictures of a small batch of searches."""
 
 EmbedNulls = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
-"""Looks at encoded pictures, all in one batch."""
+"""Returns the look or the failure of each encoded picture; all are embedded in one batch."""
 
 
 @dataclass(frozen=True)
 class NullEmbeddings:
-    """So many of them; looks at them are kept in `file`, if one is named."""
+    """Looks of `count` null pictures; they are cached in `file`, unless it is None."""
 
     count: int = NULLS
     file: Path | None = None
 
-    def looks(self, look_at: EmbedNulls) -> Generator[None, None, NullSample]:
-        """The looks at all of them, a slice at each step; those that are kept come at once."""
-        kept = self._read()
-        if kept is not None:
-            return kept
+    def looks(self, embed: EmbedNulls) -> Generator[None, None, NullSample]:
+        """Generate the looks, PICTURES_PER_STEP pictures at each step; return them at once if they are cached."""
+        cached_nulls = self._read()
+        if cached_nulls is not None:
+            return cached_nulls
         looks: list[Look] = []
         pictures = null_pictures(self.count)
-        while few := [encoded(picture) for picture in islice(pictures, PICTURES)]:
-            looks += [look for look in look_at(few) if isinstance(look, Look)]
+        while batch := [encoded(picture) for picture in islice(pictures, PICTURES_PER_STEP)]:
+            looks += [look for look in embed(batch) if isinstance(look, Look)]
             yield
         studio = np.array([look.studio for look in looks], np.int8)
         nulls = NullSample(np.stack([look.vector for look in looks]), studio)
@@ -50,26 +50,26 @@ class NullEmbeddings:
         if self.file is None:
             return None
         try:
-            with self.file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
-                return NullSample(kept["looks"].astype(np.float32), kept["studio"].astype(np.int8))
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile):  # not there, or broken
+            with self.file.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return NullSample(arrays["looks"].astype(np.float32), arrays["studio"].astype(np.int8))
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile):  # missing or corrupt
             return None
 
     def _write(self, nulls: NullSample) -> None:
         if self.file is None:
             return
-        draft = self.file.with_suffix(f".{os.getpid()}.npz")
+        temporary = self.file.with_suffix(f".{os.getpid()}.npz")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(draft, looks=nulls.looks, studio=nulls.studio)
-            draft.replace(self.file)
+            np.savez(temporary, looks=nulls.looks, studio=nulls.studio)
+            temporary.replace(self.file)
         except OSError as error:
             with suppress(OSError):
-                draft.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             structlog.get_logger().debug("null pictures are not kept", why=str(error))
 
 
 def null_file(cache: Path, fingerprint: str) -> Path:
-    """Where the looks by an encoder are kept; another place after any change to how pictures are looked at."""
+    """Return the path of an encoder's cached null looks; it changes with the code that computes looks."""
     name = sha256(f"{fingerprint} {code_of_looks()}".encode()).hexdigest()[:24]
     return cache.expanduser() / f"nulls-{name}.npz"

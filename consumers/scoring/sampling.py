@@ -1,4 +1,4 @@
-"""Measuring a tenant's points for a calibration, in slices between which searches can be answered."""
+"""Calibration sampling: measure a tenant's points in small steps, between which searches can be answered."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from consumers.scoring.calibration import (
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 
-SAMPLES = 300
-"""Points whose neighbours are looked at."""
-SLICE = 8
-"""Probes in one slice; each is searched for once under every intent."""
+SAMPLE_SIZE = 300
+"""Points whose neighbours are measured."""
+PROBES_PER_STEP = 8
+"""Probes in one step; each is searched once with the weights of every intent."""
 NULL_CANDIDATES, CANDIDATES = 2, 5
-"""Hits that are kept of each search: pooled over the intents they hold the best ones under other weights too."""
-KEYS = ("category", "category_source")
+"""Hits used of each search; pooled over the intents, they contain the best hits for other weights too."""
+PAYLOAD_KEYS = ("category", "category_source")
 
 Slices = Generator[None, None, Calibration]
 T = TypeVar("T")
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class SampledItem:
-    """A look whose best candidates are wanted, among the items other than its own; its given category and kind."""
+    """Probe: a look whose nearest points of other items are measured, its given category and its kind."""
 
     look: Floats
     item_id: str | None = None
@@ -46,7 +46,7 @@ class SampledItem:
 
 @dataclass(frozen=True, eq=False)
 class NullSample:
-    """The looks of the null pictures, float32 [n, size], and which of them look like studio pictures, int8 [n]."""
+    """Looks of the null pictures, float32 [n, size], and 1 for those that look like studio pictures, int8 [n]."""
 
     looks: Floats
     studio: Codes
@@ -54,52 +54,53 @@ class NullSample:
 
 @dataclass(frozen=True)
 class CalibrationSampler:
-    """Where to measure."""
+    """Measures the points of one tenant for its calibration."""
 
     index: Index
     parts: LookParts
     tenant: str
 
-    def calibration(self, nulls: NullSample) -> Slices:
-        """Measures step by step; the calibration comes at the end. Raises Unavailable as the index does."""
+    def calibrate(self, nulls: NullSample) -> Slices:
+        """Measure step by step, and return the calibration at the end. Raises Unavailable, as the index does."""
         points = self.index.count(self.tenant)
-        among_nulls: list[Neighbourhood] = []
-        for few in _sliced([SampledItem(look) for look in nulls.looks]):
-            among_nulls += self._near(few, NULL_CANDIDATES)
+        null_neighbourhoods: list[Neighbourhood] = []
+        for null_probes in _batches([SampledItem(look) for look in nulls.looks]):
+            null_neighbourhoods += self._neighbourhoods(null_probes, NULL_CANDIDATES)
             yield
-        among_points: list[Neighbourhood] = []
+        point_neighbourhoods: list[Neighbourhood] = []
         kinds: list[bool] = []
-        for some in _sliced(list(self.index.sample(self.tenant, SAMPLES).items())):
-            probes = self._probes(dict(some))
-            among_points += self._near(probes, CANDIDATES)
+        for batch in _batches(list(self.index.sample(self.tenant, SAMPLE_SIZE).items())):
+            probes = self._probes(dict(batch))
+            point_neighbourhoods += self._neighbourhoods(probes, CANDIDATES)
             kinds += [probe.studio for probe in probes]
             yield
-        near, same = stacked(among_points)
-        return Calibration(points, stacked(among_nulls)[0], nulls.studio, near, same, np.array(kinds, np.int8))
+        near, same = stacked(point_neighbourhoods)
+        null_cosines, _ = stacked(null_neighbourhoods)
+        return Calibration(points, null_cosines, nulls.studio, near, same, np.array(kinds, np.int8))
 
-    def _probes(self, sampled: Mapping[str, Payload]) -> list[SampledItem]:
-        looks = self.index.vectors(list(sampled))
-        known = [(looks[id], payload) for id, payload in sampled.items() if id in looks]
+    def _probes(self, payloads: Mapping[str, Payload]) -> list[SampledItem]:
+        looks = self.index.vectors(list(payloads))
+        points = [(looks[id], payload) for id, payload in payloads.items() if id in looks]
         return [
             SampledItem(look, str(payload["item_id"]), given_category(payload), payload.get("studio") == "true")
-            for look, payload in known
+            for look, payload in points
         ]
 
-    def _near(self, probes: Sequence[SampledItem], candidates: int) -> list[Neighbourhood]:
-        found = self.index.search([plan for probe in probes for plan in self._plans(probe, candidates)])
-        looks = self.index.vectors(list({hit.id for hits in found for hit in hits}))
-        each = [
-            {hit.id: hit for hits in found[n : n + len(INTENTS)] for hit in hits if hit.id in looks}
-            for n in range(0, len(found), len(INTENTS))
+    def _neighbourhoods(self, probes: Sequence[SampledItem], limit: int) -> list[Neighbourhood]:
+        results = self.index.search([plan for probe in probes for plan in self._plans(probe, limit)])
+        looks = self.index.vectors(list({hit.id for hits in results for hit in hits}))
+        pooled_hits = [
+            {hit.id: hit for hits in results[n : n + len(INTENTS)] for hit in hits if hit.id in looks}
+            for n in range(0, len(results), len(INTENTS))
         ]
-        return [self._compared(probe, hits, looks) for probe, hits in zip(probes, each, strict=True)]
+        return [self._compare(probe, hits, looks) for probe, hits in zip(probes, pooled_hits, strict=True)]
 
-    def _plans(self, probe: SampledItem, candidates: int) -> list[SearchPlan]:
-        itself = (probe.item_id,) if probe.item_id else ()
-        plan = SearchPlan(probe.look, self.tenant, limit=candidates, keys=KEYS, apart_from=itself)
-        return [replace(plan, vector=self.parts.weigh(probe.look, one)) for one in INTENTS.values()]
+    def _plans(self, probe: SampledItem, limit: int) -> list[SearchPlan]:
+        own_item = (probe.item_id,) if probe.item_id else ()
+        plan = SearchPlan(probe.look, self.tenant, limit=limit, keys=PAYLOAD_KEYS, apart_from=own_item)
+        return [replace(plan, vector=self.parts.weigh(probe.look, weights)) for weights in INTENTS.values()]
 
-    def _compared(
+    def _compare(
         self, probe: SampledItem, hits: Mapping[str, ScoredPoint], looks: Mapping[str, Floats]
     ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
@@ -108,18 +109,18 @@ class CalibrationSampler:
 
 
 def given_category(payload: Payload) -> str | None:
-    """The category of a point, unless it was but predicted."""
+    """Return the category of a point; None if it has none or it is only predicted."""
     category = payload.get("category")
     return str(category) if category and payload.get("category_source") != PREDICTED else None
 
 
-def _agreement(one: str | None, other: str | None) -> int:
-    if one is None or other is None:
+def _agreement(category: str | None, neighbour_category: str | None) -> int:
+    if category is None or neighbour_category is None:
         return UNKNOWN
-    return SAME if one == other else OTHER
+    return SAME if category == neighbour_category else OTHER
 
 
-def _sliced(things: Sequence[T]) -> Iterator[list[T]]:
-    rest = iter(things)
-    while few := list(islice(rest, SLICE)):
-        yield few
+def _batches(elements: Sequence[T]) -> Iterator[list[T]]:
+    remaining = iter(elements)
+    while batch := list(islice(remaining, PROBES_PER_STEP)):
+        yield batch

@@ -1,1 +1,1 @@
-"""The path of searches: from requests to answers."""
+"""Searching: process search and facets requests from the request record to the reply."""

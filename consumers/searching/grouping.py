@@ -1,7 +1,7 @@
-"""Candidates: enough hits for each search, when of one brand or creator only some may be among them.
+"""Result grouping: retrieve enough hits when the hits per brand, creator or duplicate group are limited.
 
-The engines return one hit an item. To have no more than a few of a brand, the brands that have enough are left out
-and the rest is asked for again, so that the page is full as long as there is anything to fill it with.
+The engines return one hit per item. To limit the hits of a brand, brands that already have enough hits are excluded
+and the search is repeated. So the page is full as long as the index holds enough matching items.
 """
 
 from collections import Counter
@@ -11,69 +11,72 @@ from dataclasses import dataclass, replace
 from infra.qdrant.conditions import NotAnyOf
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 
-ROUNDS = 5
-"""Each asks for twice as many as the one before: what five rounds have not found is not worth a sixth."""
-MOST = 1_000
-"""Hits that one round asks for."""
+MAX_ROUNDS = 5
+"""Each round requests twice as many hits as the previous one; after five rounds a sixth is not worth its cost."""
+MAX_HITS_PER_ROUND = 1_000
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """How many hits a search wants and, if collapsed, how many at most of each value of a payload field."""
+    """Number of hits that a search needs and, if `field` is set, at most `size` hits per value of that field."""
 
     count: int
     field: str | None = None
     size: int = 1
 
-    def collapse(self, found: Sequence[ScoredPoint]) -> list[ScoredPoint]:
-        """Those that stay when each group keeps its first ones; hits without a value stand alone."""
+    def collapse(self, hits: Sequence[ScoredPoint]) -> list[ScoredPoint]:
+        """Keep the first `size` hits of each group; every hit without a value is a group of its own."""
         if self.field is None:
-            return list(found)
-        kept, groups = list[ScoredPoint](), Counter[str]()
-        for one in found:
-            group = self.group(one)
+            return list(hits)
+        collapsed, groups = list[ScoredPoint](), Counter[str]()
+        for hit in hits:
+            group = self.group_of(hit)
             groups[group or ""] += 1
             if group is None or groups[group] <= self.size:
-                kept.append(one)
-        return kept
+                collapsed.append(hit)
+        return collapsed
 
-    def full(self, found: Sequence[ScoredPoint]) -> tuple[str, ...]:
-        """The groups that have as many hits as they may have."""
-        groups = Counter(group for one in found if (group := self.group(one)) is not None)
+    def full_groups(self, hits: Sequence[ScoredPoint]) -> tuple[str, ...]:
+        """Return the groups that already have `size` hits or more."""
+        groups = Counter(group for hit in hits if (group := self.group_of(hit)) is not None)
         return tuple(group for group, count in groups.items() if count >= self.size)
 
-    def group(self, one: ScoredPoint) -> str | None:
-        """The group that a hit belongs to."""
-        value = one.payload.get(self.field) if self.field else None
+    def group_of(self, hit: ScoredPoint) -> str | None:
+        """Return the group of a hit; None if it has no string value in the field."""
+        value = hit.payload.get(self.field) if self.field else None
         return value if isinstance(value, str) else None
 
 
-def gather(index: Index, plans: Sequence[SearchPlan], wanted: Sequence[Grouping]) -> list[list[ScoredPoint]]:
-    """At least as many hits for each plan as are wanted of it, if there are any, best first and collapsed."""
-    found: list[dict[str, ScoredPoint]] = [{} for _ in plans]
-    waiting = list(range(len(plans)))
-    for turn in range(ROUNDS):
-        if not waiting:
+def gather(index: Index, plans: Sequence[SearchPlan], groupings: Sequence[Grouping]) -> list[list[ScoredPoint]]:
+    """Return for each plan at least as many hits as its grouping needs, if they exist, best first and collapsed."""
+    hits_by_id: list[dict[str, ScoredPoint]] = [{} for _ in plans]
+    pending = list(range(len(plans)))
+    for round_number in range(MAX_ROUNDS):
+        if not pending:
             break
-        asked = [_asked(plans[at], wanted[at], list(found[at].values()), turn) for at in waiting]
-        answers = index.search(asked)
-        for at, hits in zip(waiting, answers, strict=True):
-            found[at] |= {hit.id: hit for hit in hits if hit.id not in found[at]}
-        waiting = [
-            at
-            for at, plan, hits in zip(waiting, asked, answers, strict=True)
-            if len(hits) == plan.limit and len(wanted[at].collapse(_best(found[at]))) < wanted[at].count
+        round_plans = [
+            _round_plan(plans[at], groupings[at], list(hits_by_id[at].values()), round_number) for at in pending
         ]
-    return [one.collapse(_best(hits)) for one, hits in zip(wanted, found, strict=True)]
+        results = index.search(round_plans)
+        for at, hits in zip(pending, results, strict=True):
+            hits_by_id[at] |= {hit.id: hit for hit in hits if hit.id not in hits_by_id[at]}
+        pending = [
+            at
+            for at, plan, hits in zip(pending, round_plans, results, strict=True)
+            if len(hits) == plan.limit
+            and len(groupings[at].collapse(_by_score(hits_by_id[at]))) < groupings[at].count
+        ]
+    return [grouping.collapse(_by_score(hits)) for grouping, hits in zip(groupings, hits_by_id, strict=True)]
 
 
-def _asked(plan: SearchPlan, wanted: Grouping, found: Sequence[ScoredPoint], turn: int) -> SearchPlan:
-    if wanted.field is None:
-        return replace(plan, limit=wanted.count)
-    full = wanted.full(found)
-    left_out = (NotAnyOf(wanted.field, full),) if full else ()
-    return replace(plan, limit=min(MOST, wanted.count << turn + 1), also=plan.also + left_out)
+def _round_plan(plan: SearchPlan, grouping: Grouping, hits: Sequence[ScoredPoint], round_number: int) -> SearchPlan:
+    if grouping.field is None:
+        return replace(plan, limit=grouping.count)
+    full = grouping.full_groups(hits)
+    exclusions = (NotAnyOf(grouping.field, full),) if full else ()
+    limit = min(MAX_HITS_PER_ROUND, grouping.count << round_number + 1)
+    return replace(plan, limit=limit, also=plan.also + exclusions)
 
 
-def _best(found: dict[str, ScoredPoint]) -> list[ScoredPoint]:
-    return sorted(found.values(), key=lambda hit: -hit.score)
+def _by_score(hits: dict[str, ScoredPoint]) -> list[ScoredPoint]:
+    return sorted(hits.values(), key=lambda hit: -hit.score)

@@ -1,4 +1,4 @@
-"""RequestHandler: searches and facets come on one topic; searches that want the index fresher wait their turn."""
+"""Request handler: answer the requests of one topic, and defer searches that need a fresher index."""
 
 import time
 from collections.abc import Sequence
@@ -15,96 +15,106 @@ from schemas.failures import Failure, Unavailable
 from schemas.freshness import Watermark
 from schemas.searches import SearchRequest
 
-LEAST_SECONDS = 0.1
-"""A search that waits is answered `unavailable` when it has no more time left than this."""
-FORGET_SECONDS = 10.0
-"""How long it is remembered that a search has waited: until it is answered."""
+MIN_SECONDS_LEFT = 0.1
+"""A deferred search is answered `unavailable` when it has no more time left than this."""
+WAIT_RECORD_SECONDS = 10.0
+"""How long the end of a search's wait is remembered after it has passed: long enough to answer the search."""
 MOST_WAITING = 100
-"""Searches that wait for the index at a time; more are answered `unavailable`, so that they hold up nobody."""
-BEHIND = "the index has not come as far as `min_as_of` asks: wait for the outcome of the event, or allow more time"
+"""Most searches that wait for the index at the same time. Further ones are answered `unavailable`, so that waiting
+searches do not block the others."""
+INDEX_BEHIND = (
+    "the index has not come as far as `min_as_of` asks: wait for the outcome of the event, or allow more time"
+)
 
 
 class RequestHandler(HandlerDefaults):
-    """A job: `handle` answers whatever requests there are."""
+    """Answers search and facets requests in batches."""
 
     def __init__(
-        self, searches: SearchHandler, facets: FacetsHandler, freshness: ProgressReader, answers: ReplyPublisher
+        self, searches: SearchHandler, facets: FacetsHandler, progress: ProgressReader, replies: ReplyPublisher
     ) -> None:
         self._searches = searches
         self._facets = facets
-        self._freshness = freshness
-        self._answers = answers
-        self._until: dict[str, float] = {}
-        """Until when each search waits, by its id. The clocks of producers do not count: they may lie far ahead."""
+        self._progress = progress
+        self._replies = replies
+        self._wait_until: dict[str, float] = {}
+        """End of each search's wait by event id, in seconds of the monotonic clock. Producers' clocks are not used:
+        they may be far ahead."""
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Answer each request. Raises Unavailable; nothing was sent by then."""
-        self._answers.as_of = self._as_of()
-        facets, early, ready = list[Event](), list[Event](), list[Event]()
+        """Answer each request. Raises Unavailable before anything is sent."""
+        self._replies.as_of = self._as_of()
+        facets, premature, ready = list[Event](), list[Event](), list[Event]()
         for event in events:
-            kind = facets if isinstance(event.body, FacetsRequest) else early if self._is_early(event) else ready
-            kind.append(event)
+            if isinstance(event.body, FacetsRequest):
+                facets.append(event)
+            elif self._needs_fresher_index(event):
+                premature.append(event)
+            else:
+                ready.append(event)
         failures = self._facets.handle(facets) | self._searches.handle(ready)
-        for event in early:
-            self._give_up(event)
+        for event in premature:
+            self._reply_index_behind(event)
         return failures
 
     def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Answer requests that cannot be done in time."""
+        """Answer requests that cannot be handled in time."""
         return self._searches.refuse(events)
 
     def is_behind(self) -> bool:
-        """Whether it is time to take more requests at once."""
+        """Return whether larger batches should be taken."""
         return self._searches.is_behind()
 
     def expired(self, events: Sequence[Event]) -> set[str]:
-        """The ids of requests that cannot be done in time; those that wait for the index are not among them."""
-        return self._searches.hopeless([event for event in events if not _waits(event)])
+        """Return the ids of requests that cannot be handled in time, without searches that wait for the index."""
+        return self._searches.hopeless([event for event in events if not _has_freshness_bound(event)])
 
     def deferred(self, events: Sequence[Event]) -> set[str]:
-        """The ids of searches that wait until the index is as far as they want, while they have the time."""
-        waiting = [event for event in events if _waits(event)]
-        if not waiting:
+        """Return the ids of searches that have time to wait until the index has reached their `min_as_of`."""
+        bounded = [event for event in events if _has_freshness_bound(event)]
+        if not bounded:
             return set()
-        self._answers.as_of = self._as_of()
-        return {event.id for event in waiting if self._is_early(event) and self._has_time(event)}
+        self._replies.as_of = self._as_of()
+        return {event.id for event in bounded if self._needs_fresher_index(event) and self._may_wait(event)}
 
-    def _has_time(self, event: Event) -> bool:
-        """Whether a search may wait on."""
+    def _may_wait(self, event: Event) -> bool:
+        """Return whether a search may wait longer; the first call sets the end of its wait."""
         now = time.monotonic()
-        self._until = {id: until for id, until in self._until.items() if until > now - FORGET_SECONDS}
-        if event.id not in self._until:
-            crowded = sum(until > now for until in self._until.values()) >= MOST_WAITING
-            self._until[event.id] = now if crowded else now + _left_seconds(event) - LEAST_SECONDS
-        return self._until[event.id] > now
+        self._wait_until = {
+            id: until for id, until in self._wait_until.items() if until > now - WAIT_RECORD_SECONDS
+        }
+        if event.id not in self._wait_until:
+            crowded = sum(until > now for until in self._wait_until.values()) >= MOST_WAITING
+            self._wait_until[event.id] = now if crowded else now + _seconds_left(event) - MIN_SECONDS_LEFT
+        return self._wait_until[event.id] > now
 
     def _as_of(self) -> tuple[Watermark, ...]:
-        """How far the index has come; nothing while it is away, which the searches themselves find out."""
+        """Return the progress of the index; empty when it is unreachable, which the searches themselves detect."""
         try:
-            return self._freshness.read()
+            return self._progress.read()
         except Unavailable:
             return ()
 
-    def _is_early(self, event: Event) -> bool:
-        """Whether a search wants the index to be further than it is."""
+    def _needs_fresher_index(self, event: Event) -> bool:
+        """Return whether a search's `min_as_of` is ahead of the index."""
         body = event.body
-        return isinstance(body, SearchRequest) and not has_passed(self._answers.as_of, body.min_as_of)
+        return isinstance(body, SearchRequest) and not has_passed(self._replies.as_of, body.min_as_of)
 
-    def _give_up(self, event: Event) -> None:
-        """Answer a search for which the index was not far enough in time."""
+    def _reply_index_behind(self, event: Event) -> None:
+        """Answer a search whose `min_as_of` the index did not reach in time."""
         assert isinstance(event.body, SearchRequest)
-        if _left_seconds(event) <= 0:
-            self._answers.expired(event, event.body)
+        if _seconds_left(event) <= 0:
+            self._replies.send_expired(event, event.body)
         else:
-            self._answers.unavailable(event, event.body, Unavailable(BEHIND))
+            self._replies.send_unavailable(event, event.body, Unavailable(INDEX_BEHIND))
 
 
-def _waits(event: Event) -> bool:
+def _has_freshness_bound(event: Event) -> bool:
     return isinstance(event.body, SearchRequest) and bool(event.body.min_as_of)
 
 
-def _left_seconds(event: Event) -> float:
-    """Seconds until the deadline of a search, and no more than it allows in all."""
+def _seconds_left(event: Event) -> float:
+    """Return the seconds until the deadline of a search; at most the deadline's full length."""
     assert isinstance(event.body, SearchRequest)
     age = max(0.0, (datetime.now(UTC) - event.time).total_seconds())
     return event.body.deadline_ms / 1000 - age

@@ -1,4 +1,4 @@
-"""A search on its way to its result, and whether there is still time for one."""
+"""Query state: one search request while it is processed, and whether its deadline can still be met."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,59 +14,60 @@ from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
 
 LAST_CHANCE_SECONDS = 1.0
-"""A request with less time left than this is answered `unavailable`, not held."""
+"""A request with less time left than this is answered `unavailable` rather than retried later."""
 INDEX_FAILED = "the index failed at this request: see the query worker's log, and `lookstream index status`"
 
 
 @dataclass
 class QueryState:
-    """One request on its way to its result."""
+    """One search request while it is processed."""
 
     event: Event
     request: SearchRequest
     look: NDArray[np.float32] | None = None
     studio: bool = False
     palette: tuple[Swatch, ...] = ()
-    """Colours of its first picture, largest first; none of items."""
-    likely: tuple[Likely, ...] | None = None
-    """What it probably shows; none: the hits are asked."""
-    guess: InferredIntent = NO_GUESS
+    """Colours of the first picture, largest first; empty when the search has no picture."""
+    categories: tuple[Likely, ...] | None = None
+    """Likely categories of the query; None until they are known: then the search's own hits vote on them."""
+    inferred_intent: InferredIntent = NO_GUESS
     failure: Failure | None = None
 
     @property
     def is_rearranged(self) -> bool:
-        """Whether its hits come in another order than that of their scores."""
-        near = self.request.offset + self.request.top_k <= REARRANGED
-        return self.request.is_rearranged or (bool(self.guess.leans) and near)
+        """Whether the hits are ordered by more than their scores."""
+        in_range = self.request.offset + self.request.top_k <= REARRANGED
+        return self.request.is_rearranged or (bool(self.inferred_intent.leans) and in_range)
 
     @property
-    def seen(self) -> NDArray[np.float32]:
-        """The look; only for searches that have not failed."""
+    def query_vector(self) -> NDArray[np.float32]:
+        """The look. Raises ValueError when there is none, as for a search that has failed."""
         if self.look is None:
             raise ValueError("a search without a look cannot be planned")
         return self.look
 
-    def look_back(self) -> QueryLook | None:
-        """What it looks for, if the request wants to know."""
+    def query_look(self) -> QueryLook | None:
+        """Return the look for the result, if the request asks for it."""
         if not self.request.look:
             return None
-        return QueryLook(vector=self.seen.astype("<f4").tobytes(), studio=self.studio)
+        return QueryLook(vector=self.query_vector.astype("<f4").tobytes(), studio=self.studio)
 
     def seconds_left(self, now: datetime) -> float:
-        """Until the deadline; negative when it has passed."""
+        """Return the seconds until the deadline; negative after it."""
         return self.request.deadline_ms / 1000 - (now - self.event.time).total_seconds()
 
-    def is_late(self, now: datetime, needed: float) -> bool:
-        """Whether an answer in `needed` seconds would be too late.
+    def is_late(self, now: datetime, required_seconds: float) -> bool:
+        """Return whether an answer that takes `required_seconds` would miss the deadline.
 
-        With half of its time left a request is tried in any case: one slow batch must not end all that follow.
+        A request with more than half of its time left is never late: otherwise one slow batch would make all
+        following requests expire.
         """
-        return self.seconds_left(now) <= min(needed, self.request.deadline_ms / 2000)
+        return self.seconds_left(now) <= min(required_seconds, self.request.deadline_ms / 2000)
 
 
-def split(
-    searches: Sequence[QueryState], now: datetime, needed: float = 0
+def split_by_deadline(
+    searches: Sequence[QueryState], now: datetime, required_seconds: float = 0
 ) -> tuple[list[QueryState], list[QueryState]]:
-    """Those that are too late for an answer in `needed` seconds, and those in time."""
-    late = [search for search in searches if search.is_late(now, needed)]
-    return late, [search for search in searches if not search.is_late(now, needed)]
+    """Return the searches that are too late for an answer in `required_seconds`, and those in time."""
+    late = [search for search in searches if search.is_late(now, required_seconds)]
+    return late, [search for search in searches if not search.is_late(now, required_seconds)]

@@ -1,6 +1,6 @@
-"""Soft understanding: what a query shows narrows the search when that is sure, and only leans it when it is not.
+"""Query understanding: infer category and colour from a query; sure ones become filters, likely ones boosts.
 
-What was added is taken back step by step when too little is found: never what the user asked for.
+When a search returns too few hits, the inferred filters are relaxed one by one. Filters of the request never are.
 """
 
 from collections.abc import Sequence
@@ -12,56 +12,59 @@ from schemas.results import Likely, Swatch
 from schemas.searches import SearchRequest
 
 SURE_CATEGORY, LIKELY_CATEGORY = 0.95, 0.5
-"""Shares of the vote from which a category narrows, and leans, a search. Of 341 photos of clothes 41 % had the
-first, and 99.3 % of those were told rightly; 89 % had the second, and 88.1 % of those were."""
+"""Shares of the vote from which a category becomes a filter, and a boost. Of 341 photos of clothes 41 % reached the
+first, and 99.3 % of those categories were right; 89 % reached the second, and 88.1 % of those were right."""
 SURE_COLOUR, LIKELY_COLOUR = 0.8, 0.4
-"""The same for a colour, as shares of the picture's foreground."""
+"""The same thresholds for a colour, as shares of the picture's foreground."""
 LEAN = 0.05
-"""What is added to the score of hits of a category or colour that is likely: a quarter of the largest boost."""
-FEW = 3
-"""Fewer hits than this, or than were asked for, are too few to keep a filter that nobody asked for."""
+"""Score boost of hits with the likely category or colour: a quarter of the largest boost of a request."""
+MIN_HITS = 3
+"""An inferred filter is relaxed when there are fewer hits than this and fewer than the request's `top_k`."""
 
 
 @dataclass(frozen=True)
 class InferredIntent:
-    """What a search is taken to mean beside what it says; nothing, unless it asks to be understood."""
+    """Category and colour inferred from a query; empty unless the request sets `understand`."""
 
     category: str | None = None
     colour: ColourName | None = None
     narrows: tuple[str, ...] = ()
-    """Which of them hits must have: `category`, `colour`; the others only move hits up."""
-    relaxed: tuple[str, ...] = ()
-    """Which of them hits had to have, until too few were found."""
+    """Which of `category` and `colour` are filters; the others only boost hits."""
+    relaxed_fields: tuple[str, ...] = ()
+    """Which of them were filters until too few hits were found."""
 
     @property
     def leans(self) -> tuple[str, ...]:
-        """Which of them move hits up."""
-        known = {"category": self.category, "colour": self.colour}
-        return tuple(name for name, value in known.items() if value is not None and name not in self.narrows)
+        """Which of `category` and `colour` boost hits."""
+        values = {"category": self.category, "colour": self.colour}
+        return tuple(name for name, value in values.items() if value is not None and name not in self.narrows)
 
     def narrowed(self, filters: Filters) -> Filters:
-        """Filters with what hits must have besides."""
+        """Return the filters together with the inferred ones."""
         return filters.model_copy(update=self._fields(self.narrows))
 
     def added(self) -> Filters:
-        """What hits must have besides, alone."""
+        """Return the inferred filters alone."""
         return Filters().model_copy(update=self._fields(self.narrows))
 
     def given_up(self) -> Filters:
-        """What hits had to have, until too few were found."""
-        return Filters().model_copy(update=self._fields(self.relaxed))
+        """Return the inferred filters that were relaxed because of too few hits."""
+        return Filters().model_copy(update=self._fields(self.relaxed_fields))
 
     def lean(self, payload: Payload) -> tuple[float, float]:
-        """What is added to the score of a hit with this payload: for its category, and for its colours."""
+        """Return the score boosts of a hit with this payload: for its category, and for its colours."""
         colours = payload.get("colours")
-        same = payload.get("category") == self.category
-        shown = isinstance(colours, list) and self.colour in colours
-        return (LEAN * ("category" in self.leans and same), LEAN * ("colour" in self.leans and shown))
+        category_matches = payload.get("category") == self.category
+        colour_matches = isinstance(colours, list) and self.colour in colours
+        return (
+            LEAN * ("category" in self.leans and category_matches),
+            LEAN * ("colour" in self.leans and colour_matches),
+        )
 
     def relax(self) -> "InferredIntent":
-        """The same with one filter less: the colour goes first, for light changes it."""
-        *kept, last = sorted(self.narrows)
-        return replace(self, narrows=tuple(kept), relaxed=(*self.relaxed, last))
+        """Return a copy with one filter less; the colour is removed first, because it depends on the lighting."""
+        *remaining, last = sorted(self.narrows)
+        return replace(self, narrows=tuple(remaining), relaxed_fields=(*self.relaxed_fields, last))
 
     def _fields(self, names: Sequence[str]) -> dict[str, object]:
         fields: dict[str, object] = {}
@@ -75,36 +78,36 @@ class InferredIntent:
 NO_GUESS = InferredIntent()
 
 
-def infer_intent(request: SearchRequest, likely: Sequence[Likely], palette: Sequence[Swatch]) -> InferredIntent:
-    """What a request is taken to mean, by what its picture probably shows and the colours that it has.
+def infer_intent(request: SearchRequest, categories: Sequence[Likely], palette: Sequence[Swatch]) -> InferredIntent:
+    """Infer the category and the colour of a query from its likely categories and the colours of its picture.
 
-    Nothing is guessed about what the request says itself. Colours are looked at only where they were asked for.
+    A field that the request filters by is not inferred. Colours are used only for the intents exact and colour.
     """
-    category = likely[0] if likely and likely[0].confidence >= LIKELY_CATEGORY else None
+    category = categories[0] if categories and categories[0].confidence >= LIKELY_CATEGORY else None
     if request.filters.category:
         category = None
     colour, share = _main_colour(palette)
     if share < LIKELY_COLOUR or request.filters.colours or request.intent not in ("exact", "colour"):
         colour = None
-    sure = {
+    is_sure = {
         "category": category is not None and category.confidence >= SURE_CATEGORY,
         "colour": colour is not None and share >= SURE_COLOUR,
     }
     return InferredIntent(
-        None if category is None else category.name, colour, tuple(name for name in sure if sure[name])
+        None if category is None else category.name, colour, tuple(name for name in is_sure if is_sure[name])
     )
 
 
 def too_few(request: SearchRequest, hits: int) -> bool:
-    """Whether so few hits were found, with those of the pages before, that what was added to the filters must go.
+    """Return whether an inferred filter must be relaxed, by the number of hits on this page and those before.
 
-    The same for every page of a search, so that pages fit together.
+    The limit does not depend on the page, so that the pages of a search are consistent.
     """
-    return hits < min(FEW, request.top_k)
+    return hits < min(MIN_HITS, request.top_k)
 
 
 def _main_colour(palette: Sequence[Swatch]) -> tuple[ColourName | None, float]:
-    """The named colour that covers most of the foreground, and its share."""
+    """Return the named colour that covers most of the foreground, and its share (0..1)."""
     shares: dict[ColourName, float] = {}
     for swatch in palette:
         shares[swatch.name] = shares.get(swatch.name, 0.0) + swatch.share

@@ -1,4 +1,4 @@
-"""Looks for searches: of their pictures, and of the indexed items that they name."""
+"""Query vectors: compute the looks of searches from their pictures and from the indexed items that they name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from schemas.searches import Crop
 
 @dataclass
 class _QueryImage:
-    """One of a search's pictures, and its look once it was seen."""
+    """One picture of a search, and its look once it is embedded."""
 
     search: QueryState
     ref: ImageRef
@@ -29,76 +29,79 @@ class _QueryImage:
 
 
 class QueryVectors:
-    """Finds what searches search by."""
+    """Sets the look of each search."""
 
-    def __init__(self, sight: ImagePipeline, index: Index, parts: LookParts) -> None:
-        self._sight = sight
+    def __init__(self, pipeline: ImagePipeline, index: Index, parts: LookParts) -> None:
+        self._pipeline = pipeline
         self._index = index
         self._parts = parts
 
-    def find(self, searches: Sequence[QueryState], clock: StageTimer) -> None:
-        """Give every search its look, or its failure; raises Unavailable when the index is away."""
+    def compute(self, searches: Sequence[QueryState], timer: StageTimer) -> None:
+        """Set the look or the failure of each search. Raises Unavailable when the index is unreachable."""
         for search in searches:
-            search.failure = self._refusal(search, search.request.moderation)
-        pictures = [picture for search in searches for picture in _pictures(search)]
-        known = self._look_up(searches)
-        self._see(pictures, clock)
+            search.failure = self._moderate(search, search.request.moderation)
+        images = [image for search in searches for image in _query_images(search)]
+        item_vectors = self._load_item_vectors(searches)
+        self._embed(images, timer)
         for search in searches:
             if search.failure is None:
-                self._show(search, [each.look for each in pictures if each.search is search and each.look], known)
-        clock.looked([picture.look for picture in pictures if picture.look])
+                looks = [image.look for image in images if image.search is search and image.look]
+                self._set_look(search, looks, item_vectors)
+        timer.looked([image.look for image in images if image.look])
 
-    def _look_up(self, searches: Sequence[QueryState]) -> dict[str, Vector]:
-        """The looks of all named items by point id; a search that names an unknown one has failed."""
+    def _load_item_vectors(self, searches: Sequence[QueryState]) -> dict[str, Vector]:
+        """Return the looks of all named items by point id; a search that names an unknown item fails."""
         ids = {_id(search, item): item for search in searches for item in search.request.named_items}
-        found = self._index.vectors(list(ids)) if ids else {}
+        vectors = self._index.vectors(list(ids)) if ids else {}
         for search in searches:
-            missing = [item for item in search.request.named_items if _id(search, item) not in found]
+            missing = [item for item in search.request.named_items if _id(search, item) not in vectors]
             if missing and search.failure is None:
-                text = f"item {missing[0]} is not indexed: search by a picture, or index it first"
-                search.failure = Rejected(Code.ITEM_UNKNOWN, text)
-        return found
+                message = f"item {missing[0]} is not indexed: search by a picture, or index it first"
+                search.failure = Rejected(Code.ITEM_UNKNOWN, message)
+        return vectors
 
-    def _see(self, pictures: Sequence[_QueryImage], clock: StageTimer) -> None:
-        """Fetch and look at the pictures of searches that have not failed."""
-        wanted = [picture for picture in pictures if picture.search.failure is None]
-        fetched = self._sight.fetch([for_tenant(each.ref, each.search.request.tenant) for each in wanted])
-        clock.fetched = clock.lap()
-        there: list[tuple[_QueryImage, bytes]] = []
-        for picture, got in zip(wanted, fetched, strict=True):
-            if isinstance(got, Failure):
-                picture.search.failure = got
+    def _embed(self, images: Sequence[_QueryImage], timer: StageTimer) -> None:
+        """Fetch and embed the pictures of searches that have not failed."""
+        pending = [image for image in images if image.search.failure is None]
+        results = self._pipeline.fetch([for_tenant(image.ref, image.search.request.tenant) for image in pending])
+        timer.fetched = timer.lap()
+        downloads: list[tuple[_QueryImage, bytes]] = []
+        for image, result in zip(pending, results, strict=True):
+            if isinstance(result, Failure):
+                image.search.failure = result
             else:
-                there.append((picture, got))
-        there = [one for one in there if one[0].search.failure is None]
-        looks = self._sight.look_at([got for _, got in there], [picture.crop for picture, _ in there])
-        for (picture, _), look in zip(there, looks, strict=True):
-            refusal = look if isinstance(look, Failure) else self._refusal(picture.search, look.labels)
-            if refusal is not None:
-                picture.search.failure = refusal
+                downloads.append((image, result))
+        downloads = [download for download in downloads if download[0].search.failure is None]
+        looks = self._pipeline.look_at([data for _, data in downloads], [image.crop for image, _ in downloads])
+        for (image, _), look in zip(downloads, looks, strict=True):
+            failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)
+            if failure is not None:
+                image.search.failure = failure
             elif isinstance(look, Look):
-                picture.look = look
+                image.look = look
 
-    def _refusal(self, search: QueryState, labels: Sequence[str]) -> Failure | None:
-        return self._sight.policy.refusal(labels, restricted=search.request.restricted)
+    def _moderate(self, search: QueryState, labels: Sequence[str]) -> Failure | None:
+        return self._pipeline.policy.refusal(labels, restricted=search.request.restricted)
 
-    def _show(self, search: QueryState, seen: Sequence[Look], known: dict[str, Vector]) -> None:
-        """Give a search its look, and the colours and kind of its first picture."""
+    def _set_look(self, search: QueryState, looks: Sequence[Look], item_vectors: dict[str, Vector]) -> None:
+        """Set the look of a search, and the palette and the studio flag of its first picture."""
         request = search.request
-        like, unlike = ([known[_id(search, item)] for item in items] for items in (request.like, request.unlike))
-        query = [look.vector for look in seen]
+        like, unlike = (
+            [item_vectors[_id(search, item)] for item in items] for items in (request.like, request.unlike)
+        )
+        query = [look.vector for look in looks]
         if request.item_id is not None:
-            query.append(known[_id(search, request.item_id)])
-        named = {item: known[_id(search, item)] for item in request.named_items}
-        if broken := [item for item, look in named.items() if not self._parts.are_of_unit_length(look)]:
+            query.append(item_vectors[_id(search, request.item_id)])
+        vectors = {item: item_vectors[_id(search, item)] for item in request.named_items}
+        if broken := [item for item, vector in vectors.items() if not self._parts.are_of_unit_length(vector)]:
             search.failure = broken_index(request.tenant, ", ".join(broken))
             return
         search.look = blend(self._parts, query, like, unlike)
-        if seen:
-            search.studio, search.palette = seen[0].studio, seen[0].palette
+        if looks:
+            search.studio, search.palette = looks[0].studio, looks[0].palette
 
 
-def _pictures(search: QueryState) -> list[_QueryImage]:
+def _query_images(search: QueryState) -> list[_QueryImage]:
     request = search.request
     if request.image is None:
         return []

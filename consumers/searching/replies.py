@@ -1,4 +1,4 @@
-"""Answers: every search request gets one result, on the topic and partition that it asked for."""
+"""Replies: send one result for each request, to the topic and partition that the request names."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,80 +16,90 @@ from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, S
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
 
-ANONYMOUS = "unknown"
-"""The request id in an answer to a record that could not even be read so far."""
+UNKNOWN_REQUEST_ID = "unknown"
+"""Request id in the reply to a record whose request id cannot be read."""
 
 
 def everywhere(_topic: str, _partition: int | None) -> bool:
-    """For sinks that deliver wherever they are told."""
+    """Accept every topic and partition: for sinks that need no check."""
     return True
 
 
 @dataclass(frozen=True)
 class SearchFindings:
-    """What a search came to: hits, likely categories, and where it cut; `nearest` is the best score before that;
-    `more` tells whether there are hits beyond this page, `added` and `relaxed` what understanding did."""
+    """Outcome of a search: the hits of the page, the likely categories, and the score threshold.
+
+    `best_score` is the best score before the threshold is applied. `has_more` tells whether hits follow this page.
+    `inferred_filters` and `relaxed_filters` are the filters that query understanding added and removed.
+    """
 
     hits: tuple[Hit, ...] = ()
     categories: tuple[Likely, ...] = ()
     threshold: float | None = None
-    nearest: float | None = None
-    surest: float = 0.0
-    """The confidence of the nearest."""
+    best_score: float | None = None
+    best_confidence: float = 0.0
+    """Confidence of the best score, 0..1."""
     count: int = 0
-    """Hits that were found, with those of the pages before."""
-    more: bool = False
+    """Number of hits, with those of the previous pages."""
+    has_more: bool = False
     palette: tuple[Swatch, ...] = ()
     look: QueryLook | None = None
-    """What was looked for, if the request wants to know."""
-    added: Filters = field(default_factory=Filters)
-    relaxed: Filters = field(default_factory=Filters)
+    """The look of the query, if the request asks for it."""
+    inferred_filters: Filters = field(default_factory=Filters)
+    relaxed_filters: Filters = field(default_factory=Filters)
 
 
 class Requester(Protocol):
-    """Whom an answer is for: an event, or what is known of a record that could not be read."""
+    """Recipient of a reply: an event, or the headers and position of a record that could not be read."""
 
     @property
     def extra(self) -> Mapping[str, str]:
-        """Its headers."""
+        """Headers of the record, as text."""
 
     @property
     def position(self) -> str:
-        """topic/partition/offset of its record."""
+        """Position of the record, as topic/partition/offset."""
 
 
 @dataclass(frozen=True)
 class RecordSender:
-    """The sender of a record that could not be read."""
+    """Requester of a record that could not be read."""
 
     extra: Mapping[str, str]
     position: str
 
 
 class ReplyPublisher:
-    """Sends results back to whoever asked. `exists` tells whether a topic has a partition (None: any at all)."""
+    """Sends results to the requesters.
 
-    def __init__(self, sink: Sink, encoder: str, exists: Callable[[str, int | None], bool] = everywhere) -> None:
+    `partition_exists` takes a topic and a partition and returns whether the topic has it (None: any partition).
+    """
+
+    def __init__(
+        self, sink: Sink, encoder: str, partition_exists: Callable[[str, int | None], bool] = everywhere
+    ) -> None:
         self._sink = sink
         self._encoder = encoder
-        self._exists = exists
+        self._partition_exists = partition_exists
         self.as_of: tuple[Watermark, ...] = ()
-        """How far the index has come, to be told with what is found in it."""
+        """Progress of the index, sent with the findings of each search."""
 
-    def found(self, event: Event, request: SearchRequest, findings: SearchFindings, times: SearchTimes) -> None:
-        """The search worked, whether or not anything was found."""
+    def send_findings(
+        self, event: Event, request: SearchRequest, findings: SearchFindings, times: SearchTimes
+    ) -> None:
+        """Answer a completed search, with or without hits: status `ok` or `no_match`."""
         result = SearchResult(
             request_id=request.request_id,
             status="ok" if findings.hits else "no_match",
             hits=findings.hits,
-            more=findings.more,
+            more=findings.has_more,
             categories=findings.categories,
             crop=request.crop,
             palette=findings.palette,
-            added=_unless_empty(findings.added),
-            relaxed=_unless_empty(findings.relaxed),
+            added=_none_if_empty(findings.inferred_filters),
+            relaxed=_none_if_empty(findings.relaxed_filters),
             threshold=findings.threshold,
-            message=None if findings.hits else _nothing(findings, request),
+            message=None if findings.hits else _no_match_message(findings, request),
             weights=request.weighting(),
             look=findings.look,
             as_of=self.as_of,
@@ -98,85 +108,97 @@ class ReplyPublisher:
         )
         self.send(result, event)
 
-    def expired(self, event: Event, request: SearchRequest) -> None:
-        """The request was taken after its deadline."""
-        text = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
-        self.send(SearchResult(request_id=request.request_id, status="expired", message=text), event)
+    def send_expired(self, event: Event, request: SearchRequest) -> None:
+        """Answer a request whose deadline has passed."""
+        message = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
+        self.send(SearchResult(request_id=request.request_id, status="expired", message=message), event)
 
-    def unavailable(self, event: Event, request: SearchRequest, why: Unavailable) -> None:
-        """The index is away and the deadline is near."""
-        text = str(why)[:500]
-        self.send(SearchResult(request_id=request.request_id, status="unavailable", message=text), event)
+    def send_unavailable(self, event: Event, request: SearchRequest, error: Unavailable) -> None:
+        """Answer a request that cannot be handled before its deadline, as when the index is unreachable."""
+        message = str(error)[:500]
+        self.send(SearchResult(request_id=request.request_id, status="unavailable", message=message), event)
 
-    def rejected(self, asker: Requester, request_id: str, failure: Failure) -> None:
-        """The request itself is at fault."""
+    def send_rejected(self, requester: Requester, request_id: str, failure: Failure) -> None:
+        """Answer a request that is itself the cause of the failure."""
         message = failure.message[:500]
         result = SearchResult(request_id=request_id, status="rejected", code=failure.code, message=message)
-        self.send(result, asker)
+        self.send(result, requester)
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
-        """A request that could not be read is answered too, if it says who asked."""
-        asker = event or RecordSender(texts_of(record), record.position)
-        self.rejected(asker, request_id_of(asker.extra), failure)
+        """Reject a failed request; when it could not be read (no event), its headers name the recipient."""
+        requester = event or RecordSender(decode_headers(record), record.position)
+        self.send_rejected(requester, request_id_of(requester.extra), failure)
 
-    def send(self, result: SearchResult | FacetsResult, asker: Requester) -> None:
-        """A place that is not allowed, or does not exist, is not followed: the answer goes to the common topic."""
-        topic, place = reply_topic(asker.extra), _partition(asker.extra)
-        if not self._exists(topic, None):
+    def send(self, result: SearchResult | FacetsResult, requester: Requester) -> None:
+        """Send a result to the requester's reply topic and partition.
+
+        A topic that is not allowed or does not exist is replaced by the common topic; a partition that does not
+        exist is ignored.
+        """
+        topic, partition = reply_topic(requester.extra), _reply_partition(requester.extra)
+        if not self._partition_exists(topic, None):
             topic = SEARCH_RESULTS
-        if not self._exists(topic, place):
-            place = None  # a record for a partition that is not there is never delivered, and holds up all others
-        event = Event(result, extra={CORRELATION_ID: result.request_id}, position=asker.position)
-        self._sink.send(topic, result.request_id, event, partition=place)
+        if not self._partition_exists(topic, partition):
+            partition = (
+                None  # a record for a partition that does not exist is never delivered and blocks all others
+            )
+        event = Event(result, extra={CORRELATION_ID: result.request_id}, position=requester.position)
+        self._sink.send(topic, result.request_id, event, partition=partition)
 
 
 def short_answer(record: OutgoingRecord, event: Event) -> OutgoingRecord | None:
-    """What is sent instead of an answer that Kafka refuses: that it was, on the common topic."""
+    """Return a short rejection, on the common topic, to send instead of a reply that Kafka refuses as too large.
+
+    None for events that are no replies.
+    """
     if not isinstance(event.body, SearchResult | FacetsResult):
         return None
-    text = f"an answer of {record.size:,} bytes was refused by {record.topic}: ask for fewer hits (top_k) or facets"
+    message = (
+        f"an answer of {record.size:,} bytes was refused by {record.topic}: ask for fewer hits (top_k) or facets"
+    )
     body = type(event.body)(
-        request_id=event.body.request_id, status="rejected", code=Code.ANSWER_TOO_LARGE, message=text
+        request_id=event.body.request_id, status="rejected", code=Code.ANSWER_TOO_LARGE, message=message
     )
     return record_of_event(SEARCH_RESULTS, body.request_id, replace(event, body=body))
 
 
-def texts_of(record: Record) -> dict[str, str]:
-    """The headers of a record as text."""
+def decode_headers(record: Record) -> dict[str, str]:
+    """Return the headers of a record as text; invalid UTF-8 is replaced, and empty headers are left out."""
     return {name: value.decode("utf-8", "replace") for name, value in record.headers.items() if value}
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """Whom the answer to a request is for, by its headers."""
-    asked = headers.get(CORRELATION_ID, ANONYMOUS)
-    return asked if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", asked) else ANONYMOUS
+    """Return the request id in the headers of a request; UNKNOWN_REQUEST_ID if it is missing or invalid."""
+    request_id = headers.get(CORRELATION_ID, UNKNOWN_REQUEST_ID)
+    return request_id if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", request_id) else UNKNOWN_REQUEST_ID
 
 
 def reply_topic(headers: Mapping[str, str]) -> str:
-    """Where the answer to a request goes, by its headers: the common topic unless another is allowed."""
-    wanted = headers.get(REPLY_TO, SEARCH_RESULTS)
-    return wanted if re.fullmatch(REPLY_TO_PATTERN, wanted) else SEARCH_RESULTS
+    """Return the reply topic in the headers of a request; the common topic if it is missing or not allowed."""
+    topic = headers.get(REPLY_TO, SEARCH_RESULTS)
+    return topic if re.fullmatch(REPLY_TO_PATTERN, topic) else SEARCH_RESULTS
 
 
-def _unless_empty(filters: Filters) -> Filters | None:
+def _none_if_empty(filters: Filters) -> Filters | None:
     return None if filters == Filters() else filters
 
 
-def _partition(headers: Mapping[str, str]) -> int | None:
-    told = headers.get(REPLY_PARTITION, "")
-    return int(told) if re.fullmatch(r"[0-9]{1,4}", told) else None
+def _reply_partition(headers: Mapping[str, str]) -> int | None:
+    partition = headers.get(REPLY_PARTITION, "")
+    return int(partition) if re.fullmatch(r"[0-9]{1,4}", partition) else None
 
 
-def _nothing(findings: SearchFindings, request: SearchRequest) -> str:
-    """Why there are no hits, and what to do about it."""
-    if findings.nearest is not None and findings.surest < request.min_confidence and findings.surest > 0:
+def _no_match_message(findings: SearchFindings, request: SearchRequest) -> str:
+    """Return why there are no hits, and the remedy."""
+    score, confidence = findings.best_score, findings.best_confidence
+    if score is not None and 0 < confidence < request.min_confidence:
         return (
-            f"nothing here is as sure as asked: the nearest item has a confidence of {findings.surest:.2f}; "
+            f"nothing here is as sure as asked: the nearest item has a confidence of {confidence:.2f}; "
             f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
         )
-    if findings.nearest is None or findings.threshold is None:
+    if score is None or findings.threshold is None:
         return "nothing in the index satisfies the search"
     return (
-        f"nothing here looks like it: the nearest item scores {findings.nearest:.2f}, and unrelated pictures reach "
+        f"nothing here looks like it: the nearest item scores {score:.2f}, and unrelated pictures reach "
         f"{findings.threshold:.2f}; ask for best effort (strict: false) to see the nearest all the same"
     )

@@ -1,69 +1,81 @@
-"""Answered: which requests a worker that is gone has answered after all.
+"""Reply deduplication: detect requests that a previous worker has already answered.
 
-A broker must undo the transaction that a killed worker left open, and keep the offsets of those that it completed.
-The local one shows what was left open as soon as the next worker takes its name (Tansu 0.6.0, DECISIONS.md), so
-requests from before a worker's time are looked up among the results before they are answered.
+A broker must abort the transaction that a killed worker left open, and keep the offsets of completed transactions.
+The local broker makes the records of an open transaction readable as soon as the next worker registers the same
+transactional id (Tansu 0.6.0, DECISIONS.md). So requests from before the start of a worker are looked up in the
+results topics before they are answered.
 """
 
 from collections.abc import Callable
 
 import structlog
 
-from consumers.searching.replies import ANONYMOUS, everywhere, reply_topic, request_id_of, texts_of
+from consumers.searching.replies import UNKNOWN_REQUEST_ID, decode_headers, everywhere, reply_topic, request_id_of
 from infra.config.settings import KafkaSettings
 from infra.kafka import KafkaFault, Record, read_to_end
 from schemas.envelope import CORRELATION_ID
 from schemas.topics import MINUTE, SEARCH_RESULTS
 
-SKEW_MS = 10_000
-"""Clocks of producers may differ from ours by so much."""
+MAX_CLOCK_SKEW_MS = 10_000
+"""Largest expected difference between a producer's clock and the worker's, in milliseconds."""
 
-KEPT_MS = 10 * MINUTE
-"""Requests and results are kept for so long."""
+RETENTION_MS = 10 * MINUTE
+"""Retention of the request and result topics, in milliseconds."""
 
 ReadResults = Callable[[str, int], set[str]]
-"""Takes a topic and a time in milliseconds since 1970; for whom the results since then are."""
+"""Takes a topic and a time in milliseconds since 1970; returns the request ids of the results since then."""
 
 
 class ReplyDeduplicator:
-    """Reads each results topic once, when a request from before `started_ms` comes.
+    """Looks up requests from before the start of the worker in their results topics.
 
-    `takes` tells whether a topic takes answers: those for one that does not went to the common topic.
+    A results topic is read at the first such request, and again only for an earlier one. `partition_exists` tells
+    whether a topic exists; replies to a missing topic are in the common topic. `started_ms` is the start of
+    the worker in milliseconds since 1970.
     """
 
     def __init__(
-        self, read: ReadResults, started_ms: int, takes: Callable[[str, int | None], bool] = everywhere
+        self,
+        read: ReadResults,
+        started_ms: int,
+        partition_exists: Callable[[str, int | None], bool] = everywhere,
     ) -> None:
         self._read = read
-        self._takes = takes
-        self._until = started_ms + SKEW_MS
+        self._partition_exists = partition_exists
+        self._until = started_ms + MAX_CLOCK_SKEW_MS
         self._since: dict[str, int] = {}
-        self._seen: dict[str, set[str]] = {}
+        """Time from which each topic was read, in milliseconds since 1970."""
+        self._answered_ids: dict[str, set[str]] = {}
+        """Request ids of the results in each topic since then."""
 
     def has(self, record: Record) -> bool:
-        """Whether the request in this record has a result that readers can see. Raises Unavailable.
+        """Return whether the request in this record has a result that consumers can read. Raises Unavailable.
 
-        A record that names no request, by its key or its header, is one of which that cannot be known.
+        False for a record without a request id in its key or header, because its result cannot be identified.
         """
-        headers = texts_of(record)
-        name = request_id_of({CORRELATION_ID: record.key.decode("utf-8", "replace")} if record.key else headers)
-        if record.timestamp_ms > self._until or name == ANONYMOUS:
+        headers = decode_headers(record)
+        id_source = {CORRELATION_ID: record.key.decode("utf-8", "replace")} if record.key else headers
+        request_id = request_id_of(id_source)
+        if record.timestamp_ms > self._until or request_id == UNKNOWN_REQUEST_ID:
             return False
         topic = reply_topic(headers)
-        if not self._takes(topic, None):
+        if not self._partition_exists(topic, None):
             topic = SEARCH_RESULTS
-        # Whole minutes, and no more of them than there can be: strangers choose the times of their requests.
-        since = max(record.timestamp_ms // MINUTE * MINUTE, self._until // MINUTE * MINUTE - KEPT_MS)
+        # Rounded to whole minutes and limited to the retention: clients choose the timestamps of their requests.
+        since = max(record.timestamp_ms // MINUTE * MINUTE, self._until // MINUTE * MINUTE - RETENTION_MS)
         if since < self._since.get(topic, self._until + 1):
-            self._seen[topic] = self._read(topic, since)  # first: when it fails it is read again
+            self._answered_ids[topic] = self._read(topic, since)  # first, so that a failed read is repeated
             self._since[topic] = since
-        return name in self._seen[topic]
+        return request_id in self._answered_ids[topic]
 
 
 def for_whom(kafka: KafkaSettings, topic: str, since_ms: int) -> set[str]:
-    """For whom the results in a topic are; of one that may not be read it is not known. Raises Unavailable."""
+    """Return the request ids of the results in a topic since a time, in milliseconds since 1970.
+
+    Empty when reading the topic is refused. Raises Unavailable.
+    """
     try:
-        return {request_id_of(texts_of(result)) for result in read_to_end(kafka, [topic], since_ms)}
-    except KafkaFault as refused:
-        structlog.get_logger().warning("results cannot be looked up", topic=topic, why=str(refused))
+        return {request_id_of(decode_headers(result)) for result in read_to_end(kafka, [topic], since_ms)}
+    except KafkaFault as error:
+        structlog.get_logger().warning("results cannot be looked up", topic=topic, why=str(error))
         return set()

@@ -1,4 +1,4 @@
-"""Ranking: candidates in the order in which people see them, boosted and varied, and cut to one page."""
+"""Reranking: order candidates by score and boosts, and diversify them with maximal marginal relevance (MMR)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from schemas.ranking import Boosts
 Floats = NDArray[np.float32]
 
 DAY_US = 86_400_000_000
-NOTHING = Boosts()
+NO_BOOSTS = Boosts()
 
 
 @dataclass(frozen=True)
 class BoostTerms:
-    """What boosts add to a score."""
+    """Terms that boosts add to a score."""
 
     recency: float = 0.0
     in_stock: float = 0.0
@@ -30,43 +30,44 @@ class BoostTerms:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """Sum of all terms."""
         return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour
 
 
-def terms_of(payload: Payload, boosts: Boosts, now: datetime, guess: InferredIntent = NO_GUESS) -> BoostTerms:
-    """What is added to a hit with this payload: each term at most its weight, nothing where nothing is known."""
-    if boosts == NOTHING and not guess.leans:
+def terms_of(payload: Payload, boosts: Boosts, now: datetime, intent: InferredIntent = NO_GUESS) -> BoostTerms:
+    """Return the boost terms of a hit with this payload: each from 0 to its weight, 0 for an unknown value."""
+    if boosts == NO_BOOSTS and not intent.leans:
         return BoostTerms()
     return BoostTerms(
         boosts.recency * _recency(payload, boosts, now),
         boosts.in_stock * (payload.get("in_stock") == "true"),
-        boosts.price * _nearness(payload, boosts),
-        *guess.lean(payload),
+        boosts.price * _price_proximity(payload, boosts),
+        *intent.lean(payload),
     )
 
 
-def boosted(found: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:
-    """The hits in the order of their scores with what was added."""
-    return sorted(found, key=lambda hit: -(hit.score + terms[hit.id].total))
+def boosted(hits: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:
+    """Return the hits ordered by score plus boosts, best first."""
+    return sorted(hits, key=lambda hit: -(hit.score + terms[hit.id].total))
 
 
-def mmr(totals: Sequence[float], likeness: Floats, diversity: float, count: int) -> list[int]:
-    """Which of the hits come first, `count` of them, when each shall be good and unlike those before it.
+def mmr(totals: Sequence[float], similarity: Floats, diversity: float, count: int) -> list[int]:
+    """Return the indices of the first `count` hits by maximal marginal relevance (MMR).
 
-    `likeness` is float32 [n, n], in the units of the totals. Source: maximal marginal relevance of J. Carbonell and
-    J. Goldstein, The use of MMR, SIGIR 1998, with lambda = 1 - diversity.
+    Each choice balances a high total against a low similarity to the hits chosen before it. `similarity` is float32
+    [n, n], in the units of `totals`. Source: J. Carbonell and J. Goldstein, The use of MMR, SIGIR 1998, with
+    lambda = 1 - diversity.
     """
-    worth = (1 - diversity) * np.asarray(totals, np.float64)
-    nearest = np.full(len(totals), -np.inf)
-    chosen: list[int] = []
-    while len(chosen) < min(count, len(totals)):
-        gain = worth - diversity * nearest if chosen else worth.copy()
-        gain[chosen] = -np.inf
+    relevance = (1 - diversity) * np.asarray(totals, np.float64)
+    max_similarity = np.full(len(totals), -np.inf)
+    selection: list[int] = []
+    while len(selection) < min(count, len(totals)):
+        gain = relevance - diversity * max_similarity if selection else relevance.copy()
+        gain[selection] = -np.inf
         best = int(np.argmax(gain))
-        chosen.append(best)
-        nearest = np.maximum(nearest, likeness[best])
-    return chosen
+        selection.append(best)
+        max_similarity = np.maximum(max_similarity, similarity[best])
+    return selection
 
 
 def _recency(payload: Payload, boosts: Boosts, now: datetime) -> float:
@@ -77,7 +78,7 @@ def _recency(payload: Payload, boosts: Boosts, now: datetime) -> float:
     return float(0.5 ** (days / boosts.half_life_days))
 
 
-def _nearness(payload: Payload, boosts: Boosts) -> float:
+def _price_proximity(payload: Payload, boosts: Boosts) -> float:
     price = payload.get("price")
     if not isinstance(price, int | float) or payload.get("currency") != boosts.currency:
         return 0.0

@@ -1,4 +1,4 @@
-"""SearchHandler: each search request gets exactly one result."""
+"""Search handler: answer each search request with exactly one result."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import structlog
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import LatencyEstimate, StageTimer
 from consumers.scoring.calibrator import Calibrator
-from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, QueryState, split
+from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, QueryState, split_by_deadline
 from consumers.searching.query_vectors import QueryVectors
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.retrieval import Retriever
@@ -21,136 +21,143 @@ from schemas.results import SearchTimes
 from schemas.searches import SearchRequest
 
 Answer = Callable[[], None]
-"""One result, ready to be sent."""
+"""Sends one result when called."""
 
-SOON = 1 / 8
-"""Share of the time left that a batch may take: others wait behind it."""
+MAX_BATCH_SHARE = 1 / 8
+"""Largest share of a search's remaining time that a batch may take, because other searches wait behind it."""
 OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
 
 
 class SearchHandler:
-    """A job: `handle` answers search requests."""
+    """Answers search requests in batches."""
 
     def __init__(
-        self, sight: ImagePipeline, index: Index, confidence: Calibrator, answers: ReplyPublisher, at_once: int = 16
+        self,
+        pipeline: ImagePipeline,
+        index: Index,
+        calibrator: Calibrator,
+        replies: ReplyPublisher,
+        batch_size: int = 16,
     ) -> None:
-        self._looks = QueryVectors(sight, index, confidence.parts)
-        self._finder = Retriever(index, confidence, sight.policy)
-        self._answers = answers
-        self._at_once = at_once
+        self._query_vectors = QueryVectors(pipeline, index, calibrator.parts)
+        self._retriever = Retriever(index, calibrator, pipeline.policy)
+        self._replies = replies
+        self._batch_size = batch_size
         self._behind = False
         self._pace = LatencyEstimate()
         self._log = structlog.get_logger()
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Answer each request; no work is done for those that are hopeless."""
+        """Answer each request; requests that cannot be done in time are answered without a search."""
         started = datetime.now(UTC)
-        in_time, hopeless = self._part(events, started)
+        in_time, not_in_time = self._split(events, started)
         try:
-            answers = self._answers_to(in_time, started)
-        except Unavailable as away:
+            answers = self._prepare_answers(in_time, started)
+        except Unavailable as error:
             if any(search.seconds_left(datetime.now(UTC)) > LAST_CHANCE_SECONDS for search in in_time):
                 raise
-            answers = [partial(self._answers.unavailable, s.event, s.request, away) for s in in_time]
-        # Nothing is sent before all is known: a batch that is held must not have been answered in part.
-        for answer in answers:
-            answer()
-        self._refuse(hopeless, started)
+            answers = [partial(self._replies.send_unavailable, s.event, s.request, error) for s in in_time]
+        # Nothing is sent before all answers are ready: a batch that is retried must not be partly answered.
+        for send_answer in answers:
+            send_answer()
+        self._refuse(not_in_time, started)
         if in_time:
-            turns = math.ceil(len(in_time) / self._at_once)
-            self._pace.note((datetime.now(UTC) - started).total_seconds() / turns)
+            batches = math.ceil(len(in_time) / self._batch_size)
+            self._pace.note((datetime.now(UTC) - started).total_seconds() / batches)
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
 
     def hopeless(self, events: Sequence[Event]) -> set[str]:
-        """The ids of the requests that come too late, or for which there is no time beside the others."""
-        _, hopeless = self._part(events, datetime.now(UTC))
-        self._behind = bool(hopeless)
-        return {search.event.id for search in hopeless}
+        """Return the ids of the requests that are too late, or for which the other requests leave no time."""
+        _, not_in_time = self._split(events, datetime.now(UTC))
+        self._behind = bool(not_in_time)
+        return {search.event.id for search in not_in_time}
 
     def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Answer requests that are hopeless."""
+        """Answer requests that cannot be done in time."""
         self._refuse(_searches(events), datetime.now(UTC))
         return {}
 
     def is_behind(self) -> bool:
-        """Whether some of the last batch were too late or too many: it is time to take more at once.
+        """Return whether larger batches should be taken: requests of the last batch were too late or too many.
 
-        Partitions are taken in turn, so while one has requests in time the line of another may grow old. Of a
-        larger batch the newest are looked at, until there are no more waiting than can be done soon. So the
-        line stays short, and what is done is done well before its deadline.
+        Partitions are read in turn, so the queue of one can age while another has requests in time. From a larger
+        batch the newest requests are handled, as many as can be done soon. This keeps the queue short and the
+        answers well before their deadlines.
         """
         return self._behind
 
-    def _part(self, events: Sequence[Event], now: datetime) -> tuple[list[QueryState], list[QueryState]]:
-        """Searches that can be done, and those that cannot."""
-        late, in_time = split(_searches(events), now, self._pace.longest())
+    def _split(self, events: Sequence[Event], now: datetime) -> tuple[list[QueryState], list[QueryState]]:
+        """Return the searches that can be done in time, and the others."""
+        late, in_time = split_by_deadline(_searches(events), now, self._pace.longest())
         in_time, too_many = self._affordable(in_time, now)
         return in_time, late + too_many
 
     def _refuse(self, searches: Sequence[QueryState], now: datetime) -> None:
         for search in searches:
             if search.is_late(now, self._pace.longest()):
-                self._answers.expired(search.event, search.request)
+                self._replies.send_expired(search.event, search.request)
             else:
-                self._answers.unavailable(search.event, search.request, Unavailable(OVERLOADED))
+                self._replies.send_unavailable(search.event, search.request, Unavailable(OVERLOADED))
 
     def _affordable(
         self, searches: Sequence[QueryState], now: datetime
     ) -> tuple[list[QueryState], list[QueryState]]:
-        """The newest searches that can be done in a small part of the time that each has left; the others."""
+        """Return the newest searches that fit into MAX_BATCH_SHARE of each one's remaining time, and the others."""
         newest = sorted(searches, key=lambda search: search.event.time, reverse=True)
-        count = self._at_once
+        count = self._batch_size
         while count < len(newest):
-            more = newest[: count + self._at_once]
-            turns = len(more) / self._at_once
-            if turns * self._pace.mean > SOON * min(search.seconds_left(now) for search in more):
+            candidates = newest[: count + self._batch_size]
+            batches = len(candidates) / self._batch_size
+            seconds_left = min(search.seconds_left(now) for search in candidates)
+            if batches * self._pace.mean > MAX_BATCH_SHARE * seconds_left:
                 break
-            count = len(more)
+            count = len(candidates)
         return newest[:count], newest[count:]
 
-    def _answers_to(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
-        """An answer for each. Where the index fails at a batch, each search is tried alone: one may be at fault."""
+    def _prepare_answers(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
+        """Return an answer for each search. If the index fails at a batch, each search is retried alone."""
         try:
-            return self._found(searches, started)
+            return self._process(searches, started)
         except (EngineError, ValueError) as error:
             if len(searches) > 1:
-                afresh = [QueryState(one.event, one.request) for one in searches]
-                return [answer for one in afresh for answer in self._answers_to([one], started)]
-            [one] = searches
-            self._log.exception("the index fails at a search", request_id=one.request.request_id, why=str(error))
-            return [partial(self._answers.unavailable, one.event, one.request, Unavailable(INDEX_FAILED))]
+                retries = [QueryState(search.event, search.request) for search in searches]
+                return [answer for search in retries for answer in self._prepare_answers([search], started)]
+            [search] = searches
+            self._log.exception("the index fails at a search", request_id=search.request.request_id, why=str(error))
+            unavailable = Unavailable(INDEX_FAILED)
+            return [partial(self._replies.send_unavailable, search.event, search.request, unavailable)]
 
-    def _found(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
-        """An answer for each; those whose pictures took until their deadline are not searched any more."""
-        clock = StageTimer()
-        self._looks.find(searches, clock)
-        seen = [s for s in searches if s.failure is None]
-        late, in_time = split(seen, datetime.now(UTC))
-        answers: list[Answer] = [partial(self._answers.expired, s.event, s.request) for s in late]
-        answers += self._search(in_time, clock, started)
+    def _process(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
+        """Return an answer for each search; those whose deadline passed while embedding are not searched."""
+        timer = StageTimer()
+        self._query_vectors.compute(searches, timer)
+        searchable = [s for s in searches if s.failure is None]
+        late, in_time = split_by_deadline(searchable, datetime.now(UTC))
+        answers: list[Answer] = [partial(self._replies.send_expired, s.event, s.request) for s in late]
+        answers += self._search(in_time, timer, started)
         for s in searches:
-            if s.failure is not None and _may_pass(s.failure):
-                away = Unavailable(s.failure.message)
-                answers.append(partial(self._answers.unavailable, s.event, s.request, away))
+            if s.failure is not None and _is_transient(s.failure):
+                error = Unavailable(s.failure.message)
+                answers.append(partial(self._replies.send_unavailable, s.event, s.request, error))
             elif s.failure is not None:
-                answers.append(partial(self._answers.rejected, s.event, s.request.request_id, s.failure))
+                answers.append(partial(self._replies.send_rejected, s.event, s.request.request_id, s.failure))
         return answers
 
-    def _search(self, searches: Sequence[QueryState], clock: StageTimer, started: datetime) -> list[Answer]:
-        findings = self._finder.find(searches, started)
-        searched = clock.lap()
-        steps = {"fetched": clock.fetched, "decoded": clock.decoded, "encoded": clock.encoded, "searched": searched}
+    def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[Answer]:
+        results = self._retriever.retrieve(searches, started)
+        searched = timer.lap()
+        steps = {"fetched": timer.fetched, "decoded": timer.decoded, "encoded": timer.encoded, "searched": searched}
         answers: list[Answer] = []
-        done = datetime.now(UTC)
-        for search, found in zip(searches, findings, strict=True):
+        finished = datetime.now(UTC)
+        for search, findings in zip(searches, results, strict=True):
             if search.failure is not None:
                 continue
-            if search.is_late(done, 0):
-                answers.append(partial(self._answers.expired, search.event, search.request))
+            if search.is_late(finished, 0):
+                answers.append(partial(self._replies.send_expired, search.event, search.request))
                 continue
             queued = max(0.0, (started - search.event.time).total_seconds() * 1000)
             times = SearchTimes(queued=queued, **steps)
-            answers.append(partial(self._answers.found, search.event, search.request, found, times))
+            answers.append(partial(self._replies.send_findings, search.event, search.request, findings, times))
         self._log.info("answered", searches=len(searches), **{f"{k}_ms": round(v, 1) for k, v in steps.items()})
         return answers
 
@@ -159,8 +166,8 @@ def _searches(events: Sequence[Event]) -> list[QueryState]:
     return [QueryState(event, event.body) for event in events if isinstance(event.body, SearchRequest)]
 
 
-def _may_pass(failure: Failure) -> bool:
-    """Whether a search that failed so may work later as it is; a picture that is not there is its own fault."""
+def _is_transient(failure: Failure) -> bool:
+    """Return whether the same search may succeed later; a missing picture is the fault of the request."""
     return isinstance(failure, TryLater) and failure.code != Code.IMAGE_MISSING
 
 

@@ -1,1 +1,1 @@
-"""Pixels in, facts out: imports numpy, PIL and schemas alone."""
+"""Computer vision: computes looks, colours and hashes from pixels; imports only numpy, PIL and schemas."""

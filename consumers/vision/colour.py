@@ -1,4 +1,4 @@
-"""The colours of a picture: names, swatches and a histogram, weighted towards what stands in front."""
+"""Colour extraction: computes the colour names, swatches and histogram of a picture, weighted to its foreground."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
 from consumers.vision.cielab import to_lab
-from consumers.vision.colour_names import NAMES, NameTable, name_table, softly, squares
+from consumers.vision.colour_names import NAMES, NameTable, name_table, soft_assignment, squared_distances
 from consumers.vision.foreground import foreground
 from schemas.filters import ColourName
 from schemas.results import Swatch
@@ -15,27 +15,28 @@ from schemas.results import Swatch
 Floats = NDArray[np.float32]
 Codes = NDArray[np.intp]
 
-SHADES = 50
-SHADE_SOFTNESS = 13.0
-"""Soft bins of Lab space, and the standard deviation in Lab with which a colour is shared out among them."""
-COLOUR_SIZE = len(NAMES) + SHADES
-"""64: half of the colour part tells names and half shades. Names alone would not tell two reds apart; shades alone
-found a tenth fewer products of the merchant's colour."""
-SIDE = 64
-"""Pixels of the square that colours are counted on."""
+SHADE_BINS = 50
+SHADE_SIGMA = 13.0
+"""Number of soft bins in Lab space, and the standard deviation in Lab that spreads a colour over them."""
+COLOUR_SIZE = len(NAMES) + SHADE_BINS
+"""Dimensions of the colour part, 64: half of its weight is on names and half on shades.
 
-NAMED_SHARE = 0.15
-"""A name counts when it has this share of the votes; the first always counts."""
-MOST_NAMES = 3
-SWATCH_SHARE = 0.03
-MOST_SWATCHES = 5
+Names alone would not distinguish two reds; shades alone found a tenth fewer products of the merchant's colour."""
+SIDE = 64
+"""Side in pixels of the square to which a picture is reduced before its colours are counted."""
+
+MIN_NAME_SHARE = 0.15
+"""Minimum share of the votes for a name; the first name needs none."""
+MAX_NAMES = 3
+MIN_SWATCH_SHARE = 0.03
+MAX_SWATCHES = 5
 
 
 @dataclass(frozen=True, eq=False)
 class ColourFacts:
-    """Names that a person would give, the most fitting first; swatches, largest first.
+    """Colour names as a person would give them, best first; palette of swatches, largest first.
 
-    `histogram` is float32 [64] of unit length: the square roots of the votes for each name and of soft Lab bins.
+    `histogram` is float32 [64] of unit length: the square roots of the votes of the names and of the soft Lab bins.
     """
 
     names: tuple[ColourName, ...]
@@ -45,14 +46,14 @@ class ColourFacts:
 
 @dataclass(frozen=True, eq=False)
 class ColourExtractor:
-    """Tables over 32 x 32 x 32 sRGB bins: Lab [32768, 3], names and votes, shares among shades [32768, 50]."""
+    """Lookup tables over 32 x 32 x 32 sRGB bins: Lab [32768, 3], names and votes, shares of shades [32768, 50]."""
 
     lab: Floats
     table: NameTable
     shares: Floats
 
     def of(self, image: Image) -> ColourFacts:
-        """The colours of an RGB picture."""
+        """Extract the colours of an RGB picture."""
         rgb = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
         codes = _codes(rgb)
         weights, codes = foreground(self.lab[codes]).ravel(), codes.ravel()
@@ -61,7 +62,7 @@ class ColourExtractor:
         # Square roots of shares have unit length, and their dot product is the Bhattacharyya coefficient.
         histogram = np.sqrt(np.concatenate([votes, weights @ self.shares[codes]]) / 2)
         palette = _swatches(rgb.reshape(-1, 3), self.table.names[codes], weights)
-        return ColourFacts(_ranked(votes), palette, histogram.astype(np.float32))
+        return ColourFacts(_dominant_names(votes), palette, histogram.astype(np.float32))
 
     def name_of(self, red: int, green: int, blue: int) -> ColourName:
         """The name of one sRGB colour, each channel 0..255."""
@@ -69,32 +70,33 @@ class ColourExtractor:
 
 
 def make_colours() -> ColourExtractor:
-    """The tables, made once and handed down; takes about 0.4 s."""
-    steps = np.arange(32, dtype=np.float64) * 8 + 4
-    rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    """Build the lookup tables; takes about 0.4 s, so build them once and pass them on."""
+    bin_centres = np.arange(32, dtype=np.float64) * 8 + 4
+    rgb = np.stack(np.meshgrid(bin_centres, bin_centres, bin_centres, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = to_lab(rgb)
     return ColourExtractor(lab, name_table(lab), _shade_shares(lab))
 
 
 def _codes(rgb: NDArray[np.uint8]) -> Codes:
+    """Bin indices 0..32767 of sRGB colours [..., 3]."""
     red, green, blue = np.moveaxis(rgb.astype(np.intp) >> 3, -1, 0)
     codes: Codes = (red << 10) | (green << 5) | blue
     return codes
 
 
-def _ranked(votes: Floats) -> tuple[ColourName, ...]:
-    """The names with enough of the votes, most votes first."""
+def _dominant_names(votes: Floats) -> tuple[ColourName, ...]:
+    """The names with at least MIN_NAME_SHARE of the votes, at most MAX_NAMES, most votes first."""
     ranking = np.argsort(-votes, kind="stable")
-    enough = [n for n in ranking if votes[n] >= NAMED_SHARE] or ranking[:1]
-    return tuple(NAMES[n] for n in enough[:MOST_NAMES])
+    dominant = [n for n in ranking if votes[n] >= MIN_NAME_SHARE] or ranking[:1]
+    return tuple(NAMES[n] for n in dominant[:MAX_NAMES])
 
 
 def _swatches(rgb: NDArray[np.uint8], names: NDArray[np.uint8], weights: Floats) -> tuple[Swatch, ...]:
-    """For each name with a share of the pixels, the mean of its pixels; largest share first."""
+    """For each name with at least MIN_SWATCH_SHARE of the pixels, the mean of its pixels; largest share first."""
     shares = np.bincount(names, weights, len(NAMES))
     sums = np.stack([np.bincount(names, weights * rgb[:, c], len(NAMES)) for c in range(3)], axis=1)
-    largest = [n for n in np.argsort(-shares, kind="stable") if shares[n] >= SWATCH_SHARE]
-    return tuple(_swatch(NAMES[n], sums[n] / shares[n], shares[n]) for n in largest[:MOST_SWATCHES])
+    largest = [n for n in np.argsort(-shares, kind="stable") if shares[n] >= MIN_SWATCH_SHARE]
+    return tuple(_swatch(NAMES[n], sums[n] / shares[n], shares[n]) for n in largest[:MAX_SWATCHES])
 
 
 def _swatch(name: ColourName, mean: NDArray[np.float64], share: float) -> Swatch:
@@ -104,8 +106,8 @@ def _swatch(name: ColourName, mean: NDArray[np.float64], share: float) -> Swatch
 
 
 def _shade_shares(lab: Floats) -> Floats:
-    """Each colour shared out softly among 50 centres: 5 lightnesses x (grey, 3 pale hues, 6 vivid hues)."""
+    """Soft assignment of colours to 50 centres: 5 lightnesses x (grey, 3 pale hues, 6 vivid hues)."""
     rings = [(0.0, 1), (24.0, 3), (54.0, 6)]
     hues = [(c * np.cos(t), c * np.sin(t)) for c, n in rings for t in np.arange(n) * 2 * np.pi / n]
     centres = np.array([(light, a, b) for light in (10, 32, 54, 76, 96) for a, b in hues], np.float32)
-    return softly(squares(lab, centres), SHADE_SOFTNESS)
+    return soft_assignment(squared_distances(lab, centres), SHADE_SIGMA)

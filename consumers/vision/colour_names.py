@@ -1,4 +1,4 @@
-"""Which name each colour has, and how it votes where the colours of a picture are named."""
+"""Colour names: gives each colour a name, and the votes with which it names the colours of a picture."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -31,85 +31,86 @@ PROTOTYPES: dict[ColourName, str] = {
     "brown": "8b4514 654321 a45232 5b3822 37261a 795a3c 9e7b57 694336 483428 896246 76634e 584a3f 463a31",
     "beige": "f9ead6 ceb289 ebdbc2 c6ae8b e6d0b1 e2d3bf bfa888 f1d8ba d4bc9f d0c1aa baa48a a5947a",
 }
-"""What each name covers: sRGB colours, several for each name. A colour's name is that of the nearest by CIEDE2000.
+"""sRGB prototypes of each name. A colour has the name of the nearest prototype by CIEDE2000.
 
-Picked by eye, then moved by 2 in Lab on average when they were fitted."""
+They were chosen by eye; the fit then moved them by 2 in Lab on average."""
 
 SKIN: dict[ColourName, str] = {"beige": "e1b191 c89677 f0cdb0 d8a987 ba8969", "brown": "ab795a 89583e"}
-"""Colours of people, who often wear what is sold."""
+"""Skin prototypes: products are often worn by people."""
 
-LOUDNESS: dict[ColourName, float] = {
+VOTE_WEIGHTS: dict[ColourName, float] = {
     "black": 1.32, "white": 1.19, "grey": 0.46, "red": 1.47, "orange": 1.04, "yellow": 1.43, "green": 1.73,
     "teal": 0.46, "blue": 2.68, "navy": 1.67, "purple": 1.69, "pink": 1.14, "brown": 0.87, "beige": 0.52,
 }  # fmt: skip
-SKIN_LOUDNESS = 0.17
-SOFTNESS = 2.5
-"""Votes: a pixel is shared out among the names near its colour, as exp(-d^2 / 2 SOFTNESS^2) of the CIEDE2000
-distance, and each share counts by the loudness of its prototype's name.
+SKIN_VOTE_WEIGHT = 0.17
+VOTE_SIGMA = 2.5
+"""Votes: a pixel is shared among the prototypes near its colour in proportion to exp(-d^2 / 2 VOTE_SIGMA^2), where
+d is the CIEDE2000 distance, and each share is multiplied by the vote weight of the prototype's name.
 
-Grey and beige are mostly shadow, sole, metal and skin, so they speak softly; a thing all grey is still grey.
-The prototypes, then loudness and the places of foreground.py, were fitted by maximum likelihood on some 11,000
-products, for each of which a merchant named one colour; loudness and places were then softened (power .75), which
-cost nothing. Another tenth of the products was left out of the fit, and figures are told of that tenth."""
+Grey and beige are mostly shadow, sole, metal and skin, so their weights are low; an all-grey object is still grey.
+The prototypes, then the vote weights and the position weights of foreground.py, were fitted by maximum likelihood
+on about 11,000 products, for each of which a merchant had named one colour. Both kinds of weights were then
+flattened (power 0.75) without loss. Another tenth of the products was held out; all figures are on that tenth.
+"""
 
-CANDIDATES = 12
+NEAREST_PROTOTYPES = 12
 
 
 @dataclass(frozen=True, eq=False)
 class NameTable:
-    """For each of n colours: the index of its name in NAMES [n], and its votes for each of them [n, 14]."""
+    """For n colours: the index of the name in NAMES [n], and the votes for all names [n, 14]."""
 
     names: NDArray[np.uint8]
     votes: Floats
 
 
 def name_table(lab: Floats) -> NameTable:
-    """The names of Lab colours [n, 3]; takes about 8 microseconds a colour."""
+    """Compute the names and votes of Lab colours [n, 3]; takes about 8 microseconds per colour."""
     prototypes = _prototypes()
-    # CIEDE2000 is slow: it settles the order of the dozen that plain distance finds nearest.
-    near = _smallest(squares(lab, prototypes.lab), CANDIDATES)
-    distance = ciede2000(lab[:, None], prototypes.lab[near])
-    nearest = np.take_along_axis(near, distance.argmin(1)[:, None], 1)[:, 0]
-    closeness = softly(distance**2, SOFTNESS) * prototypes.loudness[near]
+    # CIEDE2000 is slow, so it ranks only the dozen prototypes that are nearest by Euclidean distance.
+    candidates = _smallest(squared_distances(lab, prototypes.lab), NEAREST_PROTOTYPES)
+    distance = ciede2000(lab[:, None], prototypes.lab[candidates])
+    nearest = np.take_along_axis(candidates, distance.argmin(1)[:, None], 1)[:, 0]
+    weighted_shares = soft_assignment(distance**2, VOTE_SIGMA) * prototypes.vote_weights[candidates]
     votes = np.zeros((len(lab), len(NAMES)), np.float32)
-    np.add.at(votes, (np.arange(len(lab))[:, None], prototypes.names[near]), closeness)
+    np.add.at(votes, (np.arange(len(lab))[:, None], prototypes.names[candidates]), weighted_shares)
     return NameTable(prototypes.names[nearest], votes)
 
 
 def _smallest(rows: Floats, count: int) -> NDArray[np.intp]:
-    """Where the `count` smallest of each row are, [n, count]; np.argpartition takes twice as long for so few."""
-    left, found = rows.copy(), np.empty((len(rows), count), np.intp)
-    each = np.arange(len(rows))
+    """Indices of the `count` smallest values per row, [n, count]; np.argpartition is half as fast for so few."""
+    remaining, indices = rows.copy(), np.empty((len(rows), count), np.intp)
+    row_numbers = np.arange(len(rows))
     for n in range(count):
-        found[:, n] = left.argmin(1)
-        left[each, found[:, n]] = np.inf
-    return found
+        indices[:, n] = remaining.argmin(1)
+        remaining[row_numbers, indices[:, n]] = np.inf
+    return indices
 
 
 @dataclass(frozen=True, eq=False)
 class _Prototypes:
     lab: Floats
     names: NDArray[np.uint8]
-    loudness: Floats
+    vote_weights: Floats
 
 
 def _prototypes() -> _Prototypes:
-    plain = [(code, name, LOUDNESS[name]) for name, codes in PROTOTYPES.items() for code in codes.split()]
-    skin = [(code, name, SKIN_LOUDNESS) for name, codes in SKIN.items() for code in codes.split()]
-    codes, names, loudness = zip(*plain, *skin, strict=True)
+    ordinary = [(code, name, VOTE_WEIGHTS[name]) for name, codes in PROTOTYPES.items() for code in codes.split()]
+    skin = [(code, name, SKIN_VOTE_WEIGHT) for name, codes in SKIN.items() for code in codes.split()]
+    codes, names, vote_weights = zip(*ordinary, *skin, strict=True)
     rgb = np.array([list(bytes.fromhex(code)) for code in codes], np.uint8)
-    indexes = np.array([NAMES.index(name) for name in names], np.uint8)
-    return _Prototypes(to_lab(rgb), indexes, np.array(loudness, np.float32))
+    name_indices = np.array([NAMES.index(name) for name in names], np.uint8)
+    return _Prototypes(to_lab(rgb), name_indices, np.array(vote_weights, np.float32))
 
 
-def squares(some: Floats, others: Floats) -> Floats:
-    """Squared distances of two sets of Lab colours, [n, m]."""
-    found: Floats = (some**2).sum(1)[:, None] - 2 * some @ others.T + (others**2).sum(1)
-    return found
+def squared_distances(first: Floats, second: Floats) -> Floats:
+    """Squared Euclidean distances between two sets of Lab colours [n, 3] and [m, 3]: [n, m]."""
+    distances: Floats = (first**2).sum(1)[:, None] - 2 * first @ second.T + (second**2).sum(1)
+    return distances
 
 
-def softly(square: Floats, softness: float) -> Floats:
-    """One of each row of squared distances, shared out among all: the nearer, the more; rows sum to 1."""
-    closeness = np.exp(-(square - square.min(1, keepdims=True)) / (2 * softness**2))
-    shares: Floats = (closeness / closeness.sum(1, keepdims=True)).astype(np.float32)
+def soft_assignment(squared: Floats, sigma: float) -> Floats:
+    """Gaussian weights exp(-squared / 2 sigma^2) of squared distances [n, m], normalised so that rows sum to 1."""
+    kernel = np.exp(-(squared - squared.min(1, keepdims=True)) / (2 * sigma**2))
+    shares: Floats = (kernel / kernel.sum(1, keepdims=True)).astype(np.float32)
     return shares

@@ -1,7 +1,7 @@
-"""The look of a picture: what it is a picture of, its texture and its colours, as one vector.
+"""Image embedder: computes the look of a picture, one vector of its object, its style (texture) and its colours.
 
 look = [object | style | colour]      each part of unit length
-query = the same, each part times its weight, so that a dot product is the weighted sum of cosines
+query = the same, each part times its weight, so that the dot product is the weighted sum of the cosines
 """
 
 import time
@@ -27,47 +27,47 @@ from schemas.results import Swatch
 from schemas.searches import Crop
 
 UNIT_TOLERANCE = 0.01
-"""How far from 1 the length of a part may be: encoders may round to 8 bits of mantissa."""
+"""Largest deviation from 1 of the length of a part: encoders may round to 8 bits of mantissa."""
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vector = NDArray[np.float32]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
-"""Encoded bytes to a picture, or the part of it; raises Rejected."""
+"""Decodes encoded bytes to a picture, or to its crop; raises Rejected."""
 
 
 class EncoderInput(NamedTuple):
-    """A picture as the encoder is shown it: its prepared views, and whether it is a studio picture."""
+    """Input of the encoder for one picture: its prepared views, and whether it is a studio picture."""
 
     views: tuple[Pixels, ...]
     studio: bool
 
 
 class Encoder(Protocol):
-    """What turns pictures into vectors; tests/contracts/test_encoder_contract.py holds every one to it."""
+    """Model that turns pictures into vectors; its contract is tests/contracts/test_encoder_contract.py."""
 
     @property
     def fingerprint(self) -> str:
-        """Model and hash of all that shapes its vectors; vectors of two fingerprints do not compare."""
+        """Model and hash of all that affects its vectors; vectors of different fingerprints are not comparable."""
 
     @property
     def object_size(self) -> int:
-        """Dimensions of the object part, the first of a vector."""
+        """Dimensions of the object part, which is first in a vector."""
 
     @property
     def style_size(self) -> int:
-        """Dimensions of the style part, which follows."""
+        """Dimensions of the style part, which follows the object part."""
 
     @property
     def prepare(self) -> Callable[[Image, Box], Pixels]:
-        """A part of an upright RGB picture to pixels, all of one shape; callable from many threads."""
+        """Function from a box of an upright RGB picture to pixels, all of one shape; thread-safe."""
 
     def run(self, batch: Sequence[EncoderInput], /) -> Vector:
-        """float32 [N, object_size + style_size] of N pictures with one view or more; both parts of unit length."""
+        """Encode N pictures of one or more views: float32 [N, object_size + style_size], parts of unit length."""
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What one picture looks like. `width` and `height` are those of the upright picture, or of its crop."""
+    """Vector and attributes of a picture. `width` and `height` are those of the upright picture, or of its crop."""
 
     vector: Vector
     colours: tuple[ColourName, ...]
@@ -76,23 +76,23 @@ class Look:
     width: int
     height: int
     studio: bool = False
-    """Whether it is a studio picture; encoders treat the two kinds differently, so scores do not compare."""
+    """Whether it is a studio picture; encoders treat the kinds differently, so scores are not comparable."""
     phash: PerceptualHash = NO_HASH
     """Perceptual hash of the picture, or of its crop."""
     labels: tuple[str, ...] = ()
-    """The moderation labels that a moderator has seen in it."""
+    """Moderation labels that the moderator found in the picture."""
     moderator: str = ""
-    """Who has; nobody when it is empty."""
+    """Name of the moderator; empty when the picture was not moderated."""
     encoded_ms: float = 0.0
-    """How long the encoder took for the batch that it was in."""
+    """Time in milliseconds that the encoder took for the whole batch of this picture."""
 
 
 @dataclass(frozen=True)
 class _EncodedImage:
-    """A picture before its vector is known."""
+    """A decoded picture with everything but its vector."""
 
-    shown: EncoderInput
-    facts: ColourFacts
+    encoder_input: EncoderInput
+    colour_facts: ColourFacts
     thumbnail: bytes | None
     width: int
     height: int
@@ -101,23 +101,22 @@ class _EncodedImage:
 
 
 class ImageModerator(Protocol):
-    """Looks for what not everybody shall see; consumers.embedding.moderation has one."""
+    """Finds content that not everybody may see; consumers/embedding/moderation.py has an implementation."""
 
     @property
     def name(self) -> str:
-        """Tells it from others; empty when nobody looks."""
+        """Identifies the moderator; empty for none."""
 
     def labels(self, picture: Image, /) -> tuple[str, ...]:
-        """The moderation labels of an upright RGB picture; raises Failure. It is called from many threads."""
+        """The moderation labels of an upright RGB picture; raises Failure. Must be thread-safe."""
 
 
 class _NoModerator:
-    """A moderator that sees nothing."""
+    """Moderator that finds no labels."""
 
     name = ""
 
     def labels(self, _picture: Image) -> tuple[str, ...]:
-        """No labels."""
         return ()
 
 
@@ -126,9 +125,10 @@ NO_MODERATOR: ImageModerator = _NoModerator()
 
 @dataclass(frozen=True)
 class ImageEmbedder:
-    """All that it takes to look at pictures; `pool` decodes them side by side, for PIL lets go of the GIL.
+    """Embeds pictures in batches. The threads of `pool` decode pictures in parallel, because PIL releases the GIL.
 
-    Workers hand in a `decode` that pictures cannot harm (consumers/embedding/decode_pool.py).
+    Workers pass a `decode` that runs in child processes, so that a picture cannot harm them
+    (consumers/embedding/decode_pool.py).
     """
 
     encoder: Encoder
@@ -139,19 +139,23 @@ class ImageEmbedder:
     moderator: ImageModerator = NO_MODERATOR
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        """A look, or why there is none, for each picture; one bad picture never fails the others.
+        """Embed each picture; a picture that fails gets a Failure in its place, and the others are unaffected.
 
-        `crops` is empty or has one entry for each picture. The encoder runs once for all of them.
+        `crops` is empty or has one entry per picture. The encoder runs once for the whole batch.
         """
-        parts = zip(pictures, crops or [None] * len(pictures), strict=True)
-        seen = list(self.pool.map(lambda part: self._see(*part), parts))
-        good = [one for one in seen if isinstance(one, _EncodedImage)]
+        inputs = zip(pictures, crops or [None] * len(pictures), strict=True)
+        results = list(self.pool.map(lambda arguments: self._decode_picture(*arguments), inputs))
+        valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
-        vectors = iter(self.encoder.run([one.shown for one in good]) if good else ())
-        took = (time.perf_counter() - started) * 1000
-        return [one if isinstance(one, Failure) else self._finish(one, next(vectors), took) for one in seen]
+        vectors = iter(self.encoder.run([image.encoder_input for image in valid]) if valid else ())
+        encoded_ms = (time.perf_counter() - started) * 1000
+        return [
+            result if isinstance(result, Failure) else self._assemble(result, next(vectors), encoded_ms)
+            for result in results
+        ]
 
-    def _see(self, data: bytes, crop: Crop | None) -> _EncodedImage | Failure:
+    def _decode_picture(self, data: bytes, crop: Crop | None) -> _EncodedImage | Failure:
+        """Decode and moderate a picture, and compute everything of its look but the vector."""
         try:
             picture = self.decode(data, self.limits, crop)
             labels = self.moderator.labels(picture.image)
@@ -160,44 +164,45 @@ class ImageEmbedder:
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
         focus = focus_on(image)
-        shown = EncoderInput(tuple(self.encoder.prepare(image, box) for box in focus.boxes), focus.studio)
+        views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
+        encoder_input = EncoderInput(views, focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
-        return _EncodedImage(shown, self.colours.of(image), small, *size, phash, labels)
+        return _EncodedImage(encoder_input, self.colours.of(image), small, *size, phash, labels)
 
-    def _finish(self, seen: _EncodedImage, encoded: Vector, took: float) -> Look | Failure:
-        vector = np.concatenate([encoded, seen.facts.histogram]).astype(np.float32)
+    def _assemble(self, image: _EncodedImage, encoded: Vector, encoded_ms: float) -> Look | Failure:
+        vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)
         if not _has_unit_parts(vector, self.encoder):
             message = "the encoder gave no vector of numbers and unit length for the picture: send another one"
             return Rejected(Code.VECTOR_INVALID, message)
         return Look(
             vector=vector,
-            colours=seen.facts.names,
-            palette=seen.facts.palette,
-            thumbnail=seen.thumbnail,
-            width=seen.width,
-            height=seen.height,
-            studio=seen.shown.studio,
-            phash=seen.phash,
-            labels=seen.labels,
+            colours=image.colour_facts.names,
+            palette=image.colour_facts.palette,
+            thumbnail=image.thumbnail,
+            width=image.width,
+            height=image.height,
+            studio=image.encoder_input.studio,
+            phash=image.phash,
+            labels=image.labels,
             moderator=self.moderator.name,
-            encoded_ms=took,
+            encoded_ms=encoded_ms,
         )
 
 
 def _has_unit_parts(vector: Vector, encoder: Encoder) -> bool:
-    """Whether object, style and colour are each of unit length, or of zeros alone, and so all of them numbers."""
+    """Whether object, style and colour each have unit length or are all zeros; this excludes NaN and infinity."""
     parts = np.split(vector.astype(np.float64), [encoder.object_size, encoder.object_size + encoder.style_size])
     lengths = np.array([np.linalg.norm(part) for part in parts])
     return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
 
 
 def look_size(encoder: Encoder) -> int:
-    """Dimensions of a look: object, style and colour."""
+    """Dimensions of a look vector: object, style and colour together."""
     return encoder.object_size + encoder.style_size + COLOUR_SIZE
 
 
 def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int) -> Vector:
-    """`vector` with each part multiplied by its share of the weights; its dot product with a look is the score."""
+    """Multiply each part of `vector` by its share of the weights; the dot product with a look is then the score."""
     shares = np.array([weights.object, weights.style, weights.colour]) / (
         weights.object + weights.style + weights.colour
     )
@@ -206,8 +211,8 @@ def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int
 
 
 def code_of_looks() -> str:
-    """A name for the code of this folder: when it has changed, looks that are kept on disk are of no use."""
-    code = sha256()
+    """Hash of the source files of this folder; when it changes, looks that are stored on disk are invalid."""
+    digest = sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        code.update(path.read_bytes())
-    return code.hexdigest()[:16]
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

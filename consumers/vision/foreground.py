@@ -1,22 +1,23 @@
-"""How much each pixel of a picture belongs to what it is a picture of."""
+"""Foreground: weights the pixels of a picture by how likely they belong to its main object."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Truths = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 BACKGROUND_DISTANCE, FOREGROUND_DISTANCE = 6.0, 22.0
-"""CIE76 distances to the border's colour: below the first it is background, above the second foreground."""
-UNIFORM = 0.6
-"""Share of border pixels near the border's median from which the border counts as a plain ground."""
-ENCLOSED = 0.35
-"""Weight of ground-coloured pixels that the foreground encloses: the inside of a white shirt on white."""
-ELSEWHERE = 0.01
-SPREAD = 0.6
-"""Standard deviation of the weights of a photo without a plain ground, where half a side is 1."""
+"""CIE76 distances to the border's colour: a pixel below the first is background, above the second foreground."""
+MIN_UNIFORM_SHARE = 0.6
+"""Minimum share of border pixels near the border's median for a plain background."""
+ENCLOSED_WEIGHT = 0.35
+"""Weight of background-coloured pixels that the foreground encloses, as inside a white shirt on white."""
+BACKGROUND_WEIGHT = 0.01
+"""Weight of other background pixels."""
+CENTRE_SIGMA = 0.6
+"""Standard deviation of the Gaussian weights of a picture without a plain background; half a side is 1."""
 
-PLACES = np.array(
+POSITION_WEIGHTS = np.array(
     [
         [0.56, 1.20, 0.38],
         [1.03, 2.20, 0.86],
@@ -26,60 +27,62 @@ PLACES = np.array(
         [0.39, 0.28, 0.31],
     ]
 )
-"""Weight of a place in the box round the foreground: top to bottom, and edge to middle of either half.
+"""Weights by position in the foreground's bounding box: rows top to bottom, columns edge to middle of each half.
 
-Heads and feet, and what a person holds, count little. Fitted together with the names (names.py)."""
+Heads, feet and held objects weigh little. Fitted together with the colour names (colour_names.py)."""
 
 
 def foreground(lab: Floats) -> Floats:
-    """How much each pixel of a Lab picture [h, w, 3] counts: weights [h, w], which sum to 1.
+    """Weights [h, w] of the pixels of a Lab picture [h, w, 3]; they sum to 1.
 
-    On a plain ground: what differs from the ground or is enclosed, times its place in the foreground's box.
-    Elsewhere: the nearer to the middle, the more.
+    On a plain background: the pixels that differ from it or are enclosed, times their position weight. Otherwise: a
+    Gaussian around the middle.
     """
     border = np.concatenate([lab[0], lab[-1], lab[1:-1, 0], lab[1:-1, -1]])
-    ground = np.median(border, axis=0)
-    plain = np.mean(np.linalg.norm(border - ground, axis=1) < BACKGROUND_DISTANCE * 2) >= UNIFORM
-    weights = _standing_out(np.linalg.norm(lab - ground, axis=2)) if plain else _centred(*lab.shape[:2])
+    background = np.median(border, axis=0)
+    is_plain = np.mean(np.linalg.norm(border - background, axis=1) < BACKGROUND_DISTANCE * 2) >= MIN_UNIFORM_SHARE
+    weights = (
+        _contrast_weights(np.linalg.norm(lab - background, axis=2)) if is_plain else _centre_weights(*lab.shape[:2])
+    )
     shares: Floats = (weights / weights.sum()).astype(np.float32)
     return shares
 
 
-def _standing_out(distance: Floats) -> Floats:
-    stands_out = distance > BACKGROUND_DISTANCE
-    front = np.clip((distance - BACKGROUND_DISTANCE) / (FOREGROUND_DISTANCE - BACKGROUND_DISTANCE), 0, 1)
-    floor = np.where(_enclosed(stands_out), ENCLOSED, ELSEWHERE)
-    weights: Floats = _places(stands_out) * np.maximum(front, floor)
+def _contrast_weights(distance: Floats) -> Floats:
+    is_foreground = distance > BACKGROUND_DISTANCE
+    contrast = np.clip((distance - BACKGROUND_DISTANCE) / (FOREGROUND_DISTANCE - BACKGROUND_DISTANCE), 0, 1)
+    floor = np.where(_enclosed(is_foreground), ENCLOSED_WEIGHT, BACKGROUND_WEIGHT)
+    weights: Floats = _position_weights(is_foreground) * np.maximum(contrast, floor)
     return weights
 
 
-def _centred(height: int, width: int) -> Floats:
+def _centre_weights(height: int, width: int) -> Floats:
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    weights: Floats = np.exp(-(x**2 + y**2) / (2 * SPREAD**2))
+    weights: Floats = np.exp(-(x**2 + y**2) / (2 * CENTRE_SIGMA**2))
     return weights
 
 
-def _places(front: Truths) -> NDArray[np.float64]:
-    """The weight of each pixel's place in the box round the foreground; outside it, that of the nearest place."""
-    high, wide = PLACES.shape[0], 2 * PLACES.shape[1]
-    y, x = _along(np.any(front, axis=1), high), _along(np.any(front, axis=0), wide)
-    weights: NDArray[np.float64] = PLACES[y[:, None], np.minimum(x, wide - 1 - x)[None, :]]
+def _position_weights(mask: Mask) -> NDArray[np.float64]:
+    """Weight of each pixel by its cell in the foreground's bounding box; outside the box, by the nearest cell."""
+    rows, columns = POSITION_WEIGHTS.shape[0], 2 * POSITION_WEIGHTS.shape[1]
+    y, x = _cell_indices(np.any(mask, axis=1), rows), _cell_indices(np.any(mask, axis=0), columns)
+    weights: NDArray[np.float64] = POSITION_WEIGHTS[y[:, None], np.minimum(x, columns - 1 - x)[None, :]]
     return weights
 
 
-def _along(there: Truths, parts: int) -> NDArray[np.intp]:
-    """Which of `parts` equal parts of the stretch from the first to the last that is there each one lies in."""
-    (found,) = np.nonzero(there)
-    first, last = (found[0], found[-1]) if len(found) else (0, len(there) - 1)
-    which: NDArray[np.intp] = np.clip((np.arange(len(there)) - first) * parts // (last - first + 1), 0, parts - 1)
-    return which
+def _cell_indices(occupied: Mask, cells: int) -> NDArray[np.intp]:
+    """Cell index of each row or column; the range from the first to the last occupied one is split into `cells`."""
+    (indices,) = np.nonzero(occupied)
+    first, last = (indices[0], indices[-1]) if len(indices) else (0, len(occupied) - 1)
+    cell: NDArray[np.intp] = np.clip((np.arange(len(occupied)) - first) * cells // (last - first + 1), 0, cells - 1)
+    return cell
 
 
-def _enclosed(front: Truths) -> Truths:
-    """Pixels with foreground on all four sides: to the left, right, above and below."""
-    either = [
-        np.logical_or.accumulate(front, axis=axis)
-        & np.flip(np.logical_or.accumulate(np.flip(front, axis), axis), axis)
+def _enclosed(mask: Mask) -> Mask:
+    """Mask of the pixels with foreground on all four sides: to the left, right, above and below."""
+    between = [
+        np.logical_or.accumulate(mask, axis=axis)
+        & np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
         for axis in (0, 1)
     ]
-    return either[0] & either[1]
+    return between[0] & between[1]

@@ -1,1 +1,1 @@
-"""The composition roots: they build a worker and hand everything down."""
+"""Composition roots: build a worker and inject its dependencies."""

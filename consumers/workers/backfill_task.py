@@ -1,4 +1,7 @@
-"""Backfill: copies items from the serving generation into the next; and which of the two answers for an event."""
+"""Backfill task: copies items from the serving generation into the next one between batches.
+
+It also decides which generation reports the outcome of an event.
+"""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from consumers.points.progress import goal_of, has_come_to
 from consumers.runtime.ports import Sink
 from consumers.runtime.retry_headers import origin_of
 from consumers.scoring.calibrator import WHENEVER
-from consumers.workers.resources import IndexContext, confidence_of
+from consumers.workers.resources import IndexContext, make_calibrator
 from infra.config.settings import Settings
 from infra.kafka import Partition, Record
 from infra.qdrant.connect import connect, generations_of
@@ -24,71 +27,71 @@ from schemas.failures import Unavailable
 
 @dataclass(frozen=True)
 class GenerationOwnership:
-    """The events for which the worker of this generation answers: those of the times at which its index serves.
+    """Decides for which events the worker of a generation reports outcomes: those of the time in which it serves.
 
-    Both generations handle every event; each event must come to one outcome. So success and failure go by one and
-    the same time, that of the record with which the event came: a retry is a record of its own, with a time that
-    may lie on the other side of a cut-over, and `ce_time` is whatever a producer wrote there.
+    Both generations handle every event, and each event must have exactly one outcome. So success and failure are
+    both decided by the timestamp of the record with which the event first came. A retry is a new record, whose
+    timestamp may lie on the other side of a cut-over, and `ce_time` is whatever the producer wrote.
     """
 
     register: GenerationRegister
     number: int
 
     def reports_outcomes(self, time: datetime) -> bool:
-        """Whether it publishes what became of an event of this time, `Event.time`."""
+        """Whether this generation publishes the outcome of an event with this `Event.time`."""
         return self.register.read().tells(self.number, time.timestamp())
 
     def owns_failures(self, record: Record) -> bool:
-        """Whether it sends this record on when it fails, to a retry or dead-letter topic."""
+        """Whether this generation sends the record to a retry or dead-letter topic when it fails."""
         origin = origin_of(record, datetime.now(UTC))
         return self.register.read().tells(self.number, origin.timestamp_ms / 1000)
 
     @property
     def generation(self) -> Generation:
-        """Its generation as it is written down; raises Unavailable when it is not there any more."""
+        """The generation as the register has it; raises Unavailable when it does not exist any more."""
         return self.register.read().of(chosen(self.register, self.number))
 
 
-def ownership_of(settings: Settings, number: int | None) -> GenerationOwnership:
-    """The events for which the worker of a generation answers, or that of the one that serves now."""
+def open_ownership(settings: Settings, number: int | None) -> GenerationOwnership:
+    """Return the ownership of a generation; of the serving one if `number` is None."""
     register = generations_of(settings)
     return GenerationOwnership(register, chosen(register, number))
 
 
 @dataclass(eq=False)
 class BackfillTask:
-    """Fills the shop's index from the one that serves, for as long as it does not serve itself."""
+    """Fills the index of the next generation from the serving one, until the next one serves."""
 
     context: IndexContext
     ownership: GenerationOwnership
-    sight: ImagePipeline
+    pipeline: ImagePipeline
     sink: Sink
     stack: ExitStack
     _source: int | None = field(default=None, init=False)
-    _goal: dict[Partition, int] = field(default_factory=dict, init=False)
-    """How far the topics must have been read first: what they hold comes with its pictures."""
+    _target_offsets: dict[Partition, int] = field(default_factory=dict, init=False)
+    """Offsets up to which the topics must be read first: their events bring items with their pictures."""
 
     def step(self) -> None:
-        """A small step between batches. What is away is tried again at the next one."""
+        """Do one small step between batches; a step that raised Unavailable is tried again next time."""
         try:
             serving = self.ownership.register.read().serving.number
             if serving == self.ownership.number:
                 return
             if serving != self._source:
-                self._begin(serving)
-            self._confidence.idle()  # the null pictures: nobody else looks at them while nobody searches here
-            if self._goal and has_come_to(self._goal, self.context.index):
-                self._goal = {}
-            if not self._goal:
-                self._refill.step()
-        except Unavailable as away:  # a batch that is done must not be done again for this
-            structlog.get_logger().debug("cannot fill", why=str(away))
+                self._open_source(serving)
+            self._calibrator.idle()  # embeds the null pictures: no query worker searches here yet
+            if self._target_offsets and has_come_to(self._target_offsets, self.context.index):
+                self._target_offsets = {}
+            if not self._target_offsets:
+                self._backfill.step()
+        except Unavailable as error:  # must not make the loop repeat a finished batch
+            structlog.get_logger().debug("cannot fill", why=str(error))
 
-    def _begin(self, serving: int) -> None:
+    def _open_source(self, serving: int) -> None:
         source = connect(self.context.settings, serving)
         self.stack.callback(source.close)
-        self._goal = goal_of(source, self.context.kafka)
-        self._confidence = confidence_of(self.context, WHENEVER)
-        judges = enrichers_of(self.context.index, self._confidence)
-        items = ItemIndexer(self.sight, self.context.index, judges, self.sink)
-        self._refill, self._source = Backfill(source, self.context.index, self.sight, items), serving
+        self._target_offsets = goal_of(source, self.context.kafka)
+        self._calibrator = make_calibrator(self.context, WHENEVER)
+        enrichers = enrichers_of(self.context.index, self._calibrator)
+        items = ItemIndexer(self.pipeline, self.context.index, enrichers, self.sink)
+        self._backfill, self._source = Backfill(source, self.context.index, self.pipeline, items), serving

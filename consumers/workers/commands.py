@@ -1,4 +1,4 @@
-"""Commands of consumers: the workers."""
+"""Commands: `lookstream worker index` and `lookstream worker query`."""
 
 import os
 from pathlib import Path
@@ -21,8 +21,8 @@ app = typer.Typer()
 worker = typer.Typer(help="The workers; `lookstream up` runs one of each.", no_args_is_help=True)
 app.add_typer(worker, name="worker")
 
-HOPELESS = 3
-"""Exit code of a worker that no restart will mend: the encoder is missing, or not the index's own."""
+EXIT_ENCODER_ERROR = 3
+"""Exit code when a restart cannot help: the encoder is missing, or is not the one of the index."""
 
 HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
 MetricsPort = Annotated[
@@ -44,7 +44,7 @@ def index(
 
     from consumers.workers.index_worker import index_worker
 
-    _work("index", partial(index_worker, generation=generation), heartbeat, metrics)
+    _run_worker("index", partial(index_worker, generation=generation), heartbeat, metrics)
 
 
 @worker.command("query")
@@ -52,11 +52,11 @@ def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
     """Take search requests and answer them."""
     from consumers.workers.query_worker import query_worker
 
-    _work("query", query_worker, heartbeat, metrics)
+    _run_worker("query", query_worker, heartbeat, metrics)
 
 
-def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None) -> None:
-    """Build a worker and run it until a signal stops it."""
+def _run_worker(kind: str, build: "Build", heartbeat: Path | None, metrics: int | None) -> None:
+    """Build a worker and run it until a signal stops it; exits with EXIT_ENCODER_ERROR, or 1 after DrainTimeout."""
     from consumers.runtime.loop import DrainTimeout
     from consumers.runtime.shutdown import ShutdownSignal
     from infra.config.settings import read_settings
@@ -68,40 +68,40 @@ def _work(part: str, build: "Build", heartbeat: Path | None, metrics: int | None
     from infra.processes.garbage_collection import freeze_startup_objects
     from infra.qdrant.contract import EncoderDiffers
 
-    os.umask(0o077)  # what a worker writes is its user's alone
-    stop = ShutdownSignal()
-    _listen(stop)
+    os.umask(0o077)  # files that a worker writes are readable by its user only
+    shutdown = ShutdownSignal()
+    _install_signal_handlers(shutdown)
     try:
         with plain_errors():
             settings = read_settings()
             if metrics is not None:
                 settings.metrics.port = metrics
-            configure_logs(settings.logs, part, redaction(settings))
-            if part == "index":
+            configure_logs(settings.logs, kind, redaction(settings))
+            if kind == "index":
                 give_way(settings.worker.niceness)
             with build(settings, heartbeat) as worker:
                 freeze_startup_objects()
-                worker.run(stop)
+                worker.run(shutdown)
     except (EncoderDiffers, EncoderUnavailable) as error:
         complain(str(error))
-        raise typer.Exit(HOPELESS) from None
-    except DrainTimeout as slow:
-        complain(str(slow))
-        os._exit(1)  # its thread would be waited for
+        raise typer.Exit(EXIT_ENCODER_ERROR) from None
+    except DrainTimeout as error:
+        complain(str(error))
+        os._exit(1)  # a normal exit would wait for the processing thread
 
 
-def _listen(stop: "ShutdownSignal") -> None:
-    """SIGTERM and Ctrl-C finish the batch in hand, a second one ends at once; SIGUSR1 drains, then ends."""
+def _install_signal_handlers(shutdown: "ShutdownSignal") -> None:
+    """SIGTERM and Ctrl-C finish the batch in progress, a second one exits at once; SIGUSR1 drains, then exits."""
     import signal
 
-    def now(_number: int, _frame: object) -> None:
-        if stop.now:
+    def stop_now(_number: int, _frame: object) -> None:
+        if shutdown.now:
             os._exit(1)
-        stop.at_once()
+        shutdown.at_once()
 
-    def when_idle(_number: int, _frame: object) -> None:
-        stop.when_idle = True
+    def stop_when_idle(_number: int, _frame: object) -> None:
+        shutdown.when_idle = True
 
-    signal.signal(signal.SIGTERM, now)
-    signal.signal(signal.SIGINT, now)
-    signal.signal(signal.SIGUSR1, when_idle)
+    signal.signal(signal.SIGTERM, stop_now)
+    signal.signal(signal.SIGINT, stop_now)
+    signal.signal(signal.SIGUSR1, stop_when_idle)

@@ -1,7 +1,7 @@
-"""Serving: a job that is done over the index that serves, and over the next one as soon as that serves and is open.
+"""Generation switcher: a batch handler over the serving index that moves to the next one after a cut-over.
 
-Each batch is handled over one index from end to end: the query's look and what it is compared with are always made
-by the same encoder.
+Each batch is handled over a single index from start to end, so the query's look and the looks that it is compared
+with always come from the same encoder.
 """
 
 import threading
@@ -19,126 +19,120 @@ from schemas.envelope import Event
 from schemas.failures import Failure, Unavailable
 
 LOOK_SECONDS = 0.25
+"""How often the register is checked for a cut-over."""
 AGAIN_SECONDS = 10.0
-"""How long to wait before opening an index is tried again."""
+"""Pause after an index could not be opened."""
 
-Open = Callable[[Generation, ExitStack], BatchHandler]
-"""Opens the job over a generation; what it holds is closed with the stack."""
+OpenHandler = Callable[[Generation, ExitStack], BatchHandler]
+"""Opens the handler over a generation; its resources are closed with the stack."""
 
 
 class GenerationSwitcher:
-    """A handler of batches over `serving()`, whichever that is. For one thread; another one looks for changes."""
+    """A batch handler over the generation `serving()`, for one thread. A second thread checks for cut-overs."""
 
-    def __init__(self, serving: Callable[[], Generation], open_job: Open) -> None:
+    def __init__(self, serving: Callable[[], Generation], open_handler: OpenHandler) -> None:
         self._serving = serving
-        self._open_job = open_job
-        self._using = threading.Lock()
-        self._over = threading.Event()
+        self._open_handler = open_handler
+        self._handler_lock = threading.Lock()
+        self._closed = threading.Event()
         self._log = structlog.get_logger()
         self._pause = LOOK_SECONDS
-        self._broken: BaseException | None = None
+        self._watch_error: BaseException | None = None
         self._generation = serving()
-        self._stack, self._job = self._opened(self._generation)
-        self._watcher = threading.Thread(target=self._watch, name="serving", daemon=True)
-        self._watcher.start()
+        self._stack, self._handler = self._open(self._generation)
+        self._watch_thread = threading.Thread(target=self._watch, name="serving", daemon=True)
+        self._watch_thread.start()
 
     def close(self) -> None:
-        """Let go of what is open."""
-        self._over.set()
-        self._watcher.join()
+        """Stop the watch thread, and close the open generation."""
+        self._closed.set()
+        self._watch_thread.join()
         self._stack.close()
 
     @property
     def encoder(self) -> str:
-        """The name of the encoder that makes its looks."""
+        """The name of the encoder of the current generation."""
         return self._generation.encoder
 
     @property
     def prepares(self) -> bool:
-        """Nothing is prepared: searches come one by one."""
+        """False: searches come one by one, so there is nothing to prepare."""
         return False
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Handle a batch over the index that serves."""
-        with self._in_use() as handler:
+        """Handle a batch over the serving index."""
+        with self._current_handler() as handler:
             return dict(handler.handle(events))
 
     def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
-        """Refuse a batch, as the handler does."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             return dict(handler.refuse(events))
 
     def idle(self) -> None:
-        """Do a small step of what can wait."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             handler.idle()
 
     def is_behind(self) -> bool:
-        """As the handler says."""
-        return self._job.is_behind()
+        return self._handler.is_behind()
 
     def was_done(self, record: Record) -> bool:
-        """As the handler says."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             return handler.was_done(record)
 
     def note_done(self, records: Sequence[Record]) -> None:
-        """Tell the handler."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             handler.note_done(records)
 
     def expired(self, events: Sequence[Event]) -> set[str]:
-        """As the handler says."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             return handler.expired(events)
 
     def deferred(self, events: Sequence[Event]) -> set[str]:
-        """As the handler says."""
-        with self._in_use() as handler:
+        with self._current_handler() as handler:
             return handler.deferred(events)
 
     def prepare(self, events: Sequence[Event]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     @contextmanager
-    def _in_use(self) -> Iterator[BatchHandler]:
-        """The handler, which is not changed meanwhile; raises what ended the watcher, and so ends the worker."""
-        if self._broken is not None:
-            raise self._broken
-        with self._using:
-            yield self._job
+    def _current_handler(self) -> Iterator[BatchHandler]:
+        """Yield the handler, locked against a switch; re-raises the error that ended the watch thread."""
+        if self._watch_error is not None:
+            raise self._watch_error
+        with self._handler_lock:
+            yield self._handler
 
-    def _opened(self, generation: Generation) -> tuple[ExitStack, BatchHandler]:
+    def _open(self, generation: Generation) -> tuple[ExitStack, BatchHandler]:
         with ExitStack() as stack:
-            job = self._open_job(generation, stack)
-            return stack.pop_all(), job
+            handler = self._open_handler(generation, stack)
+            return stack.pop_all(), handler
 
     def _watch(self) -> None:
-        """Look for changes until closed; an error that nobody expected is raised in the worker's own thread."""
+        """Check for cut-overs until closed; an unexpected error is stored, and raised in the worker's thread."""
         try:
-            while not self._over.wait(self._pause):
-                self._change_if_due()
+            while not self._closed.wait(self._pause):
+                self._switch_if_due()
         except BaseException as error:
             self._log.exception("the index that serves is not watched any more")
-            self._broken = error
+            self._watch_error = error
             raise
 
-    def _change_if_due(self) -> None:
-        """Open what serves next beside what serves now, then change between two batches."""
+    def _switch_if_due(self) -> None:
+        """After a cut-over open the new generation while the old one still serves, then switch between batches."""
         self._pause = LOOK_SECONDS
         try:
-            wanted = self._serving()
-        except Unavailable:  # the batches meet that too, and say so
+            serving = self._serving()
+        except Unavailable:  # the batches meet that too, and report it
             return
-        if wanted == self._generation:
+        if serving == self._generation:
             return
         try:
-            stack, job = self._opened(wanted)
+            stack, handler = self._open(serving)
         except (EncoderDiffers, EncoderUnavailable, Unavailable) as error:
             self._log.error("cannot serve from the new index, the old one goes on", why=str(error))
             self._pause = AGAIN_SECONDS
             return
-        with self._using:
-            old, self._stack, self._job, self._generation = self._stack, stack, job, wanted
-        old.close()
-        self._log.info("serving", index=wanted.number, encoder=wanted.encoder)
+        with self._handler_lock:
+            old_stack, self._stack, self._handler, self._generation = self._stack, stack, handler, serving
+        old_stack.close()
+        self._log.info("serving", index=serving.number, encoder=serving.encoder)

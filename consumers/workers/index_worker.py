@@ -1,6 +1,6 @@
-"""Composition: builds all that a worker needs and hands it down.
+"""Composition root of the index worker: builds its two lanes, and the parts that the query worker uses too.
 
-It stands apart from commands.py because it imports everything, and `lookstream --help` must not.
+It is separate from commands.py because it imports everything, which `lookstream --help` must not do.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +28,13 @@ from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
 from consumers.scoring.calibrator import WHENEVER
 from consumers.vision.embedder import look_size
-from consumers.workers.backfill_task import BackfillTask, ownership_of
+from consumers.workers.backfill_task import BackfillTask, open_ownership
 from consumers.workers.item_handlers import LiveItems, RetriedItems
 from consumers.workers.metrics import IndexGauge, see_items
 from consumers.workers.resources import (
     IndexContext,
     WorkerContext,
-    confidence_of,
+    make_calibrator,
     open_context,
     open_worker_context,
 )
@@ -52,37 +52,38 @@ from infra.qdrant.generations import named
 from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS
 
 QUERY_GROUP = "lookstream-query"
-"""The consumer group of the query workers; those of the index workers are called by their lanes."""
+"""Consumer group of the query workers; those of the index workers have the names of their lanes."""
 ITEM_FETCH_WAIT_MS, RETRY_FETCH_WAIT_MS = 100, 250
-"""Items can wait so long for a fetch; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
-SEARCH_PATIENCE_SECONDS = 2.0
-"""How long searches wait for the pictures of those that came with them."""
-LIVE_REST_SECONDS, LIVE_FORGIVEN = 30.0, 0.05
-"""New events leave a host alone as soon as it is often slow: the lane of retries has the patience for it."""
+"""How long a fetch waits for records: on the local broker each empty fetch is expensive (DECISIONS.md)."""
+SEARCH_FETCH_TIMEOUT_SECONDS = 2.0
+"""How long a batch of searches waits for its pictures."""
+LIVE_BREAKER_SECONDS, LIVE_BREAKER_CREDIT = 30.0, 0.05
+"""Circuit breakers of the live lane: they open for 30 s as soon as a host is often slow, and an answer makes up for
+0.05 of a timeout. The lane of retries can wait for such hosts."""
 COMMIT_SECONDS = 2.0
-"""How often the index worker commits; what was done since is done again, to no effect, after a crash."""
+"""How often the index worker commits. After a crash the records since then are handled again, to no effect."""
 
 
 @dataclass(frozen=True)
 class Lane:
-    """Where the index worker takes events from, and what is particular to that."""
+    """Topics that the index worker reads in one loop, and the settings of that loop."""
 
     name: str
     topics: tuple[str, ...]
     fetch_wait_ms: int
     records: int
-    patience_s: float | None
-    """Seconds that a batch waits for its pictures; none: as long as a download may take."""
+    fetch_timeout_s: float | None
+    """Seconds that a batch waits for its pictures; None: as long as a download may take."""
     limit: DeadLetterCounter
     heartbeat: Path | None = None
 
 
 @dataclass(frozen=True)
 class LaneSinks:
-    """Where a job sends what it comes to, and who must see what it handles."""
+    """The sink of a handler, and a wrapper that traces the handler's events (without tracing: the identity)."""
 
     sink: Sink
-    watch: Callable[[Handle], Handle]
+    trace: Callable[[Handle], Handle]
 
 
 @contextmanager
@@ -92,123 +93,128 @@ def index_worker(
     delays: Mapping[str, float] = RETRY_DELAYS,
     generation: int | None = None,
 ) -> Iterator[Lanes]:
-    """The worker that takes item events, in two lanes; closes all that it holds at the end.
+    """Build the worker for item events, in two lanes; its resources are closed at the end of the block.
 
-    `delays` are the seconds that each retry topic waits; `generation` is whose index it fills, if not what serves.
+    `delays` are the seconds that each retry topic waits; `generation` is the one to fill (None: the serving one).
     """
-    owner = ownership_of(settings, generation)
-    live, retries = _lanes(settings.worker, heartbeat, owner.number)
+    ownership = open_ownership(settings, generation)
+    live, retries = _make_lanes(settings.worker, heartbeat, ownership.number)
     with ExitStack() as stack:
-        worker = open_worker_context(settings, reach(settings), "index", stack)
-        source, retry_source = (_join(worker, lane, stack) for lane in (live, retries))
-        context = open_context(worker, owner.generation, stack)
-        sink = _sink(context, source.problems, stack)
-        watches = _watches(context, sink, stack)
-        outlet, retry_outlet = sinks_of(context, sink), sinks_of(context, sink)
-        items = _items(context, live, outlet.sink, stack, watches)
-        retry_items = _items(context, retries, retry_outlet.sink, stack, watches)
-        items.tells = retry_items.tells = owner.reports_outcomes
-        router = replace(_router(context, sink, items.tell, live), owns_failures=owner.owns_failures, delays=delays)
+        worker = open_worker_context(settings, resolve_broker(settings), "index", stack)
+        source, retry_source = (_open_source(worker, lane, stack) for lane in (live, retries))
+        context = open_context(worker, ownership.generation, stack)
+        sink = _open_sink(context, source.problems, stack)
+        watches = _open_watches(context, sink, stack)
+        live_sinks, retry_sinks = make_lane_sinks(context, sink), make_lane_sinks(context, sink)
+        items = _make_indexer(context, live, live_sinks.sink, stack, watches)
+        retry_items = _make_indexer(context, retries, retry_sinks.sink, stack, watches)
+        items.tells = retry_items.tells = ownership.reports_outcomes
+        router = _make_router(context, sink, items.tell, live)
+        router = replace(router, owns_failures=ownership.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
 
-        def last_call() -> None:
+        def retry_all_now() -> None:
             retry_source.take_at_once()
             retry_router.delays = {}
 
-        images = image_pipeline_of(context, None, stack)
-        backfill = MaintenanceTask(BackfillTask(context, owner, images, sink, stack).step)
+        pipeline = make_image_pipeline(context, None, stack)
+        backfill = MaintenanceTask(BackfillTask(context, ownership, pipeline, sink, stack).step)
         maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
-        handler = LiveItems(context, outlet.watch(items.handle), items, backfill, maintenance)
-        measured = InstrumentedHandler(handler, context.metrics, IndexGauge(context.index, context.metrics).look)
-        retried = InstrumentedHandler(RetriedItems(retry_outlet.watch(retry_items.handle)), context.metrics)
-        yield Lanes(
-            _lane_worker(context, live, source, router, measured),
-            _lane_worker(context, retries, retry_source, retry_router, retried),
-            last_call,
-        )
+        handler = LiveItems(context, live_sinks.trace(items.handle), items, backfill, maintenance)
+        gauge = IndexGauge(context.index, context.metrics)
+        live_handler = InstrumentedHandler(handler, context.metrics, gauge.look)
+        retry_handler = InstrumentedHandler(RetriedItems(retry_sinks.trace(retry_items.handle)), context.metrics)
+        live_loop = _make_loop(context, live, source, router, live_handler)
+        retry_loop = _make_loop(context, retries, retry_source, retry_router, retry_handler)
+        yield Lanes(live_loop, retry_loop, retry_all_now)
 
 
-def _router(context: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
+def _make_router(context: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:
     redact, size = redaction(context.settings), context.kafka.record_bytes
     return FailureRouter(sink, report, lane.limit, context.slot, lambda: context.encoder, redact, record_bytes=size)
 
 
-def _lanes(given: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
-    limit, patience = DeadLetterLimit(given.dead_in_a_row, given.dead_share), given.fetch_patience_s
+def _make_lanes(settings: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
+    limit, timeout = DeadLetterLimit(settings.dead_in_a_row, settings.dead_share), settings.fetch_patience_s
     live = Lane(
-        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, given.batch_records, patience, limit, heartbeat
+        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, settings.batch_records, timeout, limit, heartbeat
     )
     retries = named("index-retries", number)
-    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, given.batch_records, None, Unlimited())
+    return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, settings.batch_records, None, Unlimited())
 
 
-def reach(settings: Settings) -> KafkaSettings:
-    """The broker, which answers. Sources come next: members join beside the seconds that the encoder takes."""
+def resolve_broker(settings: Settings) -> KafkaSettings:
+    """Return the settings of the broker once it answers.
+
+    Open the sources next: their members join the group during the seconds that the encoder takes to load.
+    """
     kafka = reach_kafka(settings)
     check_broker(kafka)
     return kafka
 
 
-def _lane_worker(
+def _make_loop(
     context: IndexContext, lane: Lane, source: EventSource, router: FailureRouter, handler: BatchHandler
 ) -> WorkerLoop:
     strategy = AtLeastOnceCommit(source, router.sink, context.index.flush, COMMIT_SECONDS)
-    processor = BatchProcessor(handler, router, strategy, ledger_of(context, lane.name))
+    processor = BatchProcessor(handler, router, strategy, make_crash_ledger(context, lane.name))
     size = BatchSize(lane.records, context.settings.worker.batch_ms / 1000)
     heartbeat = InstrumentedHeartbeat(HeartbeatFile(lane.heartbeat), source, context.metrics)
     return WorkerLoop(source, processor, strategy, size, heartbeat)
 
 
-def sinks_of(context: WorkerContext, sink: Sink) -> LaneSinks:
+def make_lane_sinks(context: WorkerContext, sink: Sink) -> LaneSinks:
     if context.tracing is None:
         return LaneSinks(sink, lambda handle: handle)
     traced = TracingHandler(sink, context.tracing)
     return LaneSinks(traced, traced.watch)
 
 
-def _items(context: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic) -> ItemIndexer:
-    judges = enrichers_of(context.index, confidence_of(context, WHENEVER), watches.rows)
-    return ItemIndexer(image_pipeline_of(context, lane.patience_s, stack), context.index, judges, sink)
+def _make_indexer(
+    context: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic
+) -> ItemIndexer:
+    enrichers = enrichers_of(context.index, make_calibrator(context, WHENEVER), watches.rows)
+    return ItemIndexer(make_image_pipeline(context, lane.fetch_timeout_s, stack), context.index, enrichers, sink)
 
 
-def _watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
-    policy, size = policy_of(context.settings.moderation), look_size(context.eyes.encoder)
-    watchlist = WatchMatrix(context.encoder, size, context.parts, policy)
-    forgets = not context.settings.kafka.bootstrap
-    kept = WatchFile(context.settings.data / FILE) if forgets else None
-    return stack.enter_context(closing(WatchTopic(context.kafka, watchlist, kept, sink)))
+def _open_watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
+    policy, size = policy_of(context.settings.moderation), look_size(context.embedder.encoder)
+    matrix = WatchMatrix(context.encoder, size, context.parts, policy)
+    broker_is_local = not context.settings.kafka.bootstrap  # it loses its topics when it ends
+    watch_file = WatchFile(context.settings.data / FILE) if broker_is_local else None
+    return stack.enter_context(closing(WatchTopic(context.kafka, matrix, watch_file, sink)))
 
 
-def image_pipeline_of(context: IndexContext, patience_s: float | None, stack: ExitStack) -> ImagePipeline:
+def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: ExitStack) -> ImagePipeline:
     breakers = (
         CircuitBreakers()
-        if patience_s is None
-        else CircuitBreakers(rest_s=LIVE_REST_SECONDS, forgiven=LIVE_FORGIVEN)
+        if timeout_s is None
+        else CircuitBreakers(rest_s=LIVE_BREAKER_SECONDS, forgiven=LIVE_BREAKER_CREDIT)
     )
-    images = stack.enter_context(closing(ImageFetcher(context.settings.images, patience_s, breakers=breakers)))
-    policy, moderator = policy_of(context.settings.moderation), context.eyes.moderator.name
+    fetcher = stack.enter_context(closing(ImageFetcher(context.settings.images, timeout_s, breakers=breakers)))
+    policy, moderator = policy_of(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
-        images.fetch_all, context.eyes.look_at, context.encoder, policy, moderator, Prefetch(images)
+        fetcher.fetch_all, context.embedder.look_at, context.encoder, policy, moderator, Prefetch(fetcher)
     )
 
 
-def _sink(context: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
-    plain = stack.enter_context(closing(EventSink(context.kafka, problems=problems)))
-    return InstrumentedSink(plain, see_items(ItemMetrics(context.metrics.registry)), context.metrics)
+def _open_sink(context: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
+    event_sink = stack.enter_context(closing(EventSink(context.kafka, problems=problems)))
+    return InstrumentedSink(event_sink, see_items(ItemMetrics(context.metrics.registry)), context.metrics)
 
 
-def _join(worker: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
+def _open_source(worker: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
     kafka, group = worker.kafka, f"lookstream-{lane.name}"
-    patient = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
+    lane_kafka = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
     due = due_time if lane.topics == RETRY_TOPICS else at_once
-    source = EventSource(patient, group, lane.topics, due, room_of(worker.settings.worker))
+    source = EventSource(lane_kafka, group, lane.topics, due, buffer_limits(worker.settings.worker))
     stack.callback(source.close)
     return source
 
 
-def room_of(given: WorkerSettings) -> BufferLimits:
-    return BufferLimits(given.queue_records, given.queue_mb << 20)
+def buffer_limits(settings: WorkerSettings) -> BufferLimits:
+    return BufferLimits(settings.queue_records, settings.queue_mb << 20)
 
 
-def ledger_of(context: WorkerContext, kind: str) -> CrashLedger:
+def make_crash_ledger(context: WorkerContext, kind: str) -> CrashLedger:
     return CrashLedger(context.settings.data / "run" / f"{kind}-{context.slot}.attempts")

@@ -1,4 +1,4 @@
-"""The handlers of the index worker: new item events, and those that wait for another try."""
+"""Item handlers: the batch handlers of the index worker, for new item events and for retries."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,44 +15,42 @@ from schemas.failures import Failure
 
 @dataclass(frozen=True)
 class RetriedItems(HandlerDefaults):
-    """Item events that wait in retry topics."""
+    """Handles item events from the retry topics."""
 
-    work: Handle
+    handle_events: Handle
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-        """Try them again."""
-        return self.work(events)
+        return self.handle_events(events)
 
 
 @dataclass(frozen=True)
 class LiveItems(HandlerDefaults):
-    """New item events, and what an index worker does between batches."""
+    """Handles new item events, and runs the maintenance of the index worker between batches."""
 
     context: IndexContext
-    work: Handle
+    handle_events: Handle
     items: ItemIndexer
     backfill: Callable[[], None]
     maintenance: Sequence[Callable[[], None]]
 
     @property
     def prepares(self) -> bool:
-        """It does: pictures are fetched ahead."""
+        """True: pictures are fetched ahead."""
         return True
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-        """Put them into the index."""
-        return self.work(events)
+        return self.handle_events(events)
 
     def prepare(self, events: Sequence[Event]) -> None:
-        """Have their pictures fetched."""
+        """Start to fetch the pictures of these events."""
         self.items.prepare(events)
 
     def idle(self) -> None:
-        """Take up new watches, forget old tombstones, fill the next index."""
+        """Read new watches, delete old tombstones, backfill the next index."""
         for step in (*self.maintenance, self.backfill):
             step()
 
     def note_done(self, records: Sequence[Record]) -> None:
-        """Note in the index how far it has come."""
+        """Record the progress in the index, and do a backfill step."""
         note_progress(self.context.index, records)
         self.backfill()

@@ -1,4 +1,4 @@
-"""What the workers count of items and searches, and how large the index is."""
+"""Worker metrics: count outcomes of items and results of searches, and measure the size of the index."""
 
 import time
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from schemas.results import SearchResult
 STEPS = ("fetched", "decoded", "encoded", "written")
 SEARCH_STEPS = ("queued", "fetched", "decoded", "encoded", "searched")
 INDEX_SECONDS = 15.0
-"""How often the index is asked how large it is."""
+"""How often the size of the index is read."""
 
 
 @dataclass
 class IndexGauge:
-    """Asks an index now and then how large it is."""
+    """Updates the metrics of the index size every INDEX_SECONDS."""
 
     index: Index
     metrics: WorkerMetrics
     now: Callable[[], float] = time.monotonic
-    _looked: float = field(default=float("-inf"))
+    _read_at: float = field(default=float("-inf"))
 
     def look(self) -> None:
-        """Ask, if it is time; nothing is told while the index is away or damaged: whoever reads it says so."""
+        """Read the size when due. An index that is unavailable or damaged is skipped: its users report that."""
         now = self.now()
-        if now - self._looked < INDEX_SECONDS:
+        if now - self._read_at < INDEX_SECONDS:
             return
-        self._looked = now
+        self._read_at = now
         try:
             status = self.index.status()
         except (Unavailable, EngineError):
@@ -40,13 +40,13 @@ class IndexGauge:
 
 
 def see_items(metrics: ItemMetrics) -> Observe:
-    """Counts the outcomes of item events."""
+    """Return an observer that counts the outcomes of item events."""
 
-    def see(body: object) -> None:
+    def observe(body: object) -> None:
         match body:
             case ItemIndexed():
                 metrics.item("indexed", body.source)
-                _see_indexed(body, metrics)
+                _count_indexed(body, metrics)
             case ItemRemoved():
                 metrics.item("removed", body.source)
             case ItemBlocked():
@@ -56,12 +56,12 @@ def see_items(metrics: ItemMetrics) -> Observe:
             case ItemRejected():
                 metrics.item("rejected", "unknown")  # the event may have been unreadable
 
-    return see
+    return observe
 
 
-def _see_indexed(body: ItemIndexed, metrics: ItemMetrics) -> None:
-    for fate, number in (("new", body.images), ("unchanged", body.unchanged), ("skipped", len(body.skipped))):
-        metrics.pictures(fate, number)
+def _count_indexed(body: ItemIndexed, metrics: ItemMetrics) -> None:
+    for fate, count in (("new", body.images), ("unchanged", body.unchanged), ("skipped", len(body.skipped))):
+        metrics.pictures(fate, count)
     for step in STEPS:
         metrics.step(step, getattr(body.times, step) / 1000)
     if body.times.searchable_at and body.times.event_time:
@@ -69,9 +69,9 @@ def _see_indexed(body: ItemIndexed, metrics: ItemMetrics) -> None:
 
 
 def see_results(metrics: SearchMetrics) -> Observe:
-    """Counts the results of searches."""
+    """Return an observer that counts the results of searches."""
 
-    def see(body: object) -> None:
+    def observe(body: object) -> None:
         if not isinstance(body, SearchResult):
             return
         metrics.result(body.status, body.code or "")
@@ -80,4 +80,4 @@ def see_results(metrics: SearchMetrics) -> Observe:
         if body.hits:
             metrics.confidence(body.hits[0].confidence)
 
-    return see
+    return observe

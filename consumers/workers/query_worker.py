@@ -1,4 +1,4 @@
-"""Composition of the query worker: one loop, and a job over whichever index serves."""
+"""Composition root of the query worker: one loop, with a handler over the serving index."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from consumers.runtime.commit import (
     CommitStrategy,
     GatheringSink,
     TransactionalCommit,
-    nothing_to_make_durable,
+    skip_flush,
 )
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
@@ -32,19 +32,19 @@ from consumers.searching.search_handler import SearchHandler
 from consumers.workers.generation_switcher import GenerationSwitcher
 from consumers.workers.index_worker import (
     QUERY_GROUP,
-    SEARCH_PATIENCE_SECONDS,
+    SEARCH_FETCH_TIMEOUT_SECONDS,
     LaneSinks,
-    image_pipeline_of,
-    ledger_of,
-    reach,
-    room_of,
-    sinks_of,
+    buffer_limits,
+    make_crash_ledger,
+    make_image_pipeline,
+    make_lane_sinks,
+    resolve_broker,
 )
 from consumers.workers.metrics import see_results
 from consumers.workers.resources import (
     IndexContext,
     WorkerContext,
-    confidence_of,
+    make_calibrator,
     open_context,
     open_worker_context,
 )
@@ -63,112 +63,113 @@ from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS
 
 @contextmanager
 def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[WorkerLoop]:
-    """The worker that takes search requests; closes all that it holds at the end."""
-    given = settings.worker
+    """Build the worker for search requests; its resources are closed at the end of the block."""
+    worker_settings = settings.worker
     with ExitStack() as stack:
-        worker = open_worker_context(settings, reach(settings), "query", stack)
+        worker = open_worker_context(settings, resolve_broker(settings), "query", stack)
         kafka = worker.kafka
-        source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=room_of(given))
+        source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=buffer_limits(worker_settings))
         stack.callback(source.close)
-        plain, strategy = _commits(worker, source, stack)
+        reply_sink, strategy = _open_commit_strategy(worker, source, stack)
         observe = see_results(SearchMetrics(worker.metrics.registry))
-        sink = InstrumentedSink(plain, observe, worker.metrics)
-        outlet, partitions = sinks_of(worker, sink), PartitionCache(kafka)
-        answered = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
+        sink = InstrumentedSink(reply_sink, observe, worker.metrics)
+        sinks, partitions = make_lane_sinks(worker, sink), PartitionCache(kafka)
+        deduplicator = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
 
-        def open_handler(generation: Generation, held: ExitStack) -> BatchHandler:
-            return _handler(open_context(worker, generation, held), partitions, outlet, answered, held)
+        def open_handler(generation: Generation, handler_stack: ExitStack) -> BatchHandler:
+            return _make_handler(
+                open_context(worker, generation, handler_stack), partitions, sinks, deduplicator, handler_stack
+            )
 
         register = generations_of(settings)
-        serving = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
-        report = ReplyPublisher(outlet.sink, "", partitions.takes).tell
+        switcher = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
+        report = ReplyPublisher(sinks.sink, "", partitions.takes).tell
         router = FailureRouter(
             sink,
             report,
             Unlimited(),
             worker.slot,
-            lambda: serving.encoder,
+            lambda: switcher.encoder,
             redaction(settings),
             {},
             record_bytes=kafka.record_bytes,
         )
-        handler = InstrumentedHandler(serving, worker.metrics)
-        processor = BatchProcessor(handler, router, strategy, ledger_of(worker, "query"))
-        size = BatchSize(given.search_records, given.search_ms / 1000)
-        pulse = InstrumentedHeartbeat(HeartbeatFile(heartbeat), source, worker.metrics)
-        yield WorkerLoop(source, processor, strategy, size, pulse)
+        handler = InstrumentedHandler(switcher, worker.metrics)
+        processor = BatchProcessor(handler, router, strategy, make_crash_ledger(worker, "query"))
+        size = BatchSize(worker_settings.search_records, worker_settings.search_ms / 1000)
+        instrumented_heartbeat = InstrumentedHeartbeat(HeartbeatFile(heartbeat), source, worker.metrics)
+        yield WorkerLoop(source, processor, strategy, size, instrumented_heartbeat)
 
 
 @dataclass(frozen=True)
 class QueryWorkerHandler(HandlerDefaults):
-    """Requests that are answered over one index."""
+    """Answers requests over one index."""
 
     requests: RequestHandler
-    work: Handle
-    refusal: Handle
+    handle_events: Handle
+    refuse_events: Handle
     maintenance: Callable[[], None]
-    """Looks at null pictures."""
-    answered: ReplyDeduplicator
+    """Embeds null pictures and calibrates."""
+    deduplicator: ReplyDeduplicator
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-        """Answer them."""
-        return self.work(events)
+        return self.handle_events(events)
 
     def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-        """Answer that there is no time for them."""
-        return self.refusal(events)
+        """Reply that the requests have expired."""
+        return self.refuse_events(events)
 
     def idle(self) -> None:
-        """Look at null pictures."""
         self.maintenance()
 
     def is_behind(self) -> bool:
-        """Whether it is time to take more requests at once."""
         return self.requests.is_behind()
 
     def was_done(self, record: Record) -> bool:
-        """Whether a worker that is gone has answered it."""
-        return self.answered.has(record)
+        """Whether a worker that crashed has already sent the reply."""
+        return self.deduplicator.has(record)
 
     def expired(self, events: Sequence[Event]) -> set[str]:
-        """Those that cannot be answered in time."""
+        """Return the ids of requests that cannot be served in time."""
         return self.requests.expired(events)
 
     def deferred(self, events: Sequence[Event]) -> set[str]:
-        """Those that wait for the index."""
+        """Return the ids of searches that wait for a fresher index."""
         return self.requests.deferred(events)
 
 
-def _handler(
+def _make_handler(
     context: IndexContext,
     partitions: PartitionCache,
-    outlet: LaneSinks,
-    answered: ReplyDeduplicator,
+    sinks: LaneSinks,
+    deduplicator: ReplyDeduplicator,
     stack: ExitStack,
 ) -> QueryWorkerHandler:
-    answers = ReplyPublisher(outlet.sink, context.encoder, partitions.takes)
-    # Searches leave most idle turns, so theirs is the worker that looks at the null pictures, for both.
-    confidence = confidence_of(context, SOON)
-    sight = image_pipeline_of(context, SEARCH_PATIENCE_SECONDS, stack)
-    sight = replace(sight, look_at=EmbeddingCache(sight.look_at).look_at)
-    searches = SearchHandler(sight, context.index, confidence, answers, context.settings.worker.search_records)
+    replies = ReplyPublisher(sinks.sink, context.encoder, partitions.takes)
+    # The query worker has the most idle turns, so it embeds the null pictures for both kinds of worker.
+    calibrator = make_calibrator(context, SOON)
+    pipeline = make_image_pipeline(context, SEARCH_FETCH_TIMEOUT_SECONDS, stack)
+    pipeline = replace(pipeline, look_at=EmbeddingCache(pipeline.look_at).look_at)
+    searches = SearchHandler(pipeline, context.index, calibrator, replies, context.settings.worker.search_records)
     ends = partial(topic_ends, context.kafka, ITEM_TOPICS)
     freshness = ProgressReader(context.index, partitions.count, ends)
-    requests = RequestHandler(searches, FacetsHandler(context.index, answers, sight.policy), freshness, answers)
+    requests = RequestHandler(searches, FacetsHandler(context.index, replies, pipeline.policy), freshness, replies)
     return QueryWorkerHandler(
         requests,
-        outlet.watch(requests.handle),
-        outlet.watch(requests.refuse),
-        MaintenanceTask(confidence.idle),
-        answered,
+        sinks.trace(requests.handle),
+        sinks.trace(requests.refuse),
+        MaintenanceTask(calibrator.idle),
+        deduplicator,
     )
 
 
-def _commits(context: WorkerContext, source: EventSource, stack: ExitStack) -> tuple[Sink, CommitStrategy]:
+def _open_commit_strategy(
+    context: WorkerContext, source: EventSource, stack: ExitStack
+) -> tuple[Sink, CommitStrategy]:
     if context.settings.worker.search_delivery == "at_least_once":
-        plain = stack.enter_context(closing(EventSink(context.kafka, problems=source.problems)))
-        return plain, AtLeastOnceCommit(source, plain, nothing_to_make_durable, 0)
+        event_sink = stack.enter_context(closing(EventSink(context.kafka, problems=source.problems)))
+        return event_sink, AtLeastOnceCommit(source, event_sink, skip_flush, 0)
     name = f"{QUERY_GROUP}-{context.slot}"
     transactions = stack.enter_context(closing(TransactionSink(context.kafka, name, source.problems)))
-    gathering = GatheringSink(short_answer)
-    return gathering, TransactionalCommit(source, gathering, transactions)
+    sink = GatheringSink(short_answer)
+    return sink, TransactionalCommit(source, sink, transactions)

@@ -1,4 +1,4 @@
-"""What both workers are made of: settings, Kafka, the index, and eyes."""
+"""Resources: open what both kinds of worker share (Kafka settings, metrics, the index, the embedder)."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -26,42 +26,43 @@ from infra.qdrant.generations import Generation
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
-PATIENCE = Retry(seconds=30, first=0.2, longest=2)
-"""How long a starting worker waits for an index that is away."""
+INDEX_RETRY = Retry(seconds=30, first=0.2, longest=2)
+"""How long a starting worker waits for an index that is unavailable."""
 
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a worker has, whichever index it works on."""
+    """Resources of a worker that do not depend on its index."""
 
     settings: Settings
     kafka: KafkaSettings
     slot: str
+    """Name of this instance; after a crash the next worker on the machine takes it over."""
     metrics: WorkerMetrics
     tracing: SpanWriter | None
-    """Where its spans go, if anywhere."""
+    """Writes trace spans; None when tracing is off."""
 
 
 @dataclass(frozen=True)
 class IndexContext(WorkerContext):
-    """What both workers are made of: worker, and the index and the encoder of a generation."""
+    """Resources of a worker, with the index and the encoder of a generation."""
 
     index: Index
-    eyes: ImageEmbedder
+    embedder: ImageEmbedder
 
     @property
     def encoder(self) -> str:
         """The fingerprint of the encoder."""
-        return self.eyes.encoder.fingerprint
+        return self.embedder.encoder.fingerprint
 
     @property
     def parts(self) -> LookParts:
-        """How long the parts of its looks are."""
-        return LookParts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
+        """Dimensions of the object and style parts of a look."""
+        return LookParts(self.embedder.encoder.object_size, self.embedder.encoder.style_size)
 
 
 def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, stack: ExitStack) -> WorkerContext:
-    """What a worker of this kind needs before it has an index, closed with the stack."""
+    """Open the resources of a worker of this kind that need no index; they are closed with the stack."""
     metrics = WorkerMetrics(kind)
     stack.enter_context(exposed(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
@@ -70,58 +71,58 @@ def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, sta
 
 
 def _as_member(kafka: KafkaSettings, kind: str, slot: str) -> KafkaSettings:
-    """How a worker is known to Kafka: by its kind and its slot, which the next one takes over after a crash."""
+    """Set client id and static member id to kind and slot, which the next worker takes over after a crash."""
     name = f"{kind}-{slot}"
     member = kafka.static_member or (name if kafka.membership == "static" else None)
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{name}", "static_member": member})
 
 
 def open_context(worker: WorkerContext, generation: Generation, stack: ExitStack) -> IndexContext:
-    """The worker with the index and the encoder of a generation, which are closed with the stack.
+    """Add the index and the encoder of a generation to the worker's resources; they are closed with the stack.
 
-    Raises EncoderUnavailable, EncoderDiffers, and Unavailable when the index stays away.
+    Raises EncoderUnavailable, EncoderDiffers, and Unavailable when the index stays unavailable.
     """
-    eyes = open_embedder(worker.settings, generation.encoder, stack)
-    fingerprint = eyes.encoder.fingerprint
-    index = open_index(worker.settings, fingerprint, look_size(eyes.encoder), generation.number)
+    embedder = open_embedder(worker.settings, generation.encoder, stack)
+    fingerprint = embedder.encoder.fingerprint
+    index = open_index(worker.settings, fingerprint, look_size(embedder.encoder), generation.number)
     stack.callback(index.close)
     worker.metrics.encoder(fingerprint)
-    return IndexContext(**vars(worker), index=index, eyes=eyes)
+    return IndexContext(**vars(worker), index=index, embedder=embedder)
 
 
-def confidence_of(context: IndexContext, at_once: int) -> Calibrator:
-    """Confidence in what is found in its index."""
+def make_calibrator(context: IndexContext, at_once: int) -> Calibrator:
+    """Make the calibrator that turns similarity scores in this index into confidences."""
     nulls = NullEmbeddings(file=null_file(context.settings.cache, context.encoder))
-    return Calibrator(context.index, context.eyes.look_at, context.parts, nulls, at_once)
+    return Calibrator(context.index, context.embedder.look_at, context.parts, nulls, at_once)
 
 
 def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:
-    """Eyes with the encoder of this name; closed with the stack. Raises EncoderUnavailable, SettingsError."""
+    """Open an embedder with this encoder; closed with the stack. Raises EncoderUnavailable, SettingsError."""
     cores = os.cpu_count() or 1
     moderator = moderator_of(settings.moderation)
-    decoders = stack.enter_context(closing(DecodePool(cores)))  # first: they get ready while torch is imported
-    opened = open_encoder(encoder, settings.torch)
-    # One more than cores: somebody always waits for a decoder.
-    pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="eyes"))
-    given = settings.images
-    limits = DecodeLimits(given.max_bytes, given.max_pixels, thumbnail=given.thumbnails)
-    return ImageEmbedder(opened, make_colours(), limits, pool, decoders.decode, moderator)
+    decoders = stack.enter_context(closing(DecodePool(cores)))  # first: the processes start while torch is imported
+    encoder_model = open_encoder(encoder, settings.torch)
+    # One thread more than cores, as one always waits for a decoder process.
+    pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="embedder"))
+    image_settings = settings.images
+    limits = DecodeLimits(image_settings.max_bytes, image_settings.max_pixels, thumbnail=image_settings.thumbnails)
+    return ImageEmbedder(encoder_model, make_colours(), limits, pool, decoders.decode, moderator)
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:
-    """The index of a generation, or that which serves, open for vectors of `size`; waits while it is away."""
+    """Open the index of a generation (None: the serving one) for `size` dimensions; waits while unavailable."""
 
     def open_once() -> Index:
-        with ExitStack() as unless_opened:
+        with ExitStack() as cleanup:
             index = connect(settings, generation)
-            unless_opened.callback(index.close)
+            cleanup.callback(index.close)
             index.open(fingerprint, size)
-            unless_opened.pop_all()
+            cleanup.pop_all()
         return index
 
-    def is_away(error: Exception) -> bool:
+    def is_unavailable(error: Exception) -> bool:
         if isinstance(error, Unavailable):
             structlog.get_logger().warning("waiting for the index", why=str(error))
         return isinstance(error, Unavailable)
 
-    return PATIENCE.run(open_once, is_away)
+    return INDEX_RETRY.run(open_once, is_unavailable)

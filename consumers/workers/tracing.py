@@ -1,4 +1,4 @@
-"""Traced: each event that a job handled, and what it came to, as spans of one trace."""
+"""Tracing: writes spans for each handled event and its outcome, in one trace."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,68 +21,69 @@ SEARCH_STEPS = ("fetched", "decoded", "encoded", "searched")
 
 @dataclass
 class TracingHandler:
-    """A sink that tells, for each outcome and result, of the event that it came of; they carry the trace on."""
+    """A sink that writes the spans of each outcome and result, and adds the `traceparent` header to it."""
 
     sink: Sink
     tracing: SpanWriter
-    _handled: dict[str, Event] = field(default_factory=dict)
+    _events_in_progress: dict[str, Event] = field(default_factory=dict)
+    """Events of the current batch by the id that their outcomes and results name."""
 
     def watch(self, handle: Handle) -> Handle:
-        """The same handler, whose events are known by the time that their outcomes are sent."""
+        """Wrap a handler, so that its events are known when their outcomes are sent."""
 
-        def handle_watched(events: Sequence[Event]) -> Mapping[str, Failure]:
-            self._handled = {_name(event): event for event in events}
+        def handle_traced(events: Sequence[Event]) -> Mapping[str, Failure]:
+            self._events_in_progress = {_cause_id(event): event for event in events}
             return handle(events)
 
-        return handle_watched
+        return handle_traced
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
-        """Send an event; what came of one that was handled is traced, and says in which trace."""
-        self.sink.send(topic, key, self._traced(event), partition)
+        """Send an event; an outcome or result of an event in progress is traced first."""
+        self.sink.send(topic, key, self._with_trace(event), partition)
 
     def send_record(self, record: OutgoingRecord) -> None:
-        """Send a record as it is."""
+        """Send a record unchanged."""
         self.sink.send_record(record)
 
     def flush(self) -> None:
-        """Wait until all has arrived."""
+        """Wait until all records have arrived."""
         self.sink.flush()
 
-    def _traced(self, event: Event) -> Event:
+    def _with_trace(self, event: Event) -> Event:
         body, now = event.body, datetime.now(UTC)
         status: str
         if isinstance(body, SearchResult):
-            cause, what, status = self._handled.get(body.request_id), "search", body.status
+            cause, span_name, status = self._events_in_progress.get(body.request_id), "search", body.status
         elif isinstance(body, ItemOutcome):
-            cause, what, status = self._handled.get(body.event_id), "item", body.schema_
+            cause, span_name, status = self._events_in_progress.get(body.event_id), "item", body.schema_
         else:
             return event
         if cause is None:
             return event
-        whole, attributes = (
-            SpanStep(what, cause.time, now),
+        span, attributes = (
+            SpanStep(span_name, cause.time, now),
             {"lookstream.status": status, "lookstream.event": cause.id},
         )
         parent = cause.extra.get(TRACEPARENT)
-        told = self.tracing.tell(parent, whole, _parts(body, cause.time), attributes)
-        return replace(event, extra={**event.extra, TRACEPARENT: told})
+        traceparent = self.tracing.tell(parent, span, _step_spans(body, cause.time), attributes)
+        return replace(event, extra={**event.extra, TRACEPARENT: traceparent})
 
 
-def _name(event: Event) -> str:
-    """What an outcome or a result calls the event that it came of."""
+def _cause_id(event: Event) -> str:
+    """Return the id that an outcome or a result carries: the request id of a search, else the event id."""
     return event.body.request_id if isinstance(event.body, SearchRequest) else event.id
 
 
-def _parts(body: "SearchResult | ItemOutcome", began: datetime) -> list[SpanStep]:
-    """The wait, and the steps of the batch that the event was in."""
+def _step_spans(body: "SearchResult | ItemOutcome", started_at: datetime) -> list[SpanStep]:
+    """Build the spans of the wait in the queue, and of the steps of the event's batch."""
     times = getattr(body, "times", None)
     if times is None:
         return []
     if isinstance(body, SearchResult):
-        received, steps = began + timedelta(milliseconds=body.times.queued), SEARCH_STEPS
+        received_at, steps = started_at + timedelta(milliseconds=body.times.queued), SEARCH_STEPS
     else:
-        received, steps = times.received_at or began, ITEM_STEPS
+        received_at, steps = times.received_at or started_at, ITEM_STEPS
     return [
-        SpanStep("queued", began, received),
-        *one_after_another(received, {step: getattr(times, step) for step in steps}),
+        SpanStep("queued", started_at, received_at),
+        *one_after_another(received_at, {step: getattr(times, step) for step in steps}),
     ]

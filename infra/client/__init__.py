@@ -1,1 +1,1 @@
-"""The client side of the protocol over Kafka."""
+"""Client: request and reply over Kafka, from the client side."""

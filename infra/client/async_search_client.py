@@ -1,4 +1,4 @@
-"""Requests over Kafka from many tasks at once: one thread reads the answers, and each task awaits its own."""
+"""Asynchronous search client: many tasks send requests over Kafka; one thread reads the answers."""
 
 import asyncio
 from concurrent.futures import Future
@@ -17,7 +17,7 @@ Answer = SearchResult | FacetsResult
 
 
 class AsyncSearchClient:
-    """Sends requests and awaits their answers, any number at a time; for the tasks of one event loop."""
+    """Sends requests and awaits their answers, concurrently; for the tasks of one event loop."""
 
     def __init__(
         self,
@@ -26,47 +26,47 @@ class AsyncSearchClient:
         grace_s: float = GRACE_SECONDS,
         tracing: SpanWriter | None = None,
     ) -> None:
-        # The reader first: its position must be known before the first request leaves.
+        # Create the reader first: its position must be fixed before the first request is sent.
         self._reader = ReplyReader(kafka, reply_to)
         self._sink = EventSink(kafka, SOON)
         self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
-        self._waiting: dict[str, Future[Answer]] = {}
-        self._follower = TopicListener(self._reader, self._take)
+        self._pending: dict[str, Future[Answer]] = {}
+        self._listener = TopicListener(self._reader, self._resolve)
 
     @property
     def failure(self) -> BaseException | None:
-        """What has ended the reading of answers; None while they are read."""
-        return self._follower.failure
+        """The error that stopped the reading of answers; None while it runs."""
+        return self._listener.failure
 
     @property
     def in_flight(self) -> int:
-        """Requests whose answers are awaited."""
-        return len(self._waiting)
+        """Number of requests whose answers are awaited."""
+        return len(self._pending)
 
     async def search(self, request: SearchRequest) -> SearchResult:
-        """The answer to a search; raises NoAnswer when none comes by its deadline and the grace, or Unavailable."""
-        answer = await self._ask(request)
+        """The answer to a search; raises NoAnswer if none arrives within the deadline and grace, or Unavailable."""
+        answer = await self._request(request)
         if not isinstance(answer, SearchResult):
             raise NoAnswer(no_answer(request.request_id, self._grace_s))
         return answer
 
     async def count(self, request: FacetsRequest) -> FacetsResult:
         """The answer to a facets request; raises as `search` does."""
-        answer = await self._ask(request)
+        answer = await self._request(request)
         if not isinstance(answer, FacetsResult):
             raise NoAnswer(no_answer(request.request_id, self._grace_s))
         return answer
 
     def close(self) -> None:
-        """Let go of the broker; who still waits is answered nothing."""
-        self._follower.close()
+        """Close the connection to the broker; pending requests get no answer."""
+        self._listener.close()
         self._sink.close()
 
-    async def _ask(self, request: SearchRequest | FacetsRequest) -> Answer:
+    async def _request(self, request: SearchRequest | FacetsRequest) -> Answer:
         answer: Future[Answer] = Future()
-        self._waiting[request.request_id] = answer
+        self._pending[request.request_id] = answer
         seconds = request.deadline_ms / 1000 + self._grace_s
         try:
             await asyncio.to_thread(self._send, request)
@@ -74,15 +74,15 @@ class AsyncSearchClient:
         except TimeoutError:
             raise NoAnswer(no_answer(request.request_id, self._grace_s)) from None
         finally:
-            self._waiting.pop(request.request_id, None)
+            self._pending.pop(request.request_id, None)
 
     def _send(self, request: SearchRequest | FacetsRequest) -> None:
         event = request_event(request, self._reply_to, self._reader.partition)
         self._sink.send(SEARCH_REQUESTS, request.request_id, event)
         self._sink.flush()
 
-    def _take(self, record: Record) -> None:
-        answer = answer_in(record, self._waiting)
-        waiting = self._waiting.pop(answer.request_id, None) if answer else None  # a second answer finds nobody
-        if answer and waiting and waiting.set_running_or_notify_cancel():
-            waiting.set_result(answer)
+    def _resolve(self, record: Record) -> None:
+        answer = answer_in(record, self._pending)
+        pending = self._pending.pop(answer.request_id, None) if answer else None  # None for a duplicate answer
+        if answer and pending and pending.set_running_or_notify_cancel():
+            pending.set_result(answer)

@@ -1,4 +1,4 @@
-"""Search requests over Kafka, and their answers: one partition of the results topic, matched by correlation id."""
+"""Search client: send requests over Kafka; read one results partition and match answers by correlation id."""
 
 import time
 from collections import deque
@@ -18,17 +18,17 @@ from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS, TOPIC_OF
 
 GRACE_SECONDS = 2.0
-"""How long after its deadline an answer may still be on its way: `expired` is an answer too."""
+"""Seconds after the deadline in which an answer may still arrive, such as one with the status `expired`."""
 
 POLL_SECONDS = 0.1
 
 
 class NoAnswer(Unavailable):
-    """Nobody answered a search in time; the message names the remedy."""
+    """No answer arrived in time; the message names the remedy."""
 
 
 class SearchClient:
-    """Sends search requests and waits for their answers; for one thread, with any number in flight."""
+    """Sends search requests and waits for their answers; for one thread, with any number of requests in flight."""
 
     def __init__(
         self,
@@ -37,20 +37,20 @@ class SearchClient:
         grace_s: float = GRACE_SECONDS,
         tracing: SpanWriter | None = None,
     ) -> None:
-        # The reader first: its position must be known before the first request leaves.
+        # Create the reader first: its position must be fixed before the first request is sent.
         self._reader = ReplyReader(kafka, reply_to)
         self._sink = EventSink(kafka, SOON)
         self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
-        self._until: dict[str, float] = {}
+        self._deadlines: dict[str, float] = {}
         self._answers: dict[str, SearchResult | FacetsResult] = {}
 
     def search(self, request: SearchRequest, after: EventSink | None = None) -> SearchResult:
-        """Send one request and wait for its answer; raises NoAnswer, or Unavailable when Kafka is away.
+        """Send one request and wait for its answer; raises NoAnswer, or Unavailable if Kafka is unavailable.
 
-        With `after` all that this sink has sent is searched too: the request waits until the index has come so far,
-        or is answered `unavailable` at its deadline.
+        With `after` the search includes all events that this sink has sent: the request waits until the index has
+        processed them, or is answered with `unavailable` at its deadline.
         """
         if after is not None:
             after.flush()
@@ -61,7 +61,7 @@ class SearchClient:
     def count(self, request: FacetsRequest) -> FacetsResult:
         """Send a facets request and wait for its answer; raises as `search` does."""
         self.send([request])
-        answer = self._await(request.request_id)
+        answer = self._wait_for_answer(request.request_id)
         if not isinstance(answer, FacetsResult):
             raise NoAnswer(
                 f"request {request.request_id} was answered by a {type(answer).__name__}: send another id"
@@ -69,7 +69,7 @@ class SearchClient:
         return answer
 
     def search_all(self, requests: Iterable[SearchRequest], in_flight: int = 16) -> list[SearchResult]:
-        """The answers in the order of the requests, of which `in_flight` are on their way at a time."""
+        """The answers in the order of the requests; at most `in_flight` requests are pending at a time."""
         waiting: deque[str] = deque()
         answers = []
         for request in requests:
@@ -80,36 +80,36 @@ class SearchClient:
         return answers + [self.wait(request_id) for request_id in waiting]
 
     def send(self, requests: Sequence[SearchRequest | FacetsRequest]) -> None:
-        """Queue requests, each to be waited for; the first wait sees to it that they all have left."""
+        """Queue requests, each of which must be waited for; the first wait flushes them all."""
         for request in requests:
             event = request_event(request, self._reply_to, self._reader.partition)
             self._sink.send(SEARCH_REQUESTS, request.request_id, event)
-            self._until[request.request_id] = time.monotonic() + request.deadline_ms / 1000 + self._grace_s
+            self._deadlines[request.request_id] = time.monotonic() + request.deadline_ms / 1000 + self._grace_s
 
     def wait(self, request_id: str) -> SearchResult:
-        """The answer to a request that was sent.
+        """The answer to a sent request.
 
-        Raises NoAnswer when none came by its deadline and the grace, Unavailable when Kafka did not take it.
+        Raises NoAnswer if none arrives within the deadline and grace, Unavailable if Kafka did not accept it.
         """
-        answer = self._await(request_id)
+        answer = self._wait_for_answer(request_id)
         if not isinstance(answer, SearchResult):
-            raise NoAnswer(_other_answer(request_id))
+            raise NoAnswer(_wrong_answer(request_id))
         return answer
 
-    def _await(self, request_id: str) -> SearchResult | FacetsResult:
+    def _wait_for_answer(self, request_id: str) -> SearchResult | FacetsResult:
         self._sink.flush()
-        until = self._until[request_id]
+        deadline = self._deadlines[request_id]
         try:
             while request_id not in self._answers:
-                if time.monotonic() >= until:
+                if time.monotonic() >= deadline:
                     raise NoAnswer(no_answer(request_id, self._grace_s))
-                self._take(self._reader.poll(POLL_SECONDS))
+                self._store_answer(self._reader.poll(POLL_SECONDS))
             return self._answers.pop(request_id)
         finally:
-            del self._until[request_id]
+            del self._deadlines[request_id]
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
         self._reader.close()
         self._sink.close()
 
@@ -121,32 +121,32 @@ class SearchClient:
     ) -> None:
         self.close()
 
-    def _take(self, record: Record | None) -> None:
-        """Keep a record that answers one of ours."""
-        answer = None if record is None else answer_in(record, self._until)
+    def _store_answer(self, record: Record | None) -> None:
+        """Store a record that answers a pending request."""
+        answer = None if record is None else answer_in(record, self._deadlines)
         if answer is not None:
             self._answers[answer.request_id] = answer
 
 
 def request_event(request: SearchRequest | FacetsRequest, reply_to: str, partition: int) -> Event:
-    """A request as it travels, with the place where its answer is waited for."""
+    """The event of a request, with its reply topic and partition in the headers."""
     headers = {CORRELATION_ID: request.request_id, REPLY_TO: reply_to, REPLY_PARTITION: str(partition)}
     return Event(request, source="lookstream/search", extra=headers)
 
 
-def answer_in(record: Record, wanted: Container[str]) -> SearchResult | FacetsResult | None:
-    """The answer in a record, if it is one to a wanted request: a partition carries the answers of others too."""
+def answer_in(record: Record, request_ids: Container[str]) -> SearchResult | FacetsResult | None:
+    """The answer in a record if it belongs to one of `request_ids`: a partition has answers to others too."""
     if record.value is None:
         return None
     request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")
-    if request_id not in wanted:
+    if request_id not in request_ids:
         return None
     body = from_bytes(record.value)
     return body if isinstance(body, SearchResult | FacetsResult) and body.request_id == request_id else None
 
 
 def positions(sink: EventSink) -> tuple[RecordPosition, ...]:
-    """The newest item events that a sink has sent, which have arrived."""
+    """Positions of the newest acknowledged item events of a sink."""
     sources = {topic: source for source, topic in TOPIC_OF.items()}
     newest = [(sources.get(topic), partition, offset) for (topic, partition), offset in sink.arrived.items()]
     return tuple(
@@ -163,5 +163,5 @@ def no_answer(request_id: str, grace_s: float) -> str:
     )
 
 
-def _other_answer(request_id: str) -> str:
+def _wrong_answer(request_id: str) -> str:
     return f"request {request_id} was answered as one of another kind: give each request an id of its own"

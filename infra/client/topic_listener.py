@@ -1,4 +1,4 @@
-"""A thread that reads records for ever and hands each to whoever waits for it."""
+"""Topic listener: a thread that reads records until it is closed, and passes each to a handler."""
 
 import threading
 from collections.abc import Callable
@@ -12,29 +12,29 @@ from schemas.failures import Failure, Unavailable
 
 
 class RecordReader(Protocol):
-    """Reads records one by one."""
+    """Reads records one at a time."""
 
     def poll(self, seconds: float) -> Record | None:
-        """The next record, or None when none came in time."""
+        """The next record, or None if none arrives in time."""
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
 
 
 class TopicListener:
-    """Reads in a thread of its own until it is closed; records that make no sense are passed over."""
+    """Reads in its own thread until it is closed; invalid records are skipped."""
 
-    def __init__(self, reader: RecordReader, take: Callable[[Record], None]) -> None:
-        self._reader, self._take = reader, take
+    def __init__(self, reader: RecordReader, handle: Callable[[Record], None]) -> None:
+        self._reader, self._handle = reader, handle
         self._closing = threading.Event()
         self._log = structlog.get_logger()
         self.failure: BaseException | None = None
-        """What has ended the thread, if it was not closed: whoever waits for records waits in vain."""
+        """The error that ended the thread; None if it runs or was closed. After an error no more records arrive."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Read no more, and let go of the broker."""
+        """Stop reading and close the connection to the broker."""
         self._closing.set()
         self._thread.join()
         self._reader.close()
@@ -43,7 +43,7 @@ class TopicListener:
         try:
             while not self._closing.is_set():
                 self._read()
-        except BaseException as error:  # the server ends with it: producers/gateway/server.py
+        except BaseException as error:  # the server then ends too: producers/gateway/server.py
             self.failure = error
             raise
 
@@ -51,6 +51,6 @@ class TopicListener:
         try:
             record = self._reader.poll(POLL_SECONDS)
             if record is not None:
-                self._take(record)
+                self._handle(record)
         except (Unavailable, Failure) as error:
             self._log.warning("a record is passed over", why=str(error))

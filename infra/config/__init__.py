@@ -1,1 +1,1 @@
-"""Settings, from environment variables."""
+"""Configuration: settings from environment variables."""

@@ -1,4 +1,4 @@
-"""Settings of the gateway: where it listens, how much it takes, and who may use it for what."""
+"""Gateway settings: its address, its limits, and its access tokens."""
 
 from ipaddress import ip_network
 from typing import Annotated, Literal, Self
@@ -8,11 +8,11 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstrai
 from schemas.items import Tenant
 
 Use = Literal["search", "write", "operate"]
-"""What a token allows: search and look at items; send and delete items; read metrics and the status."""
+"""Permissions of a token: search and read items; send and delete items; read metrics and the status."""
 
 
 class GatewayToken(BaseModel):
-    """One token, as itself or as its SHA-256, with what it allows and for which tenants (none: for all)."""
+    """A token, in plain text or as its SHA-256, with its permissions and tenants (none: all tenants)."""
 
     token: SecretStr | None = Field(None, min_length=8)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
@@ -37,7 +37,7 @@ Network = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidato
 
 
 class GatewaySettings(BaseModel):
-    """Where the gateway listens, how much it takes, and who may use it for what."""
+    """Address, limits and access tokens of the gateway."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
     port: int = Field(8400, ge=0, le=65_535, description="Port to listen on; 0: any free one")

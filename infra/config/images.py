@@ -1,4 +1,4 @@
-"""Settings of pictures (LOOKSTREAM_IMAGES_*): where they may come from, for whom, and how large they may be."""
+"""Image settings (LOOKSTREAM_IMAGES_*): allowed sources of pictures, by tenant, and size limits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,23 +9,23 @@ DEFAULT_TENANT, EVERY_TENANT = "default", "*"
 
 
 class ImageRoot(BaseModel):
-    """A folder that events name, and whose pictures lie there."""
+    """A folder that events may name, and the tenants whose pictures it contains."""
 
     path: Path
     tenants: tuple[str, ...] = (DEFAULT_TENANT,)
 
     def is_open_to(self, tenant: str) -> bool:
-        """Whether events and requests of a tenant may name it."""
+        """Whether events and requests of a tenant may name this folder."""
         return tenant in self.tenants or EVERY_TENANT in self.tenants
 
 
 def as_root(value: object) -> object:
-    """A folder that is given as a path alone is the default tenant's."""
+    """Convert a plain path to a folder of the default tenant."""
     return {"path": value} if isinstance(value, str | Path) else value
 
 
 class ImageSettings(BaseModel):
-    """Where pictures may come from, and how large they may be."""
+    """Allowed sources of pictures, and size limits."""
 
     roots: dict[str, Annotated[ImageRoot, BeforeValidator(as_root)]] = Field(
         default_factory=dict,
@@ -57,5 +57,5 @@ class ImageSettings(BaseModel):
     )
 
     def folders_of(self, tenant: str) -> dict[str, Path]:
-        """The named folders that a tenant's events may name."""
+        """The folders that a tenant's events may name, by name."""
         return {name: root.path for name, root in self.roots.items() if root.is_open_to(tenant)}

@@ -1,4 +1,4 @@
-"""Settings of Kafka: where it is, how clients sign in, and what librdkafka is given besides."""
+"""Kafka settings: brokers, authentication, and additional librdkafka properties."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validat
 from schemas.topics import MAX_RECORD_BYTES
 
 ClientValue = str | int | float | bool | SecretStr
-"""The value of a librdkafka setting; `str` comes first, or pydantic would wrap every text as a secret."""
+"""Value of a librdkafka property; `str` comes first, as pydantic would otherwise wrap every text as a secret."""
 SECRET_NAME = re.compile(r"passw|secret|key|token|jaas|credential|assertion|oauthbearer.config", re.IGNORECASE)
-"""Names of librdkafka settings whose values are secrets, or may hold one."""
+"""Names of librdkafka properties whose values are, or may contain, secrets."""
 CLIENT_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+|acks|debug|retries|partitioner")
 
 _COMMITS = "workers commit what they have done, once it is safe"
@@ -50,7 +50,7 @@ BREAKS_A_PROMISE: Mapping[str, str] = {
     "allow.auto.create.topics": "a topic that a broker makes by itself has the wrong partitions and sizes",
     "plugin.library.paths": "it loads code into every process",
 }
-"""librdkafka settings that cannot be passed on, with the reason."""
+"""librdkafka properties that cannot be set by the user, since they would break a guarantee, with the reason."""
 HAS_A_SETTING: Mapping[str, str] = {
     "bootstrap.servers": "BOOTSTRAP",
     "metadata.broker.list": "BOOTSTRAP",
@@ -77,21 +77,21 @@ HAS_A_SETTING: Mapping[str, str] = {
     "partition.assignment.strategy": "ASSIGNMENT",
     "message.max.bytes": "RECORD_BYTES",
 }
-"""librdkafka settings that have a setting of their own."""
+"""librdkafka properties that have their own LOOKSTREAM_KAFKA_* setting."""
 
 
-def check_client(given: object) -> object:
-    """The settings for librdkafka, secrets wrapped; raises ValueError for those that cannot be passed on."""
-    if not isinstance(given, Mapping):
+def check_client(properties: object) -> object:
+    """The librdkafka properties, with secrets wrapped; raises ValueError for forbidden ones."""
+    if not isinstance(properties, Mapping):
         raise ValueError('it must be a JSON object, as {"broker.address.family": "v4"}')
-    return {str(name): _checked(str(name), value) for name, value in given.items()}
+    return {str(name): _checked_value(str(name), value) for name, value in properties.items()}
 
 
-def _checked(name: str, value: object) -> object:
+def _checked_value(name: str, value: object) -> object:
     if reason := BREAKS_A_PROMISE.get(name):
         raise ValueError(f"`{name}` cannot be passed on: {reason}")
-    if own := HAS_A_SETTING.get(name):
-        raise ValueError(f"`{name}` has a setting of its own: use LOOKSTREAM_KAFKA_{own}")
+    if setting := HAS_A_SETTING.get(name):
+        raise ValueError(f"`{name}` has a setting of its own: use LOOKSTREAM_KAFKA_{setting}")
     if not CLIENT_NAME.fullmatch(name):
         raise ValueError(f"`{name}` is no setting of librdkafka: see its CONFIGURATION.md")
     if isinstance(value, SecretStr) or (isinstance(value, str) and not SECRET_NAME.search(name)):
@@ -102,7 +102,7 @@ def _checked(name: str, value: object) -> object:
 
 
 class KafkaSettings(BaseModel):
-    """How to reach Kafka; without `bootstrap`, the local broker of `lookstream up`."""
+    """Connection to Kafka; without `bootstrap`, to the local broker of `lookstream up`."""
 
     bootstrap: str | None = Field(None, description="host:port[,host:port] of the brokers; empty: the local broker")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -172,12 +172,12 @@ class KafkaSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _sign_in_is_complete(self) -> Self:
-        """Name the setting that is missing: librdkafka would tell in words that no setting bears."""
-        signs_in, mechanism = self.security_protocol.startswith("SASL"), self.sasl_mechanism
-        if signs_in and mechanism is None and "sasl.kerberos.service.name" not in self.client:
-            raise ValueError(_missing("SASL_MECHANISM", f"SECURITY_PROTOCOL={self.security_protocol}"))
-        if mechanism and not signs_in:
+    def _check_authentication(self) -> Self:
+        """Name the missing setting, since librdkafka's own errors use other names than the settings."""
+        uses_sasl, mechanism = self.security_protocol.startswith("SASL"), self.sasl_mechanism
+        if uses_sasl and mechanism is None and "sasl.kerberos.service.name" not in self.client:
+            raise ValueError(_missing_message("SASL_MECHANISM", f"SECURITY_PROTOCOL={self.security_protocol}"))
+        if mechanism and not uses_sasl:
             raise ValueError(
                 f"LOOKSTREAM_KAFKA_SECURITY_PROTOCOL={self.security_protocol} does not sign in: for {mechanism} "
                 "set it to SASL_SSL (or SASL_PLAINTEXT, without TLS)"
@@ -186,26 +186,26 @@ class KafkaSettings(BaseModel):
             "PLAIN": ("sasl_username", "sasl_password"),
             "SCRAM-SHA-256": ("sasl_username", "sasl_password"),
             "SCRAM-SHA-512": ("sasl_username", "sasl_password"),
-            "OAUTHBEARER": () if self._has_tokens_of_its_own() else (
+            "OAUTHBEARER": () if self._has_custom_tokens() else (
                 "oauth_endpoint", "oauth_client_id", "oauth_client_secret",
             ),
         }  # fmt: skip
         for field in needed.get(mechanism or "", ()):
             if getattr(self, field) is None:
-                raise ValueError(_missing(field.upper(), f"SASL_MECHANISM={mechanism}"))
+                raise ValueError(_missing_message(field.upper(), f"SASL_MECHANISM={mechanism}"))
         for one, other in (("ssl_certificate", "ssl_key"), ("ssl_key", "ssl_certificate")):
             if (
                 getattr(self, one) is not None
                 and getattr(self, other) is None
                 and f"{other}.pem" not in self.client
             ):
-                raise ValueError(_missing(other.upper(), f"{one.upper()}"))
+                raise ValueError(_missing_message(other.upper(), f"{one.upper()}"))
         return self
 
-    def _has_tokens_of_its_own(self) -> bool:
-        """Whether `client` says how tokens are got, as for other grants and for managed identities."""
+    def _has_custom_tokens(self) -> bool:
+        """Whether `client` configures how tokens are obtained, as for other grants and for managed identities."""
         return any(name.startswith("sasl.oauthbearer.") for name in self.client)
 
 
-def _missing(variable: str, because: str) -> str:
+def _missing_message(variable: str, because: str) -> str:
     return f"LOOKSTREAM_KAFKA_{variable} is missing: LOOKSTREAM_KAFKA_{because} needs it"

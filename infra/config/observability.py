@@ -1,4 +1,4 @@
-"""Settings of how parts tell of themselves: metrics, traces, logs."""
+"""Observability settings: metrics, traces and logs."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 
 class MetricsSettings(BaseModel):
-    """Where workers tell their metrics."""
+    """Where workers serve their metrics."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
     port: int = Field(
@@ -16,7 +16,7 @@ class MetricsSettings(BaseModel):
 
 
 class TraceSettings(BaseModel):
-    """Where workers tell their traces."""
+    """Where workers send their traces."""
 
     endpoint: str | None = Field(
         None, pattern=r"^https?://\S+$", description="http(s)://host:4318/v1/traces of a collector; empty: none"
@@ -25,7 +25,7 @@ class TraceSettings(BaseModel):
 
 
 class LogSettings(BaseModel):
-    """What is logged, and how."""
+    """Level and format of logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level shown")
     format: Literal["console", "json"] = Field("console", description="console for people, json for machines")

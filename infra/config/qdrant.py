@@ -1,4 +1,4 @@
-"""How to reach Qdrant: the settings LOOKSTREAM_QDRANT_*."""
+"""Qdrant settings (LOOKSTREAM_QDRANT_*): connection and collection."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 
 class QdrantSettings(BaseModel):
-    """How to reach Qdrant; without `url`, the embedded engine of `lookstream up`."""
+    """Connection to Qdrant and its collection; without `url`, the embedded engine of `lookstream up`."""
 
     url: str | None = Field(
         None,
@@ -33,12 +33,12 @@ class QdrantSettings(BaseModel):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The nodes of `url`; none for the embedded engine."""
+        """The node URLs in `url`; empty for the embedded engine."""
         return _split(self.url or "")
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where each node takes gRPC, for sentences: never a password."""
+        """The gRPC address of each node, for messages; contains no password."""
         parts = map(urlsplit, self.urls)
         return tuple(f"{one.scheme}://{one.hostname}:{self.grpc_port}" for one in parts)
 

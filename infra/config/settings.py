@@ -1,4 +1,4 @@
-"""Settings from the environment (LOOKSTREAM_*): one small group for each part."""
+"""Settings: read from the environment (LOOKSTREAM_*), in one group for each part."""
 
 import difflib
 import json
@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as NotJson
+from pydantic_settings import SettingsError as InvalidJson
 
 from infra.config.gateway import GatewaySettings as GatewaySettings
 from infra.config.images import ImageSettings as ImageSettings
@@ -21,11 +21,11 @@ from schemas.failures import Fault
 
 
 class SettingsError(Fault):
-    """A setting that makes no sense; the message names the variable and the remedy."""
+    """A setting is invalid; the message names the variable and the remedy."""
 
 
 class TorchSettings(BaseModel):
-    """How the encoder computes."""
+    """How the encoder runs its model."""
 
     threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -38,7 +38,7 @@ class TorchSettings(BaseModel):
 
 
 class WorkerSettings(BaseModel):
-    """How workers take their records."""
+    """How workers batch, buffer and deliver records."""
 
     batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
     batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
@@ -80,7 +80,7 @@ class WorkerSettings(BaseModel):
 
 
 class ModerationSettings(BaseModel):
-    """What moderation labels mean, and who looks for them."""
+    """Effects of moderation labels, and the function that detects them."""
 
     blocked: tuple[str, ...] = Field(("blocked",), description="Labels whose items are never indexed")
     restricted: tuple[str, ...] = Field(
@@ -94,7 +94,7 @@ class ModerationSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """All settings; each group is read from LOOKSTREAM_<GROUP>_<FIELD>."""
+    """All settings; fields of groups are read from LOOKSTREAM_<GROUP>_<FIELD>."""
 
     model_config = SettingsConfigDict(
         env_prefix="LOOKSTREAM_",
@@ -128,13 +128,15 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """The settings in the environment; raises SettingsError with one sentence when one makes no sense."""
+    """The settings in the environment; raises SettingsError with one sentence if one is invalid."""
     try:
         settings = Settings()
     except ValidationError as error:
-        raise SettingsError(_first_problem(error)) from None
-    except NotJson as error:
-        raise SettingsError(_not_json() or f"a setting is not the JSON that it must be: {error}") from None
+        raise SettingsError(_first_error_message(error)) from None
+    except InvalidJson as error:
+        raise SettingsError(
+            _invalid_json_message() or f"a setting is not the JSON that it must be: {error}"
+        ) from None
     known = {setting.variable for setting in describe_settings(settings)}
     for name in sorted(os.environ):
         if name.startswith("LOOKSTREAM_") and name not in known:
@@ -144,15 +146,15 @@ def read_settings() -> Settings:
     return settings
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret
+def _first_error_message(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]  # the input may contain a secret
     variable = "LOOKSTREAM_" + "_".join(str(part) for part in problem["loc"]).upper()
     message = problem["msg"].removeprefix("Value error, ")
     return message if message.startswith("LOOKSTREAM_") else f"{variable}: {message}"
 
 
-def _not_json() -> str | None:
-    """Which variable is not the JSON that it must be; its value is left out, for it may hold a secret."""
+def _invalid_json_message() -> str | None:
+    """Names the variable that is not valid JSON, without its value, which may contain a secret."""
     for setting in describe_settings(Settings.model_construct()):
         text = os.environ.get(setting.variable, "")
         try:
@@ -165,7 +167,7 @@ def _not_json() -> str | None:
 
 @dataclass(frozen=True)
 class SettingDescription:
-    """One setting as people see it."""
+    """Description of a setting for users."""
 
     variable: str
     value: str
@@ -174,22 +176,26 @@ class SettingDescription:
 
 
 def describe_settings(settings: Settings) -> list[SettingDescription]:
-    """Every setting with its variable, its value (secrets masked) and its meaning."""
+    """All settings with their variables, values (secrets masked), defaults and meanings."""
     described = []
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             fields = type(value).model_fields
-            described += [_setting(f"{name}_{inner}", getattr(value, inner), fields[inner]) for inner in fields]
+            described += [
+                _describe_setting(f"{name}_{inner}", getattr(value, inner), fields[inner]) for inner in fields
+            ]
         else:
-            described.append(_setting(name, value, info))
+            described.append(_describe_setting(name, value, info))
     return described
 
 
-def _setting(name: str, value: object, info: FieldInfo) -> SettingDescription:
+def _describe_setting(name: str, value: object, info: FieldInfo) -> SettingDescription:
     default = info.get_default(call_default_factory=True, validated_data={})
-    return SettingDescription(f"LOOKSTREAM_{name.upper()}", _shown(value), _shown(default), info.description or "")
+    return SettingDescription(
+        f"LOOKSTREAM_{name.upper()}", _to_text(value), _to_text(default), info.description or ""
+    )
 
 
-def _shown(value: object) -> str:
+def _to_text(value: object) -> str:
     return "" if value is None else str(value)

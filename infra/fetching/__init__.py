@@ -1,1 +1,1 @@
-"""Pictures from elsewhere: web addresses, buckets and folders, guarded."""
+"""Fetching: download pictures from URLs, S3 buckets and folders, with protection against hostile sources."""

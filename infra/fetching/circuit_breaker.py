@@ -1,4 +1,4 @@
-"""Breakers: a host that often times out is left alone for a while, so that it does not hold up the others."""
+"""Circuit breaker: pause requests to a host that often times out, so that it does not delay other hosts."""
 
 import threading
 import time
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from schemas.failures import Code, Failure, TryLater
 
 FAIR_SECONDS = 0.9
-"""A host that was given less time than this is not blamed for having needed more; a batch waits for one second."""
+"""Timeouts shorter than this do not count against a host; a batch waits for one second."""
 MOST_HOSTS = 1_000
-"""Hosts with a bad record that are remembered: whoever controls a zone can name as many as they like."""
+"""Most hosts with timeouts that are stored: the owner of a DNS zone can create any number of names."""
 
 
 @dataclass
 class _HostRecord:
-    """How a host did of late."""
+    """Recent timeouts of a host."""
 
-    blame: float = 0
-    """One for each timeout, less a little for each answer."""
-    asked_again: float = 0
-    """The moment from which one picture may try whether it is back."""
+    score: float = 0
+    """Number of timeouts, reduced by `forgiven` for each answer."""
+    probe_at: float = 0
+    """Time from which one request may probe the host, on the breaker's clock."""
 
 
 class CircuitBreakers:
-    """Refuses for `rest_s` seconds the pictures of hosts that timed out `after` times, or a little more often.
+    """Opens for `rest_s` seconds for hosts whose score of timeouts has reached `after`.
 
-    Each answer pays for the share `forgiven` of a timeout: with 1 only timeouts in a row count; with .05 a host
-    that times out once in ten pictures rests after some fifty. Then one picture is let through to see; another
-    timeout, and the host rests again. Safe to call from several threads. `clock` gives seconds that never go back.
+    A timeout adds 1 to the score, an answer subtracts `forgiven`: with 1 only timeouts in a row count; with .05 a
+    host that times out for one picture in ten is paused after about fifty. Then one request probes the host
+    (half-open); another timeout pauses it again. Thread-safe. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -45,44 +45,44 @@ class CircuitBreakers:
 
     @contextmanager
     def watching(self, host: str, seconds: float) -> Iterator[None]:
-        """Ask `host` inside, for at most `seconds`; raises TryLater before that when the host rests."""
+        """Guard a request to `host` of at most `seconds`; raises TryLater at once while the host is paused."""
         self._admit(host)
         try:
             yield
         except Failure as failure:
             if failure.code is not Code.IMAGE_TIMEOUT:
-                self._forgive(host)
+                self._record_answer(host)
             elif seconds >= FAIR_SECONDS:
-                self._blame(host)
+                self._record_timeout(host)
             raise
-        self._forgive(host)
+        self._record_answer(host)
 
     def _admit(self, host: str) -> None:
         now = self._clock()
         with self._lock:
             record = self._records.get(host)
-            if record is None or record.blame < self._after:
+            if record is None or record.score < self._after:
                 return
-            if now < record.asked_again:
+            if now < record.probe_at:
                 message = f"{host} timed out too often of late: it is asked again a little later"
                 raise TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
-            record.asked_again = now + self._rest_s  # for the others, while this one tries
+            record.probe_at = now + self._rest_s  # blocks other requests during this probe
 
-    def _blame(self, host: str) -> None:
+    def _record_timeout(self, host: str) -> None:
         with self._lock:
             record = self._records.pop(host, None) or _HostRecord()
-            record.blame += 1
-            record.asked_again = self._clock() + self._rest_s
-            self._records[host] = record  # at the end: the oldest is forgotten first
+            record.score += 1
+            record.probe_at = self._clock() + self._rest_s
+            self._records[host] = record  # moved to the end: the oldest is removed first
             if len(self._records) > MOST_HOSTS:
                 del self._records[next(iter(self._records))]
 
-    def _forgive(self, host: str) -> None:
+    def _record_answer(self, host: str) -> None:
         with self._lock:
             record = self._records.get(host)
             if record is None:
                 return
-            # A host that answers after a rest is back; one that answers between timeouts earns a little trust.
-            record.blame = 0 if record.blame >= self._after else record.blame - self._forgiven
-            if record.blame <= 0:
+            # An answer to a probe closes the breaker; an answer between timeouts only reduces the score.
+            record.score = 0 if record.score >= self._after else record.score - self._forgiven
+            if record.score <= 0:
                 del self._records[host]

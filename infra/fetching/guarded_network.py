@@ -1,4 +1,4 @@
-"""The network as downloads may use it: judged addresses, and an end to time and bytes that no server can move."""
+"""Guarded network: connect only to checked addresses, and enforce time and byte limits against slow servers."""
 
 import ssl
 import time
@@ -8,75 +8,75 @@ from functools import partial
 
 import httpcore
 
-from infra.fetching.address_policy import LookUp, judge_addresses, look_up, unknown_name
+from infra.fetching.address_policy import Resolver, judge_addresses, look_up, unknown_name
 from infra.fetching.fair_pool import FairPool
 from schemas.failures import Code, Rejected
 
 CONNECT_SECONDS = 2.0
 HEAD_BYTES = 1 << 17
-"""What servers may send before the picture: headers, redirects' among them."""
+"""Bytes that servers may send before the picture: all headers, including those of redirects."""
 
 Dial = Callable[[str, int, float | None], httpcore.NetworkStream]
-"""From address, port and seconds to a connection; raises ConnectError or ConnectTimeout of httpcore."""
+"""Connects to an address and port within seconds; raises ConnectError or ConnectTimeout of httpcore."""
 
 
 def dial(address: str, port: int, seconds: float | None) -> httpcore.NetworkStream:
-    """A connection to an address."""
+    """Connect to an address by TCP."""
     return httpcore.SyncBackend().connect_tcp(address, port, seconds)
 
 
 @dataclass(frozen=True)
 class NetworkAccess:
-    """How names become addresses, and addresses connections; tests hand in their own."""
+    """Functions to resolve names and to connect; tests replace them."""
 
-    look_up: LookUp = look_up
+    look_up: Resolver = look_up
     dial: Dial = dial
 
 
 @dataclass
 class DownloadBudget:
-    """What one download may still take, redirects and all: until when, a moment of time.monotonic(), and how much.
+    """Remaining time and bytes of one download, including redirects; `until` is a time of time.monotonic().
 
-    It travels to the streams below as httpcore's `timeout`, which httpcore hands down unread: its own timeouts are
-    for each read alone, so that a server that drips would outlast any of them.
+    It is passed to the streams below as httpcore's `timeout`, which httpcore does not inspect: httpcore's own
+    timeouts apply to each read alone, so a server that sends a few bytes at a time would never exceed them.
     """
 
-    place: str
-    """What is downloaded, for messages."""
+    url: str
+    """URL of the download, for messages."""
     until: float
     bytes_left: int = HEAD_BYTES
 
     def allow_picture(self, most: int) -> None:
-        """The answer is a picture: all that comes, headers and framing of chunks too, may be `most` bytes now."""
+        """Raise the limit for a picture: headers, chunk framing and body together may have `most` bytes."""
         self.bytes_left += max(0, most - HEAD_BYTES)
 
     def seconds(self) -> float:
-        """Seconds that are left; raises ReadTimeout when there are none."""
+        """Remaining seconds; raises ReadTimeout if there are none."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
         return left
 
     def room(self) -> int:
-        """Bytes that may still come, at least one; raises Rejected when there are none."""
+        """Remaining bytes, at least 1; raises Rejected if there are none."""
         if self.bytes_left <= 0:
             raise Rejected(
-                Code.IMAGE_TOO_LARGE, f"{self.place} sends more bytes than a picture and its headers may have"
+                Code.IMAGE_TOO_LARGE, f"{self.url} sends more bytes than a picture and its headers may have"
             )
         return self.bytes_left
 
 
 @dataclass(frozen=True)
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that were judged, so that a name cannot point elsewhere a moment later.
+    """Connects to the addresses that were checked, which prevents DNS rebinding.
 
-    TLS and the Host header still carry the name. A base class of httpcore, because its pool asks for one.
+    TLS and the Host header still use the name. Derived from httpcore's base class, as its pool requires.
     """
 
     allow_hosts: Collection[str]
     internet: NetworkAccess
     resolvers: FairPool
-    """Where names are looked up: the system's resolver cannot be interrupted, so it is waited for elsewhere."""
+    """Pool for name resolution: the system's resolver cannot be interrupted, so it runs in other threads."""
 
     def connect_tcp(
         self,
@@ -86,7 +86,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         *_rest: object,
         **_options: object,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers, each within 2 s and all within the Allowance."""
+        """Connect to the first address that answers, each within 2 s and all within the download's budget."""
         *others, last = self._resolve(host, port, timeout)
         for address in others:
             try:
@@ -96,7 +96,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         return self._connect(last, port, timeout)
 
     def _resolve(self, host: str, port: int, timeout: DownloadBudget | float | None) -> list[str]:
-        """The addresses of a host, every one of them judged; raises Rejected, TryLater or ConnectTimeout."""
+        """The addresses of a host, all of them checked; raises Rejected, TryLater or ConnectTimeout."""
         found = self.resolvers.submit(host, partial(self.internet.look_up, host, port))
         try:
             addresses = found.result(_seconds(timeout))
@@ -118,12 +118,12 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
 @dataclass(frozen=True)
 class DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every wait ends with the request's Allowance, however slowly bytes drip in."""
+    """A connection whose reads and writes end with the download's budget, however slowly bytes arrive."""
 
     stream: httpcore.NetworkStream
 
     def read(self, max_bytes: int, timeout: DownloadBudget | float | None = None) -> bytes:
-        """Some bytes, as soon as there are any."""
+        """Read the next available bytes."""
         if not isinstance(timeout, DownloadBudget):
             return self.stream.read(max_bytes, timeout)
         data = self.stream.read(min(max_bytes, timeout.room()), timeout.seconds())
@@ -131,11 +131,10 @@ class DeadlineStream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: DownloadBudget | float | None = None) -> None:
-        """All of `buffer`; the request is small, so this ends as soon as the server takes anything at all."""
+        """Write all of `buffer`; requests are small, so this ends once the server accepts any data."""
         self.stream.write(buffer, _seconds(timeout))
 
     def close(self) -> None:
-        """Hang up."""
         self.stream.close()
 
     def start_tls(
@@ -144,11 +143,11 @@ class DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: DownloadBudget | float | None = None,
     ) -> httpcore.NetworkStream:
-        """The same connection, encrypted; `ssl` keeps the time of the whole handshake."""
+        """The same connection with TLS; the time limit applies to the whole handshake."""
         return DeadlineStream(self.stream.start_tls(ssl_context, server_hostname, _seconds(timeout)))
 
     def get_extra_info(self, info: str) -> object:
-        """What the pool asks, as whether the server hung up."""
+        """Information for the pool, such as whether the server has closed the connection."""
         return self.stream.get_extra_info(info)
 
 

@@ -1,4 +1,4 @@
-"""Pictures from the web: what is asked, what the answers mean, and what a picture's bytes must look like."""
+"""HTTP downloads: request pictures over http(s), and check status, headers, size and format of the responses."""
 
 import ssl
 import time
@@ -16,17 +16,17 @@ from infra.fetching.image_formats import MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected, TryLater
 
 MAX_REDIRECTS = 3
-CONNECTIONS, KEPT_CONNECTIONS = 64, 32
-RESOLVING, RESOLVING_EACH = 32, 2
-"""Names that are looked up at the same time: in all, and for one host."""
+CONNECTIONS, KEEPALIVE_CONNECTIONS = 64, 32
+RESOLVERS, RESOLVERS_PER_HOST = 32, 2
+"""Concurrent name resolutions: in total, and for one host."""
 REDIRECTS = (301, 302, 303, 307, 308)
-LATER = (408, 425, 429)
-"""Statuses by which a server asks for another try, besides 5xx."""
+RETRY_STATUSES = (408, 425, 429)
+"""Statuses, besides 5xx, after which the download is retried later."""
 
 HEADERS: Mapping[str, str] = {
     "User-Agent": "lookstream",
     "Accept": "image/*",
-    # A compressed body of 49 kB can be 50 MB: pictures are compressed already.
+    # A compressed body of 49 kB can expand to 50 MB, and pictures are compressed already.
     "Accept-Encoding": "identity",
 }
 ALIASES = {
@@ -35,68 +35,68 @@ ALIASES = {
     "image/x-png": "image/png",
     "image/apng": "image/png",
 }
-SOME_CHUNKS, CRUMB_BYTES = 2_000, 64
-"""A body may have so many chunks, and more only if they are larger than that: 10 MB byte by byte would keep a core
-busy for as long as the download may take."""
-UNTYPED = ("application/octet-stream", "binary/octet-stream")
-"""Content types that say nothing: the bytes alone decide."""
+FREE_CHUNKS, MIN_CHUNK_BYTES = 2_000, 64
+"""A body may have more than FREE_CHUNKS chunks only if they average at least MIN_CHUNK_BYTES: 10 MB in single bytes
+would occupy a core for the whole time limit."""
+GENERIC_TYPES = ("application/octet-stream", "binary/octet-stream")
+"""Content types without information: the format is detected from the bytes alone."""
 
 
 class HttpDownloads:
-    """Gets pictures over http(s): no proxy, no cookies, no credentials, at most 3 redirects."""
+    """Downloads pictures over http(s), without proxy, cookies and credentials, and with at most 3 redirects."""
 
     def __init__(self, settings: ImageSettings, internet: NetworkAccess) -> None:
         self._settings = settings
-        self._resolvers = FairPool("resolver", RESOLVING, RESOLVING_EACH)
+        self._resolvers = FairPool("resolver", RESOLVERS, RESOLVERS_PER_HOST)
         self._cache = HttpCache(settings.cache, settings.cache_mb * 1_000_000) if settings.cache else None
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(),
             max_connections=CONNECTIONS,
-            max_keepalive_connections=KEPT_CONNECTIONS,
+            max_keepalive_connections=KEEPALIVE_CONNECTIONS,
             keepalive_expiry=10,
             network_backend=GuardedNetwork(settings.allow_hosts, internet, self._resolvers),
         )
 
     def get(self, url: str, seconds: float) -> bytes:
-        """The body at `url`, in `seconds` at most; raises Rejected or TryLater.
+        """The body at `url`, within `seconds`; raises Rejected or TryLater.
 
-        Their messages hold neither query nor credentials.
+        Their messages contain neither the query nor credentials.
         """
-        allowance = DownloadBudget(shown(url), time.monotonic() + seconds)
-        place = url
+        budget = DownloadBudget(shown(url), time.monotonic() + seconds)
+        current = url
         try:
             for _ in range(1 + MAX_REDIRECTS):
-                _, wire = judge_url(place, self._settings)
-                found = self._ask(wire, allowance)
-                if isinstance(found, bytes):
-                    return found
-                place = _follow(place, found)
+                _, request_url = judge_url(current, self._settings)
+                outcome = self._request(request_url, budget)
+                if isinstance(outcome, bytes):
+                    return outcome
+                current = _redirect_target(current, outcome)
         except httpcore.TimeoutException:
-            raise TryLater(Code.IMAGE_TIMEOUT, f"{shown(place)} was not there within {seconds:.3g} s") from None
+            raise TryLater(Code.IMAGE_TIMEOUT, f"{shown(current)} was not there within {seconds:.3g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise TryLater(Code.IMAGE_UNREACHABLE, f"{shown(place)} broke off: {type(error).__name__}") from None
+            raise TryLater(Code.IMAGE_UNREACHABLE, f"{shown(current)} broke off: {type(error).__name__}") from None
         raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         self._pool.close()
         self._resolvers.close()
 
-    def _ask(self, url: str, allowance: DownloadBudget) -> bytes | str:
-        """The body, or the address to which the server sends us."""
-        kept = self._cache.find(url) if self._cache else None
-        asked = {**HEADERS, **(kept.conditions if kept else {})}
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in asked.items()]
-        timeouts = {"pool": allowance.seconds(), "connect": allowance, "read": allowance, "write": allowance}
+    def _request(self, url: str, budget: DownloadBudget) -> bytes | str:
+        """The body, or the target of a redirect."""
+        cached = self._cache.find(url) if self._cache else None
+        request_headers = {**HEADERS, **(cached.conditions if cached else {})}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in request_headers.items()]
+        timeouts = {"pool": budget.seconds(), "connect": budget, "read": budget, "write": budget}
         with self._pool.stream("GET", url, headers=raw, extensions={"timeout": timeouts}) as response:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             if response.status in REDIRECTS and "location" in headers:
                 return headers["location"]
-            if response.status == 304 and kept:
-                return kept.body
+            if response.status == 304 and cached:
+                return cached.body
             check_status(response.status, shown(url))
             check_headers(headers, shown(url), self._settings.max_bytes)
-            allowance.allow_picture(self._settings.max_bytes)
+            budget.allow_picture(self._settings.max_bytes)
             body = read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
         check_kind(headers.get("content-type", ""), body, shown(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):
@@ -104,63 +104,61 @@ class HttpDownloads:
         return body
 
 
-def _follow(place: str, location: str) -> str:
+def _redirect_target(url: str, location: str) -> str:
     try:
-        return urljoin(place, location)
+        return urljoin(url, location)
     except ValueError:
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(place)} redirects to what is no address") from None
+        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} redirects to what is no address") from None
 
 
-def check_status(status: int, place: str) -> None:
-    """Raise the failure that a status means, unless it is 200."""
+def check_status(status: int, url: str) -> None:
+    """Raise the failure for a status other than 200."""
     if status == 200:
         return
-    if status in LATER or status >= 500:
+    if status in RETRY_STATUSES or status >= 500:
         code = Code.IMAGE_TIMEOUT if status in (408, 504) else Code.IMAGE_UNREACHABLE
-        raise TryLater(code, f"{place} answered {status}")
-    if status == 404:  # an event can be faster than its picture's way to every server of a CDN
-        raise TryLater(Code.IMAGE_MISSING, f"{place} answered {status}: there is no picture", tries=1)
+        raise TryLater(code, f"{url} answered {status}")
+    if status == 404:  # an event can arrive before its picture has reached all servers of a CDN
+        raise TryLater(Code.IMAGE_MISSING, f"{url} answered {status}: there is no picture", tries=1)
     if status in (401, 403):
-        raise Rejected(
-            Code.SOURCE_REFUSED, f"{place} answered {status}: make the picture public, or send it inline"
-        )
-    raise Rejected(Code.IMAGE_MISSING, f"{place} answered {status}: there is no picture")
+        raise Rejected(Code.SOURCE_REFUSED, f"{url} answered {status}: make the picture public, or send it inline")
+    raise Rejected(Code.IMAGE_MISSING, f"{url} answered {status}: there is no picture")
 
 
-def check_headers(headers: Mapping[str, str], place: str, limit: int) -> None:
-    """Raise Rejected when the headers promise no picture of at most `limit` bytes."""
-    kind = _bare(headers.get("content-type", ""))
-    if kind and not kind.startswith("image/") and kind not in UNTYPED:
-        raise Rejected(Code.IMAGE_FORMAT, f"{place} is `{kind[:80]}`, not a picture")
+def check_headers(headers: Mapping[str, str], url: str, limit: int) -> None:
+    """Raise Rejected if the headers do not describe a picture of at most `limit` bytes."""
+    kind = _without_parameters(headers.get("content-type", ""))
+    if kind and not kind.startswith("image/") and kind not in GENERIC_TYPES:
+        raise Rejected(Code.IMAGE_FORMAT, f"{url} is `{kind[:80]}`, not a picture")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Rejected(Code.IMAGE_FORMAT, f"{place} came compressed, although that was declined")
+        raise Rejected(Code.IMAGE_FORMAT, f"{url} came compressed, although that was declined")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
-        raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has more than {limit} bytes")
+        raise Rejected(Code.IMAGE_TOO_LARGE, f"{url} has more than {limit} bytes")
 
 
-def check_kind(content_type: str, body: bytes, place: str) -> None:
-    """Raise Rejected unless the bytes begin as a picture does, and as the content type says if it says anything."""
-    seen = media_type(body[:MAGIC_BYTES])
-    if seen is None:
-        raise Rejected(Code.IMAGE_FORMAT, f"{place} is not a JPEG, PNG, WebP or GIF: send the address of one")
-    kind = _bare(content_type)
-    if kind and kind not in UNTYPED and ALIASES.get(kind, kind) != seen:
-        message = f"{place} says that it is `{kind[:80]}`, but it is {seen}: correct its content type"
+def check_kind(content_type: str, body: bytes, url: str) -> None:
+    """Raise Rejected unless the bytes start like a picture and match the content type, if that is informative."""
+    actual_type = media_type(body[:MAGIC_BYTES])
+    if actual_type is None:
+        raise Rejected(Code.IMAGE_FORMAT, f"{url} is not a JPEG, PNG, WebP or GIF: send the address of one")
+    kind = _without_parameters(content_type)
+    if kind and kind not in GENERIC_TYPES and ALIASES.get(kind, kind) != actual_type:
+        message = f"{url} says that it is `{kind[:80]}`, but it is {actual_type}: correct its content type"
         raise Rejected(Code.IMAGE_FORMAT, message)
 
 
-def _bare(content_type: str) -> str:
+def _without_parameters(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_body(chunks: Iterable[bytes], place: str, limit: int) -> bytes:
-    """The whole body; raises Rejected as soon as it is longer than `limit`, or comes in crumbs."""
+def read_body(chunks: Iterable[bytes], url: str, limit: int) -> bytes:
+    """The whole body; raises Rejected as soon as it exceeds `limit` or arrives in too many tiny chunks."""
     body = bytearray()
     for count, chunk in enumerate(chunks):
         body += chunk
-        if count > SOME_CHUNKS + len(body) // CRUMB_BYTES:
-            raise Rejected(Code.SOURCE_REFUSED, f"{place} comes in crumbs: chunks of a few bytes each")
+        if count > FREE_CHUNKS + len(body) // MIN_CHUNK_BYTES:
+            raise Rejected(Code.SOURCE_REFUSED, f"{url} comes in crumbs: chunks of a few bytes each")
         if len(body) > limit:
-            raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has more than {limit} bytes")
+            raise Rejected(Code.IMAGE_TOO_LARGE, f"{url} has more than {limit} bytes")
     return bytes(body)

@@ -1,6 +1,6 @@
-"""Pictures in folders: found below their root alone, by those who may read it, and no larger than may be.
+"""Local files: read pictures only below their tenant's folder, and only up to the size limit.
 
-Apart from infra/fetching/fetcher.py, whose libraries for the web cost every short command a tenth of a second.
+Separate from infra/fetching/fetcher.py, whose HTTP libraries would slow down every short command by 0.1 s.
 """
 
 import errno
@@ -13,34 +13,42 @@ from infra.fetching.image_formats import MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected, TryLater
 from schemas.items import FileImage, ImageRef
 
-NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENXIO, errno.ENODEV)
-"""What the system says of a path that no file can ever have: trying again is of no use."""
+IMPOSSIBLE_PATH_ERRORS = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.ENXIO,
+    errno.ENODEV,
+)
+"""Error numbers for paths that can never name a file, so that a retry is useless."""
 
 
 class TenantFile(FileImage):
-    """A picture in a named folder, and the tenant on whose behalf it is read; never on the wire."""
+    """A picture in a named folder, with the tenant for which it is read; never serialised."""
 
     tenant: str
 
 
 def for_tenant(ref: ImageRef, tenant: str) -> ImageRef:
-    """The reference in an event or a request of a tenant, as it is fetched: folders belong to tenants."""
+    """Add the tenant of an event or request to a file reference, since folders belong to tenants."""
     if not isinstance(ref, FileImage):
         return ref
     return TenantFile(root=ref.root, path=ref.path, sha256=ref.sha256, tenant=tenant)
 
 
 def check_size(size: int, limit: int) -> None:
-    """Raise Rejected when a picture of `size` bytes is above `limit`."""
+    """Raise Rejected if `size` exceeds `limit`, in bytes."""
     if size > limit:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has {size} bytes, the limit is {limit}")
 
 
 def find_below(root: Path, path: str) -> Path:
-    """The real file at `path` below `root`, links followed; raises Rejected when that leaves the folder."""
+    """The resolved path of `path` below `root`, with links followed; raises Rejected if it is outside."""
     try:
         real = (root / path).resolve()
-    except (ValueError, RuntimeError, OSError):  # a NUL, a circle of links, a name too long
+    except (ValueError, RuntimeError, OSError):  # a NUL character, a link loop, or a name that is too long
         raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]!r}` is not a path") from None
     if not real.is_relative_to(root.resolve()):
         raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]}` leaves its folder: give a path below it")
@@ -48,9 +56,9 @@ def find_below(root: Path, path: str) -> Path:
 
 
 def read_below(root: Path, path: str, limit: int) -> bytes:
-    """The bytes of the file at `path` below `root`, for whoever owns the folder: says what is wrong with it.
+    """The bytes of the file at `path` below `root`, for the folder's owner: errors state the exact problem.
 
-    Raises Rejected, or TryLater when the folder is away.
+    Raises Rejected, or TryLater if the folder is unavailable.
     """
     file = find_below(root, path)
     try:
@@ -64,23 +72,23 @@ def read_below(root: Path, path: str, limit: int) -> bytes:
     except ValueError:
         raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]!r}` is not a path") from None
     except OSError as error:
-        if error.errno in NO_PATH:
+        if error.errno in IMPOSSIBLE_PATH_ERRORS:
             raise Rejected(Code.IMAGE_MISSING, f"`{path[:200]}` is no file: {error.strerror}") from None
         raise TryLater(Code.IMAGE_UNREACHABLE, f"`{path[:200]}` was not read: {error.strerror}") from None
 
 
 def read_picture_below(root: Path, path: str, limit: int) -> bytes:
-    """The bytes of the picture at `path` below `root`, for strangers: of what is no picture they learn nothing.
+    """The bytes of the picture at `path` below `root`, for untrusted callers: they learn nothing about other files.
 
-    Whether there is no such file, or one that may not be read, or no picture, a link that leads out, a folder: all
-    are refused in the same words. Raises Rejected, or TryLater when the folder is away.
+    A missing or unreadable file, a file that is no picture, a link out of the folder, and a folder are rejected
+    with the same message. Raises Rejected, or TryLater if the folder is unavailable.
     """
     if posixpath.normpath(path).split("/")[0] in ("", ".."):
         raise Rejected(Code.SOURCE_REFUSED, f"`{path[:200]!r}` leaves its folder: give a path below it")
     try:
         data = read_below(root, path, limit)
-    except Rejected as refused:
-        if refused.code == Code.IMAGE_TOO_LARGE:
+    except Rejected as rejection:
+        if rejection.code == Code.IMAGE_TOO_LARGE:
             raise
         raise _no_picture(path) from None
     if media_type(data[:MAGIC_BYTES]) is None:
@@ -89,16 +97,16 @@ def read_picture_below(root: Path, path: str, limit: int) -> bytes:
 
 
 def _read(file: Path, path: str, limit: int) -> bytes:
-    """A regular file, looked at through one descriptor: what is put in its place meanwhile is not read."""
-    # Not blocking: a pipe in a picture's place would be waited for without end.
+    """Read a regular file through a single descriptor, so that a file that replaces it meanwhile is not read."""
+    # Non-blocking: opening a named pipe would otherwise wait for ever.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as opened:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
+    with open(descriptor, "rb") as stream:
+        file_status = os.fstat(descriptor)
+        if not stat.S_ISREG(file_status.st_mode):
             raise _missing(path)
-        if about.st_size > limit:
-            raise _too_large(path, limit) if media_type(opened.read(MAGIC_BYTES)) else _missing(path)
-        return opened.read(limit)
+        if file_status.st_size > limit:
+            raise _too_large(path, limit) if media_type(stream.read(MAGIC_BYTES)) else _missing(path)
+        return stream.read(limit)
 
 
 def _too_large(path: str, limit: int) -> Rejected:

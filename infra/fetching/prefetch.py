@@ -1,6 +1,7 @@
-"""Pictures that are fetched before a batch asks for them, each for one event.
+"""Prefetch: start to fetch the pictures of events before their batch needs them.
 
-Another event that names the same address may be about another picture there: it gets what is there after it came.
+A prefetched picture belongs to one event. Another event with the same URL gets its own fetch, as the
+picture there may have changed.
 """
 
 import threading
@@ -12,48 +13,48 @@ from infra.fetching.fetcher import ImageFetcher, Pending
 from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage
 
-ROOM_BYTES = 64 << 20
-"""Pictures that lie here; with more of them no other is begun. One on its way counts as AVERAGE_BYTES."""
+CAPACITY_BYTES = 64 << 20
+"""Most bytes of prefetched pictures; above it no fetch is started. A pending picture counts as AVERAGE_BYTES."""
 AVERAGE_BYTES = 1 << 20
 FORGET_SECONDS = 60.0
-"""One that nobody has asked for by then goes when the next is begun: its event was outdone, or is another's."""
+"""Age in seconds at which an unused picture is dropped: its event was superseded or went to another worker."""
 
 PrefetchKey = tuple[str, ImageRef]
-"""The id of an event, and a picture that it names."""
+"""The id of an event, and a picture reference in it."""
 
 
 class Prefetch:
-    """Begins pictures, and gives them to whoever asks for them first; safe to call from several threads."""
+    """Starts fetches, and hands each picture to the first caller that requests it. Thread-safe."""
 
     def __init__(
-        self, images: ImageFetcher, room: int = ROOM_BYTES, clock: Callable[[], float] = time.monotonic
+        self, images: ImageFetcher, capacity: int = CAPACITY_BYTES, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._images = images
-        self._room = room
+        self._capacity = capacity
         self._clock = clock
-        self._begun: dict[PrefetchKey, tuple[Pending, float]] = {}
+        self._fetches: dict[PrefetchKey, tuple[Pending, float]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, wanted: Sequence[PrefetchKey]) -> None:
-        """Have pictures come, as far as there is room."""
+    def begin(self, keys: Sequence[PrefetchKey]) -> None:
+        """Start to fetch pictures, up to the capacity."""
         with self._lock:
-            self._forget()
-            room = self._room - sum(_size(picture) for picture, _ in self._begun.values())
-            for one in wanted:
-                if not isinstance(one[1], InlineImage) and one not in self._begun and room > 0:
-                    self._begun[one] = self._images.begin(one[1]), self._clock()
-                    room -= AVERAGE_BYTES
+            self._drop_expired()
+            free_bytes = self._capacity - sum(_size(picture) for picture, _ in self._fetches.values())
+            for key in keys:
+                if not isinstance(key[1], InlineImage) and key not in self._fetches and free_bytes > 0:
+                    self._fetches[key] = self._images.begin(key[1]), self._clock()
+                    free_bytes -= AVERAGE_BYTES
 
-    def fetch_all(self, wanted: Sequence[PrefetchKey]) -> list[bytes | Failure]:
-        """Images.fetch_all; what was begun for the same event is taken from here."""
+    def fetch_all(self, keys: Sequence[PrefetchKey]) -> list[bytes | Failure]:
+        """ImageFetcher.fetch_all, using the fetches that were started for the same events."""
         with self._lock:
-            begun = {n: self._begun.pop(one)[0] for n, one in enumerate(wanted) if one in self._begun}
-        return self._images.fetch_all([ref for _, ref in wanted], begun)
+            fetches = {n: self._fetches.pop(key)[0] for n, key in enumerate(keys) if key in self._fetches}
+        return self._images.fetch_all([ref for _, ref in keys], fetches)
 
-    def _forget(self) -> None:
-        before = self._clock() - FORGET_SECONDS
-        for one in [one for one, (_, since) in self._begun.items() if since < before]:
-            picture, _ = self._begun.pop(one)
+    def _drop_expired(self) -> None:
+        expiry = self._clock() - FORGET_SECONDS
+        for key in [key for key, (_, started_at) in self._fetches.items() if started_at < expiry]:
+            picture, _ = self._fetches.pop(key)
             if isinstance(picture, Future):
                 picture.cancel()
 

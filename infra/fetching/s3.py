@@ -1,4 +1,4 @@
-"""Pictures in an object store that speaks S3: from named buckets alone, whole, and within time and size."""
+"""S3: read pictures from the configured buckets of an S3-compatible object store, within time and size limits."""
 
 import threading
 import time
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.0
 CHUNK_BYTES = 1 << 18
-KEY_BYTES = 1_024
-"""Of a key, in UTF-8, at most (S3's guide to object keys): what is longer is refused for good."""
+MAX_KEY_BYTES = 1_024
+"""Longest key in UTF-8 bytes (S3 object key naming guidelines); a longer key is refused for good."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of a bucket: its key, a mark that changes when it does, and when it last did."""
+    """An object of a bucket: its key, a mark that changes with its content, and the time of its last change."""
 
     key: str
     mark: str
@@ -34,9 +34,9 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Gets pictures from buckets that the settings name; safe to call from several threads.
+    """Reads pictures from the buckets in the settings. Thread-safe.
 
-    The list of buckets keeps an event from choosing what our credentials read. No request outlasts `seconds`.
+    The list of buckets prevents events from choosing what our credentials read. No request exceeds `seconds`.
     """
 
     def __init__(self, settings: ImageSettings, seconds: float) -> None:
@@ -46,56 +46,56 @@ class ObjectStore:
         self._lock = threading.Lock()
 
     def get(self, ref: S3Image, seconds: float) -> bytes:
-        """The object's bytes, in `seconds` or what a request may take; raises Rejected or TryLater."""
-        place = f"s3://{ref.bucket}/{ref.key[:200]}"
+        """The object's bytes, within `seconds` and the limit of a request; raises Rejected or TryLater."""
+        uri = f"s3://{ref.bucket}/{ref.key[:200]}"
         if ref.bucket not in self._settings.s3_buckets:
-            message = f"{place}: name the bucket in LOOKSTREAM_IMAGES_S3_BUCKETS if it may be read"
+            message = f"{uri}: name the bucket in LOOKSTREAM_IMAGES_S3_BUCKETS if it may be read"
             raise Rejected(Code.SOURCE_REFUSED, message)
         started = time.monotonic()
         try:
-            return self._read(ref, place, started + seconds)
+            return self._read(ref, uri, started + seconds)
         except FileNotFoundError:
-            raise TryLater(Code.IMAGE_MISSING, f"there is no {place}", tries=1) from None
+            raise TryLater(Code.IMAGE_MISSING, f"there is no {uri}", tries=1) from None
         except (PermissionDeniedError, UnauthenticatedError):
-            message = f"{place} may not be read: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
+            message = f"{uri} may not be read: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
             raise Rejected(Code.SOURCE_REFUSED, message) from None
-        except (BaseError, OSError):  # their texts hold addresses and headers: they stay here
-            waited = time.monotonic() - started >= min(seconds, CONNECT_SECONDS) * 0.9
-            raise _late(place) if waited else _away(place) from None
+        except (BaseError, OSError):  # their texts contain addresses and headers, so they are not passed on
+            is_timeout = time.monotonic() - started >= min(seconds, CONNECT_SECONDS) * 0.9
+            raise _timeout(uri) if is_timeout else _unreachable(uri) from None
         except ValueError:
-            raise Rejected(Code.SOURCE_REFUSED, f"{place} is not a key that can be read") from None
+            raise Rejected(Code.SOURCE_REFUSED, f"{uri} is not a key that can be read") from None
 
     def listing(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        """The objects below a prefix; raises Unavailable, or Rejected when they may not be listed."""
-        place = f"s3://{bucket}/{prefix}"
+        """The objects below a prefix; raises Unavailable, or Rejected if listing is not permitted."""
+        uri = f"s3://{bucket}/{prefix}"
         try:
             for page in obstore.list(self._store(bucket), prefix or None):
                 for each in page:
                     mark = each["e_tag"] or f"{each['size']}-{each['last_modified'].timestamp()}"
                     yield StoredObject(each["path"], mark, each["last_modified"])
         except (PermissionDeniedError, UnauthenticatedError):
-            message = f"{place} may not be listed: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
+            message = f"{uri} may not be listed: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
             raise Rejected(Code.SOURCE_REFUSED, message) from None
         except (BaseError, OSError):
-            raise Unavailable(f"{place} could not be listed: the object store is away") from None
+            raise Unavailable(f"{uri} could not be listed: the object store is away") from None
 
-    def _read(self, ref: S3Image, place: str, until: float) -> bytes:
+    def _read(self, ref: S3Image, uri: str, deadline: float) -> bytes:
         if ref.key != ref.key.strip("/"):
             raise ValueError("the client would drop the slashes, and read another object")
-        if len(ref.key.encode()) > KEY_BYTES:
+        if len(ref.key.encode()) > MAX_KEY_BYTES:
             raise ValueError("S3 takes no longer key")
-        found = obstore.get(self._store(ref.bucket), ref.key)
+        response = obstore.get(self._store(ref.bucket), ref.key)
         limit = self._settings.max_bytes
-        if found.meta["size"] > limit:
-            message = f"{place} has {found.meta['size']} bytes, the limit is {limit}"
+        if response.meta["size"] > limit:
+            message = f"{uri} has {response.meta['size']} bytes, the limit is {limit}"
             raise Rejected(Code.IMAGE_TOO_LARGE, message)
         body = bytearray()
-        for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+        for chunk in response.stream(min_chunk_size=CHUNK_BYTES):
             body += bytes(chunk)
             if len(body) > limit:
-                raise Rejected(Code.IMAGE_TOO_LARGE, f"{place} has more than {limit} bytes")
-            if time.monotonic() > until:
-                raise _late(place)
+                raise Rejected(Code.IMAGE_TOO_LARGE, f"{uri} has more than {limit} bytes")
+            if time.monotonic() > deadline:
+                raise _timeout(uri)
         return bytes(body)
 
     def _store(self, bucket: str) -> S3Store:
@@ -105,28 +105,31 @@ class ObjectStore:
             return self._stores[bucket]
 
 
-def _open(bucket: str, given: ImageSettings, seconds: float) -> S3Store:
-    signed: S3Config = {}
-    if given.s3_key_id and given.s3_secret:
-        signed = {"access_key_id": given.s3_key_id, "secret_access_key": given.s3_secret.get_secret_value()}
+def _open(bucket: str, settings: ImageSettings, seconds: float) -> S3Store:
+    credentials: S3Config = {}
+    if settings.s3_key_id and settings.s3_secret:
+        credentials = {
+            "access_key_id": settings.s3_key_id,
+            "secret_access_key": settings.s3_secret.get_secret_value(),
+        }
     return S3Store(
         bucket,
-        endpoint=given.s3_endpoint or f"https://s3.{given.s3_region}.amazonaws.com",
-        region=given.s3_region,
-        skip_signature=not signed,
+        endpoint=settings.s3_endpoint or f"https://s3.{settings.s3_region}.amazonaws.com",
+        region=settings.s3_region,
+        skip_signature=not credentials,
         client_options={
             "timeout": timedelta(seconds=seconds),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "allow_http": (given.s3_endpoint or "").startswith("http://"),
+            "allow_http": (settings.s3_endpoint or "").startswith("http://"),
         },
-        retry_config={"max_retries": 0},  # the retry topics try again, without holding a thread meanwhile
-        config=signed,
+        retry_config={"max_retries": 0},  # the retry topics retry without occupying a thread
+        config=credentials,
     )
 
 
-def _late(place: str) -> TryLater:
-    return TryLater(Code.IMAGE_TIMEOUT, f"{place} was not there in time")
+def _timeout(uri: str) -> TryLater:
+    return TryLater(Code.IMAGE_TIMEOUT, f"{uri} was not there in time")
 
 
-def _away(place: str) -> TryLater:
-    return TryLater(Code.IMAGE_UNREACHABLE, f"{place} could not be read: the object store is away")
+def _unreachable(uri: str) -> TryLater:
+    return TryLater(Code.IMAGE_UNREACHABLE, f"{uri} could not be read: the object store is away")

@@ -1,4 +1,4 @@
-"""Kafka: where events come from, where they go, and the topics; the only home of confluent_kafka."""
+"""Kafka: consumers, producers, transactions and topics; only this package imports confluent_kafka."""
 
 from infra.kafka.assignments import Batch, BufferLimits
 from infra.kafka.broker_check import check_broker

@@ -1,4 +1,4 @@
-"""Rights: what each part must be allowed on Apache Kafka, and nothing more; docs/operate.md has the same table."""
+"""Access control: the minimal ACLs that each part needs on Apache Kafka; docs/operate.md has the same table."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ from schemas.topics import (
     dead_letter_topic,
 )
 
-INDEX_GROUPS, QUERY_GROUP = "lookstream-index", "lookstream-query"
-"""How the groups of index workers begin, and the group of query workers; transactional ids begin like that one."""
+INDEX_GROUP_PREFIX, QUERY_GROUP = "lookstream-index", "lookstream-query"
+"""Prefix of the index workers' groups, and the query workers' group, the prefix of their transactional ids."""
 
 READERS_GROUP = "lookstream-readers"
-"""What readers that are in no group call theirs: a client asks who coordinates it, which a right is needed for."""
+"""`group.id` of readers that join no group: librdkafka still looks up its coordinator, which requires an ACL."""
 
 
 class KafkaUser(StrEnum):
-    """Who signs in to Kafka: each can have a user of its own."""
+    """Parts of the system that authenticate to Kafka; each can have its own user."""
 
     INDEX = "index"
     QUERY = "query"
@@ -43,7 +43,7 @@ class KafkaUser(StrEnum):
 
 
 class Resource(StrEnum):
-    """What a right is about, as an option of kafka-acls.sh."""
+    """Resource type of an ACL, named as the option of kafka-acls.sh."""
 
     TOPIC = "topic"
     GROUP = "group"
@@ -52,7 +52,7 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True)
 class AccessRight:
-    """Operations that are allowed on a resource, or on all whose names begin so."""
+    """Operations that are allowed on one resource or, if `prefixed`, on all whose names start with `name`."""
 
     resource: Resource
     name: str
@@ -60,14 +60,14 @@ class AccessRight:
     prefixed: bool = False
 
     def command(self, principal: str, bootstrap: str) -> str:
-        """The line for Apache Kafka's kafka-acls.sh that grants it."""
-        words = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", principal]
-        words += [word for operation in self.operations for word in ("--operation", operation)]
-        words += [f"--{self.resource}", self.name]
-        return shlex.join([*words, "--resource-pattern-type", "prefixed"] if self.prefixed else words)
+        """The kafka-acls.sh command line that grants this right."""
+        arguments = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", principal]
+        arguments += [argument for operation in self.operations for argument in ("--operation", operation)]
+        arguments += [f"--{self.resource}", self.name]
+        return shlex.join([*arguments, "--resource-pattern-type", "prefixed"] if self.prefixed else arguments)
 
 
-READS: Mapping[KafkaUser, Sequence[str]] = {
+READ_TOPICS: Mapping[KafkaUser, Sequence[str]] = {
     KafkaUser.INDEX: (*ITEM_TOPICS, *RETRY_TOPICS, SEARCH_WATCHES),
     KafkaUser.QUERY: (SEARCH_REQUESTS, SEARCH_RESULTS),
     KafkaUser.GATEWAY: (SEARCH_RESULTS, ITEM_OUTCOMES, GATEWAY_CLAIMS),
@@ -76,7 +76,7 @@ READS: Mapping[KafkaUser, Sequence[str]] = {
     KafkaUser.WATCH: (SEARCH_WATCHES, SEARCH_MATCHES),
     KafkaUser.DEAD_LETTERS: (*DEAD_LETTER_TOPICS, DEAD_LETTERS_AUDIT),
 }
-WRITES: Mapping[KafkaUser, Sequence[str]] = {
+WRITE_TOPICS: Mapping[KafkaUser, Sequence[str]] = {
     KafkaUser.INDEX: (
         *RETRY_TOPICS,
         dead_letter_topic(CATALOG_ITEMS),
@@ -91,31 +91,35 @@ WRITES: Mapping[KafkaUser, Sequence[str]] = {
     KafkaUser.WATCH: (SEARCH_WATCHES,),
     KafkaUser.DEAD_LETTERS: (*ITEM_TOPICS, DEAD_LETTERS_AUDIT),
 }
-DESCRIBES: Mapping[KafkaUser, Sequence[str]] = {KafkaUser.QUERY: ITEM_TOPICS}
-"""Topics of which only the ends are asked."""
+DESCRIBE_TOPICS: Mapping[KafkaUser, Sequence[str]] = {KafkaUser.QUERY: ITEM_TOPICS}
+"""Topics of which only the end offsets are read."""
 
 TOPIC_OPERATIONS = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
-"""What `lookstream topics` needs; AlterConfigs is for `create --update` alone."""
+"""Operations that `lookstream topics` needs; AlterConfigs is only for `create --update`."""
 
 
 def rights(part: KafkaUser, prefix: str = "") -> list[AccessRight]:
-    """What a part must be allowed; `prefix` is that of LOOKSTREAM_KAFKA_PREFIX."""
-    return list(_rights(part, prefix))
+    """ACLs that a part needs; `prefix` is the value of LOOKSTREAM_KAFKA_PREFIX."""
+    return list(_iterate_rights(part, prefix))
 
 
-def _rights(part: KafkaUser, prefix: str) -> Iterator[AccessRight]:
+def _iterate_rights(part: KafkaUser, prefix: str) -> Iterator[AccessRight]:
     if part is KafkaUser.TOPICS:
         for topic in all_topics():
             yield AccessRight(Resource.TOPIC, prefix + topic.name, TOPIC_OPERATIONS)
         return
-    allowed = {"Read": READS.get(part, ()), "Write": WRITES.get(part, ()), "Describe": DESCRIBES.get(part, ())}
+    allowed = {
+        "Read": READ_TOPICS.get(part, ()),
+        "Write": WRITE_TOPICS.get(part, ()),
+        "Describe": DESCRIBE_TOPICS.get(part, ()),
+    }
     for name in dict.fromkeys(name for names in allowed.values() for name in names):
         operations = tuple(operation for operation, names in allowed.items() if name in names)
         yield AccessRight(Resource.TOPIC, prefix + name, operations)
-    if READS.get(part):
+    if READ_TOPICS.get(part):
         yield AccessRight(Resource.GROUP, prefix + READERS_GROUP, ("Describe",))
     if part is KafkaUser.INDEX:
-        yield AccessRight(Resource.GROUP, prefix + INDEX_GROUPS, ("Read",), prefixed=True)
+        yield AccessRight(Resource.GROUP, prefix + INDEX_GROUP_PREFIX, ("Read",), prefixed=True)
     if part is KafkaUser.QUERY:
         yield AccessRight(Resource.GROUP, prefix + QUERY_GROUP, ("Read",))
         transactions = f"{prefix}{QUERY_GROUP}-"

@@ -1,4 +1,4 @@
-"""One partition while it is this member's: what was received of it, and how far its records are done."""
+"""Partition assignment: the buffer, pause state and progress of one partition that is assigned to this member."""
 
 import json
 from collections import deque
@@ -7,94 +7,94 @@ from dataclasses import dataclass, field
 
 from infra.kafka.record import Record
 
-MOST_OFFSETS = 2**63
-"""Kafka counts offsets in 64 bits."""
+OFFSET_LIMIT = 2**63
+"""Kafka offsets are signed 64-bit integers."""
 MOST_NOTED = 200
-"""Records that a note can say to be open: it must fit Kafka's limit (offset.metadata.max.bytes, 4096 by default).
-Of what lies behind more of them the next owner hears nothing, and does it again."""
+"""Most open offsets in a note, which must fit Kafka's limit (offset.metadata.max.bytes, 4096 by default). Finished
+records beyond that many open ones are not recorded, so the next owner processes them again."""
 
 
 @dataclass
 class Assignment:
-    """A partition's buffer, pause and position.
+    """Buffer, pause state and progress of an assigned partition.
 
-    Records may be done out of order. What is committed is the offset of the first that is not; a note beside it
-    says which of the later ones are done, so that the next owner leaves these out.
+    Records may finish out of order. The committed offset is that of the first unfinished record; a note in the
+    commit metadata lists the unfinished offsets after it, so that the next owner skips the finished ones.
     """
 
     epoch: int
-    """Counts assignments: what was taken under another epoch is not this assignment's."""
+    """Number of this assignment: records that were taken under another epoch do not belong to it."""
     buffer: deque[Record] = field(default_factory=deque)
     size: int = 0
-    """Bytes in the buffer."""
+    """Size of the buffered records in bytes."""
     paused: bool | None = None
-    """Unknown at first: the client may still have it as it was when this member had it before."""
+    """None means unknown: the client may still hold the pause state of an earlier assignment of this partition."""
     resumed: bool = False
-    """Whether the note of the last owner has been read."""
+    """Whether the last owner's note has been read."""
     start: int = -1
-    """The offset that the last owner had committed; below 0 for none."""
+    """Offset that the last owner committed; negative if there is none."""
     open: dict[int, None] = field(default_factory=dict)
-    """Offsets that were taken and are not done, in their order."""
+    """Offsets that were taken and are not finished, in order."""
     through: int = -1
-    """The offset behind the last record that is done."""
+    """Offset after the last finished record."""
     committed: tuple[int, str] = (-1, "")
-    """What was committed last."""
-    _missing: set[int] = field(default_factory=set)
-    """Offsets that the last owner left open and that have not arrived yet."""
+    """Offset and note of the last commit."""
+    _unreceived: set[int] = field(default_factory=set)
+    """Offsets that the last owner left unfinished and that have not been received yet."""
 
     def receive(self, record: Record) -> None:
-        """Add a record that has arrived."""
+        """Add a received record to the buffer."""
         self.buffer.append(record)
         self.size += len(record.value or b"")
 
     def take(self, is_due: Callable[[Record], bool]) -> Record | None:
-        """The next record to be done, if one is due."""
+        """The next unfinished record, if it is due."""
         while self.resumed and self.buffer and is_due(self.buffer[0]):
             record = self.buffer.popleft()
             self.size -= len(record.value or b"")
-            if self._was_done(record.offset):
+            if self._was_finished(record.offset):
                 continue
             self.open[record.offset] = None
             return record
         return None
 
     def resume(self, note: str, start: int = -1) -> None:
-        """Go on where the last owner stopped, by the note of its last commit; any other note is ignored."""
+        """Continue where the last owner stopped, using the note of its last commit; a malformed note is ignored."""
         self.resumed, self.start = True, start
         try:
-            found = json.loads(note or "{}")
-            through, still_open = int(found["through"]), sorted(int(offset) for offset in found["open"])
+            fields = json.loads(note or "{}")
+            end, still_open = int(fields["through"]), sorted(int(offset) for offset in fields["open"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return
-        if not all(0 <= offset < MOST_OFFSETS for offset in (through, *still_open)):
+        if not all(0 <= offset < OFFSET_LIMIT for offset in (end, *still_open)):
             return
-        self.through = max(self.through, through)
+        self.through = max(self.through, end)
         self.open = {offset: None for offset in still_open} | self.open
-        self._missing = set(still_open)
+        self._unreceived = set(still_open)
 
     def finish(self, offset: int) -> None:
-        """A record is done."""
+        """Mark a record as finished."""
         self.open.pop(offset, None)
         self.through = max(self.through, offset + 1)
 
     def progress(self, finished: "frozenset[int] | set[int]" = frozenset()) -> tuple[int, str]:
-        """The offset to commit and its note, as if the offsets in `finished` were done too."""
-        through = max([self.through, *(offset + 1 for offset in finished)])
-        still_open = [offset for offset in self.open if offset not in finished and offset < through]
+        """The offset to commit and its note, counting the offsets in `finished` as finished too."""
+        end = max([self.through, *(offset + 1 for offset in finished)])
+        still_open = [offset for offset in self.open if offset not in finished and offset < end]
         if not still_open:
-            return through, ""
+            return end, ""
         if len(still_open) > MOST_NOTED:
-            through, still_open = still_open[MOST_NOTED], still_open[:MOST_NOTED]
-        return still_open[0], json.dumps({"through": through, "open": still_open}, separators=(",", ":"))
+            end, still_open = still_open[MOST_NOTED], still_open[:MOST_NOTED]
+        return still_open[0], json.dumps({"through": end, "open": still_open}, separators=(",", ":"))
 
-    def _was_done(self, offset: int) -> bool:
-        """Whether the last owner did this one; those it left open before it are gone from the topic."""
-        if not self._missing and offset >= self.through:
+    def _was_finished(self, offset: int) -> bool:
+        """Whether the last owner finished this record; drops open offsets before it that the topic lost."""
+        if not self._unreceived and offset >= self.through:
             return False
-        for gone in [missing for missing in self._missing if missing < offset]:
-            self._missing.discard(gone)
-            self.open.pop(gone, None)
-        if offset in self._missing:
-            self._missing.discard(offset)
+        for deleted in [unreceived for unreceived in self._unreceived if unreceived < offset]:
+            self._unreceived.discard(deleted)
+            self.open.pop(deleted, None)
+        if offset in self._unreceived:
+            self._unreceived.discard(offset)
             return False
         return offset < self.through

@@ -1,4 +1,4 @@
-"""All partitions that are this member's now: what may be taken of them, what is done, which must pause."""
+"""Partition assignments: the buffers, progress and pause decisions of all partitions assigned to this member."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,146 +10,164 @@ from infra.kafka.names import OffsetAndNote
 from infra.kafka.record import Partition, Record
 
 DueTime = Callable[[Record], float]
-"""When a record may be taken, in seconds since 1970."""
+"""Returns the time from which a record may be taken, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class BufferLimits:
-    """How much may be taken ahead of the work, in records and bytes; partitions are paused beyond it."""
+    """Limits of prefetched data, in records and bytes; partitions are paused beyond them."""
 
     records: int = 512
     size: int = 64 << 20
     resume_share: float = 0.4
-    """A partition is resumed once this share of the room, or of its own part of it, is taken or less."""
+    """A partition is resumed when the used share of all limits, or of its own part of them, is at most this."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records, and the assignments under which they were taken."""
+    """Records, with the epoch of the assignment under which each partition's records were taken."""
 
     records: Sequence[Record] = ()
     epochs: Mapping[Partition, int] = field(default_factory=dict)
 
     def only(self, records: Sequence[Record]) -> "Batch":
-        """Fewer records, and their assignments: that of a partition without any may be over when it comes back."""
-        places = {record.place for record in records}
-        return Batch(records, {place: epoch for place, epoch in self.epochs.items() if place in places})
+        """A subset of the records, with the epochs of their partitions only.
+
+        A partition without records may have been reassigned by the time that the batch comes back.
+        """
+        partitions = {record.place for record in records}
+        return Batch(
+            records, {partition: epoch for partition, epoch in self.epochs.items() if partition in partitions}
+        )
 
     def __add__(self, other: "Batch") -> "Batch":
         return Batch([*self.records, *other.records], {**self.epochs, **other.epochs})
 
 
 class Assignments:
-    """Buffers, pauses and positions, each of one partition."""
+    """Buffers, pause states and progress of the assigned partitions."""
 
     def __init__(self) -> None:
-        self._held: dict[Partition, Assignment] = {}
+        self._assignments: dict[Partition, Assignment] = {}
         self._epoch = 0
 
-    def __contains__(self, place: Partition) -> bool:
-        return place in self._held
+    def __contains__(self, partition: Partition) -> bool:
+        return partition in self._assignments
 
     def __iter__(self) -> Iterator[Partition]:
-        return iter(list(self._held))
+        return iter(list(self._assignments))
 
-    def __getitem__(self, place: Partition) -> Assignment:
-        return self._held[place]
+    def __getitem__(self, partition: Partition) -> Assignment:
+        return self._assignments[partition]
 
-    def add(self, places: Iterable[Partition]) -> None:
-        """The group has given these to this member."""
-        for place in places:
+    def add(self, partitions: Iterable[Partition]) -> None:
+        """Add partitions that the group has assigned to this member."""
+        for partition in partitions:
             self._epoch += 1
-            self._held[place] = Assignment(self._epoch)
+            self._assignments[partition] = Assignment(self._epoch)
 
-    def drop(self, places: Iterable[Partition]) -> None:
-        """These have gone; what was buffered of them is another member's."""
-        for place in places:
-            self._held.pop(place, None)
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """Remove revoked partitions and their buffers, which now belong to another member."""
+        for partition in partitions:
+            self._assignments.pop(partition, None)
 
     @property
     def waiting(self) -> int:
-        """How many records were received and not taken."""
-        return sum(len(held.buffer) for held in self._held.values())
+        """Number of records that were received and not taken."""
+        return sum(len(assignment.buffer) for assignment in self._assignments.values())
 
     def upcoming(self, limit: int, due: DueTime) -> list[Record]:
-        """What `take` would give now, without taking it."""
+        """The records that `take` would return now, without taking them."""
         now = time.time()
-        lines = (takewhile(lambda record: due(record) <= now, held.buffer) for held in self._held.copy().values())
-        return list(islice(chain.from_iterable(lines), limit))
+        due_records = (
+            takewhile(lambda record: due(record) <= now, assignment.buffer)
+            for assignment in self._assignments.copy().values()
+        )
+        return list(islice(chain.from_iterable(due_records), limit))
 
     def take(self, limit: int, due: DueTime) -> Batch:
-        """Up to `limit` records that are due; a partition that gives some comes last the next time."""
+        """Up to `limit` due records; a partition that supplied records comes last at the next call."""
         now, records = time.time(), list[Record]()
-        for place in list(self._held):
-            held, before = self._held[place], len(records)
-            while len(records) < limit and (record := held.take(lambda each: due(each) <= now)) is not None:
+        for partition in list(self._assignments):
+            assignment, count_before = self._assignments[partition], len(records)
+            while len(records) < limit and (record := assignment.take(lambda each: due(each) <= now)) is not None:
                 records.append(record)
-            if len(records) > before:
-                self._held[place] = self._held.pop(place)
-        return Batch(records, {record.place: self._held[record.place].epoch for record in records})
+            if len(records) > count_before:
+                self._assignments[partition] = self._assignments.pop(partition)
+        return Batch(records, {record.place: self._assignments[record.place].epoch for record in records})
 
     def owned(self, batch: Batch) -> Batch:
-        """What of a batch is still this member's, under the assignments under which it was taken."""
-        current = {place: held.epoch for place, held in self._held.copy().items()}
+        """The records of a batch whose partitions are still assigned to this member under the same epoch."""
+        current = {partition: assignment.epoch for partition, assignment in self._assignments.copy().items()}
         return batch.only([r for r in batch.records if current.get(r.place, -1) == batch.epochs.get(r.place)])
 
     def finish(self, batch: Batch) -> None:
-        """These records are done, as far as they are still this member's."""
+        """Mark records as finished if their partitions are still assigned under the same epoch."""
         for record in self.owned(batch).records:
-            self._held[record.place].finish(record.offset)
+            self._assignments[record.place].finish(record.offset)
 
     def progress(self, batch: Batch) -> dict[Partition, OffsetAndNote]:
-        """What is to be committed once this batch, all of which is owned, is done."""
+        """The offsets to commit once this batch, which must be owned entirely, is finished."""
         finished: dict[Partition, set[int]] = {}
         for record in batch.records:
             finished.setdefault(record.place, set()).add(record.offset)
-        return {place: self._held[place].progress(offsets) for place, offsets in finished.items()}
+        return {
+            partition: self._assignments[partition].progress(offsets) for partition, offsets in finished.items()
+        }
 
     def uncommitted(self) -> dict[Partition, OffsetAndNote]:
-        """What is done and not known to be committed."""
-        found = {place: held.progress() for place, held in self._held.items()}
-        return {place: new for place, new in found.items() if new[0] >= 0 and new != self._held[place].committed}
+        """Offsets of finished records that are not known to be committed."""
+        found = {partition: assignment.progress() for partition, assignment in self._assignments.items()}
+        return {
+            partition: new
+            for partition, new in found.items()
+            if new[0] >= 0 and new != self._assignments[partition].committed
+        }
 
     def mark_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> None:
-        """The broker has these."""
-        for place, offset in offsets.items():
-            if place in self._held:
-                self._held[place].committed = offset
+        """Record that the broker has stored these offsets."""
+        for partition, offset in offsets.items():
+            if partition in self._assignments:
+                self._assignments[partition].committed = offset
 
-    def free(self, room: BufferLimits) -> int:
-        """How many records may be asked for: what is free, or the part of one partition when nothing is."""
-        return max(1, room.records - self.waiting, room.records // max(1, len(self._held)))
+    def free_records(self, limits: BufferLimits) -> int:
+        """How many records may be fetched: the free capacity, or one partition's part of it if there is none."""
+        return max(1, limits.records - self.waiting, limits.records // max(1, len(self._assignments)))
 
-    def to_pause(self, room: BufferLimits, due: DueTime) -> list[Partition]:
-        """Which must pause: those whose head is not due, which count for nothing, and those that have more than
-        their part of a full room.
+    def to_pause(self, limits: BufferLimits, due: DueTime) -> list[Partition]:
+        """Partitions to pause: those whose first record is not due, and those above their part of a reached limit.
+
+        The former do not count towards the limits.
         """
-        counted, total = self._counted(room, due)
+        active, total = self._active(limits, due)
         return [
-            place
-            for place, held in self._held.items()
-            if held.paused is not True
-            and (place not in counted or (total >= 1 and _share(held, room) * len(counted) >= 1))
+            partition
+            for partition, assignment in self._assignments.items()
+            if assignment.paused is not True
+            and (partition not in active or (total >= 1 and _buffer_share(assignment, limits) * len(active) >= 1))
         ]
 
-    def to_resume(self, room: BufferLimits, due: DueTime) -> list[Partition]:
-        """Which may go on."""
-        counted, total = self._counted(room, due)
+    def to_resume(self, limits: BufferLimits, due: DueTime) -> list[Partition]:
+        """Partitions to resume."""
+        active, total = self._active(limits, due)
         return [
-            place
-            for place, held in counted.items()
-            if held.paused is not False and min(_share(held, room) * len(counted), total) <= room.resume_share
+            partition
+            for partition, assignment in active.items()
+            if assignment.paused is not False
+            and min(_buffer_share(assignment, limits) * len(active), total) <= limits.resume_share
         ]
 
-    def _counted(self, room: BufferLimits, due: DueTime) -> tuple[dict[Partition, Assignment], float]:
+    def _active(self, limits: BufferLimits, due: DueTime) -> tuple[dict[Partition, Assignment], float]:
         now = time.time()
-        counted = {
-            place: held for place, held in self._held.items() if not held.buffer or due(held.buffer[0]) <= now
+        active = {
+            partition: assignment
+            for partition, assignment in self._assignments.items()
+            if not assignment.buffer or due(assignment.buffer[0]) <= now
         }
-        records = sum(len(held.buffer) for held in counted.values())
-        size = sum(held.size for held in counted.values())
-        return counted, max(records / room.records, size / room.size)
+        records = sum(len(assignment.buffer) for assignment in active.values())
+        size = sum(assignment.size for assignment in active.values())
+        return active, max(records / limits.records, size / limits.size)
 
 
-def _share(held: Assignment, room: BufferLimits) -> float:
-    return max(len(held.buffer) / room.records, held.size / room.size)
+def _buffer_share(assignment: Assignment, limits: BufferLimits) -> float:
+    return max(len(assignment.buffer) / limits.records, assignment.size / limits.size)

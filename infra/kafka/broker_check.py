@@ -1,4 +1,4 @@
-"""Whether a broker answers, and if none does, why: name, TLS, sign-in and absence are told apart."""
+"""Broker check: connect to Kafka and, on failure, name the cause (DNS, TLS, authentication, protocol)."""
 
 import logging
 import time
@@ -9,31 +9,35 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.config.settings import KafkaSettings
-from infra.kafka.config import client_config, no_broker
+from infra.kafka.config import client_config, no_broker_message
 from schemas.failures import Unavailable
 
 PATIENCE_SECONDS = 5.0
-"""How long a broker may take to answer."""
-LOOK_SECONDS = 0.5
-"""How often it is looked whether the client has reported why none answers."""
-SIGN_IN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM)
-HUNG_UP = "connection closed by peer"
-"""What librdkafka logs, and reports nowhere, when a listener wants another protocol than the client speaks."""
+"""Seconds that a broker may take to answer."""
+POLL_SECONDS = 0.5
+"""Seconds between checks whether the client has reported a cause."""
+AUTHENTICATION_ERRORS = (
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+)
+CONNECTION_CLOSED = "connection closed by peer"
+"""librdkafka only logs this, and reports no error, when a listener expects another protocol than the client's."""
 
 
 class ClientReports(logging.Handler):
-    """What a client reports and logs while it finds no broker; nothing of it is printed, for it comes in floods."""
+    """Collects what a client reports and logs while it finds no broker; prints nothing, as lines are many."""
 
     def __init__(self) -> None:
         super().__init__()
         self.errors: list[KafkaError] = []
-        self.hung_up = False
+        self.connection_closed = False
         self.logger = logging.Logger("librdkafka")
         self.logger.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one line of the client's log."""
-        self.hung_up = self.hung_up or HUNG_UP in record.getMessage()
+        """Check one line of the client's log."""
+        self.connection_closed = self.connection_closed or CONNECTION_CLOSED in record.getMessage()
 
 
 def check_broker(kafka: KafkaSettings) -> None:
@@ -49,25 +53,27 @@ def check_broker(kafka: KafkaSettings) -> None:
     except KafkaException as error:
         message = f"the settings of Kafka do not work: {error.args[0].str()}: see LOOKSTREAM_KAFKA_*"
         raise Unavailable(message) from None
-    until = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            admin.list_topics(timeout=min(LOOK_SECONDS, PATIENCE_SECONDS))
+            admin.list_topics(timeout=min(POLL_SECONDS, PATIENCE_SECONDS))
         except KafkaException:
             admin.poll(0)
             if cause := diagnosis(kafka, reports.errors):
                 raise Unavailable(cause) from None
-            if time.monotonic() >= until:
-                raise Unavailable(_other_protocol(kafka) if reports.hung_up else no_broker(kafka)) from None
+            if time.monotonic() >= deadline:
+                raise Unavailable(
+                    _wrong_protocol_message(kafka) if reports.connection_closed else no_broker_message(kafka)
+                ) from None
         else:
             return
 
 
 def diagnosis(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str | None:
-    """The cause that the newest telling error names, with its remedy; none when all say that nobody answers."""
+    """The cause that the newest specific error names, with its remedy; None if there is no specific error."""
     for error in reversed(errors):
-        if error.code() in SIGN_IN:
-            return _sign_in(kafka, error.str())
+        if error.code() in AUTHENTICATION_ERRORS:
+            return _authentication_message(kafka, error.str())
         if error.code() == KafkaError._SSL:
             return (
                 f"TLS to Kafka at {kafka.bootstrap} fails: {error.str()}: see that LOOKSTREAM_KAFKA_SSL_CA names "
@@ -81,25 +87,25 @@ def diagnosis(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str | None:
     return None
 
 
-def _other_protocol(kafka: KafkaSettings) -> str:
+def _wrong_protocol_message(kafka: KafkaSettings) -> str:
     return (
         f"whoever listens at {kafka.bootstrap} hangs up at once: LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is "
         f"{kafka.security_protocol}, and this listener may want another, or be no Kafka"
     )
 
 
-def _sign_in(kafka: KafkaSettings, said: str) -> str:
+def _authentication_message(kafka: KafkaSettings, reason: str) -> str:
     if kafka.sasl_mechanism != "OAUTHBEARER":
         return (
-            f"Kafka at {kafka.bootstrap} refuses the sign-in as {kafka.sasl_username}: {said}: correct "
+            f"Kafka at {kafka.bootstrap} refuses the sign-in as {kafka.sasl_username}: {reason}: correct "
             "LOOKSTREAM_KAFKA_SASL_USERNAME, LOOKSTREAM_KAFKA_SASL_PASSWORD or LOOKSTREAM_KAFKA_SASL_MECHANISM"
         )
-    if "acquire" in said:
+    if "acquire" in reason:
         return (
-            f"the token endpoint gives no token for Kafka: {said}: correct LOOKSTREAM_KAFKA_OAUTH_ENDPOINT, "
+            f"the token endpoint gives no token for Kafka: {reason}: correct LOOKSTREAM_KAFKA_OAUTH_ENDPOINT, "
             "LOOKSTREAM_KAFKA_OAUTH_CLIENT_ID or LOOKSTREAM_KAFKA_OAUTH_CLIENT_SECRET"
         )
     return (
-        f"Kafka at {kafka.bootstrap} refuses the token: {said}: see LOOKSTREAM_KAFKA_OAUTH_SCOPE, and the issuer "
+        f"Kafka at {kafka.bootstrap} refuses the token: {reason}: see LOOKSTREAM_KAFKA_OAUTH_SCOPE, and the issuer "
         "and the audience that the brokers expect"
     )

@@ -1,4 +1,4 @@
-"""Security settings in librdkafka's words, and what the operator passes on to it."""
+"""Client settings: the security settings as librdkafka properties, and the properties that the operator adds."""
 
 import logging
 import socket
@@ -15,12 +15,12 @@ Value = str | int | float | bool
 
 
 def name_client(kafka: KafkaSettings, part: str) -> KafkaSettings:
-    """The same for clients of a part, whose name brokers see in logs and quotas, unless the user has named them."""
+    """Set the client id of a part, which brokers show in logs and use for quotas, unless the user has set one."""
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{part}-{socket.gethostname()}"})
 
 
 def security_settings(kafka: KafkaSettings) -> dict[str, Value]:
-    """How a client names itself and signs in; what is not set is left out."""
+    """The librdkafka properties for the client id and authentication; unset ones are left out."""
     oauth = kafka.sasl_mechanism == "OAUTHBEARER"
     settings: dict[str, Value | Path | SecretStr | None] = {
         "client.id": kafka.client_id or f"lookstream-{socket.gethostname()}",
@@ -40,19 +40,19 @@ def security_settings(kafka: KafkaSettings) -> dict[str, Value]:
         "ssl.key.location": kafka.ssl_key,
         "ssl.key.password": kafka.ssl_key_password,
     }
-    return {name: _plain(value) for name, value in settings.items() if value is not None} | passed_settings(kafka)
+    return {name: _plain(value) for name, value in settings.items() if value is not None} | extra_settings(kafka)
 
 
-def passed_settings(kafka: KafkaSettings) -> dict[str, Value]:
-    """What LOOKSTREAM_KAFKA_CLIENT passes on; raises SettingsError for what librdkafka does not take.
+def extra_settings(kafka: KafkaSettings) -> dict[str, Value]:
+    """The librdkafka properties of LOOKSTREAM_KAFKA_CLIENT; raises SettingsError if librdkafka rejects one.
 
-    A client that has settings of its own applies these once more after them, so that the operator's count.
+    A client that has its own properties applies these again after them, so that the operator's take precedence.
     """
-    passed = {name: _plain(value) for name, value in kafka.client.items()}
-    for name, value in passed.items():
-        if problem := _refusal(name, value):
-            raise SettingsError(f"LOOKSTREAM_KAFKA_CLIENT: librdkafka does not take `{name}`: {problem}")
-    return passed
+    settings = {name: _plain(value) for name, value in kafka.client.items()}
+    for name, value in settings.items():
+        if reason := _rejection_reason(name, value):
+            raise SettingsError(f"LOOKSTREAM_KAFKA_CLIENT: librdkafka does not take `{name}`: {reason}")
+    return settings
 
 
 def _plain(value: Value | Path | SecretStr) -> Value:
@@ -62,9 +62,9 @@ def _plain(value: Value | Path | SecretStr) -> Value:
 
 
 @cache
-def _refusal(name: str, value: Value) -> str | None:
-    """What librdkafka has against one setting; none when it takes it."""
-    silent = logging.Logger("librdkafka", logging.CRITICAL)  # a producer warns of settings that are for consumers
+def _rejection_reason(name: str, value: Value) -> str | None:
+    """Why librdkafka rejects a property; None if it accepts it."""
+    silent = logging.Logger("librdkafka", logging.CRITICAL)  # a producer logs warnings about consumer properties
     try:
         Producer({name: value}, logger=silent)
     except (KafkaException, TypeError, ValueError) as error:

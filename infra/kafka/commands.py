@@ -1,4 +1,4 @@
-"""`lookstream topics create | check | acls`: the topics of Kafka, and who must be allowed what."""
+"""Commands `lookstream topics create | check | acls`: manage the topics, and print the ACLs of each part."""
 
 import shlex
 import sys
@@ -19,7 +19,7 @@ app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 
 @dataclass(frozen=True)
 class CreateOptions:
-    """What `topics create` is told."""
+    """Options of `topics create`."""
 
     update: Annotated[
         bool, typer.Option("--update", help="Change the settings of existing topics that differ, too.")
@@ -28,12 +28,12 @@ class CreateOptions:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What `topics check` is told: nothing."""
+    """Options of `topics check`: none."""
 
 
 @dataclass(frozen=True)
 class AclsOptions:
-    """What `topics acls` is told."""
+    """Options of `topics acls`."""
 
     part: Annotated[
         list[KafkaUser] | None,
@@ -62,14 +62,14 @@ def create(options: CreateOptions) -> None:
     )
     try:
         differences = differing_topics(kafka, all_topics())
-    except Unavailable as error:  # the topics are there: a user who may not read their settings can go on
+    except Unavailable as error:  # the topics exist: a user who may not read their settings can continue
         typer.echo(f"warning: {error}", err=True)
         return
     if options.update and differences:
         update_topics(kafka, differences)
-        typer.echo("changed:\n" + "\n".join(f"  {one}" for one in differences))
+        typer.echo("changed:\n" + "\n".join(f"  {difference}" for difference in differences))
     else:
-        _tell(differences, kafka)
+        _print_differences(differences, kafka)
 
 
 @app.command("check")
@@ -84,7 +84,7 @@ def check(_options: CheckOptions) -> None:
     differences = differing_topics(kafka, all_topics())
     if missing:
         typer.echo(f"missing: {', '.join(missing)}\n  lookstream topics create", err=True)
-    _tell(differences, kafka)
+    _print_differences(differences, kafka)
     if missing or differences:
         sys.exit(FAILED)
     typer.echo("all topics are as they must be")
@@ -112,9 +112,9 @@ def _kafka() -> "KafkaSettings":
     return reach_kafka(read_settings())
 
 
-def _tell(differences: "list[TopicDifference]", kafka: "KafkaSettings") -> None:
-    """What differs, with what mends it."""
-    for one in differences:
-        typer.echo(f"{one}\n  {one.command(shlex.quote(str(kafka.bootstrap)))}", err=True)
+def _print_differences(differences: "list[TopicDifference]", kafka: "KafkaSettings") -> None:
+    """Print the differences, each with the command that corrects it."""
+    for difference in differences:
+        typer.echo(f"{difference}\n  {difference.command(shlex.quote(str(kafka.bootstrap)))}", err=True)
     if differences:
         typer.echo("or all at once: lookstream topics create --update", err=True)

@@ -1,4 +1,4 @@
-"""The settings of every Kafka client, in librdkafka's own words."""
+"""Client configuration: the librdkafka properties of every Kafka client."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -7,19 +7,19 @@ from typing import TypeVar
 from confluent_kafka.admin import AdminClient
 
 from infra.config.settings import KafkaSettings
-from infra.kafka.client_settings import passed_settings, security_settings
+from infra.kafka.client_settings import extra_settings, security_settings
 from infra.kafka.errors import translating
 from infra.kafka.names import group_name
 
 ANSWER_SECONDS = 5.0
-"""How long a broker may take to answer a question about its topics."""
+"""Seconds that a broker may take to answer a request for metadata, offsets or topics."""
 
 REQUEST_MS = 10_000
-"""How long the client waits for the answer to any request: an owner of a consumer must poll again in time."""
+"""Milliseconds until any request of the client times out: a consumer's owner must poll again in time."""
 
 ConfigValue = str | int | float | bool
 Config = dict[str, ConfigValue]
-"""Settings in librdkafka's own words."""
+"""librdkafka properties by name."""
 
 log = logging.getLogger("librdkafka")
 
@@ -27,19 +27,19 @@ Client = TypeVar("Client")
 
 
 def client_config(kafka: KafkaSettings) -> Config:
-    """The settings that every client shares, in librdkafka's own words; unset ones are left out."""
+    """The librdkafka properties that all clients share; unset ones are left out."""
     return security_settings(kafka) | {
         "bootstrap.servers": kafka.bootstrap or "",
         "socket.timeout.ms": REQUEST_MS,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,
-        **passed_settings(kafka),
+        **extra_settings(kafka),
     }
 
 
 def member_config(kafka: KafkaSettings, group: str) -> Config:
-    """The settings of a member of a consumer group, which commits by itself."""
+    """The librdkafka properties of a consumer group member; offsets are committed explicitly."""
     config = client_config(kafka) | {
         "group.id": group_name(kafka, group),
         "max.poll.interval.ms": max(kafka.max_poll_ms, kafka.session_timeout_ms),
@@ -53,26 +53,26 @@ def member_config(kafka: KafkaSettings, group: str) -> Config:
     }
     if kafka.static_member:
         config["group.instance.id"] = kafka.static_member
-    if kafka.group_protocol == "consumer":  # the broker's settings count there instead of these
-        return config | {"group.protocol": "consumer"} | passed_settings(kafka)
+    if kafka.group_protocol == "consumer":  # there the broker's settings apply instead of these
+        return config | {"group.protocol": "consumer"} | extra_settings(kafka)
     classic: Config = {
         "session.timeout.ms": kafka.session_timeout_ms,
         "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 12),
         "partition.assignment.strategy": kafka.assignment,
     }
-    return config | classic | passed_settings(kafka)
+    return config | classic | extra_settings(kafka)
 
 
-def new_client(kind: Callable[..., Client], config: Mapping[str, object]) -> Client:
-    """A client of librdkafka; raises KafkaFault for settings that are fine one by one and not together."""
+def new_client(client_class: Callable[..., Client], config: Mapping[str, object]) -> Client:
+    """Create a librdkafka client; raises KafkaFault for properties that are valid alone and not together."""
     with translating("librdkafka does not take these settings: see LOOKSTREAM_KAFKA_CLIENT"):
-        return kind(config, logger=log)
+        return client_class(config, logger=log)
 
 
 def admin_client(kafka: KafkaSettings) -> AdminClient:
-    """A client that asks about topics and groups, and changes them."""
+    """An admin client, which reads and changes topics and groups."""
     return new_client(AdminClient, client_config(kafka))
 
 
-def no_broker(kafka: KafkaSettings) -> str:
+def no_broker_message(kafka: KafkaSettings) -> str:
     return f"no Kafka broker answers at {kafka.bootstrap}: start it, or correct LOOKSTREAM_KAFKA_BOOTSTRAP"

@@ -1,6 +1,6 @@
-"""What each error of librdkafka means for the work: one table, and the one way out of a KafkaException.
+"""Kafka errors: classify librdkafka's error codes by a table, and convert KafkaException to our exceptions.
 
-docs/reliability.md shows the table; tests hold both against librdkafka's own list of codes.
+docs/reliability.md shows the table; tests compare both with librdkafka's own list of codes.
 """
 
 from collections.abc import Iterator
@@ -13,34 +13,34 @@ from schemas.failures import Fault, Unavailable
 
 
 class ErrorClass(StrEnum):
-    """What to do about an error."""
+    """How an error is handled."""
 
     TRY_AGAIN = "try again"
-    """It passes: wait and ask again, within a deadline."""
-    TAKEN_AWAY = "taken away"
-    """The group has moved on: poll, and look who owns the partitions before anything else."""
+    """Transient: wait and retry within a deadline."""
+    REVOKED = "taken away"
+    """The group has rebalanced: poll first, then check which partitions are still assigned."""
     FENCED = "fenced"
-    """Another client has this one's name, or the broker believes so: take a new client once, then end."""
+    """Another client has this one's name, or the broker assumes so: create a new client once, then end."""
     RECORD = "the record's fault"
-    """This record will never be accepted: send something else in its place."""
+    """This record will never be accepted: send its fallback instead."""
     FATAL = "fatal"
-    """Waiting mends nothing: credentials, permissions, settings, or a mistake of ours. Say the remedy and end."""
+    """Waiting does not help: credentials, permissions, settings, or a bug of ours. Report the remedy and end."""
 
 
 class Fenced(Fault):
-    """Another process has this member's or producer's name: this one must end; the message says so."""
+    """Another process uses this member's or producer's name, so this one must end; the message says so."""
 
 
 class PartitionsRevoked(Exception):
-    """The group no longer knows this member or its generation: the next assignment decides what is ours."""
+    """The group no longer knows this member or its generation: its partitions follow from the next assignment."""
 
 
 class RecordRefused(Fault):
-    """The broker or the client will never accept a record; the message names its topic and the reason."""
+    """The broker or the client never accepts this record; the message names its topic and the reason."""
 
 
 class KafkaFault(Fault):
-    """Kafka refuses what waiting does not mend; the message says what was refused, why, and the remedy."""
+    """Kafka refuses an operation for good; the message names the operation, the reason and the remedy."""
 
 
 _NAMES = {
@@ -63,7 +63,7 @@ _NAMES = {
         INVALID_SHARE_SESSION_EPOCH SHARE_SESSION_LIMIT_REACHED INVALID_RECORD_STATE FENCED_STATE_EPOCH
         TRANSACTION_COORDINATOR_FENCED
     """,
-    ErrorClass.TAKEN_AWAY: """
+    ErrorClass.REVOKED: """
         _ASSIGNMENT_LOST _NO_OFFSET _MAX_POLL_EXCEEDED _ASSIGN_PARTITIONS _REVOKE_PARTITIONS ILLEGAL_GENERATION
         UNKNOWN_MEMBER_ID REBALANCE_IN_PROGRESS FENCED_MEMBER_EPOCH STALE_MEMBER_EPOCH
     """,
@@ -96,12 +96,20 @@ _NAMES = {
     """,
 }
 
-ERROR_CLASSES: dict[str, ErrorClass] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-"""The class of each error, by its name in KafkaError; source: librdkafka 2.16's list, Kafka's protocol guide."""
+ERROR_CLASSES: dict[str, ErrorClass] = {
+    name: error_class for error_class, names in _NAMES.items() for name in names.split()
+}
+"""Class of each error by its name in KafkaError; sources: librdkafka 2.16's list and Kafka's protocol guide."""
 
-_BY_CODE = {getattr(KafkaError, name): kind for name, kind in ERROR_CLASSES.items() if hasattr(KafkaError, name)}
-_FENCED_TEXTS = tuple(KafkaError(code).str() for code, kind in _BY_CODE.items() if kind is ErrorClass.FENCED)
-"""A consumer that cannot go on is told so by a message with the code _FATAL; the cause stands in its text alone."""
+_BY_CODE = {
+    getattr(KafkaError, name): error_class
+    for name, error_class in ERROR_CLASSES.items()
+    if hasattr(KafkaError, name)
+}
+_FENCED_TEXTS = tuple(
+    KafkaError(code).str() for code, error_class in _BY_CODE.items() if error_class is ErrorClass.FENCED
+)
+"""Texts of fencing errors: a consumer reports a fatal state with the code _FATAL and the cause only in the text."""
 
 _REMEDIES = {
     KafkaError._RESOLVE: "the host's name is not known: correct LOOKSTREAM_KAFKA_BOOTSTRAP or the name server",
@@ -123,28 +131,28 @@ _REMEDIES = {
 
 
 def classify(error: KafkaError) -> ErrorClass:
-    """What to do about this error; a code that is not in the table is fatal when the client says so."""
+    """The class of an error; a code that is not in the table is fatal if the client marks it as fatal."""
     if error.code() == KafkaError._FATAL and any(cause in error.str() for cause in _FENCED_TEXTS):
         return ErrorClass.FENCED
-    kind = _BY_CODE.get(error.code())
-    if kind is None:
+    error_class = _BY_CODE.get(error.code())
+    if error_class is None:
         return ErrorClass.FATAL if error.fatal() else ErrorClass.TRY_AGAIN
-    return ErrorClass.FENCED if error.fatal() and kind is ErrorClass.TRY_AGAIN else kind
+    return ErrorClass.FENCED if error.fatal() and error_class is ErrorClass.TRY_AGAIN else error_class
 
 
 def explain(error: KafkaError) -> str:
-    """The error in the client's words, with the remedy where there is one."""
+    """The client's error text, with the remedy if there is one."""
     remedy = _REMEDIES.get(error.code())
     return error.str() if remedy is None else f"{error.str()}: {remedy}"
 
 
-def translated(error: KafkaError, what: str) -> Exception:
-    """The exception of ours for an error; `what` says which step failed, as in "offsets were not committed"."""
+def to_exception(error: KafkaError, what: str) -> Exception:
+    """Our exception for an error; `what` names the failed step, as in "offsets were not committed"."""
     text = f"{what}: {explain(error)}"
     match classify(error):
         case ErrorClass.TRY_AGAIN:
             return Unavailable(text)
-        case ErrorClass.TAKEN_AWAY:
+        case ErrorClass.REVOKED:
             return PartitionsRevoked(text)
         case ErrorClass.FENCED:
             return Fenced(text)
@@ -154,21 +162,21 @@ def translated(error: KafkaError, what: str) -> Exception:
 
 
 @contextmanager
-def translating_as_member(what: str) -> Iterator[None]:
-    """The same for a member of a group: one that cannot go on hears why at its next poll: no fault yet."""
+def translate_member_errors(what: str) -> Iterator[None]:
+    """The same for a group member: a fatal state raises PartitionsRevoked, as the next poll reports its cause."""
     with translating(what):
         try:
             yield
-        except KafkaException as problem:
-            if problem.args[0].code() not in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
+        except KafkaException as error:
+            if error.args[0].code() not in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
                 raise
             raise PartitionsRevoked(f"{what}: the group has put this member out") from None
 
 
 @contextmanager
 def translating(what: str) -> Iterator[None]:
-    """Turn the KafkaException of a call into an exception of ours; none leaves infra/kafka as it is."""
+    """Convert a KafkaException into one of our exceptions; infra/kafka raises no KafkaException to its callers."""
     try:
         yield
-    except KafkaException as problem:
-        raise translated(problem.args[0], what) from None
+    except KafkaException as error:
+        raise to_exception(error.args[0], what) from None

@@ -1,4 +1,4 @@
-"""Membership of a consumer group: joining it, joining anew once when that is doubted, and leaving it."""
+"""Consumer group membership: join the group, rejoin once after fencing, and leave it."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,55 +7,71 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from infra.config.settings import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
-from infra.kafka.errors import ErrorClass, Fenced, KafkaFault, classify, explain, translating, translating_as_member
+from infra.kafka.errors import (
+    ErrorClass,
+    Fenced,
+    KafkaFault,
+    classify,
+    explain,
+    translate_member_errors,
+    translating,
+)
 from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
 from infra.retry import Retry
 
 LEAVE_SECONDS = 5.0
-"""A member that leaves waits so long at most for the end of its joining, and for its leaving."""
+"""Most seconds that a leaving member waits until it has joined, and again until it has left."""
 SECOND_LOOK_SECONDS = 30.0
-"""A member that is fenced joins anew, once in so long: it is fenced by itself when the coordinator dies between its
-joining and the answer. Two workers with one name fence each other within two heartbeats (Apache Kafka 4.4)."""
+"""Fewest seconds between rejoins of a fenced member. A member fences itself if the coordinator dies between its
+join request and the response; two workers with one name fence each other within two heartbeats (Kafka 4.4)."""
 FENCED = "another worker has this one's name in its group: give each a slot or a static member of its own"
 
 
 Callbacks = Mapping[str, Callable[..., None]]
-"""Functions that the client calls, by its names for them."""
+"""Callback functions by librdkafka's names for them."""
 
 
 class Membership:
-    """A member of a group. `changes` are called when partitions come and go, `reports` with what else happens."""
+    """A consumer group member. `rebalance_callbacks` get assignment changes, `event_callbacks` all other events."""
 
     def __init__(
-        self, kafka: KafkaSettings, group: str, topics: Sequence[str], changes: Callbacks, reports: Callbacks
+        self,
+        kafka: KafkaSettings,
+        group: str,
+        topics: Sequence[str],
+        rebalance_callbacks: Callbacks,
+        event_callbacks: Callbacks,
     ) -> None:
         self._kafka = kafka
-        self._config: dict[str, object] = {**member_config(kafka, group), **reports}
+        self._config: dict[str, object] = {**member_config(kafka, group), **event_callbacks}
         self._topics = [topic_name(kafka, topic) for topic in topics]
-        self._changes = changes
-        self._rejoined = float("-inf")
+        self._rebalance_callbacks = rebalance_callbacks
+        self._rejoined_at = float("-inf")
         self.consumer = self._join()
 
     def rejoin(self, error: KafkaError) -> None:
-        """Join anew after an error from which the client does not recover; raises Fenced or KafkaFault for others,
-        or when that has happened just before.
+        """Join again after fencing, from which the client does not recover by itself.
+
+        Raises KafkaFault for any other error, and Fenced if the last rejoin is less than SECOND_LOOK_SECONDS ago.
         """
         if classify(error) is not ErrorClass.FENCED:
             raise KafkaFault(f"this member can receive nothing more: {explain(error)}")
-        if time.monotonic() - self._rejoined < SECOND_LOOK_SECONDS:
+        if time.monotonic() - self._rejoined_at < SECOND_LOOK_SECONDS:
             raise Fenced(f"{FENCED} ({error.str()})")
-        self._rejoined = time.monotonic()
+        self._rejoined_at = time.monotonic()
         log.warning("fenced, so joining anew once: %s", error.str())
         self.consumer.close()
         self.consumer = self._join()
 
     def is_at_end(self, starts: Mapping[Partition, int]) -> bool:
-        """Whether each partition was read to its end at the last fetch; `starts` is where reading began, below 0
-        for the first record. Markers of transactions at the end of a topic count as unread.
+        """Whether each partition was read to its end as of the last fetch.
+
+        `starts` holds the first offset to read, negative for the beginning. Transaction markers at the end of a
+        partition count as unread.
         """
         with translating("positions are not known"):
-            for each in self.consumer.position([client_partition(self._kafka, place) for place in starts]):
+            for each in self.consumer.position([client_partition(self._kafka, partition) for partition in starts]):
                 low, high = self.consumer.get_watermark_offsets(each, cached=True)
                 start = starts[plain_partition(self._kafka, each)]
                 position = each.offset if each.offset >= 0 else start if start >= 0 else low
@@ -63,28 +79,28 @@ class Membership:
                     return False
         return True
 
-    def pause(self, places: Iterable[Partition], *, paused: bool) -> None:
-        """Have partitions pause, or go on."""
-        change = self.consumer.pause if paused else self.consumer.resume
+    def pause(self, partitions: Iterable[Partition], *, paused: bool) -> None:
+        """Pause or resume partitions."""
+        pause_or_resume = self.consumer.pause if paused else self.consumer.resume
         with translating("partitions were not paused or resumed"):
-            change([client_partition(self._kafka, place) for place in places])
+            pause_or_resume([client_partition(self._kafka, partition) for partition in partitions])
 
-    def committed(self, places: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
-        """What the group has committed of these partitions. Raises Unavailable, PartitionsRevoked, KafkaFault."""
-        asked = [client_partition(self._kafka, place) for place in places]
-        with translating_as_member("the offsets of the group could not be read"):
-            found = self.consumer.committed(asked, ANSWER_SECONDS)
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
+        """The group's committed offsets and notes. Raises Unavailable, PartitionsRevoked or KafkaFault."""
+        requested = [client_partition(self._kafka, partition) for partition in partitions]
+        with translate_member_errors("the offsets of the group could not be read"):
+            found = self.consumer.committed(requested, ANSWER_SECONDS)
             for each in found:
                 if each.error is not None:
                     raise KafkaException(each.error)
         return {plain_partition(self._kafka, each): (each.offset, each.metadata or "") for each in found}
 
     def leave(self, has_joined: Callable[[], bool], holds_partitions: Callable[[], bool]) -> None:
-        """Leave the group, when it has let this member in, and close the client.
+        """Leave the group, once the member has joined it, and close the client.
 
-        For one that leaves while it joins the local broker waits for ever, and lets nobody else in (Tansu 0.6.0).
-        librdkafka lets a static member leave by unsubscribing alone: closed at once, its partitions would wait for
-        its session to end.
+        If a member leaves while it joins, the local broker waits for it for ever and admits nobody else (Tansu
+        0.6.0). With librdkafka a static member leaves only by unsubscribing: if it were closed at once, its
+        partitions would stay unassigned until its session ends.
         """
         try:
             self._poll_until(has_joined)
@@ -98,7 +114,7 @@ class Membership:
     def _join(self) -> Consumer:
         consumer = new_client(Consumer, self._config)
         with translating("the group was not joined"):
-            consumer.subscribe(self._topics, **self._changes)
+            consumer.subscribe(self._topics, **self._rebalance_callbacks)
         return consumer
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Which topics and partitions exist, remembered for a while: for answers, whose place the asker names."""
+"""Partition cache: which topics and partitions exist, to check the reply topic that a request names."""
 
 import re
 import time
@@ -15,62 +15,65 @@ from infra.kafka.names import plain_topic, topic_name
 from schemas.failures import Unavailable
 from schemas.topics import REPLY_TO_PATTERN
 
-REPLY_TO = re.compile(REPLY_TO_PATTERN)
-"""Topics that strangers may name: of these alone our rights are asked."""
+REPLY_TOPIC = re.compile(REPLY_TO_PATTERN)
+"""Topics that clients may name for replies: only for these are our permissions queried."""
 
-KEPT_SECONDS = 60.0
-"""What is known is asked for anew after so long: partitions are added, and rights are granted."""
-AGAIN_SECONDS = 5.0
-"""A topic that is not known is asked for at most so often, however many strangers name it."""
+MAX_AGE_SECONDS = 60.0
+"""Seconds until the cache is refreshed, since partitions are added and permissions are granted."""
+MIN_REFRESH_SECONDS = 5.0
+"""Fewest seconds between refreshes for unknown topics, however many clients name them."""
 
 
 class PartitionCache:
-    """Knows how many partitions each topic has, and where this user may write."""
+    """Caches the number of partitions of each topic, and the topics that this user may not write to."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._admin = admin_client(kafka)
         self._counts: dict[str, int] = {}
         self._not_writable: set[str] = set()
-        self._asked = float("-inf")
+        self._refreshed_at = float("-inf")
 
     def takes(self, topic: str, partition: int | None) -> bool:
-        """Whether the topic has this partition, or any when it is None, and we may write to it; False while the
-        broker is away.
+        """Whether the topic has this partition (None: any) and this user may write to it.
+
+        False for unknown topics while the broker is unavailable.
         """
         return (partition or 0) < self.count(topic) and topic not in self._not_writable
 
     def count(self, topic: str) -> int:
-        """How many partitions the topic has; 0 when it does not exist, or while the broker is away."""
-        age = time.monotonic() - self._asked
-        if age > KEPT_SECONDS or (topic not in self._counts and age > AGAIN_SECONDS):
-            self._ask()
+        """Number of partitions of a topic; 0 if it does not exist or the broker cannot be asked about it."""
+        age = time.monotonic() - self._refreshed_at
+        if age > MAX_AGE_SECONDS or (topic not in self._counts and age > MIN_REFRESH_SECONDS):
+            self._refresh()
         return self._counts.get(topic, 0)
 
-    def _ask(self) -> None:
-        self._asked = time.monotonic()
+    def _refresh(self) -> None:
+        self._refreshed_at = time.monotonic()
         try:
             with translating("topics are not known"):
                 topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
-                mine = [name for name in topics if name.startswith(topic_name(self._kafka, ""))]
-                named = {name for name in mine if REPLY_TO.fullmatch(plain_topic(self._kafka, name))}
-                asked = self._admin.describe_topics(
-                    TopicCollection(sorted(named)),
+                own_names = [name for name in topics if name.startswith(topic_name(self._kafka, ""))]
+                reply_names = {name for name in own_names if REPLY_TOPIC.fullmatch(plain_topic(self._kafka, name))}
+                descriptions = self._admin.describe_topics(
+                    TopicCollection(sorted(reply_names)),
                     include_authorized_operations=True,
                     request_timeout=ANSWER_SECONDS,
                 )
         except (Unavailable, KafkaFault):
             return
-        self._counts = {plain_topic(self._kafka, name): len(topics[name].partitions) for name in mine}
+        self._counts = {plain_topic(self._kafka, name): len(topics[name].partitions) for name in own_names}
         self._not_writable = {
-            plain_topic(self._kafka, name) for name, described in asked.items() if not _may_write(described)
+            plain_topic(self._kafka, name)
+            for name, description in descriptions.items()
+            if not _may_write(description)
         }
 
 
-def _may_write(described: "Future[TopicDescription]") -> bool:
-    """What the broker says of our rights; where it says nothing, as the local one does, we may try."""
+def _may_write(description: "Future[TopicDescription]") -> bool:
+    """Whether the broker allows writes; True if it does not report permissions, as the local broker."""
     try:
-        allowed = described.result().authorized_operations
+        allowed = description.result().authorized_operations
     except KafkaException:
         return True
     return not allowed or AclOperation.WRITE in allowed

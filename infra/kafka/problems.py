@@ -1,4 +1,4 @@
-"""Problems: what a client's callbacks have reported, kept with its remedy until it is over."""
+"""Client problems: errors that a client's callbacks report, stored with their remedies until they are resolved."""
 
 import time
 from collections.abc import Callable
@@ -9,42 +9,46 @@ from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, classify, explain
 
 FORGET_SECONDS = 60.0
-"""A problem of the connection that is not reported again for so long is over: the client says when one arises, and
-nothing when it is gone."""
+"""Seconds after which a connection problem counts as resolved if it is not reported again: the client reports when
+a problem occurs, and not when it ends."""
 
 
 class Problems:
-    """The newest problem of each topic, and of the connection. For any number of threads."""
+    """The newest problem of each topic, and of the connection. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._found: dict[str | None, tuple[float, bool, str]] = {}
+        self._problems: dict[str | None, tuple[float, bool, str]] = {}
 
     def note(self, error: KafkaError, topic: str | None = None) -> None:
-        """Keep what was reported, of a topic or of the connection, and log what was not there before.
+        """Store a reported error of a topic or of the connection, and log it if it is new.
 
-        A precise one (the credentials are wrong) is not replaced by what follows from it (all brokers are away).
+        A specific error (wrong credentials) is not replaced by its consequence (all brokers are down).
         """
-        precise = classify(error) is ErrorClass.FATAL or error.code() == KafkaError._RESOLVE
+        is_specific = classify(error) is ErrorClass.FATAL or error.code() == KafkaError._RESOLVE
         text = explain(error) if topic is None else f"{topic}: {explain(error)}"
-        before = self._found.get(topic)
-        if before is not None and before[1] and not precise and self._is_fresh(before[0]):
+        previous = self._problems.get(topic)
+        if previous is not None and previous[1] and not is_specific and self._is_fresh(previous[0]):
             return
-        if before is None or before[2] != text or not self._is_fresh(before[0]):
+        if previous is None or previous[2] != text or not self._is_fresh(previous[0]):
             log.warning("%s", text)
-        self._found[topic] = self._now(), precise, text
+        self._problems[topic] = self._now(), is_specific, text
 
     def clear(self, topic: str | None) -> None:
-        """All is well with this topic, and so with the connection; None: with the connection."""
-        if self._found:
-            self._found.pop(topic, None)
-            self._found.pop(None, None)
+        """Remove the problems of a topic and of the connection; None: of the connection only."""
+        if self._problems:
+            self._problems.pop(topic, None)
+            self._problems.pop(None, None)
 
     @property
     def newest(self) -> str | None:
-        """What is to be told: the newest problem that is not over."""
-        found = [(at, text) for topic, (at, _, text) in list(self._found.items()) if topic or self._is_fresh(at)]
-        return max(found)[1] if found else None
+        """The newest problem that is not resolved, as text; None if there is none."""
+        problems = [
+            (noted_at, text)
+            for topic, (noted_at, _, text) in list(self._problems.items())
+            if topic or self._is_fresh(noted_at)
+        ]
+        return max(problems)[1] if problems else None
 
-    def _is_fresh(self, at: float) -> bool:
-        return self._now() - at < FORGET_SECONDS
+    def _is_fresh(self, noted_at: float) -> bool:
+        return self._now() - noted_at < FORGET_SECONDS

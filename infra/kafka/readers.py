@@ -1,7 +1,7 @@
-"""Reading topics outside of any consumer group: results, outcomes, dead letters.
+"""Topic readers: read topics without a consumer group, as for results, outcomes and dead letters.
 
-Leaders move, and are chosen a moment after a topic is created: whoever asks for ends or partitions asks again until
-a deadline. What goes wrong afterwards is told: a reader that is refused raises KafkaFault.
+Leaders move, and are elected shortly after a topic is created: requests for end offsets or partitions are retried
+until a deadline. Later errors are raised: a reader that is refused raises KafkaFault.
 """
 
 import random
@@ -13,8 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from infra.config.settings import KafkaSettings
 from infra.kafka.access import READERS_GROUP
-from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker
-from infra.kafka.errors import ErrorClass, classify, translated, translating
+from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker_message
+from infra.kafka.errors import ErrorClass, classify, to_exception, translating
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
@@ -23,40 +23,41 @@ from schemas.failures import Unavailable
 
 T = TypeVar("T")
 
-SILENT_SECONDS = 15.0
-"""A broker that says nothing for so long in the middle of a topic is away."""
+SILENCE_TIMEOUT_SECONDS = 15.0
+"""Seconds without a message in the middle of a topic after which the broker counts as unavailable."""
 WHOLE_FETCH_WAIT_MS = 250
-"""Whole topics are much at a time, and the local broker stops looking when the wait is over (DECISIONS.md)."""
+"""Least fetch wait for reading whole topics: they need large fetches, and the local broker returns what it has
+found when the wait ends (DECISIONS.md)."""
 LEADER_SECONDS = 15.0
-"""How long to wait for the leader of a partition."""
+"""Seconds to wait for the leader of a partition."""
 
 
 class TopicReader:
-    """Reads partitions of a topic outside of any group, from their present end or their beginning."""
+    """Reads partitions of a topic without a consumer group, from their current end or their beginning."""
 
     def __init__(self, kafka: KafkaSettings, topic: str, partitions: Sequence[int] | None = None) -> None:
         self._kafka = kafka
         self._problems = Problems()
         self._consumer = _reader(kafka, {}, self._problems)
-        chosen = _partitions(self._consumer, kafka, topic) if partitions is None else partitions
-        self._places = [TopicPartition(topic_name(kafka, topic), partition) for partition in chosen]
-        for place in self._places:
-            # The end is asked for now, not at the first fetch: what comes after this line is read.
-            place.offset = _end_of(self._consumer, kafka, place)
+        numbers = _partitions(self._consumer, kafka, topic) if partitions is None else partitions
+        self._assignment = [TopicPartition(topic_name(kafka, topic), partition) for partition in numbers]
+        for assigned in self._assignment:
+            # The end is fixed now, not at the first fetch: records written after this line are read.
+            assigned.offset = _end_of(self._consumer, kafka, assigned)
         self._assign()
 
     def rewind(self) -> None:
-        """Read from the beginning instead."""
-        for place in self._places:
-            place.offset = OFFSET_BEGINNING
+        """Read from the beginning."""
+        for partition in self._assignment:
+            partition.offset = OFFSET_BEGINNING
         self._assign()
 
     def _assign(self) -> None:
         with translating("nothing was read"):
-            self._consumer.assign(self._places)
+            self._consumer.assign(self._assignment)
 
     def poll(self, seconds: float) -> Record | None:
-        """The next record, or None when none came in time. Raises KafkaFault when reading is refused."""
+        """The next record, or None if none arrives in time. Raises KafkaFault if reading is refused."""
         with translating("nothing was read"):
             message = self._consumer.poll(seconds)
         _raise_if_refused(message, self._problems)
@@ -64,16 +65,16 @@ class TopicReader:
 
     @property
     def problem(self) -> str | None:
-        """What the client has reported, with the remedy, until it is over."""
+        """The client's newest unresolved problem, with its remedy."""
         return self._problems.newest
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
         self._consumer.close()
 
 
 class ReplyReader:
-    """The partition of a results topic on which one client waits for its answers."""
+    """Reads the partition of a results topic on which one client receives its replies; picks it at random."""
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         consumer = _reader(kafka, {}, Problems())
@@ -82,56 +83,56 @@ class ReplyReader:
         self._reader = TopicReader(kafka, topic, [self.partition])
 
     def poll(self, seconds: float) -> Record | None:
-        """The next record of the partition, or None when none came in time."""
+        """The next record of the partition, or None if none arrives in time."""
         return self._reader.poll(seconds)
 
     @property
     def problem(self) -> str | None:
-        """What the client has reported, with the remedy, until it is over."""
+        """The client's newest unresolved problem, with its remedy."""
         return self._reader.problem
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
         self._reader.close()
 
 
 def topic_ends(kafka: KafkaSettings, topics: Sequence[str]) -> dict[Partition, int]:
-    """The offset behind the last record of each partition, by the broker. Raises Unavailable, KafkaFault."""
+    """The end offset of each partition, as the broker reports it. Raises Unavailable or KafkaFault."""
     consumer = _reader(kafka, {}, Problems())
     try:
-        places = [(topic, part) for topic in topics for part in _partitions(consumer, kafka, topic)]
-        return {place: _end_of(consumer, kafka, client_partition(kafka, place)) for place in places}
+        partitions = [(topic, part) for topic in topics for part in _partitions(consumer, kafka, topic)]
+        return {partition: _end_of(consumer, kafka, client_partition(kafka, partition)) for partition in partitions}
     finally:
         consumer.close()
 
 
 def read_to_end(kafka: KafkaSettings, topics: Sequence[str], since_ms: int | None = None) -> Iterator[Record]:
-    """Every record that these topics hold now, each partition in its order; the group offsets stay as they are.
+    """All records that these topics currently hold, in order within each partition; commits no offsets.
 
-    With `since_ms` those alone that are as young as that, in milliseconds since 1970.
+    With `since_ms` (milliseconds since 1970) only the records from that time on.
 
-    The end is where the broker says so in its answer to a fetch (its answer about offsets is a little off on the
-    local broker). Raises Unavailable when a topic is missing, or the broker goes away in the middle.
+    The end of a partition is taken from the fetch response, as the end offset that the local broker reports is
+    slightly wrong. Raises Unavailable if a topic is missing, or if the broker stops responding.
     """
-    patient = max(kafka.fetch_wait_ms, WHOLE_FETCH_WAIT_MS)
+    fetch_wait_ms = max(kafka.fetch_wait_ms, WHOLE_FETCH_WAIT_MS)
     problems = Problems()
-    consumer = _reader(kafka, {"enable.partition.eof": True, "fetch.wait.max.ms": patient}, problems)
+    consumer = _reader(kafka, {"enable.partition.eof": True, "fetch.wait.max.ms": fetch_wait_ms}, problems)
     try:
-        left = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
-        starts = _starts(consumer, kafka, sorted(left), since_ms)
+        remaining = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
+        starts = _starts(consumer, kafka, sorted(remaining), since_ms)
         with translating("nothing was read"):
             consumer.assign(starts)
-        heard = time.monotonic()
-        while left:
+        last_message_at = time.monotonic()
+        while remaining:
             with translating("nothing was read"):
                 message = consumer.poll(0.2)
             if (record := record_of(message, kafka.prefix)) is not None:
                 yield record
-                heard = time.monotonic()
+                last_message_at = time.monotonic()
             elif message is not None and _is_end(message.error()):
-                left.discard((plain_topic(kafka, message.topic() or ""), message.partition() or 0))
-                heard = time.monotonic()
-            elif time.monotonic() - heard > SILENT_SECONDS:
+                remaining.discard((plain_topic(kafka, message.topic() or ""), message.partition() or 0))
+                last_message_at = time.monotonic()
+            elif time.monotonic() - last_message_at > SILENCE_TIMEOUT_SECONDS:
                 raise Unavailable(f"{kafka.bootstrap} went away while {', '.join(topics)} were being read")
             else:
                 _raise_if_refused(message, problems)
@@ -140,19 +141,21 @@ def read_to_end(kafka: KafkaSettings, topics: Sequence[str], since_ms: int | Non
 
 
 def _starts(
-    consumer: Consumer, kafka: KafkaSettings, places: Sequence[Partition], since_ms: int | None
+    consumer: Consumer, kafka: KafkaSettings, partitions: Sequence[Partition], since_ms: int | None
 ) -> list[TopicPartition]:
     at = OFFSET_BEGINNING if since_ms is None else since_ms
-    starts = [TopicPartition(topic_name(kafka, topic), partition, at) for topic, partition in places]
+    starts = [TopicPartition(topic_name(kafka, topic), partition, at) for topic, partition in partitions]
     if since_ms is None:
         return starts
-    return _ask(kafka, lambda: _without_errors(consumer.offsets_for_times(starts, timeout=ANSWER_SECONDS)))
+    return _retry_until_leader(
+        kafka, lambda: _without_errors(consumer.offsets_for_times(starts, timeout=ANSWER_SECONDS))
+    )
 
 
 def _without_errors(found: list[TopicPartition]) -> list[TopicPartition]:
     for each in found:
         if each.error is not None:
-            raise translated(each.error, f"{each.topic} was not read")
+            raise to_exception(each.error, f"{each.topic} was not read")
     return found
 
 
@@ -166,21 +169,24 @@ def _raise_if_refused(message: Message | None, problems: Problems) -> None:
         return
     problems.note(error, message.topic())
     if error.fatal() or classify(error) is ErrorClass.FATAL:
-        raise translated(error, f"{message.topic()} was not read")
+        raise to_exception(error, f"{message.topic()} was not read")
 
 
-def _reader(kafka: KafkaSettings, more: Config, problems: Problems) -> Consumer:
+def _reader(kafka: KafkaSettings, overrides: Config, problems: Problems) -> Consumer:
     config = client_config(kafka) | {
-        "group.id": group_name(kafka, READERS_GROUP),  # never joined: librdkafka wants a name, and asks for it
+        # This group is never joined: librdkafka requires an id, and looks up its coordinator.
+        "group.id": group_name(kafka, READERS_GROUP),
         "enable.auto.commit": False,
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
         "isolation.level": "read_committed",
     }
-    return new_client(Consumer, config | more | {"error_cb": problems.note})
+    return new_client(Consumer, config | overrides | {"error_cb": problems.note})
 
 
-def _end_of(consumer: Consumer, kafka: KafkaSettings, place: TopicPartition) -> int:
-    end: int = _ask(kafka, lambda: consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS))[1]
+def _end_of(consumer: Consumer, kafka: KafkaSettings, partition: TopicPartition) -> int:
+    end: int = _retry_until_leader(
+        kafka, lambda: consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+    )[1]
     return end
 
 
@@ -190,9 +196,9 @@ def _partitions(consumer: Consumer, kafka: KafkaSettings, topic: str) -> list[in
     def ask() -> list[int]:
         found = consumer.list_topics(name, timeout=ANSWER_SECONDS).topics[name]
         if found.error is not None and classify(found.error) is ErrorClass.FATAL:
-            raise translated(found.error, f"{name} was not read")
+            raise to_exception(found.error, f"{name} was not read")
         if found.error is not None and found.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
-            raise translated(found.error, f"{name} was not read")
+            raise to_exception(found.error, f"{name} was not read")
         if found.error is not None or not found.partitions:
             raise MissingTopic(
                 f"there is no topic {name} at {kafka.bootstrap}, or this user may not see it: run "
@@ -200,19 +206,19 @@ def _partitions(consumer: Consumer, kafka: KafkaSettings, topic: str) -> list[in
             )
         return sorted(found.partitions)
 
-    return _ask(kafka, ask)
+    return _retry_until_leader(kafka, ask)
 
 
 class MissingTopic(Unavailable):
-    """There is no such topic."""
+    """The topic does not exist."""
 
 
-def _ask(kafka: KafkaSettings, question: Callable[[], T]) -> T:
-    """The answer to a question about topics, asked again until a leader is there."""
+def _retry_until_leader(kafka: KafkaSettings, call: Callable[[], T]) -> T:
+    """The result of a metadata request, retried until the partition has a leader."""
 
     def ask() -> T:
-        with translating(no_broker(kafka)):
-            return question()
+        with translating(no_broker_message(kafka)):
+            return call()
 
     return Retry(LEADER_SECONDS).run(
         ask, lambda error: isinstance(error, Unavailable) and not isinstance(error, MissingTopic)

@@ -1,4 +1,4 @@
-"""Records as they lie in Kafka, and what is sent there."""
+"""Records: a record as read from Kafka, and a record to be sent."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from confluent_kafka import Message, TopicPartition
 
 Partition = tuple[str, int]
-"""A topic and one of its partitions."""
+"""Topic and partition number."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record as it lay in Kafka."""
+    """One record as read from Kafka."""
 
     topic: str
     partition: int
@@ -23,18 +23,18 @@ class Record:
 
     @property
     def position(self) -> str:
-        """Where it lay, as topic/partition/offset."""
+        """Its position as topic/partition/offset."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     @property
     def place(self) -> Partition:
-        """The partition in which it lay."""
+        """Its topic and partition number."""
         return self.topic, self.partition
 
 
 @dataclass(frozen=True)
 class OutgoingRecord:
-    """One record to be sent. Without `partition` its key chooses one; without `timestamp_ms` it is as of now."""
+    """One record to send. Without `partition` the key selects it; a `timestamp_ms` of 0 means now."""
 
     topic: str
     key: bytes | None
@@ -43,20 +43,20 @@ class OutgoingRecord:
     partition: int | None = None
     timestamp_ms: int = 0
     cause: str = ""
-    """Position of the record that this one answers or passes on; empty for none."""
+    """Position of the record that this one replies to or forwards; empty for none."""
     fallback: "OutgoingRecord | None" = None
-    """What is sent instead when this one is refused: shorter, or to a topic that is certain to exist."""
+    """Record to send instead if this one is refused: a shorter one, or one for a topic that certainly exists."""
 
     @property
     def size(self) -> int:
-        """Its bytes: key, value and headers."""
+        """Size of key, value and headers in bytes."""
         headers = sum(len(name) + len(value or b"") for name, value in self.headers.items())
         return len(self.key or b"") + len(self.value or b"") + headers
 
 
 def record_of(message: Message | None, prefix: str = "") -> Record | None:
-    """The record in a message, its topic without `prefix`; None when there is none, or it only reports an error."""
-    # A tombstone has length 0 and is falsy, so None is asked for by name.
+    """The record of a message, with `prefix` removed from its topic; None for no message or an error event."""
+    # A tombstone has length 0 and is falsy, so compare with None explicitly.
     if message is None or message.error() is not None:
         return None
     topic, partition, offset = message.topic(), message.partition(), message.offset()
@@ -71,12 +71,12 @@ def record_of(message: Message | None, prefix: str = "") -> Record | None:
 def _headers(message: Message) -> dict[str, bytes | None]:
     try:
         return {str(pair[0]): _bytes(pair[1]) for pair in message.headers() or []}
-    except (UnicodeDecodeError, SystemError):  # the client reads a header's name as UTF-8
+    except (UnicodeDecodeError, SystemError):  # the client decodes header names as UTF-8
         return {}
 
 
 def ends_of(records: Sequence[Record]) -> dict[Partition, int]:
-    """For each partition the offset after its last record, which is what is committed."""
+    """For each partition the offset after its last record: the offset to commit."""
     ends: dict[Partition, int] = {}
     for record in records:
         ends[record.place] = max(ends.get(record.place, 0), record.offset + 1)
@@ -84,14 +84,14 @@ def ends_of(records: Sequence[Record]) -> dict[Partition, int]:
 
 
 def partition_of(position: str) -> Partition | None:
-    """The partition in a position; None for an empty one."""
+    """The partition of a position; None for an empty one."""
     topic, _, rest = position.partition("/")
     number = rest.partition("/")[0]
     return (topic, int(number)) if number.isdecimal() else None
 
 
 def partitions_of(partitions: Iterable[TopicPartition]) -> list[Partition]:
-    """Partitions as the client gives them, as this program names them."""
+    """Partitions converted from the client's type."""
     return [(each.topic, each.partition) for each in partitions]
 
 

@@ -1,4 +1,4 @@
-"""Where events go: a producer that counts only what was acknowledged."""
+"""Event sink: a Kafka producer whose events count as sent only when the broker has acknowledged them."""
 
 import threading
 import time
@@ -10,9 +10,9 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra.config.settings import KafkaSettings
-from infra.kafka.client_settings import passed_settings
+from infra.kafka.client_settings import extra_settings
 from infra.kafka.config import ConfigValue, client_config, new_client
-from infra.kafka.errors import ErrorClass, classify, translated
+from infra.kafka.errors import ErrorClass, classify, to_exception
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
@@ -20,21 +20,24 @@ from infra.observability.tracing import SpanWriter
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
+FATAL_EVENT = (KafkaException, SystemError)
+"""Raised by the call that serves the event of a fatal error; SystemError if that is a flush that also serves reports
+(confluent-kafka 2.16.1)."""
 DELIVERY_SECONDS = 30.0
-"""How long a record may wait for its acknowledgement (DECISIONS.md)."""
+"""Seconds that a record may wait for its acknowledgement (DECISIONS.md)."""
 DROP_SECONDS = 0.5
-"""How long the client may take to tell of records that were dropped: it takes milliseconds."""
-DISOWNED = (KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._FENCED)
-"""What a broker says to a producer from which it takes nothing more."""
-NOWHERE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
-"""What is said of a record for a topic or partition that is not there."""
+"""Seconds that the client may take to report dropped records; it usually takes milliseconds."""
+FENCED_CODES = (KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._FENCED)
+"""Error codes by which a broker rejects all further records of a producer."""
+UNKNOWN_TOPIC_CODES = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
+"""Error codes for a record whose topic or partition does not exist."""
 ANY_PARTITION = -1
-"""Lets the key choose the partition."""
+"""Tells the client to select the partition by the key."""
 
 ONCE: Mapping[str, ConfigValue] = {"enable.idempotence": True, "linger.ms": 2}
-"""A record lands once, in order: for events. The first one waits half a second or more for a producer id."""
+"""Records are written once and in order: for events. The first one waits 0.5 s or more for a producer id."""
 SOON: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
-"""A record leaves at once and may land twice: for search requests, whose answers go by correlation id."""
+"""A record is sent at once and may be written twice: for search requests, whose replies match by correlation id."""
 
 
 def record_of_event(topic: str, key: str, event: Event, partition: int | None = None) -> OutgoingRecord:
@@ -44,16 +47,16 @@ def record_of_event(topic: str, key: str, event: Event, partition: int | None = 
 
 
 class EventSink:
-    """Where events go; what was sent counts only after flush(). Each thread flushes what it sent itself.
+    """Sends events; they count as sent only after flush(), and each thread flushes its own events.
 
-    `problems` is where it keeps what its client reports, if that is told together with what another does.
+    `problems` stores the client's errors; pass one to share it with another client.
     """
 
     def __init__(
         self, kafka: KafkaSettings, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
     ) -> None:
         self.problems = Problems() if problems is None else problems
-        """What the client has reported, with the remedy, until it is over."""
+        """Errors that the client has reported, with their remedies, until they are resolved."""
         self._kafka = kafka
         self._config = client_config(kafka) | {
             "acks": "all",
@@ -63,86 +66,103 @@ class EventSink:
             "message.max.bytes": kafka.record_bytes,
             "queue.buffering.max.kbytes": 65_536,
             "partitioner": "murmur2_random",
-            **passed_settings(kafka),
+            **extra_settings(kafka),
         }
-        self._spent = False
-        self._renewing = threading.Lock()
+        self._is_rejected = False
+        self._renew_lock = threading.Lock()
         self.producer = self._start()
-        """For infra.kafka.transactions alone."""
+        """Only for infra.kafka.transactions."""
         self._failed: dict[int, list[tuple[OutgoingRecord, KafkaError]]] = defaultdict(list)
         self.tracing: SpanWriter | None = None
-        """Where the events that it sends are traced, if anywhere: workers trace what theirs came of instead."""
+        """Writes a span for each event that is sent; None in workers, which trace their processing instead."""
         self.arrived: dict[Partition, int] = {}
-        """The offset of the newest record that has arrived in each partition."""
+        """Offset of the newest acknowledged record in each partition."""
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
-        """Queue an event. Raises RecordRefused when it is too large, Unavailable when the queue stays full."""
+        """Queue an event. Raises RecordRefused if it is too large, Unavailable if the queue stays full."""
         event = event if self.tracing is None else self.tracing.sent(event, topic)
         self.send_record(record_of_event(topic, key, event, partition))
 
     def send_record(self, record: OutgoingRecord) -> None:
-        """Queue a record, or its fallback when the client refuses it."""
-        sender = threading.get_ident()
-        until = time.monotonic() + DELIVERY_SECONDS
-        while time.monotonic() < until:
+        """Queue a record, or its fallback if the client refuses it."""
+        thread_id = threading.get_ident()
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        while time.monotonic() < deadline:
             try:
-                with self._renewing:
-                    self._renew_if_spent()
-                    self._produce(record, sender)
+                with self._renew_lock:
+                    self._renew_if_rejected()
+                    self._produce(record, thread_id)
             except BufferError:
-                self.producer.poll(0.1)
+                self._serve(0.1)
             except KafkaException as problem:
                 error: KafkaError = problem.args[0]
-                if (other := replacement(record, error)) is not None:
-                    return self.send_record(other)
+                if (fallback := fallback_for(record, error)) is not None:
+                    return self.send_record(fallback)
                 size = f" ({record.size:,} bytes)" if classify(error) is ErrorClass.RECORD else ""
-                raise translated(error, f"a record for {record.topic}{size} was not taken") from None
+                raise to_exception(error, f"a record for {record.topic}{size} was not taken") from None
             else:
-                self.producer.poll(0)
+                self._serve(0)
                 return
         raise Unavailable(
             f"the queue for {record.topic} stayed full for {DELIVERY_SECONDS:.0f} s: the broker takes nothing"
         )
 
     def flush(self) -> None:
-        """Wait until everything sent is acknowledged, or its fallback is.
+        """Wait until all sent records, or their fallbacks, are acknowledged.
 
-        Raises RecordRefused, Unavailable, Fenced or KafkaFault when any that this thread sent was not.
+        Raises RecordRefused, Unavailable, Fenced or KafkaFault if any record of this thread was not delivered.
         """
         while True:
-            left = self.producer.flush(DELIVERY_SECONDS + 1)
+            remaining = self._wait_for_reports(DELIVERY_SECONDS + 1)
             failed = self._failed.pop(threading.get_ident(), [])
-            if not failed and not left:
+            if not failed and not remaining:
                 return
-            if left or any(replacement(record, error) is None for record, error in failed):
-                raise _undelivered(failed, left)
+            if remaining or any(fallback_for(record, error) is None for record, error in failed):
+                raise _delivery_error(failed, remaining)
             for record, error in failed:
-                if (other := replacement(record, error)) is not None:
-                    self.send_record(other)
+                if (fallback := fallback_for(record, error)) is not None:
+                    self.send_record(fallback)
 
     def close(self) -> None:
-        """Give what is queued a last chance."""
-        self.producer.flush(1)
+        """Close the producer, after at most 1 s of waiting for queued records."""
+        self._wait_for_reports(1)
 
     def drop(self) -> None:
-        """Forget all that was sent. Until the client has told what became of each record, it keeps its threads and
-        its connections, also when nobody uses it any more (confluent-kafka 2.16.1).
+        """Discard all queued and unacknowledged records.
+
+        The client keeps its threads and connections, even when it is no longer referenced, until it has reported
+        the delivery of each record (confluent-kafka 2.16.1).
         """
         self.producer.purge()
-        until = time.monotonic() + DROP_SECONDS
-        while len(self.producer) and time.monotonic() < until:
-            with suppress(KafkaException):  # it says once more what is wrong with this producer
-                self.producer.poll(0.01)
+        deadline = time.monotonic() + DROP_SECONDS
+        while len(self.producer) and time.monotonic() < deadline:
+            self._serve(0.01)
         self._failed.clear()
 
-    def take_failed(self) -> list[tuple[OutgoingRecord, KafkaError]]:
-        """What this thread sent in vain so far; for infra.kafka.transactions alone."""
+    def pop_failed(self) -> list[tuple[OutgoingRecord, KafkaError]]:
+        """Remove and return the failed records of this thread; only for infra.kafka.transactions."""
         return self._failed.pop(threading.get_ident(), [])
+
+    def _serve(self, seconds: float) -> None:
+        """Serve delivery reports.
+
+        A fatal error of the client is left out here: the report of each record has it too, and the next call that
+        produces raises it.
+        """
+        with suppress(*FATAL_EVENT):
+            self.producer.poll(seconds)
+
+    def _wait_for_reports(self, seconds: float) -> int:
+        """Wait for the delivery report of each record; returns how many records have none yet."""
+        for _ in range(2):  # a fatal error ends the first call early: see `_serve`
+            with suppress(*FATAL_EVENT):
+                return self.producer.flush(seconds)
+        return len(self.producer)
 
     def _start(self) -> Producer:
         return new_client(Producer, self._config | {"error_cb": self.problems.note})
 
-    def _produce(self, record: OutgoingRecord, sender: int) -> None:
+    def _produce(self, record: OutgoingRecord, thread_id: int) -> None:
         self.producer.produce(
             topic_name(self._kafka, record.topic),
             record.value,
@@ -150,43 +170,45 @@ class EventSink:
             partition=ANY_PARTITION if record.partition is None else record.partition,
             headers=list(record.headers.items()),
             timestamp=record.timestamp_ms,
-            on_delivery=partial(self._on_delivery, sender, record),
+            on_delivery=partial(self._on_delivery, thread_id, record),
         )
 
-    def _renew_if_spent(self) -> None:
-        """Take a new producer when the broker takes nothing more from this one.
+    def _renew_if_rejected(self) -> None:
+        """Replace the producer if the broker rejects its records.
 
-        That a broker says so to a producer without a name is a mistake about its epoch: the local one makes it of
-        those whose records timed out while it was frozen (Tansu 0.6.0), and says so for ever.
+        For a producer without a transactional id this is a mistake of the broker about its epoch. The local broker
+        makes it for producers whose records timed out while it was frozen (Tansu 0.6.0), and never recovers.
         """
-        if self._spent and "transactional.id" not in self._config:
-            # Who waits for a record in the old one is told by this what became of it.
-            self.producer.flush(DELIVERY_SECONDS + 1)
-            self.producer, self._spent = self._start(), False
+        if self._is_rejected and "transactional.id" not in self._config:
+            # Reports the delivery result of each record in the old producer to the thread that waits for it.
+            self._wait_for_reports(DELIVERY_SECONDS + 1)
+            self.producer, self._is_rejected = self._start(), False
 
-    def _on_delivery(self, sender: int, record: OutgoingRecord, error: KafkaError | None, message: Message) -> None:
+    def _on_delivery(
+        self, thread_id: int, record: OutgoingRecord, error: KafkaError | None, message: Message
+    ) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
-            self._failed[sender].append((record, error))
-            self._spent = self._spent or error.code() in DISOWNED
+            self._failed[thread_id].append((record, error))
+            self._is_rejected = self._is_rejected or error.code() in FENCED_CODES
             if classify(error) is ErrorClass.FATAL:
                 self.problems.note(error, record.topic)
         elif topic is not None and partition is not None and offset is not None:
-            place = plain_topic(self._kafka, topic), partition
-            self.arrived[place] = max(offset, self.arrived.get(place, 0))
+            topic_partition = plain_topic(self._kafka, topic), partition
+            self.arrived[topic_partition] = max(offset, self.arrived.get(topic_partition, 0))
             self.problems.clear(record.topic)
 
 
-def replacement(record: OutgoingRecord, error: KafkaError) -> OutgoingRecord | None:
-    """What to send instead of a record that was refused for good; None when it must be told."""
-    refused = classify(error) is ErrorClass.RECORD or error.code() in NOWHERE
-    return record.fallback if refused else None
+def fallback_for(record: OutgoingRecord, error: KafkaError) -> OutgoingRecord | None:
+    """The fallback of a record that was refused for good; None if the error must be raised."""
+    is_refused = classify(error) is ErrorClass.RECORD or error.code() in UNKNOWN_TOPIC_CODES
+    return record.fallback if is_refused else None
 
 
-def _undelivered(failed: Sequence[tuple[OutgoingRecord, KafkaError]], left: int) -> Exception:
-    """What to raise of records that did not arrive: a refusal, which waiting does not mend, is told first."""
+def _delivery_error(failed: Sequence[tuple[OutgoingRecord, KafkaError]], remaining: int) -> Exception:
+    """The exception for undelivered records; a permanent refusal takes precedence over transient errors."""
     if not failed:
-        return Unavailable(f"{left} records were not delivered: no acknowledgement came")
-    passing = (ErrorClass.TRY_AGAIN, ErrorClass.TAKEN_AWAY)
-    record, error = min(failed, key=lambda each: classify(each[1]) in passing)
-    return translated(error, f"{len(failed) + left} records were not delivered; one for {record.topic}")
+        return Unavailable(f"{remaining} records were not delivered: no acknowledgement came")
+    transient = (ErrorClass.TRY_AGAIN, ErrorClass.REVOKED)
+    record, error = min(failed, key=lambda each: classify(each[1]) in transient)
+    return to_exception(error, f"{len(failed) + remaining} records were not delivered; one for {record.topic}")

@@ -1,4 +1,4 @@
-"""Creating the topics, and telling which of those that exist differ from what is needed."""
+"""Topic administration: create the topics, and compare the settings of existing ones with the required settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,18 +18,18 @@ from schemas.topics import Topic
 
 TIMEOUT_S = 30.0
 SIZE, POLICY = "max.message.bytes", "cleanup.policy"
-"""The settings of a topic that promises depend on; an operator may choose the others, as how long records stay."""
+"""Topic settings that guarantees depend on; an operator may choose the others, such as the retention."""
 
-DENIED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+AUTHORIZATION_CODES = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 
 
 class NotReady(Unavailable):
-    """A topic has been created, and a partition of it has no leader yet."""
+    """A created topic has a partition without a leader."""
 
 
 @dataclass(frozen=True)
 class TopicDifference:
-    """One setting of an existing topic that is not what it must be."""
+    """A setting of an existing topic that differs from the required value."""
 
     topic: str
     setting: str
@@ -40,7 +40,7 @@ class TopicDifference:
         return f"{self.topic}: {self.setting} is {self.found}, and must be {self.needed}"
 
     def command(self, bootstrap: str) -> str:
-        """The line for Apache Kafka's kafka-configs.sh that mends it."""
+        """The kafka-configs.sh command line that corrects it."""
         return (
             f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics "
             f"--entity-name {self.topic} --add-config {self.setting}={self.needed}"
@@ -48,32 +48,32 @@ class TopicDifference:
 
 
 def create_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
-    """Create the topics that do not exist yet, and wait until they have leaders; the names of those created."""
+    """Create the missing topics and wait until they have leaders; returns the names of those created."""
     check_broker(kafka)
     admin = admin_client(kafka)
     new = [_new_topic(kafka, topic) for topic in _missing(kafka, admin, topics)]
     created = []
-    with _named("topics could not be created"):
-        asked = admin.create_topics(new, request_timeout=TIMEOUT_S) if new else {}
-    for name, future in asked.items():
+    with _translate_errors("topics could not be created"):
+        futures = admin.create_topics(new, request_timeout=TIMEOUT_S) if new else {}
+    for name, future in futures.items():
         try:
             future.result()
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _failure(f"topic {name} could not be created", error.args[0]) from None
+                raise _unavailable(f"topic {name} could not be created", error.args[0]) from None
     Retry(TIMEOUT_S).run(lambda: _check_leaders(admin, created), NotReady)
     return created
 
 
 def missing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
-    """The names of the topics that do not exist, or that this user may not see."""
+    """Names of the topics that do not exist, or that this user may not see."""
     check_broker(kafka)
     return [kafka.prefix + topic.name for topic in _missing(kafka, admin_client(kafka), topics)]
 
 
 def differing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[TopicDifference]:
-    """What must be changed about topics that exist."""
+    """Settings of existing topics that must be changed."""
     check_broker(kafka)
     admin = admin_client(kafka)
     missing = _missing(kafka, admin, topics)
@@ -81,31 +81,31 @@ def differing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[Topi
         kafka.prefix + topic.name: topic.config(kafka.record_bytes) for topic in topics if topic not in missing
     }
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in needed]
-    with _named("the settings of topics could not be read"):
-        answers = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    with _translate_errors("the settings of topics could not be read"):
+        futures = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
     differences = list[TopicDifference]()
-    for resource, future in answers.items():
-        with _named(f"the settings of topic {resource.name} could not be read"):
+    for resource, future in futures.items():
+        with _translate_errors(f"the settings of topic {resource.name} could not be read"):
             found = {name: str(entry.value) for name, entry in future.result().items()}
         differences += _differences(resource.name, found, needed[resource.name])
     return differences
 
 
 def update_topics(kafka: KafkaSettings, differences: Sequence[TopicDifference]) -> None:
-    """Change what differs."""
+    """Set the differing settings to the required values."""
     changes: dict[str, list[ConfigEntry]] = {}
-    for one in differences:
-        entry = ConfigEntry(one.setting, one.needed, incremental_operation=AlterConfigOpType.SET)
-        changes.setdefault(one.topic, []).append(entry)
+    for difference in differences:
+        entry = ConfigEntry(difference.setting, difference.needed, incremental_operation=AlterConfigOpType.SET)
+        changes.setdefault(difference.topic, []).append(entry)
     resources = [
         ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
         for name, entries in changes.items()
     ]
     admin = admin_client(kafka)
-    with _named("topics could not be changed"):
-        answers = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
-    for resource, future in answers.items():
-        with _named(f"topic {resource.name} could not be changed"):
+    with _translate_errors("topics could not be changed"):
+        futures = admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    for resource, future in futures.items():
+        with _translate_errors(f"topic {resource.name} could not be changed"):
             future.result()
 
 
@@ -115,13 +115,13 @@ def _new_topic(kafka: KafkaSettings, topic: Topic) -> NewTopic:
 
 
 def _missing(kafka: KafkaSettings, admin: AdminClient, topics: Sequence[Topic]) -> list[Topic]:
-    with _named("the topics could not be listed"):
+    with _translate_errors("the topics could not be listed"):
         existing = admin.list_topics(timeout=TIMEOUT_S).topics
     return [topic for topic in topics if kafka.prefix + topic.name not in existing]
 
 
 def _check_leaders(admin: AdminClient, names: Sequence[str]) -> None:
-    with _named("the topics could not be listed"):
+    with _translate_errors("the topics could not be listed"):
         known = admin.list_topics(timeout=TIMEOUT_S).topics
     for name in names:
         partitions = known[name].partitions.values() if name in known else ()
@@ -138,14 +138,14 @@ def _differences(topic: str, found: Mapping[str, str], needed: Mapping[str, str]
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Say which step failed."""
+def _translate_errors(what: str) -> Iterator[None]:
+    """Convert a KafkaException to Unavailable, which names the failed step."""
     try:
         yield
     except KafkaException as error:
-        raise _failure(what, error.args[0]) from None
+        raise _unavailable(what, error.args[0]) from None
 
 
-def _failure(what: str, error: KafkaError) -> Unavailable:
+def _unavailable(what: str, error: KafkaError) -> Unavailable:
     remedy = ": allow it to this user: `lookstream topics acls --part topics` prints the commands"
-    return Unavailable(f"{what}: {error.str()}{remedy if error.code() in DENIED else ''}")
+    return Unavailable(f"{what}: {error.str()}{remedy if error.code() in AUTHORIZATION_CODES else ''}")

@@ -1,4 +1,4 @@
-"""Checks: whether each part that runs for a data folder, or that the settings name, is well."""
+"""Health checks: check each part that runs on a data folder or that the settings configure."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,26 +19,26 @@ from schemas.failures import Fault, Unavailable
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """How one part is."""
+    """Result of the check of one part."""
 
     part: str
     says: str
-    """One sentence: what it does, or what is wrong with the remedy."""
+    """One sentence: its state, or its problem with the remedy."""
     well: bool
 
 
 def check_all(settings: Settings, within_seconds: float) -> list[HealthCheck]:
-    """Every part; a worker's last beat may be `within_seconds` old."""
-    running = read_local_state(settings.data)
-    checks = [_asked("kafka", lambda: _kafka(settings)), _asked("index", lambda: _index(settings))]
-    return checks + [_worker(path, running, within_seconds) for path in _heartbeats(settings.data, running)]
+    """Check all parts; a worker's last heartbeat may be at most `within_seconds` old."""
+    local_state = read_local_state(settings.data)
+    checks = [_check("kafka", lambda: _kafka(settings)), _check("index", lambda: _index(settings))]
+    return checks + [_worker(path, local_state, within_seconds) for path in _heartbeats(settings.data, local_state)]
 
 
-def _asked(part: str, ask: Callable[[], str]) -> HealthCheck:
+def _check(part: str, probe: Callable[[], str]) -> HealthCheck:
     try:
-        return HealthCheck(part, ask(), well=True)
-    except (Unavailable, EngineError, Fault, ValueError) as wrong:
-        return HealthCheck(part, str(wrong), well=False)
+        return HealthCheck(part, probe(), well=True)
+    except (Unavailable, EngineError, Fault, ValueError) as problem:
+        return HealthCheck(part, str(problem), well=False)
 
 
 def _kafka(settings: Settings) -> str:
@@ -52,31 +52,35 @@ def _index(settings: Settings) -> str:
         return f"answers, and holds {index.status().live} live pictures"
 
 
-def _heartbeats(data: Path, running: LocalState | None) -> Iterator[Path]:
-    """The heartbeat files that there are, and those that there should be."""
-    jobs = ["query", *(named("index", number) for number in running.generations or (FIRST,))] if running else []
+def _heartbeats(data: Path, local_state: LocalState | None) -> Iterator[Path]:
+    """The heartbeat files that exist, and those that are expected."""
+    jobs = (
+        ["query", *(named("index", number) for number in local_state.generations or (FIRST,))]
+        if local_state
+        else []
+    )
     expected = {heartbeat_file(data, job) for job in jobs}
     yield from sorted(expected | set((data / "run").glob("*.alive")))
 
 
-def _worker(path: Path, running: LocalState | None, within_seconds: float) -> HealthCheck:
-    wrong = _wrong(path, running, within_seconds)
-    told = read_state(path)
+def _worker(path: Path, local_state: LocalState | None, within_seconds: float) -> HealthCheck:
+    problem = _worker_problem(path, local_state, within_seconds)
+    state = read_state(path)
     return HealthCheck(
-        f"{path.stem} worker", wrong or f"is ready since {told.since if told else ''}", well=wrong is None
+        f"{path.stem} worker", problem or f"is ready since {state.since if state else ''}", well=problem is None
     )
 
 
-def _wrong(path: Path, running: LocalState | None, within_seconds: float) -> str | None:
-    """Why a worker is not ready; none when it is."""
-    told = read_state(path)
-    if told is None:
+def _worker_problem(path: Path, local_state: LocalState | None, within_seconds: float) -> str | None:
+    """Why a worker is not ready; None if it is."""
+    state = read_state(path)
+    if state is None:
         return "has said nothing yet: wait, or see its log"
-    if running and not process_runs(told.pid):
-        return f"has died (process {told.pid}): `lookstream up` starts it again, see its log"
+    if local_state and not process_runs(state.pid):
+        return f"has died (process {state.pid}): `lookstream up` starts it again, see its log"
     if not is_alive(path, within_seconds):
         age = time.time() - last_beat(path)
         return f"was last heard of {age:.0f} s ago: see its log; if it is gone for good, remove {path}"
-    if told.state != READY:
-        return f"is {told.state} since {told.since}" + (f": {told.why}" if told.why else "")
+    if state.state != READY:
+        return f"is {state.state} since {state.since}" + (f": {state.why}" if state.why else "")
     return None

@@ -1,17 +1,17 @@
-"""Ports of the loopback interface: who listens, which are free, which another `lookstream up` has claimed."""
+"""Ports: find and claim free ports of the loopback interface."""
 
 import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-TRIES = 100
-"""Ports that are looked at before giving up."""
-QUIET = range(20_000, 32_000)
-"""Below those that systems give to outgoing connections, of which one may take a port before its owner listens."""
+MAX_TRIES = 100
+"""Number of random ports to try."""
+PORT_RANGE = range(20_000, 32_000)
+"""Below the ephemeral range: an outgoing connection could get a port of that range before its owner listens."""
 
 
 def accepts(address: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
+    """Whether a server accepts connections at this address."""
     try:
         with socket.create_connection(address, timeout=0.5):
             return True
@@ -19,22 +19,22 @@ def accepts(address: tuple[str, int]) -> bool:
         return False
 
 
-def free_port(wanted: int) -> int:
-    """This port if it is free, else any free one; somebody else may take it before it is used."""
-    for port in (wanted, 0):
+def free_port(preferred: int) -> int:
+    """`preferred` if it is free, else any free port; another process may take it before it is used."""
+    for port in (preferred, 0):
         if found := _free(port):
             return found
     raise OSError("no free port on the loopback interface")
 
 
-def claim_port(wanted: int) -> socket.socket:
-    """This port if it is free, else another, which nobody else who asks here gets until the claim is closed.
+def claim_port(preferred: int) -> socket.socket:
+    """Claim `preferred` if it is free, else another port; no other caller gets it until the claim is closed.
 
-    Between finding a port free and listening on it lies the start of a process; a second `lookstream up` that
-    starts meanwhile would choose the same port, and then use the first one's broker. So the UDP port of the same
-    number is held as the claim: it is nobody else's business, and the kernel gives it up when its owner dies.
+    A process starts between the check of a port and listening on it: a second `lookstream up` that starts
+    meanwhile would choose the same port, and then use the first one's broker. So the UDP port of the same number is
+    bound as the claim: nothing else uses it, and the kernel releases it when its owner dies.
     """
-    for port in (*filter(None, [wanted]), *random.sample(QUIET, TRIES)):
+    for port in (*filter(None, [preferred]), *random.sample(PORT_RANGE, MAX_TRIES)):
         claim = socket.socket(type=socket.SOCK_DGRAM)
         try:
             claim.bind((LOOPBACK, port))
@@ -48,12 +48,11 @@ def claim_port(wanted: int) -> socket.socket:
 
 
 def port_of(claim: socket.socket) -> int:
-    """The port that a claim is for."""
     return int(claim.getsockname()[1])
 
 
 def _free(port: int) -> int | None:
-    """This port, or any for 0, if nobody has it."""
+    """The port if it is free, any free one for 0; None if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

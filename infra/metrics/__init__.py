@@ -1,4 +1,4 @@
-"""Every metric of the system, declared with its meaning, and where they are read."""
+"""Metrics: all Prometheus metrics of the system, and the HTTP listener that serves them."""
 
 from infra.metrics.canary import CanaryMetrics
 from infra.metrics.exposing import exposed

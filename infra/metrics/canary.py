@@ -1,4 +1,4 @@
-"""The metrics of a canary."""
+"""Canary metrics: search quality and freshness as measured by the canary."""
 
 import math
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ CANARY: Mapping[Finding, str] = {
 
 
 class CanaryMetrics:
-    """What a canary finds."""
+    """Metrics of a canary."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._found = {
+        self._gauges = {
             name: Gauge(f"lookstream_canary_{name}", meaning, registry=self.registry)
             for name, meaning in CANARY.items()
         }
@@ -33,14 +33,14 @@ class CanaryMetrics:
             "lookstream_canary_rounds", "Rounds, by how they ended.", ("ended",), registry=self.registry
         )
         for ended in ("well", "away"):
-            self._rounds.labels(ended)  # it stands at 0 from the start: a rate needs two values
-        for gauge in self._found.values():
-            gauge.set(math.nan)  # nothing was found so far, which is not the same as 0
+            self._rounds.labels(ended)  # initialised to 0, as a rate needs two values
+        for gauge in self._gauges.values():
+            gauge.set(math.nan)  # not measured yet, which differs from 0
 
     def found(self, name: Finding, value: float) -> None:
-        """What the last round has found."""
-        self._found[name].set(value)
+        """Set a value that the last round has measured."""
+        self._gauges[name].set(value)
 
     def round(self, ended: Literal["well", "away"]) -> None:
-        """A round has ended; `away`: something did not answer."""
+        """Count a finished round; `away`: a part of the system did not respond."""
         self._rounds.labels(ended).inc()

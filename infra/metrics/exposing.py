@@ -1,4 +1,4 @@
-"""The listener at which Prometheus reads a worker's metrics; the gateway hands its own out itself."""
+"""Metrics listener: the HTTP endpoint of a worker's metrics for Prometheus; the gateway serves its own metrics."""
 
 import hmac
 import threading
@@ -14,14 +14,14 @@ from infra.console import BadInput
 from infra.fetching.address_policy import is_loopback
 
 PATIENCE_SECONDS = 5.0
-"""How long whoever reads may take with a request."""
+"""Seconds that a client may take to send a request."""
 
 
 @contextmanager
 def exposed(settings: MetricsSettings, registry: CollectorRegistry) -> Iterator[None]:
-    """Tell the metrics of a registry at `settings.host` and `port` until the block ends; nowhere when that is 0.
+    """Serve the metrics of a registry at `settings.host` and `port` until the block ends; port 0 disables this.
 
-    Raises BadInput when the host is no loopback address and there is no token, or when the port is taken.
+    Raises BadInput if the host is no loopback address and there is no token, or if the port is in use.
     """
     if not settings.port:
         yield
@@ -47,13 +47,13 @@ def exposed(settings: MetricsSettings, registry: CollectorRegistry) -> Iterator[
 
 def _handler(registry: CollectorRegistry, expected: str | None) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
-        """Answers GET /metrics from those who have the token."""
+        """Answers GET /metrics for clients that send the token."""
 
         timeout = PATIENCE_SECONDS
 
         def do_GET(self) -> None:
-            told = self.headers.get("Authorization", "")
-            if expected is not None and not hmac.compare_digest(told.encode(), expected.encode()):
+            authorization = self.headers.get("Authorization", "")
+            if expected is not None and not hmac.compare_digest(authorization.encode(), expected.encode()):
                 self.send_error(401)
             elif self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)

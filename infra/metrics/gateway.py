@@ -1,4 +1,4 @@
-"""The metrics of a gateway; labels have few values, none of which a caller chooses."""
+"""Gateway metrics: requests, results and searches in flight; callers cannot choose label values, which are few."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from prometheus_client import generate_latest as exposition_of
 from infra.metrics.bounds import SECONDS
 
 EXPOSITION_TYPE = CONTENT_TYPE_LATEST
-"""The media type of what `exposition` gives."""
+"""Media type of the text that `exposition` returns."""
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-"""The others count as `other`: a caller may make up any."""
+"""Other methods are counted as `other`, as a caller may invent any."""
 
 
 class GatewayMetrics:
-    """What a gateway tells of itself, in a registry of its own."""
+    """Metrics of a gateway, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -45,18 +45,18 @@ class GatewayMetrics:
         )
 
     def exposition(self) -> bytes:
-        """All of them, as Prometheus reads them."""
+        """All metrics in the Prometheus text format."""
         return exposition_of(self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is the template of its path, never the path."""
+        """Count a request; `route` is its path template, never the path."""
         self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def result(self, status: str) -> None:
-        """Count a result of a search."""
+        """Count a search result."""
         self._results.labels(status).inc()
 
     def watch_in_flight(self, number: Callable[[], int]) -> None:
-        """Ask `number` how many are awaited, whenever somebody looks."""
+        """Set the function that returns the number of searches in flight; it is called at each scrape."""
         self._in_flight.set_function(number)

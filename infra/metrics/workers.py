@@ -1,4 +1,4 @@
-"""The metrics of workers; labels have few values, none of which a caller chooses."""
+"""Worker metrics: records, batches, items and searches; callers cannot choose label values, which are few."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ from infra.metrics.bounds import RECORDS, SECONDS, SHARES
 
 
 class WorkerMetrics:
-    """What every worker tells of itself: its loop, and what becomes of its records; all by the worker's kind."""
+    """Metrics of every worker: its processing loop and its records' outcomes, labelled by the worker's kind."""
 
     def __init__(self, worker: str) -> None:
         self.registry = registry = CollectorRegistry()
@@ -18,7 +18,7 @@ class WorkerMetrics:
         self._records = Counter("lookstream_records", "Records that are done.", topic, registry=registry)
         self._failures = Counter("lookstream_failures", "Events that failed, at each try.", code, registry=registry)
         self._retries = Counter("lookstream_retries", "Records sent to a retry topic.", topic, registry=registry)
-        self._dead = Counter(
+        self._dead_letters = Counter(
             "lookstream_dead_letters", "Records sent to a dead-letter topic.", (*topic, "code"), registry=registry
         )
         self._batch = Histogram(
@@ -27,11 +27,11 @@ class WorkerMetrics:
         self._seconds = Histogram(
             "lookstream_batch_seconds", "The work on a batch.", by, buckets=SECONDS, registry=registry
         )
-        self._in_hand = Gauge("lookstream_in_hand_records", "Events that are worked on.", by, registry=registry)
+        self._in_flight = Gauge("lookstream_in_hand_records", "Events that are worked on.", by, registry=registry)
         self._lag = Gauge(
             "lookstream_lag_records", "Not taken yet, by a topic's end at its last fetch.", topic, registry=registry
         )
-        self._held = Counter(
+        self._hold_seconds = Counter(
             "lookstream_held_seconds", "Work stood still for something that was away.", by, registry=registry
         )
         self._encoder = Gauge(
@@ -44,60 +44,60 @@ class WorkerMetrics:
         self._unindexed = Gauge(
             "lookstream_index_unindexed_points", "Those of them that are in no graph yet.", by, registry=registry
         )
-        self._bytes = Gauge(
+        self._index_bytes = Gauge(
             "lookstream_index_bytes", "What the index takes on disk, where the engine says.", by, registry=registry
         )
 
-        self._held.labels(worker)  # it stands at 0 from the start: a rate needs two values
+        self._hold_seconds.labels(worker)  # initialised to 0, as a rate needs two values
 
     def encoder(self, fingerprint: str) -> None:
-        """Whose vectors it makes."""
+        """Set the fingerprint of the encoder."""
         self._encoder.clear()
         self._encoder.labels(self._worker, fingerprint).set(1)
 
     def taken(self, events: int) -> None:
-        """A batch is being worked on."""
-        self._in_hand.labels(self._worker).inc(events)
+        """Count the events of a batch whose processing starts."""
+        self._in_flight.labels(self._worker).inc(events)
 
     def handled(self, events: int, seconds: float, failed: Iterable[str]) -> None:
-        """The work on a batch has ended; `failed` are the codes of those that could not be done."""
-        self._in_hand.labels(self._worker).dec(events)
+        """Record a processed batch; `failed` holds the error codes of its failed events."""
+        self._in_flight.labels(self._worker).dec(events)
         self._batch.labels(self._worker).observe(events)
         self._seconds.labels(self._worker).observe(seconds)
         for code in failed:
             self._failures.labels(self._worker, code).inc()
 
     def done(self, topic: str, records: int) -> None:
-        """Records are done."""
+        """Count finished records."""
         self._records.labels(self._worker, topic).inc(records)
 
     def retry(self, topic: str) -> None:
-        """A record was sent to a retry topic."""
+        """Count a record that was sent to a retry topic."""
         self._retries.labels(self._worker, topic).inc()
 
     def dead_letter(self, topic: str, code: str) -> None:
-        """A record was sent to a dead-letter topic."""
-        self._dead.labels(self._worker, topic, code).inc()
+        """Count a record that was sent to a dead-letter topic."""
+        self._dead_letters.labels(self._worker, topic, code).inc()
 
     def behind(self, lag: Mapping[str, int]) -> None:
-        """How much there is to do, by topic."""
+        """Set the consumer lag in records, by topic."""
         for topic, records in lag.items():
             self._lag.labels(self._worker, topic).set(records)
 
     def held(self, seconds: float) -> None:
-        """Work stood still for so long."""
-        self._held.labels(self._worker).inc(seconds)
+        """Count seconds for which processing was on hold."""
+        self._hold_seconds.labels(self._worker).inc(seconds)
 
     def index(self, points: int, unindexed: int, size: int | None) -> None:
-        """How large the index is."""
+        """Set the size of the index in points and, if known, in bytes."""
         self._points.labels(self._worker).set(points)
         self._unindexed.labels(self._worker).set(unindexed)
         if size is not None:
-            self._bytes.labels(self._worker).set(size)
+            self._index_bytes.labels(self._worker).set(size)
 
 
 class ItemMetrics:
-    """What item events come to."""
+    """Metrics of item events."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._items = Counter(
@@ -130,16 +130,16 @@ class ItemMetrics:
         self._pictures.labels(fate).inc(number)
 
     def step(self, step: str, seconds: float) -> None:
-        """A step took so long."""
+        """Record the duration of a step in seconds."""
         self._steps.labels(step).observe(seconds)
 
     def searchable(self, source: str, seconds: float) -> None:
-        """An item could be found so long after its event."""
+        """Record the seconds from an item's event until the item was searchable."""
         self._searchable.labels(source).observe(seconds)
 
 
 class SearchMetrics:
-    """What search requests come to."""
+    """Metrics of search requests."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._results = Counter("lookstream_search_results", "Results.", ("status", "code"), registry=registry)
@@ -158,15 +158,15 @@ class SearchMetrics:
         )
 
     def result(self, status: str, code: str) -> None:
-        """Count a result; `code` says why one was rejected, else it is empty."""
+        """Count a result; `code` is the reason of a rejection, else empty."""
         self._results.labels(status, code).inc()
 
     def steps(self, seconds: Mapping[str, float]) -> None:
-        """The steps of a search took so long."""
-        for step, took in seconds.items():
-            self._steps.labels(step).observe(took)
+        """Record the duration of each step of a search in seconds, and their sum."""
+        for step, duration in seconds.items():
+            self._steps.labels(step).observe(duration)
         self._seconds.observe(sum(seconds.values()))
 
     def confidence(self, share: float) -> None:
-        """Of a first hit."""
+        """Record the confidence of a first hit."""
         self._confidence.observe(share)

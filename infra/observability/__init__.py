@@ -1,1 +1,1 @@
-"""Logs, traces, heartbeats, and secrets that stay out of them."""
+"""Observability: logs, traces and heartbeats, and the redaction of secrets in them."""

@@ -1,4 +1,4 @@
-"""Health: a worker keeps a small file that says what it does, and touches it; whoever wants to know looks at it."""
+"""Heartbeat: a file in which a worker writes its state, and whose modification time is its last sign of life."""
 
 import json
 import os
@@ -8,59 +8,60 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 STARTING, READY, HOLDING, DRAINING = "starting", "ready", "holding", "draining"
-"""What a worker does: it has no work yet; it works; it waits for what is away; it finishes before it ends."""
+"""States of a worker: no partitions yet; processing; waiting for a dependency; finishing before it ends."""
 FRESH_SECONDS = 30.0
-"""A beat may be so old: ten times what a busy worker needs, and below any patience of an orchestrator."""
+"""Largest age of a heartbeat in seconds: ten times the longest interval of a busy worker, and shorter than the
+timeouts of orchestrators."""
 
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What a worker says that it does."""
+    """The state that a worker has written."""
 
     state: str
     """starting, ready, holding or draining."""
     since: str
-    """When that began, as an ISO time."""
+    """Start of the state, as an ISO 8601 time."""
     why: str | None
-    """What it waits for, when it is holding."""
+    """What it waits for, if it is holding."""
     pid: int
 
 
 class HeartbeatFile:
-    """The file of a worker: its age is that of the last beat. A `path` of None is for workers nobody looks at."""
+    """The heartbeat file of a worker; without a `path` nothing is written."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._told: WorkerState | None = None
+        self._written: WorkerState | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
 
     def beat(self, state: str = READY, why: str | None = None) -> None:
-        """Still here, and what it does; `why` says what a holding worker waits for."""
+        """Update the heartbeat and, if it has changed, the state; `why` states what a holding worker waits for."""
         if self._path is None:
             return
         try:
-            if self._told is None or (self._told.state, self._told.why) != (state, why):
-                self._tell(self._path, state, why)
+            if self._written is None or (self._written.state, self._written.why) != (state, why):
+                self._write_state(self._path, state, why)
             os.utime(self._path)
         except FileNotFoundError:
-            self._told = None  # somebody has tidied up: the next beat writes it again
+            self._written = None  # the file was removed: the next beat writes it again
 
-    def _tell(self, path: Path, state: str, why: str | None) -> None:
+    def _write_state(self, path: Path, state: str, why: str | None) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        since = self._told.since if self._told and self._told.state == state else now
-        told = WorkerState(state, since, why, os.getpid())
-        draft = path.with_name(f"{path.name}.new")
+        since = self._written.since if self._written and self._written.state == state else now
+        written = WorkerState(state, since, why, os.getpid())
+        temporary = path.with_name(f"{path.name}.new")
         try:
-            draft.write_text(json.dumps(asdict(told)))
-        except OSError:  # a full disk is no reason to die: it is tried again at the next beat
+            temporary.write_text(json.dumps(asdict(written)))
+        except OSError:  # a full disk must not end the worker: the next beat tries again
             return
-        draft.replace(path)
-        self._told = told
+        temporary.replace(path)
+        self._written = written
 
 
 def last_beat(path: Path) -> float:
-    """Seconds since 1970 of the last beat; 0 when there was none."""
+    """Time of the last beat in seconds since 1970; 0 if there was none."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
@@ -68,20 +69,20 @@ def last_beat(path: Path) -> float:
 
 
 def is_alive(path: Path, within_seconds: float) -> bool:
-    """Whether the last beat is at most so old: if not, the worker should be started anew."""
+    """Whether the last beat is recent enough; if not, the worker should be restarted."""
     return time.time() - last_beat(path) <= within_seconds
 
 
 def is_ready(path: Path, within_seconds: float) -> bool:
-    """Whether it is alive and does its work: not while what it needs is away, nor before and after."""
-    told = read_state(path)
-    return told is not None and told.state == READY and is_alive(path, within_seconds)
+    """Whether the worker is alive and processing: not while it is starting, holding or draining."""
+    state = read_state(path)
+    return state is not None and state.state == READY and is_alive(path, within_seconds)
 
 
 def read_state(path: Path) -> WorkerState | None:
-    """What the worker last said; none when the file is missing, or is none of ours."""
+    """The state that the worker wrote last; None if the file is missing or invalid."""
     try:
-        found = json.loads(path.read_text())
-        return WorkerState(str(found["state"]), str(found["since"]), found["why"], int(found["pid"]))
+        fields = json.loads(path.read_text())
+        return WorkerState(str(fields["state"]), str(fields["since"]), fields["why"], int(fields["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

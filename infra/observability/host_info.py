@@ -1,4 +1,4 @@
-"""The machine and the versions that figures are of."""
+"""Host information: the machine and the package versions on which measurements were made."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ PACKAGES = (
 
 
 def describe_machine() -> dict[str, str | int]:
-    """System, processor, cores and Python."""
+    """Operating system, processor, number of cores and Python version."""
     return {
         "system": platform.system(),
         "processor": _processor(),
@@ -23,18 +23,18 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the packages that figures depend on; those that are not installed are left out."""
-    found = {}
+    """Versions of the packages that affect measurements; those that are not installed are left out."""
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _processor() -> str:
-    """The model of the CPU, where the system tells it."""
+    """The CPU model, or a less specific name if the system does not provide it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -44,10 +44,10 @@ def _processor() -> str:
 
 
 def give_way(niceness: int) -> None:
-    """Have this process, and those that it starts, get processor time after others.
+    """Lower the CPU priority of this process and its children.
 
-    Linux weighs sessions against each other before it looks at the niceness of what is in them ("The autogroup
-    feature" in sched(7)), and `lookstream up` gives each part a session: so the leader of one makes that nice, too.
+    Linux first divides processor time between sessions, and applies niceness only within them ("The autogroup
+    feature" in sched(7)). `lookstream up` gives each part a session, so its leader also sets that of the session.
     """
     os.nice(niceness)
     if os.getsid(0) == os.getpid():

@@ -1,4 +1,4 @@
-"""Logging: structlog, as lines for people or JSON for machines, to standard error; secrets are masked."""
+"""Logging: structlog output to standard error, as text or JSON, with secrets masked."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
-    """Set up logging for this process; every line names the `part` of the system that wrote it.
+    """Configure logging for this process; every line names the `part` of the system that wrote it.
 
-    `redact` (redaction.py) masks every line, also of libraries, and the trace of a crash.
+    `redact` (redaction.py) masks every line, including those of libraries, and the trace of a crash.
     """
-    colours = sys.stderr.isatty() or "FORCE_COLOR" in os.environ  # of `lookstream up`, for its children
+    colours = sys.stderr.isatty() or "FORCE_COLOR" in os.environ  # set by `lookstream up` for its children
     renderer = (
         structlog.processors.JSONRenderer()
         if logs.format == "json"
@@ -28,11 +28,11 @@ def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
     )
     structlog.configure(
         processors=[
-            _named(part),
+            _part_processor(part),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _masker(redact),
+            _masking_processor(redact),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[logs.level]),
@@ -41,15 +41,15 @@ def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
     )
     guard_crash(redact)
     guard_threads(redact)
-    # librdkafka and the like say what a person can do nothing about: their errors alone are shown.
+    # Libraries such as librdkafka log much that users cannot act on: only critical records are shown.
     level = logging.CRITICAL if logs.level != "debug" else logging.DEBUG
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_line_masker(redact))
+    handler.addFilter(_masking_filter(redact))
     logging.basicConfig(level=level, handlers=[handler])
 
 
 class _Stderr:
-    """Standard error; a line that cannot be written, as on a full disk, is lost, and nothing else for it."""
+    """Standard error; a line that cannot be written, as on a full disk, is dropped without an error."""
 
     def write(self, text: str) -> None:
         with suppress(OSError):
@@ -60,8 +60,8 @@ class _Stderr:
             sys.stderr.flush()
 
 
-def _named(part: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
-    """A structlog processor that names the part in lines of every thread."""
+def _part_processor(part: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    """A structlog processor that adds the part to the lines of all threads."""
 
     def name(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         line.setdefault("part", part)
@@ -70,8 +70,8 @@ def _named(part: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableM
     return name
 
 
-def _masker(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
-    """A structlog processor that redacts every value of a line."""
+def _masking_processor(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    """A structlog processor that redacts all values of a line."""
 
     def mask(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {name: redact_all(value, redact) for name, value in line.items()}
@@ -79,8 +79,8 @@ def _masker(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], Mu
     return mask
 
 
-def _line_masker(redact: Redact) -> Callable[[logging.LogRecord], bool]:
-    """A filter of the standard library's logging that redacts what libraries say, traces included."""
+def _masking_filter(redact: Redact) -> Callable[[logging.LogRecord], bool]:
+    """A filter for the standard library's logging that redacts messages of libraries and their traces."""
 
     def mask(record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()

@@ -1,4 +1,4 @@
-"""Redaction: known secrets, and whatever in an address may be one, are masked in text for people."""
+"""Redaction: mask known secrets, and the parts of URLs that may be secrets, in text for people."""
 
 import json
 import os
@@ -17,49 +17,53 @@ from infra.config.kafka import SECRET_NAME
 from infra.config.settings import Settings, SettingsError, read_settings
 
 MASK = "***"
-SHORTEST = 4
-"""A shorter secret guards nothing, and masking it would blank out ordinary words."""
-OWN_WORDS = re.compile(r"authorization|cookie|token|secret|passw|api[-_]?key|signature|credential", re.IGNORECASE)
-"""Names of headers whose values are secrets of those who sent them."""
+MIN_SECRET_LENGTH = 4
+"""Shorter secrets offer no protection, and masking them would hide ordinary words."""
+SECRET_HEADER_NAME = re.compile(
+    r"authorization|cookie|token|secret|passw|api[-_]?key|signature|credential", re.IGNORECASE
+)
+"""Names of headers whose values are secrets of their senders."""
 
 CREDENTIALS = re.compile(r"""(?<=://)[^\s/?#"<>]*@""")
-CUT_OFF = re.compile(r"""(?<=://)[^\s/?#"<>:@\[\]]+:(?!\d{1,5}(?!\w))[^\s/?#"<>]+""")
-"""A user and the beginning of a password, where a text ends before the @; a port is digits alone."""
+TRUNCATED_CREDENTIALS = re.compile(r"""(?<=://)[^\s/?#"<>:@\[\]]+:(?!\d{1,5}(?!\w))[^\s/?#"<>]+""")
+"""A user and the start of a password in text that was cut before the @; digits alone are a port."""
 QUERY = re.compile(r"""(://[^\s?#"<>]*)[?#][^\s"<>]+""")
-"""Signed addresses carry their signature in the query, and some tokens come after a #."""
+"""Query and fragment of a URL: signed URLs have their signature in the query, and some tokens follow a #."""
 
 TOKEN = re.compile(r'"token"\s*:\s*"([^"]+)')
-"""A token in the gateway's list of them, whether or not that is JSON."""
+"""A token in the gateway's list of tokens, even if the list is not valid JSON."""
 
 Redact = Callable[[str], str]
 
 
 class Redaction:
-    """Masks texts: call it. `secrets` are values that must never be seen, however they are quoted."""
+    """Callable that masks secrets in texts. `secrets` are masked however they are quoted."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        spellings = {spelling for secret in secrets if len(secret) >= SHORTEST for spelling in _spellings(secret)}
+        spellings = {
+            spelling for secret in secrets if len(secret) >= MIN_SECRET_LENGTH for spelling in _spellings(secret)
+        }
         longest_first = sorted(spellings, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
 
     def __call__(self, text: str) -> str:
-        """`text` with `***` for secrets, and for the credentials, query and fragment of every address in it."""
+        """`text` with `***` in place of secrets and of the credentials, query and fragment of each URL."""
         return QUERY.sub(rf"\1?{MASK}", self.name(text))
 
     def name(self, text: str) -> str:
-        """The same for the name of something, as an item's key: queries stay, for they tell one from the other."""
+        """The same for names such as an item's key, but keeps queries, since they distinguish names."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        return CUT_OFF.sub(MASK, CREDENTIALS.sub(f"{MASK}@", text)) if "://" in text else text
+        return TRUNCATED_CREDENTIALS.sub(MASK, CREDENTIALS.sub(f"{MASK}@", text)) if "://" in text else text
 
 
 def redaction(settings: Settings) -> Redaction:
-    """What masks the secrets of these settings."""
+    """A redaction of the secrets in these settings."""
     return Redaction(_secrets_of(settings))
 
 
 def redact_known(text: str) -> str:
-    """`text` without the secrets of the environment's settings, whether or not those make sense."""
+    """`text` without the secrets of the settings in the environment, even if those settings are invalid."""
     try:
         return redaction(read_settings())(text)
     except SettingsError:
@@ -67,7 +71,7 @@ def redact_known(text: str) -> str:
 
 
 def redact_all(value: object, redact: Redact) -> object:
-    """`value` with every text in it redacted; what is no plain value is written out first."""
+    """`value` with all texts in it redacted; other objects are converted by repr first."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -78,12 +82,12 @@ def redact_all(value: object, redact: Redact) -> object:
 
 
 def redact_header(name: str, value: str, redact: Redact) -> str:
-    """A header's value for people: redacted, and masked whole when its name says that it is a secret."""
-    return MASK if OWN_WORDS.search(name) else redact(value)
+    """A redacted header value; masked entirely if the header's name indicates a secret."""
+    return MASK if SECRET_HEADER_NAME.search(name) else redact(value)
 
 
 def guard_crash(redact: Redact) -> None:
-    """From now on the trace of whatever ends this process is redacted."""
+    """Redact the trace of an uncaught exception from now on."""
 
     def write(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
@@ -92,33 +96,35 @@ def guard_crash(redact: Redact) -> None:
 
 
 def guard_threads(redact: Redact) -> None:
-    """The same for the trace of whatever ends a thread."""
+    """The same for an uncaught exception in a thread."""
 
-    def write(told: threading.ExceptHookArgs) -> None:
-        lines = traceback.format_exception(told.exc_type, told.exc_value, told.exc_traceback)
-        if told.exc_type is not SystemExit:
+    def write(arguments: threading.ExceptHookArgs) -> None:
+        lines = traceback.format_exception(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+        if arguments.exc_type is not SystemExit:
             sys.stderr.write(redact("".join(lines)))
 
     threading.excepthook = write
 
 
 def _secrets_of(group: BaseModel) -> Iterator[str]:
-    """The values of SecretStr fields, also of those in a mapping or a list, and the passwords in addresses."""
+    """The values of SecretStr fields, including those in mappings and lists, and the passwords in URLs."""
     for name in type(group).model_fields:
         value = getattr(group, name)
         if isinstance(value, BaseModel):
             yield from _secrets_of(value)
-        for one in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
-            if isinstance(one, BaseModel) and one is not value:
-                yield from _secrets_of(one)
-            elif isinstance(one, SecretStr):
-                yield one.get_secret_value()
-            elif isinstance(one, str) and "://" in one:
-                yield urlsplit(one).password or ""
+        for element in (
+            value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+        ):
+            if isinstance(element, BaseModel) and element is not value:
+                yield from _secrets_of(element)
+            elif isinstance(element, SecretStr):
+                yield element.get_secret_value()
+            elif isinstance(element, str) and "://" in element:
+                yield urlsplit(element).password or ""
 
 
 def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """The same from the environment itself, for when the settings in it are refused."""
+    """The same from the environment variables, for settings that are invalid."""
     for name, info in Settings.model_fields.items():
         group = info.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
@@ -130,17 +136,17 @@ def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _secrets_in_json(text: str) -> Iterator[str]:
-    """The secrets among librdkafka's settings; every value when they are not JSON."""
+    """The secrets among the librdkafka properties; all values if the text is not JSON."""
     try:
-        passed = json.loads(text)
+        properties = json.loads(text)
     except ValueError:
         yield from re.findall(r"""[:=]\s*["']?([^"',}]+)""", text)
         return
-    for name, value in passed.items() if isinstance(passed, dict) else ():
+    for name, value in properties.items() if isinstance(properties, dict) else ():
         if SECRET_NAME.search(name):
             yield str(value)
 
 
 def _spellings(secret: str) -> set[str]:
-    """A secret as it may stand in a text: plain, in an address, in JSON, or in a Python literal."""
+    """The forms of a secret in text: plain, URL-encoded, in JSON, and in a Python literal."""
     return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}

@@ -1,7 +1,7 @@
-"""Traces: spans of what was done for an event, sent to an OTLP collector; off unless an endpoint is set.
+"""Tracing: spans of the processing of events, sent to an OTLP collector; disabled unless an endpoint is set.
 
-Trace contexts travel in the `traceparent` header (https://www.w3.org/TR/trace-context), from whoever sent the event
-to its outcome or result.
+The `traceparent` header (https://www.w3.org/TR/trace-context) carries the trace context from
+an event's sender to its outcome or result.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 SERVICE = "lookstream"
-"""What commands are called in traces; workers and the gateway have names of their own."""
+"""Service name of commands in traces; workers and the gateway have their own names."""
 CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
-"""The traceparent of whoever asked for what is being done, where there is one."""
-NANO = 1_000_000_000
+"""The traceparent of the caller of the current operation, if there is one."""
+NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class SpanStep:
-    """A part of what was done: its name, and when it began and ended."""
+    """A step of an operation: its name, start and end."""
 
     name: str
     began: datetime
@@ -36,16 +36,16 @@ class SpanStep:
 
 
 def one_after_another(began: datetime, milliseconds: Mapping[str, float]) -> list[SpanStep]:
-    """Steps that took so long each, the first from `began` on."""
-    steps, at = list[SpanStep](), began
-    for name, took in milliseconds.items():
-        steps.append(SpanStep(name, at, at + timedelta(milliseconds=took)))
-        at = steps[-1].ended
+    """Consecutive steps from their durations; the first starts at `began`."""
+    steps, start = list[SpanStep](), began
+    for name, duration in milliseconds.items():
+        steps.append(SpanStep(name, start, start + timedelta(milliseconds=duration)))
+        start = steps[-1].ended
     return steps
 
 
 class SpanWriter:
-    """Writes spans down, after the fact."""
+    """Writes spans of completed operations."""
 
     def __init__(self, tracer: "Tracer") -> None:
         self._tracer = tracer
@@ -53,7 +53,7 @@ class SpanWriter:
     def tell(
         self, parent: str | None, whole: SpanStep, parts: list[SpanStep], attributes: Mapping[str, str]
     ) -> str:
-        """A span with its parts, under the span that `parent`, a traceparent, names; its own traceparent."""
+        """Write a span with child spans under the span of the traceparent `parent`; returns its own traceparent."""
         from opentelemetry.trace import set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -70,18 +70,18 @@ class SpanWriter:
         return carrier[TRACEPARENT]
 
     def sent(self, event: Event, topic: str) -> Event:
-        """The event as it is sent: under a span of its sender's, where its trace begins unless it has one."""
+        """The event with the traceparent of a new span for its sending; without a parent that starts a trace."""
         whole = SpanStep(f"send {topic}", event.time, datetime.now(UTC))
         parent = event.extra.get(TRACEPARENT) or CALLER.get()
-        told = self.tell(parent, whole, [], {"lookstream.event": event.id})
-        return replace(event, extra={**event.extra, TRACEPARENT: told})
+        traceparent = self.tell(parent, whole, [], {"lookstream.event": event.id})
+        return replace(event, extra={**event.extra, TRACEPARENT: traceparent})
 
 
 @contextmanager
 def tracing(settings: TraceSettings, service: str) -> Iterator[SpanWriter | None]:
-    """Where a service tells its spans, all sent at the end of the block; None when no endpoint is set.
+    """The span writer of a service, which is flushed at the end of the block; None without an endpoint.
 
-    Raises BadInput when the extra `traces` is not installed.
+    Raises BadInput if the extra `traces` is not installed.
     """
     if settings.endpoint is None:
         yield None
@@ -94,8 +94,8 @@ def tracing(settings: TraceSettings, service: str) -> Iterator[SpanWriter | None
         from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
     except ModuleNotFoundError:
         raise BadInput("LOOKSTREAM_TRACES_ENDPOINT needs the extra: pip install lookstream[traces]") from None
-    about = Resource.create({"service.name": service})
-    provider = TracerProvider(ParentBasedTraceIdRatio(settings.share), about, shutdown_on_exit=False)
+    resource = Resource.create({"service.name": service})
+    provider = TracerProvider(ParentBasedTraceIdRatio(settings.share), resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.endpoint)))
     try:
         yield SpanWriter(provider.get_tracer("lookstream"))
@@ -110,4 +110,4 @@ def _context(parent: str | None) -> "Context | None":
 
 
 def _nanoseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * NANO)
+    return round(moment.timestamp() * NANOSECONDS)

@@ -1,1 +1,1 @@
-"""Child processes: how they start, and how they end with their parent."""
+"""Processes: start child processes, and end them together with their parent."""

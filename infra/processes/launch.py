@@ -1,8 +1,7 @@
-"""Ties a program to the process that starts it: `python -I -S launch.py PARENT SIGNAL PROGRAM WORDS...`.
+"""Launcher: tie a program to its parent process by `python -I -S launch.py PARENT SIGNAL PROGRAM ARGUMENTS...`.
 
-Linux sends the program SIGNAL once its parent has died, however that was. This stands between the two because code
-that runs between fork and exec (`preexec_fn`) breaks where the parent has threads or gRPC: the child of such a
-process may do nothing but exec.
+Linux sends SIGNAL to the program when its parent dies for any reason. This is a separate process because code
+between fork and exec (`preexec_fn`) fails if the parent uses threads or gRPC: its child may only call exec.
 """
 
 import ctypes
@@ -10,18 +9,18 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-GONE, NO_PROGRAM = 1, 127
-"""Exit codes: the parent had died already; there is no such program, as a shell says it."""
+PARENT_DIED, NO_PROGRAM = 1, 127
+"""Exit codes: the parent has already died; the program does not exist (as in shells)."""
 
 
 def main() -> None:
-    """Become the program, in this very process."""
+    """Replace this process with the program."""
     parent, number, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-    # Compared with the parent's own id: in a container the living parent may be process 1.
+    # Compared with the given parent id, and not with 1: in a container a living parent may be process 1.
     if os.getppid() != parent:
-        sys.exit(GONE)
+        sys.exit(PARENT_DIED)
     try:
         os.execvp(program[0], program)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""The index: one query plan, and two engines that carry it out (a Qdrant server, or embedded)."""
+"""Vector index: one contract with two engines, a Qdrant server and the embedded qdrant-edge."""

@@ -1,4 +1,4 @@
-"""`lookstream index status | optimise | export | migrate`: how the index is, for whoever looks after it."""
+"""Index commands: `lookstream index status | optimise | export | migrate`."""
 
 import json
 import time
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The index: how it is, optimise it, export it, move it.", no_args_is_help=True)
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
 @dataclass(frozen=True)
 class IndexStatusOptions:
-    """What `index status` is told."""
+    """Options of `index status`."""
 
     json: JSON = False
 
 
 @dataclass(frozen=True)
 class OptimiseOptions:
-    """What `index optimise` is told."""
+    """Options of `index optimise`."""
 
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What `index export` is told."""
+    """Options of `index export`."""
 
     file: Annotated[Path, typer.Argument(help="Where to write; it must not exist.", show_default=False)]
 
@@ -47,11 +47,11 @@ class ExportOptions:
 def status(options: IndexStatusOptions) -> None:
     """Show the encoder that made the index, how many points it has, and how many are outside the graph."""
     with _index() as index:
-        told = asdict(index.status())
+        fields = asdict(index.status())
     if options.json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(fields))
         return
-    for name, value in told.items():
+    for name, value in fields.items():
         typer.echo(f"{name:12} {'-' if value is None else value}")
 
 
@@ -62,10 +62,10 @@ def optimise(options: OptimiseOptions) -> None:
     with _index() as index:
         index.optimise()
         with error_console().status("optimising"):
-            while options.wait and ((now := index.status()).wanted or now.optimising):
-                time.sleep(LOOK_SECONDS)
-        now = index.status()
-    typer.echo(f"{now.live} points, {now.unindexed} outside the graph")
+            while options.wait and ((current := index.status()).wanted or current.optimising):
+                time.sleep(POLL_SECONDS)
+        current = index.status()
+    typer.echo(f"{current.live} points, {current.unindexed} outside the graph")
 
 
 @app.command("export")
@@ -99,17 +99,17 @@ def migrate() -> None:
         settings = read_settings()
         if settings.qdrant.url is None:
             raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
-        here = settings.model_copy(update={"qdrant": QdrantSettings(timeout_s=settings.qdrant.timeout_s)})
-        with closing(connect(here)) as source, closing(connect(settings)) as target:
+        embedded = settings.model_copy(update={"qdrant": QdrantSettings(timeout_s=settings.qdrant.timeout_s)})
+        with closing(connect(embedded)) as source, closing(connect(settings)) as target:
             copied = copy_points(source, target, error_console())
-            there = target.count()
-    where = ", ".join(settings.qdrant.places)
-    typer.echo(f"{copied} points were copied, tombstones included; {there} can be found at {where}")
+            count = target.count()
+    places = ", ".join(settings.qdrant.places)
+    typer.echo(f"{copied} points were copied, tombstones included; {count} can be found at {places}")
 
 
 @contextmanager
 def _index() -> "Iterator[Index]":
-    """The index that the settings name; where it is damaged, or fails, that is told in one sentence."""
+    """Connect to the configured index; on EngineError, print its message and exit."""
     from infra.config.settings import read_settings
     from infra.qdrant.connect import connect
     from infra.qdrant.contract import EngineError

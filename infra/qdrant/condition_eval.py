@@ -1,4 +1,4 @@
-"""Conditions on payloads, asked in Python: of points that are in no index yet."""
+"""Condition evaluation: test payload conditions in Python, for points that are not in an index yet."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,20 @@ from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, No
 from infra.qdrant.contract import Payload
 
 
-def all_hold(wanted: Iterable[Condition], payload: Payload) -> bool:
-    """Whether an index would say of a point with this payload that it satisfies every condition."""
-    return all(holds(condition, payload) for condition in wanted)
+def all_hold(conditions: Iterable[Condition], payload: Payload) -> bool:
+    """Whether the payload satisfies every condition, by the same rules as the index engines."""
+    return all(holds(condition, payload) for condition in conditions)
 
 
 def holds(condition: Condition, payload: Payload) -> bool:
-    """Whether an index would say of a point with this payload that it satisfies the condition."""
+    """Whether the payload satisfies the condition, by the same rules as the index engines."""
     match condition:
         case AnyOf(field, values):
-            return not _held(payload, field).isdisjoint(values)
+            return not _field_values(payload, field).isdisjoint(values)
         case NotAnyOf(field, values):
-            return _held(payload, field).isdisjoint(values)
+            return _field_values(payload, field).isdisjoint(values)
         case Between(field):
-            return _lies(condition, payload.get(field))
+            return _in_range(condition, payload.get(field))
         case Below(field, limit):
             number = payload.get(field)
             return not isinstance(number, int | float) or number < limit
@@ -29,16 +29,16 @@ def holds(condition: Condition, payload: Payload) -> bool:
             return any(all_hold(group, payload) for group in condition.groups)
 
 
-def _held(payload: Payload, field: str) -> set[object]:
-    """The values of a field, of which there may be any number."""
+def _field_values(payload: Payload, field: str) -> set[object]:
+    """Return the set of values of a field; a single value becomes a set of one, a missing field {None}."""
     value = payload.get(field)
     return set(value) if isinstance(value, list) else {value}
 
 
-def _lies(wanted: Between, number: object) -> bool:
+def _in_range(bounds: Between, number: object) -> bool:
     return (
         isinstance(number, int | float)
-        and (wanted.at_least is None or number >= wanted.at_least)
-        and (wanted.at_most is None or number <= wanted.at_most)
-        and (wanted.below is None or number < wanted.below)
+        and (bounds.at_least is None or number >= bounds.at_least)
+        and (bounds.at_most is None or number <= bounds.at_most)
+        and (bounds.below is None or number < bounds.below)
     )

@@ -1,4 +1,4 @@
-"""Conditions on payloads: what filters ask of a point, in words that both engines are told in their own."""
+"""Payload conditions: an engine-neutral form of filters, which each engine translates into its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from schemas.filters import Filters
 from schemas.items import revision_at
 
 LIVE, DEAD, META = "live", "dead", "meta"
-"""The states of a point: to be found, a tombstone, or the one point that describes the collection."""
+"""States of a point: live (searchable), a tombstone, or metadata of the collection."""
 
 
 @dataclass(frozen=True)
 class AnyOf:
-    """The field holds one of the values (for a list: at least one of its values is among them)."""
+    """The field equals one of the values; a list field has at least one of them."""
 
     field: str
     values: tuple[str, ...]
@@ -22,7 +22,7 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class NotAnyOf:
-    """The field holds none of the values."""
+    """The field has none of the values."""
 
     field: str
     values: tuple[str, ...]
@@ -30,7 +30,7 @@ class NotAnyOf:
 
 @dataclass(frozen=True)
 class Between:
-    """The field is a number with at_least <= number <= at_most and number < below; None: no such bound."""
+    """The field is a number with at_least <= number <= at_most and number < below; None means no bound."""
 
     field: str
     at_least: float | None = None
@@ -40,7 +40,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Below:
-    """The field is a number below the limit, or there is none."""
+    """The field is a number below the limit, or is missing."""
 
     field: str
     limit: int
@@ -48,7 +48,7 @@ class Below:
 
 @dataclass(frozen=True)
 class OneOf:
-    """At least one of the groups holds; a group holds when all of its conditions do."""
+    """At least one group holds. A group holds when all of its conditions hold."""
 
     groups: "tuple[tuple[Condition, ...], ...]"
 
@@ -61,28 +61,28 @@ class NoneOf:
 
 
 MAIN_PICTURE = Between("n", at_most=0)
-"""What holds of one point an item, the main picture's: whoever counts those counts items."""
+"""Matches only the main picture of an item, one point per item, so counting matches counts items."""
 
 Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf
 
 
 def of_tenant(tenant: str) -> list[Condition]:
-    """What holds of all points of a tenant."""
+    """Conditions that match all points of a tenant."""
     return [AnyOf("tenant", (tenant,))]
 
 
-def live_of(tenant: str | None) -> list[Condition]:
-    """What holds of the points that can be found, in all or of one tenant."""
-    alive = AnyOf("state", (LIVE,))
-    return [alive] if tenant is None else [alive, *of_tenant(tenant)]
+def live_conditions(tenant: str | None) -> list[Condition]:
+    """Conditions that match live points, of one tenant or (None) of all tenants."""
+    live = AnyOf("state", (LIVE,))
+    return [live] if tenant is None else [live, *of_tenant(tenant)]
 
 
-def passing(filters: Filters) -> list[Condition]:
-    """What holds of the points that pass every filter."""
-    return _words(filters) + _numbers(filters)
+def filter_conditions(filters: Filters) -> list[Condition]:
+    """Conditions that match points that pass every filter."""
+    return _keyword_conditions(filters) + _range_conditions(filters)
 
 
-def _words(filters: Filters) -> list[Condition]:
+def _keyword_conditions(filters: Filters) -> list[Condition]:
     stock = () if filters.in_stock is None else ("true" if filters.in_stock else "false",)
     any_of: dict[str, tuple[str, ...]] = {
         "source": filters.source,
@@ -94,23 +94,25 @@ def _words(filters: Filters) -> list[Condition]:
         "in_stock": stock,
         "currency": (filters.currency,) if filters.currency else (),
     }
-    wanted: list[Condition] = [AnyOf(name, values) for name, values in any_of.items() if values]
-    wanted += _attributes(filters.attributes)
-    return [*wanted, NotAnyOf("item_id", filters.exclude_items)] if filters.exclude_items else wanted
+    conditions: list[Condition] = [AnyOf(name, values) for name, values in any_of.items() if values]
+    conditions += _attribute_conditions(filters.attributes)
+    return [*conditions, NotAnyOf("item_id", filters.exclude_items)] if filters.exclude_items else conditions
 
 
-def _attributes(pairs: Sequence[str]) -> list[Condition]:
-    """For each name one condition; its values are alternatives."""
+def _attribute_conditions(pairs: Sequence[str]) -> list[Condition]:
+    """Return one condition per attribute name; the values of a name are alternatives."""
     names = dict.fromkeys(pair.partition("=")[0] for pair in pairs)
     return [AnyOf("attribute_values", tuple(p for p in pairs if p.partition("=")[0] == name)) for name in names]
 
 
-def _numbers(filters: Filters) -> list[Condition]:
+def _range_conditions(filters: Filters) -> list[Condition]:
     price = Between("price", at_least=filters.price_min, at_most=filters.price_max)
-    created = Between("created_at", at_least=_moment(filters.created_after), below=_moment(filters.created_before))
+    created = Between(
+        "created_at", at_least=_timestamp_us(filters.created_after), below=_timestamp_us(filters.created_before)
+    )
     revision = Between("revision", at_least=filters.revision_min, at_most=filters.revision_max)
-    return [wanted for wanted in (price, created, revision) if wanted != Between(wanted.field)]
+    return [bounds for bounds in (price, created, revision) if bounds != Between(bounds.field)]
 
 
-def _moment(when: datetime | None) -> int | None:
+def _timestamp_us(when: datetime | None) -> int | None:
     return None if when is None else revision_at(when)

@@ -1,4 +1,4 @@
-"""Which engine it is: the user's Qdrant server if there is one, else the embedded engine of `lookstream up`."""
+"""Index connections: open the configured Qdrant server, or else the embedded engine of `lookstream up`."""
 
 from functools import partial
 
@@ -12,9 +12,9 @@ from schemas.failures import Unavailable
 
 
 def connect(settings: Settings, generation: int | None = None) -> Index:
-    """The index of a generation, or that which serves; of a server nothing is asked yet.
+    """Return the index of a generation (default: the serving one), without sending a request to a server yet.
 
-    Raises Unavailable when none runs here, IndexDamaged when it could not be opened.
+    Raises Unavailable if no embedded index runs here, IndexDamaged if the embedded index could not be opened.
     """
     if settings.qdrant.url:
         from infra.qdrant.server.generation_register import (
@@ -23,16 +23,16 @@ def connect(settings: Settings, generation: int | None = None) -> Index:
 
         return open_server(settings, generation)
     try:
-        reach_index(settings, generation)  # so that who asks too early hears it now
+        reach_index(settings, generation)  # fail now if it is not running yet
     except Unavailable:
-        if why := read_note(index_folder(settings.data, chosen(generations_of(settings), generation))):
-            raise IndexDamaged(why) from None
+        if reason := read_note(index_folder(settings.data, chosen(generations_of(settings), generation))):
+            raise IndexDamaged(reason) from None
         raise
     return EmbeddedIndex(partial(reach_index, settings, generation), settings.qdrant.timeout_s)
 
 
 def generations_of(settings: Settings) -> GenerationRegister:
-    """Where the generations of this system are written down."""
+    """Return the register that stores the generations of this system."""
     if settings.qdrant.url:
         from infra.qdrant.server.generation_register import open_register
 
@@ -41,7 +41,7 @@ def generations_of(settings: Settings) -> GenerationRegister:
 
 
 def check_server(settings: Settings) -> None:
-    """Raise Unavailable with the remedy unless the user's own Qdrant answers, and is new enough."""
+    """Check the Qdrant server: raise Unavailable if none answers, SettingsError for an old version or a bad key."""
     from infra.qdrant.server.generation_register import open_server
 
     server = open_server(settings)

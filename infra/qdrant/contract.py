@@ -1,4 +1,4 @@
-"""What both engines agree on: points, search plans, and the Index contract."""
+"""Index contract: the points, search plans and `Index` protocol that both engines implement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,47 +14,49 @@ from infra.qdrant.conditions import (
     NoneOf,
     NotAnyOf,
     OneOf,
-    live_of,
+    filter_conditions,
+    live_conditions,
     of_tenant,
-    passing,
 )
 from infra.qdrant.payload_indexes import LINKED
 from schemas.filters import Filters
 
 VECTOR = "look"
-"""The one named vector of a point: [object | style | colour], each part of unit length."""
+"""Name of the only vector of a point: [object | style | colour], each part of unit length."""
 
 OVERSAMPLING = 2.0
-"""Candidates of the int8 codes that are scored again in float32, over the limit (recall 1.000 of 100,000)."""
+"""Ratio of int8 candidates rescored in float32 to the limit (recall 1.000 on 100,000 points)."""
 
 RARE, RARE_LINKED = 0.4, 0.02
-"""With a smaller share of the points passing the filters, by the engine's own estimate, the graph search looks at
-the neighbours of neighbours too (ACORN, arXiv 2403.04871). Without that a price that 9 % have finds 8 % of the true
-hits, of 100,000; keywords, which have links of their own in the graph, find as many in a third of the time."""
+"""Below this share of points that pass the filters (the engine's own estimate), graph search also visits neighbours
+of neighbours (ACORN, arXiv 2403.04871). Without it, a price filter that 9 % of 100,000 points pass finds only 8 %
+of the true hits. RARE_LINKED is for keywords: their own graph links find as many hits without ACORN, in a third of
+the time."""
 
-MOST_VALUES = 1_000
-"""Values of a field that are counted: the most frequent ones."""
+MAX_FACET_VALUES = 1_000
+"""Maximum number of values that a facet returns; the most frequent ones."""
 
 Payload = Mapping[str, object]
 Vector = NDArray[np.float32]
 
 
 class EncoderDiffers(Exception):
-    """The collection was made by another encoder; the message names both and the remedy."""
+    """The collection was created with another encoder. The message names both encoders and the remedy."""
 
 
 class EngineError(Exception):
-    """The engine failed at a call; the message holds the name and the message of its own error.
+    """An engine call failed; the message contains the name and message of the engine's own error.
 
-    It is there, so waiting does not help: whoever asked for this fails of it, as of any error that nobody expected.
+    The engine is available, so retrying does not help. Callers treat this like any unexpected error.
     """
 
 
 @dataclass(frozen=True)
 class Point:
-    """One picture of an item; without a vector it is a tombstone.
+    """One picture of an item; a point without a vector is a tombstone.
 
-    The payload must hold `item` (tenant:item_id), `item_id`, `tenant`, `version` (int) and `state` (live or dead).
+    The payload must contain `item` (tenant:item_id), `item_id`, `tenant`, `version` (int) and `state` (live or
+    dead).
     """
 
     id: str
@@ -64,9 +66,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Patch:
-    """A change to the payload of a point: keys to set, or to remove where the value is None.
+    """A partial update of a point's payload: keys to set, or to remove if the value is None.
 
-    The payload must hold `version` (int).
+    The payload must contain `version` (int).
     """
 
     id: str
@@ -75,40 +77,41 @@ class Patch:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """One search: `vector` has each part multiplied by its weight, so its dot product is the score."""
+    """One search. Each part of `vector` is multiplied by its weight, so the dot product is the score."""
 
     vector: Vector
     tenant: str
     filters: Filters = field(default_factory=Filters)
     any_of: tuple[Filters, ...] = ()
-    """Of these at least one must be passed, if there are any."""
+    """A hit must pass at least one of these, if there are any."""
     none_of: tuple[Filters, ...] = ()
-    """Of these none may be passed; each filters something."""
+    """A hit must pass none of these. None of these may be an empty filter."""
     limit: int = 10
     min_score: float | None = None
     effort: int = 128
-    """hnsw_ef: how many candidates the graph search keeps."""
+    """`hnsw_ef`: size of the candidate list of the graph search."""
     exact: bool = False
-    """Compare with every point that passes the filters, rather than follow the graph."""
+    """Compare with every point that passes the filters instead of searching the graph."""
     also: tuple[Condition, ...] = ()
-    """What hits must satisfy besides the filters."""
+    """Additional conditions that hits must satisfy."""
     apart_from: tuple[str, ...] = ()
-    """Items that are no hits. Unlike `filters.exclude_items` this is no condition: plans that have the same ones
-    share a pass over the points that are in no graph yet (64 plans, 10,000 such points: 1.3 ms a plan, not 6.2)."""
+    """Items to exclude from the hits. Unlike `filters.exclude_items` this is not a condition, because plans with
+    equal conditions share one pass over the unindexed points (64 plans, 10,000 such points: 1.3 ms a plan, not
+    6.2)."""
     keys: tuple[str, ...] | None = None
-    """Which payload keys the hits come with, besides `item_id`; none: with all."""
+    """Payload keys to return, in addition to `item_id`; None returns all keys."""
     without: tuple[str, ...] = ()
-    """Payload keys that the hits come without; `keys` goes first."""
+    """Payload keys to leave out; `keys` takes precedence."""
 
     @property
     def payload_keys(self) -> list[str]:
-        """The payload keys to fetch; empty for all but those of `without`."""
+        """Payload keys to fetch; an empty list means all keys except `without`."""
         return [] if self.keys is None else ["item_id", *self.keys]
 
 
 @dataclass(frozen=True)
 class ScoredPoint:
-    """A point that was found; of each item only its best point."""
+    """A search hit: the best point of an item."""
 
     id: str
     score: float
@@ -117,7 +120,7 @@ class ScoredPoint:
 
 @dataclass(frozen=True)
 class FacetPlan:
-    """One count: how many items of a tenant that pass the filters have each value of a keyword field."""
+    """One facet: for each value of a keyword field, how many items of a tenant pass the filters and have it."""
 
     name: str
     tenant: str
@@ -129,109 +132,110 @@ class FacetPlan:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """How an index is."""
+    """Status of an index."""
 
     fingerprint: str
-    """Of the encoder that made it."""
+    """Fingerprint of the encoder that made the vectors."""
     size: int
-    """Numbers a vector."""
+    """Number of dimensions of a vector."""
     live: int
-    """Points that can be found."""
+    """Number of live (searchable) points."""
     unindexed: int
-    """Those of them that are in no graph yet: searches compare them one by one."""
+    """Number of live points that are not in a graph yet; searches compare them one by one."""
     segments: int
     bytes: int | None = None
-    """What it takes on disk; none where the engine does not say."""
+    """Size on disk in bytes; None if the engine does not report it."""
     optimising: bool = False
     wanted: bool = False
-    """Whether somebody has asked for it to be optimised, and that has not begun."""
+    """Whether optimisation was requested and has not started yet."""
 
 
 class Index(Protocol):
-    """Where looks are kept. Every call raises schemas.failures.Unavailable while the engine is away, EngineError
-    when it fails at the call, and SettingsError when a setting is wrong: its key, its port, or a collection that is
-    gone.
+    """Storage and search of looks. Every call raises schemas.failures.Unavailable while the engine cannot be
+    reached, EngineError if the engine fails, and SettingsError if a setting is wrong (API key, port, or a
+    collection that no longer exists).
 
-    Every write says a `version`, and touches only points that are missing or whose stored version is below it. Who
-    reads version n and writes n + 1 has therefore changed what it read or nothing at all, whoever else is writing;
-    reading it back tells which. Writing the same thing twice is safe.
+    Every write carries a `version` and changes only points that are missing or have a lower stored version. A
+    caller that reads version n and writes n + 1 therefore changes either exactly what it read or nothing, even with
+    other writers; reading the point again shows which. Repeating a write is safe.
     """
 
     def open(self, fingerprint: str, size: int) -> None:
-        """Make the collection for vectors of `size`, or check it; raises EncoderDiffers."""
+        """Create the collection for vectors with `size` dimensions, or check it; raises EncoderDiffers."""
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
-        """These payload keys of each point that exists, tombstones included; keys without a value are left out."""
+        """Return these payload keys of each existing point, including tombstones; omits keys without a value."""
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
+        """Write points in order, grouped by version; raises ValueError if a vector is invalid."""
 
     def patch(self, patches: Sequence[Patch]) -> None:
-        """Change payloads, in their order; points that do not exist, or are dead, stay as they are."""
+        """Apply payload changes in order; points that are missing or dead stay unchanged."""
 
     def remove(self, versions: Mapping[str, int]) -> None:
-        """Remove the points of these ids, each where its stored version is below; missing ones are ignored."""
+        """Delete points by id, each only if its stored version is lower; missing points are ignored."""
 
     def collect_tombstones(self, before_us: int) -> int:
-        """Remove tombstones whose `dead_at` is before this moment (microseconds since 1970, UTC); how many."""
+        """Delete tombstones with `dead_at` before this time (microseconds since 1970, UTC); return their number."""
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Best first for each plan, live points alone, one for each item."""
+        """Return the hits of each plan, best first: live points only, one per item."""
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
-        """For each plan the values that there are, MOST_VALUES at most, and how many items have them."""
+        """Return the item count of each value, for each plan; at most MAX_FACET_VALUES values."""
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        """The vector of each live point that exists."""
+        """Return the vector of each live point among these ids."""
 
     def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
-        """For each `sha256` a live point of the tenant that has it, whole, as far as a quick look finds one."""
+        """Return a complete live point of the tenant for each `sha256`, if a search of limited length finds one."""
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
-        """Up to `limit` live points of a tenant, by id, with their item_id, category, category_source and studio.
+        """Return up to `limit` live points of a tenant, with their item_id, category, category_source and studio.
 
-        Always the same ones while the index does not change: the first by id, which is fair, for ids are hashes."""
+        The result is stable while the index does not change: it is the first points by id, and ids are hashes, so
+        the sample is unbiased."""
 
     def count(self, tenant: str | None = None) -> int:
-        """How many live points there are, in all or of one tenant."""
+        """Return the number of live points, in total or of one tenant."""
 
     def take_note(self, name: str, note: Payload) -> None:
-        """Keep a note (plain JSON values) in the collection, in place of an older one of that name."""
+        """Store a note (plain JSON values) in the collection; replaces an earlier note with this name."""
 
     def notes(self, names: Sequence[str]) -> dict[str, Payload]:
-        """The notes of these names that somebody took. Searches never find notes, nor are they counted."""
+        """Return the stored notes among these names. Searches and counts never include notes."""
 
     def status(self) -> IndexStatus:
-        """How the index is."""
+        """Return the status of the index."""
 
     def optimise(self) -> None:
-        """Ask for all points to be in the graph soon; whether they are, `status` tells."""
+        """Request that all points are added to the graph soon; `status` shows the progress."""
 
     def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
-        """Up to `limit` points by id, tombstones included, and what to say next as `after`; none at the end."""
+        """Return up to `limit` points by id, including tombstones, and the next `after` (None at the end)."""
 
     def flush(self) -> None:
-        """Make what was written survive a power loss."""
+        """Make all writes durable against power loss."""
 
     def close(self) -> None:
-        """Let go of the engine."""
+        """Release the engine."""
 
 
 def acorn_below(plan: SearchPlan) -> float:
-    """The share of passing points under which neighbours of neighbours are looked at: RARE, or RARE_LINKED."""
-    plain = all(isinstance(each, AnyOf | NotAnyOf) and each.field in LINKED for each in conditions(plan))
-    return RARE_LINKED if plain else RARE
+    """Return the share of passing points below which search uses ACORN (RARE_LINKED for LINKED fields only)."""
+    linked = all(isinstance(each, AnyOf | NotAnyOf) and each.field in LINKED for each in conditions(plan))
+    return RARE_LINKED if linked else RARE
 
 
 def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
-    """What every hit of a plan must satisfy: it is live, of the plan's tenant, and passes each filter.
+    """Conditions that every hit of a plan must satisfy: live, of the plan's tenant, and passing each filter.
 
-    Searches need not ask whether a point is live: tombstones have no vector, so they are never near anything.
+    Search plans need no condition for live points: tombstones have no vector, so a search never returns them.
     """
-    alive: list[Condition] = live_of(plan.tenant) if isinstance(plan, FacetPlan) else of_tenant(plan.tenant)
-    wanted = alive + passing(plan.filters)
+    scope: list[Condition] = live_conditions(plan.tenant) if isinstance(plan, FacetPlan) else of_tenant(plan.tenant)
+    required = scope + filter_conditions(plan.filters)
     if plan.any_of:
-        wanted.append(OneOf(tuple(tuple(passing(filters)) for filters in plan.any_of)))
+        required.append(OneOf(tuple(tuple(filter_conditions(filters)) for filters in plan.any_of)))
     if plan.none_of:
-        wanted.append(NoneOf(tuple(tuple(passing(filters)) for filters in plan.none_of)))
-    return wanted + list(plan.also)
+        required.append(NoneOf(tuple(tuple(filter_conditions(filters)) for filters in plan.none_of)))
+    return required + list(plan.also)

@@ -1,4 +1,4 @@
-"""From one index to another: every point as it is, made by the same encoder."""
+"""Index copy: copy every point unchanged from one index to another with the same encoder."""
 
 from itertools import islice
 
@@ -10,11 +10,12 @@ from infra.qdrant.points_io import PAGE, points_of
 
 
 def copy_points(source: Index, target: Index, console: Console) -> int:
-    """Copy all points, tombstones included, with progress on the console; how many.
+    """Copy all points, including tombstones, and show progress on the console; return the number copied.
 
-    The target takes only points that it lacks or has older ones of, so that it is safe to run again, after it broke
-    off or after the source has changed. Notes are not copied: calibration is measured anew, and how far events were
-    indexed belongs to the topics. Raises EncoderDiffers when the target holds another encoder's vectors.
+    The target accepts only points that it lacks or has in an older version, so a repeated run is safe, after an
+    interruption or after changes to the source. Notes are not copied: calibration is measured again, and the
+    indexing progress of events belongs to the topics. Raises EncoderDiffers if the target has another encoder's
+    vectors.
     """
     status, count = source.status(), 0
     target.open(status.fingerprint, status.size)

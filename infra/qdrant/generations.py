@@ -1,11 +1,11 @@
-"""Generations: the indexes of one system, each filled by an encoder of its own, of which one serves.
+"""Generations: the indexes of one system, each with its own encoder, one of which serves searches.
 
-    reindex begins      1 serves     2 is filled beside it; live events go into both
-    it cuts over        1            2 serves, from a moment on that all workers know beforehand
+    reindex begins      1 serves     2 is filled in parallel; live events go into both
+    cutover             1            2 serves, from a time that all workers know in advance
     drop                             2 serves
 
-Both get every event. Which of them tells what became of an event, and answers for its failure, depends on nothing
-but the event's time: so each event is told of by one of them, whichever is ahead.
+Both generations process every event. The event's time alone decides which one reports its outcome and handles its
+failure, so exactly one generation reports each event, no matter which is ahead.
 """
 
 import json
@@ -21,15 +21,15 @@ FILE = "generations.json"
 
 
 class Generation(NamedTuple):
-    """An index and whose vectors it holds."""
+    """An index and the encoder of its vectors."""
 
     number: int
     encoder: str
-    """As LOOKSTREAM_ENCODER names it."""
+    """Encoder name, as in LOOKSTREAM_ENCODER."""
 
 
 class GenerationSwitch(NamedTuple):
-    """From a moment on (seconds since 1970) a generation serves."""
+    """The time (seconds since 1970) from which a generation serves."""
 
     moment: float
     number: int
@@ -37,95 +37,95 @@ class GenerationSwitch(NamedTuple):
 
 @dataclass(frozen=True)
 class Generations:
-    """One or two generations, and which of them served since when, oldest first."""
+    """One or two generations, and the history of which one served from when, oldest first."""
 
     known: tuple[Generation, ...]
     switches: tuple[GenerationSwitch, ...]
 
     @property
     def serving(self) -> Generation:
-        """The one that answers searches."""
+        """The generation that answers searches."""
         return self.of(self.switches[-1].number)
 
     @property
     def other(self) -> Generation | None:
-        """The one beside it, if there is one."""
+        """The generation that does not serve, if there is one."""
         return next((one for one in self.known if one != self.serving), None)
 
     def of(self, number: int) -> Generation:
-        """The generation of this number; raises KeyError when it is not known (any more)."""
+        """Return the generation with this number; raises KeyError if it does not exist (any more)."""
         for one in self.known:
             if one.number == number:
                 return one
         raise KeyError(number)
 
     def tells(self, number: int, moment: float) -> bool:
-        """Whether this generation tells what became of events of that moment (seconds since 1970)."""
-        told_by = next((s.number for s in reversed(self.switches) if s.moment <= moment), self.switches[0].number)
-        return told_by == number
+        """Whether this generation reports the outcome of events of that time (seconds since 1970)."""
+        reporter = next((s.number for s in reversed(self.switches) if s.moment <= moment), self.switches[0].number)
+        return reporter == number
 
     def begun(self, encoder: str) -> "Generations":
-        """With another generation beside the one that serves."""
+        """Return a copy with a new generation in addition to the serving one."""
         number = max(one.number for one in self.known) + 1
         return replace(self, known=(self.serving, Generation(number, encoder)))
 
     def switched(self, moment: float) -> "Generations":
-        """With the other one serving from this moment on; raises ValueError when there is none."""
+        """Return a copy in which the other generation serves from this time; raises ValueError if there is none."""
         if self.other is None:
             raise ValueError("there is no other generation to switch to")
         return replace(self, switches=(*self.switches, GenerationSwitch(moment, self.other.number)))
 
     def dropped(self) -> "Generations":
-        """With the one that serves alone."""
+        """Return a copy with only the serving generation."""
         return Generations((self.serving,), (GenerationSwitch(0.0, self.serving.number),))
 
 
 class GenerationRegister(Protocol):
-    """Where the generations of a system are written down."""
+    """Persistent record of the generations of a system."""
 
     def read(self) -> Generations:
-        """As they stand. Quick, for it is asked for every event. Raises Unavailable when that cannot be told."""
+        """Return the current generations; raises Unavailable. Must be fast, since it is called for every event."""
 
     def write(self, generations: Generations) -> None:
-        """Replace what is written down; raises Unavailable when that cannot be done."""
+        """Replace the stored generations; raises Unavailable."""
 
     def forget(self, number: int) -> None:
-        """Remove what an index that is not written down any more has left; raises Unavailable."""
+        """Delete the data of an index that is no longer in the register; raises Unavailable."""
 
 
 class FileGenerationRegister:
-    """A Register in a data folder. `encoder` is whose the first index is."""
+    """A GenerationRegister in a data folder. `encoder` is the encoder of the first index."""
 
     def __init__(self, folder: Path, encoder: str) -> None:
         self._path = folder / FILE
-        self._first = first_alone(encoder)
-        self._seen: tuple[int, Generations] | None = None
+        self._first = initial_generations(encoder)
+        self._cached: tuple[int, Generations] | None = None
 
     def read(self) -> Generations:
-        """The generations as they stand now; the file is read only when it has changed."""
+        """Return the current generations; the file is read only if it has changed."""
         try:
-            changed = self._path.stat().st_mtime_ns
-            if self._seen is None or self._seen[0] != changed:
-                self._seen = changed, parsed(self._path.read_text())
+            modified = self._path.stat().st_mtime_ns
+            if self._cached is None or self._cached[0] != modified:
+                self._cached = modified, from_json(self._path.read_text())
         except FileNotFoundError:
             return self._first
-        return self._seen[1]
+        return self._cached[1]
 
     def write(self, generations: Generations) -> None:
-        """Replace what is written down, in one step that survives a power loss."""
+        """Replace the stored generations atomically and durably (safe against power loss)."""
         draft = self._path.with_suffix(".new")
         with draft.open("w") as file:
-            file.write(written(generations))
+            file.write(to_json(generations))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)
 
     def forget(self, number: int) -> None:
-        """Nothing to do: `lookstream up` removes the folder of an index once its process has ended."""
+        """Do nothing: `lookstream up` deletes the folder of an index after its process has ended."""
 
 
 def chosen(register: GenerationRegister, number: int | None) -> int:
-    """This generation, or the one that serves; raises Unavailable when it is not there any more."""
+    """Return this number, or that of the serving generation for None; raises Unavailable if it does not exist."""
     generations = register.read()
     if number is None:
         return generations.serving.number
@@ -136,27 +136,27 @@ def chosen(register: GenerationRegister, number: int | None) -> int:
 
 
 def index_folder(data: Path, number: int) -> Path:
-    """Where the embedded index of a generation lies."""
+    """Return the folder of the embedded index of a generation."""
     return data / ("index" if number == FIRST else f"index-{number}")
 
 
 def named(name: str, number: int) -> str:
-    """The name of a part of a generation: those of the first have plain names."""
+    """Return the name of a component of a generation: unchanged for the first one, `name-number` for later ones."""
     return name if number == FIRST else f"{name}-{number}"
 
 
-def first_alone(encoder: str) -> Generations:
-    """What there is before anything was written down: the first generation, by this encoder."""
+def initial_generations(encoder: str) -> Generations:
+    """Return the generations before the first write: the first generation only, with this encoder."""
     return Generations((Generation(FIRST, encoder),), (GenerationSwitch(0.0, FIRST),))
 
 
-def written(generations: Generations) -> str:
-    """Generations as text."""
+def to_json(generations: Generations) -> str:
+    """Encode generations as JSON."""
     return json.dumps(asdict(generations))
 
 
-def parsed(text: str) -> Generations:
-    """Generations from their text."""
-    found = json.loads(text)
-    known = tuple(Generation(*one) for one in found["known"])
-    return Generations(known, tuple(GenerationSwitch(*one) for one in found["switches"]))
+def from_json(text: str) -> Generations:
+    """Decode generations from JSON."""
+    fields = json.loads(text)
+    known = tuple(Generation(*one) for one in fields["known"])
+    return Generations(known, tuple(GenerationSwitch(*one) for one in fields["switches"]))

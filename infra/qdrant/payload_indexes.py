@@ -1,4 +1,4 @@
-"""Payload fields that filters use, and how they are indexed."""
+"""Payload indexes: the payload fields that filters use, and how each is indexed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,10 +6,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PayloadIndex:
-    """A payload field that filters use, and how it is indexed.
+    """A payload field that filters use, and the kind of its index.
 
-    The graph gets extra links for keywords alone: links for numbers cost 3.9 times the build time. Labels are
-    keywords without links: they are counted, and `shades` is what filters use.
+    Only keywords get extra links in the graph, because links for numbers make the build 3.9 times as long. A label
+    is a keyword without links: `colours`, for example, is used for facets only, and filters use `shades` instead.
     """
 
     name: str
@@ -42,7 +42,7 @@ FIELDS = (
     PayloadIndex("version", "integer"),
     PayloadIndex("dead_at", "integer"),
 )
-"""Every indexed payload field. `in_stock` is the keyword "true" or "false", since qdrant-edge matches nothing
-on booleans; `created_at` and `dead_at` are in microseconds since 1970, UTC."""
+"""All indexed payload fields. `in_stock` is the keyword "true" or "false", because qdrant-edge never matches
+booleans; `created_at` and `dead_at` are in microseconds since 1970, UTC."""
 LINKED = frozenset(field.name for field in FIELDS if field.kind in ("tenant", "keyword"))
-"""Fields whose values have links of their own in the graph."""
+"""Fields whose values have their own links in the graph."""

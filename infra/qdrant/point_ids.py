@@ -1,4 +1,4 @@
-"""The ids of points: the same picture of the same item always lands on the same one."""
+"""Point ids: derive a stable point id for each picture of an item."""
 
 import uuid
 from hashlib import sha1
@@ -6,12 +6,12 @@ from hashlib import sha1
 from schemas.items import MAX_IMAGES
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
-"""Makes our ids unlike anybody else's; changing it orphans every index."""
+"""UUID namespace of our ids. Changing it orphans the points of every existing index."""
 
 
 def point_id(tenant: str, item_id: str, image: int) -> str:
-    """The id of one picture of an item, a UUID of version 5: the same picture always lands on the same point."""
-    # Spelled out (RFC 9562, 5.5): uuid.uuid5 takes six times as long, and a batch asks for 512 of them.
+    """Return the id of one picture of an item, a version 5 UUID: the same picture always gets the same id."""
+    # Inlined from RFC 9562, 5.5: uuid.uuid5 takes six times as long, and a batch needs 512 ids.
     name = NAMESPACE.bytes + f"{tenant}\0{item_id}\0{image}".encode()
     digits = bytearray(sha1(name, usedforsecurity=False).digest()[:16])
     digits[6] = digits[6] & 0x0F | 0x50
@@ -21,5 +21,5 @@ def point_id(tenant: str, item_id: str, image: int) -> str:
 
 
 def point_ids(tenant: str, item_id: str) -> list[str]:
-    """The ids that the pictures of an item can have, the main one's first."""
+    """Return the ids of all possible pictures of an item, the main picture first."""
     return [point_id(tenant, item_id, image) for image in range(MAX_IMAGES)]

@@ -1,4 +1,4 @@
-"""All points of an index in one file."""
+"""Index export: write all points of an index to a file."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ PAGE = 256
 
 
 def write_points(index: Index, path: Path, console: Console) -> int:
-    """Write every point, tombstones included, with progress on the console; how many. All or nothing is written."""
+    """Write all points, including tombstones, atomically and with progress on the console; return their number."""
     draft, status = path.with_name(f"{path.name}.part"), index.status()
     count = 0
     try:
@@ -31,7 +31,7 @@ def write_points(index: Index, path: Path, console: Console) -> int:
 
 
 def points_of(index: Index) -> Iterator[Point]:
-    """Every point, tombstones included, page by page."""
+    """Yield every point, including tombstones, fetched page by page."""
     page, after = index.page(None, PAGE)
     yield from page
     while after is not None:

@@ -1,1 +1,1 @@
-"""Change events of a products table, as Debezium captures them from a database."""
+"""Debezium import: turn Debezium change events of a product table into item events."""

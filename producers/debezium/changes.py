@@ -1,4 +1,4 @@
-"""Debezium's change events become item events: what is in the table is in the index, what is not is taken out.
+"""Change events: turn Debezium change events of a table into item events, so that the index mirrors the table.
 
 Sources: Debezium's documentation of its connectors, "Data change events" (the envelope: op, before, after, source,
 ts_ms), and of the transformation ExtractNewRecordState (the flat form: __op, __deleted, __source_ts_ms).
@@ -20,111 +20,116 @@ from schemas.items import ItemDeleted, ItemUpserted
 
 Change = ItemUpserted | ItemDeleted | BadRow | SkippedRow
 
-ROWS, GONE = ("c", "u", "r"), "d"
-"""Operations that leave a row: created, updated, read by a snapshot; and the one that takes it away."""
+UPSERT_OPS, DELETE_OP = ("c", "u", "r"), "d"
+"""Operations after which the row exists (created, updated, read by a snapshot), and the one that deletes it."""
 
 
 @dataclass(frozen=True)
 class RowChange:
-    """What one event says: the row and its schema, whether it is gone, and when that was, in ms since 1970."""
+    """One change event: the row and its schema, whether it was deleted, and the time of change in ms since 1970."""
 
     row: Object
     schema: Object | None
-    gone: bool
+    is_deleted: bool
     at_ms: int
 
 
 @dataclass
 class PartitionRevisions:
-    """Revisions for the changes of one partition, in their order.
+    """Assigns revisions to the changes of one partition, in order.
 
-    A revision is the time of the commit in microseconds. All changes of a transaction have one time, in
-    milliseconds, so those of one row follow each other by a microsecond. They are the same ones when the changes of
-    that millisecond are read again from the first: whoever follows a topic begins again there.
+    A revision is the commit time in microseconds. All changes of a transaction have the same time in milliseconds,
+    so further changes of a row add one microsecond each. The revisions are reproducible if all changes of that
+    millisecond are read again from the first one, which is where ChangeFollower resumes.
     """
 
     at_ms: int = -1
-    _used: dict[str, int] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
 
-    def begins(self, at_ms: int) -> bool:
-        """Whether a change of this time is the first of it."""
+    def is_new_time(self, at_ms: int) -> bool:
+        """Whether a change of this time is the first one of its millisecond."""
         return at_ms != self.at_ms
 
     def revision(self, item: str, at_ms: int) -> int:
-        """The next revision of an item."""
-        if self.begins(at_ms):
-            self.at_ms, self._used = at_ms, {}
-        self._used[item] = max(at_ms * 1_000, self._used.get(item, 0) + 1)
-        return self._used[item]
+        """The next revision of an item for a change at this time."""
+        if self.is_new_time(at_ms):
+            self.at_ms, self._last = at_ms, {}
+        self._last[item] = max(at_ms * 1_000, self._last.get(item, 0) + 1)
+        return self._last[item]
 
 
 @dataclass(frozen=True)
 class ChangeReader:
-    """How the changes of one table are read."""
+    """Reads the change events of one table as item events."""
 
     mapping: TableMapping
     locate: Locate
 
     @property
-    def reading(self) -> CatalogFormat:
-        """How a row of it is read."""
+    def row_format(self) -> CatalogFormat:
         return CatalogFormat(self.mapping.columns, self.locate, self.mapping.tenant, self.mapping.currency)
 
-    def read(self, said: RowChange, times: PartitionRevisions, line: int) -> ItemUpserted | ItemDeleted | BadRow:
-        """The item event of a change."""
+    def read(self, change: RowChange, times: PartitionRevisions, line: int) -> ItemUpserted | ItemDeleted | BadRow:
+        """The item event of a change; a row that does not satisfy `mapping.only` becomes a deletion."""
         try:
-            cells = texts_of(said.row, said.schema)
+            cells = texts_of(change.row, change.schema)
         except ValueError as error:
             return BadRow(line, str(error))
         column = self.mapping.columns["item_id"]
         item = _as_id(cells.get(column))
         if not item:
             return BadRow(line, f"column `{column}` is empty: it must be in the row, or the key of a deletion")
-        revision = times.revision(item, said.at_ms)
-        if said.gone or not self._is_item(cells):
+        revision = times.revision(item, change.at_ms)
+        if change.is_deleted or not self._is_item(cells):
             return _deletion(self.mapping.tenant, item, revision, line)
-        return read_item(FeedRow(line, cells), self.reading, revision)
+        return read_item(FeedRow(line, cells), self.row_format, revision)
 
     def _is_item(self, cells: Mapping[str, Json]) -> bool:
-        return all(_as_word(cells.get(column)) in values for column, values in self.mapping.only.items())
+        return all(_as_text(cells.get(column)) in values for column, values in self.mapping.only.items())
 
 
 def change_in(value: bytes | str | None, key: bytes | None, line: int) -> RowChange | BadRow | SkippedRow:
-    """What a record says: `value` and `key` are JSON, with schemas or without."""
+    """Parse a record; `value` and `key` are JSON, with or without schemas."""
     if value is None:
         return SkippedRow(line, "a tombstone: the deletion came before it")
     event, schema = _payload(value)
     if event is None:
         return BadRow(line, "the value is not a JSON object: have the connector write JSON (JsonConverter)")
     op = event.get("op", event.get("__op"))
-    flat = "__deleted" in event or "__op" in event
+    is_flat = "__deleted" in event or "__op" in event
     if op == "t":
         return BadRow(line, "the table was truncated, which names no rows: `lookstream delete` takes items out")
-    if op == "m" or (op is None and not flat and "status" in event):
+    if op == "m" or (op is None and not is_flat and "status" in event):
         return SkippedRow(line, "a message or the mark of a transaction")
-    if flat:
+    if is_flat:
         flat_row = {name: each for name, each in event.items() if not name.startswith("__")}
-        gone = op == GONE or event.get("__deleted") in ("true", True)
-        return _said(flat_row, schema, event.get("__source_ts_ms", event.get("__ts_ms")), line, gone=gone)
-    if op not in (*ROWS, GONE):
+        is_deleted = op == DELETE_OP or event.get("__deleted") in ("true", True)
+        return _row_change(
+            flat_row, schema, event.get("__source_ts_ms", event.get("__ts_ms")), line, is_deleted=is_deleted
+        )
+    if op not in (*UPSERT_OPS, DELETE_OP):
         return BadRow(line, "the value is no change event of Debezium: it has no `op` of c, u, r or d")
-    name, source = ("before" if op == GONE else "after"), event.get("source")
+    name, source = ("before" if op == DELETE_OP else "after"), event.get("source")
     row, times = event.get(name), source if isinstance(source, dict) else NO_FIELDS
     found = row if isinstance(row, dict) else _payload(key or b"")[0]
-    of_row = next((each for each in objects_in(schema or NO_FIELDS, "fields") if each.get("field") == name), None)
-    return _said(found, of_row, times.get("ts_ms", event.get("ts_ms")), line, gone=op == GONE)
+    row_schema = next(
+        (each for each in objects_in(schema or NO_FIELDS, "fields") if each.get("field") == name), None
+    )
+    return _row_change(found, row_schema, times.get("ts_ms", event.get("ts_ms")), line, is_deleted=op == DELETE_OP)
 
 
-def _said(row: Object | None, schema: Object | None, at: Json, line: int, *, gone: bool) -> RowChange | BadRow:
+def _row_change(
+    row: Object | None, schema: Object | None, at: Json, line: int, *, is_deleted: bool
+) -> RowChange | BadRow:
     if row is None:
         return BadRow(line, "the change event has no row, nor a key in JSON that names it")
     if not str(at).isdecimal():
         return BadRow(line, "the change event does not say when it was: it has no `ts_ms` (flat: `__source_ts_ms`)")
-    return RowChange(row, schema, gone, int(str(at)))
+    return RowChange(row, schema, is_deleted, int(str(at)))
 
 
 def _payload(text: bytes | str) -> tuple[Object | None, Object | None]:
-    """An object in JSON, and its schema if that is around it."""
+    """A JSON object, and its schema if Kafka Connect wraps both in {schema, payload}; None for anything else."""
     try:
         found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
@@ -144,8 +149,8 @@ def _deletion(tenant: str, item: str, revision: int, line: int) -> ItemDeleted |
         return BadRow(line, describe(error))
 
 
-def _as_word(value: Json) -> str:
-    """A value as a mapping file names it."""
+def _as_text(value: Json) -> str:
+    """A value in the spelling of mapping files."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The command that follows a table of a database: `ingest debezium`."""
+"""Debezium command: `ingest debezium` follows a database table."""
 
 import sys
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True)
 class DebeziumOptions:
-    """What `ingest debezium` is told."""
+    """Options of `ingest debezium`."""
 
     mapping: Annotated[
         Path,
@@ -61,7 +61,7 @@ def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "In
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import read_changes
-    from producers.ingest import publish_watched
+    from producers.ingest import publish_with_progress
     from producers.row_reader import count_lines
 
     assert file is not None
@@ -69,7 +69,7 @@ def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "In
     check_broker(kafka)
     sink = EventSink(kafka)
     with tracing(settings.traces, SERVICE) as sink.tracing:
-        tally = publish_watched(read_changes(file, table), sink, total, error_console())
+        tally = publish_with_progress(read_changes(file, table), sink, total, error_console())
     sink.close()
     return tally
 
@@ -79,25 +79,27 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
     from infra.local_state import reach_kafka
     from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import GROUP, ChangeFollower, dead_letters_of
-    from producers.ingest import ctrl_c_noted, tally_shown
+    from producers.ingest import catch_ctrl_c, tally_shown
     from producers.row_reader import BadRow
 
     console, kafka = error_console(), reach_kafka(settings)
     create_topics(kafka, [dead_letters_of(topic)])
-    theirs = kafka.model_copy(update={"prefix": ""})  # the topic is somebody else's, the group is ours
-    source, sink = EventSource(theirs, f"{kafka.prefix}{GROUP}-{topic}", [topic]), EventSink(kafka)
+    unprefixed = kafka.model_copy(
+        update={"prefix": ""}
+    )  # the topic belongs to Debezium and has no prefix; the group is ours
+    source, sink = EventSource(unprefixed, f"{kafka.prefix}{GROUP}-{topic}", [topic]), EventSink(kafka)
 
     console.print(f"following {topic} until Ctrl-C", markup=False)
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
-        ctrl_c_noted() as stopped,
-        tally_shown(console) as show,
+        catch_ctrl_c() as stopped,
+        tally_shown(console) as update,
     ):
 
         def watch(change: "Change", tally: "IngestTally") -> None:
             if isinstance(change, BadRow):
                 console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
-            show(tally)
+            update(tally)
 
         tally = ChangeFollower(source, sink, table, watch).run(stopped)
     source.close()

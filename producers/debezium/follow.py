@@ -1,4 +1,4 @@
-"""Following change events: those of a file until its end, or those of a topic until Ctrl-C."""
+"""Change follower: read change events from a file until its end, or from a topic until Ctrl-C."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,33 +14,33 @@ from schemas.topics import DAY, Topic, dead_letter_topic
 
 BATCH, WAIT_SECONDS = 500, 0.2
 QUIET_SECONDS = 5.0
-"""A transaction whose changes have not gone on for so long is at its end."""
+"""A transaction counts as complete when no further change has arrived for this long."""
 GROUP = "lookstream-debezium"
 
 
 def read_changes(path: Path, table: ChangeReader) -> Iterator[Change]:
-    """The item events of a file of change events, one a line, as a console consumer writes them."""
+    """The item events of a file with one change event per line, as Kafka's console consumer writes it."""
     times = PartitionRevisions()
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                said = change_in(text, None, line)
-                yield table.read(said, times, line) if isinstance(said, RowChange) else said
+                parsed = change_in(text, None, line)
+                yield table.read(parsed, times, line) if isinstance(parsed, RowChange) else parsed
 
 
 def dead_letters_of(topic: str) -> Topic:
-    """The topic for change events that cannot be read."""
+    """The dead letter topic for change events that cannot be read."""
     return Topic(dead_letter_topic(topic), 1, 30 * DAY, f"change events of {topic} that were refused")
 
 
 @dataclass
 class _PartitionState:
-    """One partition: its revisions, and the records of the commit that it is in."""
+    """One partition: its revisions, and the records of the present database commit."""
 
     times: PartitionRevisions = field(default_factory=PartitionRevisions)
     open: list[Record] = field(default_factory=list)
     epochs: Mapping[Partition, int] = field(default_factory=dict)
-    """The assignment under which the first of these was taken."""
+    """Assignment epochs under which the first of the open records was read."""
     last: int = -1
 
 
@@ -48,8 +48,8 @@ class _PartitionState:
 class ChangeFollower:
     """Turns the change events of a topic into item events.
 
-    Offsets are committed up to the beginning of the newest commit of the database, so that after a crash its
-    changes get the same revisions again; what was sent twice changes nothing.
+    Offsets are committed up to the beginning of the newest database commit, so that after a crash its changes get
+    the same revisions again; events that are sent twice have no effect.
     """
 
     source: EventSource
@@ -58,65 +58,65 @@ class ChangeFollower:
     watch: Callable[[Change, IngestTally], None]
     clock: Callable[[], float] = time.monotonic
     tally: IngestTally = field(default_factory=IngestTally)
-    _lines: dict[Partition, _PartitionState] = field(default_factory=dict)
-    _heard: float = 0.0
+    _states: dict[Partition, _PartitionState] = field(default_factory=dict)
+    _last_record_at: float = 0.0
 
     def run(self, stopped: Callable[[], bool]) -> IngestTally:
-        """Follow until `stopped`; raises Unavailable when Kafka does not take everything."""
+        """Follow until `stopped` is true; raises Unavailable if Kafka does not accept all events."""
         while not stopped():
             self.step()
         self.tally.interrupted = True
         return self.tally
 
     def step(self) -> None:
-        """Publish what there is. Records are done when those of a later commit of the database have come."""
+        """Publish one batch. Records are done once a record of a later database commit has arrived."""
         batch = self.source.take(BATCH, 0.05, WAIT_SECONDS)
-        done = [part for record in batch.records if (part := self._publish(record, batch.epochs))]
+        finished = [part for record in batch.records if (part := self._publish(record, batch.epochs))]
         if batch.records:
             self.sink.flush()
-            self._heard = self.clock()
-        elif self.clock() - self._heard > QUIET_SECONDS:
-            done = [self._end(line) for line in self._lines.values() if line.open]
-        for ended in done:
+            self._last_record_at = self.clock()
+        elif self.clock() - self._last_record_at > QUIET_SECONDS:
+            finished = [self._end(state) for state in self._states.values() if state.open]
+        for ended in finished:
             self.source.mark(ended)
-        if done:
-            with suppress(PartitionsRevoked):  # whoever has them now sends the same again
+        if finished:
+            with suppress(PartitionsRevoked):  # the new owner of the partitions sends the same events again
                 self.source.commit_now()
 
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
-        """Publish one record; the records of the commit before, if it is the first of another."""
-        line, ended = self._line(record), None
-        said = change_in(record.value, record.key, record.offset)
-        if isinstance(said, RowChange) and line.times.begins(said.at_ms) and line.open:
-            ended = self._end(line)
-        if not line.open:
-            line.epochs = epochs
-        line.open.append(record)
-        change = self.table.read(said, line.times, record.offset) if isinstance(said, RowChange) else said
+        """Publish one record; returns the records of the previous commit if this one starts another commit."""
+        state, ended = self._state_of(record), None
+        parsed = change_in(record.value, record.key, record.offset)
+        if isinstance(parsed, RowChange) and state.times.is_new_time(parsed.at_ms) and state.open:
+            ended = self._end(state)
+        if not state.open:
+            state.epochs = epochs
+        state.open.append(record)
+        change = self.table.read(parsed, state.times, record.offset) if isinstance(parsed, RowChange) else parsed
         publish_one(change, self.sink, self.tally, event_id=record.position)
         if isinstance(change, BadRow):
-            headers = dict(record.headers) | _reason(record, change)
+            headers = dict(record.headers) | _dead_letter_headers(record, change)
             self.sink.send_record(
                 OutgoingRecord(dead_letter_topic(record.topic), record.key, record.value, headers)
             )
         self.watch(change, self.tally)
         return ended
 
-    def _end(self, line: _PartitionState) -> Batch:
-        ended, line.open = line.open, []
-        return Batch(ended, line.epochs)
+    def _end(self, state: _PartitionState) -> Batch:
+        ended, state.open = state.open, []
+        return Batch(ended, state.epochs)
 
-    def _line(self, record: Record) -> _PartitionState:
-        """The record's partition, which begins anew where it is read again."""
+    def _state_of(self, record: Record) -> _PartitionState:
+        """The state of the record's partition; a new one if the record is read again."""
         place = record.topic, record.partition
-        line = self._lines.get(place)
-        if line is None or record.offset <= line.last:
-            line = self._lines[place] = _PartitionState()
-        line.last = record.offset
-        return line
+        state = self._states.get(place)
+        if state is None or record.offset <= state.last:
+            state = self._states[place] = _PartitionState()
+        state.last = record.offset
+        return state
 
 
-def _reason(record: Record, bad: BadRow) -> dict[str, bytes | None]:
-    said = {"code": "event_invalid", "message": bad.message[:300], "topic": record.topic}
-    said |= {"partition": str(record.partition), "offset": str(record.offset)}
-    return {f"dead-{name}": text.encode() for name, text in said.items()}
+def _dead_letter_headers(record: Record, bad: BadRow) -> dict[str, bytes | None]:
+    fields = {"code": "event_invalid", "message": bad.message[:300], "topic": record.topic}
+    fields |= {"partition": str(record.partition), "offset": str(record.offset)}
+    return {f"dead-{name}": text.encode() for name, text in fields.items()}

@@ -1,4 +1,4 @@
-"""The small file that says which column of a table is which field of an item."""
+"""Table mapping: read the TOML file that maps the columns of a table to the fields of an item."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from infra.console import BadInput
-from producers.column_mapping import ALL_FIELDS, NEEDED, is_field
+from producers.column_mapping import ALL_FIELDS, REQUIRED_FIELDS, is_field
 from schemas.envelope import describe
 from schemas.items import Tenant
 from schemas.model import Model
 
 
 class TableMapping(Model):
-    """What a mapping file holds, in TOML."""
+    """Contents of a mapping file (TOML)."""
 
     tenant: Tenant = "default"
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of prices that name none")
@@ -26,7 +26,7 @@ class TableMapping(Model):
 
 
 def read_mapping(path: Path) -> TableMapping:
-    """The mapping in a file; raises BadInput when it is none, or names fields that there are not."""
+    """Read a mapping file; raises BadInput if it is invalid or names unknown fields."""
     try:
         with path.open("rb") as file:
             mapping = TableMapping.model_validate(tomllib.load(file), strict=False)
@@ -39,6 +39,6 @@ def read_mapping(path: Path) -> TableMapping:
     for name in mapping.columns:
         if not is_field(name):
             raise BadInput(f"{path}: columns.{name} is no field; fields are {ALL_FIELDS}")
-    if missing := [name for name in NEEDED if name not in mapping.columns]:
+    if missing := [name for name in REQUIRED_FIELDS if name not in mapping.columns]:
         raise BadInput(f"{path}: name the column of {' and '.join(missing)} under [columns]")
     return mapping

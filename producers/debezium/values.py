@@ -1,4 +1,4 @@
-"""Values as Kafka Connect writes them in JSON, as the text that they stand for; the schema says what they are.
+"""Connect values: turn the JSON values of Kafka Connect into text, by the types in their schema.
 
 Source: Debezium's documentation of its connectors, "Data type mappings" (semantic types); Kafka Connect's logical
 types Decimal, Date and Timestamp.
@@ -19,32 +19,32 @@ NO_FIELDS: Object = {}
 
 
 def texts_of(row: Object, schema: Object | None) -> dict[str, Json]:
-    """The values of a row as a catalog's cells; raises ValueError, with the column, on one that is none."""
-    kinds = {str(field.get("field")): field for field in objects_in(schema or NO_FIELDS, "fields")}
+    """The values of a row as catalog cells; raises ValueError with the column name for an invalid value."""
+    types = {str(field.get("field")): field for field in objects_in(schema or NO_FIELDS, "fields")}
     cells: dict[str, Json] = {}
     for column, value in row.items():
         try:
-            cells[column] = _text_of(value, kinds.get(column, NO_FIELDS))
+            cells[column] = _text_of(value, types.get(column, NO_FIELDS))
         except (ValueError, TypeError, OverflowError):
-            kind = kinds.get(column, NO_FIELDS).get("name", "value")
-            raise ValueError(f"column `{column}` is no {kind}: {str(value)[:40]!r}") from None
+            field_type = types.get(column, NO_FIELDS).get("name", "value")
+            raise ValueError(f"column `{column}` is no {field_type}: {str(value)[:40]!r}") from None
     return cells
 
 
 def objects_in(value: Object, name: str) -> list[Object]:
-    """The objects of a list in an object; none when there is no such list."""
-    found = value.get(name)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    """The objects in the list field `name`; empty if there is no such list."""
+    values = value.get(name)
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 
-def _text_of(value: Json, kind: Object) -> Json:
-    read = READERS.get(str(kind.get("name")))
-    return value if value is None or read is None else read(value, kind)
+def _text_of(value: Json, field_type: Object) -> Json:
+    read = READERS.get(str(field_type.get("name")))
+    return value if value is None or read is None else read(value, field_type)
 
 
-def _decimal(value: Json, kind: Object) -> str:
-    """Bytes of a big-endian whole number, base64, and a scale."""
-    scale = kind.get("parameters")
+def _decimal(value: Json, field_type: Object) -> str:
+    """Decimal from a big-endian signed integer in base64 and a scale."""
+    scale = field_type.get("parameters")
     places = int(str(scale.get("scale"))) if isinstance(scale, dict) else 0
     unscaled = int.from_bytes(base64.b64decode(str(value), validate=True), "big", signed=True)
     return str(Decimal(unscaled).scaleb(-places))
@@ -57,7 +57,7 @@ def _variable_decimal(value: Json, _kind: Object) -> str:
 
 
 def _since_1970(**unit: float) -> Callable[[Json, Object], str]:
-    """A reader of counts of this unit of time."""
+    """A reader for integers that count this unit of time since 1970-01-01 UTC; it returns ISO 8601."""
 
     def read(value: Json, _kind: Object) -> str:
         return (EPOCH + int(str(value)) * timedelta(**unit)).isoformat()

@@ -1,1 +1,1 @@
-"""An HTTP door for teams without Kafka: requests in, answers out, and all between them over Kafka."""
+"""HTTP gateway for clients without Kafka: turns requests into Kafka events and returns the results."""

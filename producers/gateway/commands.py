@@ -1,4 +1,4 @@
-"""`lookstream gateway`: the HTTP door."""
+"""Gateway command: `lookstream gateway` runs the HTTP gateway."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ def gateway(
             settings.gateway.port = port
         refuse_open_door(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
-        doors = open_gateway_parts(settings, stack)
-        guarded = GuardSettings(settings.gateway, settings.kafka.record_bytes, settings.metrics.token)
-        app = gateway_app(guarded, doors, system_check(settings))
-        run(server_of(app, settings.gateway, ClientAddresses(settings.gateway), doors.background))
+        parts = open_gateway_parts(settings, stack)
+        guard = GuardSettings(settings.gateway, settings.kafka.record_bytes, settings.metrics.token)
+        app = gateway_app(guard, parts, system_check(settings))
+        run(server_of(app, settings.gateway, ClientAddresses(settings.gateway), parts.background))

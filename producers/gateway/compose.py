@@ -1,4 +1,4 @@
-"""The parts of a gateway, put together."""
+"""Gateway composition: open the connections of a gateway and build its services."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -26,25 +26,25 @@ from producers.gateway.uploads import Uploads
 
 
 def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
-    """What the routes need, until the stack is closed; raises Unavailable when Kafka or the index is away."""
+    """Open the services of the routes until the stack is closed; raises Unavailable if Kafka or the index is."""
     kafka, uploads = name_client(reach_kafka(settings), "gateway"), Uploads()
     metrics = GatewayMetrics()
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
-    asking = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))
+    client = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))
     sink = stack.enter_context(closing(EventSink(kafka)))
     sink.tracing = spans
     outcomes = stack.enter_context(closing(OutcomeWaiter(kafka)))
     index = stack.enter_context(closing(connect(settings)))
-    parser, most = stack.enter_context(closing(Parser())), kafka.record_bytes
+    parser, max_bytes = stack.enter_context(closing(Parser())), kafka.record_bytes
     claims = stack.enter_context(closing(ClaimRegister(kafka)))
-    limits, memory = SearchLimits(settings.gateway.in_flight, most), IdempotencyCache(HttpResult.size)
-    searches = SearchService(asking, uploads, memory, claims, AnswerReader(kafka), limits, metrics, parser)
-    items = ItemService(sink, uploads, claims, outcomes, parser, most)
+    limits, cache = SearchLimits(settings.gateway.in_flight, max_bytes), IdempotencyCache(HttpResult.size)
+    searches = SearchService(client, uploads, cache, claims, AnswerReader(kafka), limits, metrics, parser)
+    items = ItemService(sink, uploads, claims, outcomes, parser, max_bytes)
     return GatewayParts(
-        searches, items, ReadService(ItemReader(index), outcomes), metrics, (asking, outcomes, claims)
+        searches, items, ReadService(ItemReader(index), outcomes), metrics, (client, outcomes, claims)
     )
 
 
 def system_check(settings: Settings) -> Callable[[], None]:
-    """A check that raises Unavailable while something that requests need is away."""
+    """A check that raises Unavailable while a dependency of the requests is unavailable."""
     return partial(check_system, settings)

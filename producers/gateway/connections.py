@@ -1,8 +1,8 @@
-"""Connections: how long a client may take to ask, how many may be open, and which one makes room for another.
+"""Connection limits: bound the number of connections, and the time that a client may take for a request.
 
-uvicorn limits the time between requests and nothing else. Here a request's head must come in time, a client that
-does not read its response is cut off, and at the limit the connection that has been of least use for longest is
-closed, so that a client that asks is always let in.
+uvicorn only limits the time between requests. Here a request's head must arrive in time, and a client that does not
+read its response is disconnected. At the limit of connections, the oldest one in the least useful phase is closed,
+so that a client with a request is always admitted.
 """
 
 import asyncio
@@ -24,76 +24,80 @@ from producers.gateway.clients import UNKNOWN, ClientAddresses, rate_key
 from producers.gateway.problem_details import MEDIA_TYPE, TITLES
 
 LINGER_SECONDS = 2.0
-"""How long the rest of a body is still read after its answer: a connection cut off earlier loses the answer."""
+"""How long the rest of a body is read after its response: closing the connection earlier loses the response."""
 UNREAD_SECONDS = 30.0
-"""How long a client may leave a response unread."""
+"""How long a client may leave a response unread before it is disconnected."""
 
 
 class Phase(IntEnum):
-    """What a connection is doing, the first to make room for others first."""
+    """Phase of a connection, ordered by which one is closed first to make room for others."""
 
     UNUSED = 0
-    """No request has come on it yet, or only a part of its head."""
+    """No request has arrived yet, or only a part of the first one's head."""
     IDLE = 1
     """Between requests, or in the head of a later one."""
     LINGERING = 2
-    """The request was answered, and its body is still coming."""
+    """The request was answered, and the rest of its body is still arriving."""
     BODY = 3
-    """A body is coming."""
+    """The request's body is arriving."""
     WORKING = 4
-    """The request is complete and is being answered: never closed for others."""
+    """The request is complete and is being answered; never closed to make room."""
 
 
 @dataclass
 class ConnectionTable:
-    """The open connections, oldest first, and room for new ones."""
+    """The open connections, oldest first; at a limit it closes one to admit another."""
 
     settings: GatewaySettings
     clients: ClientAddresses
     total: int
     drain: BodyDrain = field(default_factory=BodyDrain)
     _open: dict["BoundedProtocol", str] = field(default_factory=dict)
-    _of: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
-    """The same by their addresses."""
+    _by_address: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
+    """The open connections by client address, as `rate_key` returns it."""
 
     def admit(self, connection: "BoundedProtocol", host: str) -> bool:
-        """Count a connection, in the place of another one if need be; False when all others are at work."""
+        """Register a connection, and close another one at a limit; False if all others are WORKING."""
         key = rate_key(host)
-        same = self._of.get(key, {})
+        same_address = self._by_address.get(key, {})
         is_limited = not self.clients.is_proxy(host)
-        if is_limited and len(same) >= self.settings.connections_per_address and not _close_one(same):
+        if (
+            is_limited
+            and len(same_address) >= self.settings.connections_per_address
+            and not _close_one(same_address)
+        ):
             return False
         if len(self._open) >= self.total and not _close_one(self._open):
             return False
         self._open[connection] = key
-        self._of.setdefault(key, {})[connection] = None
+        self._by_address.setdefault(key, {})[connection] = None
         return True
 
     def remove(self, connection: "BoundedProtocol") -> None:
-        """The connection is closed."""
+        """Forget a closed connection; a second call has no effect."""
         key = self._open.pop(connection, None)
         if key is not None:
-            del self._of[key][connection]
-            if not self._of[key]:
-                del self._of[key]
+            del self._by_address[key][connection]
+            if not self._by_address[key]:
+                del self._by_address[key]
 
 
 def _close_one(connections: Iterable["BoundedProtocol"]) -> bool:
-    """Close the oldest connection of the least useful phase; False when all are at work."""
-    found: BoundedProtocol | None = None
+    """Close the oldest connection of the lowest phase; False if all are WORKING."""
+    oldest: BoundedProtocol | None = None
     for connection in connections:
-        if found is None or connection.phase < found.phase:
-            found = connection
-        if found.phase is Phase.UNUSED:
+        if oldest is None or connection.phase < oldest.phase:
+            oldest = connection
+        if oldest.phase is Phase.UNUSED:
             break
-    if found is None or found.phase is Phase.WORKING:
+    if oldest is None or oldest.phase is Phase.WORKING:
         return False
-    found.drop()
+    oldest.drop()
     return True
 
 
 class BoundedConfig(uvicorn.Config):
-    """uvicorn's settings with the table of connections."""
+    """uvicorn's configuration with BoundedProtocol and its table of connections."""
 
     def __init__(self, table: ConnectionTable, **options: Any) -> None:
         super().__init__(**options, http=BoundedProtocol)
@@ -101,7 +105,7 @@ class BoundedConfig(uvicorn.Config):
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection."""
+    """uvicorn's h11 protocol for one connection, with the limits of this module."""
 
     def __init__(
         self,
@@ -114,12 +118,12 @@ class BoundedProtocol(H11Protocol):
         assert isinstance(config, BoundedConfig)
         self._table = config.table
         self._deadline: asyncio.TimerHandle | None = None
-        self._deadline_of: object = None
-        self._unread: asyncio.TimerHandle | None = None
+        self._awaited: object = None
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     @property
     def phase(self) -> Phase:
-        """What the connection is doing."""
+        """Derived from the state of the h11 connection."""
         if self.conn.their_state is h11.IDLE:
             return Phase.UNUSED if self.cycle is None else Phase.IDLE
         if self.conn.their_state is not h11.SEND_BODY:
@@ -127,70 +131,70 @@ class BoundedProtocol(H11Protocol):
         return Phase.LINGERING if self.cycle is not None and self.cycle.response_complete else Phase.BODY
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Admit it, or say that there are too many."""
+        """Admit the connection, or refuse it with a 503."""
         super().connection_made(transport)
         if not self._table.admit(self, self.client[0] if self.client else UNKNOWN):
             self._refuse(503, "too many connections are open: try again in a moment")
             return
-        _give_up_on_silent_peer(transport)
-        self._watch()
+        _set_tcp_user_timeout(transport)
+        self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another one."""
+        """Remove the connection from the table."""
         self._table.remove(self)
         self._cancel_timers()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and watch over what is still missing."""
+        """Process received data, and set the deadline for what is missing."""
         super().data_received(data)
-        self._watch()
-        self._wait_for_turn()
+        self._set_deadline()
+        self._drain_body()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or for the rest of a body that is not wanted."""
+        """Set the deadline for the next request, or for the rest of an unread body."""
         super().on_response_complete()
-        self._watch()
-        self._wait_for_turn()
+        self._set_deadline()
+        self._drain_body()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than the response is written."""
+        """The client reads more slowly than the response is written: start the timer for unread responses."""
         super().pause_writing()
-        self._unread = self._unread or self.loop.call_later(UNREAD_SECONDS, self.drop)
+        self._unread_timer = self._unread_timer or self.loop.call_later(UNREAD_SECONDS, self.drop)
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """The client has read: stop the timer for unread responses."""
         super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, as a problem like any other."""
+        """Refuse data that is no HTTP with a problem response."""
         self._refuse(400, msg.rstrip("."))
 
     def drop(self) -> None:
-        """Cut the connection off, with whatever is still to be sent."""
+        """Abort the connection, and discard unsent data."""
         self._table.remove(self)
         self._cancel_timers()
         self.transport.abort()
 
-    def _watch(self) -> None:
-        """Set the time by which the head of a request, or the rest of an unwanted body, must have come."""
+    def _set_deadline(self) -> None:
+        """Set the deadline for the head of a request, or for the rest of a body after its response."""
         phase = self.phase
-        has_begun = phase is Phase.IDLE and bool(self.conn.trailing_data[0])
-        waits = (phase, self.cycle) if has_begun or phase in (Phase.UNUSED, Phase.LINGERING) else None
-        if waits == self._deadline_of and not self.transport.is_closing():
+        has_started = phase is Phase.IDLE and bool(self.conn.trailing_data[0])
+        awaited = (phase, self.cycle) if has_started or phase in (Phase.UNUSED, Phase.LINGERING) else None
+        if awaited == self._awaited and not self.transport.is_closing():
             return
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline, self._deadline_of = None, waits
-        if waits is not None and not self.transport.is_closing():
+        self._deadline, self._awaited = None, awaited
+        if awaited is not None and not self.transport.is_closing():
             seconds = LINGER_SECONDS if phase is Phase.LINGERING else self._table.settings.request_s
             self._deadline = self.loop.call_later(seconds, self._expire)
 
-    def _wait_for_turn(self) -> None:
+    def _drain_body(self) -> None:
         if self.phase is Phase.LINGERING and self.transport.is_reading():
             self._table.drain.add(self.transport)
 
@@ -201,7 +205,7 @@ class BoundedProtocol(H11Protocol):
             self.drop()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer with a problem, where nothing was answered yet, and close the connection."""
+        """Send a problem unless a response has begun, and close the connection."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.drop()
             return
@@ -215,16 +219,16 @@ class BoundedProtocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
-        self._unread = self._unread or self.loop.call_later(LINGER_SECONDS, self.drop)
+        self._unread_timer = self._unread_timer or self.loop.call_later(LINGER_SECONDS, self.drop)
 
     def _cancel_timers(self) -> None:
-        for timer in (self._deadline, self._unread):
+        for timer in (self._deadline, self._unread_timer):
             if timer is not None:
                 timer.cancel()
 
 
-def _give_up_on_silent_peer(transport: asyncio.Transport) -> None:
-    """Have the system end a connection whose peer acknowledges nothing, or reads nothing, for so long."""
-    line = transport.get_extra_info("socket")
-    if line is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+def _set_tcp_user_timeout(transport: asyncio.Transport) -> None:
+    """Let the kernel end a connection whose peer acknowledges or reads nothing for UNREAD_SECONDS."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))

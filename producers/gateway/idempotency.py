@@ -1,4 +1,4 @@
-"""What this gateway was asked and what came of it, for a while: the same answer to the same idempotency key."""
+"""Idempotency cache: recent requests and their answers, so that a repeated idempotency key gets the same answer."""
 
 import asyncio
 import time
@@ -10,29 +10,30 @@ from typing import Any, Generic, TypeVar
 
 from producers.gateway.problem_details import Problem
 
-MOST, SECONDS = 1_000, 600.0
-"""So many are remembered, and for so long: as long as Kafka keeps results of searches."""
-ROOM = 32 << 20
-"""Bytes that all remembered answers may take: results carry their thumbnails."""
+MAX_REQUESTS, KEEP_SECONDS = 1_000, 600.0
+"""How many requests are cached, and for how long: as long as Kafka retains search results."""
+MAX_BYTES = 32 << 20
+"""Total size of the cached answers in bytes; results contain thumbnails."""
 
 Answer = TypeVar("Answer")
-Name = tuple[str, str]
-"""A tenant, and what it calls something."""
+RequestName = tuple[str, str]
+"""A tenant, and the name that it gave the request."""
 
 
 @dataclass
 class RememberedRequest(Generic[Answer]):
-    """Something that was asked: on its way, or answered."""
+    """A request that is in progress or answered."""
 
     answer: "asyncio.Task[Answer]"
-    body: bytes
-    """Digest of what was asked."""
-    at: float
+    digest: bytes
+    """SHA-256 of the `body` that identifies the request's content."""
+    started: float
+    """Time by the clock of the cache, in seconds."""
     accepted: asyncio.Event
-    """Set once other gateways can know of it."""
+    """Set once other gateways can find the request."""
 
-    async def acceptance(self) -> None:
-        """Wait until other gateways can know of it; raises what went wrong before."""
+    async def wait_accepted(self) -> None:
+        """Wait until other gateways can find the request; raises its error if it fails before."""
         accepted = asyncio.ensure_future(self.accepted.wait())
         try:
             await asyncio.wait({accepted, self.answer}, return_when=asyncio.FIRST_COMPLETED)
@@ -42,65 +43,66 @@ class RememberedRequest(Generic[Answer]):
             await self.outcome()
 
     async def outcome(self) -> Answer:
-        """What came of it; who stops waiting does not end it for the others."""
+        """Wait for the answer. The request is shielded: if one waiter is cancelled, it continues for the others."""
         return await asyncio.shield(self.answer)
 
     @property
     def has_failed(self) -> bool:
-        """Whether nothing came of it, so that it may be asked again."""
+        """Whether the request was cancelled or raised, so that it may be sent again."""
         return self.answer.done() and (self.answer.cancelled() or self.answer.exception() is not None)
 
 
 class IdempotencyCache(Generic[Answer]):
-    """Remembers by names; for the tasks of one event loop."""
+    """Caches requests by tenant and name; for the tasks of one event loop."""
 
     def __init__(
         self,
         size: Callable[[Answer], int] = lambda _answer: 0,
         clock: Callable[[], float] = time.monotonic,
-        most: int = MOST,
-        room: int = ROOM,
+        max_requests: int = MAX_REQUESTS,
+        room: int = MAX_BYTES,
     ) -> None:
-        self._size, self._clock, self._most, self._room = size, clock, most, room
-        self._known: OrderedDict[Name, RememberedRequest[Answer]] = OrderedDict()
+        self._size_of, self._clock = size, clock
+        self._max_requests, self._max_bytes = max_requests, room
+        self._requests: OrderedDict[RequestName, RememberedRequest[Answer]] = OrderedDict()
 
     def ask(
-        self, name: Name, body: bytes, asking: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
+        self, name: RequestName, body: bytes, send: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
     ) -> RememberedRequest[Answer]:
-        """What was asked by this name already, unless it has failed, or else anew.
+        """The request of this name, sent unless it is cached and has not failed.
 
-        `asking` sets the event that it is given once other gateways can know of it.
-
-        Raises Problem when something else was asked by this name.
+        `send` sends it, and sets the given event once other gateways can find it. Raises Problem (422) if another
+        body was sent under this name.
         """
-        self._forget()
-        digest, known, accepted = sha256(body).digest(), self._known.get(name), asyncio.Event()
-        if known is None or known.has_failed:
-            known = self._known[name] = RememberedRequest(
-                asyncio.create_task(asking(accepted)), digest, self._clock(), accepted
+        self._evict()
+        digest, cached, accepted = sha256(body).digest(), self._requests.get(name), asyncio.Event()
+        if cached is None or cached.has_failed:
+            cached = self._requests[name] = RememberedRequest(
+                asyncio.create_task(send(accepted)), digest, self._clock(), accepted
             )
-        elif known.body != digest:
+        elif cached.digest != digest:
             raise Problem(
                 422, f"something else was asked as `{name[1]}` before: give each request an id of its own"
             )
-        return known
+        return cached
 
-    def find(self, name: Name) -> RememberedRequest[Answer] | None:
-        """What was asked by this name, if anything was."""
-        self._forget()
-        return self._known.get(name)
+    def find(self, name: RequestName) -> RememberedRequest[Answer] | None:
+        """The cached request of this name, if there is one."""
+        self._evict()
+        return self._requests.get(name)
 
-    def _forget(self) -> None:
-        """Leave out the oldest ones: what is too old, too many or too large, but none that is on its way."""
-        taken = sum(map(self._taken, self._known.values()))
-        while self._known:
-            oldest = next(iter(self._known.values()))
-            is_young = self._clock() - oldest.at < SECONDS
-            is_kept = is_young and len(self._known) <= self._most and taken <= self._room
-            if is_kept or not oldest.answer.done():
+    def _evict(self) -> None:
+        """Evict the oldest requests while they are too old, too many or too large; never one in progress."""
+        total_bytes = sum(map(self._answer_bytes, self._requests.values()))
+        while self._requests:
+            oldest = next(iter(self._requests.values()))
+            is_young = self._clock() - oldest.started < KEEP_SECONDS
+            fits = is_young and len(self._requests) <= self._max_requests and total_bytes <= self._max_bytes
+            if fits or not oldest.answer.done():
                 return
-            self._known.popitem(last=False)
-            taken -= self._taken(oldest)
+            self._requests.popitem(last=False)
+            total_bytes -= self._answer_bytes(oldest)
 
-    def _taken(self, asked: RememberedRequest[Answer]) -> int:
-        return self._size(asked.answer.result()) if asked.answer.done() and not asked.has_failed else 0
+    def _answer_bytes(self, request: RememberedRequest[Answer]) -> int:
+        is_answered = request.answer.done() and not request.has_failed
+        return self._size_of(request.answer.result()) if is_answered else 0

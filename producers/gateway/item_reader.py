@@ -1,4 +1,4 @@
-"""The read side of the index: items, and their pictures as thumbnails."""
+"""Item reader: read items and picture thumbnails from the index."""
 
 import base64
 import time
@@ -12,46 +12,46 @@ from infra.qdrant.point_ids import point_id, point_ids
 from schemas.items import ItemFacts
 from schemas.stored import StoredItem
 
-NAMED = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_fields)
-"""Payload keys that are fields of an item too."""
-KEYS = (*NAMED, "state", "image", "category_source")
+ITEM_FIELDS = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_fields)
+"""Payload keys that are also fields of StoredItem."""
+PAYLOAD_KEYS = (*ITEM_FIELDS, "state", "image", "category_source")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNT_SECONDS = 2.0
-"""How long a count stands: every open page asks for it again and again, and a large index takes its time."""
-TENANTS = 256
-"""Whose counts are kept at once."""
+"""How long a count is cached: every open page polls it, and counting a large index is slow."""
+MAX_TENANTS = 256
+"""Tenants whose counts are cached at a time."""
 
 
 class ItemReader:
-    """Reads items; every call raises Unavailable while the index is away."""
+    """Reads items; every call raises Unavailable while the index is unavailable."""
 
     def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
         self._index = index
         self._clock = clock
-        self._counted = lru_cache(TENANTS)(lambda tenant, _moment: index.count(tenant))
+        self._cached_count = lru_cache(MAX_TENANTS)(lambda tenant, _moment: index.count(tenant))
 
     def item(self, tenant: str, item_id: str) -> StoredItem | None:
-        """What the index knows of an item; none when it has none, or no longer."""
-        found = self._index.payloads(point_ids(tenant, item_id), KEYS)
-        live = sorted((payload for payload in found.values() if payload.get("state") == LIVE), key=_number)
+        """An item as the index stores it; None if it is not in the index, or was deleted."""
+        payloads = self._index.payloads(point_ids(tenant, item_id), PAYLOAD_KEYS)
+        live = sorted((payload for payload in payloads.values() if payload.get("state") == LIVE), key=_number)
         return _item(live[0], tuple(map(_number, live))) if live else None
 
-    def some(self, tenant: str, limit: int) -> list[StoredItem]:
-        """A few items of a tenant, as many as `limit` at most: the same ones while the index does not change."""
+    def sample(self, tenant: str, limit: int) -> list[StoredItem]:
+        """At most `limit` items of a tenant; the same ones as long as the index does not change."""
         sampled = self._index.sample(tenant, limit)
         items = dict.fromkeys(str(payload["item_id"]) for payload in sampled.values())
         return [item for item_id in items if (item := self.item(tenant, item_id)) is not None]
 
     def count(self, tenant: str) -> int:
-        """How many pictures of a tenant can be found, or could be up to `COUNT_SECONDS` ago."""
-        return self._counted(tenant, self._clock() // COUNT_SECONDS)
+        """Number of searchable pictures of a tenant, at most `COUNT_SECONDS` old."""
+        return self._cached_count(tenant, self._clock() // COUNT_SECONDS)
 
     def thumbnail(self, tenant: str, item_id: str, number: int) -> bytes | None:
-        """A small JPEG of one of an item's pictures, made by a worker; none when there is none."""
+        """The thumbnail (JPEG) of a picture of an item, made by a worker; None if there is none."""
         point = point_id(tenant, item_id, number)
         payload = self._index.payloads([point], ("state", "thumbnail")).get(point, {})
-        small = payload.get("thumbnail")
-        return base64.b64decode(str(small)) if small and payload.get("state") == LIVE else None
+        thumbnail = payload.get("thumbnail")
+        return base64.b64decode(str(thumbnail)) if thumbnail and payload.get("state") == LIVE else None
 
 
 def _number(payload: Payload) -> int:
@@ -59,8 +59,8 @@ def _number(payload: Payload) -> int:
 
 
 def _item(payload: Payload, images: tuple[int, ...]) -> StoredItem:
-    facts = {key: payload[key] for key in NAMED if key in payload}
-    if "created_at" in facts:  # which the index keeps in microseconds
+    facts = {key: payload[key] for key in ITEM_FIELDS if key in payload}
+    if "created_at" in facts:  # stored in the index as microseconds
         facts["created_at"] = EPOCH + timedelta(microseconds=int(str(facts["created_at"])))
-    told = {"images": images, "category_predicted": payload.get("category_source") == "predicted"}
-    return StoredItem.model_validate(facts | told, strict=False)
+    derived = {"images": images, "category_predicted": payload.get("category_source") == "predicted"}
+    return StoredItem.model_validate(facts | derived, strict=False)

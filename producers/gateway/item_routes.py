@@ -1,4 +1,4 @@
-"""Items over HTTP: events in, and what became of them out."""
+"""Item routes: send item events, and return their outcomes."""
 
 import asyncio
 import uuid
@@ -36,8 +36,7 @@ from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, Source, item_ke
 from schemas.outcomes import ItemOutcome
 from schemas.topics import MAX_RECORD_BYTES, TOPIC_OF
 
-LONGEST_WAIT = 30.0
-"""Seconds."""
+MAX_WAIT_SECONDS = 30.0
 ITEM_BODY = {
     "required": True,
     "content": {
@@ -55,28 +54,28 @@ ITEM_BODY = {
         },
     },
 }
-Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for it")]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for the outcome")]
 ItemEvent = ItemUpserted | ItemDeleted
 
 
 class ItemReceipt(BaseModel):
-    """An item event that was sent."""
+    """Receipt for an item event that was sent."""
 
     event_id: str
     tenant: str
     item_id: str
     revision: int
     outcome: str
-    """Where it will be told what became of it."""
+    """URL path where the outcome of the event can be read."""
 
     def response(self) -> JSONResponse:
-        """The answer to whoever sent it."""
+        """The 202 response, whose Location is the outcome's path."""
         return JSONResponse(self.model_dump(), 202, {"Location": self.outcome})
 
 
 @dataclass(frozen=True)
 class ItemService:
-    """What items need."""
+    """Sends item events for the routes."""
 
     sink: EventSink
     uploads: Uploads
@@ -86,17 +85,17 @@ class ItemService:
     record_bytes: int = MAX_RECORD_BYTES
 
     async def put(self, request: Request, key: str | None) -> ItemReceipt:
-        """Send the item in a request, once."""
+        """Send the item in a request as an upsert event; requests with the same `key` are sent once."""
         form = await form_parts(request, "item", MAX_IMAGES)
         fields = await self.parser.fields(await json_bytes(request) if form is None else form[0])
         check_access(request.scope, ("write",), tenant_in(fields))
         if form is not None:
             pictures = [await self.uploads.picture(file) for file in form[1]]
             fields["images"] = [picture.model_dump(mode="json") for picture in pictures]
-        return await self.take(fields, ItemUpserted, key)
+        return await self.send_event(fields, ItemUpserted, key)
 
-    async def take(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> ItemReceipt:
-        """Send an event once, and say where its outcome will be; its revision is the time unless it says one."""
+    async def send_event(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> ItemReceipt:
+        """Send an event once, and return its receipt. The revision is the present time unless `fields` has one."""
         event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
         prepare = partial(self._prepare, fields, kind, event_id)
         event, digest = await self.parser.run(size_of(fields), prepare)
@@ -113,19 +112,19 @@ class ItemService:
         )
 
     def _prepare(self, fields: Fields, kind: type[ItemEvent], event_id: str) -> tuple[ItemEvent, bytes]:
-        """The event, which fits a record, and what tells it from others. Raises Problem, ValidationError."""
+        """The event, checked to fit a record, and the digest of its fields. Raises Problem, ValidationError."""
         event = model_of(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
         check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
         return event, digest_of(fields)
 
     async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
-        """Send an event unless it was sent under this key already; the event as it was sent first."""
-        mine = RequestClaim(
+        """Send an event unless it was sent under this key; returns it with the revision of the first sending."""
+        own = RequestClaim(
             kind="item", tenant=event.tenant, name=key, digest=digest, wire_id=event_id, revision=event.revision
         )
-        first = await self.claims.claim(mine)
+        first = await self.claims.claim(own)
         event = event.model_copy(update={"revision": first.revision})
-        if first.owner == mine.owner or not await self.claims.is_finished(first):
+        if first.owner == own.owner or not await self.claims.is_finished(first):
             await asyncio.to_thread(self._send, event, event_id)
             await self.claims.finish(first)
         return event
@@ -136,8 +135,8 @@ class ItemService:
         self.sink.flush()
 
 
-def item_routes(door: ItemService) -> APIRouter:
-    """The routes that take items, and tell what became of them."""
+def item_routes(service: ItemService) -> APIRouter:
+    """The routes that accept item events and return their outcomes."""
     routes = APIRouter(prefix="/v1", tags=["items"], dependencies=[permit_use("write")])
 
     @routes.post(
@@ -148,8 +147,8 @@ def item_routes(door: ItemService) -> APIRouter:
         openapi_extra={"requestBody": ITEM_BODY},
     )
     async def put(request: Request, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        """Send an item, new or changed; what becomes of it is told at the address in the answer."""
-        return (await door.put(request, idempotency_key)).response()
+        """Send a new or changed item; the response names the address of its outcome."""
+        return (await service.put(request, idempotency_key)).response()
 
     @routes.delete("/items/{item_id:path}", status_code=202, response_model=ItemReceipt, responses=problems())
     async def delete(
@@ -160,16 +159,16 @@ def item_routes(door: ItemService) -> APIRouter:
     ) -> JSONResponse:
         """Take an item out of the index."""
         fields: Fields = {"item_id": item_id, "tenant": tenant, "source": source}
-        return (await door.take(fields, ItemDeleted, idempotency_key)).response()
+        return (await service.send_event(fields, ItemDeleted, idempotency_key)).response()
 
     @routes.get("/outcomes/{event_id}", response_model=ItemOutcome, responses=problems(404))
     async def outcome(
         event_id: str, access: Annotated[TokenAccess, permit_use("write")], wait: Wait = 0
     ) -> Response:
-        """What became of an item event that was sent in the last while."""
-        found = await door.outcomes.of(event_id, wait)
-        if found is None or not access.has_tenant(found.tenant):
+        """The outcome of an item event that was sent recently."""
+        item_outcome = await service.outcomes.wait_for(event_id, wait)
+        if item_outcome is None or not access.has_tenant(item_outcome.tenant):
             raise Problem(404, f"nothing is known of event `{event_id[:64]}` yet: ask again, with `wait`")
-        return Response(to_bytes(found), media_type="application/json")
+        return Response(to_bytes(item_outcome), media_type="application/json")
 
     return routes

@@ -1,4 +1,4 @@
-"""What every request passes before a route reads it: token, rate, size; and what every response carries."""
+"""Guard middleware: check the token, rate and size of every request, and add security headers to every response."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,72 +31,72 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every response (research: OWASP Secure Headers); one that says how it may be cached keeps that."""
-OPEN = ("/healthz", "/readyz", ENTRY)
-"""What an orchestrator asks without a token, and the page, which then asks its user for it."""
-COUNTED = ("POST", "DELETE")
+"""Headers of every response (source: OWASP Secure Headers); a response's own Cache-Control takes precedence."""
+PUBLIC_PATHS = ("/healthz", "/readyz", ENTRY)
+"""Paths without a token: the health checks of an orchestrator, and the page, which asks its user for the token."""
+CHANGING_METHODS = ("POST", "DELETE")
 FETCH_SITE, OWN_SITES = "Sec-Fetch-Site", ("same-origin", "none")
-"""How a browser says whose page asks (W3C Fetch Metadata): pages of other sites may send nothing."""
-NOTED, NOTED_A_MINUTE = (401, 403, 429), 6
-"""Refusals that are logged with their client, and how many a minute of each: logs must not fill a disk."""
-MOST_PARAMETERS = 32
+"""Fetch Metadata header (W3C) with the relation of the requesting site to this one, and its accepted values."""
+LOGGED_STATUSES, LOGS_PER_MINUTE = (401, 403, 429), 6
+"""Statuses that are logged with the client, and the most lines per client and minute: logs must not fill a disk."""
+MAX_PARAMETERS = 32
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-"""What a gateway on loopback is called: a page of another site that has its name point here is refused."""
+"""Host names of a gateway on loopback. Others are refused, which stops DNS rebinding by pages of other sites."""
 
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """What the guard goes by, besides the gateway's own settings."""
+    """Settings of GuardMiddleware: those of the gateway, and two from elsewhere."""
 
     gateway: GatewaySettings
     record_bytes: int = MAX_RECORD_BYTES
-    """Largest Kafka record, and so the largest JSON."""
+    """Largest Kafka record in bytes, and so the largest JSON body."""
     metrics_token: SecretStr | None = None
-    """A token for reading metrics alone, as workers take it."""
+    """Token that may only read metrics; the workers accept the same one."""
 
 
 class GuardMiddleware:
-    """An ASGI middleware."""
+    """ASGI middleware that refuses requests by host, token, query, origin, rate or size."""
 
-    def __init__(self, app: ASGIApp, guarded: GuardSettings) -> None:
-        settings = guarded.gateway
+    def __init__(self, app: ASGIApp, guard: GuardSettings) -> None:
+        settings = guard.gateway
         self._app, self._clients = app, ClientAddresses(settings)
-        self._names = (*LOCAL_NAMES, settings.host) if is_loopback(settings.host) else ()
-        self._tokens = TokenTable(settings, guarded.metrics_token)
-        self._bodies = BodyLimits(settings, guarded.record_bytes)
+        self._host_names = (*LOCAL_NAMES, settings.host) if is_loopback(settings.host) else ()
+        self._tokens = TokenTable(settings, guard.metrics_token)
+        self._bodies = BodyLimits(settings, guard.record_bytes)
         self._rate = RateLimitItemPerMinute(settings.per_minute)
-        self._noted = RateLimitItemPerMinute(NOTED_A_MINUTE)
+        self._log_rate = RateLimitItemPerMinute(LOGS_PER_MINUTE)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it with a problem."""
+        """Pass a request on, or answer it with a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         response, client = _Response(send), self._clients.client_of(scope)
         try:
             await self._check(scope, client)
-            async with self._bodies.reading(scope, receive, rate_key(client)) as reading:
-                await self._pass_on(scope, reading, response.send)
+            async with self._bodies.reading(scope, receive, rate_key(client)) as limited_receive:
+                await self._call_app(scope, limited_receive, response.send)
         except Problem as problem:
             await problem_response(problem)(scope, receive, response.send)
-        await self._note(scope, client, response.status)
+        await self._log_refusal(scope, client, response.status)
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """HEAD is a GET whose body the server leaves out."""
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application; HEAD is handled as GET, because the server omits the body."""
         inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
         await self._app(inner, receive, send)
         scope.setdefault("route", inner.get("route"))
 
     async def _check(self, scope: Scope, client: str) -> None:
         headers = Headers(scope=scope)
-        if self._names:
-            _check_host(headers, self._names)
-        is_open = scope["path"] in OPEN or scope["path"].startswith(ASSETS)
-        scope[ACCESS] = EVERYTHING if is_open else self._tokens.access(headers)
+        if self._host_names:
+            _check_host(headers, self._host_names)
+        is_public = scope["path"] in PUBLIC_PATHS or scope["path"].startswith(ASSETS)
+        scope[ACCESS] = EVERYTHING if is_public else self._tokens.access(headers)
         _check_query(scope)
-        if scope["method"] in COUNTED:
+        if scope["method"] in CHANGING_METHODS:
             _check_origin(headers)
             await self._check_rate(client)
 
@@ -105,24 +105,24 @@ class GuardMiddleware:
             message = f"more than {self._rate.amount} requests came from here in a minute: wait a little"
             raise Problem(429, message, {"Retry-After": "5"})
 
-    async def _note(self, scope: Scope, client: str, status: int) -> None:
-        if status in NOTED and await self._limiter.hit(self._noted, "noted", rate_key(client)):
+    async def _log_refusal(self, scope: Scope, client: str, status: int) -> None:
+        if status in LOGGED_STATUSES and await self._limiter.hit(self._log_rate, "noted", rate_key(client)):
             self._log.warning("a request is refused", status=status, client=client, method=scope["method"])
 
 
 def _check_query(scope: Scope) -> None:
-    """Refuse a parameter that stands twice: a proxy that judges by the first one would let the last one through."""
+    """Refuse a repeated parameter: a proxy might check the first value, while the gateway uses the last."""
     try:
-        pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
-        raise Problem(400, f"the query is not readable, or has more than {MOST_PARAMETERS} parameters") from None
+        raise Problem(400, f"the query is not readable, or has more than {MAX_PARAMETERS} parameters") from None
     counts = Counter(name for name, _ in pairs)
-    if twice := next((name for name, count in counts.items() if count > 1), None):
-        raise Problem(400, f"the parameter `{twice[:64]}` stands twice in the query: send it once")
+    if repeated := next((name for name, count in counts.items() if count > 1), None):
+        raise Problem(400, f"the parameter `{repeated[:64]}` stands twice in the query: send it once")
 
 
 def _check_host(headers: Headers, names: Sequence[str]) -> None:
-    """Refuse a request that means a host of another name."""
+    """Refuse a request for a host name that is not in `names`."""
     host = headers.get("host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in names:
@@ -130,7 +130,7 @@ def _check_host(headers: Headers, names: Sequence[str]) -> None:
 
 
 def _check_origin(headers: Headers) -> None:
-    """Refuse what pages of other sites send; browsers without Fetch Metadata say their origin at least."""
+    """Refuse requests from pages of other sites; browsers without Fetch Metadata at least send Origin."""
     site, origin = headers.get(FETCH_SITE), headers.get("origin")
     if site is None and origin is not None:
         is_own = origin.partition("://")[2] == headers.get("host")
@@ -141,13 +141,12 @@ def _check_origin(headers: Headers) -> None:
 
 
 class _Response:
-    """Sends a response with the headers that all have, and knows its status."""
+    """Adds the common headers to a response, and records its status."""
 
     def __init__(self, send: Send) -> None:
         self._send, self.status = send, 0
 
     async def send(self, message: Message) -> None:
-        """Send a part of it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)

@@ -1,20 +1,23 @@
-"""Names that callers choose for their requests, and the ids under which these travel over Kafka."""
+"""Request ids: map the name that a client gives its request to the id of the Kafka event."""
 
 from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Header
 
-READABLE, DIGEST = 31, 32
-"""Letters of an id: it begins as the name does, for whoever looks for it in a log."""
+PREFIX_LENGTH, DIGEST_LENGTH = 31, 32
+"""Characters of the name and of its digest in an id. An id starts with the name so that it can be found in logs."""
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="To send twice safely: a name for the request"),
+    Header(
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="A name for the request, which makes it safe to send it again",
+    ),
 ]
 
 
 def wire_id(kind: str, tenant: str, name: str) -> str:
-    """The id of what a tenant calls by a name: the same in every process, and no other tenant's."""
+    """The event id for a name chosen by a tenant: equal in every process, and different for every tenant."""
     digest = sha256("\0".join((kind, tenant, name)).encode()).hexdigest()
-    return f"{name[:READABLE]}.{digest[:DIGEST]}"
+    return f"{name[:PREFIX_LENGTH]}.{digest[:DIGEST_LENGTH]}"

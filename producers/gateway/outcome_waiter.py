@@ -1,4 +1,4 @@
-"""What became of item events, as the workers tell it: for whoever sent one here and waits."""
+"""Outcome waiter: follow the outcomes topic, so that the sender of an item event can wait for its outcome."""
 
 import asyncio
 import threading
@@ -14,39 +14,39 @@ from schemas.envelope import from_bytes
 from schemas.outcomes import ItemIndexed, ItemOutcome
 from schemas.topics import ITEM_OUTCOMES
 
-MOST = 10_000
-"""Outcomes that are remembered: the newest ones."""
+MAX_OUTCOMES = 10_000
+"""Outcomes kept in memory; the newest ones."""
 RECENT_SECONDS = 10.0
-"""How far back the present pace looks."""
+"""Period over which the rate of outcomes is computed."""
 
 
 @dataclass(frozen=True)
 class OutcomePace:
-    """How item events have fared of late."""
+    """Recent throughput and freshness of item events."""
 
     per_second: float
-    """Outcomes a second, of one tenant."""
+    """Outcomes per second of one tenant."""
     freshness_ms: float | None
-    """From the newest indexed event to when it could be found; none when none was indexed since the start."""
+    """Time from the newest indexed event to when it was searchable; None if none was indexed since the start."""
 
 
 class OutcomeWaiter:
-    """Follows the outcomes from now on; for the tasks of one event loop."""
+    """Follows the outcomes topic from now on; for the tasks of one event loop."""
 
-    def __init__(self, kafka: KafkaSettings, most: int = MOST) -> None:
-        self._most = most
-        self._known: OrderedDict[str, ItemOutcome] = OrderedDict()
+    def __init__(self, kafka: KafkaSettings, max_outcomes: int = MAX_OUTCOMES) -> None:
+        self._max_outcomes = max_outcomes
+        self._outcomes: OrderedDict[str, ItemOutcome] = OrderedDict()
         self._waiting: dict[str, list[Future[ItemOutcome]]] = {}
-        self._times: deque[tuple[float, str | None]] = deque(maxlen=most)
+        self._times: deque[tuple[float, str | None]] = deque(maxlen=max_outcomes)
         self._freshness_ms: OrderedDict[str | None, float] = OrderedDict()
-        self._turn = threading.Lock()
-        self._follower = TopicListener(TopicReader(kafka, ITEM_OUTCOMES), self._take)
+        self._lock = threading.Lock()
+        self._listener = TopicListener(TopicReader(kafka, ITEM_OUTCOMES), self._read_record)
 
-    async def of(self, event_id: str, seconds: float) -> ItemOutcome | None:
-        """What became of an event, waiting so long for it; none when nothing has by then."""
+    async def wait_for(self, event_id: str, seconds: float) -> ItemOutcome | None:
+        """The outcome of an event, awaited for up to `seconds`; None if there is none by then."""
         outcome: Future[ItemOutcome] = Future()
-        with self._turn:
-            if (known := self._known.get(event_id)) is not None:
+        with self._lock:
+            if (known := self._outcomes.get(event_id)) is not None:
                 return known
             self._waiting.setdefault(event_id, []).append(outcome)
         try:
@@ -54,43 +54,43 @@ class OutcomeWaiter:
         except TimeoutError:
             return None
         finally:
-            self._forget(event_id, outcome)
+            self._stop_waiting(event_id, outcome)
 
     @property
     def failure(self) -> BaseException | None:
-        """What has ended it; None while it follows."""
-        return self._follower.failure
+        """The error that ended the listener; None while it runs."""
+        return self._listener.failure
 
     def pace(self, tenant: str) -> OutcomePace:
-        """The present pace of a tenant's events."""
+        """The present throughput and freshness of a tenant's events."""
         since = time.monotonic() - RECENT_SECONDS
-        with self._turn:
-            recent = sum(at > since and of == tenant for at, of in self._times)
+        with self._lock:
+            recent = sum(at > since and owner == tenant for at, owner in self._times)
             return OutcomePace(recent / RECENT_SECONDS, self._freshness_ms.get(tenant))
 
     def close(self) -> None:
-        """Follow no more."""
-        self._follower.close()
+        """Stop following the topic."""
+        self._listener.close()
 
-    def _take(self, record: Record) -> None:
+    def _read_record(self, record: Record) -> None:
         body = None if record.value is None else from_bytes(record.value)
         if not isinstance(body, ItemOutcome):
             return
-        with self._turn:
+        with self._lock:
             self._times.append((time.monotonic(), body.tenant))
-            if (freshness_ms := _freshness(body)) is not None:
+            if (freshness_ms := _freshness_of(body)) is not None:
                 self._freshness_ms[body.tenant] = freshness_ms
-            self._known[body.event_id] = body
-            for remembered in (self._known, self._freshness_ms):
-                while len(remembered) > self._most:
-                    remembered.popitem(last=False)
+            self._outcomes[body.event_id] = body
+            for cache in (self._outcomes, self._freshness_ms):
+                while len(cache) > self._max_outcomes:
+                    cache.popitem(last=False)
             waiting = self._waiting.pop(body.event_id, [])
         for outcome in waiting:
             if outcome.set_running_or_notify_cancel():
                 outcome.set_result(body)
 
-    def _forget(self, event_id: str, outcome: Future[ItemOutcome]) -> None:
-        with self._turn:
+    def _stop_waiting(self, event_id: str, outcome: Future[ItemOutcome]) -> None:
+        with self._lock:
             waiting = self._waiting.get(event_id, [])
             if outcome in waiting:
                 waiting.remove(outcome)
@@ -98,8 +98,8 @@ class OutcomeWaiter:
                 self._waiting.pop(event_id, None)
 
 
-def _freshness(outcome: ItemOutcome) -> float | None:
-    """Milliseconds from the event to when it could be found, of one that was indexed and says so."""
+def _freshness_of(outcome: ItemOutcome) -> float | None:
+    """Milliseconds from the event to when it was searchable; None if it was not indexed or has no such times."""
     times = outcome.times if isinstance(outcome, ItemIndexed) else None
     if times is None or times.event_time is None or times.searchable_at is None:
         return None

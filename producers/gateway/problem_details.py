@@ -1,4 +1,4 @@
-"""What went wrong, as problem details (RFC 9457): a status, a title, and one sentence with the remedy."""
+"""Problem details (RFC 9457): answer errors with a status, a title and one sentence with the remedy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,13 +35,13 @@ TITLES: Mapping[int, str] = {
 }
 
 
-EVERYWHERE = (400, 401, 403, 408, 413, 422, 429, 500, 503)
-"""Any request may be answered so: by the server, the guard, or for want of what it needs."""
+COMMON_STATUSES = (400, 401, 403, 408, 413, 422, 429, 500, 503)
+"""Statuses that any route may return: from the server, the guard, or an unavailable dependency."""
 METHODS = ("GET", "POST", "DELETE")
 
 
 class Problem(Exception):
-    """A refusal with its HTTP status; the message is one sentence with the remedy."""
+    """A refused request with its HTTP status; the message is one sentence with the remedy."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -59,32 +59,33 @@ SCHEMA: Mapping[str, Any] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "One sentence with the remedy"},
-        "code": {"type": "string", "description": "A word for programs"},
+        "code": {"type": "string", "description": "Machine-readable error code"},
     },
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The responses with these statuses, for the OpenAPI document, beside those that any request may get."""
+    """OpenAPI responses for these statuses and those that any route may return."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": TITLES[status], "content": content} for status in sorted({*statuses, *EVERYWHERE})
+        status: {"description": TITLES[status], "content": content}
+        for status in sorted({*statuses, *COMMON_STATUSES})
     }
 
 
 def problem_response(problem: Problem, code: str | None = None) -> JSONResponse:
-    """The problem on the wire; `code` is a word for programs."""
+    """The response for a problem; `code` is a machine-readable error code."""
     title = TITLES.get(problem.status, TITLES[500])
     body = {"title": title, "status": problem.status, "detail": problem.message}
-    more = {} if code is None else {"code": code}
-    return JSONResponse(body | more, problem.status, problem.headers, MEDIA_TYPE)
+    extra = {} if code is None else {"code": code}
+    return JSONResponse(body | extra, problem.status, problem.headers, MEDIA_TYPE)
 
 
-def say_problems(app: FastAPI) -> None:
-    """Have every error answered as a problem; bugs of ours say nothing of themselves."""
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error with a problem; the response to an unexpected exception has no details."""
 
     @app.exception_handler(Problem)
-    async def refused(_request: Request, error: Problem) -> JSONResponse:
+    async def problem(_request: Request, error: Problem) -> JSONResponse:
         return problem_response(error)
 
     @app.exception_handler(Rejected)
@@ -96,24 +97,24 @@ def say_problems(app: FastAPI) -> None:
         return problem_response(Problem(422, describe(error)), "request_invalid")
 
     @app.exception_handler(RequestValidationError)
-    async def misspelt(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid_parameter(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return problem_response(Problem(422, f"`{where}`: {first['msg']}"), "request_invalid")
+        location = ".".join(str(part) for part in first["loc"])
+        return problem_response(Problem(422, f"`{location}`: {first['msg']}"), "request_invalid")
 
-    _say_faults(app)
+    _add_fault_handlers(app)
 
     @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        allow = {"Allow": _allowed(app, request)} if error.status_code == 405 else {}
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        allow = {"Allow": _allowed_methods(app, request)} if error.status_code == 405 else {}
         return problem_response(Problem(error.status_code, str(error.detail), {**(error.headers or {}), **allow}))
 
 
-def _say_faults(app: FastAPI) -> None:
-    """Those that are not the caller's."""
+def _add_fault_handlers(app: FastAPI) -> None:
+    """Handlers of errors that the client did not cause."""
 
     @app.exception_handler(Unavailable)
-    async def away(_request: Request, error: Unavailable) -> JSONResponse:
+    async def unavailable(_request: Request, error: Unavailable) -> JSONResponse:
         status = 504 if isinstance(error, NoAnswer) else 503
         return problem_response(Problem(status, str(error), {"Retry-After": "1"}))
 
@@ -123,22 +124,22 @@ def _say_faults(app: FastAPI) -> None:
 
     @app.exception_handler(EngineError)
     @app.exception_handler(Fault)
-    async def broken(_request: Request, error: Exception) -> JSONResponse:
+    async def fault(_request: Request, error: Exception) -> JSONResponse:
         structlog.get_logger().error("a request met a fault", error=str(error))
-        # Without Retry-After: somebody must mend it.
+        # No Retry-After, because an operator must fix it.
         return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
 
     @app.exception_handler(Exception)
-    async def bug(_request: Request, _error: Exception) -> JSONResponse:
+    async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
         return problem_response(Problem(500, "a mistake of ours: its trace is in the gateway's log"))
 
 
-def _allowed(app: FastAPI, request: Request) -> str:
-    """The methods of all routes on a path: a router names those of the first one alone."""
+def _allowed_methods(app: FastAPI, request: Request) -> str:
+    """The methods of all routes of a path; Starlette only reports those of the first one."""
     scopes = {method: dict(request.scope, method=method) for method in METHODS}
-    found = [
+    allowed = [
         method
         for method, scope in scopes.items()
         if any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
     ]
-    return ", ".join([*found, "HEAD"] if "GET" in found else found)
+    return ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)

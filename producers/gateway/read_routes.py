@@ -1,4 +1,4 @@
-"""What there is, over HTTP: items as the index has them, their pictures, and how the system fares."""
+"""Read routes: items from the index, thumbnails of their pictures, and the status of the system."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,62 +15,62 @@ from schemas.items import MAX_IMAGES
 from schemas.stored import StoredItem
 
 PICTURE_SECONDS = 300
-"""How long a browser may keep a thumbnail."""
+"""How long a browser may cache a thumbnail."""
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 Tenant = Annotated[str, permit("search")]
-Number = Annotated[int, Path(ge=0, lt=MAX_IMAGES, description="Which of the item's pictures")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Items at most")]
+Number = Annotated[int, Path(ge=0, lt=MAX_IMAGES, description="Number of the item's picture, from 0")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items")]
 
 
 class SystemStatus(BaseModel):
-    """How the system fares."""
+    """Size of a tenant's index, and recent throughput and freshness of its item events."""
 
-    pictures: int = Field(ge=0, description="Pictures of the tenant that can be found")
-    per_second: float = Field(ge=0, description="Item events a second whose outcomes were told in the last 10 s")
+    pictures: int = Field(ge=0, description="Searchable pictures of the tenant")
+    per_second: float = Field(ge=0, description="Outcomes of item events per second, over the last 10 s")
     freshness_ms: float | None = Field(
-        description="Milliseconds from the newest indexed event to when it could be found; none: nothing came yet"
+        description="Milliseconds until the newest indexed event was searchable; null if there is none yet"
     )
 
 
 @dataclass(frozen=True)
 class ReadService:
-    """What looking needs."""
+    """Reads the index and the outcomes for the routes."""
 
     stored: ItemReader
     outcomes: OutcomeWaiter
 
 
-def read_routes(door: ReadService) -> APIRouter:
-    """The routes that read the index, and tell the pace."""
+def read_routes(service: ReadService) -> APIRouter:
+    """The routes that read the index, and report throughput and freshness."""
     routes = APIRouter(prefix="/v1", tags=["looking"])
 
     @routes.get("/items", responses=problems())
     async def some(tenant: Tenant, limit: Limit = 12) -> list[StoredItem]:
-        """A few items to begin with: the same ones while the index does not change."""
-        return await asyncio.to_thread(door.stored.some, tenant, limit)
+        """A few items to start from; the same ones as long as the index does not change."""
+        return await asyncio.to_thread(service.stored.sample, tenant, limit)
 
     @routes.get("/items/{item_id:path}", responses=problems(404))
     async def item(item_id: str, tenant: Tenant) -> StoredItem:
-        """What the index knows of an item."""
-        found = await asyncio.to_thread(door.stored.item, tenant, item_id)
+        """An item as the index stores it."""
+        found = await asyncio.to_thread(service.stored.item, tenant, item_id)
         if found is None:
             raise Problem(404, f"the index has no item `{item_id[:200]}` of tenant `{tenant[:64]}`")
         return found
 
     @routes.get("/pictures/{number}/{item_id:path}", response_class=Response, responses=problems(404) | JPEG)
     async def picture(number: Number, item_id: str, tenant: Tenant) -> Response:
-        """A small JPEG of one of an item's pictures."""
-        found = await asyncio.to_thread(door.stored.thumbnail, tenant, item_id, number)
+        """The thumbnail (JPEG) of a picture of an item."""
+        found = await asyncio.to_thread(service.stored.thumbnail, tenant, item_id, number)
         if found is None:
             raise Problem(404, f"the index has no picture {number} of item `{item_id[:200]}`")
-        kept = {"Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
-        return Response(found, media_type="image/jpeg", headers=kept)
+        headers = {"Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
+        return Response(found, media_type="image/jpeg", headers=headers)
 
     @routes.get("/status", responses=problems())
     async def status(tenant: Annotated[str, permit("search", "operate")]) -> SystemStatus:
-        """How much there is to find, and how fast events come through."""
-        pictures = await asyncio.to_thread(door.stored.count, tenant)
-        pace = door.outcomes.pace(tenant)
+        """How many pictures are searchable, and how fast item events become searchable."""
+        pictures = await asyncio.to_thread(service.stored.count, tenant)
+        pace = service.outcomes.pace(tenant)
         return SystemStatus(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)
 
     return routes

@@ -1,20 +1,21 @@
-"""Whether what a caller sends fits a Kafka record."""
+"""Record size check: refuse events that are larger than a Kafka record may be."""
 
 from collections.abc import Sequence
 
 from producers.gateway.problem_details import Problem
 from schemas.envelope import Event, to_bytes, to_headers
 
-AROUND_BYTES = 2_000
-"""What a record takes beyond its key, value and headers, with what tracing adds."""
+OVERHEAD_BYTES = 2_000
+"""Bytes of a record besides its key, value and headers, including the headers that tracing adds."""
 
 
-def check_record(event: Event, key: str, most: int) -> None:
-    """Raise Problem (413) unless an event fits a record of `most` bytes."""
+def check_record(event: Event, key: str, max_bytes: int) -> None:
+    """Raise Problem (413) unless the event fits into a record of `max_bytes` bytes."""
     headers: Sequence[tuple[str, str]] = list(to_headers(event).items())
-    around = AROUND_BYTES + len(key.encode()) + sum(len(name) + len(value) for name, value in headers)
-    size = len(to_bytes(event.body)) + around
-    if size > most:
+    overhead = OVERHEAD_BYTES + len(key.encode()) + sum(len(name) + len(value) for name, value in headers)
+    size = len(to_bytes(event.body)) + overhead
+    if size > max_bytes:
         raise Problem(
-            413, f"as a Kafka record this has {size} bytes, and may have {most}: send smaller or fewer pictures"
+            413,
+            f"as a Kafka record this has {size} bytes, and may have {max_bytes}: send smaller or fewer pictures",
         )

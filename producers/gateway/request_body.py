@@ -1,4 +1,4 @@
-"""Request bodies, which are JSON objects, or forms with one as text beside files."""
+"""Request bodies: parse JSON objects, and multipart forms with a JSON part and picture files."""
 
 import asyncio
 import json
@@ -18,17 +18,17 @@ from producers.gateway.problem_details import Problem
 
 FORM, JSON = "multipart/form-data", "application/json"
 PICTURES = "image/jpeg, image/png, image/webp"
-FILES = ("picture", "pictures")
-"""What the files of a form are called."""
+FILE_PARTS = ("picture", "pictures")
+"""Names of the file parts of a form."""
 MARKS = (b",", b"[", b"{", b":")
 MOST_MARKS, DEEPEST = 20_000, 32
-"""Above what any event of ours has; what is wider or deeper keeps a processor busy, and is not parsed."""
+"""Bounds above any valid event. Larger or deeper JSON is refused before it takes much processor time."""
 
 SLICE_BYTES = 64 << 10
 
 SMALL_BYTES, MEDIUM_BYTES = 64 << 10, 1 << 20
-"""A small body is not counted: the server holds as much of each request in any case. Bodies above MEDIUM_BYTES have
-memory and a thread of their own, so that those below never wait for them."""
+"""Small bodies reserve no memory, because the server buffers that much of any request. Bodies above MEDIUM_BYTES
+have a memory pool and a thread of their own, so that smaller ones never wait for them."""
 
 Fields = dict[str, Any]
 T = TypeVar("T")
@@ -36,46 +36,46 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class Parser:
-    """Works on bodies in one thread for each of three sizes, so that small ones never wait for large ones.
+    """Parses bodies in one thread for each of three size classes, so that small bodies never wait for large ones.
 
-    Python's parsers hold the interpreter's lock: more threads would be no quicker, and delay the event loop.
+    Python's parsers hold the GIL: more threads would be no faster, and would delay the event loop.
     """
 
     def __init__(self) -> None:
         self._lanes = {size: ThreadPoolExecutor(1, "parser") for size in (SMALL_BYTES, MEDIUM_BYTES, math.inf)}
 
     async def run(self, size: int, work: Callable[[], T]) -> T:
-        """What comes of some work on a body of so many bytes."""
-        lane = next(lane for most, lane in self._lanes.items() if size <= most)
+        """Run `work` in the thread for bodies of `size` bytes, and return its result."""
+        lane = next(lane for max_bytes, lane in self._lanes.items() if size <= max_bytes)
         return await asyncio.get_running_loop().run_in_executor(lane, work)
 
     async def fields(self, body: bytes) -> Fields:
-        """The JSON object in a body; raises Problem."""
+        """Parse a body as a JSON object; raises Problem."""
         return await self.run(len(body), partial(parse_object, body))
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads without waiting for them."""
         for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
 
 
 async def json_bytes(request: Request) -> bytes:
-    """A body that says that it is JSON; raises Problem."""
+    """The body of a request with the JSON content type; raises Problem (415) for any other type."""
     if content_type(request.headers) != JSON:
         raise Problem(415, f"send {JSON}, or pictures as {FORM}")
     return await request.body()
 
 
-async def form_parts(request: Request, name: str, most: int) -> tuple[bytes, Sequence[bytes]] | None:
-    """The text of the part `name` of a form, and its files; none of a body that is no form."""
+async def form_parts(request: Request, name: str, max_files: int) -> tuple[bytes, Sequence[bytes]] | None:
+    """The JSON part `name` of a form, and its files; None if the body is no form. Raises Problem (422)."""
     if content_type(request.headers) != FORM:
         return None
-    async with request.form(max_files=most, max_fields=1) as form:
+    async with request.form(max_files=max_files, max_fields=1) as form:
         texts = form.getlist(name) or ["{}"]
         files = [
             await file.read()
-            for called, file in form.multi_items()
-            if called in FILES and isinstance(file, UploadFile)
+            for part, file in form.multi_items()
+            if part in FILE_PARTS and isinstance(file, UploadFile)
         ]
     text = texts[0]
     if not files or not isinstance(text, str):
@@ -84,16 +84,16 @@ async def form_parts(request: Request, name: str, most: int) -> tuple[bytes, Seq
 
 
 def content_type(headers: Headers) -> str:
-    """The media type of a body, without its parameters."""
+    """The media type of a body in lower case, without parameters."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def parse_object(body: bytes) -> Fields:
-    """The JSON object in a body; raises Problem, also of a field that stands twice: a proxy may read the other."""
+    """Parse a JSON object; raises Problem, also for a repeated field, because a proxy may read the other value."""
     if _has_many_marks(body):
         raise Problem(422, f"the JSON has more than {MOST_MARKS} values: no event has so many")
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
+        found = json.loads(body.decode(), object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
     except ValueError as error:
         raise Problem(400, f"the body is no JSON ({str(error)[:200]}): send one object") from None
     except RecursionError:
@@ -106,12 +106,12 @@ def parse_object(body: bytes) -> Fields:
 
 
 def model_of(kind: type[Body], fields: Mapping[str, Any]) -> Body:
-    """These fields as a model; raises ValidationError."""
+    """Validate the fields as a model; raises ValidationError."""
     return kind.model_validate_json(json.dumps(fields))
 
 
 def size_of(fields: Fields) -> int:
-    """How many bytes of text are in the pictures of a body, which are most of it where it is large."""
+    """Characters of the inline pictures in a body: most of its size if it is large."""
     lists = [value for name in ("images", "more_images") if isinstance(value := fields.get(name), list)]
     images = [fields.get("image"), *chain.from_iterable(lists)]
     texts = [image.get("data") for image in images if isinstance(image, dict)]
@@ -119,38 +119,39 @@ def size_of(fields: Fields) -> int:
 
 
 def digest_of(fields: Fields) -> bytes:
-    """What tells these fields from others."""
+    """SHA-256 of the fields, independent of their order."""
     return sha256(json.dumps(fields, sort_keys=True).encode()).digest()
 
 
 def _has_many_marks(body: bytes) -> bool:
-    """Whether there are more than MOST_MARKS: seen in the first slices of a body that is full of them.
+    """Whether a body has more than MOST_MARKS of the characters in MARKS.
 
-    While bytes are counted no other thread runs, the event loop's neither.
+    It counts in slices and stops early: `bytes.count` holds the GIL, so meanwhile no other thread runs, not even
+    the event loop.
     """
-    found = 0
+    count = 0
     for start in range(0, len(body), SLICE_BYTES):
-        found += sum(body.count(mark, start, start + SLICE_BYTES) for mark in MARKS)
-        if found > MOST_MARKS:
+        count += sum(body.count(mark, start, start + SLICE_BYTES) for mark in MARKS)
+        if count > MOST_MARKS:
             return True
     return False
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Fields:
-    found: Fields = {}
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> Fields:
+    fields: Fields = {}
     for name, value in pairs:
-        if name in found:
+        if name in fields:
             raise ValueError(f"`{name[:100]}` stands twice in one object")
-        found[name] = value
-    return found
+        fields[name] = value
+    return fields
 
 
-def _no_number(text: str) -> float:
+def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON number")
 
 
 def _is_shallow(value: object, levels: int) -> bool:
-    """Whether a value is nested at most so deep."""
+    """Whether a value is nested at most `levels` deep."""
     if not isinstance(value, dict | list):
         return True
     inner = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Searches over HTTP: each is asked once, whichever gateway hears of it, and its answer is found by all of them."""
+"""Search service: send each named search once across all gateways, and return its result from any of them."""
 
 import asyncio
 import uuid
@@ -26,124 +26,129 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import MAX_RECORD_BYTES
 
-HTTP_OF = {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
-"""The HTTP status for each status of a result. "No match" is an answer like any other; `expired` says that more is
-asked than can be done, not that nobody answers (which is 504)."""
+HTTP_STATUS = {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
+"""HTTP status for each status of a result. `no_match` is a normal answer; `expired` means that the load is too
+high, not that no worker answers (which is 504)."""
 
 
 @dataclass(frozen=True)
 class HttpResult:
-    """A result as it leaves: its HTTP status, and its JSON."""
+    """A result as an HTTP status and a JSON body."""
 
     status: int
     body: bytes
 
     def size(self) -> int:
-        """Bytes that it takes."""
+        """Size of the body in bytes."""
         return len(self.body)
 
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """How much is taken."""
+    """Limits of accepted searches."""
 
     in_flight: int
-    """Searches that are awaited at a time."""
+    """Searches that may wait for their result at a time."""
     record_bytes: int = MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True)
 class SearchService:
-    """What searches need."""
+    """Sends searches and facet requests for the routes, and finds their results."""
 
-    asking: AsyncSearchClient
+    client: AsyncSearchClient
     uploads: Uploads
-    memory: IdempotencyCache[HttpResult]
+    cache: IdempotencyCache[HttpResult]
     claims: ClaimRegister
-    recall: AnswerReader
+    answers: AnswerReader
     limits: SearchLimits
     metrics: GatewayMetrics
     parser: Parser
 
     def __post_init__(self) -> None:
-        self.metrics.watch_in_flight(lambda: self.asking.in_flight)
+        self.metrics.watch_in_flight(lambda: self.client.in_flight)
 
     async def begin(
         self, request: Request, key: str | None, *, is_async: bool
     ) -> tuple[str, str, RememberedRequest[HttpResult]]:
-        """Ask once what a request asks; its tenant, name and answer. Raises Problem, Rejected, ValidationError."""
+        """Send the search in a request once; returns its tenant, name and pending answer.
+
+        Raises Problem, Rejected, ValidationError.
+        """
         self._check_load()
         fields, tenant = await self._fields(request)
-        is_known_elsewhere = is_async or key is not None or "request_id" in fields
+        is_shared = is_async or key is not None or "request_id" in fields
         fields = {"request_id": str(uuid.uuid4())} | fields | ({} if key is None else {"request_id": key})
         named, sent, digest = await self.parser.run(size_of(fields), partial(self._prepare, fields))
         request.scope[LEASE].release()
-        ask = (
-            partial(self._ask_once, sent, _claim(named, sent, digest))
-            if is_known_elsewhere
-            else partial(self._ask, sent, named.request_id)
+        send = (
+            partial(self._send_once, sent, _claim(named, sent, digest))
+            if is_shared
+            else partial(self._send, sent, named.request_id)
         )
-        return tenant, named.request_id, self.memory.ask((tenant, named.request_id), digest, ask)
+        return tenant, named.request_id, self.cache.ask((tenant, named.request_id), digest, send)
 
     async def find(self, tenant: str, name: str) -> RememberedRequest[HttpResult]:
-        """A search that this gateway or another one was asked; raises Problem when there is none."""
-        if (known := self.memory.find((tenant, name))) is not None:
-            return known
+        """A search sent by this gateway or another one; raises Problem (404) if there is none."""
+        if (cached := self.cache.find((tenant, name))) is not None:
+            return cached
         claim = await self.claims.find("search", tenant, name)
         if claim is None:
             raise Problem(404, f"nothing was asked as `{name[:64]}` in the last {CLAIM_SECONDS / 60:g} minutes")
-        return self.memory.ask((tenant, name), bytes.fromhex(claim.digest), partial(self._recall, claim))
+        return self.cache.ask((tenant, name), bytes.fromhex(claim.digest), partial(self._read_answer, claim))
 
     async def count(self, request: Request, fields: Fields) -> FacetsResult:
-        """The counts that a facets request asks for. Raises Problem, ValidationError, Unavailable."""
+        """Answer a facets request. Raises Problem, ValidationError, Unavailable."""
         self._check_load()
         tenant = tenant_in(fields)
         check_access(request.scope, ("search",), tenant)
         whole = {"request_id": str(uuid.uuid4())} | fields
         named = await self.parser.run(size_of(fields), partial(model_of, FacetsRequest, whole))
         sent = named.model_copy(update={"request_id": str(uuid.uuid4())})
-        result = await self.asking.count(sent)
+        result = await self.client.count(sent)
         return result.model_copy(update={"request_id": named.request_id})
 
     def _prepare(self, fields: Fields) -> tuple[SearchRequest, SearchRequest, bytes]:
-        """A search as its caller knows it, as it is sent, and what tells it from others. Raises Problem,
-        ValidationError."""
+        """A search under the client's id, the same under its event id, and the digest of its fields.
+
+        Raises Problem, ValidationError.
+        """
         named = model_of(SearchRequest, fields)
         sent = named.model_copy(update={"request_id": wire_id("search", named.tenant, named.request_id)})
         check_record(Event(sent), sent.request_id, self.limits.record_bytes)
         return named, sent, digest_of(fields)
 
     def _check_load(self) -> None:
-        most = self.limits.in_flight
-        if self.asking.in_flight >= most:
-            raise Problem(503, f"{most} searches are on their way already: ask again", {"Retry-After": "1"})
+        limit = self.limits.in_flight
+        if self.client.in_flight >= limit:
+            raise Problem(503, f"{limit} searches are on their way already: ask again", {"Retry-After": "1"})
 
-    async def _ask(self, search: SearchRequest, name: str, accepted: asyncio.Event) -> HttpResult:
+    async def _send(self, search: SearchRequest, name: str, accepted: asyncio.Event) -> HttpResult:
         accepted.set()
-        result = await self.asking.search(search)
+        result = await self.client.search(search)
         self.metrics.result(result.status)
         return _http_result(result, name)
 
-    async def _ask_once(self, search: SearchRequest, mine: RequestClaim, accepted: asyncio.Event) -> HttpResult:
-        """Ask, unless this or another gateway has under the same name, and was answered or still may be."""
-        first = await self.claims.claim(mine)
+    async def _send_once(self, search: SearchRequest, own: RequestClaim, accepted: asyncio.Event) -> HttpResult:
+        """Send the search, unless a gateway sent it under the same name and its answer exists or may still come."""
+        first = await self.claims.claim(own)
         accepted.set()
-        while first.owner != mine.owner:
-            if (found := await self.recall.answer(first)) is not None:
-                return _http_result(found, mine.name)
-            mine = mine.anew(instead_of=first)
-            first = await self.claims.claim(mine)
-        return await self._ask(search, mine.name, accepted)
+        while first.owner != own.owner:
+            if (result := await self.answers.answer(first)) is not None:
+                return _http_result(result, own.name)
+            own = own.anew(instead_of=first)
+            first = await self.claims.claim(own)
+        return await self._send(search, own.name, accepted)
 
-    async def _recall(self, claim: RequestClaim, accepted: asyncio.Event) -> HttpResult:
+    async def _read_answer(self, claim: RequestClaim, accepted: asyncio.Event) -> HttpResult:
         accepted.set()
-        found = await self.recall.answer(claim)
-        if found is None:
+        result = await self.answers.answer(claim)
+        if result is None:
             raise NoAnswer(no_answer(claim.name, GRACE_SECONDS))
-        return _http_result(found, claim.name)
+        return _http_result(result, claim.name)
 
     async def _fields(self, request: Request) -> tuple[Fields, str]:
-        """The fields of a search, and its tenant, which the token is for."""
+        """The fields of a search, and its tenant, after a check that the token covers it."""
         form = await form_parts(request, "request", 1)
         fields = await self.parser.fields(await json_bytes(request) if form is None else form[0])
         tenant = tenant_in(fields)
@@ -166,5 +171,5 @@ def _claim(named: SearchRequest, sent: SearchRequest, digest: bytes) -> RequestC
 
 
 def _http_result(result: SearchResult, name: str) -> HttpResult:
-    """A result under the name that its caller knows."""
-    return HttpResult(HTTP_OF[result.status], to_bytes(result.model_copy(update={"request_id": name})))
+    """A result under the id that the client knows."""
+    return HttpResult(HTTP_STATUS[result.status], to_bytes(result.model_copy(update={"request_id": name})))

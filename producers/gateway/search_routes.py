@@ -1,4 +1,4 @@
-"""The HTTP routes of searches and of facets: ask and wait, or ask and come back."""
+"""Search routes: search and count facets, and wait for the result or fetch it later."""
 
 import json
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from producers.gateway.idempotency import RememberedRequest
 from producers.gateway.names import IdempotencyKey
 from producers.gateway.problem_details import problems
 from producers.gateway.request_body import FORM, JSON, PICTURES, json_bytes
-from producers.gateway.search_registry import HTTP_OF, HttpResult, SearchService
+from producers.gateway.search_registry import HTTP_STATUS, HttpResult, SearchService
 from producers.gateway.tokens import permit, permit_use
 from schemas.facets import FacetsResult
 from schemas.failures import Unavailable
@@ -43,8 +43,8 @@ Prefer = Annotated[str | None, Header(description="respond-async: 202 at once, w
 Accept = Annotated[str, Header(description=f"{EVENTS}: the result as a server-sent event")]
 
 
-def search_routes(door: SearchService) -> APIRouter:
-    """The routes of searches and of facets."""
+def search_routes(service: SearchService) -> APIRouter:
+    """The routes for searches and facets."""
     routes = APIRouter(prefix="/v1", tags=["searches"], dependencies=[permit_use("search")])
 
     @routes.post(
@@ -58,34 +58,34 @@ def search_routes(door: SearchService) -> APIRouter:
     ) -> Response:
         """Find items that look like a picture, or like an item that is indexed already."""
         is_async = "respond-async" in (prefer or "")
-        tenant, name, asked = await door.begin(request, idempotency_key, is_async=is_async)
+        tenant, name, pending = await service.begin(request, idempotency_key, is_async=is_async)
         if is_async:
-            await asked.acceptance()
-            where = f"/v1/searches/{name}?tenant={tenant}"
-            return JSONResponse({"request_id": name, "result": where}, 202, {"Location": where})
-        return await _answered(name, asked, accept)
+            await pending.wait_accepted()
+            location = f"/v1/searches/{name}?tenant={tenant}"
+            return JSONResponse({"request_id": name, "result": location}, 202, {"Location": location})
+        return await _result_response(name, pending, accept)
 
     @routes.get("/searches/{name}", response_model=SearchResult, responses=_results(404))
     async def result(name: str, tenant: Annotated[str, permit("search")], accept: Accept = "") -> Response:
-        """The result of a search that was asked before; waits for it, or tells it as a server-sent event."""
-        return await _answered(name, await door.find(tenant, name), accept)
+        """The result of an earlier search; waits for it, or sends it as a server-sent event."""
+        return await _result_response(name, await service.find(tenant, name), accept)
 
     @routes.post("/facets", responses=problems(413, 415, 504), openapi_extra={"requestBody": FACETS_BODY})
     async def facets(request: Request) -> FacetsResult:
-        """Count the items that pass some filters, by their values of some fields."""
-        return await door.count(request, await door.parser.fields(await json_bytes(request)))
+        """Count the items that satisfy the filters by the values of the given fields."""
+        return await service.count(request, await service.parser.fields(await json_bytes(request)))
 
     @routes.get("/facets", responses=problems(504))
     async def all_facets(request: Request, tenant: Annotated[str, permit("search")]) -> FacetsResult:
-        """Count all items of a tenant, by category, colour, brand and source."""
-        return await door.count(request, {"tenant": tenant})
+        """Count all items of a tenant by category, colour, brand and source."""
+        return await service.count(request, {"tenant": tenant})
 
     return routes
 
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "The search is on its way, with `Prefer: respond-async`",
+        "description": "The search was accepted (with `Prefer: respond-async`)",
         "content": {
             JSON: {
                 "schema": {
@@ -100,25 +100,25 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 def _results(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The responses of routes that answer with results, some of which tell that nothing could be found."""
-    found = problems(*statuses, 504)
-    for status in set(HTTP_OF.values()) - {200}:
+    """OpenAPI responses of routes that return a SearchResult, also with statuses other than 200."""
+    responses = problems(*statuses, 504)
+    for status in set(HTTP_STATUS.values()) - {200}:
         result = {"schema": {"$ref": "#/components/schemas/SearchResult"}}
-        found[status] = {**found[status], "content": {**found[status]["content"], JSON: result}}
-    return found | {200: {"content": {EVENTS: {}}}}
+        responses[status] = {**responses[status], "content": {**responses[status]["content"], JSON: result}}
+    return responses | {200: {"content": {EVENTS: {}}}}
 
 
-async def _answered(name: str, asked: RememberedRequest[HttpResult], accept: str) -> Response:
+async def _result_response(name: str, pending: RememberedRequest[HttpResult], accept: str) -> Response:
     if EVENTS in accept:
-        return StreamingResponse(_events(name, asked), media_type=EVENTS)
-    result = await asked.outcome()
-    later = {"Retry-After": "1"} if result.status == 503 else None
-    return Response(result.body, result.status, later, media_type=JSON)
+        return StreamingResponse(_events(name, pending), media_type=EVENTS)
+    result = await pending.outcome()
+    headers = {"Retry-After": "1"} if result.status == 503 else None
+    return Response(result.body, result.status, headers, media_type=JSON)
 
 
-async def _events(name: str, asked: RememberedRequest[HttpResult]) -> AsyncIterator[bytes]:
+async def _events(name: str, pending: RememberedRequest[HttpResult]) -> AsyncIterator[bytes]:
     yield f"event: asked\ndata: {json.dumps({'request_id': name})}\n\n".encode()
     try:
-        yield b"event: result\ndata: " + (await asked.outcome()).body + b"\n\n"
-    except Unavailable as away:  # the headers have left: a problem cannot be the response any more
-        yield f"event: problem\ndata: {json.dumps({'detail': str(away)})}\n\n".encode()
+        yield b"event: result\ndata: " + (await pending.outcome()).body + b"\n\n"
+    except Unavailable as error:  # the headers are sent, so the response cannot become a problem any more
+        yield f"event: problem\ndata: {json.dumps({'detail': str(error)})}\n\n".encode()

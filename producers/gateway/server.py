@@ -1,4 +1,7 @@
-"""Listening: on loopback unless told otherwise, and then with a token; until a signal, or the failure of a part."""
+"""HTTP server: run uvicorn with connection limits until a signal or the failure of a component.
+
+It listens on loopback by default; any other address needs a token.
+"""
 
 import asyncio
 import os
@@ -23,50 +26,50 @@ from producers.gateway.connections import BoundedConfig, ConnectionTable
 
 KEEP_ALIVE_SECONDS, GRACE_SECONDS = 30, 5
 THREADS = 32
-"""For calls that wait: more than can wait for one part that is away, so that the others are still asked."""
-WAITING_CONNECTIONS, ACCEPTED_AT_ONCE = 2_048, 32
-"""Connections that may wait to be accepted, and that are accepted before those that are open have their turn."""
-OTHER_FILES = 256
-"""File descriptors for everything but connections."""
+"""Threads for blocking calls: more than can wait for one unavailable service, so that others are still called."""
+LISTEN_BACKLOG, ACCEPT_BATCH = 2_048, 32
+"""Connections that may wait to be accepted, and how many asyncio accepts before it serves the open ones."""
+RESERVED_FILES = 256
+"""File descriptors reserved for everything but connections."""
 
 
 class Background(Protocol):
-    """Something that works in a thread of its own."""
+    """A component that runs in a thread of its own."""
 
     @property
     def failure(self) -> BaseException | None:
-        """What has ended it; None while it works."""
+        """The error that ended the thread; None while it runs."""
 
 
 class Server(uvicorn.Server):
-    """Serves until it is told to end, or until a part of the gateway has failed."""
+    """uvicorn server that also stops when a component of the gateway has failed."""
 
     def __init__(self, config: uvicorn.Config, parts: Sequence[Background] = ()) -> None:
         super().__init__(config)
         self._parts = parts
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start to listen, with a larger backlog than asyncio's batch of accepts."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "gateway"))
         await super().startup(sockets)
-        for line in (line for server in self.servers for line in server.sockets):
-            # asyncio accepts as many connections in one go as may wait, and fewer should be accepted than may wait.
-            with socket.socket(fileno=os.dup(line.fileno())) as same:
-                same.listen(WAITING_CONNECTIONS)
+        for listener in (listener for server in self.servers for listener in server.sockets):
+            # asyncio accepts a whole backlog in one go: it gets ACCEPT_BATCH, and the real backlog is set here.
+            with socket.socket(fileno=os.dup(listener.fileno())) as duplicate:
+                duplicate.listen(LISTEN_BACKLOG)
 
     async def on_tick(self, counter: int) -> bool:
-        """Whether to end; asked ten times a second."""
+        """Whether to stop; uvicorn calls it ten times per second."""
         return await super().on_tick(counter) or any(part.failure is not None for part in self._parts)
 
     def raise_failure(self) -> None:
-        """Raise what has ended a part, if something has."""
+        """Raise the error of a failed component, if there is one."""
         for part in self._parts:
             if part.failure is not None:
                 raise part.failure
 
 
 def refuse_open_door(settings: GatewaySettings) -> None:
-    """Raise BadInput for an address that others can reach, without a token."""
+    """Raise BadInput if the gateway would listen on an address other than loopback without a token."""
     if settings.token is None and not settings.tokens and not is_loopback(settings.host):
         raise BadInput(
             f"the gateway would be open to whoever reaches {settings.host}: set LOOKSTREAM_GATEWAY_TOKENS, "
@@ -75,9 +78,9 @@ def refuse_open_door(settings: GatewaySettings) -> None:
 
 
 def run(server: Server) -> None:
-    """Answer until SIGINT or SIGTERM, which are no failure; raises what ended a part of the gateway."""
+    """Serve until SIGINT or SIGTERM, which are no failure; raises the error of a failed component."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _ignore)  # uvicorn stops by its own handler, and then raises the signal again
+        signal.signal(number, _ignore)  # uvicorn stops in its own handler, and then raises the signal again
     freeze_startup_objects()
     server.run()
     server.raise_failure()
@@ -90,28 +93,28 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 def server_of(
     app: FastAPI, settings: GatewaySettings, clients: ClientAddresses, parts: Sequence[Background] = ()
 ) -> Server:
-    """A server that listens where the settings say."""
+    """Create a server for the address and limits in the settings."""
     config = BoundedConfig(
-        ConnectionTable(settings, clients, min(settings.connections, _descriptors() - OTHER_FILES)),
+        ConnectionTable(settings, clients, min(settings.connections, _raise_file_limit() - RESERVED_FILES)),
         app=app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # producers/gateway/clients.py looks at them, and knows whom to believe
+        proxy_headers=False,  # producers/gateway/clients.py reads them, and trusts configured proxies only
         ws="none",
-        backlog=ACCEPTED_AT_ONCE,
+        backlog=ACCEPT_BATCH,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return Server(config, parts)
 
 
-def _descriptors() -> int:
-    """How many files this process may open, raised as far as the system lets it."""
+def _raise_file_limit() -> int:
+    """Raise the soft limit of open files to the hard limit if possible, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
-        with suppress(ValueError, OSError):  # macOS has a limit below the one that it names
+        with suppress(ValueError, OSError):  # macOS enforces a lower limit than the one that it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2 * OTHER_FILES)
+    return max(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2 * RESERVED_FILES)

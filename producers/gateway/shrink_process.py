@@ -1,4 +1,4 @@
-"""A process that shrinks one picture and may die of it: `python -m producers.gateway.shrink_process`, JPEG out."""
+"""Shrink process: reads a picture on stdin, writes a smaller JPEG to stdout; a crash does not hurt the gateway."""
 
 import resource
 import sys
@@ -7,22 +7,22 @@ from contextlib import suppress
 from producers.image_refs import shrink
 from schemas.failures import Rejected
 
-MEMORY, SECONDS = 1 << 30, 5
-"""Bytes of address space, and seconds of processor time."""
-REFUSED = 3
-"""Exit code of a picture that cannot be used; standard error has the code, a blank and the message."""
+MEMORY_BYTES, CPU_SECONDS = 1 << 30, 5
+"""Limits of address space and processor time."""
+EXIT_REFUSED = 3
+"""Exit code for a picture that cannot be used; standard error then has the code, a space and the message."""
 
 
 def main() -> None:
-    """Shrink what comes on standard input."""
-    with suppress(ValueError, OSError):  # macOS knows no bound on address space
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    """Shrink the picture on standard input, and write it to standard output; run as `python -m`."""
+    with suppress(ValueError, OSError):  # macOS does not support a limit on address space
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     try:
         sys.stdout.buffer.write(shrink(sys.stdin.buffer.read()))
-    except Rejected as refused:
-        sys.stderr.write(f"{refused.code} {refused.message}")
-        sys.exit(REFUSED)
+    except Rejected as error:
+        sys.stderr.write(f"{error.code} {error.message}")
+        sys.exit(EXIT_REFUSED)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page: its files, read once and served from memory, so that no path ever leads anywhere else."""
+"""Web page: serve its files from memory. They are read once, so no request path can reach another file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from producers.gateway.problem_details import Problem
 
 FOLDER = Path(__file__).parent / "page"
 ENTRY, ASSETS = "/", "/page/"
-"""Where the page and what it consists of are found; nothing in them is secret."""
-KINDS: Mapping[str, str] = {
+"""URL paths of the page and of its files; nothing in them is secret."""
+MEDIA_TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -22,22 +22,25 @@ KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class StaticAsset:
-    """One file."""
+    """A file of the page with its media type and ETag."""
 
     content: bytes
-    kind: str
+    media_type: str
     etag: str
 
     def response(self, request: Request) -> Response:
-        """The file, or that the browser has it already."""
-        headers = {"ETag": self.etag, "Cache-Control": "no-cache"}  # kept, but asked about each time
+        """The file, or 304 if the browser has the current version."""
+        headers = {
+            "ETag": self.etag,
+            "Cache-Control": "no-cache",
+        }  # the browser stores it, but revalidates it each time
         if request.headers.get("if-none-match") == self.etag:
             return Response(status_code=304, headers=headers)
-        return Response(self.content, media_type=self.kind, headers=headers)
+        return Response(self.content, media_type=self.media_type, headers=headers)
 
 
 def page_routes() -> APIRouter:
-    """The routes of the page."""
+    """The routes for the page and its files."""
     routes, files = APIRouter(include_in_schema=False), {path.name: _asset(path) for path in FOLDER.iterdir()}
 
     @routes.get(ENTRY)
@@ -55,4 +58,4 @@ def page_routes() -> APIRouter:
 
 def _asset(path: Path) -> StaticAsset:
     content = path.read_bytes()
-    return StaticAsset(content, KINDS[path.suffix], f'"{sha256(content).hexdigest()[:16]}"')
+    return StaticAsset(content, MEDIA_TYPES[path.suffix], f'"{sha256(content).hexdigest()[:16]}"')

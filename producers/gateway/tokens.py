@@ -1,4 +1,4 @@
-"""Tokens: who may do what, and for which tenants."""
+"""Access tokens: check which uses of the gateway, and which tenants, a token allows."""
 
 import hmac
 import re
@@ -17,7 +17,7 @@ from infra.config.settings import GatewaySettings
 from producers.gateway.problem_details import Problem
 
 ACCESS = "lookstream.access"
-"""Where a request's scope has what its token allows."""
+"""Key in the ASGI scope of a request for its TokenAccess."""
 DEFAULT_TENANT = "default"
 TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -27,28 +27,28 @@ TenantName = Annotated[str, Query(pattern=TENANT_PATTERN, description="Owner of 
 
 @dataclass(frozen=True)
 class TokenGrant:
-    """Uses of the gateway for some tenants; `tenants` of None means all of them."""
+    """Uses of the gateway that a token allows for some tenants; `tenants` is None for all tenants."""
 
     uses: frozenset[Use]
     tenants: frozenset[str] | None = None
 
     def has_tenant(self, tenant: str | None) -> bool:
-        """Whether it is for a tenant; what has no tenant is for grants of all of them."""
+        """Whether the grant covers a tenant. None, for data without a tenant, needs a grant for all tenants."""
         return self.tenants is None or tenant in self.tenants
 
 
 @dataclass(frozen=True)
 class TokenAccess:
-    """What a token allows."""
+    """All grants of a token."""
 
     grants: Sequence[TokenGrant]
 
     def narrowed(self, uses: Sequence[Use]) -> "TokenAccess":
-        """Only what it allows of these uses."""
+        """The grants that allow at least one of these uses."""
         return TokenAccess([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
 
     def has_tenant(self, tenant: str | None) -> bool:
-        """Whether it is for a tenant."""
+        """Whether any grant covers the tenant."""
         return any(grant.has_tenant(tenant) for grant in self.grants)
 
 
@@ -56,7 +56,7 @@ EVERYTHING = TokenAccess([TokenGrant(frozenset(get_args(Use)))])
 
 
 class TokenTable:
-    """The tokens that the settings name, as digests: comparing those tells nothing of the tokens."""
+    """The configured tokens as SHA-256 digests, so that the time of a comparison reveals nothing about a token."""
 
     def __init__(self, settings: GatewaySettings, metrics_token: SecretStr | None = None) -> None:
         self._grants = [(_digest_of(token), _grant_of(token)) for token in settings.tokens]
@@ -66,19 +66,19 @@ class TokenTable:
             self._grants.append((_digest(metrics_token), TokenGrant(frozenset({"operate"}))))
 
     def access(self, headers: Headers) -> TokenAccess:
-        """What the token of a request allows; everything, where no tokens are set. Raises Problem (401)."""
+        """What the token of a request allows; everything if no tokens are configured. Raises Problem (401)."""
         if not self._grants:
             return EVERYTHING
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        given = sha256(credentials.strip().encode()).digest()
-        found = [grant for digest, grant in self._grants if hmac.compare_digest(digest, given)]
-        if scheme.lower() != "bearer" or not found:
+        request_digest = sha256(credentials.strip().encode()).digest()
+        grants = [grant for digest, grant in self._grants if hmac.compare_digest(digest, request_digest)]
+        if scheme.lower() != "bearer" or not grants:
             raise Problem(401, "send a token of this gateway as `Authorization: Bearer ...`", CHALLENGE)
-        return TokenAccess(found)
+        return TokenAccess(grants)
 
 
 def permit(*uses: Use) -> Any:
-    """A dependency of routes for one tenant: the tenant, if the token is for it and for one of the uses."""
+    """FastAPI dependency for routes of one tenant: the tenant, if the token covers it and one of the uses."""
 
     async def tenant(request: Request, tenant: TenantName = DEFAULT_TENANT) -> str:
         check_access(request.scope, uses, tenant)
@@ -88,7 +88,7 @@ def permit(*uses: Use) -> Any:
 
 
 def permit_use(*uses: Use) -> Any:
-    """A dependency of routes whose tenant is in the body, if anywhere: what the token allows of these uses."""
+    """FastAPI dependency for routes whose tenant, if any, is in the body: the token's grants for these uses."""
 
     async def access(request: Request) -> TokenAccess:
         return check_use(request.scope, uses)
@@ -97,7 +97,7 @@ def permit_use(*uses: Use) -> Any:
 
 
 def check_use(scope: Scope, uses: Sequence[Use]) -> TokenAccess:
-    """What the token allows of these uses; raises Problem (403) when that is nothing."""
+    """The grants of the token for these uses; raises Problem (403) if there are none."""
     access: TokenAccess = scope[ACCESS]
     narrowed = access.narrowed(uses)
     if not narrowed.grants:
@@ -106,7 +106,7 @@ def check_use(scope: Scope, uses: Sequence[Use]) -> TokenAccess:
 
 
 def check_access(scope: Scope, uses: Sequence[Use], tenant: str) -> None:
-    """Raise Problem (403) unless the token is for one of these uses, and for the tenant."""
+    """Raise Problem (403) unless the token covers one of these uses for the tenant."""
     if not check_use(scope, uses).has_tenant(tenant):
         raise Problem(
             403, f"this token is not for tenant `{tenant[:64]}`: name one of its own, or use another token"
@@ -114,7 +114,7 @@ def check_access(scope: Scope, uses: Sequence[Use], tenant: str) -> None:
 
 
 def tenant_in(fields: Mapping[str, Any]) -> str:
-    """The tenant that a body names, letter by letter, as a proxy may judge it. Raises Problem when it is none."""
+    """The tenant in a body, unchanged, as a proxy may judge it. Raises Problem (422) if it is invalid."""
     tenant = fields.get("tenant", DEFAULT_TENANT)
     if not isinstance(tenant, str) or not re.fullmatch(TENANT_PATTERN, tenant) or tenant.endswith("\n"):
         raise Problem(422, "`tenant` must be 1 to 64 letters, digits, _ . or -, and begin with a letter or digit")

@@ -1,1 +1,1 @@
-"""Pictures in a folder or an object store, kept in the index as they come, change and go."""
+"""Image sync: synchronise the index with the pictures of a folder or a bucket."""

@@ -1,4 +1,4 @@
-"""The command that keeps the pictures of a folder or a bucket in the index: `ingest pictures`."""
+"""Picture command: `ingest pictures` synchronises the index with the pictures of a folder or a bucket."""
 
 import sys
 import time
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 PAUSE_SECONDS = 0.1
-"""Between two looks at whether Ctrl-C was pressed."""
+"""Seconds between two checks for Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class PicturesOptions:
-    """What `ingest pictures` is told."""
+    """Options of `ingest pictures`."""
 
     place: Annotated[
         str,
@@ -59,44 +59,44 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.scan import LocationScanner
     from producers.image_sync.state_db import open_sync_state
-    from producers.ingest import ctrl_c_noted, tally_shown
+    from producers.ingest import catch_ctrl_c, tally_shown
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant)
-    place = location_of(options.place, settings.images, options.tenant)
-    watched = LocationScanner(place, options.tenant, options.source, options.categories, options.let_go)
+    location = location_of(options.place, settings.images, options.tenant)
+    scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
     console, kafka = error_console(), reach_kafka(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
-        open_sync_state(settings.data / "watched", place.name, options.tenant) as known,
-        ctrl_c_noted() as stopped,
-        tally_shown(console) as show,
+        open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
+        catch_ctrl_c() as stopped,
+        tally_shown(console) as update,
     ):
-        keeper = ImagePublisher(watched, known, sink, console, show)
-        tally = _keep(keeper, options, stopped) if options.watch else keeper.look_at_all(stopped)
+        publisher = ImagePublisher(scanner, state, sink, console, update)
+        tally = _watch(publisher, options, stopped) if options.watch else publisher.look_at_all(stopped)
     sink.close()
     typer.echo(tally.line(), err=True)
     if tally.bad:
         sys.exit(FAILED)
 
 
-def _keep(keeper: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":
-    """Look until Ctrl-C; a place that is away is looked at again."""
+def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":
+    """Scan every `options.every` seconds until Ctrl-C; an unavailable location is reported once and retried."""
     from schemas.failures import Unavailable
 
-    said = ""
+    last_error = ""
     while not stopped():
         due = time.monotonic() + options.every
         try:
-            keeper.look(stopped)
-            said = ""
-        except Unavailable as away:
-            if said != str(away):
-                complain(said := str(away))
+            publisher.look(stopped)
+            last_error = ""
+        except Unavailable as error:
+            if last_error != str(error):
+                complain(last_error := str(error))
         while not stopped() and time.monotonic() < due:
             time.sleep(PAUSE_SECONDS)
-    keeper.tally.interrupted = True
-    return keeper.tally
+    publisher.tally.interrupted = True
+    return publisher.tally

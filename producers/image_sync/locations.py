@@ -1,4 +1,4 @@
-"""Places that hold pictures: a folder, or what a bucket has under a prefix."""
+"""Image locations: list the pictures of a folder, or of a prefix in a bucket."""
 
 import os
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from schemas.failures import Unavailable
 from schemas.items import ImageRef, S3Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-"""What a picture's name ends in, in any case."""
+"""File name suffixes of pictures, in lower case."""
 SCHEME = "s3://"
 LIST_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One picture of a place: its path there, a mark that changes when it does, and when it last did."""
+    """One picture of a location: its relative path, a mark of its version, and its modification time."""
 
     path: str
     mark: str
@@ -30,57 +30,57 @@ class ListedImage:
 
 
 class ImageLocation(Protocol):
-    """Where pictures lie."""
+    """A source of pictures."""
 
     @property
     def name(self) -> str:
-        """Tells it from other places."""
+        """Unique name of the location."""
 
     def pictures(self) -> Iterator[ListedImage]:
-        """All that are there now; raises Unavailable when that cannot be told."""
+        """All present pictures; raises Unavailable if they cannot be listed."""
 
     def reference(self, path: str) -> ImageRef:
-        """One of them as an event has it; raises Rejected."""
+        """The reference to a picture for an event; raises Rejected."""
 
 
 @dataclass(frozen=True)
 class FolderLocation:
-    """A folder and those in it. Names that begin with a point are passed over, and links to folders."""
+    """A folder and its subfolders. Names that begin with a dot, and links to folders, are ignored."""
 
     folder: Path
     locate: Locate
 
     @property
     def name(self) -> str:
-        """Its whole path."""
+        """The absolute path."""
         return str(self.folder.resolve())
 
     def pictures(self) -> Iterator[ListedImage]:
-        """All that are there now; raises Unavailable when the folder is not."""
-        for base, folders, files in os.walk(self.folder, onerror=_away):
+        """All present pictures; raises Unavailable if a folder cannot be read."""
+        for base, folders, files in os.walk(self.folder, onerror=_raise_unavailable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
-                if is_picture(name) and (listed := self._listed(Path(base, name))) is not None:
+                if is_picture(name) and (listed := self._list_one(Path(base, name))) is not None:
                     yield listed
 
     def reference(self, path: str) -> ImageRef:
-        """The picture at this path below the folder; raises Rejected."""
+        """The reference to a picture at this path below the folder; raises Rejected."""
         return self.locate(path)
 
-    def _listed(self, path: Path) -> ListedImage | None:
+    def _list_one(self, path: Path) -> ListedImage | None:
         try:
-            known = path.stat()
-        except OSError:  # it went away since, or leads nowhere
+            status = path.stat()
+        except OSError:  # deleted meanwhile, or a broken link
             return None
-        mark = f"{known.st_size}-{known.st_mtime_ns}"
+        mark = f"{status.st_size}-{status.st_mtime_ns}"
         return ListedImage(
-            path.relative_to(self.folder).as_posix(), mark, datetime.fromtimestamp(known.st_mtime, UTC)
+            path.relative_to(self.folder).as_posix(), mark, datetime.fromtimestamp(status.st_mtime, UTC)
         )
 
 
 @dataclass(frozen=True)
 class BucketLocation:
-    """What a bucket has under a prefix."""
+    """The objects of a bucket under a prefix."""
 
     store: ObjectStore
     bucket: str
@@ -88,17 +88,17 @@ class BucketLocation:
 
     @property
     def name(self) -> str:
-        """Its address."""
+        """The s3:// address."""
         return f"{SCHEME}{self.bucket}/{self.prefix}"
 
     def pictures(self) -> Iterator[ListedImage]:
-        """All that are there now; raises Unavailable or Rejected."""
+        """All present pictures; raises Unavailable or Rejected."""
         for each in self.store.listing(self.bucket, self.prefix):
             if is_picture(each.key) and (path := self._path(each)):
                 yield ListedImage(path, each.mark, each.changed_at)
 
     def reference(self, path: str) -> ImageRef:
-        """The object of this path below the prefix."""
+        """The reference to the object at this path below the prefix."""
         return S3Image(bucket=self.bucket, key="/".join(part for part in (self.prefix, path) if part))
 
     def _path(self, each: StoredObject) -> str:
@@ -106,7 +106,7 @@ class BucketLocation:
 
 
 def location_of(text: str, settings: ImageSettings, tenant: str = DEFAULT_TENANT) -> ImageLocation:
-    """The place: s3://BUCKET/PREFIX, a name that the tenant has in LOOKSTREAM_IMAGES_ROOTS, or a folder.
+    """The location for s3://BUCKET/PREFIX, a name of the tenant in LOOKSTREAM_IMAGES_ROOTS, or a folder.
 
     Raises BadInput.
     """
@@ -120,9 +120,9 @@ def location_of(text: str, settings: ImageSettings, tenant: str = DEFAULT_TENANT
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file or an object is one, by its name."""
+    """Whether the name of a file or an object is that of a picture."""
     return name.lower().endswith(SUFFIXES) and not name.rpartition("/")[2].startswith(".")
 
 
-def _away(error: OSError) -> None:
+def _raise_unavailable(error: OSError) -> None:
     raise Unavailable(f"{error.filename} cannot be read: {(error.strerror or 'unknown reason').lower()}")

@@ -1,4 +1,4 @@
-"""Keeping: each look's events go out, and only then is it noted that they have."""
+"""Picture publisher: send the events of a scan, and record them as sent only after Kafka has acknowledged them."""
 
 import time
 from collections.abc import Callable
@@ -16,42 +16,42 @@ from producers.ingest import FLUSH_EVERY, IngestTally, publish_one
 from producers.row_reader import BadRow
 
 PATIENCE = timedelta(seconds=10)
-"""How long files that change are waited for."""
+"""How long to wait for files that are still changing."""
 PAUSE_SECONDS = 0.1
 STILL_CHANGING = "it is still being written, and was left out: run this again once it is whole, or with --watch"
 
 
 @dataclass
 class ImagePublisher:
-    """Publishes what looks find, some at a time; what was killed in between sends those again, to no effect."""
+    """Publishes the changes that scans find, in batches; a batch sent again after a crash has no effect."""
 
-    watched: LocationScanner
-    known: SyncState
+    scanner: LocationScanner
+    state: SyncState
     sink: EventSink
     console: Console
-    show: Callable[[IngestTally], None] = lambda _tally: None
-    """Is told each time that events have arrived."""
+    on_progress: Callable[[IngestTally], None] = lambda _tally: None
+    """Called with the tally each time a batch was acknowledged."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     tally: IngestTally = field(default_factory=IngestTally)
 
     def look_at_all(self, stopped: Callable[[], bool]) -> IngestTally:
-        """Look until nothing is left for a later look; what does not stop changing is told as bad."""
+        """Scan until no file is left for a later scan; files still changing after PATIENCE are bad rows."""
         until = self.now() + PATIENCE
-        while not self.look(stopped).interrupted and (left := self.watched.unsettled):
+        while not self.look(stopped).interrupted and (unsettled := self.scanner.unsettled):
             if self.now() > until:
-                self._publish([ScanStep(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in left])
+                self._publish([ScanStep(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in unsettled])
                 break
             time.sleep(PAUSE_SECONDS)
         return self.tally
 
     def look(self, stopped: Callable[[], bool]) -> IngestTally:
-        """Look once, and publish all that has changed; raises Unavailable."""
-        steps = self.watched.look(self.known.all(), self.now())
-        while some := list(islice(steps, FLUSH_EVERY)):
+        """Scan once, and publish all changes; raises Unavailable."""
+        steps = self.scanner.look(self.state.all(), self.now())
+        while batch := list(islice(steps, FLUSH_EVERY)):
             if stopped():
                 self.tally.interrupted = True
                 break
-            self._publish(some)
+            self._publish(batch)
         return self.tally
 
     def _publish(self, steps: list[ScanStep]) -> None:
@@ -60,5 +60,5 @@ class ImagePublisher:
             if isinstance(step.event, BadRow):
                 self.console.print(printable(step.event.message), markup=False, soft_wrap=True)
         self.sink.flush()
-        self.known.note([step.sent for step in steps if step.sent], [step.gone for step in steps if step.gone])
-        self.show(self.tally)
+        self.state.note([step.sent for step in steps if step.sent], [step.gone for step in steps if step.gone])
+        self.on_progress(self.tally)

@@ -1,4 +1,4 @@
-"""A look at a place: what is new or changed there becomes an upsert, what is gone a deletion."""
+"""Location scan: new and changed pictures of a location become upserts, missing ones become deletions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from schemas.envelope import describe
 from schemas.failures import Failure, TryLater, Unavailable
 from schemas.items import ItemDeleted, ItemUpserted, Source
 
-SETTLED = timedelta(seconds=1)
-"""A file that changed so lately may still be being written: it is taken at a later look."""
-MANY, MOST_GONE = 20, 0.5
-"""Of so many pictures or more this share may go from one look to the next; more is a mount that went away."""
+MIN_AGE = timedelta(seconds=1)
+"""Age from which a file counts as complete. A younger one may still be being written, so a later scan reads it."""
+GUARDED_COUNT, MAX_MISSING_SHARE = 20, 0.5
+"""From this number of pictures on, the largest share that may disappear at once; more suggests a lost mount."""
 
 
 class ScanStep(NamedTuple):
-    """What one look has found out about one picture: what is to be published, and what is known then."""
+    """A change of one picture: the event to publish, and what to record in the state afterwards."""
 
     event: Publishable
     sent: ListedImage | None
@@ -31,63 +31,63 @@ class ScanStep(NamedTuple):
 
 @dataclass
 class LocationScanner:
-    """Looks at a place again and again."""
+    """Compares a location with the recorded state; one instance for all scans of a location."""
 
-    place: ImageLocation
+    location: ImageLocation
     tenant: str
     source: Source = "catalog"
     categories: bool = False
-    """Whether the folder that a picture lies in names its category."""
+    """Whether the name of a picture's folder is its category."""
     lets_go: bool = False
-    """Whether it is meant when most of them are gone at once."""
+    """Whether to accept that most pictures disappear at once."""
     unsettled: list[str] = field(default_factory=list)
-    """The pictures that the last look has left for a later one: they may still be being written."""
-    _clock: Iterator[int] = field(default_factory=revisions)
-    _young: dict[str, tuple[str, datetime]] = field(default_factory=dict)
-    """For each of those, the mark that it has had since when."""
+    """Paths that the last scan left for a later one, because they may still be being written."""
+    _revisions: Iterator[int] = field(default_factory=revisions)
+    _changing: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    """For each unsettled path, its mark and the time since when it has had that mark."""
 
     def look(self, known: Mapping[str, str], now: datetime) -> Iterator[ScanStep]:
-        """What has changed against what is known, one by one: a picture is read when its turn comes.
+        """Scan once, and yield the differences from `known` (path -> mark). A picture is read when its step is due.
 
-        Raises Unavailable when the place, or most of it, is away.
+        Raises Unavailable if the location, or most of it, is missing.
         """
-        there = {each.path: each for each in self.place.pictures()}
-        gone = known.keys() - there.keys()
-        if len(known) >= MANY and len(gone) > MOST_GONE * len(known) and not self.lets_go:
+        present = {each.path: each for each in self.location.pictures()}
+        missing = known.keys() - present.keys()
+        if len(known) >= GUARDED_COUNT and len(missing) > MAX_MISSING_SHARE * len(known) and not self.lets_go:
             raise Unavailable(
-                f"{len(gone)} of {len(known)} pictures of {self.place.name} are gone at once: is it mounted? "
+                f"{len(missing)} of {len(known)} pictures of {self.location.name} are gone at once: is it mounted? "
                 "If they are to go, say --let-go"
             )
-        changed = [each for each in there.values() if known.get(each.path) != each.mark]
+        changed = [each for each in present.values() if known.get(each.path) != each.mark]
         self.unsettled = [each.path for each in changed if not self._is_settled(each, now)]
-        self._young = {path: self._young[path] for path in self.unsettled}
+        self._changing = {path: self._changing[path] for path in self.unsettled}
         for each in changed:
-            if each.path not in self._young:
-                yield self._upserted(each)
-        for path in sorted(gone):
-            yield ScanStep(self._deleted(path), None, path)
+            if each.path not in self._changing:
+                yield self._upsert(each)
+        for path in sorted(missing):
+            yield ScanStep(self._deletion(path), None, path)
 
     def _is_settled(self, listed: ListedImage, now: datetime) -> bool:
-        """Whether a picture is whole: it is older, or has not changed for as long by our own clock.
+        """Whether a picture is complete: it is older than MIN_AGE, or unchanged for that long by the local clock.
 
-        The clock of another machine may be ahead: its files would stay young for ever.
+        If the clock of another machine is ahead, its files would never be old enough.
         """
-        if listed.changed_at <= now - SETTLED:
+        if listed.changed_at <= now - MIN_AGE:
             return True
-        mark, since = self._young.get(listed.path, ("", now))
-        self._young[listed.path] = (listed.mark, since if mark == listed.mark else now)
-        return mark == listed.mark and now - since >= SETTLED
+        mark, since = self._changing.get(listed.path, ("", now))
+        self._changing[listed.path] = (listed.mark, since if mark == listed.mark else now)
+        return mark == listed.mark and now - since >= MIN_AGE
 
-    def _upserted(self, listed: ListedImage) -> ScanStep:
-        path, revision = PurePosixPath(listed.path), next(self._clock)
+    def _upsert(self, listed: ListedImage) -> ScanStep:
+        path, revision = PurePosixPath(listed.path), next(self._revisions)
         facts: dict[str, object] = {"title": path.stem.replace("_", " ").replace("-", " ").strip()}
         if self.categories and path.parent.name:
             facts["category"] = path.parent.name
         try:
-            images = (self.place.reference(listed.path),)
-            about = {"tenant": self.tenant, "item_id": listed.path, "source": self.source, "revision": revision}
+            images = (self.location.reference(listed.path),)
+            identity = {"tenant": self.tenant, "item_id": listed.path, "source": self.source, "revision": revision}
             facts |= {"images": images, "created_at": listed.changed_at.astimezone(UTC)}
-            item = ItemUpserted.model_validate(about | {name: value for name, value in facts.items() if value})
+            item = ItemUpserted.model_validate(identity | {name: value for name, value in facts.items() if value})
             return ScanStep(item, listed, None)
         except ValidationError as error:
             return ScanStep(BadRow(0, f"{listed.path}: {describe(error)}"), listed, None)
@@ -96,8 +96,8 @@ class LocationScanner:
         except Failure as error:
             return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), listed, None)
 
-    def _deleted(self, path: str) -> Publishable:
+    def _deletion(self, path: str) -> Publishable:
         try:
-            return ItemDeleted(tenant=self.tenant, item_id=path, source=self.source, revision=next(self._clock))
-        except ValidationError as error:  # then it never was an item
+            return ItemDeleted(tenant=self.tenant, item_id=path, source=self.source, revision=next(self._revisions))
+        except ValidationError as error:  # then it was never an item
             return BadRow(0, f"{path}: {describe(error)}")

@@ -1,4 +1,4 @@
-"""Which pictures of a place were sent, and as what: kept on disk, so that what went meanwhile is noticed."""
+"""Sync state: record the sent pictures of a location in SQLite, so that later scans find changes and deletions."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -12,29 +12,29 @@ TABLE = "CREATE TABLE IF NOT EXISTS known (path TEXT PRIMARY KEY, mark TEXT NOT 
 
 
 class SyncState:
-    """The pictures of one place that were sent for one tenant, by path, with the marks that they had."""
+    """The sent pictures of one location and tenant, by path, with the version marks that they had."""
 
-    def __init__(self, store: sqlite3.Connection) -> None:
-        self._store = store
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
     def all(self) -> dict[str, str]:
-        """Each path and its mark."""
-        return dict(self._store.execute("SELECT path, mark FROM known"))
+        """The mark of each path."""
+        return dict(self._connection.execute("SELECT path, mark FROM known"))
 
-    def note(self, sent: Iterable[ListedImage], gone: Iterable[str]) -> None:
-        """These were sent, and these taken out: both or neither is kept."""
-        with self._store:
+    def note(self, sent: Iterable[ListedImage], deleted: Iterable[str]) -> None:
+        """Record sent and deleted pictures in one transaction."""
+        with self._connection:
             rows = ((each.path, each.mark) for each in sent)
-            self._store.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", rows)
-            self._store.executemany("DELETE FROM known WHERE path = ?", ((path,) for path in gone))
+            self._connection.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", rows)
+            self._connection.executemany("DELETE FROM known WHERE path = ?", ((path,) for path in deleted))
 
 
 @contextmanager
-def open_sync_state(folder: Path, place: str, tenant: str) -> Iterator[SyncState]:
-    """What is known of a place, kept in a file of its own in this folder."""
+def open_sync_state(folder: Path, location: str, tenant: str) -> Iterator[SyncState]:
+    """Open the state of a location and tenant, in a file of its own in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    whose = "\n".join((tenant, place))
-    name = sha256(whose.encode()).hexdigest()[:16]
-    with closing(sqlite3.connect(folder / f"{name}.sqlite")) as store:
-        store.execute(TABLE)
-        yield SyncState(store)
+    key = "\n".join((tenant, location))
+    name = sha256(key.encode()).hexdigest()[:16]
+    with closing(sqlite3.connect(folder / f"{name}.sqlite")) as connection:
+        connection.execute(TABLE)
+        yield SyncState(connection)

@@ -1,1 +1,1 @@
-"""Standing searches from outside: added, listed, ended, and what they find."""
+"""Watches (standing searches): add, list and remove them, and follow their matches."""

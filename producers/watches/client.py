@@ -1,4 +1,4 @@
-"""Standing searches over Kafka: the topic that keeps them, and the one that tells what they match."""
+"""Watch client: manage watches (standing searches) and read their matches over Kafka topics."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
@@ -17,27 +17,27 @@ from schemas.topics import SEARCH_MATCHES, SEARCH_WATCHES
 from schemas.watches import Watch, WatchMatched, watch_key
 
 SOURCE = "lookstream/watch"
-REMEMBERED = 100_000
-"""Ids of matches that are remembered, to tell each once."""
+MAX_KNOWN_IDS = 100_000
+"""Ids of recent matches kept in memory, to return each match once."""
 POLL_SECONDS = 0.2
 
 
 class WatchRefused(Unavailable):
-    """The search that a watch is made of could not be answered; the message says why."""
+    """The search for a new watch could not be answered; the message gives the reason."""
 
 
 class WatchClient:
-    """Adds, lists and ends standing searches; for one thread."""
+    """Adds, lists and removes watches; for one thread."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
     def add(self, watch_id: str, request: SearchRequest, min_confidence: float = 0.5) -> tuple[Watch, SearchResult]:
-        """Have what a request looks for looked for in every picture that is indexed from now on.
+        """Add a watch: every picture indexed from now on is compared with the look of the request.
 
-        The request is answered once, which gives the look, and the hits that there are already. What it says of
-        pages, groups and order does not count. It takes the place of one of that id. Raises WatchRefused,
-        NoAnswer, and Unavailable when Kafka is away.
+        The search runs once, for the look and the present hits; its options for paging, grouping and order have no
+        effect on the watch. A watch of the same id is replaced. Raises WatchRefused, NoAnswer, and Unavailable
+        when Kafka is unavailable.
         """
         with SearchClient(self._kafka) as searches:
             result = searches.search(request.model_copy(update={"look": True}))
@@ -49,39 +49,39 @@ class WatchClient:
             look=result.look,
             encoder=result.encoder,
             weights=request.weighting(),
-            filters=_but_for(request.filters, request.named_items),
+            filters=_exclude(request.filters, request.named_items),
             any_of=request.any_of,
             none_of=request.none_of,
             restricted=request.restricted,
             min_confidence=min_confidence,
             created_at=datetime.now(UTC),
         )
-        self._keep({watch.key: watch})
+        self._write({watch.key: watch})
         return watch, result
 
     def remove(self, tenant: str, watch_ids: Collection[str]) -> list[str]:
-        """End standing searches; the ids of those that there were not."""
+        """Remove watches of a tenant; returns the ids that did not exist."""
         known = {watch.watch_id for watch in self.all() if watch.tenant == tenant}
-        self._keep({watch_key(tenant, watch_id): None for watch_id in watch_ids if watch_id in known})
+        self._write({watch_key(tenant, watch_id): None for watch_id in watch_ids if watch_id in known})
         return [watch_id for watch_id in watch_ids if watch_id not in known]
 
     def all(self) -> list[Watch]:
-        """Every standing search, the oldest first."""
-        newest: dict[str, Watch] = {}
+        """All watches, the oldest first."""
+        watches_by_key: dict[str, Watch] = {}
         for record in read_to_end(self._kafka, [SEARCH_WATCHES]):
             key = (record.key or b"").decode("utf-8", "replace")
-            newest.pop(key, None)
-            if isinstance(watch := _body(record), Watch):
-                newest[key] = watch
-        return sorted(newest.values(), key=lambda watch: watch.created_at)
+            watches_by_key.pop(key, None)
+            if isinstance(watch := _event_in(record), Watch):
+                watches_by_key[key] = watch
+        return sorted(watches_by_key.values(), key=lambda watch: watch.created_at)
 
     def follow(self, *, from_start: bool = False) -> Iterator[WatchMatched | None]:
-        """What standing searches match from now on, or as far back as the topic goes; each once, for ever.
+        """Endless stream of matches from now on, or from the start of the topic; each match once.
 
-        None comes now and then while there is nothing.
+        Yields None regularly while there is no match.
         """
         reader = TopicReader(self._kafka, SEARCH_MATCHES)
-        told: OrderedDict[bytes, None] = OrderedDict()
+        known_ids: OrderedDict[bytes, None] = OrderedDict()
         try:
             if from_start:
                 reader.rewind()
@@ -89,17 +89,17 @@ class WatchClient:
                 record = reader.poll(POLL_SECONDS)
                 if record is None:
                     yield None
-                elif (name := record.headers.get("ce_id") or b"") not in told:
-                    told[name] = None
-                    if len(told) > REMEMBERED:
-                        told.popitem(last=False)
-                    if isinstance(match := _body(record), WatchMatched):
+                elif (event_id := record.headers.get("ce_id") or b"") not in known_ids:
+                    known_ids[event_id] = None
+                    if len(known_ids) > MAX_KNOWN_IDS:
+                        known_ids.popitem(last=False)
+                    if isinstance(match := _event_in(record), WatchMatched):
                         yield match
         finally:
             reader.close()
 
-    def _keep(self, watches: Mapping[str, Watch | None]) -> None:
-        """Write these values of the topic; none ends a standing search."""
+    def _write(self, watches: Mapping[str, Watch | None]) -> None:
+        """Write the values to the watches topic; None (a tombstone) removes a watch."""
         with closing(EventSink(self._kafka)) as sink:
             for key, watch in watches.items():
                 if watch is None:
@@ -109,14 +109,14 @@ class WatchClient:
             sink.flush()
 
 
-def _body(record: Record) -> object:
-    """The event in a record; none when it is no event of this version."""
+def _event_in(record: Record) -> object:
+    """The event in a record; None if it is no event of this version."""
     try:
         return None if record.value is None else from_bytes(record.value)
     except Rejected:
         return None
 
 
-def _but_for(filters: Filters, items: tuple[str, ...]) -> Filters:
-    """The filters, which let these items not pass either."""
+def _exclude(filters: Filters, items: tuple[str, ...]) -> Filters:
+    """The filters, with these items excluded too."""
     return filters.model_copy(update={"exclude_items": tuple(dict.fromkeys((*filters.exclude_items, *items)))})

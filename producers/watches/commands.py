@@ -1,4 +1,4 @@
-"""The commands of standing searches: `watch add`, `list`, `remove` and `follow`."""
+"""Watch commands: `watch add`, `list`, `remove` and `follow`."""
 
 import sys
 import uuid
@@ -18,8 +18,8 @@ app = typer.Typer()
 watch = typer.Typer(no_args_is_help=True, help="Standing searches: be told when something like it is indexed.")
 app.add_typer(watch, name="watch")
 
-MOST_SHOWN = 100
-"""Hits that are counted when a watch is added."""
+MAX_HITS = 100
+"""Maximum number of present hits to count when a watch is added."""
 
 
 @watch.command("add")
@@ -29,10 +29,10 @@ def add(options: WatchAddOptions) -> None:
     watch_id = options.id or uuid.uuid4().hex[:12]
     if not _is_id(watch_id):
         raise BadInput(f"--id {watch_id}: use 1 to 64 letters, digits, _ . or -")
-    made, result = _client().add(watch_id, _request(options), options.min_confidence)
-    there = sum(hit.confidence >= options.min_confidence for hit in result.hits)
-    more = " or more" if there == MOST_SHOWN else ""
-    typer.echo(f"{made.watch_id} looks from now on; {counted(there, 'item', 'items')}{more} here would match it")
+    added, result = _client().add(watch_id, _request(options), options.min_confidence)
+    present = sum(hit.confidence >= options.min_confidence for hit in result.hits)
+    more = " or more" if present == MAX_HITS else ""
+    typer.echo(f"{added.watch_id} looks from now on; {counted(present, 'item', 'items')}{more} here would match it")
 
 
 @watch.command("list")
@@ -43,7 +43,7 @@ def list_all(options: WatchListOptions) -> None:
 
     found = [each for each in _client().all() if options.tenant in (None, each.tenant)]
     for each in found:
-        typer.echo(to_bytes(each).decode() if options.json else _line(each))
+        typer.echo(to_bytes(each).decode() if options.json else _watch_line(each))
     if not found and not options.json:
         typer.echo("there are no standing searches: `lookstream watch add IMAGE`", err=True)
 
@@ -63,14 +63,14 @@ def follow(options: WatchFollowOptions) -> None:
     """Show what standing searches match, as it is indexed, until Ctrl-C."""
     from schemas.envelope import to_bytes
 
-    left = options.limit
+    remaining = options.limit
     for match in _client().follow(from_start=options.from_start):
         if match is None or match.tenant != options.tenant or (options.ids and match.watch_id not in options.ids):
             continue
-        typer.echo(to_bytes(match).decode() if options.json else _told(match))
+        typer.echo(to_bytes(match).decode() if options.json else _match_line(match))
         sys.stdout.flush()
-        left = None if left is None else left - 1
-        if left == 0:
+        remaining = None if remaining is None else remaining - 1
+        if remaining == 0:
             return
 
 
@@ -95,7 +95,7 @@ def _request(options: WatchAddOptions) -> "SearchRequest":
         filters=parse_filters(options.filter or []),
         any_of=parse_each("--any", options.any or []),
         none_of=parse_each("--not", options.not_ or []),
-        top_k=MOST_SHOWN,
+        top_k=MAX_HITS,
         restricted=options.restricted,
         deadline_ms=round(options.deadline * 1000),
     )
@@ -113,14 +113,14 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def _line(each: "Watch") -> str:
+def _watch_line(each: "Watch") -> str:
     filters = each.filters.model_dump(exclude_defaults=True)
-    wanted = ", ".join(f"{name}={value}" for name, value in filters.items())
+    conditions = ", ".join(f"{name}={value}" for name, value in filters.items())
     since = each.created_at.isoformat(timespec="seconds")
-    return printable(f"{each.key} since {since}, at {each.min_confidence:.0%}{wanted and ', '}{wanted}")
+    return printable(f"{each.key} since {since}, at {each.min_confidence:.0%}{conditions and ', '}{conditions}")
 
 
-def _told(match: "WatchMatched") -> str:
+def _match_line(match: "WatchMatched") -> str:
     hit = match.hit
     facts = " ".join(fact for fact in (hit.title, hit.category, hit.url) if fact)
     return printable(f"{match.watch_id} {hit.item_id} {hit.confidence:.0%} {facts}")

@@ -1,4 +1,4 @@
-"""What the commands of standing searches are told."""
+"""Watch options: arguments and options of the watch commands."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a lin
 
 @dataclass(frozen=True)
 class WatchAddOptions:
-    """What `watch add` is told."""
+    """Options of `watch add`."""
 
     query: Annotated[
         list[str],
@@ -61,7 +61,7 @@ class WatchAddOptions:
 
 @dataclass(frozen=True)
 class WatchListOptions:
-    """What `watch list` is told."""
+    """Options of `watch list`."""
 
     tenant: Annotated[str | None, typer.Option(help="Those of this tenant alone.", show_default=False)] = None
     json: Json = False
@@ -69,7 +69,7 @@ class WatchListOptions:
 
 @dataclass(frozen=True)
 class WatchRemoveOptions:
-    """What `watch remove` is told."""
+    """Options of `watch remove`."""
 
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which to end.", show_default=False)]
     tenant: Tenant = "default"
@@ -77,7 +77,7 @@ class WatchRemoveOptions:
 
 @dataclass(frozen=True)
 class WatchFollowOptions:
-    """What `watch follow` is told."""
+    """Options of `watch follow`."""
 
     ids: Annotated[
         list[str] | None,

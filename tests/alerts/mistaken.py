@@ -4,7 +4,7 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 from infra.config.settings import Settings
-from lookstream import main
+from lookstream.__main__ import main
 from producers.gateway import compose
 
 

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from infra.qdrant.contract import ScoredPoint, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
-from lookstream import main
+from lookstream.__main__ import main
 
 LEAST = 1
 search = EmbeddedIndex.search

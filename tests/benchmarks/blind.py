@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from infra.fetching.prefetch import Prefetch
-from lookstream import main
+from lookstream.__main__ import main
 
 if __name__ == "__main__":
     with patch.object(Prefetch, "begin", lambda *_: None):

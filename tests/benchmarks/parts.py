@@ -18,8 +18,8 @@ WORKERS = ("index", "query")
 NETWORK_ALONE = """
 import sys
 from infra.encoder import open_encoder
-from infra.config.settings import Torch
-open_encoder(sys.argv[1], Torch(engine=sys.argv[2]))
+from infra.config.settings import TorchSettings
+open_encoder(sys.argv[1], TorchSettings(engine=sys.argv[2]))
 print(open("/proc/self/statm").read().split()[1])
 """
 

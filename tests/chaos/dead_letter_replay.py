@@ -38,7 +38,7 @@ WITHOUT_SAFEGUARDS = """
 import json, os, signal, sys
 from dataclasses import replace
 import consumers.operations.dead_letters.replay as replaying
-import lookstream
+from lookstream.__main__ import main
 
 usual, record_of, seen = replaying.Replay._send, replaying.replayed_record, []
 
@@ -56,7 +56,7 @@ def note_first(self, letter, code):
     usual(self, letter, code)
 
 replaying.replayed_record, replaying.Replay._send = newer, note_first
-lookstream.main()
+main()
 """
 """A replay that gives new revisions, and notes a letter before it was sent, at which moment it is killed."""
 

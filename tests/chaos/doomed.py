@@ -13,7 +13,7 @@ from consumers.runtime.commit import AtLeastOnceCommit, FinishedBatch
 from consumers.searching.reply_deduplication import ReplyDeduplicator
 from consumers.workers import query_worker
 from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
-from lookstream import main
+from lookstream.__main__ import main
 from tests.chaos.doomed_steps import STEPS
 
 STEP, LEFT = sys.argv[1], int(sys.argv[2])
@@ -83,6 +83,6 @@ if __name__ == "__main__":
     with (
         patch.object(query_worker, "TransactionSink", Doomed),
         patch.object(query_worker, "AtLeastOnceCommit", DoomedPlain),
-        patch.object(query_worker, "Answered", Forgetful),
+        patch.object(query_worker, "ReplyDeduplicator", Forgetful),
     ):
         main()

@@ -126,7 +126,7 @@ def _write(shard: Shard, notes: Notes, batch: int, flushed: float) -> None:
 def _optimize(shard: Shard, notes: Notes, batch: int) -> None:
     for _ in range(4):
         _write(shard, notes, batch, FLUSHED)
-    shard._made().optimize()
+    shard._opened().optimize()
 
 
 if __name__ == "__main__":

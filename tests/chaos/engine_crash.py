@@ -99,11 +99,11 @@ def _judge(report: Report, shards: list[Path]) -> None:
     for shard in shards:
         total += (acknowledged := Notes(shard).acknowledged)
         opened = open_shard(shard)
-        lost += acknowledged - _there(opened._made(), acknowledged)
+        lost += acknowledged - _there(opened._opened(), acknowledged)
         for first in range(0, acknowledged, PAGE):
             numbers = range(first, min(first + PAGE, acknowledged))
             differing += _differing(opened.vectors([identity(number) for number in numbers]), numbers)
-        miscounted += opened.count() != _scrolled(opened._made())
+        miscounted += opened.count() != _scrolled(opened._opened())
         opened.close()
     report.figures["points acknowledged"] = total
     report.expect("points lost", lost, 0)

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from consumers.workers import index_worker
 from infra.kafka import Batch, EventSource
-from lookstream import main
+from lookstream.__main__ import main
 
 
 class Hasty(EventSource):

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from consumers.workers import index_worker
 from infra.fetching.circuit_breaker import CircuitBreakers
-from lookstream import main
+from lookstream.__main__ import main
 
 DELAYS = {"5s": 2.0, "60s": 6.0, "600s": 12.0}
 REST_SECONDS = 1.0

@@ -7,7 +7,7 @@ from consumers.workers import index_worker
 from infra.config.settings import ImageSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
-from lookstream import main
+from lookstream.__main__ import main
 
 
 def images(settings: ImageSettings, _patience_s: float | None, breakers: CircuitBreakers) -> ImageFetcher:

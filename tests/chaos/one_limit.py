@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from consumers.runtime.dead_letter_limit import DeadLetterLimit
 from consumers.workers import index_worker
-from lookstream import main
+from lookstream.__main__ import main
 
 
 class OneLimit(DeadLetterLimit):

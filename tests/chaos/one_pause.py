@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from infra.kafka import BufferLimits, Partition, source
 from infra.kafka.assignments import Assignments, DueTime
-from lookstream import main
+from lookstream.__main__ import main
 
 
 class OnePause(Assignments):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import lookstream
 from consumers.operations.dead_letters.dead_letter import latest, read_topics
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
+from lookstream.cli import app
 from schemas.topics import (
     CATALOG_ITEMS,
     ITEM_OUTCOMES,
@@ -50,7 +50,7 @@ from pathlib import Path
 if "worker" in sys.orig_argv:
     import consumers.indexing.handler
 
-    usual, flag = consumers.indexing.handler.IndexItems.handle, Path(os.environ["CRASHED"])
+    usual, flag = consumers.indexing.handler.ItemIndexer.handle, Path(os.environ["CRASHED"])
 
     def handle(self, events):
         if any(getattr(event.body, "item_id", "") == os.environ["CRASH"] for event in events) and not flag.exists():
@@ -59,7 +59,7 @@ if "worker" in sys.orig_argv:
             raise RuntimeError("a bug of ours: " + secret + " " + os.environ["ADDRESS"])
         return usual(self, events)
 
-    consumers.indexing.handler.IndexItems.handle = handle
+    consumers.indexing.handler.ItemIndexer.handle = handle
 """
 """Runs at the start of every Python of the system: the worker has a bug, whose trace holds secrets."""
 UNGUARDED = """
@@ -195,7 +195,7 @@ def look(system: System, kafka: KafkaSettings, seen: Seen) -> None:
         done = system.run(*words)
         seen.add(f"`{' '.join(words[:2])}`", done.stdout, done.stderr)
     for letter in latest(read_topics(kafka)).values():
-        shown = CliRunner(env=system.environment).invoke(lookstream.app, ["dead-letters", "show", letter.position])
+        shown = CliRunner(env=system.environment).invoke(app, ["dead-letters", "show", letter.position])
         assert shown.exit_code == 0, shown.output
         seen.add("`dead-letters show`", shown.stdout, shown.stderr)
 

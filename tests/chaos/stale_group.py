@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from consumers.workers import query_worker
 from infra.kafka import Batch, EventSource
-from lookstream import main
+from lookstream.__main__ import main
 
 
 class StaleGroup(EventSource):

@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from consumers.searching.query_state import QueryState
-from lookstream import main
+from lookstream.__main__ import main
 
 if __name__ == "__main__":
     with patch.object(QueryState, "is_late", lambda *_: False):

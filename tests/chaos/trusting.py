@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from unittest.mock import patch
 
 from consumers.runtime import parsing
-from lookstream import main
+from lookstream.__main__ import main
 from schemas.envelope import Event, from_record
 from schemas.failures import Rejected
 

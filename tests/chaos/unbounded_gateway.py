@@ -9,7 +9,7 @@ from unittest.mock import patch
 import uvicorn
 from starlette.types import Receive, Scope
 
-from lookstream import main
+from lookstream.__main__ import main
 from producers.gateway import server
 from producers.gateway.bodies import LEASE, BodyLease, BodyLimits
 from producers.gateway.request_body import Parser

@@ -12,7 +12,7 @@ from consumers.points.payload import KNOWN_KEYS, PATCHED_KEYS
 from infra.qdrant import connect
 from infra.qdrant.contract import Patch, Payload, Point
 from infra.qdrant.embedded.client import EmbeddedIndex
-from lookstream import main
+from lookstream.__main__ import main
 
 ORDER = {"base": 0, "version": 0, "digest": ""}
 """What a worker asks the index for in order to decide which event is newer."""

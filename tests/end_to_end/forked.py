@@ -14,7 +14,7 @@ from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 IMPORTED = (
-    "lookstream", "infra.local_state", "infra.kafka", "producers.search_output", "producers.catalog",
+    "lookstream.cli", "infra.local_state", "infra.kafka", "producers.search_output", "producers.catalog",
     "producers.ingest", "infra.client.search_client", "rich.table",
 )  # fmt: skip
 """What most commands import once they run."""
@@ -64,6 +64,6 @@ def _command(words: list[str], environment: dict[str, str], folder: Path, said: 
     for number, path in enumerate(said, 1):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), number)
     sys.argv = ["lookstream", *words]
-    import lookstream
+    from lookstream.__main__ import main
 
-    lookstream.main()
+    main()

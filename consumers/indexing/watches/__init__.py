@@ -1,1 +1,1 @@
-"""Standing searches: what is looked for in every picture that is indexed."""
+"""Watches: standing searches that are compared with every picture when it is indexed."""

@@ -1,4 +1,4 @@
-"""Matching: which standing searches the newly looked-at pictures of a batch are what they look for."""
+"""Watch matching: find the watches that the newly embedded pictures of a batch match, and publish the matches."""
 
 import uuid
 from collections import defaultdict
@@ -23,15 +23,15 @@ from schemas.topics import SEARCH_MATCHES
 from schemas.watches import Watch, WatchMatched
 
 NAMESPACE = uuid.UUID("b1c7a9de-3f58-5f0e-9a41-7c2d0e6f8b35")
-"""Makes the ids of matches unlike those of other events."""
+"""UUID namespace that makes the ids of matches differ from those of other events."""
 
-Fresh = tuple[ItemUpdate, Point]
-"""A new point of an item, with its look."""
+NewPoint = tuple[ItemUpdate, Point]
+"""An item, and one of its new points, which has a look."""
 
 
 @dataclass(frozen=True)
 class WatchMatch:
-    """A standing search, and the best of an item's new pictures for it."""
+    """A watch, and the item's new picture that matches it best."""
 
     watch: Watch
     point: Point
@@ -40,75 +40,81 @@ class WatchMatch:
 
 
 class WatchMatcher:
-    """Compares new points with standing searches; `rows` gives those of a tenant."""
+    """Compares new points with watches; `rows` returns the watches of a tenant."""
 
     def __init__(self, rows: Callable[[str], WatchRows | None], confidence: Calibrator) -> None:
         self._rows = rows
         self._confidence = confidence
 
-    def match(self, changes: Sequence[WriteSet]) -> Mapping[ItemUpdate, Sequence[WatchMatch]]:
-        """What items with new looks match that they did not match before; raises Unavailable."""
-        tenants = defaultdict[str, list[Fresh]](list)
-        for each in changes:
-            looked = [point for point in each.points.values() if point.vector is not None]
-            tenants[each.entry.tenant] += [(each.entry, point) for point in looked]
+    def match(self, write_sets: Sequence[WriteSet]) -> Mapping[ItemUpdate, Sequence[WatchMatch]]:
+        """The matches of each item with new looks, without those that it had before. Raises Unavailable."""
+        tenants = defaultdict[str, list[NewPoint]](list)
+        for each in write_sets:
+            embedded = [point for point in each.points.values() if point.vector is not None]
+            tenants[each.update.tenant] += [(each.update, point) for point in embedded]
         matches = defaultdict[ItemUpdate, list[WatchMatch]](list)
-        for tenant, fresh in tenants.items():
-            if fresh and (rows := self._rows(tenant)) is not None:
-                for entry, match in self._matches(tenant, rows, fresh):
-                    matches[entry].append(match)
+        for tenant, new_points in tenants.items():
+            if new_points and (rows := self._rows(tenant)) is not None:
+                for update, match in self._matches(tenant, rows, new_points):
+                    matches[update].append(match)
         return matches
 
     def _matches(
-        self, tenant: str, rows: WatchRows, fresh: Sequence[Fresh]
+        self, tenant: str, rows: WatchRows, new_points: Sequence[NewPoint]
     ) -> Iterator[tuple[ItemUpdate, WatchMatch]]:
-        looks = np.stack([point.vector for _, point in fresh if point.vector is not None])
+        looks = np.stack([point.vector for _, point in new_points if point.vector is not None])
         scores = rows.queries @ looks.T
         confidences = self._confidences(tenant, rows, scores)
         best: dict[tuple[int, ItemUpdate], int] = {}
-        for row, at in np.argwhere(confidences >= rows.least[:, None]).tolist():
-            entry, point = fresh[at]
-            rival = best.get((row, entry))
-            if rival is not None and scores[row, rival] >= scores[row, at]:
+        for row, column in np.argwhere(confidences >= rows.least[:, None]).tolist():
+            update, point = new_points[column]
+            best_column = best.get((row, update))
+            if best_column is not None and scores[row, best_column] >= scores[row, column]:
                 continue
-            if rows.marks[row] not in entry.told and all_hold(rows.wanted[row], point.payload):
-                best[row, entry] = at
-        for (row, entry), at in best.items():
-            score, confidence = float(scores[row, at]), float(confidences[row, at])
-            yield entry, WatchMatch(rows.watches[row], fresh[at][1], score, confidence)
+            notified = rows.marks[row] in update.notified_watches
+            if not notified and all_hold(rows.conditions[row], point.payload):
+                best[row, update] = column
+        for (row, update), column in best.items():
+            score, confidence = float(scores[row, column]), float(confidences[row, column])
+            yield update, WatchMatch(rows.watches[row], new_points[column][1], score, confidence)
 
     def _confidences(self, tenant: str, rows: WatchRows, scores: Floats) -> Floats:
-        """float32 [n, m], as `scores`."""
+        """The confidence of each score, float32 [watches, points], as `scores`."""
         parts = []
-        for kind in rows.kinds:
-            curve = self._confidence.curve(tenant, kind.weights, studio=kind.studio)
-            parts.append(curve.of(scores[kind.rows]))
+        for group in rows.kinds:
+            curve = self._confidence.curve(tenant, group.weights, studio=group.studio)
+            parts.append(curve.of(scores[group.rows]))
         return np.concatenate(parts)
 
 
 def publish_matches(
-    sink: Sink, matches: Mapping[ItemUpdate, Sequence[WatchMatch]], tells: Callable[[datetime], bool]
+    sink: Sink,
+    matches: Mapping[ItemUpdate, Sequence[WatchMatch]],
+    reports_outcomes: Callable[[datetime], bool],
 ) -> None:
-    """Publish matches, and note in each entry which standing searches know of it. Raises Unavailable.
+    """Publish matches, and record in each update which watches were notified of it. Raises Unavailable.
 
-    Those of events that another index worker tells of are noted alone.
+    Matches of an event whose time `reports_outcomes` rejects are only recorded, as another index worker publishes
+    them.
 
-    All have arrived at the end: an item that is written as told must not lose its matches with this process.
+    Returns after delivery of all matches: an item that is written with notified watches must not lose its matches
+    if this process dies.
     """
-    for entry, found in matches.items():
-        base = entry.folded.base
-        for match in found if base is None or tells(base.event.time) else ():
+    for update, item_matches in matches.items():
+        base = update.merged.base_change
+        for match in item_matches if base is None or reports_outcomes(base.event.time) else ():
             body = WatchMatched(
                 watch_id=match.watch.watch_id,
-                tenant=entry.tenant,
+                tenant=update.tenant,
                 hit=hit(
                     ScoredPoint(match.point.id, match.score, match.point.payload),
                     thumbnail=False,
                     confidence=match.confidence,
                 ),
             )
-            name = f"{match.watch.mark}\n{item_key(entry.tenant, entry.item_id)}"
+            name = f"{match.watch.mark}\n{item_key(update.tenant, update.item_id)}"
             sink.send(SEARCH_MATCHES, match.watch.key, Event(body, id=str(uuid.uuid5(NAMESPACE, name))))
-        entry.told = tuple(sorted({*entry.told, *(match.watch.mark for match in found)}))
+        new_marks = (match.watch.mark for match in item_matches)
+        update.notified_watches = tuple(sorted({*update.notified_watches, *new_marks}))
     if matches:
         sink.flush()

@@ -1,4 +1,4 @@
-"""The local file of standing searches: the local broker forgets its topics."""
+"""Watch file: store the watches in a local file, because the local broker loses its topics when it stops."""
 
 import json
 import os
@@ -8,31 +8,31 @@ from pathlib import Path
 from infra.console import BadInput
 
 FILE = "watches.jsonl"
-"""Its name in the data folder."""
+"""Name of the file in the data folder."""
 
 
 class WatchFile:
-    """One standing search a line, key and value. A new file takes the place of the old one: it is always whole."""
+    """One watch per line, as key and value. Writing replaces the file atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> dict[str, bytes]:
-        """The values by key; none when there is no file. Raises BadInput on a line that is none of ours."""
+        """The values by key; empty if there is no file. Raises BadInput on an invalid line."""
         if not self._path.exists():
             return {}
-        # By bytes and newlines alone: text has other ends of lines, and a broken file may be no text.
+        # Splits bytes at newlines: text has further line separators, and a broken file may not be valid text.
         return dict(self._entry(n, line) for n, line in enumerate(self._path.read_bytes().splitlines(), 1))
 
     def write(self, values: Mapping[str, bytes]) -> None:
-        """Keep these, and these alone: standing searches, whose values are UTF-8. Raises OSError."""
-        draft = self._path.with_suffix(".new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        """Replace the content of the file by these watches, whose values are UTF-8. Raises OSError."""
+        new_file = self._path.with_suffix(".new")
+        descriptor = os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.writelines(json.dumps([key, value.decode()]) + "\n" for key, value in values.items())
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self._path)
+        new_file.replace(self._path)
 
     def _entry(self, number: int, line: bytes) -> tuple[str, bytes]:
         try:

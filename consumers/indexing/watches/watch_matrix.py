@@ -1,4 +1,4 @@
-"""Watchlist: the standing searches that there are, tenant by tenant as rows of a matrix."""
+"""Watch matrix: hold the current watches, and provide those of each tenant as rows of a matrix."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,38 +16,39 @@ from schemas.json_value import check_parts
 from schemas.ranking import Weights
 from schemas.watches import Watch
 
-LEAST_CONFIDENCE = np.finfo(np.float32).tiny
-"""A confidence that is asked for may be so small that float32 has it as 0, which everything reaches."""
+MIN_CONFIDENCE = np.finfo(np.float32).tiny
+"""Lower bound of a minimum confidence: a smaller one becomes 0 in float32, and every picture would match it."""
 
 
 @dataclass(frozen=True)
 class WatchGroup:
-    """Standing searches whose scores mean the same confidence: those of one weighting, for one kind of picture."""
+    """Watches that share a confidence curve: they have the same weights, and the same kind of picture."""
 
     weights: Weights
     studio: bool
+    """Whether their looks are of studio pictures."""
     rows: slice
 
 
 @dataclass(frozen=True)
 class WatchRows:
-    """The standing searches of one tenant, those of a kind one after the other."""
+    """The watches of one tenant; those of one group are consecutive."""
 
     watches: tuple[Watch, ...]
     marks: tuple[str, ...]
-    wanted: tuple[tuple[Condition, ...], ...]
-    """What the payload of a match satisfies besides being the tenant's, for each."""
+    conditions: tuple[tuple[Condition, ...], ...]
+    """For each watch the conditions on the payload of a match, without that on the tenant."""
     queries: Floats
-    """float32 [n, size]: their looks, weighed, so that the product with a look is the score."""
+    """The weighted looks of the watches, float32 [n, size]; the dot product with a look is the score."""
     least: Floats
-    """float32 [n]: the confidence that each asks for."""
+    """The minimum confidence of each watch, float32 [n]."""
     kinds: tuple[WatchGroup, ...]
 
 
 class WatchMatrix:
-    """Keeps the newest record of each key; those that cannot be compared with the looks of `encoder` are left out.
+    """Holds the newest watch of each key, except those that are not comparable with the looks of `encoder`.
 
-    For one thread.
+    `size` is the length of a look's vector. For one thread.
     """
 
     def __init__(self, encoder: str, size: int, parts: LookParts, policy: ModerationPolicy = OPEN) -> None:
@@ -60,22 +61,23 @@ class WatchMatrix:
         self._log = structlog.get_logger()
 
     def put(self, key: str, value: bytes | None) -> bool:
-        """Take a record of the topic, a standing search in place of an older one, or its end; whether it is one.
+        """Apply a record of the topic: a watch replaces the older one, a tombstone removes it.
 
-        Anybody may write there, so a value may be of any bytes: one that is none counts as an end.
+        Returns whether the value is a valid watch. Anyone may write to the topic, so the value may be arbitrary
+        bytes; an invalid value has the effect of a tombstone.
         """
         tenant = key.partition(":")[0]
         self._rows.pop(tenant, None)
         self._watches.get(tenant, {}).pop(key, None)
         watch = None if value is None else self._read(key, value)
-        if watch is not None and self._compares(watch):
+        if watch is not None and self._is_comparable(watch):
             self._watches.setdefault(tenant, {})[key] = watch
         return watch is not None
 
     def rows(self, tenant: str) -> WatchRows | None:
-        """The standing searches of a tenant; none when there are none."""
+        """The comparable watches of a tenant; None if it has none."""
         if tenant not in self._rows and self._watches.get(tenant):
-            self._rows[tenant] = self._make(list(self._watches[tenant].values()))
+            self._rows[tenant] = self._build_rows(list(self._watches[tenant].values()))
         return self._rows.get(tenant)
 
     def _read(self, key: str, value: bytes) -> Watch | None:
@@ -90,8 +92,8 @@ class WatchMatrix:
         self._log.warning("not a watch", key=key[:80], why="the value is another event, or another key's")
         return None
 
-    def _compares(self, watch: Watch) -> bool:
-        """Whether a standing search can be compared with our looks: same encoder, and a look as those are."""
+    def _is_comparable(self, watch: Watch) -> bool:
+        """Whether a watch has our encoder, and a look of our size with parts of unit length; logs why not."""
         if watch.encoder != self._encoder or len(watch.look.vector) != 4 * self._size:
             self._log.warning(
                 "a watch rests: add it again for this encoder", key=watch.key, encoder=watch.encoder[:80]
@@ -103,11 +105,11 @@ class WatchMatrix:
             return False
         return True
 
-    def _make(self, watches: list[Watch]) -> WatchRows:
-        watches.sort(key=_kind_of)
+    def _build_rows(self, watches: list[Watch]) -> WatchRows:
+        watches.sort(key=_group_key)
         looks = [np.frombuffer(watch.look.vector, "<f4") for watch in watches]
         queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
-        owned = of_tenant(watches[0].tenant)
+        tenant_conditions = of_tenant(watches[0].tenant)
         plans = [
             SearchPlan(
                 query,
@@ -122,27 +124,29 @@ class WatchMatrix:
         return WatchRows(
             watches=tuple(watches),
             marks=tuple(watch.mark for watch in watches),
-            wanted=tuple(tuple(each for each in conditions(plan) if each not in owned) for plan in plans),
+            conditions=tuple(
+                tuple(each for each in conditions(plan) if each not in tenant_conditions) for plan in plans
+            ),
             queries=np.stack(queries),
-            least=np.maximum(np.array([watch.min_confidence for watch in watches], np.float32), LEAST_CONFIDENCE),
-            kinds=tuple(_kinds(watches)),
+            least=np.maximum(np.array([watch.min_confidence for watch in watches], np.float32), MIN_CONFIDENCE),
+            kinds=tuple(_groups(watches)),
         )
 
 
 def no_watches(_tenant: str) -> WatchRows | None:
-    """For jobs without standing searches."""
+    """Default for indexers without watches."""
     return None
 
 
-def _kind_of(watch: Watch) -> tuple[bool, float, float, float]:
+def _group_key(watch: Watch) -> tuple[bool, float, float, float]:
     weights = watch.weights
     return watch.look.studio, weights.object, weights.style, weights.colour
 
 
-def _kinds(watches: list[Watch]) -> list[WatchGroup]:
-    kinds, start = [], 0
-    for _, some in groupby(watches, _kind_of):
-        alike = list(some)
-        kinds.append(WatchGroup(alike[0].weights, alike[0].look.studio, slice(start, start + len(alike))))
-        start += len(alike)
-    return kinds
+def _groups(watches: list[Watch]) -> list[WatchGroup]:
+    groups, start = [], 0
+    for _, group in groupby(watches, _group_key):
+        members = list(group)
+        groups.append(WatchGroup(members[0].weights, members[0].look.studio, slice(start, start + len(members))))
+        start += len(members)
+    return groups

@@ -1,4 +1,4 @@
-"""The feed of standing searches: the whole topic when a worker starts, and what comes later before each batch."""
+"""Watch topic reader: read the whole topic when a worker starts, and new records before each batch."""
 
 import threading
 from collections.abc import Collection
@@ -13,83 +13,86 @@ from infra.kafka import OutgoingRecord, Record, TopicReader, read_to_end
 from schemas.topics import SEARCH_WATCHES
 
 FETCH_WAIT_MS = 500
-"""A new standing search can wait; on the local broker each fetch that comes back empty costs (DECISIONS.md)."""
+"""Kafka fetch wait: a new watch is not urgent, and an empty fetch has a cost on the local broker (DECISIONS.md)."""
 
-LAST_SECONDS = 2 * FETCH_WAIT_MS / 1000
-"""A worker that stops waits so long for a standing search that was sent a moment before."""
+CLOSE_WAIT_SECONDS = 2 * FETCH_WAIT_MS / 1000
+"""How long a worker that stops waits for a watch that was sent just before."""
 
 
 class WatchTopic:
-    """Follows the topic for any number of threads; `kept` is where standing searches survive the local broker."""
+    """Reads the topic on behalf of any number of threads; `file` stores the watches where the broker loses them."""
 
-    def __init__(self, kafka: KafkaSettings, watchlist: WatchMatrix, kept: WatchFile | None, sink: Sink) -> None:
-        self._watchlist = watchlist
-        self._kept = kept
+    def __init__(self, kafka: KafkaSettings, matrix: WatchMatrix, file: WatchFile | None, sink: Sink) -> None:
+        self._matrix = matrix
+        self._file = file
         self._values: dict[str, bytes] = {}
-        """The standing searches by key; what is none is not among them, whatever its bytes are."""
-        self._is_kept = True
+        """The values of the valid watches, by key."""
+        self._file_is_current = True
         self._lock = threading.Lock()
-        # The reader first: what comes while the rest is read is read again by it.
+        # Open the reader first: it also returns the records that arrive while the topic is read to its end.
         self._reader = TopicReader(kafka.model_copy(update={"fetch_wait_ms": FETCH_WAIT_MS}), SEARCH_WATCHES)
-        told = set()
+        topic_keys = set()
         for record in read_to_end(kafka, [SEARCH_WATCHES]):
-            self._put(record)
-            told.add(_key(record))
-        if kept is not None:
-            self._bring_back(kept, told, sink)
+            self._apply(record)
+            topic_keys.add(_key(record))
+        if file is not None:
+            self._restore(file, topic_keys, sink)
         structlog.get_logger().info("standing searches", count=len(self._values))
 
     def rows(self, tenant: str) -> WatchRows | None:
-        """The standing searches of a tenant, with the newest; none when there are none."""
+        """The watches of a tenant after reading new records; None if it has none."""
         with self._lock:
-            self._take_new()
-            return self._watchlist.rows(tenant)
+            self._poll()
+            return self._matrix.rows(tenant)
 
     def idle(self) -> None:
-        """Take what is new while nothing else is to be done."""
+        """Read new records while the worker has nothing else to do."""
         with self._lock:
-            self._take_new()
+            self._poll()
 
     def close(self) -> None:
-        """Keep the last ones too, and let go of the broker."""
+        """Store the last watches in the file, if there is one, and close the reader."""
         with self._lock:
-            self._take_new(0 if self._kept is None else LAST_SECONDS)
+            self._poll(0 if self._file is None else CLOSE_WAIT_SECONDS)
             self._reader.close()
 
-    def _take_new(self, seconds: float = 0) -> None:
-        """Take what there is, or comes within these seconds."""
+    def _poll(self, seconds: float = 0) -> None:
+        """Apply the records that are available, or that arrive within `seconds`."""
         while (record := self._reader.poll(seconds)) is not None:
-            self._is_kept = not self._put(record) and self._is_kept
-        if not self._is_kept:
-            self._keep()
+            self._file_is_current = not self._apply(record) and self._file_is_current
+        if not self._file_is_current:
+            self._write_file()
 
-    def _put(self, record: Record) -> bool:
-        """Take a record; whether it changes anything."""
+    def _apply(self, record: Record) -> bool:
+        """Apply a record. Returns whether it changes the valid watches."""
         key, value = _key(record), record.value
         if self._values.get(key) == value:
             return False
-        known = self._values.pop(key, None)
-        if self._watchlist.put(key, value) and value is not None:
+        previous = self._values.pop(key, None)
+        if self._matrix.put(key, value) and value is not None:
             self._values[key] = value
-        return self._values.get(key) != known
+        return self._values.get(key) != previous
 
-    def _keep(self) -> None:
-        """Write the file anew. With a full disk items are indexed all the same; the next look tries again."""
+    def _write_file(self) -> None:
+        """Rewrite the file. If the disk is full, indexing continues, and the next poll tries again."""
         try:
-            if self._kept is not None:
-                self._kept.write(self._values)
-            self._is_kept = True
+            if self._file is not None:
+                self._file.write(self._values)
+            self._file_is_current = True
         except OSError as error:
             structlog.get_logger().error("standing searches are not kept on disk", why=error.strerror)
 
-    def _bring_back(self, kept: WatchFile, told: Collection[str], sink: Sink) -> None:
-        """Send those again that the local broker has forgotten; of `told` its topic knows, if only their end."""
-        for key, value in kept.read().items():
-            if key not in told and self._watchlist.put(key, value):
+    def _restore(self, file: WatchFile, topic_keys: Collection[str], sink: Sink) -> None:
+        """Send the watches again that the local broker has lost: those whose keys the topic does not hold.
+
+        A key in `topic_keys` is current in the topic, even if its record is a tombstone.
+        """
+        for key, value in file.read().items():
+            if key not in topic_keys and self._matrix.put(key, value):
                 sink.send_record(OutgoingRecord(SEARCH_WATCHES, key.encode(), value))
                 self._values[key] = value
         sink.flush()
-        self._keep()
+        self._write_file()
 
 
 def _key(record: Record) -> str:

@@ -1,1 +1,1 @@
-"""Dead letters: records that were refused, whole, with the reason; listed, shown, counted and replayed."""
+"""Dead letters: list, show, count and replay the records that a worker rejected, with the reason."""

@@ -1,4 +1,4 @@
-"""The commands for dead letters: list, show, stats, replay, and save, which `lookstream up` runs as it stops."""
+"""Dead-letter commands: list, show, stats and replay; and save, which `lookstream up` runs when it stops."""
 
 import json
 import sys
@@ -27,8 +27,8 @@ app = typer.Typer()
 dead_letters = typer.Typer(help="Records that were refused, whole, with the reason.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 
-MOST_REASONS = 20
-"""So many reasons are told why letters are left alone."""
+MAX_REASONS = 20
+"""Maximum number of reasons for skipped letters that are printed."""
 
 Codes = Annotated[
     list[str] | None, typer.Option("--code", help="Only those with this code; may be repeated.", show_default=False)
@@ -49,7 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 
 @dataclass(frozen=True)
 class DeadLetterListOptions:
-    """What `list` and `stats` are told."""
+    """Options of `list` and `stats`."""
 
     code: Codes = None
     since: Since = None
@@ -60,7 +60,7 @@ class DeadLetterListOptions:
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """What `show` is told."""
+    """Options of `show`."""
 
     position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` names it.")]
     raw: Annotated[
@@ -70,7 +70,7 @@ class ShowOptions:
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What `replay` is told."""
+    """Options of `replay`."""
 
     code: Codes = None
     since: Since = None
@@ -85,17 +85,17 @@ class ReplayOptions:
 @takes(DeadLetterListOptions)
 def list_(options: DeadLetterListOptions) -> None:
     """List dead letters, the newest first: those in Kafka, and those that earlier local runs left behind."""
-    from consumers.operations.dead_letters.rendering import facts, table_of
+    from consumers.operations.dead_letters.rendering import letter_fields, letters_table
     from infra.observability.redaction import redaction
 
-    choice = _choice(options)
-    settings, shelf = _open()
-    letters, replayed, redact = choice.newest(_letters(shelf)), shelf.replayed(), redaction(settings)
+    selection = _selection(options)
+    settings, store = _open()
+    letters, replayed, redact = selection.newest(_letters(store)), store.replayed(), redaction(settings)
     if options.json:
         for letter in letters:
-            typer.echo(json.dumps(facts(letter, replayed, redact)))
+            typer.echo(json.dumps(letter_fields(letter, replayed, redact)))
     else:
-        _console().print(table_of(letters, replayed, redact) if letters else "no dead letters")
+        _console().print(letters_table(letters, replayed, redact) if letters else "no dead letters")
 
 
 @dead_letters.command("show")
@@ -105,28 +105,28 @@ def show(options: ShowOptions) -> None:
     from consumers.operations.dead_letters.rendering import print_letter
     from infra.observability.redaction import redaction
 
-    settings, shelf = _open()
-    letter = _find(shelf, options.position)
+    settings, store = _open()
+    letter = _find(store, options.position)
     if options.raw is not None:
-        _write(options.raw, letter)
-    print_letter(letter, shelf.replayed(), redaction(settings), _console())
+        _write_value(options.raw, letter)
+    print_letter(letter, store.replayed(), redaction(settings), _console())
 
 
 @dead_letters.command("stats")
 @takes(DeadLetterListOptions)
 def stats(options: DeadLetterListOptions) -> None:
     """Count dead letters by code, topic, hour and worker, with what most of each code say."""
-    from consumers.operations.dead_letters.rendering import tables_of
+    from consumers.operations.dead_letters.rendering import stats_tables
     from consumers.operations.dead_letters.stats import count
     from infra.observability.redaction import redact_all, redaction
 
-    choice = _choice(options)
-    settings, shelf = _open()
-    found, redact = count(choice.newest(_letters(shelf))), redaction(settings)
+    selection = _selection(options)
+    settings, store = _open()
+    counts, redact = count(selection.newest(_letters(store))), redaction(settings)
     if options.json:
-        typer.echo(json.dumps(redact_all(found.to_json(), redact)))
+        typer.echo(json.dumps(redact_all(counts.to_json(), redact)))
     else:
-        for table in tables_of(found, redact):
+        for table in stats_tables(counts, redact):
             _console().print(table)
 
 
@@ -142,22 +142,22 @@ def replay(options: ReplayOptions) -> None:
     from consumers.operations.dead_letters.replay_run import make_plan, run_plan
     from infra.observability.redaction import redaction
 
-    choice, tally = _choice(options), ReplayTally()
-    settings, shelf = _open()
-    if shelf.kafka is None:
+    selection, tally = _selection(options), ReplayTally()
+    settings, store = _open()
+    if store.kafka is None:
         raise BadInput(f"nothing runs on {settings.data}: start `lookstream up`, then replay")
-    plan = make_plan(settings, shelf, choice, again=options.again)
+    plan = make_plan(settings, store, selection, again=options.again)
     redact = redaction(settings)
-    _explain(plan, redact)
+    _print_skipped(plan, redact)
     if options.dry_run:
         for letter in plan.send.values():
             typer.echo(printable(f"{letter.position} {letter.code} {redact.name(letter.key_text or '')}"))
-        _say(f"would replay {counted(len(plan.send), 'letter', 'letters')}; nothing was sent")
+        _print_message(f"would replay {counted(len(plan.send), 'letter', 'letters')}; nothing was sent")
         return
     try:
-        run_plan(shelf, shelf.kafka, plan, options.rate, tally)
+        run_plan(store, store.kafka, plan, options.rate, tally)
     finally:
-        _say(f"{'stopped: ' if tally.interrupted else ''}replayed {tally.sent} of {len(plan.send)}")
+        _print_message(f"{'stopped: ' if tally.interrupted else ''}replayed {tally.sent} of {len(plan.send)}")
     sys.exit(INTERRUPTED if tally.interrupted else 0)
 
 
@@ -167,10 +167,10 @@ def save() -> None:
     from infra.console import plain_errors
 
     with plain_errors():
-        _, shelf = _open()
-        kept = shelf.save()
-        if kept and shelf.kept:
-            _say(f"kept {counted(kept, 'dead letter', 'dead letters')} in {shelf.kept.path}")
+        _, store = _open()
+        count = store.save()
+        if count and store.kept:
+            _print_message(f"kept {counted(count, 'dead letter', 'dead letters')} in {store.kept.path}")
 
 
 def _open() -> "tuple[Settings, DeadLetterStore]":
@@ -181,33 +181,35 @@ def _open() -> "tuple[Settings, DeadLetterStore]":
     return settings, open_store(settings)
 
 
-def _choice(options: DeadLetterListOptions | ReplayOptions) -> "Selection":
+def _selection(options: DeadLetterListOptions | ReplayOptions) -> "Selection":
     from consumers.operations.dead_letters.selection import select
 
     return select(options.code, options.since, options.key, options.limit, datetime.now(UTC))
 
 
-def _letters(shelf: "DeadLetterStore") -> "Collection[DeadLetter]":
-    """Every letter, once and light."""
+def _letters(store: "DeadLetterStore") -> "Collection[DeadLetter]":
+    """The latest version of every letter, without values."""
     from consumers.operations.dead_letters.dead_letter import latest
-    from consumers.operations.dead_letters.replay_run import watched
+    from consumers.operations.dead_letters.replay_run import with_progress
 
-    return latest(watched(shelf.letters())).values()
+    return latest(with_progress(store.letters())).values()
 
 
-def _find(shelf: "DeadLetterStore", name: str) -> "DeadLetter":
-    """The letter of this position or id, whole; raises BadInput when there is none, or more than one."""
-    found = {letter.id: letter for letter in shelf.letters() if name in (letter.position, letter.id)}
-    if not found:
+def _find(store: "DeadLetterStore", name: str) -> "DeadLetter":
+    """The letter at this position or with this id, with its value; raises BadInput unless there is exactly one."""
+    matches = {letter.id: letter for letter in store.letters() if name in (letter.position, letter.id)}
+    if not matches:
         raise BadInput(
             f"there is no dead letter {name[:300]}: `lookstream dead-letters list` names those there are"
         )
-    if len(found) > 1:
-        raise BadInput(f"several lay at {name[:300]}, in topics made anew: name one of {', '.join(sorted(found))}")
-    return found.popitem()[1]
+    if len(matches) > 1:
+        raise BadInput(
+            f"several lay at {name[:300]}, in topics made anew: name one of {', '.join(sorted(matches))}"
+        )
+    return matches.popitem()[1]
 
 
-def _write(file: Path, letter: "DeadLetter") -> None:
+def _write_value(file: Path, letter: "DeadLetter") -> None:
     if letter.value is None:
         raise BadInput(f"{letter.position} has no value to write: it deletes the item of its key")
     try:
@@ -216,20 +218,20 @@ def _write(file: Path, letter: "DeadLetter") -> None:
         raise BadInput(f"--raw {file} cannot be written: {error.strerror}") from None
 
 
-def _explain(plan: "ReplayPlan", redact: "Redact") -> None:
-    """Say which letters a replay leaves alone, and why."""
+def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
+    """Print how many letters a replay skips, by reason."""
     from collections import Counter
 
     kinds = Counter(skipped.why for skipped in plan.skipped).most_common()
-    for why, count in kinds[:MOST_REASONS]:
-        _say(printable(redact(f"left alone, {counted(count, 'letter', 'letters')}: {why}")))
-    if len(kinds) > MOST_REASONS:
-        _say(f"left alone, {sum(count for _, count in kinds[MOST_REASONS:])} more for other reasons")
+    for reason, count in kinds[:MAX_REASONS]:
+        _print_message(printable(redact(f"left alone, {counted(count, 'letter', 'letters')}: {reason}")))
+    if len(kinds) > MAX_REASONS:
+        _print_message(f"left alone, {sum(count for _, count in kinds[MAX_REASONS:])} more for other reasons")
     if plan.left:
-        _say(f"left for another time, by --limit: {counted(plan.left, 'letter', 'letters')}")
+        _print_message(f"left for another time, by --limit: {counted(plan.left, 'letter', 'letters')}")
 
 
-def _say(text: str) -> None:
+def _print_message(text: str) -> None:
     typer.echo(text, err=True)
 
 

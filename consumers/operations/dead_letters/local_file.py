@@ -1,4 +1,4 @@
-"""The local file of dead letters: those of earlier runs of the local broker, which forgets its topics."""
+"""Dead-letter file: stores the dead letters of earlier local runs, because the local broker loses its topics."""
 
 import base64
 import fcntl
@@ -14,50 +14,49 @@ from infra.console import BadInput
 from infra.kafka import Record
 
 FILE = "dead-letters.jsonl"
-"""Its name in the data folder."""
+"""Name of the file in the data folder."""
 
 
 class DeadLetterFile:
-    """One letter a line. A change is written beside it and takes its place: the file is whole at any time."""
+    """JSON Lines file, one letter per line. A change is written to a new file that replaces it atomically."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> Iterator[DeadLetter]:
-        """Every letter in it; none when there is no file. Raises BadInput on a line that is no letter."""
+        """Every letter in the file; nothing when there is no file. Raises BadInput on a line that is no letter."""
         if self.path.exists():
             with self.path.open() as file:
                 for number, line in enumerate(file, 1):
-                    yield self._letter(number, line)
+                    yield self._parse_line(number, line)
 
     def add(self, letters: Iterable[DeadLetter]) -> int:
-        """Keep letters, each once; how many are new."""
-        with self._changing() as draft:
-            found = {letter.id: letter for letter in self.read()}
-            before = len(found)
-            found.update({letter.id: letter for letter in letters})
-            if len(found) > before:
-                _write(draft, found.values())
-            return len(found) - before
+        """Add letters, without duplicates; returns the number of new ones."""
+        with self._rewrite() as new_file:
+            by_id = {letter.id: letter for letter in self.read()}
+            before = len(by_id)
+            by_id.update({letter.id: letter for letter in letters})
+            if len(by_id) > before:
+                _write(new_file, by_id.values())
+            return len(by_id) - before
 
     def drop(self, ids: Collection[str]) -> None:
-        """Forget letters."""
-        with self._changing() as draft:
+        with self._rewrite() as new_file:
             if any(letter.id in ids for letter in self.read()):
-                _write(draft, (letter for letter in self.read() if letter.id not in ids))
+                _write(new_file, (letter for letter in self.read() if letter.id not in ids))
 
     @contextmanager
-    def _changing(self) -> Iterator[Path]:
-        """A draft that takes the file's place at the end, if it was written; one process at a time."""
-        draft = self.path.with_suffix(".new")
+    def _rewrite(self) -> Iterator[Path]:
+        """Path of a new file that replaces the old one at the end, if it was written; locks out other processes."""
+        new_file = self.path.with_suffix(".new")
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            draft.unlink(missing_ok=True)
-            yield draft
-            if draft.exists():
-                draft.replace(self.path)
+            new_file.unlink(missing_ok=True)
+            yield new_file
+            if new_file.exists():
+                new_file.replace(self.path)
 
-    def _letter(self, number: int, line: str) -> DeadLetter:
+    def _parse_line(self, number: int, line: str) -> DeadLetter:
         try:
             return from_json(line)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -65,40 +64,43 @@ class DeadLetterFile:
 
 
 def to_json(letter: DeadLetter) -> str:
-    """One line of the file; bytes are base64, but for headers that are text."""
-    headers = {name: _header_out(value) for name, value in letter.headers.items()}
-    known = {field.name: getattr(letter, field.name) for field in fields(letter)}
-    return json.dumps(known | {"key": _encode(letter.key), "value": _encode(letter.value), "headers": headers})
+    """Serialise a letter to one line; bytes are base64, except headers that are valid UTF-8."""
+    headers = {name: _encode_header(value) for name, value in letter.headers.items()}
+    values = {field.name: getattr(letter, field.name) for field in fields(letter)}
+    return json.dumps(values | {"key": _encode(letter.key), "value": _encode(letter.value), "headers": headers})
 
 
 def from_json(line: str) -> DeadLetter:
-    """A letter from a line of the file; lines of earlier versions say less. Raises what json and dicts do."""
-    found = json.loads(line)
-    key, value = _decode(found["key"]), _decode(found["value"])
-    headers = {name: _header_in(text) for name, text in found["headers"].items()}
-    place = (found["topic"], found["partition"], found["offset"])
-    digest = digest_of(Record(*place, key, value, timestamp_ms=found.get("timestamp_ms", 0)))
+    """Parse one line; lines of earlier versions have fewer fields.
+
+    Raises ValueError, KeyError, TypeError or AttributeError.
+    """
+    data = json.loads(line)
+    key, value = _decode(data["key"]), _decode(data["value"])
+    headers = {name: _decode_header(text) for name, text in data["headers"].items()}
+    position = (data["topic"], data["partition"], data["offset"])
+    digest = digest_of(Record(*position, key, value, timestamp_ms=data.get("timestamp_ms", 0)))
     size = None if value is None else len(value)
-    return DeadLetter(**found | {"key": key, "value": value, "headers": headers, "digest": digest, "size": size})
+    return DeadLetter(**data | {"key": key, "value": value, "headers": headers, "digest": digest, "size": size})
 
 
-def _write(draft: Path, letters: Iterable[DeadLetter]) -> None:
-    """Write letters whole; they may hold what is not for everybody's eyes."""
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _write(new_file: Path, letters: Iterable[DeadLetter]) -> None:
+    """Write letters and sync them to disk. Only the owner may read the file: letters can hold private data."""
+    descriptor = os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.writelines(to_json(letter) + "\n" for letter in letters)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _header_out(value: bytes | None) -> str | Mapping[str, str] | None:
+def _encode_header(value: bytes | None) -> str | Mapping[str, str] | None:
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(value or b"").decode()}
 
 
-def _header_in(value: str | Mapping[str, str] | None) -> bytes | None:
+def _decode_header(value: str | Mapping[str, str] | None) -> bytes | None:
     if value is None:
         return None
     return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])

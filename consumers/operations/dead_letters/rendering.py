@@ -1,4 +1,4 @@
-"""Dead letters for people and programs: a line, a table, or one letter in full; secrets are masked."""
+"""Rendering: formats dead letters as JSON values, as tables, or one in full, with secrets masked."""
 
 import json
 from collections import Counter
@@ -14,18 +14,18 @@ from infra.console import printable
 from infra.observability.redaction import Redaction, redact_all, redact_header
 from schemas.audit import DeadLetterReplayed
 
-SHOWN_BYTES = 2_000
-"""So much is shown of a value that is not JSON."""
-SHOWN_DATA = 24
-"""So many characters are shown of the data of a picture."""
+MAX_VALUE_BYTES = 2_000
+"""Maximum length of the output of a value that is not JSON."""
+MAX_DATA_CHARACTERS = 24
+"""Maximum output of the base64 data of a picture."""
 
-Replayed = Mapping[str, DeadLetterReplayed]
-"""The last note on each letter that was replayed, by the letter's id."""
+ReplayedById = Mapping[str, DeadLetterReplayed]
+"""The last audit event of each replayed letter, by the id of the letter."""
 
 
-def facts(letter: DeadLetter, replayed: Replayed, redact: Redaction) -> dict[str, object]:
-    """What there is to say of a letter, as JSON values; times are ISO, sizes are bytes."""
-    note = replayed.get(letter.id)
+def letter_fields(letter: DeadLetter, replayed: ReplayedById, redact: Redaction) -> dict[str, object]:
+    """The fields of a letter as JSON values; times are ISO, sizes are in bytes."""
+    replay = replayed.get(letter.id)
     return {
         "position": letter.position,
         "id": letter.id,
@@ -39,83 +39,83 @@ def facts(letter: DeadLetter, replayed: Replayed, redact: Redaction) -> dict[str
         "worker": letter.worker,
         "encoder": letter.encoder,
         "bytes": letter.size,
-        "replayed_at": note.replayed_at.isoformat() if note else None,
-        "replay_id": note.replay_id if note else None,
+        "replayed_at": replay.replayed_at.isoformat() if replay else None,
+        "replay_id": replay.replay_id if replay else None,
     }
 
 
-def table_of(letters: Sequence[DeadLetter], replayed: Replayed, redact: Redaction) -> Table:
-    """The letters, one a row; a letter that shares its position with another has its id instead."""
+def letters_table(letters: Sequence[DeadLetter], replayed: ReplayedById, redact: Redaction) -> Table:
+    """Table of one letter per row; a letter that shares its position with another is named by its id."""
     positions = Counter(letter.position for letter in letters)
     table = Table("record", "refused (UTC)", "code", "key", "tries", "replayed", "why")
     for letter in letters:
         name = letter.id if positions[letter.position] > 1 else letter.position
-        done = "yes" if letter.id in replayed else ""
-        key, why = redact.name(letter.key_text or ""), redact(letter.message)
-        cells = name, _minute(letter.died_at), letter.code, key, str(letter.attempts), done, why
-        table.add_row(*map(printable, cells))
+        replayed_mark = "yes" if letter.id in replayed else ""
+        key, reason = redact.name(letter.key_text or ""), redact(letter.message)
+        row = name, _format_minute(letter.died_at), letter.code, key, str(letter.attempts), replayed_mark, reason
+        table.add_row(*map(printable, row))
     for column in table.columns[:3]:
         column.no_wrap = True
     return table
 
 
-def print_letter(letter: DeadLetter, replayed: Replayed, redact: Redaction, console: Console) -> None:
-    """One letter in full: what is known of it, its headers, and its event."""
-    about = Table.grid(padding=(0, 2))
-    for name, value in facts(letter, replayed, redact).items():
-        about.add_row(name, printable("" if value is None else str(value)))
+def print_letter(letter: DeadLetter, replayed: ReplayedById, redact: Redaction, console: Console) -> None:
+    """Print one letter in full: its fields, its headers and its event."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in letter_fields(letter, replayed, redact).items():
+        grid.add_row(name, printable("" if value is None else str(value)))
     for name, header in letter.headers.items():
         text = "" if header is None else header.decode("utf-8", "replace")
-        about.add_row(printable(f"header {name}"), printable(redact_header(name, text, redact)))
-    console.print(about)
+        grid.add_row(printable(f"header {name}"), printable(redact_header(name, text, redact)))
+    console.print(grid)
     console.print()
-    console.print(event_text(letter.value, redact), soft_wrap=True)
+    console.print(format_event(letter.value, redact), soft_wrap=True)
 
 
-def event_text(value: bytes | None, redact: Redaction) -> str:
-    """The event of a value, indented, with the data of its pictures cut short; or the value as it is."""
+def format_event(value: bytes | None, redact: Redaction) -> str:
+    """Format a value as indented JSON with the data of its pictures shortened, or as text if it is not JSON."""
     if value is None:
         return "no value: this deletes the item of its key"
     try:
         event = json.loads(value)
     except (ValueError, RecursionError):
-        start = redact(value[:SHOWN_BYTES].decode("utf-8", "replace"))
-        more = f"... ({len(value):,} bytes)" if len(value) > SHOWN_BYTES else ""
+        start = redact(value[:MAX_VALUE_BYTES].decode("utf-8", "replace"))
+        more = f"... ({len(value):,} bytes)" if len(value) > MAX_VALUE_BYTES else ""
         return "\n".join(map(printable, start.splitlines())) + more
-    return json.dumps(redact_all(_shortened(event), redact), indent=2, ensure_ascii=True)
+    return json.dumps(redact_all(_shorten(event), redact), indent=2, ensure_ascii=True)
 
 
-def tables_of(stats: DeadLetterStats, redact: Redaction) -> list[Table]:
-    """The figures as tables: codes with what most of them say, then topics, hours and workers."""
+def stats_tables(stats: DeadLetterStats, redact: Redaction) -> list[Table]:
+    """Tables of the counts: codes with their most frequent message, then topics, hours and workers."""
     codes = Table("code", "letters", "what most of them say", title=f"{stats.letters:,} dead letters")
     for code, count in stats.codes.most_common():
         codes.add_row(*map(printable, (code, f"{count:,}", redact(stats.messages[code]))))
     tables = [codes]
     hours = sorted(stats.hours.items())
-    for what, rows in (
+    for heading, rows in (
         ("topic", stats.topics.most_common()),
         ("hour", hours),
         ("worker", stats.workers.most_common()),
     ):
-        tables.append(Table(what, "letters"))
+        tables.append(Table(heading, "letters"))
         for name, count in rows:
             tables[-1].add_row(printable(name), f"{count:,}")
     return tables
 
 
-def _shortened(value: object) -> object:
+def _shorten(value: object) -> object:
     if isinstance(value, list):
-        return [_shortened(inner) for inner in value]
+        return [_shorten(child) for child in value]
     if isinstance(value, dict):
-        return {name: _data(inner) if name == "data" else _shortened(inner) for name, inner in value.items()}
+        return {name: _shorten_data(child) if name == "data" else _shorten(child) for name, child in value.items()}
     return value
 
 
-def _data(value: object) -> object:
-    if not isinstance(value, str) or len(value) <= SHOWN_DATA:
-        return _shortened(value)
-    return f"{value[:SHOWN_DATA]}... ({len(value):,} characters)"
+def _shorten_data(value: object) -> object:
+    if not isinstance(value, str) or len(value) <= MAX_DATA_CHARACTERS:
+        return _shorten(value)
+    return f"{value[:MAX_DATA_CHARACTERS]}... ({len(value):,} characters)"
 
 
-def _minute(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+def _format_minute(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,4 +1,4 @@
-"""Replaying: dead letters go to their source topics again, as they were, and each is noted when it has arrived."""
+"""Replay: sends dead letters to their source topics again, unchanged, and audits each after its acknowledgement."""
 
 import signal
 import time
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from consumers.operations.dead_letters.dead_letter import FIRST_FAILED, DeadLetter
+from consumers.operations.dead_letters.dead_letter import FIRST_FAILED_HEADER, DeadLetter
 from consumers.operations.dead_letters.replay_audit import Audit
 from infra.kafka import OutgoingRecord
 from schemas.audit import DeadLetterReplayed
 from schemas.envelope import TYPE_PREFIX, from_record, to_bytes
 
-OURS = "replay-"
-"""How the headers begin that a replay adds, in place of those of an earlier one."""
-LOOK_SECONDS = 0.1
-"""How often a pause looks whether it should end."""
+HEADER_PREFIX = "replay-"
+"""Prefix of the headers that a replay adds; they replace those of an earlier replay."""
+POLL_SECONDS = 0.1
+"""Interval at which a pause checks whether it should stop."""
 
 
 class RecordSink(Protocol):
-    """Takes records for their own topic and partition; infra.kafka.EventSink is one."""
+    """Producer of records that name their topic and partition; infra.kafka.EventSink implements it."""
 
     def send_record(self, record: OutgoingRecord) -> None: ...
     def flush(self) -> None: ...
@@ -29,7 +29,7 @@ class RecordSink(Protocol):
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """A replay: its id, who asked for it, and how many records a second it sends at the most."""
+    """Parameters of a replay: its id, the user who started it, and its maximum rate in records per second."""
 
     id: str
     by: str
@@ -38,98 +38,102 @@ class ReplayRequest:
 
 @dataclass
 class ReplayTally:
-    """What a replay has done so far."""
+    """Progress of a replay."""
 
     sent: int = 0
     interrupted: bool = False
 
 
 class Replay:
-    """Sends letters one at a time: send, wait for the acknowledgement, note it.
+    """Sends letters one at a time: sends one, waits for the acknowledgement, then writes its audit event.
 
-    Killed at any moment, it has lost nothing, and at the worst one letter was sent without a note, so that the next
-    replay sends it again. That changes nothing: its revision is what it was.
+    If it is killed, nothing is lost; at worst one letter was sent without an audit event, and the next replay sends
+    it again. That has no effect, because the revision is unchanged.
     """
 
     def __init__(
-        self, sink: RecordSink, audits: Sequence[Audit], order: ReplayRequest, stopped: Callable[[], bool]
+        self, sink: RecordSink, audits: Sequence[Audit], request: ReplayRequest, is_stopped: Callable[[], bool]
     ) -> None:
         self._sink = sink
         self._audits = audits
-        self._order = order
-        self._stopped = stopped
+        self._request = request
+        self._is_stopped = is_stopped
 
     def run(
-        self, letters: Iterable[DeadLetter], wanted: Mapping[str, DeadLetter], tally: ReplayTally
+        self, letters: Iterable[DeadLetter], planned: Mapping[str, DeadLetter], tally: ReplayTally
     ) -> Iterator[DeadLetter]:
-        """Send those of `letters` that are `wanted`, each once; yields each as it is noted. Raises Unavailable."""
-        left, started = dict(wanted), time.monotonic()
+        """Send the `planned` letters, each once; yields each after its audit event. Raises Unavailable."""
+        pending, started = dict(planned), time.monotonic()
         for letter in letters:
-            if letter.id not in left:
+            if letter.id not in pending:
                 continue
-            self._wait_until(started + tally.sent / self._order.rate)
-            if self._stopped():
+            self._wait_until(started + tally.sent / self._request.rate)
+            if self._is_stopped():
                 tally.interrupted = True
                 return
-            self._send(letter, left.pop(letter.id).code)
+            self._send(letter, pending.pop(letter.id).code)
             tally.sent += 1
             yield letter
-            if not left:
+            if not pending:
                 return
 
     def _send(self, letter: DeadLetter, code: str) -> None:
-        self._sink.send_record(replayed_record(letter, self._order.id))
+        self._sink.send_record(replayed_record(letter, self._request.id))
         self._sink.flush()
-        note = DeadLetterReplayed(
+        event = DeadLetterReplayed(
             position=letter.position,
             digest=letter.digest,
             topic=letter.topic,
             code=code[:64],
             key=None if letter.key_text is None else letter.key_text[:300],
             replayed_at=datetime.now(UTC),
-            replay_id=self._order.id,
-            by=self._order.by,
+            replay_id=self._request.id,
+            by=self._request.by,
         )
         for audit in self._audits:
-            audit.note(note)
+            audit.note(event)
 
     def _wait_until(self, moment: float) -> None:
-        while not self._stopped() and (left := moment - time.monotonic()) > 0:
-            time.sleep(min(left, LOOK_SECONDS))
+        while not self._is_stopped() and (remaining := moment - time.monotonic()) > 0:
+            time.sleep(min(remaining, POLL_SECONDS))
 
 
 def replayed_record(letter: DeadLetter, replay_id: str) -> OutgoingRecord:
-    """The record to send: key, value, headers and partition as they were, and what says that it is a replay.
+    """The record to send: the original key, value, headers and partition, and the headers of the replay.
 
-    A null value gets its revision from its record's time. It becomes the deletion with that revision in writing:
-    brokers may put their own time on records, and a new time would delete what came since.
+    The revision of a null value is its record's time. A replay therefore sends an explicit deletion with that
+    revision: brokers may set their own time on records, and a new time would delete newer versions of the item.
     """
-    headers = {name: value for name, value in letter.headers.items() if not name.startswith(OURS)}
-    told = {"replay-of": letter.position, "replay-id": replay_id, FIRST_FAILED: letter.known_since.isoformat()}
+    headers = {name: value for name, value in letter.headers.items() if not name.startswith(HEADER_PREFIX)}
+    replay_headers = {
+        "replay-of": letter.position,
+        "replay-id": replay_id,
+        FIRST_FAILED_HEADER: letter.known_since.isoformat(),
+    }
     value = letter.value
     if value is None:
         body = from_record(letter.position, letter.key, None, letter.headers, letter.timestamp_ms).body
         value = to_bytes(body)
-        told |= {"ce_type": TYPE_PREFIX + body.schema_, "content-type": "application/json"}
-    headers |= {name: text.encode() for name, text in told.items()}
+        replay_headers |= {"ce_type": TYPE_PREFIX + body.schema_, "content-type": "application/json"}
+    headers |= {name: text.encode() for name, text in replay_headers.items()}
     return OutgoingRecord(letter.topic, letter.key, value, headers, letter.partition)
 
 
 @contextmanager
-def signals_noted() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came, as a callable; a second one ends the process at once.
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Yield a callable that returns whether SIGINT (Ctrl-C) or SIGTERM has arrived; a second one ends the process.
 
-    An exception would not do: raised inside a delivery callback it breaks confluent-kafka's flush (SystemError).
+    No exception is raised, because inside a delivery callback it would break confluent-kafka's flush (SystemError).
     """
-    noted: list[int] = []
+    signals: list[int] = []
 
-    def note(number: int, _frame: object) -> None:
-        noted.append(number)
+    def record(number: int, _frame: object) -> None:
+        signals.append(number)
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, record) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(noted)
+        yield lambda: bool(signals)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

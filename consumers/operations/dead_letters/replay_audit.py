@@ -1,4 +1,4 @@
-"""The audit of replays: what was sent again, when and by whom; in its topic, and in local mode in a file too."""
+"""Replay audit: records what was replayed, when and by whom, in a topic and, in local mode, also in a file."""
 
 import getpass
 import os
@@ -19,75 +19,75 @@ SOURCE = "lookstream/dead-letters"
 
 
 class Audit(Protocol):
-    """Keeps notes of what was replayed; TopicAudit and FileAudit are audits."""
+    """Log of replayed letters; TopicAudit and FileAudit implement it."""
 
     def note(self, replayed: DeadLetterReplayed) -> None:
-        """Keep a note; it is safe when this returns. Raises Unavailable."""
+        """Write an event; it is durable when this returns. Raises Unavailable."""
 
 
 class TopicAudit:
-    """Notes in the audit topic, keyed by position."""
+    """Audit in its topic, keyed by position."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
 
     def note(self, replayed: DeadLetterReplayed) -> None:
-        """Send a note and wait until the broker has it."""
+        """Send an event, and wait for the broker's acknowledgement."""
         self._sink.send(DEAD_LETTERS_AUDIT, replayed.position, Event(replayed, source=SOURCE))
         self._sink.flush()
 
 
 class FileAudit:
-    """Notes in a file of the data folder: the local broker forgets its topics, and the kept letters stay."""
+    """Audit in a file of the data folder: the local broker loses its topics, but the stored letters remain."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def note(self, replayed: DeadLetterReplayed) -> None:
-        """Add a line, on the disk before this returns."""
+        """Append a line; it is synced to disk when this returns."""
         with self._path.open("ab") as file:
-            # A line that a crash cut off must not swallow this one.
-            start = b"\n" if file.tell() and not _ends_well(self._path) else b""
-            file.write(start + to_bytes(replayed) + b"\n")
+            # Start a new line if a crash truncated the last one.
+            separator = b"\n" if file.tell() and not _ends_in_newline(self._path) else b""
+            file.write(separator + to_bytes(replayed) + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
     def read(self) -> Iterator[DeadLetterReplayed]:
-        """Every note; a line that a crash cut off is none."""
+        """Every event; skips a line that a crash truncated."""
         if self._path.exists():
             for line in self._path.read_bytes().splitlines():
-                yield from _note_in(line)
+                yield from _parse_line(line)
 
 
 def read_audit(kafka: KafkaSettings) -> Iterator[DeadLetterReplayed]:
-    """Every note in the audit topic; raises Unavailable."""
+    """Every event in the audit topic; raises Unavailable."""
     for record in read_to_end(kafka, [DEAD_LETTERS_AUDIT]):
-        yield from _note_in(record.value or b"")
+        yield from _parse_line(record.value or b"")
 
 
-def replayed_id(note: DeadLetterReplayed) -> str:
-    """The id of the letter that a note is about."""
-    return f"{note.position}@{note.digest}"
+def replayed_id(event: DeadLetterReplayed) -> str:
+    """The id of the replayed letter."""
+    return f"{event.position}@{event.digest}"
 
 
 def user() -> str:
-    """The operating system's name for who runs this, else the number."""
+    """Name of the operating-system user, at most 100 characters; the user id where there is no name."""
     try:
         return getpass.getuser()[:100]
     except (KeyError, OSError):  # a container's user often has no name
         return str(os.getuid())
 
 
-def _note_in(line: bytes) -> Iterator[DeadLetterReplayed]:
+def _parse_line(line: bytes) -> Iterator[DeadLetterReplayed]:
     try:
-        note = from_bytes(line)
+        event = from_bytes(line)
     except Rejected:
         return
-    if isinstance(note, DeadLetterReplayed):
-        yield note
+    if isinstance(event, DeadLetterReplayed):
+        yield event
 
 
-def _ends_well(path: Path) -> bool:
+def _ends_in_newline(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"

@@ -1,4 +1,4 @@
-"""Which dead letters may be replayed, and why the others may not."""
+"""Replay plan: decides which dead letters may be replayed, and gives the reason for each of the others."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from schemas.items import ItemEvent
 from schemas.topics import ITEM_TOPICS
 
 MARGIN = timedelta(hours=1)
-"""How long a replayed record may wait for its worker without outliving the memory of a deleted item."""
-LOOKED_UP_AT_ONCE = 256
+"""Safety margin for the time until the worker handles a replayed record: tombstones must not expire before."""
+LOOKUP_BATCH = 256
 
-ASKER_GONE = "a search request, and whoever asked is gone: ask again"
-ELSEWHERE = f"of none of the topics {', '.join(ITEM_TOPICS)}"
+SEARCH_REQUEST = "a search request, and whoever asked is gone: ask again"
+OTHER_TOPIC = f"of none of the topics {', '.join(ITEM_TOPICS)}"
 CUT = "was cut, because it did not fit: have its sender send it again"
 TOO_OLD = (
     f"first failed {TOMBSTONE_DAYS} days ago or earlier: if its item was deleted since, nothing remembers that, so "
@@ -33,7 +33,7 @@ CONFLICT = "would be refused again: the index has another event of its revision;
 
 @dataclass(frozen=True)
 class ReplayTarget:
-    """What a letter would change."""
+    """The item and revision that a letter would write."""
 
     point: str
     """Id of the item's main point."""
@@ -42,7 +42,7 @@ class ReplayTarget:
 
 @dataclass(frozen=True)
 class SkippedLetter:
-    """A letter that may not be replayed, and why."""
+    """A letter that must not be replayed, and the reason."""
 
     letter: DeadLetter
     why: str
@@ -50,55 +50,55 @@ class SkippedLetter:
 
 @dataclass
 class ReplayPlan:
-    """What a replay is to do; all letters in it are light."""
+    """Letters to send and to skip; all are without values."""
 
     send: dict[str, DeadLetter] = field(default_factory=dict)
-    """By id, the oldest first."""
+    """Letters to send, by id, oldest first."""
     skipped: list[SkippedLetter] = field(default_factory=list)
     left: int = 0
-    """Letters beyond the limit."""
+    """Number of letters beyond the limit."""
 
 
 class ReplayPlanner:
-    """Judges letters. `replayed` are ids of those that need not be sent again; `index` knows what is newer.
+    """Plans a replay. `replayed` holds the ids of letters to skip; `index` gives the newest revision of each item.
 
-    What is newer matters beyond the index: the source topics keep the last record of each key alone, so that an old
-    event which is sent there again would take the place of a newer one, and be what a rebuild finds.
+    A superseded event must not be sent, even though the index would ignore it: the source topics are compacted to
+    the last record of each key, so the old event would replace a newer one, and a rebuild would read the old one.
     """
 
-    def __init__(self, choice: Selection, replayed: Collection[str], index: Index, now: datetime) -> None:
-        self._choice = choice
+    def __init__(self, selection: Selection, replayed: Collection[str], index: Index, now: datetime) -> None:
+        self._selection = selection
         self._replayed = replayed
         self._index = index
         self._now = now
 
     def plan(self, letters: Iterable[DeadLetter]) -> ReplayPlan:
-        """What to do with letters, each as it was written last; raises Unavailable when the index is away."""
-        plan, found = ReplayPlan(), dict[str, tuple[DeadLetter, ReplayTarget | str]]()
+        """Plan the replay of the latest version of each letter; raises Unavailable if the index is unreachable."""
+        plan, latest = ReplayPlan(), dict[str, tuple[DeadLetter, ReplayTarget | str]]()
         for letter in letters:
-            if letter.id not in found or letter.died_at_ms >= found[letter.id][0].died_at_ms:
-                found[letter.id] = letter.light(), self._aim(letter)
-        chosen = self._choice.oldest(letter for letter, _ in found.values())
-        hopeful: list[tuple[DeadLetter, ReplayTarget]] = []
-        for letter in chosen:
-            aim = found[letter.id][1]
-            if isinstance(aim, ReplayTarget):
-                hopeful.append((letter, aim))
+            if letter.id not in latest or letter.died_at_ms >= latest[letter.id][0].died_at_ms:
+                latest[letter.id] = letter.without_value(), self._evaluate(letter)
+        selected = self._selection.oldest(letter for letter, _ in latest.values())
+        candidates: list[tuple[DeadLetter, ReplayTarget]] = []
+        for letter in selected:
+            outcome = latest[letter.id][1]
+            if isinstance(outcome, ReplayTarget):
+                candidates.append((letter, outcome))
             else:
-                plan.skipped.append(SkippedLetter(letter, aim))
-        for letter in self._current(hopeful, plan.skipped):
-            if self._choice.limit is None or len(plan.send) < self._choice.limit:
+                plan.skipped.append(SkippedLetter(letter, outcome))
+        for letter in self._not_superseded(candidates, plan.skipped):
+            if self._selection.limit is None or len(plan.send) < self._selection.limit:
                 plan.send[letter.id] = letter
             else:
                 plan.left += 1
         return plan
 
-    def _aim(self, letter: DeadLetter) -> ReplayTarget | str:
-        """What a letter would change, or why it cannot be replayed whatever the index holds."""
-        if not self._choice.takes(letter):
-            return ""  # nobody asks
+    def _evaluate(self, letter: DeadLetter) -> ReplayTarget | str:
+        """The target of a letter, or the reason why it cannot be replayed, regardless of the index."""
+        if not self._selection.takes(letter):
+            return ""  # not selected, so the reason is never shown
         if letter.topic not in ITEM_TOPICS:
-            return ASKER_GONE if letter.topic.startswith("search.") else ELSEWHERE
+            return SEARCH_REQUEST if letter.topic.startswith("search.") else OTHER_TOPIC
         if letter.id in self._replayed:
             return REPLAYED
         if letter.is_cut:
@@ -107,31 +107,31 @@ class ReplayPlanner:
             return TOO_OLD
         return target_of(letter)
 
-    def _current(
-        self, hopeful: Sequence[tuple[DeadLetter, ReplayTarget]], skipped: list[SkippedLetter]
+    def _not_superseded(
+        self, candidates: Sequence[tuple[DeadLetter, ReplayTarget]], skipped: list[SkippedLetter]
     ) -> Iterator[DeadLetter]:
-        """Those whose items the index has nothing newer of; the others go to `skipped`."""
-        for start in range(0, len(hopeful), LOOKED_UP_AT_ONCE):
-            some = hopeful[start : start + LOOKED_UP_AT_ONCE]
-            held = self._index.payloads([aim.point for _, aim in some], ["base"])
-            for letter, aim in some:
-                base = state_of(held.get(aim.point, {})).base
-                if aim.revision < base:
+        """Yield the candidates of which the index has no newer revision; the others go to `skipped`."""
+        for start in range(0, len(candidates), LOOKUP_BATCH):
+            batch = candidates[start : start + LOOKUP_BATCH]
+            payloads = self._index.payloads([target.point for _, target in batch], ["base"])
+            for letter, target in batch:
+                base = state_of(payloads.get(target.point, {})).base
+                if target.revision < base:
                     skipped.append(SkippedLetter(letter, SUPERSEDED))
-                elif aim.revision == base and letter.code == Code.REVISION_CONFLICT:
+                elif target.revision == base and letter.code == Code.REVISION_CONFLICT:
                     skipped.append(SkippedLetter(letter, CONFLICT))
                 else:
                     yield letter
 
 
 def target_of(letter: DeadLetter) -> ReplayTarget | str:
-    """What a letter would change, or in a sentence why the worker of this version would refuse it at once."""
-    # A replay is a record of its own time; what deletes by a null value says when in that time.
+    """The target of a letter, or the reason why a worker of this version would reject the letter."""
+    # A replayed record has a new time; only a null value needs the original time, for its revision.
     time_ms = letter.timestamp_ms if letter.value is None else 0
     try:
         body = from_record(letter.position, letter.key, letter.value, letter.headers, time_ms).body
-    except Rejected as refused:
-        return f"would be refused again: {refused.message}"
+    except Rejected as rejection:
+        return f"would be refused again: {rejection.message}"
     if not isinstance(body, ItemEvent):
         return f"would be refused again: {body.schema_} is no item event"
     return ReplayTarget(point_id(body.tenant, body.item_id, 0), body.revision)

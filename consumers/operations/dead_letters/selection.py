@@ -1,4 +1,4 @@
-"""Choosing among dead letters: by code, age and key; the same for every command."""
+"""Selection: filters dead letters by code, age and key, in the same way for every command."""
 
 import difflib
 import re
@@ -15,56 +15,56 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters: what is left out takes them all."""
+    """Filter on dead letters; a field without a value matches every letter."""
 
     codes: frozenset[str] = frozenset()
     since: datetime | None = None
-    """Refused at this moment or later."""
+    """Earliest time of rejection."""
     key: str | None = None
-    """An item's key, or the beginning of keys with * at its end."""
+    """An item's key, or a prefix of keys that ends in *."""
     limit: int | None = None
-    """So many at the most; each command says which ones those are."""
+    """Maximum number of letters; each command defines which ones come first."""
 
     def takes(self, letter: DeadLetter) -> bool:
-        """Whether a letter is among them."""
+        """Whether the filter matches a letter, without regard to the limit."""
         return (
             (not self.codes or letter.code in self.codes)
             and (self.since is None or letter.died_at >= self.since)
-            and (self.key is None or _matches(letter.key_text, self.key))
+            and (self.key is None or _matches_key(letter.key_text, self.key))
         )
 
     def newest(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Those that it takes, the newest first, as many as the limit allows."""
-        return sorted(filter(self.takes, letters), key=_age, reverse=True)[: self.limit]
+        """The matching letters, newest first, at most `limit`."""
+        return sorted(filter(self.takes, letters), key=_rejection_order, reverse=True)[: self.limit]
 
     def oldest(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Those that it takes, the oldest first, without regard to the limit."""
-        return sorted(filter(self.takes, letters), key=_age)
+        """The matching letters, oldest first, without the limit."""
+        return sorted(filter(self.takes, letters), key=_rejection_order)
 
 
 def select(
     codes: Sequence[str] | None, since: str | None, key: str | None, limit: int | None, now: datetime
 ) -> Selection:
-    """A choice in the words of the command line; raises BadInput that names the option and the remedy."""
+    """Parse the command-line options; raises BadInput with the option and the remedy."""
     for code in codes or ():
         if code not in set(Code):
-            raise BadInput(_no_such_code(code))
-    moment = None if since is None else _moment(since, now)
+            raise BadInput(_unknown_code_message(code))
+    moment = None if since is None else _parse_time(since, now)
     return Selection(frozenset(codes or ()), moment, key, limit)
 
 
-def _age(letter: DeadLetter) -> tuple[int, str, int, int]:
+def _rejection_order(letter: DeadLetter) -> tuple[int, str, int, int]:
     return letter.died_at_ms, letter.topic, letter.partition, letter.offset
 
 
-def _matches(key: str | None, wanted: str) -> bool:
+def _matches_key(key: str | None, pattern: str) -> bool:
     if key is None:
         return False
-    return key.startswith(wanted[:-1]) if wanted.endswith("*") else key == wanted
+    return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
 
 
-def _moment(text: str, now: datetime) -> datetime:
-    """The moment that `--since` means: so long ago, or an ISO time, which is UTC unless it says otherwise."""
+def _parse_time(text: str, now: datetime) -> datetime:
+    """Parse `--since`: an age such as 30m, or an ISO time, which is UTC unless it has an offset."""
     ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
     if ago:
         return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
@@ -75,7 +75,7 @@ def _moment(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _no_such_code(code: str) -> str:
+def _unknown_code_message(code: str) -> str:
     near = difflib.get_close_matches(code, list(Code), 1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"--code {code[:40]} does not exist: {hint}The codes are {', '.join(sorted(Code))}"

@@ -1,4 +1,4 @@
-"""Counting dead letters: by code, topic, hour and worker."""
+"""Dead-letter statistics: counts dead letters by code, topic, hour and worker."""
 
 import re
 from collections import Counter
@@ -8,25 +8,25 @@ from datetime import UTC
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter
 
-CHANGING = re.compile(r"`[^`]*`|'[^']*'|\S*(?:\d|://)\S*")
-"""What differs between messages that say the same: names, numbers, addresses."""
+VARIABLE_TEXT = re.compile(r"`[^`]*`|'[^']*'|\S*(?:\d|://)\S*")
+"""Parts that differ between messages of the same kind: names, numbers, addresses."""
 
 
 @dataclass
 class DeadLetterStats:
-    """How many letters there are of each kind, and what most of each code say."""
+    """Counts of dead letters, and the most frequent message of each code."""
 
     letters: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     topics: Counter[str] = field(default_factory=Counter)
     hours: Counter[str] = field(default_factory=Counter)
-    """By the hour in which they were refused, as 2026-07-01T10:00Z."""
+    """By the hour of the rejection, as 2026-07-01T10:00Z."""
     workers: Counter[str] = field(default_factory=Counter)
     messages: dict[str, str] = field(default_factory=dict)
-    """For each code the first of the messages that differ only in names and numbers, where those are most."""
+    """For each code, the first message of its most frequent kind; a kind varies only in names and numbers."""
 
     def to_json(self) -> dict[str, object]:
-        """The figures as JSON values, the most frequent first; hours in their order."""
+        """The counts as JSON values, the most frequent first, but hours in chronological order."""
         counts: Mapping[str, object] = {
             "by_code": dict(self.codes.most_common()),
             "by_topic": dict(self.topics.most_common()),
@@ -37,17 +37,17 @@ class DeadLetterStats:
 
 
 def count(letters: Iterable[DeadLetter]) -> DeadLetterStats:
-    """The figures of letters, each of which is counted once however often it is given."""
+    """Count letters. Pass each letter once: duplicates are not removed."""
     stats, kinds = DeadLetterStats(), dict[str, Counter[str]]()
-    first: dict[tuple[str, str], str] = {}
+    first_messages: dict[tuple[str, str], str] = {}
     for letter in letters:
         stats.letters += 1
         stats.codes[letter.code] += 1
         stats.topics[letter.topic] += 1
         stats.hours[letter.died_at.astimezone(UTC).strftime("%Y-%m-%dT%H:00Z")] += 1
         stats.workers[letter.worker or "unknown"] += 1
-        kind = CHANGING.sub("_", letter.message)
+        kind = VARIABLE_TEXT.sub("_", letter.message)
         kinds.setdefault(letter.code, Counter())[kind] += 1
-        first.setdefault((letter.code, kind), letter.message)
-    stats.messages = {code: first[code, kind.most_common(1)[0][0]] for code, kind in kinds.items()}
+        first_messages.setdefault((letter.code, kind), letter.message)
+    stats.messages = {code: first_messages[code, kind.most_common(1)[0][0]] for code, kind in kinds.items()}
     return stats

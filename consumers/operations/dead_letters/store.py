@@ -1,4 +1,4 @@
-"""The shelf: all dead letters that a settings' system has, in Kafka and, in local mode, in the data folder."""
+"""Dead-letter store: reads all dead letters of a system, from Kafka and in local mode also from the data folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,46 +16,49 @@ from schemas.failures import Unavailable
 
 @dataclass(frozen=True)
 class DeadLetterStore:
-    """Where the letters are, and the notes of what was replayed.
+    """Dead letters and the audit of their replays.
 
-    The files are those of local mode alone: letters of a local broker are no business of another one.
+    The files exist only in local mode, because the letters of a local broker do not belong to another broker.
     """
 
     kafka: KafkaSettings | None
-    """None in local mode when nothing runs."""
+    """None in local mode when the system does not run."""
     kept: DeadLetterFile | None
     audit: FileAudit | None
 
     def letters(self) -> Iterator[DeadLetter]:
-        """Every letter, those of earlier runs first, as often as it lies there; raises Unavailable."""
+        """Every letter, those of earlier runs first, with duplicates; raises Unavailable."""
         return chain(self.kept.read() if self.kept else (), read_topics(self.kafka) if self.kafka else ())
 
     def replayed(self) -> dict[str, DeadLetterReplayed]:
-        """The last note on each letter that was replayed, by the letter's id; raises Unavailable."""
-        notes = chain(self.audit.read() if self.audit else (), read_audit(self.kafka) if self.kafka else ())
-        return {replayed_id(note): note for note in notes}
+        """The last audit event of each replayed letter, by the id of the letter; raises Unavailable."""
+        events = chain(self.audit.read() if self.audit else (), read_audit(self.kafka) if self.kafka else ())
+        return {replayed_id(event): event for event in events}
 
     def tidy(self) -> None:
-        """Forget the kept letters that were replayed: the notes stay."""
+        """Drop the replayed letters from the local file; their audit events stay."""
         if self.kept is not None and any(True for _ in self.kept.read()):
             self.kept.drop(self.replayed().keys())
 
     def save(self) -> int:
-        """Keep what is open in the local broker, which forgets it; how many letters are new in the file."""
+        """Copy the letters of the local broker that were not replayed to the file, because the broker loses them.
+
+        Returns the number of letters that are new in the file.
+        """
         if self.kept is None or self.kafka is None:
             return 0
-        done = self.replayed()
-        return self.kept.add(letter for letter in read_topics(self.kafka) if letter.id not in done)
+        replayed = self.replayed()
+        return self.kept.add(letter for letter in read_topics(self.kafka) if letter.id not in replayed)
 
 
 def open_store(settings: Settings) -> DeadLetterStore:
-    """The shelf of these settings; raises Unavailable when neither Kafka nor a file of letters is there."""
+    """Open the store of these settings; raises Unavailable when there is neither Kafka nor a file of letters."""
     if settings.kafka.bootstrap:
         return DeadLetterStore(reach_kafka(settings), None, None)
-    kept, audit = DeadLetterFile(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
+    local_file, audit = DeadLetterFile(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
     try:
-        return DeadLetterStore(reach_kafka(settings), kept, audit)
+        return DeadLetterStore(reach_kafka(settings), local_file, audit)
     except Unavailable:
-        if not kept.path.exists():
+        if not local_file.path.exists():
             raise
-        return DeadLetterStore(None, kept, audit)
+        return DeadLetterStore(None, local_file, audit)

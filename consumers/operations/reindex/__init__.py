@@ -1,1 +1,1 @@
-"""Changing the encoder of a running system: a second index, a gate, a switch, and the way back."""
+"""Reindexing: changes the encoder of a running system by a second index, a gate, a switch and a rollback."""

@@ -1,4 +1,4 @@
-"""The gate: what a new index must come to before it serves."""
+"""Acceptance gate: limits that a new index must meet before it serves searches."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from infra.console import BadInput
 
 
 class AcceptanceGate(BaseModel):
-    """Limits; a measure that there is nothing to measure of holds nothing up."""
+    """Limits of the gate. A measure without data passes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,7 +21,7 @@ class AcceptanceGate(BaseModel):
 
 
 def read_gate(path: Path) -> AcceptanceGate:
-    """The gate in a TOML file; raises BadInput with what is wrong in it."""
+    """Read a gate from a TOML file; raises BadInput that names the problem."""
     try:
         return AcceptanceGate.model_validate(tomllib.loads(path.read_text()))
     except (OSError, UnicodeDecodeError) as error:
@@ -30,12 +30,12 @@ def read_gate(path: Path) -> AcceptanceGate:
         raise BadInput(f"--gate: {path} is not TOML: {error}") from None
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        field, known = ".".join(map(str, problem["loc"])), ", ".join(AcceptanceGate.model_fields)
-        raise BadInput(f"--gate: {path}, {field}: {problem['msg']}; there are {known}") from None
+        field, known_fields = ".".join(map(str, problem["loc"])), ", ".join(AcceptanceGate.model_fields)
+        raise BadInput(f"--gate: {path}, {field}: {problem['msg']}; there are {known_fields}") from None
 
 
 def held_up(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasures, missing: int) -> list[str]:
-    """Why the new index must not serve: a sentence for each limit that it breaks; none when it may."""
+    """One sentence for each limit that the new index violates; empty when it may serve."""
     reasons = []
     if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:
         reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate wants {gate.first_hit_rate:.3f}")
@@ -43,11 +43,11 @@ def held_up(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasures, miss
         ("first_hit_loss", _loss(old.first_hit_rate, new.first_hit_rate), gate.first_hit_loss),
         ("category_loss", _loss(old.category_share, new.category_share), gate.category_loss),
     )
-    reasons += [f"{name} is {loss:.3f}, the gate allows {most:.3f}" for name, loss, most in losses if loss > most]
+    reasons += [f"{name} is {loss:.3f}, the gate allows {cap:.3f}" for name, loss, cap in losses if loss > cap]
     if missing > gate.missing:
         reasons.append(f"{missing} items are missing, the gate allows {gate.missing}")
     return reasons
 
 
 def _loss(old: float | None, new: float | None) -> float:
-    return 0.0 if old is None or new is None else round(old - new, 6)  # what is lost, not what rounding adds
+    return 0.0 if old is None or new is None else round(old - new, 6)  # rounded to drop floating-point noise

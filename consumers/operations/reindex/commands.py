@@ -1,4 +1,4 @@
-"""`lookstream reindex`: change the encoder of a running system, and the way back."""
+"""Reindex commands: change the encoder of a running system, roll back, and drop the old index."""
 
 import json
 from collections.abc import Iterator
@@ -39,20 +39,20 @@ def change(
     """
     if context.invoked_subcommand is not None:
         return
-    with plain_errors(*_encoder_errors()), _change() as at:
+    with plain_errors(*_encoder_errors()), _open_migration() as migration:
         if encoder is None:
             raise BadInput("--encoder: name the new one; `lookstream reindex status` shows what there is")
         from consumers.operations.reindex.acceptance_gate import AcceptanceGate, held_up, read_gate
 
         limits = read_gate(gate) if gate else AcceptanceGate()
         name = str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
-        serving, other = at.begin(name)
-        filled = at.fill(serving.index, other.index)
-        old, new = at.weigh(serving, other, queries)
-        _show(old, new, filled)
-        reasons = held_up(limits, old, new, filled.missing)
+        serving, other = migration.begin(name)
+        progress = migration.fill(serving.index, other.index)
+        old, new = migration.weigh(serving, other, queries)
+        _print_measures(old, new, progress)
+        reasons = held_up(limits, old, new, progress.missing)
         if not reasons:
-            number = at.switch().number
+            number = migration.switch().number
     if reasons:
         complain(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
         raise typer.Exit(FAILED)
@@ -62,22 +62,22 @@ def change(
 @reindex.command("rollback")
 def rollback() -> None:
     """Have the other index serve again, which has been kept up to date all the while."""
-    with plain_errors(), _change() as at:
-        back = at.back()
-    typer.echo(f"index {back.number} serves, with {back.encoder}")
+    with plain_errors(), _open_migration() as migration:
+        generation = migration.back()
+    typer.echo(f"index {generation.number} serves, with {generation.encoder}")
 
 
 @reindex.command("drop")
 def drop() -> None:
     """Remove the index that does not serve."""
-    with plain_errors(), _change() as at:
-        gone = at.drop()
-    typer.echo(f"index {gone.number} of {gone.encoder} is gone")
+    with plain_errors(), _open_migration() as migration:
+        generation = migration.drop()
+    typer.echo(f"index {generation.number} of {generation.encoder} is gone")
 
 
 @dataclass(frozen=True)
 class ReindexStatusOptions:
-    """What `reindex status` is told."""
+    """Options of `reindex status`."""
 
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
 
@@ -86,29 +86,31 @@ class ReindexStatusOptions:
 @takes(ReindexStatusOptions)
 def status(options: ReindexStatusOptions) -> None:
     """Show the indexes that there are, and how far a new one was filled."""
-    with _change(alone=False) as at:
-        told = at.status()
+    with _open_migration(exclusive=False) as migration:
+        indexes = migration.status()
     if options.json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(indexes))
         return
-    for index in told:
+    for index in indexes:
         typer.echo("  ".join(f"{name} {value}" for name, value in index.items() if value not in (None, [])))
 
 
-def _show(old: "ShadowMeasures", new: "ShadowMeasures", filled: "BackfillProgress") -> None:
+def _print_measures(old: "ShadowMeasures", new: "ShadowMeasures", progress: "BackfillProgress") -> None:
     from rich.table import Table
 
     table = Table("measure", "serving", "new")
-    before = asdict(old)
+    old_values = asdict(old)
     for name, value in asdict(new).items():
-        table.add_row(name, *map(_shown, (before[name], value)))
+        table.add_row(name, *map(_format_measure, (old_values[name], value)))
     error_console().print(table)
-    missing = ", ".join(filled.named)
-    text = f"{filled.filled} items were filled in, the others came from the topics; {filled.missing} are missing"
+    missing = ", ".join(progress.named)
+    text = (
+        f"{progress.filled} items were filled in, the others came from the topics; {progress.missing} are missing"
+    )
     error_console().print(f"{text}: {missing}" if missing else text)
 
 
-def _shown(value: float | None) -> str:
+def _format_measure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}".removesuffix(".000")
 
 
@@ -120,16 +122,16 @@ def _encoder_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _change(*, alone: bool = True) -> "Iterator[Migration]":
-    """What can be done here; no other command may change anything meanwhile, unless this one only looks."""
+def _open_migration(*, exclusive: bool = True) -> "Iterator[Migration]":
+    """Open the migration of the settings' system. `exclusive` locks out other reindex commands."""
     from contextlib import nullcontext
 
-    from consumers.operations.reindex.migration import Migration, sole_change
+    from consumers.operations.reindex.migration import Migration, migration_lock
     from infra.config.settings import read_settings
 
     settings = read_settings()
     with (
-        closing(Migration(settings, error_console())) as at,
-        sole_change(settings.data) if alone else nullcontext(),
+        closing(Migration(settings, error_console())) as migration,
+        migration_lock(settings.data) if exclusive else nullcontext(),
     ):
-        yield at
+        yield migration

@@ -1,4 +1,4 @@
-"""A change of generations, step by step: begin, fill, weigh, switch; or back, or drop."""
+"""Migration: changes the serving generation in steps: begin, fill, compare and switch, or roll back, or drop."""
 
 import fcntl
 import time
@@ -11,8 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from consumers.indexing.backfill import BackfillProgress as Filled
-from consumers.indexing.backfill import backfill_items, progress_in
+from consumers.indexing.backfill import BackfillProgress, backfill_items, progress_in
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.points.progress import goal_of, has_come_to
 from consumers.workers.resources import open_embedder
@@ -25,18 +24,18 @@ from infra.qdrant.generations import Generation, Generations
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
-NOTICE_SECONDS = 2.0
-"""How long before it counts a switch is written down: workers look at what is written for every event."""
-LOOK_SECONDS = 0.25
-PATIENCE = Retry(seconds=120, first=0.1)
-"""How long an index may be away: it is being made, it starts, or its process is started again."""
+SWITCH_DELAY_SECONDS = 2.0
+"""Time from the registration of a switch until it takes effect: workers read the register for every event."""
+POLL_SECONDS = 0.25
+INDEX_RETRY = Retry(seconds=120, first=0.1)
+"""How long an index may be unavailable: while it is created, starts, or its process is restarted."""
 
 Result = TypeVar("Result")
 
 
 @dataclass
 class Migration:
-    """What a command can do about the generations of a running system."""
+    """Operations on the generations of a running system."""
 
     settings: Settings
     console: Console
@@ -44,22 +43,23 @@ class Migration:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        self._look_alive()
+        self._check_system_runs()
         self.register = generations_of(self.settings)
 
     def close(self) -> None:
-        """Let go of indexes and eyes."""
+        """Close the indexes and embedders."""
         self._stack.close()
 
     @property
     def generations(self) -> Generations:
-        """As they are written down."""
+        """The generations as currently registered."""
         return self.register.read()
 
     def begin(self, encoder: str) -> tuple[ShadowIndex, ShadowIndex]:
-        """The one that serves, and the one beside it, which is begun unless it is there already.
+        """Return the serving index and the new one, which is registered unless it exists already.
 
-        Raises BadInput when another one is there, or the encoder that serves is not known here; EncoderUnavailable.
+        Raises BadInput when there is already a new index of another encoder, or when the encoder that serves is not
+        known here; raises EncoderUnavailable.
         """
         other = self.generations.other
         if other is not None and other.encoder != encoder:
@@ -67,8 +67,8 @@ class Migration:
                 f"--encoder: there is an index {other.number} of {other.encoder} beside the one that serves: "
                 "go on with that, or `lookstream reindex drop` it first"
             )
-        eyes = open_embedder(self.settings, encoder, self._stack)
-        serving = self._serving_side()
+        embedder = open_embedder(self.settings, encoder, self._stack)
+        serving = self._serving_index()
         if other is None:
             self.register.write(self.generations.begun(encoder))
             other = self.generations.other
@@ -78,63 +78,66 @@ class Migration:
                 f"`lookstream up` starts its worker; or run `lookstream worker index --generation {other.number}`"
             )
             self.console.print(text, markup=False, soft_wrap=True)
-        beside = self._patiently(lambda: self._index(other))
-        self._patiently(beside.status)  # its worker has opened it
-        return serving, ShadowIndex(beside, eyes)
+        index = self._retry(lambda: self._index(other))
+        self._retry(index.status)  # succeeds once its worker has opened the index
+        return serving, ShadowIndex(index, embedder)
 
-    def fill(self, serving: Index, other: Index) -> Filled:
-        """Wait, with progress, until the other index holds what the serving one does; how it was filled."""
-        self._patiently(lambda: backfill_items(other))
+    def fill(self, serving: Index, other: Index) -> BackfillProgress:
+        """Backfill the other index until it holds what the serving one does; shows a progress bar."""
+        self._retry(lambda: backfill_items(other))
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
             task = bar.add_task("reading the topics", total=None)
-            filled = Filled()
-            while not filled.done:
-                time.sleep(LOOK_SECONDS)
+            progress = BackfillProgress()
+            while not progress.done:
+                time.sleep(POLL_SECONDS)
                 try:
-                    filled, total = progress_in(other), serving.count()
+                    progress, total = progress_in(other), serving.count()
                 except Unavailable:
-                    self._look_alive()  # while the system runs, whatever has died is started again
+                    self._check_system_runs()  # while the system runs, failed processes are restarted
                     continue
-                if filled.passed or filled.seen:
+                if progress.passed or progress.seen:
                     bar.update(
-                        task, description=f"filling, pass {filled.passed + 1}", total=max(total, filled.seen)
+                        task, description=f"filling, pass {progress.passed + 1}", total=max(total, progress.seen)
                     )
-                    bar.update(task, completed=filled.seen)
+                    bar.update(task, completed=progress.seen)
             bar.update(task, description="catching up", total=None)
             self.catch_up(serving, other)
-        return filled
+        return progress
 
     def catch_up(self, serving: Index, other: Index) -> None:
-        """Wait until the other index has come as far in the topics as the serving one has by now.
+        """Wait until the other index has reached the current offsets of the serving one in the topics.
 
-        Raises Unavailable when it has not within PATIENCE.
+        Raises Unavailable when it has not within INDEX_RETRY.
         """
         goal = goal_of(serving, reach_kafka(self.settings))
-        self._until(lambda: has_come_to(goal, other))
+        self._wait_until(lambda: has_come_to(goal, other))
 
     def weigh(
         self, serving: ShadowIndex, other: ShadowIndex, queries: int
     ) -> tuple[ShadowMeasures, ShadowMeasures]:
-        """The measures of both by the same searches."""
-        drawn = self._patiently(lambda: draw(serving.index, other.index, queries))
-        with self.console.status(f"{len(drawn)} shadow queries"):
-            return self._patiently(lambda: measure(serving, drawn)), self._patiently(lambda: measure(other, drawn))
+        """Measure both indexes with the same shadow queries."""
+        sample = self._retry(lambda: draw(serving.index, other.index, queries))
+        with self.console.status(f"{len(sample)} shadow queries"):
+            return self._retry(lambda: measure(serving, sample)), self._retry(lambda: measure(other, sample))
 
     def switch(self) -> Generation:
-        """Have the other one serve, from a moment on that is near; the one that will."""
-        self.register.write(self.generations.switched(self.now() + NOTICE_SECONDS))
+        """Register the other generation to serve after SWITCH_DELAY_SECONDS, and return it."""
+        self.register.write(self.generations.switched(self.now() + SWITCH_DELAY_SECONDS))
         return self.generations.serving
 
     def back(self) -> Generation:
-        """Have the other one serve once it has caught up; raises BadInput when there is none."""
-        serving, other = self._both("rollback")
+        """Switch to the other generation once it has caught up; raises BadInput when there is none."""
+        serving, other = self._both_generations("rollback")
         self.catch_up(self._index(serving), self._index(other))
         return self.switch()
 
     def drop(self) -> Generation:
-        """Remove the one beside that which serves, once nothing is left for it to tell; raises BadInput if none."""
-        serving, other = self._both("drop")
+        """Remove the generation that does not serve, once it has no outcome left to report.
+
+        Raises BadInput when there is none.
+        """
+        serving, other = self._both_generations("drop")
         if any(switch.number == other.number for switch in self.generations.switches):
             time.sleep(max(0.0, self.generations.switches[-1].moment - self.now()))
             self.catch_up(self._index(serving), self._index(other))
@@ -143,69 +146,72 @@ class Migration:
         return other
 
     def status(self) -> list[dict[str, object]]:
-        """Each index, how many points it has, and how it was filled; why, where that cannot be told (yet)."""
-        return [self._status(one) for one in self.generations.known]
+        """Describe each index: its points and its backfill, or the reason why they are not (yet) available."""
+        return [self._status(generation) for generation in self.generations.known]
 
-    def _status(self, one: Generation) -> dict[str, object]:
-        index, serves = self._index(one), one == self.generations.serving
-        told: dict[str, object] = {"index": one.number, "encoder": one.encoder, "serves": serves}
+    def _status(self, generation: Generation) -> dict[str, object]:
+        index, serves = self._index(generation), generation == self.generations.serving
+        status: dict[str, object] = {"index": generation.number, "encoder": generation.encoder, "serves": serves}
         try:
-            told["points"], filled = index.count(), progress_in(index)
+            status["points"], progress = index.count(), progress_in(index)
         except Unavailable as error:
-            return told | {"points": None, "unavailable": str(error)}
+            return status | {"points": None, "unavailable": str(error)}
         if not serves:
-            told |= {"pass": filled.passed + 1, "seen": filled.seen, "filled": filled.filled}
-            told |= {"missing": filled.missing, "named": list(filled.named), "done": filled.done}
-        return told
+            status |= {"pass": progress.passed + 1, "seen": progress.seen, "filled": progress.filled}
+            status |= {"missing": progress.missing, "named": list(progress.named), "done": progress.done}
+        return status
 
-    def _look_alive(self) -> None:
-        """Raise Unavailable when no `lookstream up` runs the embedded indexes; a server is waited for."""
+    def _check_system_runs(self) -> None:
+        """Raise Unavailable when no `lookstream up` runs the embedded indexes.
+
+        A Qdrant server is not checked: calls to it are retried instead.
+        """
         if not self.settings.qdrant.url:
             reach_index(self.settings)
 
-    def _both(self, word: str) -> tuple[Generation, Generation]:
+    def _both_generations(self, command: str) -> tuple[Generation, Generation]:
         other = self.generations.other
         if other is None:
-            raise BadInput(f"reindex {word}: there is no index beside the one that serves")
+            raise BadInput(f"reindex {command}: there is no index beside the one that serves")
         return self.generations.serving, other
 
-    def _serving_side(self) -> ShadowIndex:
+    def _serving_index(self) -> ShadowIndex:
         serving = self.generations.serving
-        index, eyes = self._index(serving), open_embedder(self.settings, serving.encoder, self._stack)
-        made_by = self._patiently(index.status).fingerprint
-        if made_by != eyes.encoder.fingerprint:
+        index, embedder = self._index(serving), open_embedder(self.settings, serving.encoder, self._stack)
+        fingerprint = self._retry(index.status).fingerprint
+        if fingerprint != embedder.encoder.fingerprint:
             raise BadInput(
-                f"LOOKSTREAM_ENCODER: it is {serving.encoder} here ({eyes.encoder.fingerprint}), and the index "
-                f"that serves was made by {made_by}: name the encoder that `lookstream up` has"
+                f"LOOKSTREAM_ENCODER: it is {serving.encoder} here ({embedder.encoder.fingerprint}), and the index "
+                f"that serves was made by {fingerprint}: name the encoder that `lookstream up` has"
             )
-        return ShadowIndex(index, eyes)
+        return ShadowIndex(index, embedder)
 
     def _index(self, generation: Generation) -> Index:
         return self._stack.enter_context(closing(connect(self.settings, generation.number)))
 
-    def _until(self, holds: Callable[[], bool]) -> None:
-        """Wait until it holds; raises Unavailable when it does not within PATIENCE."""
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; raises Unavailable when it does not within INDEX_RETRY."""
 
-        def ask() -> None:
-            if not holds():
+        def check() -> None:
+            if not condition():
                 raise Unavailable("the new index is not ready, or far behind: see the log of `lookstream up`")
 
-        self._patiently(ask)
+        self._retry(check)
 
-    def _patiently(self, ask: Callable[[], Result]) -> Result:
-        """The answer, asked for again while an index is away: what has died of a running system comes again."""
+    def _retry(self, call: Callable[[], Result]) -> Result:
+        """Call `call` again while an index is unavailable: a running system restarts its failed processes."""
 
-        def is_away(error: Exception) -> bool:
+        def is_unavailable(error: Exception) -> bool:
             if isinstance(error, Unavailable):
-                self._look_alive()
+                self._check_system_runs()
             return isinstance(error, Unavailable)
 
-        return PATIENCE.run(ask, is_away)
+        return INDEX_RETRY.run(call, is_unavailable)
 
 
 @contextmanager
-def sole_change(data: Path) -> Iterator[None]:
-    """Hold the right to change the generations of a data folder; raises BadInput when another command has it."""
+def migration_lock(data: Path) -> Iterator[None]:
+    """Lock the generations of a data folder against other commands; raises BadInput when one holds the lock."""
     with (data / "reindex.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Shadow queries: the same searches by both encoders, each in its own index, side by side.
+"""Shadow queries: compares two encoders by the same searches, each in its own index.
 
-What is searched by are the thumbnails of indexed items, which every item has. A good encoder finds the item itself
-first, and among the next ones those of its category.
+The queries are the thumbnails of indexed items, because every item has one. A good encoder finds the item itself
+first, and then items of the same category.
 """
 
 import base64
@@ -17,73 +17,78 @@ from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 
-PAGE, AT_ONCE = 256, 32
+PAGE_SIZE, QUERY_BATCH = 256, 32
 
 
 @dataclass(frozen=True)
 class ShadowQuery:
-    """An indexed item, searched for by its thumbnail."""
+    """An indexed item and its thumbnail, which is the query."""
 
     tenant: str
     item_id: str
     thumbnail: bytes
     category: str | None
-    """The one that it was given; predicted ones would judge themselves."""
+    """The category that the event gave; a predicted one would be evaluated against itself."""
 
 
 @dataclass(frozen=True)
 class ShadowIndex:
-    """An index with the eyes that its vectors were made by."""
+    """An index, and the embedder that made its vectors."""
 
     index: Index
-    eyes: ImageEmbedder
+    embedder: ImageEmbedder
 
     @property
     def parts(self) -> LookParts:
-        """How long the parts of its looks are."""
-        return LookParts(self.eyes.encoder.object_size, self.eyes.encoder.style_size)
+        """Dimensions of the parts of its looks."""
+        return LookParts(self.embedder.encoder.object_size, self.embedder.encoder.style_size)
 
 
 @dataclass(frozen=True)
 class ShadowMeasures:
-    """What some searches came to; none where there was nothing to measure."""
+    """Quality measures of some searches; None where there was nothing to measure."""
 
     queries: int
     first_hit_rate: float | None
-    """Share of searches whose first hit is the item itself."""
+    """Share of searches whose first hit, or a hit with the same score, is the item itself."""
     category_share: float | None
-    """Share of the next ten hits that were given the category of the item, where it was given one."""
+    """Share of the next ten hits that have the given category of the item, over items with a given category."""
 
 
 def draw(index: Index, other: Index, count: int) -> list[ShadowQuery]:
-    """Up to `count` live items that both indexes hold, by id, which is fair: ids are hashes. Raises Unavailable."""
-    drawn: list[ShadowQuery] = []
+    """Draw up to `count` live items that both indexes hold; raises Unavailable.
+
+    The order is that of their ids, which is a random sample because ids are hashes.
+    """
+    queries: list[ShadowQuery] = []
     after: str | None = None
-    while len(drawn) < count:
-        points, after = index.page(after, PAGE)
-        mains = {p.id: p.payload for p in points if p.payload.get("n") == 0 and p.payload.get("thumbnail")}
-        there = other.payloads(list(mains), ("state",))
-        drawn += [_query(payload) for id, payload in mains.items() if there.get(id, {}).get("state") == "live"]
+    while len(queries) < count:
+        points, after = index.page(after, PAGE_SIZE)
+        payloads = {p.id: p.payload for p in points if p.payload.get("n") == 0 and p.payload.get("thumbnail")}
+        others = other.payloads(list(payloads), ("state",))
+        queries += [
+            _query(payload) for id, payload in payloads.items() if others.get(id, {}).get("state") == "live"
+        ]
         if after is None:
             break
-    return drawn[:count]
+    return queries[:count]
 
 
-def measure(side: ShadowIndex, queries: Sequence[ShadowQuery]) -> ShadowMeasures:
-    """Search for each in one index. Raises Unavailable."""
-    right: list[float] = []
+def measure(target: ShadowIndex, queries: Sequence[ShadowQuery]) -> ShadowMeasures:
+    """Run the queries against one index; raises Unavailable."""
+    first_hits: list[float] = []
     shares: list[float] = []
-    for n in range(0, len(queries), AT_ONCE):
-        few = queries[n : n + AT_ONCE]
-        looks = side.eyes.look_at([query.thumbnail for query in few])
-        asked = [(query, look) for query, look in zip(few, looks, strict=True) if isinstance(look, Look)]
-        plans = [_plan(side.parts, query, look) for query, look in asked]
-        for (query, _), hits in zip(asked, side.index.search(plans) if plans else [], strict=True):
-            right.append(query.item_id in _first(hits))
+    for n in range(0, len(queries), QUERY_BATCH):
+        batch = queries[n : n + QUERY_BATCH]
+        looks = target.embedder.look_at([query.thumbnail for query in batch])
+        pairs = [(query, look) for query, look in zip(batch, looks, strict=True) if isinstance(look, Look)]
+        plans = [_plan(target.parts, query, look) for query, look in pairs]
+        for (query, _), hits in zip(pairs, target.index.search(plans) if plans else [], strict=True):
+            first_hits.append(query.item_id in _top_items(hits))
             others = [hit for hit in hits if hit.payload["item_id"] != query.item_id][:TOP]
             if query.category is not None and others:
-                shares.append(float(np.mean([_given(hit.payload) == query.category for hit in others])))
-    return ShadowMeasures(len(right), _mean(right), _mean(shares))
+                shares.append(float(np.mean([_given_category(hit.payload) == query.category for hit in others])))
+    return ShadowMeasures(len(first_hits), _mean(first_hits), _mean(shares))
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -95,14 +100,15 @@ def _plan(parts: LookParts, query: ShadowQuery, look: Look) -> SearchPlan:
     return SearchPlan(parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=TOP + 1, keys=keys)
 
 
-def _first(hits: Sequence[ScoredPoint]) -> set[object]:
+def _top_items(hits: Sequence[ScoredPoint]) -> set[object]:
+    """Ids of the items whose score ties with the best one."""
     return {hit.payload["item_id"] for hit in hits if hit.score >= hits[0].score - TIE}
 
 
 def _query(payload: Payload) -> ShadowQuery:
     thumbnail = base64.b64decode(str(payload["thumbnail"]))
-    return ShadowQuery(str(payload["tenant"]), str(payload["item_id"]), thumbnail, _given(payload))
+    return ShadowQuery(str(payload["tenant"]), str(payload["item_id"]), thumbnail, _given_category(payload))
 
 
-def _given(payload: Payload) -> str | None:
+def _given_category(payload: Payload) -> str | None:
     return str(payload["category"]) if payload.get("category_source") == GIVEN else None

@@ -1,1 +1,1 @@
-"""The canary: searches whose answers are known, asked of a running system."""
+"""Canary: runs searches with known answers against a running system."""

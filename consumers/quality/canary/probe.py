@@ -1,9 +1,9 @@
-"""The canary: asks a running system now and then what shows decay before users meet it.
+"""Canary: periodically measures a running system, to detect decay before users notice it.
 
-recall       searches near sampled items, through the graph and by comparing with every point
+recall       searches near sampled items, through the graph (HNSW) and by exact comparison with every point
 first hits   searches over Kafka by the thumbnails of sampled items
-freshness    an item of its own, put in over Kafka and taken out again
-drift        the looks of sampled items against those of when the canary first saw this index
+freshness    time until the canary's own item is searchable, after it is sent over Kafka; it is deleted again
+drift        the looks of sampled items, compared with those of the first time the canary ran on this index
 """
 
 import base64
@@ -28,76 +28,84 @@ from schemas.searches import SearchRequest
 Floats = NDArray[np.float32]
 
 TENANT = "canary"
-"""Whose the canary's own item is."""
+"""The tenant that owns the canary's own item."""
 TOP = 10
 NOISE = 0.5
-"""Length of the noise on a sampled look, in parts of its own: photos are not their items' pictures either."""
-SAMPLE, KNOWN = 512, 5_000
-"""Items that drift is measured on, and those that all samples are drawn from."""
+"""Length of the noise added to a sampled look, relative to the look's own length; photos differ from the items'
+pictures too."""
+SAMPLE_SIZE, POOL_SIZE = 512, 5_000
+"""The number of items that drift is measured on, and of those that every sample is drawn from."""
 TIE = 1e-3
-"""Scores so near the first one's are of the same picture, which several items may have."""
+"""Scores at most this far below the first hit's are of the same picture, which several items may share."""
 
 
 @dataclass
 class Canary:
-    """Measures `tenant`, `queries` searches of each kind a round; what it finds goes to `metrics`."""
+    """Measures the index of `tenant` with `queries` searches of each kind per round, and sets `metrics`."""
 
     index: Index
     system: KafkaSystem
     metrics: CanaryMetrics
     tenant: str
     queries: int
-    chance: np.random.Generator = field(default_factory=np.random.default_rng)
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
 
     def look(self) -> bool:
-        """One round; whether all answered. What is away is looked for again in the next round."""
+        """Run one round; return whether every service answered. An unavailable one is tried again next round."""
         try:
             self._measure_freshness()
-            items = self._draw(max(self.queries, SAMPLE))
-            if items:
-                self._measure_recall(items[: self.queries])
-                self._measure_first_hits(items[: self.queries])
-                self._measure_drift(items)
-        except Unavailable as away:
-            structlog.get_logger().warning("canary", why=str(away))
+            ids = self._sample_ids(max(self.queries, SAMPLE_SIZE))
+            if ids:
+                self._measure_recall(ids[: self.queries])
+                self._measure_first_hits(ids[: self.queries])
+                self._measure_drift(ids)
+        except Unavailable as error:
+            structlog.get_logger().warning("canary", why=str(error))
             self.metrics.round("away")
             return False
         self.metrics.round("well")
         return True
 
-    def _draw(self, count: int) -> list[str]:
-        """Ids of main points of the tenant, in any order."""
-        known = sorted(self.index.sample(self.tenant, KNOWN))
-        drawn: list[str] = self.chance.permutation(known)[:count].tolist() if known else []
-        return drawn
+    def _sample_ids(self, count: int) -> list[str]:
+        """Ids of at most `count` main points of the tenant, in random order."""
+        pool = sorted(self.index.sample(self.tenant, POOL_SIZE))
+        sampled: list[str] = self.rng.permutation(pool)[:count].tolist() if pool else []
+        return sampled
 
     def _measure_recall(self, ids: Sequence[str]) -> None:
         looks = self.index.vectors(ids).values()
-        plans = [SearchPlan(self._noisy(look), self.tenant, limit=TOP, keys=()) for look in looks]
-        found = self.index.search(plans)
-        true = self.index.search([replace(plan, exact=True) for plan in plans])
-        shares = [
-            _overlap([f.id for f in some], [f.id for f in all_]) for some, all_ in zip(found, true, strict=True)
+        plans = [SearchPlan(self._add_noise(look), self.tenant, limit=TOP, keys=()) for look in looks]
+        approximate = self.index.search(plans)
+        exact = self.index.search([replace(plan, exact=True) for plan in plans])
+        recalls = [
+            _overlap([hit.id for hit in found], [hit.id for hit in true])
+            for found, true in zip(approximate, exact, strict=True)
         ]
-        self.metrics.found("recall", float(np.mean(shares)))
+        self.metrics.found("recall", float(np.mean(recalls)))
 
-    def _noisy(self, look: Floats) -> Floats:
-        noise = self.chance.standard_normal(len(look))
-        length = NOISE * np.linalg.norm(look) / np.linalg.norm(noise)
-        return (look + noise * length).astype(np.float32)
+    def _add_noise(self, look: Floats) -> Floats:
+        noise = self.rng.standard_normal(len(look))
+        scale = NOISE * np.linalg.norm(look) / np.linalg.norm(noise)
+        return (look + noise * scale).astype(np.float32)
 
     def _measure_first_hits(self, ids: Sequence[str]) -> None:
-        shown = self.index.payloads(ids, ("item_id", "thumbnail"))
-        asked = {str(one["item_id"]): str(one["thumbnail"]) for one in shown.values() if one.get("thumbnail")}
-        if not asked:
+        payloads = self.index.payloads(ids, ("item_id", "thumbnail"))
+        thumbnails = {
+            str(payload["item_id"]): str(payload["thumbnail"])
+            for payload in payloads.values()
+            if payload.get("thumbnail")
+        }
+        if not thumbnails:
             return
-        # One after another: all at once they wait for each other, and raise the alarm that searches are slow.
-        results = [result for shown in asked.values() for result in self.system.ask([self._request(shown)])]
-        right = 0
-        for item, result in zip(asked, results, strict=True):
+        # One search at a time: sent together, they would wait for each other and trigger the slow-search alert.
+        results = [
+            result for thumbnail in thumbnails.values() for result in self.system.search([self._request(thumbnail)])
+        ]
+        correct = 0
+        for item_id, result in zip(thumbnails, results, strict=True):
             best = [hit.item_id for hit in result.hits if hit.score >= result.hits[0].score - TIE]
-            right += item in best
-        self.metrics.found("first_hit_rate", right / len(asked))
+            correct += item_id in best
+        self.metrics.found("first_hit_rate", correct / len(thumbnails))
 
     def _request(self, thumbnail: str) -> SearchRequest:
         picture = InlineImage(data=base64.b64decode(thumbnail))
@@ -112,7 +120,7 @@ class Canary:
 
     def _measure_freshness(self) -> None:
         self.system.put_in.clear()
-        [picture] = null_pictures(1, int(self.chance.integers(1, 2**31)))
+        [picture] = null_pictures(1, int(self.rng.integers(1, 2**31)))
         item = ItemUpserted(
             tenant=self.system.tenant,
             item_id="canary",
@@ -122,41 +130,41 @@ class Canary:
         for outcome in self.system.put([item]):
             times = outcome.times if isinstance(outcome, ItemIndexed) else None
             if times and times.searchable_at and times.event_time:
-                took = (times.searchable_at - times.event_time).total_seconds()
-                self.metrics.found("freshness_seconds", took)
+                seconds = (times.searchable_at - times.event_time).total_seconds()
+                self.metrics.found("freshness_seconds", seconds)
 
     def _measure_drift(self, ids: Sequence[str]) -> None:
         looks = self.index.vectors(ids)
         mean, norm = _mean(list(looks.values()))
-        near = self._nearest_scores(dict(list(looks.items())[: self.queries]))
-        name = f"canary:{self.tenant}"
-        reference = self.index.notes([name]).get(name)
+        neighbour_score = self._median_neighbour_score(dict(list(looks.items())[: self.queries]))
+        note = f"canary:{self.tenant}"
+        reference = self.index.notes([note]).get(note)
         if reference is None:
-            reference = {"mean": mean.tolist(), "norm": norm, "near": near}
-            self.index.take_note(name, reference)
-        then = np.array(reference["mean"], np.float32)
-        lengths = float(np.linalg.norm(mean) * np.linalg.norm(then))
-        self.metrics.found("mean_cosine", float(mean @ then) / max(lengths, 1e-9))
+            reference = {"mean": mean.tolist(), "norm": norm, "near": neighbour_score}
+            self.index.take_note(note, reference)
+        reference_mean = np.array(reference["mean"], np.float32)
+        norms = float(np.linalg.norm(mean) * np.linalg.norm(reference_mean))
+        self.metrics.found("mean_cosine", float(mean @ reference_mean) / max(norms, 1e-9))
         self.metrics.found("norm", norm / float(str(reference["norm"])))
-        self.metrics.found("neighbour_score", near)
+        self.metrics.found("neighbour_score", neighbour_score)
         self.metrics.found("neighbour_reference", float(str(reference["near"])))
 
-    def _nearest_scores(self, looks: dict[str, Floats]) -> float:
-        """The median score of the nearest other item; 0 when there is none."""
+    def _median_neighbour_score(self, looks: dict[str, Floats]) -> float:
+        """The median, over the looks, of the score of the nearest other item; 0 for a look without one."""
         plans = [SearchPlan(look, self.tenant, limit=2, keys=()) for look in looks.values()]
         scores = [
-            next((hit.score for hit in hits if hit.id != own), 0.0)
-            for own, hits in zip(looks, self.index.search(plans), strict=True)
+            next((hit.score for hit in hits if hit.id != own_id), 0.0)
+            for own_id, hits in zip(looks, self.index.search(plans), strict=True)
         ]
         return float(median(scores))
 
 
 def _mean(looks: Sequence[Floats]) -> tuple[Floats, float]:
-    """The mean of looks, and their mean length."""
-    together = np.stack(looks)
-    return together.mean(axis=0), float(np.linalg.norm(together, axis=1).mean())
+    """The mean vector of the looks, and the mean of their lengths."""
+    rows = np.stack(looks)
+    return rows.mean(axis=0), float(np.linalg.norm(rows, axis=1).mean())
 
 
 def _overlap(found: Sequence[str], true: Sequence[str]) -> float:
-    """The share of the true ones that were found; 1 when there are none."""
+    """The share of `true` that is in `found`; 1 when `true` is empty."""
     return len(set(found) & set(true)) / len(true) if true else 1.0

@@ -1,4 +1,4 @@
-"""The cage of the canary: what it needs, and its rounds until it is told to stop."""
+"""Canary runner: connects the canary to Kafka and the index, and runs its rounds until it is stopped."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ from infra.qdrant.connect import connect
 
 
 class CanarySchedule(Protocol):
-    """How a canary is kept."""
+    """Seconds between rounds, searches of each kind per round, the tenant, and how many rounds (0: no limit)."""
 
     @property
     def every(self) -> float: ...
@@ -30,24 +30,24 @@ class CanarySchedule(Protocol):
     def rounds(self) -> int: ...
 
 
-def keep(settings: Settings, told: CanarySchedule) -> bool:
-    """Have it look every so often, until SIGTERM or Ctrl-C, or for so many rounds; whether the last one was well.
+def run_canary(settings: Settings, schedule: CanarySchedule) -> bool:
+    """Run rounds until SIGTERM, Ctrl-C or the last one of the schedule; return whether the last one succeeded.
 
-    Raises Unavailable when Kafka or the index is away at the start; afterwards that is a round that was not well.
+    Raises Unavailable when Kafka or the index is unavailable at the start; later, the round counts as failed.
     """
-    metrics, over, well = CanaryMetrics(), threading.Event(), True
-    for signal_ in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_, lambda _number, _frame: over.set())
+    metrics, stop, succeeded = CanaryMetrics(), threading.Event(), True
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda _number, _frame: stop.set())
     with (
         exposed(settings.metrics, metrics.registry),
         open_over_kafka(reach_kafka(settings), TENANT) as system,
         closing(connect(settings)) as index,
     ):
-        canary = Canary(index, system, metrics, told.tenant, told.queries)
+        canary = Canary(index, system, metrics, schedule.tenant, schedule.queries)
         for number in count(1):
             started = time.monotonic()
-            well = canary.look()
-            structlog.get_logger().info("looked", well=well, seconds=round(time.monotonic() - started, 1))
-            if number == told.rounds or over.wait(max(0.0, told.every - (time.monotonic() - started))):
+            succeeded = canary.look()
+            structlog.get_logger().info("looked", well=succeeded, seconds=round(time.monotonic() - started, 1))
+            if number == schedule.rounds or stop.wait(max(0.0, schedule.every - (time.monotonic() - started))):
                 break
-    return well
+    return succeeded

@@ -1,1 +1,1 @@
-"""Is it good? `lookstream evaluate`: both ends of the system, labelled pictures, figures with intervals."""
+"""Evaluation: `lookstream evaluate` measures search quality with labelled pictures, with confidence intervals."""

@@ -1,4 +1,4 @@
-"""How sure a mean over queries is: percentile bootstrap, for one run and for two runs on the same queries."""
+"""Bootstrap: percentile intervals for means over queries, of one run or of the difference of two runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2_000
 CHUNK = 200
-"""Resamples at once: their counts, [CHUNK, Q], stay small."""
+"""Resamples per chunk, which limits the size of their counts, [CHUNK, Q]."""
 TAILS = (2.5, 97.5)
-"""Percentiles that hold 95 % of the resampled means (Efron, Tibshirani, An Introduction to the Bootstrap, 1993)."""
+"""Percentiles that bound 95 % of resampled means (Efron, Tibshirani, An Introduction to the Bootstrap, 1993)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over queries, and the ends of its 95 % interval."""
+    """A mean over queries, and the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -25,16 +25,16 @@ class Estimate:
 
 
 def estimates(values: Mapping[str, Floats], seed: int) -> dict[str, Estimate]:
-    """The mean of each measure with its interval; every measure is resampled with the same queries.
+    """The mean of each measure with its interval; all measures are resampled with the same queries.
 
-    Values are [Q], all of one length; raises ValueError when there are no queries.
+    All values have the shape [Q]; raises ValueError when there are no queries.
     """
     table = np.stack(list(values.values()), axis=1) if values else np.empty((0, 0))
     if len(table) == 0:
         raise ValueError("nothing to estimate: there are no queries")
     low, high = np.percentile(_resampled_means(table, seed), TAILS, axis=0)
-    ends = zip(values, table.mean(axis=0), low, high, strict=True)
-    return {name: Estimate(float(mean), float(a), float(b)) for name, mean, a, b in ends}
+    rows = zip(values, table.mean(axis=0), low, high, strict=True)
+    return {name: Estimate(float(mean), float(lower), float(upper)) for name, mean, lower, upper in rows}
 
 
 def estimate(values: NDArray[np.generic], seed: int) -> Estimate:
@@ -42,14 +42,17 @@ def estimate(values: NDArray[np.generic], seed: int) -> Estimate:
     return estimates({"": np.asarray(values, np.float64)}, seed)[""]
 
 
-def differences(mine: Mapping[str, Floats], other: Mapping[str, Floats], seed: int) -> dict[str, Estimate]:
-    """Mine less the other's, query by query: far narrower than two intervals side by side."""
-    return estimates({name: values - other[name] for name, values in mine.items() if name in other}, seed)
+def differences(values: Mapping[str, Floats], baseline: Mapping[str, Floats], seed: int) -> dict[str, Estimate]:
+    """The mean of values minus baseline for each measure that both have, paired by query.
+
+    The paired interval is much narrower than the intervals of the two runs would suggest.
+    """
+    return estimates({name: own - baseline[name] for name, own in values.items() if name in baseline}, seed)
 
 
 def _resampled_means(table: Floats, seed: int) -> Floats:
     """Means over queries drawn with replacement, [RESAMPLES, measures]."""
-    chance, queries = np.random.default_rng(seed), len(table)
-    even = np.full(queries, 1 / queries)
-    means = [chance.multinomial(queries, even, CHUNK) @ table / queries for _ in range(RESAMPLES // CHUNK)]
+    rng, queries = np.random.default_rng(seed), len(table)
+    probabilities = np.full(queries, 1 / queries)
+    means = [rng.multinomial(queries, probabilities, CHUNK) @ table / queries for _ in range(RESAMPLES // CHUNK)]
     return np.concatenate(means)

@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: of the hits that claim 0.8, are 80 % right?"""
+"""Calibration error: measures whether confidences are accurate: of the hits at 0.8, 80 % should be correct."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ConfidenceBin:
-    """Claims between two confidences: how many, what they claim on average, and the share that is right."""
+    """Confidences between `low` and `high`: their count, their mean (`expected`), and the share that is correct."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class ConfidenceBin:
 
 @dataclass(frozen=True)
 class ConfidenceCut:
-    """What is left when nothing below a confidence of `least` is shown: a share, and how much of it is right."""
+    """A threshold `least`: the share of hits at or above it (`left`), and the share of those that is correct."""
 
     least: float
     left: float
@@ -33,10 +33,10 @@ class ConfidenceCut:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How claims and truth agree; lower errors are better, 0 is perfect.
+    """The calibration errors of confidences; lower is better, 0 is perfect.
 
-    `ece` is the expected calibration error over equal bins (Naeini, Cooper and Hauskrecht, AAAI 2015), `brier` the
-    mean square of claim less truth (Brier, 1950). Bins without claims are left out.
+    `ece` is the expected calibration error over bins of equal width (Naeini, Cooper and Hauskrecht, AAAI 2015),
+    `brier` the mean squared difference of confidence and correctness (Brier, 1950). Empty bins are omitted.
     """
 
     count: int
@@ -45,23 +45,27 @@ class Reliability:
     bins: tuple[ConfidenceBin, ...]
 
     def sure(self) -> tuple[ConfidenceCut, ...]:
-        """For the lower end of each bin, what is left from there up."""
-        found, count, right = list[ConfidenceCut](), 0, 0.0
-        for one in reversed(self.bins):
-            count, right = count + one.count, right + one.count * one.observed
-            found.append(ConfidenceCut(one.low, count / self.count, right / count))
-        return tuple(reversed(found))
+        """The effect of a threshold at the lower end of each bin, in ascending order."""
+        cuts, count, correct = list[ConfidenceCut](), 0, 0.0
+        for bin_ in reversed(self.bins):
+            count, correct = count + bin_.count, correct + bin_.count * bin_.observed
+            cuts.append(ConfidenceCut(bin_.low, count / self.count, correct / count))
+        return tuple(reversed(cuts))
 
 
-def reliability(claims: Floats, right: Bools) -> Reliability:
-    """How well claims, 0 to 1 [N], agree with what was right, [N]; raises ValueError when there are none."""
-    if len(claims) == 0:
+def reliability(confidences: Floats, correct: Bools) -> Reliability:
+    """Compare confidences, 0 to 1 [N], with correctness, [N]; raises ValueError when there are none."""
+    if len(confidences) == 0:
         raise ValueError("nothing was claimed: there is no reliability to measure")
-    places = np.minimum((claims * BINS).astype(int), BINS - 1)
-    bins = tuple(_bin(n, claims[places == n], right[places == n]) for n in range(BINS) if np.any(places == n))
-    ece = sum(one.count * abs(one.expected - one.observed) for one in bins) / len(claims)
-    return Reliability(len(claims), ece, float(np.mean((claims - right) ** 2)), bins)
+    numbers = np.minimum((confidences * BINS).astype(int), BINS - 1)
+    bins = tuple(
+        _bin(n, confidences[numbers == n], correct[numbers == n]) for n in range(BINS) if np.any(numbers == n)
+    )
+    ece = sum(bin_.count * abs(bin_.expected - bin_.observed) for bin_ in bins) / len(confidences)
+    return Reliability(len(confidences), ece, float(np.mean((confidences - correct) ** 2)), bins)
 
 
-def _bin(place: int, claims: Floats, right: Bools) -> ConfidenceBin:
-    return ConfidenceBin(place / BINS, (place + 1) / BINS, len(claims), float(claims.mean()), float(right.mean()))
+def _bin(number: int, confidences: Floats, correct: Bools) -> ConfidenceBin:
+    return ConfidenceBin(
+        number / BINS, (number + 1) / BINS, len(confidences), float(confidences.mean()), float(correct.mean())
+    )

@@ -1,4 +1,4 @@
-"""Whether what an answer claims can be trusted: confidence, `no_match`, and predicted categories."""
+"""Claim checks: measures the reliability of confidence values, of `no_match`, and of predicted categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from consumers.quality.evaluation.system_under_test import (
     SearchQuestion,
     SystemUnderTest,
     TrackProgress,
-    ask_all,
-    put_rows,
+    index_rows,
+    search_all,
 )
 from schemas.outcomes import ItemIndexed, ItemOutcome
 from schemas.results import SearchResult
@@ -24,7 +24,7 @@ from schemas.results import SearchResult
 
 @dataclass(frozen=True)
 class CalibrationCheck:
-    """Confidence against truth, of first hits and of all hits."""
+    """The reliability of confidence values, of first hits and of all hits."""
 
     top: Reliability
     all: Reliability
@@ -32,10 +32,10 @@ class CalibrationCheck:
 
 @dataclass(frozen=True)
 class StrictCheck:
-    """What strict searches do: how many keep an answer, and how good what they keep is.
+    """How many strict searches return hits, and how many of these hits are correct.
 
-    `kept` is the share of queries that get hits; `precision` the share of those hits that is right, `first` that of
-    the best ones. None when nothing is kept.
+    `kept` is the share of queries with hits, `precision` the share of all hits that is correct, and `first` the
+    share of first hits that is correct. The last two are None when no query has hits.
     """
 
     queries: int
@@ -46,7 +46,7 @@ class StrictCheck:
 
 @dataclass(frozen=True)
 class OffTopicCheck:
-    """Pictures of things that the catalogue does not have: the share that is answered `no_match`."""
+    """Searches by pictures of things that the catalogue does not have: the share with the status `no_match`."""
 
     queries: int
     unreadable: int
@@ -55,8 +55,9 @@ class OffTopicCheck:
 
 @dataclass(frozen=True)
 class CategoryCheck:
-    """Predicted categories. `written`: share of items without one that were given one, `right`: share of those that
-    is right. `first`: share of searches whose likeliest category is right. None when none was predicted."""
+    """Predicted categories. `written`: the share of items without a category for which one is predicted. `right`:
+    the share of these predictions that is correct. `first`: the share of searches whose likeliest category is
+    correct. The last two are None when nothing was predicted."""
 
     items: int
     written: Estimate
@@ -64,13 +65,13 @@ class CategoryCheck:
     first: Estimate | None
 
 
-def calibration(judged: Relevance, results: Results) -> CalibrationCheck | None:
-    """How confidence agrees with truth; None when the system gives none (its index is not calibrated)."""
+def calibration(relevance: Relevance, results: Results) -> CalibrationCheck | None:
+    """Compare confidence with relevance; None when results have no confidence (the index is not calibrated)."""
     calibrated = [n for n, result in enumerate(results) if result.threshold is not None and result.hits]
     if not calibrated:
         return None
     ranked = [
-        [(hit.confidence, bool(judged.right[n, k])) for k, hit in enumerate(results[n].hits)] for n in calibrated
+        [(hit.confidence, bool(relevance.right[n, k])) for k, hit in enumerate(results[n].hits)] for n in calibrated
     ]
     return CalibrationCheck(
         _reliability([hits[0] for hits in ranked]), _reliability([hit for hits in ranked for hit in hits])
@@ -78,73 +79,79 @@ def calibration(judged: Relevance, results: Results) -> CalibrationCheck | None:
 
 
 def _reliability(pairs: Sequence[tuple[float, bool]]) -> Reliability:
-    return reliability(np.array([claim for claim, _ in pairs]), np.array([right for _, right in pairs]))
+    return reliability(
+        np.array([confidence for confidence, _ in pairs]), np.array([correct for _, correct in pairs])
+    )
 
 
-def strict(trial: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:
-    """What becomes of the queries when hits that score like unrelated pictures are cut."""
-    results = _ask_strictly(trial, trial.queries, system, track, "searching strictly")
-    judged = trial.judge(trial.queries, results)
-    kept = [n for n, result in enumerate(results) if result.hits]
-    first = [bool(judged.right[n, 0]) for n in kept]
-    every = [bool(judged.right[n, k]) for n in kept for k in range(len(results[n].hits))]
+def strict(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:
+    """Check strict searches by the queries; these drop hits that score like unrelated pictures."""
+    results = _search_strictly(truth, truth.queries, system, track, "searching strictly")
+    relevance = truth.judge(truth.queries, results)
+    answered = [n for n, result in enumerate(results) if result.hits]
+    first = [bool(relevance.right[n, 0]) for n in answered]
+    every = [bool(relevance.right[n, k]) for n in answered for k in range(len(results[n].hits))]
     return StrictCheck(
-        len(results), share([bool(result.hits) for result in results], trial.seed),
-        share(first, trial.seed) if kept else None, share(every, trial.seed) if kept else None,
+        len(results), share([bool(result.hits) for result in results], truth.seed),
+        share(first, truth.seed) if answered else None, share(every, truth.seed) if answered else None,
     )  # fmt: skip
 
 
 def off_topic(
-    trial: GroundTruth, strangers: Sequence[LabelledImage], system: SystemUnderTest, track: TrackProgress
+    truth: GroundTruth, off_topic_images: Sequence[LabelledImage], system: SystemUnderTest, track: TrackProgress
 ) -> OffTopicCheck:
-    """How strict searches answer pictures of something else."""
-    results = _ask_strictly(trial, strangers, system, track, "searching off topic")
+    """Check strict searches by off-topic pictures; unreadable pictures are counted separately."""
+    results = _search_strictly(truth, off_topic_images, system, track, "searching off topic")
     readable = [result.status == "no_match" for result in results if result.status != "rejected"]
-    return OffTopicCheck(len(readable), len(results) - len(readable), share(readable, trial.seed))
+    return OffTopicCheck(len(readable), len(results) - len(readable), share(readable, truth.seed))
 
 
-def _ask_strictly(
-    trial: GroundTruth, rows: Sequence[LabelledImage], system: SystemUnderTest, track: TrackProgress, what: str
+def _search_strictly(
+    truth: GroundTruth,
+    rows: Sequence[LabelledImage],
+    system: SystemUnderTest,
+    track: TrackProgress,
+    description: str,
 ) -> list[SearchResult]:
     weights = WEIGHTINGS[SIMILAR]
-    asked = [SearchQuestion(row.path.read_bytes, weights, trial.filters(row), strict=True) for row in rows]
-    return ask_all(system, asked, track, what)
+    questions = [SearchQuestion(row.path.read_bytes, weights, truth.filters(row), strict=True) for row in rows]
+    return search_all(system, questions, track, description)
 
 
 def categories(
-    trial: GroundTruth, results: Results, system: SystemUnderTest, track: TrackProgress
+    truth: GroundTruth, results: Results, system: SystemUnderTest, track: TrackProgress
 ) -> CategoryCheck | None:
-    """How well categories are predicted; None when the tables have none.
+    """Check predicted categories; None when no item, or no query outside the catalogue, has a category.
 
-    This puts the queries into the catalogue, as items without a category: it must come last.
+    This indexes the queries as items without a category, so it must be the last step of an evaluation.
     """
-    if not any(row.category for row in trial.catalogue):
+    if not any(row.category for row in truth.catalogue):
         return None
-    pairs = [(row, result) for row, result in zip(trial.queries, results, strict=True) if row.category]
-    # A query that is in the catalogue itself would vote for itself.
-    strange = [(row, result) for row, result in pairs if trial.itself(row) is None]
-    if not strange:
+    pairs = [(row, result) for row, result in zip(truth.queries, results, strict=True) if row.category]
+    # A query that is in the catalogue would vote for its own category.
+    outside = [(row, result) for row, result in pairs if truth.position_of(row) is None]
+    if not outside:
         return None
-    rows = [row for row, _ in strange]
-    outcomes = put_rows(system, _bare(rows), track, len(rows))
-    names = [_predicted(outcomes.get(_id(n))) for n in range(len(rows))]
-    right = [name == row.category for name, row in zip(names, rows, strict=True) if name]
-    first = [result.categories[0].name == row.category for row, result in strange if result.categories]
+    rows = [row for row, _ in outside]
+    outcomes = index_rows(system, _without_category(rows), track, len(rows))
+    names = [_predicted_category(outcomes.get(_query_id(n))) for n in range(len(rows))]
+    correct = [name == row.category for name, row in zip(names, rows, strict=True) if name]
+    first = [result.categories[0].name == row.category for row, result in outside if result.categories]
     return CategoryCheck(
-        len(rows), share([name is not None for name in names], trial.seed),
-        share(right, trial.seed) if right else None, share(first, trial.seed) if first else None,
+        len(rows), share([name is not None for name in names], truth.seed),
+        share(correct, truth.seed) if correct else None, share(first, truth.seed) if first else None,
     )  # fmt: skip
 
 
-def _predicted(outcome: ItemOutcome | None) -> str | None:
-    likely = outcome.category_predicted if isinstance(outcome, ItemIndexed) else None
-    return likely.name if likely else None
+def _predicted_category(outcome: ItemOutcome | None) -> str | None:
+    prediction = outcome.category_predicted if isinstance(outcome, ItemIndexed) else None
+    return prediction.name if prediction else None
 
 
-def _bare(rows: Sequence[LabelledImage]) -> list[tuple[str, LabelledImage]]:
-    """The rows under ids of their own, their categories taken away."""
-    return [(_id(n), LabelledImage(row.image, row.path, row.label)) for n, row in enumerate(rows)]
+def _without_category(rows: Sequence[LabelledImage]) -> list[tuple[str, LabelledImage]]:
+    """The rows without their categories, with the item ids of queries."""
+    return [(_query_id(n), LabelledImage(row.image, row.path, row.label)) for n, row in enumerate(rows)]
 
 
-def _id(place: int) -> str:
-    return f"q{place}"
+def _query_id(position: int) -> str:
+    return f"q{position}"

@@ -1,4 +1,4 @@
-"""Named colours against a merchant's: how often ours agree, and how often those of plain k-means would."""
+"""Colour agreement: compares extracted colour names, and those of plain k-means, with the merchant's colours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from schemas.failures import Rejected
 from schemas.filters import ColourName
 
 NameColours = Callable[[bytes], tuple[ColourName, ...]]
-"""The named colours of an encoded picture, largest first; empty when it cannot be read."""
+"""The colour names of an encoded picture, largest first; empty when it cannot be read."""
 
 
 @dataclass(frozen=True)
 class ColourNamers:
-    """Ours, and the plain one that it must beat, whose first name alone counts."""
+    """The colour extractor of the system, and the k-means baseline that it must beat, which gives one name."""
 
-    ours: NameColours
+    extractor: NameColours
     baseline: NameColours
 
 
@@ -31,8 +31,8 @@ FIRST, ANY, BASELINE = "first", "any", "k-means"
 
 @dataclass(frozen=True)
 class ColourAgreement:
-    """Share of pictures whose first name, any name, or k-means colour is the merchant's; `gain` is first's over
-    k-means. `unmapped` pictures have a colour word that is none of ours."""
+    """Share of pictures whose first name, any name, or k-means name is the merchant's colour; `gain` is that of the
+    first name over k-means. `unmapped` pictures have a colour word that maps to none of our names."""
 
     pictures: int
     unmapped: int
@@ -42,7 +42,7 @@ class ColourAgreement:
 
 
 def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: DecodeLimits) -> NameColours:
-    """Names the colours of encoded pictures; no encoder is needed."""
+    """A function that decodes a picture and names its colours; it needs no encoder."""
 
     def name(picture: bytes) -> tuple[ColourName, ...]:
         try:
@@ -53,33 +53,35 @@ def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: De
     return name
 
 
-def our_colour_of(row: LabelledImage) -> str:
-    """The table's colour in our words; empty when we have none for it."""
+def colour_name_of(row: LabelledImage) -> str:
+    """Our name for the table's colour; empty when there is none."""
     return colour_named(row.colour) or ""
 
 
 def colour_agreement(
     rows: Sequence[LabelledImage], namers: ColourNamers, seed: int, track: TrackProgress
 ) -> ColourAgreement | None:
-    """How the names of pictures agree with the colours in the table; None when it has none of ours."""
+    """Compare the names of pictures with the colours in the table; None when no colour maps to one of our names."""
     labelled = [row for row in rows if row.colour]
-    known = [row for row in labelled if our_colour_of(row)]
-    if not known:
+    mapped = [row for row in labelled if colour_name_of(row)]
+    if not mapped:
         return None
-    seen = [_agrees(row, namers) for row in track(known, "comparing colours", len(known))]
-    values = {name: np.array([one[n] for one in seen], np.float64) for n, name in enumerate((FIRST, ANY, BASELINE))}
-    gain = differences({FIRST: values[FIRST]}, {FIRST: values[BASELINE]}, seed)[FIRST]
-    words = np.array([our_colour_of(row) for row in known])
-    by_colour = {
-        str(word): {"pictures": int(np.sum(words == word))}
-        | {name: float(found[words == word].mean()) for name, found in values.items()}
-        for word in np.unique(words)
+    matches = [_matches(row, namers) for row in track(mapped, "comparing colours", len(mapped))]
+    values = {
+        name: np.array([match[n] for match in matches], np.float64) for n, name in enumerate((FIRST, ANY, BASELINE))
     }
-    return ColourAgreement(len(known), len(labelled) - len(known), estimates(values, seed), gain, by_colour)
+    gain = differences({FIRST: values[FIRST]}, {FIRST: values[BASELINE]}, seed)[FIRST]
+    colours = np.array([colour_name_of(row) for row in mapped])
+    by_colour = {
+        str(colour): {"pictures": int(np.sum(colours == colour))}
+        | {name: float(matched[colours == colour].mean()) for name, matched in values.items()}
+        for colour in np.unique(colours)
+    }
+    return ColourAgreement(len(mapped), len(labelled) - len(mapped), estimates(values, seed), gain, by_colour)
 
 
-def _agrees(row: LabelledImage, namers: ColourNamers) -> tuple[bool, bool, bool]:
-    """Whether the first name, any name, and the baseline's are the merchant's."""
-    picture, wanted = row.path.read_bytes(), our_colour_of(row)
-    names, plain = namers.ours(picture), namers.baseline(picture)
-    return names[:1] == (wanted,), wanted in names, plain[:1] == (wanted,)
+def _matches(row: LabelledImage, namers: ColourNamers) -> tuple[bool, bool, bool]:
+    """Whether the first name, any name, and the baseline's name are the merchant's colour."""
+    picture, expected = row.path.read_bytes(), colour_name_of(row)
+    names, baseline = namers.extractor(picture), namers.baseline(picture)
+    return names[:1] == (expected,), expected in names, baseline[:1] == (expected,)

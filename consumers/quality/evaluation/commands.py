@@ -1,4 +1,4 @@
-"""The command that says how good it is: `evaluate`."""
+"""Quality commands: `evaluate` measures search quality, `canary` monitors a running system."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ TABLE = "CSV[:COLUMN=VALUE,...]"
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What `evaluate` is told."""
+    """Options of `evaluate`."""
 
     catalog: Annotated[
         str,
@@ -85,30 +85,29 @@ def evaluate(options: EvaluateOptions) -> None:
 
     console = Console(stderr=options.json, highlight=False)
     earlier = read_earlier(options.against) if options.against else None
-    given = _given(options)
-    outcome = _evaluated(options, given)
-    show(outcome.figures, console)
+    output = _run_evaluation(options, _read_input(options))
+    show(output.figures, console)
     if options.json:
-        sys.stdout.write(as_json(outcome.figures))
+        sys.stdout.write(as_json(output.figures))
     if options.sheet is not None:
-        _write_sheet(options.sheet, outcome)
+        _write_sheet(options.sheet, output)
     if earlier is not None:
-        comparison = compare(outcome.figures, earlier)
+        comparison = compare(output.figures, earlier)
         show_comparison(comparison, console)
         sys.exit(FAILED if comparison.regressions else 0)
 
 
-def _given(options: EvaluateOptions) -> "EvaluationInput":
+def _read_input(options: EvaluateOptions) -> "EvaluationInput":
     from consumers.quality.evaluation.labelled_dataset import LabelColumns
     from consumers.quality.evaluation.run import EvaluationInput
 
     columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
     catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
-    # Pictures of something else lie elsewhere: beside their own table.
-    strangers = (
+    # Off-topic pictures have another folder: that of their own table.
+    off_topic_images = (
         _rows(replace(options, image_root=None), options.off_topic, LabelColumns(None)) if options.off_topic else ()
     )
-    return EvaluationInput(catalogue, queries, strangers, columns.same, options.robustness, options.seed)
+    return EvaluationInput(catalogue, queries, off_topic_images, columns.same, options.robustness, options.seed)
 
 
 def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list[LabelledImage]":
@@ -117,8 +116,8 @@ def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list
     return sample(read_rows(parse_source(text), columns, options.image_root), options.limit, options.seed)
 
 
-def _evaluated(options: EvaluateOptions, given: "EvaluationInput") -> "EvaluationOutput":
-    """The outcome, with progress bars on standard error."""
+def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "EvaluationOutput":
+    """Run the evaluation, with progress bars on standard error."""
     from consumers.quality.evaluation.run import evaluate
     from consumers.quality.evaluation.setup import SetupOptions, open_setup
     from infra.config.settings import read_settings
@@ -128,25 +127,25 @@ def _evaluated(options: EvaluateOptions, given: "EvaluationInput") -> "Evaluatio
     if options.through == "kafka" and options.encoder:
         raise BadInput("--encoder is for --through direct: through Kafka the running system has its own")
     settings = read_settings()
-    means = SetupOptions(
+    setup_options = SetupOptions(
         options.encoder or settings.encoder, options.cache or settings.data / "looks", error_console()
     )
-    with plain_errors(EncoderUnavailable), open_setup(settings, options.through, means) as bench:
-        return evaluate(given, bench)
+    with plain_errors(EncoderUnavailable), open_setup(settings, options.through, setup_options) as setup:
+        return evaluate(data, setup)
 
 
-def _write_sheet(file: Path, outcome: "EvaluationOutput") -> None:
+def _write_sheet(file: Path, output: "EvaluationOutput") -> None:
     from consumers.quality.evaluation.failure_sheet import draw_failures, worst
 
     try:
-        draw_failures(worst(outcome.trial, outcome.results, outcome.judged)).save(file, "PNG")
+        draw_failures(worst(output.trial, output.results, output.judged)).save(file, "PNG")
     except OSError as error:
         raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
 
 
 @dataclass(frozen=True)
 class CanaryOptions:
-    """What a canary is told."""
+    """Options of `canary`."""
 
     every: Annotated[float, typer.Option(min=1, help="Seconds from one round to the next.")] = 60
     queries: Annotated[int, typer.Option(min=1, max=200, help="Searches of each kind in a round.")] = 16
@@ -161,7 +160,7 @@ class CanaryOptions:
 @takes(CanaryOptions)
 def canary(options: CanaryOptions) -> None:
     """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
-    from consumers.quality.canary.runner import keep
+    from consumers.quality.canary.runner import run_canary
     from infra.config.settings import read_settings
     from infra.console import plain_errors
     from infra.observability.logging import configure_logs
@@ -172,5 +171,5 @@ def canary(options: CanaryOptions) -> None:
         if options.metrics is not None:
             settings.metrics.port = options.metrics
         configure_logs(settings.logs, "canary", redaction(settings))
-        well = keep(settings, options)
-    raise typer.Exit(0 if well else FAILED)
+        succeeded = run_canary(settings, options)
+    raise typer.Exit(0 if succeeded else FAILED)

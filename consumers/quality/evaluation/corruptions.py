@@ -1,4 +1,4 @@
-"""What befalls pictures on their way: darkness, JPEG, blur, tilts, crops, screenshots; each by a fixed amount."""
+"""Corruptions: degrades pictures by fixed changes of brightness, JPEG compression, blur, tilt, crop and others."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,25 +9,25 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 Corrupt = Callable[[Image.Image], Image.Image]
 
 FINE, COARSE = 95, 20
-"""JPEG qualities: of what is saved again anyway, and of a picture that was sent on too often."""
+"""JPEG qualities: of every saved result, and of a picture that was forwarded too often."""
 SIDE = 256
-"""Shorter side in pixels to which the blur's sigma refers; it grows with the picture."""
-ORIENTATION, LIES_LEFT = 0x0112, 6
+"""Shorter side in pixels for which the blur's sigma is given; sigma scales with the picture."""
+ORIENTATION, ROTATE_CLOCKWISE = 0x0112, 6
 """EXIF tag 274 and its value for "turn by 90 degrees clockwise to see it upright" (CIPA DC-008)."""
 
 
 def corrupted(data: bytes, corruption: str) -> bytes:
-    """A readable picture, corrupted, as JPEG."""
+    """The corrupted picture as JPEG; `data` must be a readable picture."""
     with Image.open(BytesIO(data)) as opened:
-        return CORRUPTIONS[corruption](_flat(ImageOps.exif_transpose(opened)))
+        return CORRUPTIONS[corruption](_flatten(ImageOps.exif_transpose(opened)))
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """RGB, transparent parts white."""
+def _flatten(image: Image.Image) -> Image.Image:
+    """Convert to RGB, with transparent parts white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
-    seen = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def _jpeg(image: Image.Image, quality: int = FINE, exif: Image.Exif | None = None) -> bytes:
@@ -36,7 +36,7 @@ def _jpeg(image: Image.Image, quality: int = FINE, exif: Image.Exif | None = Non
     return out.getvalue()
 
 
-def _after(corrupt: Corrupt) -> Callable[[Image.Image], bytes]:
+def _as_jpeg(corrupt: Corrupt) -> Callable[[Image.Image], bytes]:
     return lambda image: _jpeg(corrupt(image))
 
 
@@ -53,21 +53,21 @@ def _blur(sigma: float, image: Image.Image) -> Image.Image:
 
 
 def _tilt(degrees: float, image: Image.Image) -> Image.Image:
-    """Turned about its middle; the corners get the border's mean colour, so that a plain ground stays plain."""
+    """Rotate about the centre; the corners get the border's mean colour, so that a plain background stays plain."""
     return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=_border_colour(image))
 
 
 def _border_colour(image: Image.Image) -> tuple[int, ...]:
     small = image.resize((16, 16), Image.Resampling.BOX)
-    rim = [small.getpixel((x, y)) for x in range(16) for y in range(16) if x in (0, 15) or y in (0, 15)]
-    channels = zip(*(pixel for pixel in rim if isinstance(pixel, tuple)), strict=True)
+    border = [small.getpixel((x, y)) for x in range(16) for y in range(16) if x in (0, 15) or y in (0, 15)]
+    channels = zip(*(pixel for pixel in border if isinstance(pixel, tuple)), strict=True)
     return tuple(round(sum(channel) / len(channel)) for channel in channels)
 
 
-def _middle(share: float, image: Image.Image) -> Image.Image:
-    """The part in the middle whose sides are `share` of the picture's."""
-    rest = (1 - share) / 2
-    box = (image.width * rest, image.height * rest, image.width * (1 - rest), image.height * (1 - rest))
+def _crop_centre(share: float, image: Image.Image) -> Image.Image:
+    """Crop to the central part, whose sides are `share` of the picture's."""
+    margin = (1 - share) / 2
+    box = (image.width * margin, image.height * margin, image.width * (1 - margin), image.height * (1 - margin))
     left, top, right, bottom = map(round, box)
     return image.crop((left, top, right, bottom))
 
@@ -77,7 +77,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _screenshot(image: Image.Image) -> Image.Image:
-    """On a phone's dark page, with a bar above and a taller one below."""
+    """Place the picture on a phone's dark page, with a bar above and a taller one below."""
     side, bar = round(image.width * 0.06), round(image.height * 0.14)
     page = Image.new("RGB", (image.width + 2 * side, image.height + 3 * bar), "#16181d")
     page.paste("#2b2f38", (0, 0, page.width, bar // 2))
@@ -86,26 +86,26 @@ def _screenshot(image: Image.Image) -> Image.Image:
     return page
 
 
-def _lying(image: Image.Image) -> bytes:
-    """The pixels lie on their side, and EXIF says how to turn them back."""
+def _rotate_by_exif(image: Image.Image) -> bytes:
+    """Rotate the pixels by 90 degrees, and set the EXIF orientation that undoes it."""
     exif = Image.Exif()
-    exif[ORIENTATION] = LIES_LEFT
+    exif[ORIENTATION] = ROTATE_CLOCKWISE
     return _jpeg(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
 
 
 CORRUPTIONS: dict[str, Callable[[Image.Image], bytes]] = {
     "saved again": _jpeg,
-    "brightness .4": _after(partial(_brightness, 0.4)),
-    "brightness 1.6": _after(partial(_brightness, 1.6)),
-    "gamma .5": _after(partial(_gamma, 0.5)),
-    "gamma 2": _after(partial(_gamma, 2.0)),
+    "brightness .4": _as_jpeg(partial(_brightness, 0.4)),
+    "brightness 1.6": _as_jpeg(partial(_brightness, 1.6)),
+    "gamma .5": _as_jpeg(partial(_gamma, 0.5)),
+    "gamma 2": _as_jpeg(partial(_gamma, 2.0)),
     "JPEG q20": partial(_jpeg, quality=COARSE),
-    "blur sigma 3": _after(partial(_blur, 3.0)),
-    "rotation 15": _after(partial(_tilt, 15.0)),
-    "crop 60 %": _after(partial(_middle, 0.6)),
-    "flip": _after(ImageOps.mirror),
-    "grey": _after(_grey),
-    "screenshot": _after(_screenshot),
-    "EXIF turn": _lying,
+    "blur sigma 3": _as_jpeg(partial(_blur, 3.0)),
+    "rotation 15": _as_jpeg(partial(_tilt, 15.0)),
+    "crop 60 %": _as_jpeg(partial(_crop_centre, 0.6)),
+    "flip": _as_jpeg(ImageOps.mirror),
+    "grey": _as_jpeg(_grey),
+    "screenshot": _as_jpeg(_screenshot),
+    "EXIF turn": _rotate_by_exif,
 }
-"""Each takes an upright RGB picture and gives a JPEG; the first changes nothing, which shows what saving costs."""
+"""Functions from an upright RGB picture to a JPEG; the first only saves it again, to show the cost of saving."""

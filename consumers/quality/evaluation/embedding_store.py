@@ -1,4 +1,4 @@
-"""Looks that are kept on disk: a picture that an encoder has seen once is not encoded again."""
+"""Embedding store: caches the looks of pictures on disk (SQLite), so that an encoder encodes each picture once."""
 
 import json
 import sqlite3
@@ -20,69 +20,74 @@ TABLE = """CREATE TABLE IF NOT EXISTS looks (
     recipe TEXT, picture TEXT, vector BLOB, facts TEXT, PRIMARY KEY (recipe, picture)
 ) WITHOUT ROWID"""
 
-PATIENCE_SECONDS = 60.0
+LOCK_TIMEOUT_SECONDS = 60.0
 """How long to wait for another run that writes to the same file."""
 
 
-def recipe(encoder: str) -> str:
-    """A name for all that shapes a kept look: the encoder, the code that looks, and this file."""
-    own = sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    return f"{encoder} {code_of_looks()} {own}"
+def cache_key(encoder: str) -> str:
+    """A key for everything that determines a cached look: the encoder, the embedding code, and this file."""
+    file_hash = sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    return f"{encoder} {code_of_looks()} {file_hash}"
 
 
 @dataclass
 class EmbeddingStore:
-    """Looks at pictures as its eyes do, but at no picture twice; for one thread."""
+    """An embedder with a cache of its looks; for use by one thread."""
 
-    eyes: ImageEmbedder
-    store: sqlite3.Connection
-    recipe: str
+    embedder: ImageEmbedder
+    database: sqlite3.Connection
+    cache_key: str
     seen: int = 0
-    """Pictures that were asked for."""
+    """Pictures that were requested."""
     kept: int = 0
-    """Those of them that were known already."""
+    """Those of them that were in the cache."""
 
     def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        """A look, or why there is none, for each picture; crops are looked at afresh."""
+        """A look for each picture, or the failure that prevented it; with crops, the cache is not used."""
         if any(crops):
-            return self.eyes.look_at(pictures, crops)
-        names = [sha256(picture).hexdigest() for picture in pictures]
-        known: dict[str, Look | Failure] = dict(self._known(names))
-        self.seen, self.kept = self.seen + len(names), self.kept + sum(name in known for name in names)
-        missing = {name: picture for name, picture in zip(names, pictures, strict=True) if name not in known}
-        fresh = dict(zip(missing, self.eyes.look_at(list(missing.values())), strict=True)) if missing else {}
-        self._keep({name: look for name, look in fresh.items() if isinstance(look, Look)})
-        return [(known | fresh)[name] for name in names]
+            return self.embedder.look_at(pictures, crops)
+        digests = [sha256(picture).hexdigest() for picture in pictures]
+        cached: dict[str, Look | Failure] = dict(self._load(digests))
+        self.seen, self.kept = self.seen + len(digests), self.kept + sum(digest in cached for digest in digests)
+        missing = {
+            digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
+        }
+        computed = dict(zip(missing, self.embedder.look_at(list(missing.values())), strict=True)) if missing else {}
+        self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
+        return [(cached | computed)[digest] for digest in digests]
 
-    def _known(self, names: Sequence[str]) -> Iterator[tuple[str, Look]]:
-        for name in set(names):
+    def _load(self, digests: Sequence[str]) -> Iterator[tuple[str, Look]]:
+        for digest in set(digests):
             query = "SELECT vector, facts FROM looks WHERE recipe = ? AND picture = ?"
-            row = self.store.execute(query, (self.recipe, name)).fetchone()
+            row = self.database.execute(query, (self.cache_key, digest)).fetchone()
             if row is not None:
-                yield name, _unpacked(*row)
+                yield digest, _parse_look(*row)
 
-    def _keep(self, looks: dict[str, Look]) -> None:
-        rows = [(self.recipe, name, look.vector.tobytes(), _facts(look)) for name, look in looks.items()]
-        with self.store:
-            self.store.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)", rows)
+    def _save(self, looks: dict[str, Look]) -> None:
+        rows = [
+            (self.cache_key, digest, look.vector.tobytes(), _attributes_json(look))
+            for digest, look in looks.items()
+        ]
+        with self.database:
+            self.database.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)", rows)
 
 
 @contextmanager
-def open_embedding_store(folder: Path, eyes: ImageEmbedder) -> Iterator[EmbeddingStore]:
-    """The looks kept in a folder; those of other encoders and of older code lie there too, untouched."""
+def open_embedding_store(folder: Path, embedder: ImageEmbedder) -> Iterator[EmbeddingStore]:
+    """An embedding store with its cache in `folder`; entries of other encoders or of older code are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(folder / "looks.sqlite", timeout=PATIENCE_SECONDS)) as store:
-        store.execute(TABLE)
-        yield EmbeddingStore(eyes, store, recipe(eyes.encoder.fingerprint))
+    with closing(sqlite3.connect(folder / "looks.sqlite", timeout=LOCK_TIMEOUT_SECONDS)) as database:
+        database.execute(TABLE)
+        yield EmbeddingStore(embedder, database, cache_key(embedder.encoder.fingerprint))
 
 
-def _facts(look: Look) -> str:
+def _attributes_json(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
     return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash)])
 
 
-def _unpacked(vector: bytes, facts: str) -> Look:
-    colours, palette, width, height, studio, phash = json.loads(facts)
+def _parse_look(vector: bytes, attributes: str) -> Look:
+    colours, palette, width, height, studio, phash = json.loads(attributes)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
     numbers, size = np.frombuffer(vector, np.float32), (width, height)
     return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=hash_in(phash))

@@ -1,4 +1,4 @@
-"""Exact search by numpy over the catalogue's own vectors: what the engine's answers are held against."""
+"""Exact search: brute-force search in numpy over the catalogue's vectors, the reference for the engine's recall."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTING
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.retrieval_scores import Agreement, Results
-from consumers.quality.evaluation.system_under_test import place_of
+from consumers.quality.evaluation.system_under_test import catalogue_position
 from consumers.vision.embedder import Look, weighted
 from schemas.failures import Failure
 from schemas.ranking import Weights
@@ -20,7 +20,7 @@ Vectors = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 CHUNK = 64
-"""Pictures that are read and looked at together."""
+"""Pictures that are read and embedded together."""
 STYLE_WEIGHTINGS = (OBJECT, SIMILAR, "style")
 
 EmbedOne = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
@@ -28,38 +28,40 @@ EmbedOne = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
 
 @dataclass(frozen=True, eq=False)
 class ExactSearch:
-    """The looks of a trial's catalogue, [N, D], and of its queries, [Q, D]; NaN where a picture has none."""
+    """The looks of the catalogue, [N, D], and of the queries, [Q, D]; NaN where a picture has none."""
 
-    trial: GroundTruth
-    held: Vectors
-    asked: Vectors
+    truth: GroundTruth
+    catalogue_vectors: Vectors
+    query_vectors: Vectors
     object_size: int
     style_size: int
 
-    def nearest(self, weights: Weights, barred: Sequence[Sequence[int]]) -> Places:
-        """The places of the DEPTH best for each query, best first, [Q, DEPTH]; -1 where there are no more.
+    def nearest(self, weights: Weights, excluded: Sequence[Sequence[int]]) -> Places:
+        """The catalogue positions of the DEPTH best hits of each query, best first, [Q, DEPTH]; padded with -1.
 
-        `barred` are the places that must not be hits, for each query.
+        `excluded` has the positions that must not be hits, for each query.
         """
-        asked = np.stack([weighted(one, weights, self.object_size, self.style_size) for one in self.asked])
-        scores = np.nan_to_num(asked @ self.held.T, nan=-np.inf)
-        for row, places in zip(scores, barred, strict=True):
-            row[list(places)] = -np.inf
+        queries = np.stack(
+            [weighted(vector, weights, self.object_size, self.style_size) for vector in self.query_vectors]
+        )
+        scores = np.nan_to_num(queries @ self.catalogue_vectors.T, nan=-np.inf)
+        for row, positions in zip(scores, excluded, strict=True):
+            row[list(positions)] = -np.inf
         best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
         found: Places = np.where(np.isfinite(np.take_along_axis(scores, best, 1)), best, -1)
         return found
 
 
-def open_exact(trial: GroundTruth, look_at: EmbedOne, sizes: tuple[int, int]) -> ExactSearch:
-    """Looks at all of a trial's pictures; `sizes` are those of the object and the style part."""
-    held, asked = (_vectors(rows, look_at) for rows in (trial.catalogue, trial.queries))
-    return ExactSearch(trial, held, asked, *sizes)
+def open_exact(truth: GroundTruth, embed: EmbedOne, sizes: tuple[int, int]) -> ExactSearch:
+    """Embed the catalogue and the queries; `sizes` are the dimensions of the object and of the style part."""
+    catalogue_vectors, query_vectors = (_vectors(rows, embed) for rows in (truth.catalogue, truth.queries))
+    return ExactSearch(truth, catalogue_vectors, query_vectors, *sizes)
 
 
-def _vectors(rows: Sequence[LabelledImage], look_at: EmbedOne) -> Vectors:
+def _vectors(rows: Sequence[LabelledImage], embed: EmbedOne) -> Vectors:
     looks: list[Look | Failure] = []
     for start in range(0, len(rows), CHUNK):
-        looks += look_at([row.path.read_bytes() for row in rows[start : start + CHUNK]])
+        looks += embed([row.path.read_bytes() for row in rows[start : start + CHUNK]])
     size = next(len(look.vector) for look in looks if isinstance(look, Look))
     return np.stack(
         [look.vector if isinstance(look, Look) else np.full(size, np.nan, np.float32) for look in looks]
@@ -67,32 +69,36 @@ def _vectors(rows: Sequence[LabelledImage], look_at: EmbedOne) -> Vectors:
 
 
 def engine_recall(exact: ExactSearch, results: Results) -> Estimate:
-    """Share of the exact top 10 that the engine's answers to the same questions hold, under `similar`."""
-    own = [exact.trial.itself(row) for row in exact.trial.queries]
-    best = exact.nearest(WEIGHTINGS[SIMILAR], [() if place is None else (place,) for place in own])
-    kept = []
-    for places, result in zip(best, results, strict=True):
-        wanted = {int(place) for place in places if place >= 0}
-        kept.append(len(wanted & {place_of(hit.item_id) for hit in result.hits}) / max(len(wanted), 1))
-    return estimate(np.array(kept), exact.trial.seed)
+    """Recall of the engine: the share of the exact top 10 in its results, with the weighting `similar`."""
+    own_positions = [exact.truth.position_of(row) for row in exact.truth.queries]
+    best = exact.nearest(
+        WEIGHTINGS[SIMILAR], [() if position is None else (position,) for position in own_positions]
+    )
+    recalls = []
+    for positions, result in zip(best, results, strict=True):
+        expected = {int(position) for position in positions if position >= 0}
+        found = {catalogue_position(hit.item_id) for hit in result.hits}
+        recalls.append(len(expected & found) / max(len(expected), 1))
+    return estimate(np.array(recalls), exact.truth.seed)
 
 
 def same_elsewhere(exact: ExactSearch, column: str) -> Agreement | None:
-    """Share of the 10 best items OF ANOTHER LABEL that share the query's value of a column, by weighting.
+    """Share of the 10 best items OF ANOTHER LABEL that have the query's value in a column, by weighting.
 
-    Style is what things of different kinds can have in common, so those of the same kind are left out.
+    Items of the query's label are excluded, because style is what things of different kinds can have in common.
+    None when no query has a value.
     """
-    trial = exact.trial
-    held = np.array([row.values.get(column, "") for row in trial.catalogue])
-    labels = np.array([row.label for row in trial.catalogue])
-    of_label = {label: np.flatnonzero(labels == label).tolist() for label in {row.label for row in trial.queries}}
-    values = np.array([row.values.get(column, "") for row in trial.queries])
-    if not values.any():
+    truth = exact.truth
+    catalogue_values = np.array([row.values.get(column, "") for row in truth.catalogue])
+    labels = np.array([row.label for row in truth.catalogue])
+    positions = {label: np.flatnonzero(labels == label).tolist() for label in {row.label for row in truth.queries}}
+    query_values = np.array([row.values.get(column, "") for row in truth.queries])
+    if not query_values.any():
         return None
     shares = {}
     for name in STYLE_WEIGHTINGS:
-        best = exact.nearest(WEIGHTINGS[name], [of_label[row.label] for row in trial.queries])
-        right = (held[best] == values[:, None]) & (best >= 0)
-        shares[name] = right[values != ""].mean(axis=1)
-    base = {name: shares[OBJECT] for name in shares}
-    return Agreement(len(shares[OBJECT]), estimates(shares, trial.seed), differences(shares, base, trial.seed))
+        best = exact.nearest(WEIGHTINGS[name], [positions[row.label] for row in truth.queries])
+        same = (catalogue_values[best] == query_values[:, None]) & (best >= 0)
+        shares[name] = same[query_values != ""].mean(axis=1)
+    baseline = {name: shares[OBJECT] for name in shares}
+    return Agreement(len(shares[OBJECT]), estimates(shares, truth.seed), differences(shares, baseline, truth.seed))

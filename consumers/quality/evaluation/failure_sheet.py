@@ -1,4 +1,4 @@
-"""The worst failures as a picture: what was asked, what came first, and what would have been right."""
+"""Failure sheet: draws the worst failures: the query, its wrong first hit, and a relevant picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,86 +10,100 @@ from consumers.quality.evaluation.ground_truth import GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import Relevance
 from consumers.quality.evaluation.retrieval_scores import Results
-from consumers.quality.evaluation.system_under_test import place_of
+from consumers.quality.evaluation.system_under_test import catalogue_position
 
-MOST = 24
-"""How many failures fit on a sheet that people still look at."""
+MAX_FAILURES = 24
+"""The number of failures on a sheet, few enough for people to look at all of them."""
 COLUMNS = 3
 SIDE, MARGIN, GAP, LINE = 168, 24, 12, 20
 TITLES = ("asked", "came first", "would have been right")
-PAGE, CARD, INK, SOFT, WRONG, RIGHT = "#eef1f5", "#ffffff", "#17202e", "#687386", "#b42318", "#1a7f4b"
+BACKGROUND, CARD, DARK, GREY, RED, GREEN = "#eef1f5", "#ffffff", "#17202e", "#687386", "#b42318", "#1a7f4b"
 
 CellPosition = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class SearchFailure:
-    """A query whose first hit is wrong; `rank` is that of its first right hit, from 1, None beyond the answer."""
+    """A query with a wrong first hit; `rank`, from 1, is that of the first relevant hit, None when there is none.
 
-    asked: LabelledImage
+    `relevant` is the picture of that hit, or else another relevant picture; `score` is that of the first hit.
+    """
+
+    query: LabelledImage
     first: LabelledImage
-    right: LabelledImage
+    relevant: LabelledImage
     score: float
     rank: int | None
 
 
-def worst(trial: GroundTruth, results: Results, judged: Relevance, limit: int = MOST) -> list[SearchFailure]:
-    """The failures, first those without any right hit, and the surest mistakes first among equals."""
+def worst(
+    truth: GroundTruth, results: Results, relevance: Relevance, limit: int = MAX_FAILURES
+) -> list[SearchFailure]:
+    """At most `limit` failures: first those without a relevant hit, and among equals the highest scores first."""
     failures = [
-        _failure(trial, row, n, results, judged)
-        for n, row in enumerate(trial.queries)
-        if results[n].hits and not judged.right[n, 0]
+        _failure(truth, row, n, results, relevance)
+        for n, row in enumerate(truth.queries)
+        if results[n].hits and not relevance.right[n, 0]
     ]
-    return sorted(failures, key=lambda one: (one.rank is not None, -one.score))[:limit]
+    return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.score))[:limit]
 
 
-def _failure(trial: GroundTruth, row: LabelledImage, n: int, results: Results, judged: Relevance) -> SearchFailure:
-    hits, right = results[n].hits, judged.right[n]
-    rank = int(right.argmax()) + 1 if right.any() else None
-    own = trial.itself(row)
-    others = (other for place, other in enumerate(trial.catalogue) if other.label == row.label and place != own)
-    answer = next(others) if rank is None else trial.catalogue[place_of(hits[rank - 1].item_id)]
-    return SearchFailure(row, trial.catalogue[place_of(hits[0].item_id)], answer, hits[0].score, rank)
+def _failure(
+    truth: GroundTruth, row: LabelledImage, n: int, results: Results, relevance: Relevance
+) -> SearchFailure:
+    hits, correct = results[n].hits, relevance.right[n]
+    rank = int(correct.argmax()) + 1 if correct.any() else None
+    own = truth.position_of(row)
+    same_label = (
+        other for position, other in enumerate(truth.catalogue) if other.label == row.label and position != own
+    )
+    relevant = next(same_label) if rank is None else truth.catalogue[catalogue_position(hits[rank - 1].item_id)]
+    first = truth.catalogue[catalogue_position(hits[0].item_id)]
+    return SearchFailure(row, first, relevant, hits[0].score, rank)
 
 
 def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
-    """The sheet, RGB; says so when there is nothing to show."""
-    lines = max(1, -(-len(failures) // COLUMNS))
+    """The sheet as an RGB picture; without failures it has one line of text that says so."""
+    rows = max(1, -(-len(failures) // COLUMNS))
     width = MARGIN + COLUMNS * (_width() + MARGIN)
-    page = Image.new("RGB", (width, MARGIN + LINE + lines * (_height() + GAP) + MARGIN), PAGE)
+    page = Image.new("RGB", (width, MARGIN + LINE + rows * (_height() + GAP) + MARGIN), BACKGROUND)
     draw = ImageDraw.Draw(page)
     for column in range(COLUMNS if failures else 0):
         for n, title in enumerate(TITLES):
-            draw.text((_left(column) + n * (SIDE + GAP), MARGIN - 6), title, SOFT, ImageFont.load_default(13))
+            draw.text((_left(column) + n * (SIDE + GAP), MARGIN - 6), title, GREY, ImageFont.load_default(13))
     if not failures:
-        draw.text((MARGIN, MARGIN), "no failures: every first hit is right", INK, ImageFont.load_default(15))
-    for n, one in enumerate(failures):
-        _draw_failure(page, draw, one, (_left(n % COLUMNS), MARGIN + LINE + n // COLUMNS * (_height() + GAP)))
+        draw.text((MARGIN, MARGIN), "no failures: every first hit is right", DARK, ImageFont.load_default(15))
+    for n, failure in enumerate(failures):
+        _draw_failure(page, draw, failure, (_left(n % COLUMNS), MARGIN + LINE + n // COLUMNS * (_height() + GAP)))
     return page
 
 
-def _draw_failure(page: Image.Image, draw: ImageDraw.ImageDraw, one: SearchFailure, place: CellPosition) -> None:
-    found = "not found" if one.rank is None else f"came {one.rank}."
-    captions = (one.asked.label, f"{one.score:.2f} {one.first.label}", f"{found} {one.right.label}")
-    rows = zip((one.asked, one.first, one.right), captions, (INK, WRONG, RIGHT), strict=True)
-    for n, (row, caption, colour) in enumerate(rows):
-        left, top = place[0] + n * (SIDE + GAP), place[1]
+def _draw_failure(
+    page: Image.Image, draw: ImageDraw.ImageDraw, failure: SearchFailure, position: CellPosition
+) -> None:
+    rank = "not found" if failure.rank is None else f"came {failure.rank}."
+    captions = (
+        failure.query.label, f"{failure.score:.2f} {failure.first.label}", f"{rank} {failure.relevant.label}",
+    )  # fmt: skip
+    pictures = (failure.query, failure.first, failure.relevant)
+    for n, (row, caption, colour) in enumerate(zip(pictures, captions, (DARK, RED, GREEN), strict=True)):
+        left, top = position[0] + n * (SIDE + GAP), position[1]
         draw.rectangle((left, top, left + SIDE, top + SIDE), fill=CARD)
         _paste(page, row.path, (left, top))
-        draw.text((left, top + SIDE + 4), _fit(caption), colour, ImageFont.load_default(13))
+        draw.text((left, top + SIDE + 4), _truncate(caption), colour, ImageFont.load_default(13))
 
 
-def _paste(page: Image.Image, path: Path, place: CellPosition) -> None:
-    """The picture, whole and in the middle of its card; an empty card when it cannot be read."""
+def _paste(page: Image.Image, path: Path, position: CellPosition) -> None:
+    """Paste the whole picture, centred on its card; leave the card empty when the picture cannot be read."""
     try:
         with Image.open(path) as opened:
             fitted = ImageOps.contain(ImageOps.exif_transpose(opened).convert("RGB"), (SIDE, SIDE))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return
-    page.paste(fitted, (place[0] + (SIDE - fitted.width) // 2, place[1] + (SIDE - fitted.height) // 2))
+    page.paste(fitted, (position[0] + (SIDE - fitted.width) // 2, position[1] + (SIDE - fitted.height) // 2))
 
 
-def _fit(text: str) -> str:
+def _truncate(text: str) -> str:
     font = ImageFont.load_default(13)
     while font.getlength(text) > SIDE:
         text = text.removesuffix("…")[:-1] + "…"

@@ -1,4 +1,4 @@
-"""A trial: a catalogue, queries that have a right answer in it, and the judge of what comes back."""
+"""Ground truth: a catalogue, queries with relevant items in it, and the relevance judgement of the hits."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance
-from consumers.quality.evaluation.system_under_test import SearchQuestion, catalogue_id, place_of
+from consumers.quality.evaluation.system_under_test import SearchQuestion, catalogue_id, catalogue_position
 from infra.console import BadInput
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights
@@ -18,83 +18,87 @@ from schemas.results import SearchResult
 
 SIMILAR = "similar"
 OBJECT = "object alone"
-WEIGHTINGS: dict[str, Weights] = {OBJECT: Weights(object=1)} | {str(name): given for name, given in INTENTS.items()}
-"""What is tried: the object part by itself, and the weighting of each intent."""
+WEIGHTINGS: dict[str, Weights] = {OBJECT: Weights(object=1)} | {
+    str(name): weights for name, weights in INTENTS.items()
+}
+"""The weightings that are evaluated: the object part alone, and the weighting of each intent."""
 
 Value = Callable[[LabelledImage], str]
-"""What must agree for a hit to be right; an empty value agrees with nothing."""
+"""The value in which a hit must equal the query to be relevant; an empty value equals nothing."""
 
 
 def label_of(row: LabelledImage) -> str:
-    """The usual judge: the same label."""
+    """The default criterion of relevance: the same label."""
     return row.label
 
 
 def category_of(row: LabelledImage) -> str:
-    """The judge of confidence and of predicted categories."""
+    """The criterion for confidence and for predicted categories."""
     return row.category
 
 
 def colour_of(row: LabelledImage) -> str:
-    """The colour as the table calls it."""
+    """The colour, in the words of the table."""
     return row.colour
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Pictures to search among, and pictures to search by; `seed` is that of every random choice."""
+    """The catalogue and the queries; `seed` is used for every random choice."""
 
     catalogue: tuple[LabelledImage, ...]
     queries: tuple[LabelledImage, ...]
     seed: int = 0
 
     @cached_property
-    def places(self) -> dict[Path, int]:
-        """Where a file stands in the catalogue."""
-        return {row.path.resolve(): place for place, row in enumerate(self.catalogue)}
+    def positions(self) -> dict[Path, int]:
+        """The catalogue positions by resolved path."""
+        return {row.path.resolve(): position for position, row in enumerate(self.catalogue)}
 
-    def itself(self, row: LabelledImage) -> int | None:
-        """The place of the very same file in the catalogue: it is never a hit of its own."""
-        return self.places.get(row.path.resolve())
+    def position_of(self, row: LabelledImage) -> int | None:
+        """The catalogue position of the row's own file, which its own search must not return; None if absent."""
+        return self.positions.get(row.path.resolve())
 
-    def filters(self, row: LabelledImage, **wanted: object) -> Filters:
-        """Filters of a search by this row."""
-        own = self.itself(row)
-        return Filters.model_validate({"exclude_items": () if own is None else (catalogue_id(own),), **wanted})
+    def filters(self, row: LabelledImage, **filters: object) -> Filters:
+        """The filters of a search by this row: the given ones, without the row's own file."""
+        own = self.position_of(row)
+        return Filters.model_validate({"exclude_items": () if own is None else (catalogue_id(own),), **filters})
 
     def questions(self, weights: Weights, rows: Sequence[LabelledImage] | None = None) -> list[SearchQuestion]:
-        """A plain search by each of the rows, by default the queries."""
+        """An unfiltered search by each of the rows, by default by each of the queries."""
         return [
             SearchQuestion(row.path.read_bytes, weights, self.filters(row))
             for row in (self.queries if rows is None else rows)
         ]
 
-    def relevant(self, rows: Iterable[LabelledImage], value: Value = label_of) -> list[int]:
-        """How many pictures of the catalogue are right for each row, itself not counted."""
-        held = Counter(value(row) for row in self.catalogue)
-        return [held[value(row)] - (self.itself(row) is not None) if value(row) else 0 for row in rows]
+    def count_relevant(self, rows: Iterable[LabelledImage], value: Value = label_of) -> list[int]:
+        """The number of relevant pictures in the catalogue for each row, without the row itself."""
+        counts = Counter(value(row) for row in self.catalogue)
+        return [counts[value(row)] - (self.position_of(row) is not None) if value(row) else 0 for row in rows]
 
     def judge(
         self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: Value = label_of
     ) -> Relevance:
-        """Which hits of each row's result are right."""
-        right = np.zeros((len(rows), DEPTH), bool)
+        """The relevance of the hits of each row's result."""
+        correct = np.zeros((len(rows), DEPTH), bool)
         for n, (row, result) in enumerate(zip(rows, results, strict=True)):
             for rank, hit in enumerate(result.hits[:DEPTH]):
-                right[n, rank] = value(row) != "" and value(self.catalogue[place_of(hit.item_id)]) == value(row)
-        return Relevance(right, np.array(self.relevant(rows, value), np.int64))
+                correct[n, rank] = value(row) != "" and value(
+                    self.catalogue[catalogue_position(hit.item_id)]
+                ) == value(row)
+        return Relevance(correct, np.array(self.count_relevant(rows, value), np.int64))
 
 
 def fair_ground_truth(
     catalogue: Sequence[LabelledImage], queries: Sequence[LabelledImage], seed: int
 ) -> GroundTruth:
-    """The trial with those queries alone that have a right answer; raises BadInput when none has."""
-    trial = GroundTruth(tuple(catalogue), tuple(queries), seed)
-    answerable = tuple(row for row, count in zip(queries, trial.relevant(queries), strict=True) if count)
+    """The ground truth without the queries that have no relevant picture; raises BadInput when none has one."""
+    truth = GroundTruth(tuple(catalogue), tuple(queries), seed)
+    answerable = tuple(row for row, count in zip(queries, truth.count_relevant(queries), strict=True) if count)
     if not answerable:
         examples = [sorted({row.label for row in rows})[:3] for rows in (catalogue, queries)]
         raise BadInput(
             f"no query has its label in the catalogue (which has {', '.join(examples[0])}; the queries have "
             f"{', '.join(examples[1])}): check --label, and that both tables speak of the same things"
         )
-    return GroundTruth(trial.catalogue, answerable, seed)
+    return GroundTruth(truth.catalogue, answerable, seed)

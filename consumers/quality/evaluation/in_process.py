@@ -1,4 +1,4 @@
-"""The system without Kafka: the very jobs of the two workers, in this process, on an index of its own."""
+"""In-process system: runs the jobs of both workers without Kafka, on a temporary index."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,39 +29,38 @@ from schemas.searches import SearchRequest
 
 TENANT = "evaluate"
 ITEMS, SEARCHES = 64, 16
-"""Events that a job is handed at once, as the workers do by default."""
+"""Events per batch, the defaults of the two workers."""
 MIN_FREE = 64 << 20
-"""Bytes of disk that the temporary index leaves."""
+"""Bytes of disk space that the temporary index must leave free."""
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
 @dataclass
 class Outbox:
-    """Takes what the jobs send, in place of Kafka."""
+    """Collects the events that the jobs send, in place of Kafka."""
 
     sent: list[Event] = field(default_factory=list)
 
     def send(self, topic: str, key: str, event: Event, partition: int | None = None) -> None:
-        """Keep an event."""
         self.sent.append(event)
 
     def send_record(self, record: OutgoingRecord) -> None:
-        """Jobs send events alone: only a worker sends raw records."""
+        """Raises NotImplementedError: jobs send events only; raw records are sent by workers."""
         raise NotImplementedError(f"a raw record for {record.topic}")
 
     def flush(self) -> None:
-        """What was sent has arrived already."""
+        """Nothing to do: events are stored at once."""
 
     def take(self) -> list[Event]:
-        """What was sent since the last time."""
-        taken, self.sent = self.sent, []
-        return taken
+        """Remove and return the events sent since the last call."""
+        events, self.sent = self.sent, []
+        return events
 
 
 @dataclass(frozen=True)
 class InProcessSystem:
-    """A System whose events go straight to the jobs, in batches like the workers'."""
+    """A SystemUnderTest that passes events directly to the jobs, in batches like those of the workers."""
 
     items: ItemIndexer
     searches: SearchHandler
@@ -70,64 +69,67 @@ class InProcessSystem:
     tenant: str = TENANT
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
-        """Index batch by batch; what was refused has its outcome too."""
-        for few in chunks(items, ITEMS):
-            events = [Event(item) for item in few]
+        """Index batch by batch; a rejected item has an outcome too."""
+        for batch in chunks(items, ITEMS):
+            events = [Event(item) for item in batch]
             failures = self.items.handle(events)
-            yield from (_refused(event, failures[event.id]) for event in events if event.id in failures)
+            yield from (_rejection(event, failures[event.id]) for event in events if event.id in failures)
             yield from (event.body for event in self.outbox.take() if isinstance(event.body, ItemIndexed))
 
-    def settle(self, probe: SearchRequest) -> None:
-        """Measure what scores mean here, now."""
+    def calibrate(self, probe: SearchRequest) -> None:
+        """Calibrate the scores of the tenant now."""
         self.confidence.calibrate(self.tenant)
 
-    def ask(self, requests: Iterable[SearchRequest]) -> Iterator[SearchResult]:
+    def search(self, requests: Iterable[SearchRequest]) -> Iterator[SearchResult]:
         """Answer batch by batch."""
-        for few in chunks(requests, SEARCHES):
-            self.searches.handle([Event(request) for request in few])
+        for batch in chunks(requests, SEARCHES):
+            self.searches.handle([Event(request) for request in batch])
             bodies = [event.body for event in self.outbox.take()]
-            answers = {body.request_id: body for body in bodies if isinstance(body, SearchResult)}
-            yield from (answers[request.request_id] for request in few)
+            results = {body.request_id: body for body in bodies if isinstance(body, SearchResult)}
+            yield from (results[request.request_id] for request in batch)
 
 
 @contextmanager
-def open_direct(looks: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProcessSystem]:
-    """The jobs on an empty index of the embedded engine, which is gone at the end; raises BadInput without it."""
+def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProcessSystem]:
+    """The jobs on an empty index of the embedded engine, deleted at the end.
+
+    Raises BadInput when the embedded engine is not installed.
+    """
     try:
         from infra.qdrant.embedded.shard import Shard
     except ModuleNotFoundError:
         raise BadInput("the embedded engine is not installed: pip install lookstream[local]") from None
-    encoder = looks.eyes.encoder
+    encoder = store.embedder.encoder
     with ExitStack() as stack:
         index = Shard(Path(stack.enter_context(TemporaryDirectory(prefix="lookstream-"))), MIN_FREE)
         stack.callback(index.close)
         index.open(encoder.fingerprint, look_size(encoder))
-        sight, outbox = ImagePipeline(fetch_inline, looks.look_at, encoder.fingerprint), Outbox()
-        confidence = Calibrator(index, looks.look_at, LookParts(encoder.object_size, encoder.style_size), nulls)
-        items = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
-        searches = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
+        pipeline, outbox = ImagePipeline(fetch_inline, store.look_at, encoder.fingerprint), Outbox()
+        confidence = Calibrator(index, store.look_at, LookParts(encoder.object_size, encoder.style_size), nulls)
+        items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), outbox)
+        searches = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
         yield InProcessSystem(items, searches, confidence, outbox)
 
 
 def fetch_inline(refs: Sequence[ImageRef]) -> list[bytes | Failure]:
-    """The pictures that travel inside their events; there are no others in a trial."""
-    refused = Rejected(Code.SOURCE_REFUSED, "a trial's pictures travel inside their events: send them inline")
-    return [ref.data if isinstance(ref, InlineImage) else refused for ref in refs]
+    """The inline data of each picture; a Rejected for every other reference, since an evaluation sends none."""
+    rejected = Rejected(Code.SOURCE_REFUSED, "a trial's pictures travel inside their events: send them inline")
+    return [ref.data if isinstance(ref, InlineImage) else rejected for ref in refs]
 
 
-def chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
-    """All of them in lists of `size`, the last one perhaps shorter."""
-    rest = iter(things)
-    while few := list(islice(rest, size)):
-        yield few
+def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    """Split values into lists of `size`; the last one may be shorter."""
+    remaining = iter(values)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
 
 
-def _refused(event: Event, failure: Failure) -> ItemRejected:
+def _rejection(event: Event, failure: Failure) -> ItemRejected:
     body = event.body
-    about = (
+    ids = (
         {"tenant": body.tenant, "item_id": body.item_id, "revision": body.revision}
         if isinstance(body, ItemUpserted)
         else {}
     )
-    why = {"event_id": event.id, "code": failure.code, "message": failure.message[:500]}
-    return ItemRejected.model_validate({**about, **why})
+    reason = {"event_id": event.id, "code": failure.code, "message": failure.message[:500]}
+    return ItemRejected.model_validate({**ids, **reason})

@@ -1,4 +1,4 @@
-"""The baseline that colour names must beat: plain k-means over all pixels, and the name of the largest cluster."""
+"""K-means baseline: names the largest k-means cluster of all pixels, which the colour extractor must beat."""
 
 import numpy as np
 from PIL.Image import Image, Resampling
@@ -10,7 +10,7 @@ SIDE, CLUSTERS, ROUNDS = 32, 5, 10
 
 
 def dominant_by_kmeans(image: Image, colours: ColourExtractor) -> ColourName:
-    """The name of the centre of the largest of 5 clusters of an RGB picture's pixels; the same for each call."""
+    """The name of the centre of the largest of 5 clusters of an RGB picture's pixels; the seed is fixed."""
     pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float64).reshape(-1, 3)
     centres = pixels[np.random.default_rng(0).choice(len(pixels), CLUSTERS, replace=False)]
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Tables of labelled pictures: a CSV with the columns `image` and the label's, and more where there are more."""
+"""Labelled dataset: reads labelled pictures from a CSV with an `image` column, a label and optional others."""
 
 import csv
 import hashlib
@@ -12,28 +12,28 @@ from infra.console import BadInput, counted
 
 IMAGE = "image"
 CATEGORIES, COLOURS = ("category",), ("colour", "color")
-"""Columns that are taken, when they are there, without being named."""
-SHOWN = 3
-"""How many culprits a sentence names."""
+"""Columns that are used, where the table has them, when no column is named."""
+MAX_NAMED = 3
+"""The number of missing pictures that an error message names."""
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table, or those of its rows whose columns have one of the values named for them."""
+    """A table, or only those of its rows whose columns have one of the accepted values in `where`."""
 
     file: Path
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def takes(self, cells: Mapping[str, str]) -> bool:
-        """Whether a row is wanted."""
+    def matches(self, cells: Mapping[str, str]) -> bool:
+        """Whether a row satisfies all conditions."""
         return all(cells.get(column, "") in values for column, values in self.where.items())
 
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Which columns to read; None: a label is not needed, a category or colour only where a usual column is."""
+    """The columns to read. None: no label is read; a category or colour is read from its default column, if any."""
 
     label: str | None = "label"
     category: str | None = None
@@ -43,7 +43,7 @@ class LabelColumns:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One picture and what is said of it; empty where nothing is said. `image` is as in the table."""
+    """One picture and its annotations, which are empty where they are missing. `image` is as in the table."""
 
     image: str
     path: Path
@@ -51,11 +51,11 @@ class LabelledImage:
     category: str = ""
     colour: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
-    """Of the further columns that were asked for."""
+    """The values of the additional columns, by column."""
 
 
 def parse_source(text: str) -> TableSource:
-    """FILE, or FILE:COLUMN=VALUE[,COLUMN=VALUE...]; values of one column are alternatives. Raises BadInput."""
+    """Parse FILE or FILE:COLUMN=VALUE[,COLUMN=VALUE...]; values of one column are alternatives. Raises BadInput."""
     name, colon, conditions = text.rpartition(":")
     if not colon or "=" not in conditions:
         return TableSource(Path(text))
@@ -69,30 +69,32 @@ def parse_source(text: str) -> TableSource:
 
 
 def read_rows(source: TableSource, columns: LabelColumns, root: Path | None = None) -> list[LabelledImage]:
-    """The wanted rows; pictures lie below `root`, else below the table's folder.
+    """The matching rows; pictures are below `root`, by default below the table's folder.
 
-    Raises BadInput when a column, a row's image or label, or a picture is missing, or no row is wanted.
+    Raises BadInput when a column, a row's image or label, or a picture is missing, or when no row matches.
     """
     names, table = _read(source.file)
-    chosen = _choose(source, columns, names)
-    found = [cells for cells in table if source.takes(cells)]
-    if not found:
-        wanted = ", ".join(f"{column}={'|'.join(values)}" for column, values in source.where.items())
-        raise BadInput(f"{source.file} has no row{f' with {wanted}' if wanted else 's'}: there is nothing to judge")
-    rows = [_row(source.file, cells, chosen, root or source.file.parent) for cells in found]
+    resolved = _resolve_columns(source, columns, names)
+    matching = [cells for cells in table if source.matches(cells)]
+    if not matching:
+        conditions = ", ".join(f"{column}={'|'.join(values)}" for column, values in source.where.items())
+        raise BadInput(
+            f"{source.file} has no row{f' with {conditions}' if conditions else 's'}: there is nothing to judge"
+        )
+    rows = [_row(source.file, cells, resolved, root or source.file.parent) for cells in matching]
     _check_pictures(source.file, rows)
     return rows
 
 
-def sample(things: Sequence[Thing], limit: int, seed: int) -> list[Thing]:
-    """At most `limit` of them (0: all) in their order, the same ones for a seed."""
-    if not 0 < limit < len(things):
-        return list(things)
-    return [things[n] for n in sorted(random.Random(seed).sample(range(len(things)), limit))]
+def sample(values: Sequence[Value], limit: int, seed: int) -> list[Value]:
+    """A random sample of at most `limit` values (0: all), in their order; the same seed gives the same sample."""
+    if not 0 < limit < len(values):
+        return list(values)
+    return [values[n] for n in sorted(random.Random(seed).sample(range(len(values)), limit))]
 
 
 def digest(rows: Iterable[LabelledImage]) -> str:
-    """A name for these pictures with these labels, whatever their order."""
+    """A digest of the pictures' names and labels, which does not depend on their order."""
     lines = sorted(f"{row.image}\0{row.label}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -108,14 +110,14 @@ def _read(file: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise BadInput(f"{file} is no CSV in UTF-8: {error}") from None
 
 
-def _choose(source: TableSource, columns: LabelColumns, names: Sequence[str]) -> LabelColumns:
-    """The columns with the usual ones filled in; raises BadInput when one that was named is not there."""
-    wanted = {IMAGE, *source.where, *columns.same, columns.label, columns.category, columns.colour} - {None}
-    missing = sorted(str(name) for name in wanted if name not in names)
+def _resolve_columns(source: TableSource, columns: LabelColumns, names: Sequence[str]) -> LabelColumns:
+    """The columns with the defaults filled in; raises BadInput when a named column is missing."""
+    required = {IMAGE, *source.where, *columns.same, columns.label, columns.category, columns.colour} - {None}
+    missing = sorted(str(name) for name in required if name not in names)
     if missing:
-        there = ", ".join(names) or "none"
+        present = ", ".join(names) or "none"
         raise BadInput(
-            f"{source.file} has no column {' or '.join(missing)}: its columns are {there}; "
+            f"{source.file} has no column {' or '.join(missing)}: its columns are {present}; "
             "--label, --category and --colour name others"
         )
     category = columns.category or next((name for name in CATEGORIES if name in names), None)
@@ -124,8 +126,8 @@ def _choose(source: TableSource, columns: LabelColumns, names: Sequence[str]) ->
 
 
 def _row(file: Path, cells: Mapping[str, str], columns: LabelColumns, root: Path) -> LabelledImage:
-    needed = [IMAGE] + ([columns.label] if columns.label else [])
-    for name in needed:
+    required = [IMAGE] + ([columns.label] if columns.label else [])
+    for name in required:
         if not cells[name].strip():
             raise BadInput(
                 f"{file} has a row without {name} ({cells[IMAGE] or 'and without a picture'}): complete it"
@@ -147,6 +149,6 @@ def _check_pictures(file: Path, rows: Sequence[LabelledImage]) -> None:
 
 
 def _some(names: Sequence[str]) -> Iterator[str]:
-    yield from names[:SHOWN]
-    if len(names) > SHOWN:
+    yield from names[:MAX_NAMED]
+    if len(names) > MAX_NAMED:
         yield "..."

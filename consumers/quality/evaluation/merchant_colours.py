@@ -1,4 +1,4 @@
-"""What merchants call colours, in our fourteen names: the published map behind the figures of colour agreement."""
+"""Merchant colours: maps merchants' colour words to our fourteen names, for the measure of colour agreement."""
 
 from typing import get_args
 
@@ -44,16 +44,18 @@ MERCHANT_COLOURS: dict[str, ColourName] = {
     "nude": "beige",
     "skin": "beige",
 }
-"""The words of the Fashion Product Images set, in lower case, by their dictionary meaning: no picture was used.
+"""The colour words of the Fashion Product Images data set, in lower case, mapped by dictionary meaning only: no
+picture was used.
 
-Nine of its words have no honest counterpart and are left out: a metal is a shine and no colour (gold, silver,
-steel, bronze, copper, metallic), multi is several, peach lies between orange, pink and beige, na says nothing."""
+Nine of its words have no fair counterpart and are omitted: metals are a shine, not a colour (gold, silver, steel,
+bronze, copper, metallic), multi means several colours, peach lies between orange, pink and beige, and na gives no
+colour."""
 
 
 def colour_named(word: str) -> ColourName | None:
-    """Our name for a merchant's colour word, whatever its case; None where we have no honest counterpart.
+    """Our name for a merchant's colour word, ignoring case and extra spaces; None without a fair counterpart.
 
-    Our own fourteen names stand for themselves.
+    Our own fourteen names map to themselves.
     """
-    ours: dict[str, ColourName] = {name: name for name in get_args(ColourName)}
-    return (MERCHANT_COLOURS | ours).get(" ".join(word.lower().split()))
+    own_names: dict[str, ColourName] = {name: name for name in get_args(ColourName)}
+    return (MERCHANT_COLOURS | own_names).get(" ".join(word.lower().split()))

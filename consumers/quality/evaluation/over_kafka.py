@@ -1,4 +1,4 @@
-"""The system over Kafka: a running `lookstream up`, or a cluster, seen as its producers see it."""
+"""Kafka system: evaluates a running `lookstream up`, or a cluster, through its Kafka topics only."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,63 +19,64 @@ from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
 
 SILENCE_SECONDS = 120.0
-"""How long no outcome may come before the system counts as away; a first batch on a slow machine takes long."""
+"""Seconds without an outcome after which the system is unavailable; a first batch on a slow machine takes long."""
 POLL_SECONDS = 0.2
-SETTLE_SECONDS, IDLE_SECONDS = 60.0, 1.0
-"""How long the system may take to calibrate a new tenant, and how long it is left alone at a time."""
+CALIBRATION_SECONDS, IDLE_SECONDS = 60.0, 1.0
+"""The time limit for the calibration of a new tenant, and the pause between two checks of it, which keeps the
+worker idle."""
 
 
 @dataclass
 class KafkaSystem:
-    """A System behind Kafka. The items have a tenant of their own, so that nothing of the user's is touched."""
+    """A SystemUnderTest behind Kafka. The items have a separate tenant, so that no data of the user is changed."""
 
     sink: EventSink
     outcomes: TopicReader
     client: SearchClient
     tenant: str
     put_in: list[str] = field(default_factory=list)
-    """Ids of all items that were sent."""
+    """Ids of all items that were sent and are to be deleted at the end."""
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
-        """Send all items, then wait for the outcome of each."""
-        waiting: set[str] = set()
-        publish(self._noted(items, waiting), self.sink, lambda _row, _tally: None, lambda: False)
-        heard = time.monotonic()
-        while waiting:
+        """Send all items, then wait for every outcome. Raises Unavailable after SILENCE_SECONDS without one."""
+        pending: set[str] = set()
+        publish(self._record_ids(items, pending), self.sink, lambda _row, _tally: None, lambda: False)
+        last_outcome_at = time.monotonic()
+        while pending:
             outcome = self._next_outcome()
-            if outcome is not None and outcome.item_id in waiting:
-                heard = time.monotonic()
-                waiting.discard(str(outcome.item_id))
+            if outcome is not None and outcome.item_id in pending:
+                last_outcome_at = time.monotonic()
+                pending.discard(str(outcome.item_id))
                 yield outcome
-            elif time.monotonic() - heard > SILENCE_SECONDS:
+            elif time.monotonic() - last_outcome_at > SILENCE_SECONDS:
                 raise Unavailable(
-                    f"{len(waiting)} items have no outcome, and none came for {SILENCE_SECONDS:.0f} s: "
+                    f"{len(pending)} items have no outcome, and none came for {SILENCE_SECONDS:.0f} s: "
                     "see that an index worker runs (`lookstream up`)"
                 )
 
-    def settle(self, probe: SearchRequest) -> None:
-        """Leave the query worker idle turns to measure in, until its answers say a threshold, or long enough.
+    def calibrate(self, probe: SearchRequest) -> None:
+        """Wait until results have a threshold, at most CALIBRATION_SECONDS; the idle worker calibrates meanwhile.
 
-        A catalogue that is too small is never measured.
+        A catalogue with fewer than ENOUGH items is never calibrated, so this returns at once.
         """
         if len(self.put_in) < ENOUGH:
             return
-        until = time.monotonic() + SETTLE_SECONDS
-        while self.client.search(probe).threshold is None and time.monotonic() < until:
+        deadline = time.monotonic() + CALIBRATION_SECONDS
+        while self.client.search(probe).threshold is None and time.monotonic() < deadline:
             time.sleep(IDLE_SECONDS)
 
-    def ask(self, requests: Iterable[SearchRequest]) -> list[SearchResult]:
-        """Several searches are in flight at a time."""
+    def search(self, requests: Iterable[SearchRequest]) -> list[SearchResult]:
+        """The search results, in the order of the requests; several searches are in flight at a time."""
         return self.client.search_all(requests)
 
     def remove_all(self) -> None:
-        """Delete what was put in, without waiting for it to be gone."""
+        """Send deletions of all items in `put_in`, without waiting for their outcomes."""
         publish(deletions(self.put_in, self.tenant, "catalog"), self.sink, lambda _row, _tally: None, lambda: False)
 
-    def _noted(self, items: Iterable[ItemUpserted], waiting: set[str]) -> Iterator[ItemUpserted]:
+    def _record_ids(self, items: Iterable[ItemUpserted], pending: set[str]) -> Iterator[ItemUpserted]:
         for item in items:
             self.put_in.append(item.item_id)
-            waiting.add(item.item_id)
+            pending.add(item.item_id)
             yield item
 
     def _next_outcome(self) -> ItemIndexed | ItemRejected | None:
@@ -92,9 +93,9 @@ class KafkaSystem:
 
 @contextmanager
 def open_over_kafka(kafka: KafkaSettings, tenant: str | None = None) -> Iterator[KafkaSystem]:
-    """The system behind these brokers; what was put in is deleted at the end. Raises Unavailable.
+    """The system behind these brokers; the items that were sent are deleted at the end. Raises Unavailable.
 
-    `tenant` is whose the items are; none: a new one of its own.
+    `tenant` owns the items; None: a new tenant, named by the time.
     """
     check_broker(kafka)
     with ExitStack() as stack:
@@ -102,7 +103,7 @@ def open_over_kafka(kafka: KafkaSettings, tenant: str | None = None) -> Iterator
         stack.callback(sink.close)
         outcomes = TopicReader(kafka, ITEM_OUTCOMES)
         stack.callback(outcomes.close)
-        whose = tenant or f"evaluate-{int(time.time())}"
-        system = KafkaSystem(sink, outcomes, stack.enter_context(SearchClient(kafka)), whose)
+        owner = tenant or f"evaluate-{int(time.time())}"
+        system = KafkaSystem(sink, outcomes, stack.enter_context(SearchClient(kafka)), owner)
         stack.callback(system.remove_all)
         yield system

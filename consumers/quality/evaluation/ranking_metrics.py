@@ -1,4 +1,4 @@
-"""Measures of ranked answers, one value for each query: recall, precision, average precision and nDCG."""
+"""Ranking metrics: recall, precision, average precision and nDCG, with one value for each query."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
 DEPTH = 10
-"""How many hits of an answer are judged."""
+"""The number of hits of a result that are judged."""
 CUTS = (1, 5, DEPTH)
 
 MAIN = ("recall@1", "precision@1", "mAP@10")
-"""What must not get worse."""
+"""The measures for which a decrease is a regression."""
 
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    """Which hits are right, [Q, DEPTH] best first (False past the end), and how many right ones there are, [Q]."""
+    """Whether each hit is relevant [Q, DEPTH], best first, False past the end; and the count of relevant items [Q].
+
+    Raises ValueError when the shapes do not match.
+    """
 
     right: Bools
     relevant: Integers
@@ -29,25 +32,25 @@ class Relevance:
         if self.right.shape != (len(self.relevant), DEPTH):
             raise ValueError(f"right is {self.right.shape} for {len(self.relevant)} queries, not [Q, {DEPTH}]")
 
-    def only(self, chosen: Sequence[int] | Bools) -> "Relevance":
-        """Some of the queries."""
-        return Relevance(self.right[chosen], self.relevant[chosen])
+    def subset(self, selected: Sequence[int] | Bools) -> "Relevance":
+        """The relevance of some of the queries, by row number or mask."""
+        return Relevance(self.right[selected], self.relevant[selected])
 
 
-def per_query(judged: Relevance) -> dict[str, Floats]:
-    """Each measure's values, 0 to 1, [Q]; a query without any relevant item scores 0.
+def per_query(relevance: Relevance) -> dict[str, Floats]:
+    """The values of each measure, 0 to 1, [Q]; a query without any relevant item scores 0.
 
-    recall@k: 1 when a right hit is among the first k. precision@k: share of k that is right, so that an answer
-    cannot gain by being short. mAP@10: mean over min(relevant, 10) of the precision at each right hit. nDCG@10:
-    gains of 1, discount log2(rank + 1), over the best possible order (Manning, Raghavan and Schuetze,
-    Introduction to Information Retrieval, 2008, chapter 8).
+    recall@k: 1 when a relevant hit is among the first k. precision@k: relevant hits among the first k, divided by
+    k, so that a result does not gain by being short. mAP@10: the mean over min(relevant, 10) of the precision at
+    each relevant hit. nDCG@10: gains of 1, discount log2(rank + 1), divided by that of the best possible order
+    (Manning, Raghavan and Schuetze, Introduction to Information Retrieval, 2008, chapter 8).
     """
-    right = judged.right.astype(np.float64)
-    found: dict[str, Floats] = {f"recall@{k}": right[:, :k].max(axis=1) for k in CUTS}
-    found |= {f"precision@{k}": right[:, :k].mean(axis=1) for k in CUTS}
-    possible = np.clip(judged.relevant, 1, DEPTH)
+    correct = relevance.right.astype(np.float64)
+    values: dict[str, Floats] = {f"recall@{k}": correct[:, :k].max(axis=1) for k in CUTS}
+    values |= {f"precision@{k}": correct[:, :k].mean(axis=1) for k in CUTS}
+    possible = np.clip(relevance.relevant, 1, DEPTH)
     ranks = np.arange(1, DEPTH + 1)
-    found["mAP@10"] = (right * np.cumsum(right, axis=1) / ranks).sum(axis=1) / possible
-    gains = 1 / np.log2(ranks + 1)
-    found["nDCG@10"] = right @ gains / np.cumsum(gains)[possible - 1]
-    return found
+    values["mAP@10"] = (correct * np.cumsum(correct, axis=1) / ranks).sum(axis=1) / possible
+    discounts = 1 / np.log2(ranks + 1)
+    values["nDCG@10"] = correct @ discounts / np.cumsum(discounts)[possible - 1]
+    return values

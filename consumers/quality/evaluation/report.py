@@ -1,4 +1,4 @@
-"""The figures as tables for people."""
+"""Evaluation report: prints an evaluation result as tables."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,22 +16,22 @@ from consumers.quality.evaluation.robustness import Robustness
 from infra.console import counted, printable
 
 GROUPED = ("recall@1", "precision@10", "mAP@10")
-"""The measures that are shown of each category and colour."""
-NAMED = 3
-"""How many unusable pictures are named."""
+"""The measures in the tables by category and by colour."""
+MAX_NAMED = 3
+"""The number of unreadable pictures that are named."""
 
 
-def show(figures: EvaluationResult, console: Console) -> None:
-    """Print all that was measured."""
-    console.print(_headline(figures), markup=False, soft_wrap=True)
-    for table in _tables(figures):
+def show(result: EvaluationResult, console: Console) -> None:
+    """Print everything that was measured."""
+    console.print(_headline(result), markup=False, soft_wrap=True)
+    for table in _tables(result):
         console.print(table)
-    for line in _lines(figures):
+    for line in _lines(result):
         console.print(line, markup=False, soft_wrap=True)
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Print what became better or worse."""
+    """Print the difference of each measure, and which main measures are worse."""
     title = f"this run less {comparison.other}, {counted(comparison.queries, 'query', 'queries')}"
     table = _table(printable(title), "measure", "difference", "")
     for name, difference in comparison.differences.items():
@@ -39,8 +39,8 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             name, _signed(difference), _verdict(difference) + ("" if name in MAIN else " (not a main one)")
         )
     console.print(table)
-    worse = comparison.regressions
-    console.print(f"regression: {', '.join(worse)}" if worse else "no regression of the main measures")
+    regressions = comparison.regressions
+    console.print(f"regression: {', '.join(regressions)}" if regressions else "no regression of the main measures")
 
 
 def _verdict(difference: Estimate) -> str:
@@ -49,137 +49,147 @@ def _verdict(difference: Estimate) -> str:
     return "better" if difference.low > 0 else "no sure difference"
 
 
-def _headline(figures: EvaluationResult) -> str:
-    counts = figures.counts
-    asked, held = counted(counts.queries, "query", "queries"), counted(counts.catalogue, "picture", "pictures")
-    line = f"{asked} among {held}, {figures.through}, {figures.encoder}; 95 % intervals in brackets"
+def _headline(result: EvaluationResult) -> str:
+    counts = result.counts
+    queries, pictures = (
+        counted(counts.queries, "query", "queries"), counted(counts.catalogue, "picture", "pictures"),
+    )  # fmt: skip
+    line = f"{queries} among {pictures}, {result.through}, {result.encoder}; 95 % intervals in brackets"
     if counts.unanswerable:
         line += f"\n{counts.unanswerable} queries left out: the catalogue has nothing of their label"
     if counts.unreadable:
-        some = ", ".join(counts.unreadable[:NAMED]) + (", ..." if len(counts.unreadable) > NAMED else "")
-        line += f"\n{counted(len(counts.unreadable), 'picture', 'pictures')} cannot be read: {printable(some)}"
+        names = ", ".join(counts.unreadable[:MAX_NAMED]) + (", ..." if len(counts.unreadable) > MAX_NAMED else "")
+        line += f"\n{counted(len(counts.unreadable), 'picture', 'pictures')} cannot be read: {printable(names)}"
     return line
 
 
-def _tables(figures: EvaluationResult) -> Iterator[Table]:
-    yield _scores("weighting", figures.weightings)
-    for name, groups in (("category", figures.by_category), ("colour", figures.by_colour)):
+def _tables(result: EvaluationResult) -> Iterator[Table]:
+    yield _scores("weighting", result.weightings)
+    for name, groups in (("category", result.by_category), ("colour", result.by_colour)):
         if groups:
             yield _groups(name, groups)
-    if figures.filtered:
-        yield _filtered(figures.filtered)
-    if figures.robustness:
-        yield _drops(figures.robustness)
-    for judge, one in figures.calibration.items():
-        yield _reliability(judge, one)
-    if figures.colours:
-        yield _colours(figures.colours)
-    agreements = {f"the same {name} elsewhere": one for name, one in figures.same.items()}
-    if figures.colour_hits:
-        agreements["the same colour"] = figures.colour_hits
-    for what, agreement in agreements.items():
-        yield _agreement(what, agreement)
+    if result.filtered:
+        yield _filtered(result.filtered)
+    if result.robustness:
+        yield _drops(result.robustness)
+    for criterion, check in result.calibration.items():
+        yield _reliability(criterion, check)
+    if result.colours:
+        yield _colours(result.colours)
+    agreements = {f"the same {column} elsewhere": agreement for column, agreement in result.same.items()}
+    if result.colour_hits:
+        agreements["the same colour"] = result.colour_hits
+    for description, agreement in agreements.items():
+        yield _agreement(description, agreement)
 
 
 def _scores(title: str, scores: Mapping[str, Score]) -> Table:
-    """Turned, for there are many measures and few weightings."""
+    """One row for each measure and one column for each weighting, since measures are many and weightings few."""
     table = _table(f"by {title}", "measure", *scores)
     for measure in next(iter(scores.values())).metrics:
-        table.add_row(measure, *(_plain(one.metrics[measure]) for one in scores.values()))
+        table.add_row(measure, *(_value(score.metrics[measure]) for score in scores.values()))
     return table
 
 
 def _groups(name: str, groups: Mapping[str, Score]) -> Table:
     table = _table(f"by {name}", name, "queries", *GROUPED)
-    for group, one in groups.items():
-        table.add_row(printable(group), str(one.queries), *(_plain(one.metrics[measure]) for measure in GROUPED))
+    for group, score in groups.items():
+        values = (_value(score.metrics[measure]) for measure in GROUPED)
+        table.add_row(printable(group), str(score.queries), *values)
     return table
 
 
 def _filtered(scores: Mapping[str, FilteredScore]) -> Table:
     measures = list(next(iter(scores.values())).metrics)
     table = _table("filtered by the query's own", "filter", "queries", *measures, "hits that satisfy it")
-    for name, one in scores.items():
-        held = f"{one.satisfying} of {one.hits}"
-        table.add_row(name, str(one.queries), *(_plain(one.metrics[measure]) for measure in measures), held)
+    for name, score in scores.items():
+        satisfying = f"{score.satisfying} of {score.hits}"
+        values = (_value(score.metrics[measure]) for measure in measures)
+        table.add_row(name, str(score.queries), *values, satisfying)
     return table
 
 
-def _drops(found: Robustness) -> Table:
-    title = f"what corruption takes away, {counted(found.queries, 'query', 'queries')}"
-    table = _table(title, "corruption", *found.clean)
-    table.add_row("(clean)", *map(_plain, found.clean.values()), end_section=True)
-    for name, drops in found.drops.items():
-        table.add_row(name, *(_signed(one) for one in drops.values()))
+def _drops(robustness: Robustness) -> Table:
+    title = f"what corruption takes away, {counted(robustness.queries, 'query', 'queries')}"
+    table = _table(title, "corruption", *robustness.clean)
+    table.add_row("(clean)", *map(_value, robustness.clean.values()), end_section=True)
+    for name, drops in robustness.drops.items():
+        table.add_row(name, *(_signed(drop) for drop in drops.values()))
     return table
 
 
-def _reliability(judge: str, found: CalibrationCheck) -> Table:
-    title = f"confidence of first hits, right = same {judge}"
-    first, every = (f"ECE {one.ece:.3f}, Brier {one.brier:.3f}" for one in (found.top, found.all))
+def _reliability(criterion: str, check: CalibrationCheck) -> Table:
+    title = f"confidence of first hits, right = same {criterion}"
+    first, every = (
+        f"ECE {reliability.ece:.3f}, Brier {reliability.brier:.3f}" for reliability in (check.top, check.all)
+    )
     errors = f"{first}; of all hits {every}"
     table = _table(title, "confidence", "hits", "expected", "observed", "so sure or surer", "right", caption=errors)
-    for one, sure in zip(found.top.bins, found.top.sure(), strict=True):
-        claims = f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}"
-        table.add_row(*claims, f"{sure.left:.3f}", f"{sure.right:.3f}")
+    for bin_, cut in zip(check.top.bins, check.top.sure(), strict=True):
+        cells = (
+            f"{bin_.low:.1f} to {bin_.high:.1f}", str(bin_.count), f"{bin_.expected:.2f}", f"{bin_.observed:.2f}",
+        )  # fmt: skip
+        table.add_row(*cells, f"{cut.left:.3f}", f"{cut.right:.3f}")
     return table
 
 
-def _colours(found: ColourAgreement) -> Table:
-    caption = f"first over k-means: {_signed(found.gain)}; {found.unmapped} pictures have no colour of ours"
-    table = _table("named colours agree with the table's", "colour", "pictures", *found.share, caption=caption)
-    table.add_row("(all)", str(found.pictures), *map(_plain, found.share.values()), end_section=True)
-    for word, shares in found.by_colour.items():
-        table.add_row(word, f"{shares['pictures']:.0f}", *(f"{shares[name]:.2f}" for name in found.share))
+def _colours(agreement: ColourAgreement) -> Table:
+    caption = f"first over k-means: {_signed(agreement.gain)}; {agreement.unmapped} pictures have no colour of ours"
+    table = _table("named colours agree with the table's", "colour", "pictures", *agreement.share, caption=caption)
+    table.add_row("(all)", str(agreement.pictures), *map(_value, agreement.share.values()), end_section=True)
+    for colour, shares in agreement.by_colour.items():
+        table.add_row(colour, f"{shares['pictures']:.0f}", *(f"{shares[name]:.2f}" for name in agreement.share))
     return table
 
 
-def _agreement(what: str, found: Agreement) -> Table:
-    title = f"hits have {printable(what)}"
+def _agreement(description: str, agreement: Agreement) -> Table:
+    title = f"hits have {printable(description)}"
     table = _table(title, "weighting", "share of the top 10", "gain over object alone")
-    for name, one in found.share.items():
-        table.add_row(name, _plain(one), _signed(found.gain[name]))
+    for name, share in agreement.share.items():
+        table.add_row(name, _value(share), _signed(agreement.gain[name]))
     return table
 
 
-def _lines(figures: EvaluationResult) -> Iterator[str]:
-    if figures.strict:
-        yield _strict(figures.strict)
-    if figures.off_topic:
-        yield _off_topic(figures.off_topic)
-    if figures.categories:
-        yield _categories(figures.categories)
-    if figures.engine_recall:
-        yield f"engine: {_plain(figures.engine_recall)} of the exact top 10 are in its answers"
+def _lines(result: EvaluationResult) -> Iterator[str]:
+    if result.strict:
+        yield _strict(result.strict)
+    if result.off_topic:
+        yield _off_topic(result.off_topic)
+    if result.categories:
+        yield _categories(result.categories)
+    if result.engine_recall:
+        yield f"engine: {_value(result.engine_recall)} of the exact top 10 are in its answers"
 
 
-def _strict(found: StrictCheck) -> str:
-    right = ""
-    if found.first and found.precision:
-        right = f"; right among what is kept: first hits {_plain(found.first)}, all hits {_plain(found.precision)}"
-    return f"strict: {_plain(found.kept)} of the queries keep an answer{right}"
+def _strict(check: StrictCheck) -> str:
+    correct = ""
+    if check.first and check.precision:
+        correct = (
+            f"; right among what is kept: first hits {_value(check.first)}, all hits {_value(check.precision)}"
+        )
+    return f"strict: {_value(check.kept)} of the queries keep an answer{correct}"
 
 
-def _off_topic(found: OffTopicCheck) -> str:
-    return f"off topic: {_plain(found.rejected)} of {found.queries} pictures are answered no_match"
+def _off_topic(check: OffTopicCheck) -> str:
+    return f"off topic: {_value(check.rejected)} of {check.queries} pictures are answered no_match"
 
 
-def _categories(found: CategoryCheck) -> str:
-    said = f"; right {_plain(found.right)}" if found.right else ""
-    first = f"; likeliest category of a search is right {_plain(found.first)}" if found.first else ""
-    return f"category written for {_plain(found.written)} of {found.items} items without one{said}{first}"
+def _categories(check: CategoryCheck) -> str:
+    correct = f"; right {_value(check.right)}" if check.right else ""
+    first = f"; likeliest category of a search is right {_value(check.first)}" if check.first else ""
+    return f"category written for {_value(check.written)} of {check.items} items without one{correct}{first}"
 
 
-def _plain(one: Estimate) -> str:
-    return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]".replace("0.", ".")
+def _value(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]".replace("0.", ".")
 
 
-def _signed(one: Estimate) -> str:
-    return f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]".replace("0.", ".")
+def _signed(estimate: Estimate) -> str:
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]".replace("0.", ".")
 
 
 def _table(title: str, *columns: str, caption: str | None = None) -> Table:
-    """A table whose first column names things, whole; intervals may go onto a line of their own."""
+    """A table whose first column, the names, does not wrap; in the other columns, intervals may."""
     table = Table(title=title, caption=caption)
     for n, column in enumerate(columns):
         table.add_column(column, no_wrap=n == 0, overflow="fold")

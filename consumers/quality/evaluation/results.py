@@ -1,4 +1,4 @@
-"""All that a trial measures, and the document that it is written as."""
+"""Evaluation results: everything that an evaluation measures, and its JSON document."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FORMAT = "lookstream.evaluation/1"
 
 @dataclass(frozen=True)
 class QueryResult:
-    """One query for paired comparison: `right` has a 1 or 0 for each of its first hits, best first."""
+    """One query, for the paired comparison of runs: `right` has a 1 or 0 for each of DEPTH hits, best first."""
 
     image: str
     label: str
@@ -27,23 +27,23 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class QueryCounts:
-    """What was tried, and what had to be left out: `unanswerable` queries have no label of the catalogue's."""
+    """The pictures and queries that were evaluated or skipped; `unanswerable` queries have no relevant picture."""
 
     catalogue: int
     queries: int
     unanswerable: int
     unreadable: tuple[str, ...]
-    """Pictures that the system refused, catalogue and queries."""
+    """The pictures of the catalogue and of the queries that could not be read or indexed."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The whole result; a part is None or empty where it could not be measured, or was not asked for."""
+    """The whole result; a part is None or empty where it could not be measured or was not requested."""
 
     through: str
     encoder: str
     catalogue: str
-    """Digest of the catalogue's pictures and labels."""
+    """Digest of the catalogue's picture names and labels."""
     seed: int
     counts: QueryCounts
     weightings: Mapping[str, Score]
@@ -65,12 +65,12 @@ class EvaluationResult:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def as_json(figures: EvaluationResult) -> str:
-    """One JSON document; numbers are written with four digits."""
-    return json.dumps({"format": FORMAT} | _plain(asdict(figures)), indent=1, allow_nan=False) + "\n"
+def as_json(result: EvaluationResult) -> str:
+    """The result as one JSON document; numbers are rounded to four digits. Raises ValueError for a NaN."""
+    return json.dumps({"format": FORMAT} | _rounded_object(asdict(result)), indent=1, allow_nan=False) + "\n"
 
 
-def _plain(value: object) -> dict[str, object]:
+def _rounded_object(value: object) -> dict[str, object]:
     rounded = _rounded(value)
     if not isinstance(rounded, dict):
         raise TypeError("a document is an object")

@@ -1,4 +1,4 @@
-"""What is lost when pictures are corrupted: the same queries, clean and spoiled, side by side."""
+"""Robustness: measures the loss of quality when the pictures of the same queries are corrupted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,19 @@ from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage, sample
 from consumers.quality.evaluation.ranking_metrics import MAIN, Floats, Relevance, per_query
-from consumers.quality.evaluation.system_under_test import SearchQuestion, SystemUnderTest, TrackProgress, ask_all
+from consumers.quality.evaluation.system_under_test import (
+    SearchQuestion,
+    SystemUnderTest,
+    TrackProgress,
+    search_all,
+)
 
 MEASURES = (*MAIN, "precision@10")
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Each measure on clean queries, and how much of it each corruption takes (clean less corrupted)."""
+    """Each measure on clean queries, and its drop with each corruption (clean minus corrupted)."""
 
     queries: int
     clean: Mapping[str, Estimate]
@@ -24,34 +29,35 @@ class Robustness:
 
 
 def robustness(
-    trial: GroundTruth, system: SystemUnderTest, judged: Relevance, limit: int, track: TrackProgress
+    truth: GroundTruth, system: SystemUnderTest, relevance: Relevance, limit: int, track: TrackProgress
 ) -> Robustness:
-    """The drops on a sample of the queries, of which `judged` says how they did clean."""
-    places = sample(range(len(trial.queries)), limit, trial.seed)
-    rows, clean = [trial.queries[n] for n in places], _measures(judged.only(places))
+    """The drops on a sample of at most `limit` queries; `relevance` is that of the clean queries."""
+    sampled = sample(range(len(truth.queries)), limit, truth.seed)
+    rows, clean = [truth.queries[n] for n in sampled], _measures(relevance.subset(sampled))
     drops = {
-        name: differences(clean, _measures(_judged(trial, system, rows, name, track)), trial.seed)
+        name: differences(clean, _measures(_search_corrupted(truth, system, rows, name, track)), truth.seed)
         for name in CORRUPTIONS
     }
-    return Robustness(len(rows), estimates(clean, trial.seed), drops)
+    return Robustness(len(rows), estimates(clean, truth.seed), drops)
 
 
-def _judged(
-    trial: GroundTruth,
+def _search_corrupted(
+    truth: GroundTruth,
     system: SystemUnderTest,
     rows: Sequence[LabelledImage],
     corruption: str,
     track: TrackProgress,
 ) -> Relevance:
     questions = [
-        SearchQuestion(partial(_spoiled, row, corruption), WEIGHTINGS[SIMILAR], trial.filters(row)) for row in rows
+        SearchQuestion(partial(_read_corrupted, row, corruption), WEIGHTINGS[SIMILAR], truth.filters(row))
+        for row in rows
     ]
-    return trial.judge(rows, ask_all(system, questions, track, f"corrupted: {corruption}"))
+    return truth.judge(rows, search_all(system, questions, track, f"corrupted: {corruption}"))
 
 
-def _spoiled(row: LabelledImage, corruption: str) -> bytes:
+def _read_corrupted(row: LabelledImage, corruption: str) -> bytes:
     return corrupted(row.path.read_bytes(), corruption)
 
 
-def _measures(judged: Relevance) -> dict[str, Floats]:
-    return {name: values for name, values in per_query(judged).items() if name in MEASURES}
+def _measures(relevance: Relevance) -> dict[str, Floats]:
+    return {name: values for name, values in per_query(relevance).items() if name in MEASURES}

@@ -1,11 +1,11 @@
-"""The whole trial, in order: put the catalogue in, ask everything, and add up."""
+"""Evaluation run: indexes the catalogue, runs all searches, and computes all measures, in that order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.quality.evaluation.bootstrap import Estimate
 from consumers.quality.evaluation.claim_checks import CalibrationCheck, calibration, categories, off_topic, strict
-from consumers.quality.evaluation.colours import ColourNamers, colour_agreement, our_colour_of
+from consumers.quality.evaluation.colours import ColourNamers, colour_agreement, colour_name_of
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.exact_search import engine_recall, open_exact, same_elsewhere
 from consumers.quality.evaluation.ground_truth import (
@@ -26,18 +26,18 @@ from consumers.quality.evaluation.retrieval_scores import (
     Agreement,
     Results,
     agreement,
-    ask_by_weighting,
     by_group,
     filtered,
     score,
+    search_by_weighting,
 )
 from consumers.quality.evaluation.robustness import robustness
 from consumers.quality.evaluation.system_under_test import (
     SystemUnderTest,
     TrackProgress,
+    calibrate,
     catalogue_id,
-    put_rows,
-    settle,
+    index_rows,
 )
 from schemas.outcomes import ItemIndexed
 
@@ -46,12 +46,12 @@ COLOUR_WEIGHTINGS = (OBJECT, SIMILAR, "colour")
 
 @dataclass(frozen=True)
 class EvaluationInput:
-    """What is to be tried."""
+    """The labelled pictures and the options of an evaluation."""
 
     catalogue: Sequence[LabelledImage]
     queries: Sequence[LabelledImage]
-    strangers: Sequence[LabelledImage] = ()
-    """Off-topic pictures."""
+    off_topic_images: Sequence[LabelledImage] = ()
+    """Pictures of things that the catalogue does not have."""
     same: tuple[str, ...] = ()
     """Columns whose agreement among items of other labels is measured."""
     robustness: int = 100
@@ -61,18 +61,18 @@ class EvaluationInput:
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """What it is tried on. `looks` is None where vectors cannot be had, as through Kafka."""
+    """The system under test and its helpers. `store` is None where vectors are not available, as through Kafka."""
 
     system: SystemUnderTest
     through: str
     namers: ColourNamers
     track: TrackProgress
-    looks: EmbeddingStore | None
+    store: EmbeddingStore | None
 
 
 @dataclass(frozen=True)
 class ExactFigures:
-    """What is known from the vectors themselves."""
+    """The measures that need the vectors: the engine's recall, and the agreement by column."""
 
     engine_recall: Estimate | None
     same: Mapping[str, Agreement]
@@ -80,7 +80,7 @@ class ExactFigures:
 
 @dataclass(frozen=True)
 class EvaluationOutput:
-    """The figures, and what a sheet of failures needs besides."""
+    """The result, and the data from which a sheet of failures is drawn."""
 
     figures: EvaluationResult
     trial: GroundTruth
@@ -88,93 +88,96 @@ class EvaluationOutput:
     judged: Relevance
 
 
-def evaluate(given: EvaluationInput, bench: EvaluationSetup) -> EvaluationOutput:
-    """All that can be measured; raises BadInput when there is nothing to judge, Unavailable as systems do."""
-    system, track, seed = bench.system, bench.track, given.seed
-    trial, unusable = _ready(given, bench)
-    results = ask_by_weighting(trial, system, track)
-    judged = {name: trial.judge(trial.queries, found) for name, found in results.items()}
-    plain, plainly = judged[SIMILAR], results[SIMILAR]
-    exactly = _exactly(trial, given, plainly, bench.looks)
+def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
+    """Measure everything that is possible; raises BadInput when no query has a relevant picture, or Unavailable."""
+    system, track, seed = setup.system, setup.track, data.seed
+    truth, unusable = _prepare(data, setup)
+    results = search_by_weighting(truth, system, track)
+    relevance = {name: truth.judge(truth.queries, answers) for name, answers in results.items()}
+    main_relevance, main_results = relevance[SIMILAR], results[SIMILAR]
+    exact_figures = _measure_exact(truth, data, main_results, setup.store)
     figures = EvaluationResult(
-        through=bench.through,
-        encoder=next((result.encoder for result in plainly if result.encoder), ""),
-        catalogue=digest(given.catalogue),
+        through=setup.through,
+        encoder=next((result.encoder for result in main_results if result.encoder), ""),
+        catalogue=digest(data.catalogue),
         seed=seed,
-        counts=_counts(given, trial, unusable),
-        weightings={name: score(one, seed) for name, one in judged.items()},
-        by_category=by_group(trial, plain, category_of),
-        by_colour=by_group(trial, plain, colour_of),
-        filtered=filtered(trial, system, bench.namers.ours, track),
-        calibration=_calibration(trial, plainly),
-        strict=strict(trial, system, track),
-        off_topic=off_topic(trial, given.strangers, system, track) if given.strangers else None,
-        engine_recall=exactly.engine_recall,
-        colours=colour_agreement([*trial.catalogue, *trial.queries], bench.namers, seed, track),
-        colour_hits=agreement(trial, {name: results[name] for name in COLOUR_WEIGHTINGS}, our_colour_of),
-        same=exactly.same,
-        robustness=robustness(trial, system, plain, given.robustness, track) if given.robustness else None,
-        # Last, for it puts the queries in.
-        categories=categories(trial, plainly, system, track),
-        queries=_asked(trial, plain),
+        counts=_counts(data, truth, unusable),
+        weightings={name: score(judged, seed) for name, judged in relevance.items()},
+        by_category=by_group(truth, main_relevance, category_of),
+        by_colour=by_group(truth, main_relevance, colour_of),
+        filtered=filtered(truth, system, setup.namers.extractor, track),
+        calibration=_calibration(truth, main_results),
+        strict=strict(truth, system, track),
+        off_topic=off_topic(truth, data.off_topic_images, system, track) if data.off_topic_images else None,
+        engine_recall=exact_figures.engine_recall,
+        colours=colour_agreement([*truth.catalogue, *truth.queries], setup.namers, seed, track),
+        colour_hits=agreement(truth, {name: results[name] for name in COLOUR_WEIGHTINGS}, colour_name_of),
+        same=exact_figures.same,
+        robustness=robustness(truth, system, main_relevance, data.robustness, track) if data.robustness else None,
+        # This must be last, because it indexes the queries.
+        categories=categories(truth, main_results, system, track),
+        queries=_query_results(truth, main_relevance),
     )
-    return EvaluationOutput(figures, trial, plainly, plain)
+    return EvaluationOutput(figures, truth, main_results, main_relevance)
 
 
-def _ready(given: EvaluationInput, bench: EvaluationSetup) -> tuple[GroundTruth, tuple[str, ...]]:
-    """The catalogue put in, the system ready, and the trial; with the pictures that cannot be used."""
-    rows = [(catalogue_id(place), row) for place, row in enumerate(given.catalogue)]
-    outcomes = put_rows(bench.system, rows, bench.track, len(rows))
-    in_place = [isinstance(outcomes.get(id), ItemIndexed) for id, _ in rows]
-    named = [bench.namers.ours(row.path.read_bytes()) for row in given.queries]
-    # A picture that was refused keeps its place, but nothing can be right about it.
-    held = [
-        row if there else LabelledImage(row.image, row.path)
-        for row, there in zip(given.catalogue, in_place, strict=True)
+def _prepare(data: EvaluationInput, setup: EvaluationSetup) -> tuple[GroundTruth, tuple[str, ...]]:
+    """Index the catalogue and calibrate the system; return the ground truth, and the unusable pictures."""
+    rows = [(catalogue_id(position), row) for position, row in enumerate(data.catalogue)]
+    outcomes = index_rows(setup.system, rows, setup.track, len(rows))
+    indexed = [isinstance(outcomes.get(item_id), ItemIndexed) for item_id, _ in rows]
+    query_colours = [setup.namers.extractor(row.path.read_bytes()) for row in data.queries]
+    # A rejected picture stays, so that positions remain valid, but without a label, so that it is never relevant.
+    catalogue = [
+        row if is_indexed else LabelledImage(row.image, row.path)
+        for row, is_indexed in zip(data.catalogue, indexed, strict=True)
     ]
-    asked = [row for row, names in zip(given.queries, named, strict=True) if names]
-    trial = fair_ground_truth(held, asked, given.seed)
-    settle(bench.system, trial.questions(WEIGHTINGS[SIMILAR], trial.queries[:1])[0])
-    unusable = [row.image for row, there in zip(given.catalogue, in_place, strict=True) if not there]
-    unusable += [row.image for row, names in zip(given.queries, named, strict=True) if not names]
-    return trial, tuple(unusable)
+    queries = [row for row, names in zip(data.queries, query_colours, strict=True) if names]
+    truth = fair_ground_truth(catalogue, queries, data.seed)
+    calibrate(setup.system, truth.questions(WEIGHTINGS[SIMILAR], truth.queries[:1])[0])
+    unusable = [row.image for row, is_indexed in zip(data.catalogue, indexed, strict=True) if not is_indexed]
+    unusable += [row.image for row, names in zip(data.queries, query_colours, strict=True) if not names]
+    return truth, tuple(unusable)
 
 
-def _counts(given: EvaluationInput, trial: GroundTruth, unusable: tuple[str, ...]) -> QueryCounts:
-    indexed = sum(row.label != "" for row in trial.catalogue)
-    lost = len(given.catalogue) - indexed
-    unanswerable = len(given.queries) - len(trial.queries) - (len(unusable) - lost)
-    return QueryCounts(indexed, len(trial.queries), unanswerable, unusable)
+def _counts(data: EvaluationInput, truth: GroundTruth, unusable: tuple[str, ...]) -> QueryCounts:
+    indexed = sum(row.label != "" for row in truth.catalogue)
+    rejected = len(data.catalogue) - indexed
+    unanswerable = len(data.queries) - len(truth.queries) - (len(unusable) - rejected)
+    return QueryCounts(indexed, len(truth.queries), unanswerable, unusable)
 
 
-def _calibration(trial: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
-    """Confidence against truth: the same label, and the same category, which it speaks of, where there are any."""
-    judges: dict[str, Value] = {"label": label_of, "category": category_of}
-    found = {
-        name: calibration(trial.judge(trial.queries, results, value), results) for name, value in judges.items()
+def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
+    """Confidence checked against equal labels and, where queries have them, against equal categories.
+
+    Categories are what a confidence refers to.
+    """
+    criteria: dict[str, Value] = {"label": label_of, "category": category_of}
+    checks = {
+        name: calibration(truth.judge(truth.queries, results, value), results) for name, value in criteria.items()
     }
-    if not any(row.category for row in trial.queries):
-        found.pop("category")
-    return {name: one for name, one in found.items() if one is not None}
+    if not any(row.category for row in truth.queries):
+        checks.pop("category")
+    return {name: check for name, check in checks.items() if check is not None}
 
 
-def _exactly(
-    trial: GroundTruth, given: EvaluationInput, results: Results, looks: EmbeddingStore | None
+def _measure_exact(
+    truth: GroundTruth, data: EvaluationInput, results: Results, store: EmbeddingStore | None
 ) -> ExactFigures:
-    """What takes the vectors themselves; nothing through Kafka, which does not show them."""
-    if looks is None:
+    """The measures that need the vectors; empty through Kafka, where the vectors are not available."""
+    if store is None:
         return ExactFigures(None, {})
-    encoder = looks.eyes.encoder
-    exact = open_exact(trial, looks.look_at, (encoder.object_size, encoder.style_size))
-    same = {column: same_elsewhere(exact, column) for column in given.same}
+    encoder = store.embedder.encoder
+    exact = open_exact(truth, store.look_at, (encoder.object_size, encoder.style_size))
+    same = {column: same_elsewhere(exact, column) for column in data.same}
     return ExactFigures(
-        engine_recall(exact, results), {name: found for name, found in same.items() if found is not None}
+        engine_recall(exact, results), {column: shares for column, shares in same.items() if shares is not None}
     )
 
 
-def _asked(trial: GroundTruth, judged: Relevance) -> tuple[QueryResult, ...]:
-    rows = zip(trial.queries, judged.relevant, judged.right, strict=True)
+def _query_results(truth: GroundTruth, relevance: Relevance) -> tuple[QueryResult, ...]:
+    rows = zip(truth.queries, relevance.relevant, relevance.right, strict=True)
     return tuple(
-        QueryResult(row.image, row.label, int(n), "".join("01"[bool(one)] for one in right))
-        for row, n, right in rows
+        QueryResult(row.image, row.label, int(n), "".join("01"[bool(hit)] for hit in correct))
+        for row, n, correct in rows
     )

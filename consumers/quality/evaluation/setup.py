@@ -1,4 +1,4 @@
-"""Composition: builds what a trial is tried on, in this process or over Kafka."""
+"""Evaluation setup: builds the system under test and its helpers, in this process or over Kafka."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ from infra.observability.redaction import redaction
 
 @dataclass(frozen=True)
 class SetupOptions:
-    """What to look with, where looks are kept, and where progress is shown."""
+    """The encoder, the folder of cached looks, and the console for progress."""
 
     encoder: str
     cache: Path
@@ -38,38 +38,38 @@ class SetupOptions:
 
 
 @contextmanager
-def open_setup(settings: Settings, through: str, means: SetupOptions) -> Iterator[EvaluationSetup]:
-    """A bench, `direct` or over `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
-    # The jobs tell of every batch, which nobody wants to read between progress bars.
+def open_setup(settings: Settings, through: str, options: SetupOptions) -> Iterator[EvaluationSetup]:
+    """The setup for `direct` or `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
+    # Warnings only: the jobs log every batch, which would break up the progress bars.
     configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
-    given, colours = settings.images, make_colours()
-    limits = DecodeLimits(given.max_bytes, given.max_pixels, thumbnail=0)
+    images, colours = settings.images, make_colours()
+    limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=0)
     namers = ColourNamers(
         colour_namer(lambda image: colours.of(image).names, limits),
         colour_namer(lambda image: (dominant_by_kmeans(image, colours),), limits),
     )
-    track = progress_on(means.console)
+    track = progress_on(options.console)
     with ExitStack() as stack:
         if through == "kafka":
             system = stack.enter_context(open_over_kafka(reach_kafka(settings)))
             yield EvaluationSetup(system, through, namers, track, None)
             return
         pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
-        eyes = ImageEmbedder(open_encoder(means.encoder, settings.torch), colours, limits, pool)
-        looks = stack.enter_context(open_embedding_store(means.cache, eyes))
-        nulls = NullEmbeddings(file=null_file(settings.cache, eyes.encoder.fingerprint))
-        yield EvaluationSetup(stack.enter_context(open_direct(looks, nulls)), through, namers, track, looks)
-        means.console.print(
-            f"{looks.kept} of {looks.seen} looks were kept from before, in {means.cache}", markup=False
+        embedder = ImageEmbedder(open_encoder(options.encoder, settings.torch), colours, limits, pool)
+        store = stack.enter_context(open_embedding_store(options.cache, embedder))
+        nulls = NullEmbeddings(file=null_file(settings.cache, embedder.encoder.fingerprint))
+        yield EvaluationSetup(stack.enter_context(open_direct(store, nulls)), through, namers, track, store)
+        options.console.print(
+            f"{store.kept} of {store.seen} looks were kept from before, in {options.cache}", markup=False
         )
 
 
 def progress_on(console: Console) -> TrackProgress:
-    """A bar for each step that is tracked, gone when it is done; on a terminal alone."""
+    """A tracker that shows a progress bar, on a terminal only, and removes it when the step is complete."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
-    def track(steps: Iterable[Step], what: str, total: int) -> Iterator[Step]:
+    def track(steps: Iterable[Step], description: str, total: int) -> Iterator[Step]:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            yield from bar.track(steps, total, description=what)
+            yield from bar.track(steps, total, description=description)
 
     return track

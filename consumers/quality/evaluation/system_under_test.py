@@ -1,4 +1,4 @@
-"""The system under trial, from outside: items are put in, searches are asked, as events and nothing else."""
+"""System under test: the interface to the evaluated system, which is used only through item and search events."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,39 +19,39 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 
 PATIENT_MS = 60_000
-"""Deadline of a search: the longest there is, since here it is quality that is measured."""
+"""Deadline of a search: the longest allowed, because quality is measured here and not speed."""
 INLINE_SIDE = 1_600
-"""Longer side in pixels to which a picture is reduced that is too large to travel inside an event."""
+"""Longer side in pixels to which a picture is resized when it is too large for an event."""
 
 Step = TypeVar("Step")
 
 
 class TrackProgress(Protocol):
-    """Passes steps on, with a progress bar or without."""
+    """Yields the steps unchanged, and may show a progress bar meanwhile."""
 
-    def __call__(self, steps: Iterable[Step], what: str, total: int, /) -> Iterable[Step]: ...
+    def __call__(self, steps: Iterable[Step], description: str, total: int, /) -> Iterable[Step]: ...
 
 
 class SystemUnderTest(Protocol):
-    """Whatever takes item events and answers searches. Raises Unavailable when it does not."""
+    """A system that indexes item events and answers searches. Its methods raise Unavailable when it does not."""
 
     @property
     def tenant(self) -> str:
-        """Owner of the items of this trial."""
+        """The tenant that owns the items of this evaluation."""
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
-        """What became of each item, in any order; those that are indexed can be found."""
+        """Index items; yield the outcome of each, in any order. Items that are indexed can be found at once."""
 
-    def settle(self, probe: SearchRequest) -> None:
-        """Let it get ready for a new catalogue, if it has to; `probe` is any search."""
+    def calibrate(self, probe: SearchRequest) -> None:
+        """Let the system calibrate its scores for a new catalogue, where it does so; `probe` is any search."""
 
-    def ask(self, requests: Iterable[SearchRequest]) -> Iterable[SearchResult]:
-        """The answers, in the order of the requests."""
+    def search(self, requests: Iterable[SearchRequest]) -> Iterable[SearchResult]:
+        """The search results, in the order of the requests."""
 
 
 @dataclass(frozen=True)
 class SearchQuestion:
-    """One search: a picture, read when it is asked, and what is wanted of its hits."""
+    """One search: a picture, which is read when the search is sent, and the weights and filters of its hits."""
 
     picture: Callable[[], bytes]
     weights: Weights
@@ -59,36 +59,36 @@ class SearchQuestion:
     strict: bool = False
 
 
-def catalogue_id(place: int) -> str:
-    """The id of the catalogue's picture at a place, from 0."""
-    return f"c{place}"
+def catalogue_id(position: int) -> str:
+    """The item id of the picture at a position of the catalogue, from 0."""
+    return f"c{position}"
 
 
-def place_of(item_id: str) -> int:
-    """The place of a catalogue's picture, by its id."""
+def catalogue_position(item_id: str) -> int:
+    """The position in the catalogue of the picture with an item id; the inverse of catalogue_id."""
     return int(item_id.removeprefix("c"))
 
 
-def put_rows(
+def index_rows(
     system: SystemUnderTest, rows: Iterable[tuple[str, LabelledImage]], track: TrackProgress, total: int
 ) -> dict[str, ItemOutcome]:
-    """Put pictures in under their ids; the outcome of each, by id."""
-    items = (_item(system.tenant, id, row) for id, row in rows)
+    """Index pictures with their item ids; return the outcome of each, by id."""
+    items = (_item(system.tenant, item_id, row) for item_id, row in rows)
     outcomes = track(system.put(items), "indexing", total)
     return {outcome.item_id: outcome for outcome in outcomes if outcome.item_id is not None}
 
 
-def settle(system: SystemUnderTest, probe: SearchQuestion) -> None:
-    """Let the system get ready, before its answers are judged."""
-    system.settle(_request(system.tenant, probe))
+def calibrate(system: SystemUnderTest, probe: SearchQuestion) -> None:
+    """Let the system calibrate its scores, before its results are judged."""
+    system.calibrate(_request(system.tenant, probe))
 
 
-def ask_all(
-    system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, what: str
+def search_all(
+    system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, description: str
 ) -> list[SearchResult]:
-    """The answers, in order; raises Unavailable when one is not in time."""
-    requests = (_request(system.tenant, one) for one in track(questions, what, len(questions)))
-    results = list(system.ask(requests))
+    """The search results, in order; raises Unavailable when one has the status `expired` or `unavailable`."""
+    requests = (_request(system.tenant, question) for question in track(questions, description, len(questions)))
+    results = list(system.search(requests))
     for result in results:
         if result.status in ("expired", "unavailable"):
             raise Unavailable(f"a search was answered `{result.status}` ({result.message}): evaluate again")
@@ -112,7 +112,10 @@ def _request(tenant: str, question: SearchQuestion) -> SearchRequest:
 
 
 def _inline(data: bytes) -> bytes:
-    """The picture, reduced where it is too large for an event; what cannot be read goes as it is, to be refused."""
+    """The picture, resized where it is too large for an event.
+
+    A large picture that cannot be read is cut at the size limit: the system is to reject it.
+    """
     if len(data) <= MAX_INLINE_BYTES:
         return data
     try:

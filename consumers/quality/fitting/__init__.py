@@ -1,1 +1,1 @@
-"""Teach it a catalogue: `lookstream fit`, from pictures, labelled or not, to an encoder folder."""
+"""Fitting: `lookstream fit` adapts an encoder to a catalogue's pictures, labelled or not, and writes its folder."""

@@ -1,4 +1,4 @@
-"""The command that teaches it a catalogue: `fit`."""
+"""Fit command: `lookstream fit` fits an encoder on a catalogue's pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What `fit` is told."""
+    """Options of `fit`."""
 
     source: Annotated[
         Path,
@@ -63,12 +63,12 @@ def fit(options: FitOptions) -> None:
     from infra.encoder.heads import Recipe
 
     check_out(options.out, force=options.force)
-    wanted = DatasetOptions(options.source, options.image_root, options.label, tuple(options.where or ()))
-    rows = sample(read_dataset(wanted), options.limit, options.seed)
+    dataset = DatasetOptions(options.source, options.image_root, options.label, tuple(options.where or ()))
+    rows = sample(read_dataset(dataset), options.limit, options.seed)
     recipe = Recipe(epochs=options.epochs, seed=options.seed)
     settings = read_settings()
-    order = FitRequest(
+    request = FitRequest(
         options.encoder, options.out, recipe, options.validation, options.cache or settings.data / "looks"
     )
     with plain_errors(EncoderUnavailable):
-        run_fit(rows, order, settings, error_console())
+        run_fit(rows, request, settings, error_console())

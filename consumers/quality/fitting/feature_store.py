@@ -1,4 +1,4 @@
-"""Every picture seen once by the frozen backbone; what it saw is kept on disk for the next time."""
+"""Feature store: runs every picture through the frozen backbone once, and caches its features on disk (SQLite)."""
 
 import os
 import sqlite3
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.quality.evaluation.embedding_store import PATIENCE_SECONDS, recipe
+from consumers.quality.evaluation.embedding_store import LOCK_TIMEOUT_SECONDS, cache_key
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import focus_on
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 BATCH = 16
-"""Pictures that are decoded side by side and looked at together."""
+"""Pictures that are decoded in parallel and go through the backbone as one batch."""
 TABLE = """CREATE TABLE IF NOT EXISTS seen (
     recipe TEXT, picture TEXT, studio INTEGER, views BLOB, PRIMARY KEY (recipe, picture)
 ) WITHOUT ROWID"""
@@ -42,45 +42,49 @@ class ImageFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMatrix:
-    """What the backbone saw of N pictures: two views each [N, 2, f], a studio picture's twice the same."""
+    """The features of N pictures: two views each, [N, 2, f]; both views of a studio picture are the same."""
 
     views: Halves
     studio: Mask
 
     @cached_property
     def features(self) -> Floats:
-        """The mean over the views, [N, f]: what the encoder goes by."""
+        """The mean over the views, [N, f], which is what the encoder projects."""
         mean: Floats = self.views.mean(axis=1, dtype=np.float32)
         return mean
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureStore:
-    """A backbone that looks at no picture twice; for one thread, `pool` decodes."""
+    """A backbone with a cache of its features; for use by one thread, while `pool` decodes pictures."""
 
     backbone: Backbone
     limits: DecodeLimits
-    store: sqlite3.Connection
-    recipe: str
+    database: sqlite3.Connection
+    cache_key: str
     pool: ThreadPoolExecutor
 
-    def look_at(self, rows: Sequence[LabelledImage], track: TrackProgress) -> list[ImageFeatures | str]:
-        """What is seen in each row's picture, or why nothing is."""
+    def extract(self, rows: Sequence[LabelledImage], track: TrackProgress) -> list[ImageFeatures | str]:
+        """The features of each row's picture, or the reason why it has none."""
         batches = [rows[n : n + BATCH] for n in range(0, len(rows), BATCH)]
-        return [one for batch in track(batches, "looking at pictures", len(batches)) for one in self._batch(batch)]
+        return [
+            features
+            for batch in track(batches, "looking at pictures", len(batches))
+            for features in self._extract_batch(batch)
+        ]
 
-    def _batch(self, rows: Sequence[LabelledImage]) -> Iterator[ImageFeatures | str]:
-        """In the order of the rows; pictures that are new are decoded side by side."""
+    def _extract_batch(self, rows: Sequence[LabelledImage]) -> Iterator[ImageFeatures | str]:
+        """In the order of the rows; pictures that are not in the cache are decoded in parallel."""
         data = list(self.pool.map(lambda row: row.path.read_bytes(), rows))
-        names = [sha256(picture).hexdigest() for picture in data]
-        known = {name: seen for name in names if (seen := self._kept(name))}
-        new = {name: picture for name, picture in zip(names, data, strict=True) if name not in known}
-        shown = dict(zip(new, self.pool.map(self._prepare, new.values()), strict=True))
-        refused = {name: said for name, said in shown.items() if isinstance(said, str)}
-        good = {name: one for name, one in shown.items() if not isinstance(one, str)}
-        fresh = dict(zip(good, self._see(list(good.values())), strict=True))
-        self._keep(fresh)
-        return iter([(known | fresh | refused)[name] for name in names])
+        digests = [sha256(picture).hexdigest() for picture in data]
+        cached = {digest: features for digest in digests if (features := self._load(digest))}
+        missing = {digest: picture for digest, picture in zip(digests, data, strict=True) if digest not in cached}
+        prepared = dict(zip(missing, self.pool.map(self._prepare, missing.values()), strict=True))
+        rejected = {digest: reason for digest, reason in prepared.items() if isinstance(reason, str)}
+        inputs = {digest: views for digest, views in prepared.items() if not isinstance(views, str)}
+        computed = dict(zip(inputs, self._run_backbone(list(inputs.values())), strict=True))
+        self._save(computed)
+        return iter([(cached | computed | rejected)[digest] for digest in digests])
 
     def _prepare(self, picture: bytes) -> Shown | str:
         try:
@@ -90,45 +94,48 @@ class FeatureStore:
         focus = focus_on(image)
         return tuple(self.backbone.prepare(image, box) for box in focus.boxes), focus.studio
 
-    def _see(self, shown: Sequence[Shown]) -> Iterator[ImageFeatures]:
-        """Each view goes through the network as a picture of its own."""
-        alone = [(view,) for views, _ in shown for view in views]
-        if not alone:
+    def _run_backbone(self, inputs: Sequence[Shown]) -> Iterator[ImageFeatures]:
+        """Each view goes through the backbone as a separate picture."""
+        single_views = [(view,) for views, _ in inputs for view in views]
+        if not single_views:
             return
-        rows: Halves = self.backbone.features(alone).cpu().numpy().astype(np.float16)
-        ends = np.cumsum([len(views) for views, _ in shown])
-        for (views, studio), end in zip(shown, ends, strict=True):
+        rows: Halves = self.backbone.features(single_views).cpu().numpy().astype(np.float16)
+        ends = np.cumsum([len(views) for views, _ in inputs])
+        for (views, studio), end in zip(inputs, ends, strict=True):
             yield ImageFeatures(rows[end - len(views) : end], studio)
 
-    def _kept(self, name: str) -> ImageFeatures | None:
+    def _load(self, digest: str) -> ImageFeatures | None:
         query = "SELECT studio, views FROM seen WHERE recipe = ? AND picture = ?"
-        row = self.store.execute(query, (self.recipe, name)).fetchone()
+        row = self.database.execute(query, (self.cache_key, digest)).fetchone()
         if row is None:
             return None
         size = self.backbone.object_size + self.backbone.style_size
         return ImageFeatures(np.frombuffer(row[1], np.float16).reshape(-1, size), bool(row[0]))
 
-    def _keep(self, fresh: dict[str, ImageFeatures]) -> None:
-        rows = [(self.recipe, name, int(seen.studio), seen.views.tobytes()) for name, seen in fresh.items()]
-        with self.store:
-            self.store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
+    def _save(self, computed: dict[str, ImageFeatures]) -> None:
+        rows = [
+            (self.cache_key, digest, int(features.studio), features.views.tobytes())
+            for digest, features in computed.items()
+        ]
+        with self.database:
+            self.database.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
 
 
 @contextmanager
 def open_feature_store(folder: Path, backbone: Backbone, limits: DecodeLimits) -> Iterator[FeatureStore]:
-    """A gaze that keeps what it sees in a folder, where that of other backbones and older code lies untouched."""
+    """A feature store with its cache in `folder`; entries of other backbones or of older code are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = recipe(f"{backbone.digest} {backbone.runtime.dtype}")
+    key = cache_key(f"{backbone.digest} {backbone.runtime.dtype}")
     with (
-        closing(sqlite3.connect(folder / "features.sqlite", timeout=PATIENCE_SECONDS)) as store,
+        closing(sqlite3.connect(folder / "features.sqlite", timeout=LOCK_TIMEOUT_SECONDS)) as database,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        store.execute(TABLE)
-        yield FeatureStore(backbone, limits, store, name, pool)
+        database.execute(TABLE)
+        yield FeatureStore(backbone, limits, database, key, pool)
 
 
-def stack_features(seen: Sequence[ImageFeatures]) -> FeatureMatrix:
-    """The gallery of some pictures, one at least."""
-    # Copies of a view, so that every picture has two.
-    views = np.stack([np.broadcast_to(one.views, (2, one.views.shape[1])) for one in seen])
-    return FeatureMatrix(views, np.array([one.studio for one in seen]))
+def stack_features(images: Sequence[ImageFeatures]) -> FeatureMatrix:
+    """The features of several pictures, at least one, as one matrix."""
+    # The only view of a studio picture is repeated, so that every picture has two.
+    views = np.stack([np.broadcast_to(image.views, (2, image.views.shape[1])) for image in images])
+    return FeatureMatrix(views, np.array([image.studio for image in images]))

@@ -1,4 +1,4 @@
-"""From pictures to an encoder's tensors: a base without labels; with labels a head beside it, and its share."""
+"""Fit: computes an encoder's tensors; without labels a base, with labels also a head and the head's share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share
 from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_back, hold_back_labels
 from consumers.quality.fitting.trainer import EpochScore, HeadTrainer
-from consumers.quality.fitting.validation import Integers, draw_validation_set, means
+from consumers.quality.fitting.validation import Integers, draw_validation_set, mean_scores
 from consumers.quality.fitting.whitening_base import (
     Floats,
     Tensors,
     WhiteningBase,
     choose_base,
     make_bases,
-    object_rows,
+    project_objects,
 )
 from infra.console import BadInput, printable
 from infra.encoder.heads import Recipe
@@ -29,9 +29,9 @@ MeasureMeans = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class FitSetup:
-    """What fitting takes beside the pictures: the backbone, the tensors that it ships with, and how to go about it.
+    """The backbone, the projection tensors that it ships with, the training recipe, and how progress is shown.
 
-    `validation` is the share of each label's pictures that is held back to choose by.
+    `validation` is the share of each label's pictures that is held out for model selection.
     """
 
     backbone: Backbone
@@ -43,7 +43,7 @@ class FitSetup:
 
 @dataclass(frozen=True)
 class FitComparison:
-    """The measures of some queries under the base, under the head alone, and under both at the chosen share."""
+    """The measures of some queries: with the base, with the head alone, and with both at the chosen share."""
 
     queries: int
     base: MeasureMeans
@@ -55,7 +55,7 @@ class FitComparison:
 
 @dataclass(frozen=True)
 class HeadReport:
-    """How a head came about, and what it does for labels that it saw and for labels that it never saw."""
+    """The training history of a head, and its effect on labels that it was (`seen`) and was not trained on."""
 
     labels: int
     lessons: list[EpochScore]
@@ -68,7 +68,7 @@ class HeadReport:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """The tensors, where the base comes from, how each base did, and the story of the head."""
+    """The tensors, the origin of the base, the mean scores of every candidate base, and the report of the head."""
 
     tensors: Tensors
     base: str
@@ -76,77 +76,83 @@ class FitResult:
     head: HeadReport | None
 
 
-def fit_base(gallery: FeatureMatrix, kit: FitSetup) -> FitResult:
-    """Without labels there is nothing to choose by: axes of these pictures, where they are enough for that."""
-    base = make_bases(gallery, kit.backbone, kit.shipped)[-1]
+def fit_base(gallery: FeatureMatrix, setup: FitSetup) -> FitResult:
+    """Fit without labels: axes of these pictures if there are enough of them; no scores exist to choose by."""
+    base = make_bases(gallery, setup.backbone, setup.shipped)[-1]
     return FitResult(base.tensors, base.origin, {}, None)
 
 
 def number_labels(names: Sequence[str]) -> Integers:
-    """Labels as numbers from 0, [N]; raises BadInput when they have nothing to teach."""
-    found, labels, counts = np.unique(np.array(names), return_inverse=True, return_counts=True)
-    if len(found) < 2:
+    """Labels as numbers from 0, [N]; raises BadInput when fewer than two labels have enough pictures."""
+    unique, labels, counts = np.unique(np.array(names), return_inverse=True, return_counts=True)
+    if len(unique) < 2:
         raise BadInput(
-            f"all {len(names)} pictures that can be read are labelled {printable(str(found[0]))}: "
+            f"all {len(names)} pictures that can be read are labelled {printable(str(unique[0]))}: "
             "a head learns from what differs, give two labels at least"
         )
     if (counts >= FEWEST_TO_HOLD).sum() < 2:
         raise BadInput(
-            f"of {len(found)} labels, {(counts >= FEWEST_TO_HOLD).sum()} have {FEWEST_TO_HOLD} pictures or more: "
+            f"of {len(unique)} labels, {(counts >= FEWEST_TO_HOLD).sum()} have {FEWEST_TO_HOLD} pictures or more: "
             "give two such labels at least"
         )
     return labels.astype(np.int64)
 
 
-def fit_head(gallery: FeatureMatrix, names: Sequence[str], kit: FitSetup) -> FitResult:
-    """The better base, and beside it a head trained on all pictures; raises BadInput, see number_labels.
+def fit_head(gallery: FeatureMatrix, names: Sequence[str], setup: FitSetup) -> FitResult:
+    """Choose the best base and train a head on all pictures; raises BadInput, see number_labels.
 
-    Base and number of epochs are chosen on pictures held back from a first training; the share: see choose_share.
+    The base and the number of epochs are chosen on pictures held out from a first training; for the share see
+    choose_share.
     """
-    labels, seed = number_labels(names), kit.recipe.seed
-    split = hold_back(labels, kit.validation, seed)
-    quiz = draw_validation_set(split.held, split.train, labels, seed)
-    base, scores = choose_base(make_bases(gallery, kit.backbone, kit.shipped), gallery, quiz)
-    school = HeadTrainer(gallery, labels, base, kit.recipe, kit.track)
-    lessons, best = school.try_out(split.train, quiz)
-    seen = HeadWeightTrial(quiz, object_rows(gallery, base.tensors), school.rows(best.axes))
-    story = _story(lessons, best.number, seen, _try_unseen(school, best.number))
-    axes = school.teach(np.arange(len(labels)), best.number, "training the head on all pictures")
-    bases = {origin: means(one) for origin, one in scores.items()}
-    return FitResult(_beside(base, axes, story.share), base.origin, bases, story)
+    labels, seed = number_labels(names), setup.recipe.seed
+    split = hold_back(labels, setup.validation, seed)
+    validation_set = draw_validation_set(split.held, split.train, labels, seed)
+    base, scores = choose_base(make_bases(gallery, setup.backbone, setup.shipped), gallery, validation_set)
+    trainer = HeadTrainer(gallery, labels, base, setup.recipe, setup.track)
+    history, best = trainer.train_until_best(split.train, validation_set)
+    known = HeadWeightTrial(validation_set, project_objects(gallery, base.tensors), trainer.project(best.axes))
+    report = _report_head(history, best.number, known, _try_novel_labels(trainer, best.number))
+    axes = trainer.train(np.arange(len(labels)), best.number, "training the head on all pictures")
+    bases = {origin: mean_scores(base_scores) for origin, base_scores in scores.items()}
+    return FitResult(_add_head(base, axes, report.share), base.origin, bases, report)
 
 
-def _try_unseen(school: HeadTrainer, epochs: int) -> HeadWeightTrial | None:
-    """A head that is trained without some labels, and those looked for among all pictures."""
-    split = hold_back_labels(school.labels, school.recipe.seed)
+def _try_novel_labels(trainer: HeadTrainer, epochs: int) -> HeadWeightTrial | None:
+    """Train a head without some labels, to search for their pictures among all; None when labels are too few."""
+    split = hold_back_labels(trainer.labels, trainer.recipe.seed)
     if split is None:
         return None
-    axes = school.teach(split.train, epochs, "trying labels that the head never saw")
-    quiz = draw_validation_set(split.held, np.arange(len(school.labels)), school.labels, school.recipe.seed)
-    return HeadWeightTrial(quiz, object_rows(school.gallery, school.base.tensors), school.rows(axes))
-
-
-def _story(
-    lessons: list[EpochScore], epochs: int, seen: HeadWeightTrial, unseen: HeadWeightTrial | None
-) -> HeadReport:
-    labels = len(np.unique(seen.quiz.labels))
-    held = len(np.unique(unseen.quiz.labels[unseen.quiz.asking])) if unseen else 0
-    curve, other = seen.curve(), unseen.curve() if unseen else None
-    share = choose_share(curve, other)
-    return HeadReport(
-        labels, lessons, epochs, share, _verdict(curve, share), held, _verdict(other, share) if other else None
+    axes = trainer.train(split.train, epochs, "trying labels that the head never saw")
+    validation_set = draw_validation_set(
+        split.held, np.arange(len(trainer.labels)), trainer.labels, trainer.recipe.seed
+    )
+    return HeadWeightTrial(
+        validation_set, project_objects(trainer.gallery, trainer.base.tensors), trainer.project(axes)
     )
 
 
-def _beside(base: WhiteningBase, axes: Floats, share: float) -> Tensors:
-    """A head beside the base; nothing beside it at share 0."""
+def _report_head(
+    history: list[EpochScore], epochs: int, known: HeadWeightTrial, novel: HeadWeightTrial | None
+) -> HeadReport:
+    labels = len(np.unique(known.validation_set.labels))
+    novel_labels = len(np.unique(novel.validation_set.labels[novel.validation_set.queries])) if novel else 0
+    known_curve, novel_curve = known.curve(), novel.curve() if novel else None
+    share = choose_share(known_curve, novel_curve)
+    return HeadReport(
+        labels, history, epochs, share, _compare_at(known_curve, share), novel_labels,
+        _compare_at(novel_curve, share) if novel_curve else None,
+    )  # fmt: skip
+
+
+def _add_head(base: WhiteningBase, axes: Floats, share: float) -> Tensors:
+    """The base's tensors with those of the head; without them at share 0."""
     if share == 0:
         return base.tensors
     head = {"means": base.tensors["object.means"], "axes": axes, "share": np.array([share], np.float32)}
     return base.tensors | {f"head.{name}": value for name, value in head.items()}
 
 
-def _verdict(curve: WeightCurve, share: float) -> FitComparison:
-    shares = {str(at): means(scores) for at, scores in curve.items()}
+def _compare_at(curve: WeightCurve, share: float) -> FitComparison:
+    shares = {str(tried): mean_scores(scores) for tried, scores in curve.items()}
     queries = len(curve[share][CHOSEN_BY])
     return FitComparison(queries, shares["0.0"], shares["1.0"], shares[str(share)], shares)

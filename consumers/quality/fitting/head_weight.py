@@ -1,4 +1,4 @@
-"""How much of the cosine is the head's: chosen on pictures held back and on labels that a trial head never saw."""
+"""Head weight: chooses the head's share of the cosine, on held-out pictures and on held-out labels."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,13 @@ from consumers.quality.fitting.validation import Floats, Scores, ValidationSet
 
 SHARES = tuple(round(tenths / 10, 1) for tenths in range(11))
 CHOSEN_BY = "mAP@10"
-"""Precision at 1 says little here: catalogues have twins, which find each other under any head (.98 of grocery)."""
-SURE = 2.0
-"""Standard errors by which a head must beat the base, to be used at all."""
-MOST = 0.8
-"""A fifth is always the base's: labels held back are still of the catalogue's kinds, and a head is blinder to all
-else (fitted on clothes, the icons of groceries fell from .46 to .33 at .8, to .30 at 1)."""
+"""Not precision@1, which differs little between heads: catalogues have near-duplicates, which find each other with
+any head (.98 of grocery)."""
+MIN_GAIN = 2.0
+"""Standard errors by which a head must beat the base to be used at all."""
+MAX_SHARE = 0.8
+"""The base always keeps a fifth: held-out labels are still of the catalogue's kinds, and a head is worse at all
+other kinds (with a head fitted on clothes, grocery icons fell from .46 to .33 at .8, and to .30 at 1)."""
 
 WeightCurve = dict[float, Scores]
 """The scores at each share."""
@@ -22,33 +23,36 @@ WeightCurve = dict[float, Scores]
 
 @dataclass(frozen=True, eq=False)
 class HeadWeightTrial:
-    """A base and a head before a quiz: unit rows of all pictures, [N, k] and [N, h]."""
+    """A base and a head on a validation set: unit rows of all pictures, [N, k] and [N, h]."""
 
-    quiz: ValidationSet
+    validation_set: ValidationSet
     base: Floats
     head: Floats
 
     def curve(self) -> WeightCurve:
         """The scores at each share of the head; 0 is the base alone, 1 the head alone."""
-        return {share: self.quiz.judge(mix(self.base, self.head, share)) for share in SHARES}
+        return {share: self.validation_set.score(mix(self.base, self.head, share)) for share in SHARES}
 
 
 def mix(base: Floats, head: Floats, share: float) -> Floats:
-    """Unit rows of both to rows whose cosines are (1 - share) of the base's plus share of the head's."""
+    """Concatenate unit rows so that a cosine is (1 - share) times the base's plus share times the head's."""
     return np.concatenate([base * np.float32((1 - share) ** 0.5), head * np.float32(share**0.5)], axis=1)
 
 
-def choose_share(seen: WeightCurve, unseen: WeightCurve | None) -> float:
-    """The best share for labels seen and never seen, each counting half; 0 unless it surely beats the base."""
-    shares = [share for share in SHARES if share <= MOST]
-    curves = [seen] if unseen is None else [seen, unseen]
-    worth = {share: sum(float(curve[share][CHOSEN_BY].mean()) for curve in curves) for share in shares}
-    best = max(shares, key=lambda share: (worth[share], -share))
-    return best if _gain(seen[best][CHOSEN_BY], seen[0.0][CHOSEN_BY]) > SURE else 0.0
+def choose_share(known: WeightCurve, novel: WeightCurve | None) -> float:
+    """The best share for labels in (`known`) and not in (`novel`) the training set, each weighted half.
+
+    0 unless it beats the base by more than MIN_GAIN standard errors on the known labels.
+    """
+    shares = [share for share in SHARES if share <= MAX_SHARE]
+    curves = [known] if novel is None else [known, novel]
+    totals = {share: sum(float(curve[share][CHOSEN_BY].mean()) for curve in curves) for share in shares}
+    best = max(shares, key=lambda share: (totals[share], -share))
+    return best if _gain(known[best][CHOSEN_BY], known[0.0][CHOSEN_BY]) > MIN_GAIN else 0.0
 
 
 def _gain(better: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
-    """Mean difference of paired values in its standard errors; 0 where there is none."""
+    """The mean difference of paired values, in standard errors of that mean; 0 where the values are equal."""
     difference = better - worse
     mean, error = float(difference.mean()), float(difference.std()) / len(difference) ** 0.5
     return float(mean / max(error, 1e-9))

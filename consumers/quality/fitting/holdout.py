@@ -1,4 +1,4 @@
-"""Who is held back: pictures of every label, to choose by; whole labels, to see what a head costs them."""
+"""Hold-out: splits off pictures of every label for model selection, and whole labels to test unseen ones."""
 
 from dataclasses import dataclass
 
@@ -8,43 +8,44 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 FEWEST_TO_HOLD = 3
-"""Pictures of a label from which one can be held back and two are left that attract each other."""
+"""Pictures a label needs for one to be held out: two remain, which attract each other in training."""
 FEWEST_LABELS = 10
-"""Labels from which some can be held back whole."""
-HELD_LABELS = 0.15
+"""Labels needed to hold out some of them whole."""
+HELD_OUT_LABELS = 0.15
+"""The share of the labels that is held out whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class HoldoutSplit:
-    """Places of the pictures to train on and of those held back."""
+    """Row numbers of the pictures to train on, and of those held out."""
 
     train: Integers
     held: Integers
 
 
 def hold_back(labels: Integers, share: float, seed: int) -> HoldoutSplit:
-    """About `share` of the pictures of each label, one at least, but never its last two.
+    """Hold out about `share` of the pictures of each label, at least one, but never its last two.
 
-    They are a run in the order given: pictures that were taken one after the other are nearly the same, and a twin
-    left to train on would answer for the one held back, head or no head.
+    They are consecutive in the given order: pictures that were taken one after the other are nearly the same, and a
+    near-duplicate in the training set would be the hit for the held-out one, with or without a head.
     """
-    chance, held = np.random.default_rng(seed), []
+    rng, held_rows = np.random.default_rng(seed), []
     for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        most = max(0, len(places) - FEWEST_TO_HOLD + 1)
-        count = min(max(1, round(share * len(places))), most)
-        first = chance.integers(len(places) - count + 1)
-        held.append(places[first : first + count])
-    taken = np.sort(np.concatenate(held))
-    return HoldoutSplit(np.setdiff1d(np.arange(len(labels)), taken), taken)
+        rows = np.flatnonzero(labels == label)
+        max_count = max(0, len(rows) - FEWEST_TO_HOLD + 1)
+        count = min(max(1, round(share * len(rows))), max_count)
+        first = rng.integers(len(rows) - count + 1)
+        held_rows.append(rows[first : first + count])
+    held_out = np.sort(np.concatenate(held_rows))
+    return HoldoutSplit(np.setdiff1d(np.arange(len(labels)), held_out), held_out)
 
 
 def hold_back_labels(labels: Integers, seed: int) -> HoldoutSplit | None:
-    """All pictures of some labels, of those that have two at least; None when there are too few labels to spare."""
-    names, counts = np.unique(labels, return_counts=True)
-    paired = names[counts > 1]
-    if len(paired) < FEWEST_LABELS:
+    """Hold out all pictures of some labels that have at least two; None when too few labels have two."""
+    unique, counts = np.unique(labels, return_counts=True)
+    eligible = unique[counts > 1]
+    if len(eligible) < FEWEST_LABELS:
         return None
-    chosen = np.random.default_rng(seed).permutation(paired)[: max(1, round(HELD_LABELS * len(paired)))]
-    unseen = np.isin(labels, chosen)
-    return HoldoutSplit(np.flatnonzero(~unseen), np.flatnonzero(unseen))
+    chosen = np.random.default_rng(seed).permutation(eligible)[: max(1, round(HELD_OUT_LABELS * len(eligible)))]
+    held_out = np.isin(labels, chosen)
+    return HoldoutSplit(np.flatnonzero(~held_out), np.flatnonzero(held_out))

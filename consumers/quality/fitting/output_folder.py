@@ -1,4 +1,4 @@
-"""The folder that is written: whole or not at all, and never over something else."""
+"""Output folder: writes the encoder's folder completely or not at all, and replaces nothing but an encoder."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from infra.encoder import FITTED
 
 
 def check_out(out: Path, *, force: bool) -> None:
-    """Raises BadInput when a folder cannot be put there."""
+    """Raises BadInput unless `out` is new, an empty folder or, with `force`, an encoder folder."""
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir() or out.is_symlink():
@@ -26,8 +26,8 @@ def check_out(out: Path, *, force: bool) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `out` when all went well, and else is gone."""
-    draft, old = (out.parent / f".{out.name}.{os.getpid()}.{what}" for what in ("new", "old"))
+    """A temporary folder that replaces `out` on success, and is deleted on an error. Raises BadInput."""
+    draft, old = (out.parent / f".{out.name}.{os.getpid()}.{suffix}" for suffix in ("new", "old"))
     try:
         draft.mkdir(parents=True)
         yield draft
@@ -37,5 +37,5 @@ def new_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise BadInput(f"--out {out} cannot be written: {error.strerror}") from None
     finally:
-        for left in (draft, old):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (draft, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""From rows to an encoder folder: look at the pictures, fit, write, and say what came of it."""
+"""Fit pipeline: extracts features, fits, writes the encoder folder, and prints the report."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from consumers.quality.evaluation.setup import progress_on
 from consumers.quality.fitting.feature_store import ImageFeatures, open_feature_store, stack_features
 from consumers.quality.fitting.fit import FitResult, FitSetup, fit_base, fit_head
 from consumers.quality.fitting.output_folder import new_folder
-from consumers.quality.fitting.report import FitReport, as_document, show
+from consumers.quality.fitting.report import FitReport, as_document, print_report
 from consumers.vision.decode import DecodeLimits
 from infra.config.settings import Settings
 from infra.console import BadInput, printable
@@ -27,7 +27,7 @@ from infra.encoder.whitening import POWER, known_vector
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What is to be fitted how, and where to; features are kept in the folder `cache`."""
+    """The encoder to start from, the folder to write, the training options, and the folder of cached features."""
 
     encoder: str
     out: Path
@@ -36,53 +36,55 @@ class FitRequest:
     cache: Path
 
 
-def run_fit(rows: Sequence[LabelledImage], order: FitRequest, settings: Settings, console: Console) -> FitResult:
+def run_fit(rows: Sequence[LabelledImage], request: FitRequest, settings: Settings, console: Console) -> FitResult:
     """Fit an encoder on the rows and write its folder; raises BadInput or EncoderUnavailable.
 
     A head is fitted when every row has a label.
     """
     track = progress_on(console)
-    backbone, projection = open_parts(order.encoder, settings.torch)
+    backbone, projection = open_parts(request.encoder, settings.torch)
     limits = DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
-    with open_feature_store(order.cache, backbone, limits) as gaze:
-        looks = list(zip(rows, gaze.look_at(rows, track), strict=True))
-    seen = [(row, look) for row, look in looks if isinstance(look, ImageFeatures)]
-    unreadable = [f"{row.image} ({look})" for row, look in looks if not isinstance(look, ImageFeatures)]
-    if len(seen) < 2:
-        some = f": {printable(unreadable[0])}" if unreadable else ""
-        raise BadInput(f"{len(seen)} of {len(rows)} pictures can be read{some}; give two at least")
-    gallery = stack_features([look for _, look in seen])
-    kit = FitSetup(backbone, projection.base_tensors, order.recipe, order.validation, track)
-    labels = [row.label for row, _ in seen]
-    fitted = fit_head(gallery, labels, kit) if all(labels) else fit_base(gallery, kit)
-    fitting = FitReport(backbone.name, len(seen), int(gallery.studio.sum()), unreadable, order.recipe.seed)
-    _write(fitting, fitted, backbone, order)
-    show(fitting, fitted, console)
-    console.print(f"wrote {order.out}: set LOOKSTREAM_ENCODER={order.out} to use it", markup=False, soft_wrap=True)
-    if fitted.head and not _can_draw():
+    with open_feature_store(request.cache, backbone, limits) as store:
+        extracted = list(zip(rows, store.extract(rows, track), strict=True))
+    readable = [(row, features) for row, features in extracted if isinstance(features, ImageFeatures)]
+    unreadable = [f"{row.image} ({reason})" for row, reason in extracted if not isinstance(reason, ImageFeatures)]
+    if len(readable) < 2:
+        example = f": {printable(unreadable[0])}" if unreadable else ""
+        raise BadInput(f"{len(readable)} of {len(rows)} pictures can be read{example}; give two at least")
+    gallery = stack_features([features for _, features in readable])
+    setup = FitSetup(backbone, projection.base_tensors, request.recipe, request.validation, track)
+    labels = [row.label for row, _ in readable]
+    result = fit_head(gallery, labels, setup) if all(labels) else fit_base(gallery, setup)
+    report = FitReport(backbone.name, len(readable), int(gallery.studio.sum()), unreadable, request.recipe.seed)
+    _write(report, result, backbone, request)
+    print_report(report, result, console)
+    console.print(
+        f"wrote {request.out}: set LOOKSTREAM_ENCODER={request.out} to use it", markup=False, soft_wrap=True
+    )
+    if result.head and not _has_matplotlib():
         console.print("no curves.png without matplotlib: pip install 'lookstream[fit]'", markup=False)
-    return fitted
+    return result
 
 
-def _write(fitting: FitReport, fitted: FitResult, backbone: Backbone, order: FitRequest) -> None:
-    # No date among these: the same pictures and seed give the same bytes, and so the same fingerprint.
-    said = {
-        "backbone": backbone_name(order.encoder),
-        "fitted_on": fitting.sentence(fitted),
-        "method": f"PCA, power {POWER}, axes {fitted.base}"
-        + (", supervised contrastive head" if fitted.head else ""),
-        "seed": str(order.recipe.seed),
+def _write(report: FitReport, result: FitResult, backbone: Backbone, request: FitRequest) -> None:
+    # The metadata has no date: the same pictures and seed give the same bytes, and so the same fingerprint.
+    metadata = {
+        "backbone": backbone_name(request.encoder),
+        "fitted_on": report.describe_data(result),
+        "method": f"PCA, power {POWER}, axes {result.base}"
+        + (", supervised contrastive head" if result.head else ""),
+        "seed": str(request.recipe.seed),
     }
-    tensors = fitted.tensors | {"known": known_vector(backbone, fitted.tensors, probe())}
-    with new_folder(order.out) as folder:
-        write_projection(folder / FITTED, tensors, said)
-        document = as_document(fitting, fitted)
+    tensors = result.tensors | {"known": known_vector(backbone, result.tensors, probe())}
+    with new_folder(request.out) as folder:
+        write_projection(folder / FITTED, tensors, metadata)
+        document = as_document(report, result)
         (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        if fitted.head and _can_draw():
+        if result.head and _has_matplotlib():
             from consumers.quality.fitting.plots import draw_curves
 
-            draw_curves(fitted.head, folder / "curves.png")
+            draw_curves(result.head, folder / "curves.png")
 
 
-def _can_draw() -> bool:
+def _has_matplotlib() -> bool:
     return find_spec("matplotlib") is not None

@@ -1,4 +1,4 @@
-"""Where heads are trained on some of the pictures: until the ones held back gain no more, or for so many epochs."""
+"""Trainer: trains heads on a subset of the pictures, with early stopping or for a given number of epochs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from infra.encoder.heads import Epoch, Examples, Recipe, train_head
 from infra.encoder.whitening import OBJECT_SIZE, whiten_axes
 
 PATIENCE = 15
-"""Epochs without a better score of the pictures held back, after which training stops."""
+"""Epochs without a better score on the validation set, after which training stops."""
 SCORE = "mAP@10"
 
 
 @dataclass(frozen=True)
 class EpochScore:
-    """One epoch: its mean loss, and the mAP@10 of the head alone on the pictures held back."""
+    """One epoch: its mean loss, and the mAP@10 of the head alone on the validation set."""
 
     loss: float
     score: float
@@ -25,7 +25,7 @@ class EpochScore:
 
 @dataclass(frozen=True, eq=False)
 class HeadTrainer:
-    """The pictures with their labels, the base that a head starts from, and how it is trained."""
+    """Trains heads for one set of labelled pictures; each head starts from the axes of `base`."""
 
     gallery: FeatureMatrix
     labels: Integers
@@ -33,40 +33,48 @@ class HeadTrainer:
     recipe: Recipe
     track: TrackProgress
 
-    def rows(self, axes: Floats) -> Floats:
-        """All pictures under a head's axes, unit rows [N, k]."""
+    def project(self, axes: Floats) -> Floats:
+        """All pictures projected by a head's axes, unit rows [N, k]."""
         means = self.base.tensors["object.means"]
         return project(self.gallery.features[:, : len(axes)], self.gallery.studio, means, axes)
 
-    def try_out(self, train: Integers, quiz: ValidationSet) -> tuple[list[EpochScore], Epoch]:
-        """Train until the quiz goes no better; all lessons, and the best epoch."""
-        lessons: list[EpochScore] = []
+    def train_until_best(
+        self, train_rows: Integers, validation_set: ValidationSet
+    ) -> tuple[list[EpochScore], Epoch]:
+        """Train with early stopping; return the scores of all epochs, and the best epoch.
+
+        Raises ValueError when the recipe has no epoch.
+        """
+        history: list[EpochScore] = []
         best: Epoch | None = None
-        for epoch in self._epochs(train, "trying a head"):
-            lessons.append(EpochScore(epoch.loss, float(quiz.judge(self.rows(epoch.axes))[SCORE].mean())))
-            scores = [lesson.score for lesson in lessons]
+        for epoch in self._epochs(train_rows, "trying a head"):
+            score = float(validation_set.score(self.project(epoch.axes))[SCORE].mean())
+            history.append(EpochScore(epoch.loss, score))
+            scores = [past.score for past in history]
             if best is None or scores[-1] > max(scores[:-1]):
                 best = epoch
             if epoch.number - best.number >= PATIENCE:
                 break
         if best is None:
             raise ValueError("a recipe has one epoch at least")
-        return lessons, best
+        return history, best
 
-    def teach(self, train: Integers, epochs: int, what: str) -> Floats:
-        """Train for so many epochs of the recipe's course; the axes [d, k]."""
-        return next(epoch.axes for epoch in self._epochs(train, what) if epoch.number == epochs)
+    def train(self, train_rows: Integers, epochs: int, description: str) -> Floats:
+        """Train for `epochs` epochs of the recipe's learning-rate schedule; return the axes [d, k]."""
+        return next(epoch.axes for epoch in self._epochs(train_rows, description) if epoch.number == epochs)
 
-    def _epochs(self, train: Integers, what: str) -> Iterable[Epoch]:
-        things, means = len(self.base.tensors["object.axes"]), self.base.tensors["object.means"]
-        views = self.gallery.views[train, :, :things]
-        examples = Examples(views, self.gallery.studio[train], self.labels[train], means)
-        return self.track(train_head(examples, self._start(), self.recipe), what, self.recipe.epochs)
+    def _epochs(self, train_rows: Integers, description: str) -> Iterable[Epoch]:
+        object_size, means = len(self.base.tensors["object.axes"]), self.base.tensors["object.means"]
+        views = self.gallery.views[train_rows, :, :object_size]
+        examples = Examples(views, self.gallery.studio[train_rows], self.labels[train_rows], means)
+        return self.track(train_head(examples, self._initial_axes(), self.recipe), description, self.recipe.epochs)
 
-    def _start(self) -> Floats:
-        """The base's axes; where it has none but its features, the strongest directions of these pictures."""
+    def _initial_axes(self) -> Floats:
+        """The base's axes; if it has only its features as axes, the whitened PCA axes of these pictures."""
         axes = self.base.tensors["object.axes"]
         if axes.shape[1] <= OBJECT_SIZE:
             return axes
-        things = self.gallery.features[:, : len(axes)]
-        return whiten_axes(things - self.base.tensors["object.means"][self.gallery.studio.astype(int)], OBJECT_SIZE)
+        objects = self.gallery.features[:, : len(axes)]
+        return whiten_axes(
+            objects - self.base.tensors["object.means"][self.gallery.studio.astype(int)], OBJECT_SIZE
+        )

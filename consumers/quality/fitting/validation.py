@@ -1,4 +1,4 @@
-"""How well projections of pictures find their own kind: the measures of `evaluate`, on features at hand."""
+"""Validation: computes the ranking measures of `evaluate` directly on projected features, without a system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,50 +14,51 @@ Scores = dict[str, NDArray[np.float64]]
 """Measures of `evaluate`, one value for each query."""
 
 MOST_QUERIES = 1_000
-"""More would say little more: the standard error is below .016."""
+"""More queries would add little precision: with these the standard error is below .016."""
 CHUNK = 100
-"""Queries at once: their likeness to all others stays small."""
+"""Queries per chunk, which limits the size of their similarity matrix."""
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationSet:
-    """Which pictures ask and which may answer, by their places; a picture never answers itself."""
+    """Row numbers of the queries and of the candidate hits, and all labels [N]; no picture is a hit of itself."""
 
-    asking: Integers
-    among: Integers
+    queries: Integers
+    candidates: Integers
     labels: Integers
 
-    def judge(self, rows: Floats) -> Scores:
-        """The measures of pictures as unit rows [N, k], each query by its nearest."""
-        return per_query(Relevance(self._right(rows), self._relevant()))
+    def score(self, rows: Floats) -> Scores:
+        """The measures of all pictures as unit rows [N, k]; candidates are ranked by cosine."""
+        return per_query(Relevance(self._correct_hits(rows), self._relevant_counts()))
 
-    def _right(self, rows: Floats) -> NDArray[np.bool_]:
-        chunks = [self.asking[n : n + CHUNK] for n in range(0, len(self.asking), CHUNK)]
-        right = np.concatenate([self._hits(rows, asking) for asking in chunks])
-        return np.pad(right, ((0, 0), (0, DEPTH - right.shape[1])))
+    def _correct_hits(self, rows: Floats) -> NDArray[np.bool_]:
+        """Whether each hit has the label of its query, [Q, DEPTH], False past the last candidate."""
+        chunks = [self.queries[n : n + CHUNK] for n in range(0, len(self.queries), CHUNK)]
+        correct = np.concatenate([self._rank(rows, queries) for queries in chunks])
+        return np.pad(correct, ((0, 0), (0, DEPTH - correct.shape[1])))
 
-    def _hits(self, rows: Floats, asking: Integers) -> NDArray[np.bool_]:
-        """Whether each of the nearest has the label asked for, [A, DEPTH or fewer]."""
-        likeness = rows[asking] @ rows[self.among].T
-        itself = asking[:, None] == self.among
-        nearest = np.argsort(np.where(itself, -np.inf, likeness), axis=1, kind="stable")[:, : -1 - DEPTH : -1]
-        same = self.labels[self.among] == self.labels[asking][:, None]
-        right: NDArray[np.bool_] = np.take_along_axis(same & ~itself, nearest, axis=1)
-        return right
+    def _rank(self, rows: Floats, queries: Integers) -> NDArray[np.bool_]:
+        """Whether each of the nearest candidates has the label of its query, [queries, DEPTH or fewer]."""
+        similarity = rows[queries] @ rows[self.candidates].T
+        is_query = queries[:, None] == self.candidates
+        nearest = np.argsort(np.where(is_query, -np.inf, similarity), axis=1, kind="stable")[:, : -1 - DEPTH : -1]
+        same_label = self.labels[self.candidates] == self.labels[queries][:, None]
+        correct: NDArray[np.bool_] = np.take_along_axis(same_label & ~is_query, nearest, axis=1)
+        return correct
 
-    def _relevant(self) -> Integers:
-        counts = np.bincount(self.labels[self.among], minlength=int(self.labels.max()) + 1)
-        return counts[self.labels[self.asking]] - np.isin(self.asking, self.among)
+    def _relevant_counts(self) -> Integers:
+        counts = np.bincount(self.labels[self.candidates], minlength=int(self.labels.max()) + 1)
+        return counts[self.labels[self.queries]] - np.isin(self.queries, self.candidates)
 
 
 def draw_validation_set(
-    asking: Sequence[int] | Integers, among: Integers, labels: Integers, seed: int
+    queries: Sequence[int] | Integers, candidates: Integers, labels: Integers, seed: int
 ) -> ValidationSet:
-    """A quiz of the pictures asking, of some of them where there are many."""
-    places = np.random.default_rng(seed).permutation(np.asarray(asking, np.int64))[:MOST_QUERIES]
-    return ValidationSet(np.sort(places), among, labels)
+    """A validation set with a random sample of at most MOST_QUERIES of the queries."""
+    sampled = np.random.default_rng(seed).permutation(np.asarray(queries, np.int64))[:MOST_QUERIES]
+    return ValidationSet(np.sort(sampled), candidates, labels)
 
 
-def means(scores: Scores) -> dict[str, float]:
-    """The mean of each measure over the queries."""
+def mean_scores(scores: Scores) -> dict[str, float]:
+    """The mean of each measure over the queries, rounded to four digits."""
     return {name: round(float(values.mean()), 4) for name, values in scores.items()}

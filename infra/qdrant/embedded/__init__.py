@@ -1,1 +1,1 @@
-"""The embedded engine as a database server: one owner process, and clients over a Unix socket."""
+"""Embedded engine: a local database server with one owner process and clients over a Unix socket."""

@@ -1,7 +1,7 @@
-"""Unix sockets of the embedded index: whole messages in frames, between processes of one user.
+"""Channel: length-prefixed messages over a Unix socket, between processes of one user.
 
-A frame is MAGIC, the length of the message (4 bytes, big-endian) and the message (wire.py). MAGIC holds the version
-of the protocol, so that processes of different versions refuse each other by name.
+A frame is MAGIC, the message length (4 bytes, big-endian) and the message (wire.py). MAGIC contains the protocol
+version, so that processes of different versions reject each other with a clear error.
 """
 
 import hashlib
@@ -21,26 +21,26 @@ from infra.qdrant.embedded.wire import MalformedMessage, decode, encode
 MAGIC = b"LSI1"
 HEADER = struct.Struct("!4sI")
 LONGEST = 256 << 20
-"""Bytes of a message: 10,000 points with thumbnails and vectors of 1,000 numbers have half of that."""
-LEAST_READ, MOST_READ = 4 << 10, 256 << 10
-"""Bytes to ask for at a time: a short message comes as a whole, a long one in as much as a socket holds."""
+"""Maximum bytes of a message. 10,000 points with thumbnails and 1,000-dimensional vectors take half of that."""
+MIN_READ, MAX_READ = 4 << 10, 256 << 10
+"""Bounds of the bytes per `recv`: enough for a short message at once, and at most what a socket buffers."""
 LONGEST_PATH = 100
-"""Bytes of a socket's path: systems take 104 to 108 with the end."""
-SHORTEST_BASE = Path("/tmp")
-"""Where everybody may make folders; whose the folder is gets checked."""
-ROOT = 0
-"""The superuser, who may read every folder in any case."""
+"""Maximum bytes of a socket path. Operating systems allow 104 to 108, including the terminating zero."""
+FALLBACK_BASE = Path("/tmp")
+"""Fallback folder in which every user may create folders; the owner of our folder is checked."""
+SUPERUSER_ID = 0
+"""User id of the superuser, who can read every folder anyway."""
 
 Address = Path
 
 
 class Channel:
-    """A connection that carries whole messages; every single wait is bounded by the socket's timeout."""
+    """A connection for complete messages; the socket timeout limits each single wait."""
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
-        self._read = bytearray()
-        """What has come and belongs to no message yet."""
+        self._buffer = bytearray()
+        """Received bytes that are not part of a complete message yet."""
 
     def __del__(self) -> None:
         self.close()
@@ -54,47 +54,48 @@ class Channel:
         self.close()
 
     def send(self, message: object) -> None:
-        """Send a message; raises ValueError, having sent nothing, when it is too long or does not travel."""
+        """Send a message; raises ValueError, before sending anything, if it is too long or cannot be encoded."""
         data = encode(message)
         if len(data) > LONGEST:
             raise ValueError(f"a message to or from the index has {len(data) >> 20} MB: ask for fewer at a time")
-        self._stream.sendall(HEADER.pack(MAGIC, len(data)) + data)  # together: each part would wake the peer
+        # A single call, because each part would wake the peer.
+        self._stream.sendall(HEADER.pack(MAGIC, len(data)) + data)
 
     def receive(self) -> Any:
-        """The next message; raises EOFError when the peer has hung up, Malformed on what is no message."""
-        magic, length = HEADER.unpack(self._exactly(HEADER.size))
+        """Return the next message; raises EOFError if the peer has closed, MalformedMessage if it is invalid."""
+        magic, length = HEADER.unpack(self._read_exactly(HEADER.size))
         if magic != MAGIC:
             raise MalformedMessage(
                 f"a frame begins with {magic!r}, not with {MAGIC!r}: start `lookstream up` again"
             )
         if length > LONGEST:
             raise MalformedMessage(f"a frame of {length >> 20} MB, where at most {LONGEST >> 20} are taken")
-        return decode(self._exactly(length))
+        return decode(self._read_exactly(length))
 
     def is_silent(self) -> bool:
-        """Whether there is nothing to read: neither a message nor the end."""
+        """Whether there is nothing to read, neither data nor end of file."""
         poll = select.poll()
         poll.register(self._stream, select.POLLIN)
         return not poll.poll(0)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._stream.close()
 
-    def _exactly(self, length: int) -> bytes:
-        """So many bytes. Room is made as they come: a peer cannot claim memory by announcing a length."""
-        while (missing := length - len(self._read)) > 0:
-            part = self._stream.recv(min(max(missing, LEAST_READ), MOST_READ))
-            if not part:
+    def _read_exactly(self, length: int) -> bytes:
+        """Read exactly `length` bytes. The buffer grows with the data: an announced length allocates no memory."""
+        while (missing := length - len(self._buffer)) > 0:
+            chunk = self._stream.recv(min(max(missing, MIN_READ), MAX_READ))
+            if not chunk:
                 raise EOFError
-            self._read += part
-        data = bytes(memoryview(self._read)[:length])
-        del self._read[:length]
+            self._buffer += chunk
+        data = bytes(memoryview(self._buffer)[:length])
+        del self._buffer[:length]
         return data
 
 
 def connect(address: Address, timeout_s: float) -> Channel:
-    """A connection to whoever listens there; each wait longer than `timeout_s` raises TimeoutError."""
+    """Connect to the listener at this address; each wait longer than `timeout_s` raises TimeoutError."""
     stream = socket.socket(socket.AF_UNIX)
     try:
         stream.settimeout(timeout_s)
@@ -106,7 +107,7 @@ def connect(address: Address, timeout_s: float) -> Channel:
 
 
 def accepts(address: Address) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens at this address."""
     try:
         connect(address, 0.5).close()
     except OSError:
@@ -115,7 +116,7 @@ def accepts(address: Address) -> bool:
 
 
 def bind(address: Address) -> socket.socket:
-    """A socket at this address, in place of what a dead process has left; it does not listen yet."""
+    """Bind a socket to this address and replace a stale socket file; it does not listen yet."""
     address.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     address.unlink(missing_ok=True)
     stream = socket.socket(socket.AF_UNIX)
@@ -129,28 +130,28 @@ def bind(address: Address) -> socket.socket:
 
 
 def address_of(folder: Path) -> Address:
-    """Where the index in `folder` listens: inside of it, for it is its owner's alone.
+    """Return the socket address of the index in `folder`: inside the folder, which only its owner can access.
 
-    Where the path is too long for a socket, or the file system has none (network and Windows drives), it is in a
-    folder for the user's short-lived files. Raises OSError when somebody else owns that.
+    If the path is too long for a socket, or the file system supports no sockets (network and Windows drives), the
+    address is in a folder for the user's runtime files. Raises OSError if another user owns that folder.
     """
     inside = folder.absolute() / "socket"
     if len(os.fsencode(inside)) <= LONGEST_PATH and _has_sockets(folder):
         return inside
     name = f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.socket"
     bases = [Path(base) for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if base]
-    fitting = (base for base in bases if len(os.fsencode(_runtime_folder(base) / name)) <= LONGEST_PATH)
-    return _own_folder(_runtime_folder(next(fitting, SHORTEST_BASE))) / name
+    candidates = (base for base in bases if len(os.fsencode(_runtime_folder(base) / name)) <= LONGEST_PATH)
+    return _own_folder(_runtime_folder(next(candidates, FALLBACK_BASE))) / name
 
 
-def peer_is_ours(stream: socket.socket) -> bool:
-    """Whether the process at the other end is of the same user, or of the superuser."""
+def peer_has_access(stream: socket.socket) -> bool:
+    """Whether the peer process belongs to the same user or to the superuser."""
     if sys.platform == "linux":
         _, user, _ = struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     else:
         # macOS: struct xucred begins with its version and the user (sys/ucred.h); LOCAL_PEERCRED is 1.
         _, user = struct.unpack("2I", stream.getsockopt(0, 1, 76)[:8])
-    return user in (os.geteuid(), ROOT)
+    return user in (os.geteuid(), SUPERUSER_ID)
 
 
 def _has_sockets(folder: Path) -> bool:
@@ -172,10 +173,10 @@ def _runtime_folder(base: Path) -> Path:
 
 
 def _own_folder(folder: Path) -> Path:
-    """This folder, made if it is not there. Raises PermissionError when it is not this user's alone."""
+    """Create the folder if it is missing. Raises PermissionError if other users own it or can access it."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.geteuid() or folder.is_symlink() or found.st_mode & 0o077:
+    info = folder.lstat()
+    if info.st_uid != os.geteuid() or folder.is_symlink() or info.st_mode & 0o077:
         raise PermissionError(
             f"{folder} is not this user's alone: remove it, name another folder in XDG_RUNTIME_DIR, "
             "or a LOOKSTREAM_DATA with a shorter path"

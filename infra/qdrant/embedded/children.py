@@ -1,4 +1,4 @@
-"""The children of the owner of the embedded index: what they are started for and given, and how they end."""
+"""Engine children: how the owner process starts its child processes, their tasks and exit codes."""
 
 import json
 import os
@@ -13,60 +13,60 @@ from infra.processes.spawn import ROOT, ChildSetup, spawn
 from infra.qdrant.embedded.channel import Channel
 
 MODULE = "infra.qdrant.embedded.engine_process"
-"""What a child runs."""
+"""The module that a child runs."""
 ANSWER, OPTIMISE, SUCCEED = "answer", "optimise", "succeed"
-"""What it may be started for."""
+"""The tasks of a child."""
 NOTHING_TO_DO, HANDED_OVER = 3, 7
-"""Exit codes: an optimiser has found all as it should be; a process has left its place to its successor."""
+"""Exit codes: the optimiser found nothing to do; the engine process has handed over to its successor."""
 
 
 @dataclass(frozen=True)
 class EngineContext:
-    """What a child is given: the index, the sockets that it has inherited by their descriptors, and its copy."""
+    """Arguments of a child: the index, the descriptors of inherited sockets, and the copy to work on."""
 
     folder: str
     listener: int
-    """The socket to which clients connect; all processes of one index share it."""
+    """Descriptor of the socket that clients connect to; all processes of one index share it."""
     address: str
     min_free: int
     program: str = MODULE
     line: int = -1
-    """A connection to the owner, which breaks when either dies; none for those that answer nobody."""
+    """Descriptor of the connection to the owner, which breaks when either dies; -1 for a child without one."""
     copy: str = ""
-    """The copy of the shard to work on."""
+    """Path of the shard copy to work on."""
 
-    def words(self) -> str:
-        """As a word of a command."""
+    def to_json(self) -> str:
+        """Encode as a command-line argument."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of(cls, words: str) -> Self:
-        """From the word of a command."""
-        return cls(**json.loads(words))
+    def from_json(cls, text: str) -> Self:
+        """Decode from a command-line argument."""
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class EngineChild:
-    """A child that has a shard open, with a line to it that breaks when the child dies.
+    """A child that has a shard open, and a connection to it that breaks when the child dies.
 
-    A connection to the socket would not: it waits there for whoever accepts it.
+    A connection through the shared socket would not break: it would wait there until any process accepts it.
     """
 
     process: "subprocess.Popen[bytes]"
-    line: Channel
+    connection: Channel
 
 
-def start_engine(work: str, seat: EngineContext) -> EngineChild:
-    """Start a child that has a shard open, or soon has."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        return EngineChild(start(work, replace(seat, line=theirs.fileno())), Channel(ours))
+def start_engine(task: str, context: EngineContext) -> EngineChild:
+    """Start a child that opens a shard and has a connection to this process."""
+    parent_end, child_end = socket.socketpair()
+    with child_end:
+        return EngineChild(start(task, replace(context, line=child_end.fileno())), Channel(parent_end))
 
 
-def start(work: str, seat: EngineContext) -> "subprocess.Popen[bytes]":
-    """Start a child, which is killed when this process dies."""
+def start(task: str, context: EngineContext) -> "subprocess.Popen[bytes]":
+    """Start a child that is killed when this process dies."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    sockets = tuple(number for number in (seat.listener, seat.line) if number >= 0)
-    command = [sys.executable, "-m", seat.program, work, seat.words()]
+    sockets = tuple(descriptor for descriptor in (context.listener, context.line) if descriptor >= 0)
+    command = [sys.executable, "-m", context.program, task, context.to_json()]
     return spawn(command, signal.SIGKILL, environment, ChildSetup(inherited=sockets, own_session=False))

@@ -1,6 +1,6 @@
-"""The children of the owner of the embedded index: one answers, others prepare the one that is next.
+"""Engine process: a child of the index owner, which serves requests, optimises a copy, or prepares to succeed.
 
-`python -m infra.qdrant.embedded.engine_process WORK SEAT`, where SEAT is JSON (Seat).
+`python -m infra.qdrant.embedded.engine_process TASK CONTEXT`, where CONTEXT is JSON (children.EngineContext).
 """
 
 import os
@@ -27,65 +27,65 @@ from infra.qdrant.embedded.shard_files import optimise
 from infra.qdrant.embedded.storage import current, journal_of
 from infra.qdrant.embedded.write_journal import JournalReader
 
-PATIENCE_SECONDS = 60.0
-"""How long the process that answers may take to copy a shard, or to finish what it does."""
+HAND_OVER_TIMEOUT_SECONDS = 60.0
+"""Timeout for the serving process to copy a shard or to finish its current request."""
 NICE = 15
-CAUGHT_UP = 16
-"""Requests that may be left to replay when everybody else is made to wait."""
+MAX_FINAL_REPLAY = 16
+"""Maximum number of requests in the last replay before the hand-over, which blocks all other clients."""
 
 
-def main(words: Sequence[str]) -> None:
-    """Do the work that the first word names."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the task that the first argument names."""
     settings = read_settings()
     configure_logs(settings.logs, "index", redaction(settings))
-    _end_with_any_thread()
-    seat = EngineContext.of(words[1])
-    works: Mapping[str, Callable[[EngineContext], None]] = {
+    _exit_on_thread_death()
+    context = EngineContext.from_json(arguments[1])
+    tasks: Mapping[str, Callable[[EngineContext], None]] = {
         ANSWER: answer,
-        OPTIMISE: lambda given: optimise_copy(Path(given.copy)),
+        OPTIMISE: lambda context: optimise_copy(Path(context.copy)),
         SUCCEED: succeed,
     }
     try:
-        works[words[0]](seat)
+        tasks[arguments[0]](context)
     except EngineError as error:
         complain(str(error))
         sys.exit(EXIT_CODE if isinstance(error, IndexDamaged) else FAILED)
 
 
-def answer(seat: EngineContext) -> None:
-    """Open the shard that counts, and answer the owner and all clients until SIGTERM."""
-    folder = Path(seat.folder)
+def answer(context: EngineContext) -> None:
+    """Open the current shard, and answer the owner and all clients until SIGTERM."""
+    folder = Path(context.folder)
     with noting(folder):
         path = current(folder)
-        shard = Shard(folder, seat.min_free, path)
-    _serve(shard, path, seat)
+        shard = Shard(folder, context.min_free, path)
+    _serve(shard, path, context)
 
 
 def optimise_copy(copy: Path) -> None:
-    """Optimise a copy in the background."""
+    """Optimise a copy at low priority, and exit with NOTHING_TO_DO if it needed no optimisation."""
     os.nice(NICE)
     sys.exit(None if optimise(copy) else NOTHING_TO_DO)
 
 
-def succeed(seat: EngineContext) -> None:
-    """Open an optimised copy, replay what was written meanwhile, take over, and then do as `answer` does."""
-    folder, copy = Path(seat.folder), Path(seat.copy)
-    shard, journal = Shard(folder, seat.min_free, copy), JournalReader(journal_of(copy))
+def succeed(context: EngineContext) -> None:
+    """Open an optimised copy, replay the writes since it was made, take over, then serve as `answer` does."""
+    folder, copy = Path(context.folder), Path(context.copy)
+    shard, journal = Shard(folder, context.min_free, copy), JournalReader(journal_of(copy))
 
     def replay(request: Request) -> None:
         method, arguments = request
         getattr(shard, method)(*arguments)
 
-    while journal.replay(replay) > CAUGHT_UP:
+    while journal.replay(replay) > MAX_FINAL_REPLAY:
         shard.flush()
-    with connect(Path(seat.address), PATIENCE_SECONDS) as channel:
-        requested = bool(ask(channel, "hand_over"))
+    with connect(Path(context.address), HAND_OVER_TIMEOUT_SECONDS) as channel:
+        optimise_requested = bool(ask(channel, "hand_over"))
         journal.replay(replay)
         shard.sync()
         _take_over(channel, copy, folder)
     journal.close()
-    journal_of(copy).unlink(missing_ok=True)  # the owner tidies up in the same moment
-    _serve(shard, copy, seat, optimise_requested=requested)
+    journal_of(copy).unlink(missing_ok=True)  # the owner may remove it at the same time
+    _serve(shard, copy, context, optimise_requested=optimise_requested)
 
 
 def _take_over(channel: Channel, copy: Path, folder: Path) -> None:
@@ -93,25 +93,25 @@ def _take_over(channel: Channel, copy: Path, folder: Path) -> None:
         ask(channel, "take_over", str(copy))
     except (EOFError, OSError):
         if current(folder) != copy:
-            raise  # it has died of something else, and its shard counts
+            raise  # the process died for another reason, and its shard is still the current one
 
 
-def _serve(shard: Shard, path: Path, seat: EngineContext, *, optimise_requested: bool = False) -> None:
+def _serve(shard: Shard, path: Path, context: EngineContext, *, optimise_requested: bool = False) -> None:
     server = RequestServer(shard, path, optimise_requested=optimise_requested)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, _stop)
     try:
-        server.serve(socket.socket(fileno=seat.listener), Channel(socket.socket(fileno=seat.line)))
+        server.serve(socket.socket(fileno=context.listener), Channel(socket.socket(fileno=context.line)))
     finally:
         server.close()
 
 
-def _end_with_any_thread() -> None:
-    """The process ends, with the trace, when any of its threads dies: nobody else would notice."""
-    show = threading.excepthook
+def _exit_on_thread_death() -> None:
+    """Exit the process with a traceback when any of its threads dies, which would otherwise go unnoticed."""
+    print_traceback = threading.excepthook
 
     def end(death: threading.ExceptHookArgs) -> None:
-        show(death)
+        print_traceback(death)
         sys.stderr.flush()
         os._exit(1)
 

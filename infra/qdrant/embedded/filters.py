@@ -1,4 +1,4 @@
-"""The words of infra.qdrant.contract in those of qdrant-edge."""
+"""Filters for qdrant-edge: translate payload conditions and index definitions to its types."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from infra.qdrant.payload_indexes import PayloadIndex
 def index_of(
     field: PayloadIndex,
 ) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
-    """How a payload field is indexed."""
+    """Return the index parameters of a payload field."""
     match field.kind:
         case "tenant":
             return edge.KeywordIndexParams(is_tenant=True)
@@ -25,17 +25,17 @@ def index_of(
             return edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False)
 
 
-def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
-    """All of the conditions, and one of the ids if there are any."""
+def filter_of(conditions: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
+    """Return a filter that requires all conditions and, if `ids` is given, one of the ids."""
     must: list[edge.ConditionType] = [] if ids is None else [edge.HasIdCondition(set(ids))]
     must_not: list[edge.ConditionType] = []
-    for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_lower(condition))
+    for condition in conditions:
+        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_translate(condition))
     return edge.Filter(must=must, must_not=must_not)
 
 
-def _lower(condition: Condition) -> "edge.ConditionType":
-    """A condition in the engine's words; of NotAnyOf, Below and NoneOf what must not hold."""
+def _translate(condition: Condition) -> "edge.ConditionType":
+    """Translate a condition; for NotAnyOf, Below and NoneOf the result is the condition that must not hold."""
     match condition:
         case AnyOf(field, values) | NotAnyOf(field, values):
             return edge.FieldCondition(field, edge.MatchAny(list(values)))

@@ -1,62 +1,62 @@
-"""When the embedded index is optimised: by size while it grows, and earlier when it is idle."""
+"""Optimisation policy: when to optimise the embedded index, by size while it grows and earlier when it is idle."""
 
 from dataclasses import dataclass
 from math import inf
 
 from infra.qdrant.contract import IndexStatus
 
-SHARE = 0.1
-"""Of the points may be outside the graph before it is built anew, so that each point is built in a bounded number
-of times however large the index grows."""
+MAX_UNINDEXED_SHARE = 0.1
+"""Share of the points that may be outside the graph before a rebuild. A share, so that each point is rebuilt a
+bounded number of times however large the index grows."""
 FEWEST, MOST = 10_000, 50_000
-"""Bounds of that: comparing 10,000 points one by one takes 0.3 ms, 50,000 take 2 ms (research on 256 numbers)."""
-ENGINE_KB = 10_000
-"""With fewer kilobytes of vectors outside the graph the engine's optimiser does nothing (`indexing_threshold`)."""
+"""Bounds of that number: exact search of 10,000 points takes 0.3 ms, of 50,000 2 ms (research, 256 dimensions)."""
+ENGINE_MIN_KB = 10_000
+"""The engine does not optimise fewer kilobytes of unindexed vectors (its `indexing_threshold`)."""
 IDLE_SECONDS = 10.0
 AGAIN_SECONDS, ASKED_AGAIN_SECONDS = 300.0, 5.0
-"""After an attempt that failed: by itself, and when somebody asks."""
+"""Delay after a failed attempt before the next one: an automatic one, and one on request."""
 
 
 @dataclass
 class OptimisePolicy:
-    """Decides when to optimise, from what it is shown once in a while."""
+    """Decides when to optimise, from the index status at regular intervals."""
 
-    seen: IndexStatus | None = None
-    changed: float = 0.0
-    """When the index was last seen to change."""
+    latest: IndexStatus | None = None
+    changed_at: float = 0.0
+    """Time of the last change of the index, in seconds."""
     failed_at: float = -inf
-    """When an attempt has failed last."""
-    in_vain: int = -1
-    """So many points were outside the graph when the engine found nothing to do."""
+    """Time of the last failed attempt, in seconds."""
+    futile_unindexed: int = -1
+    """Number of unindexed points when the engine last found nothing to do."""
 
     def is_due(self, status: IndexStatus, now: float) -> bool:
-        """Whether to optimise now; `now` is in seconds and never goes back."""
-        if self.seen is None or (self.seen.live, self.seen.unindexed) != (status.live, status.unindexed):
-            self.changed = now
-        self.seen = status
-        rested = now - self.failed_at
-        if status.optimising or rested < ASKED_AGAIN_SECONDS:
+        """Whether to optimise now; `now` is in seconds of a monotonic clock."""
+        if self.latest is None or (self.latest.live, self.latest.unindexed) != (status.live, status.unindexed):
+            self.changed_at = now
+        self.latest = status
+        since_failure = now - self.failed_at
+        if status.optimising or since_failure < ASKED_AGAIN_SECONDS:
             return False
         if status.wanted:
             return True
-        if rested < AGAIN_SECONDS or status.unindexed == self.in_vain:
+        if since_failure < AGAIN_SECONDS or status.unindexed == self.futile_unindexed:
             return False
-        idle = now - self.changed >= IDLE_SECONDS
-        least = _least(status.size)
-        return status.unindexed >= (least if idle else max(least, _enough(status.live)))
+        idle = now - self.changed_at >= IDLE_SECONDS
+        minimum = _engine_minimum(status.size)
+        return status.unindexed >= (minimum if idle else max(minimum, _busy_threshold(status.live)))
 
     def failed(self, now: float) -> None:
-        """Optimising has failed: leave it for a while."""
+        """Record a failed attempt; the next one is delayed."""
         self.failed_at = now
 
     def was_in_vain(self) -> None:
-        """The engine has found nothing to do."""
-        self.in_vain = self.seen.unindexed if self.seen else -1
+        """Record that the engine found nothing to do."""
+        self.futile_unindexed = self.latest.unindexed if self.latest else -1
 
 
-def _enough(live: int) -> int:
-    return min(MOST, max(FEWEST, round(live * SHARE)))
+def _busy_threshold(live: int) -> int:
+    return min(MOST, max(FEWEST, round(live * MAX_UNINDEXED_SHARE)))
 
 
-def _least(size: int) -> int:
-    return ENGINE_KB * 1024 // (size * 4) + 1
+def _engine_minimum(size: int) -> int:
+    return ENGINE_MIN_KB * 1024 // (size * 4) + 1

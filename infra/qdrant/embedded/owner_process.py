@@ -1,8 +1,9 @@
-"""The process that owns the embedded index: it holds folder and socket, and keeps a child that has the shard open.
+"""Owner process: own the folder and socket of the embedded index, and run a child that has the shard open.
 
-When many points are outside the graph, it has the shard copied, the copy optimised in a child of low priority, and
-a successor started on the result, which catches up and then answers at the same socket (request_server.py,
-engine_process.py). Searches wait for the last few writes to be replayed, writes for the copying besides.
+When many points are outside the graph, the owner has the shard copied, optimises the copy in a low-priority child,
+and starts a successor on the result. The successor replays the missed writes and then serves the same socket
+(request_server.py, engine_process.py). Searches wait only for the replay of the last few writes; writes also wait
+for the last pass of the copy.
 """
 
 import fcntl
@@ -24,8 +25,7 @@ import structlog
 
 from infra.processes.spawn import end
 from infra.qdrant.contract import EngineError, IndexStatus
-from infra.qdrant.embedded import children, damage
-from infra.qdrant.embedded import storage as place
+from infra.qdrant.embedded import children, damage, storage
 from infra.qdrant.embedded.channel import Address, bind
 from infra.qdrant.embedded.children import HANDED_OVER, NOTHING_TO_DO, EngineChild, EngineContext
 from infra.qdrant.embedded.client import ask
@@ -34,37 +34,38 @@ from infra.retry import Retry
 from schemas.failures import Unavailable
 
 MIN_FREE = 256 << 20
-"""Bytes of disk that must be free for a write: twice the engine's write-ahead log, with some room."""
-ROOM = 2.5
-"""A copy and what optimising makes of it take so many times the shard, for a while."""
+"""Bytes of free disk that a write requires: twice the engine's write-ahead log, plus a margin."""
+DISK_SPACE_FACTOR = 2.5
+"""Temporary disk space of an optimisation, as a multiple of the shard size: a copy and its optimised form."""
 LOOK_SECONDS, TICK_SECONDS = 2.0, 0.1
 STOP_SECONDS = 30.0
-"""For a flush, on a slow disk."""
+"""Time for a child to end; a flush takes long on a slow disk."""
 LOCK_SECONDS = 2.0
-"""The children of an owner that was killed are killed too, and then let go of the folder."""
-
+"""Time to wait for the lock: the children of a killed owner are killed too, and then release the folder."""
 
 Result = TypeVar("Result")
 
 
 class IndexBusy(Exception):
-    """Another process owns the folder, or has no room for its socket; the message names it and the remedy."""
+    """Another process owns the folder, or the socket cannot be created; the message names the remedy."""
 
 
 def serve(folder: Path, address: Address, min_free: int = MIN_FREE, program: str = children.MODULE) -> None:
-    """Own the index in `folder` and answer on `address` until SIGTERM or SIGINT: then flush, close and exit 0.
+    """Own the index in `folder` and serve it at `address` until SIGTERM or SIGINT; then flush, close and exit 0.
 
-    To be called in the main thread of a process of its own. Writes are refused with less than `min_free` bytes of
-    disk free. `program` is the module that the children run. Raises IndexBusy when another process owns the folder,
-    or the socket cannot be made.
+    Call this in the main thread of a dedicated process. Writes are refused with less than `min_free` bytes of free
+    disk. `program` is the module that the children run. Raises IndexBusy if another process owns the folder, or the
+    socket cannot be created.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _sole_owner(folder), _bound(address) as listener:
-        place.sweep(folder)
-        seat = EngineContext(str(folder.absolute()), listener.fileno(), str(address.absolute()), min_free, program)
-        owner = IndexOwner(seat)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
+    with _sole_owner(folder), _bound_socket(address) as listener:
+        storage.sweep(folder)
+        context = EngineContext(
+            str(folder.absolute()), listener.fileno(), str(address.absolute()), min_free, program
+        )
+        owner = IndexOwner(context)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, _stop)
         try:
             owner.watch()
         finally:
@@ -72,31 +73,31 @@ def serve(folder: Path, address: Address, min_free: int = MIN_FREE, program: str
 
 
 class IndexOwner:
-    """Keeps a child that answers, and has the shard optimised when that is due."""
+    """Runs the child that serves requests, and has the shard optimised when the policy requires it."""
 
-    def __init__(self, seat: EngineContext) -> None:
-        self._seat = seat
-        self._folder = Path(seat.folder)
-        self._upkeep = OptimisePolicy()
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._folder = Path(context.folder)
+        self._policy = OptimisePolicy()
         self._log = structlog.get_logger()
         self._copy: Path | None = None
         self._optimiser: subprocess.Popen[bytes] | None = None
         self._successor: EngineChild | None = None
-        self._engine: EngineChild | None = children.start_engine(children.ANSWER, seat)
+        self._engine: EngineChild | None = children.start_engine(children.ANSWER, context)
 
     def watch(self) -> NoReturn:
-        """Look after the children until the one that answers has died: then exit likewise."""
-        looked = time.monotonic()
+        """Monitor the children until the serving one dies; then exit with its exit code."""
+        checked_at = time.monotonic()
         while True:
             time.sleep(TICK_SECONDS)
-            self._look_after_engine()
-            self._look_after_copy()
-            if self._copy is None and time.monotonic() - looked >= LOOK_SECONDS:
-                self._look_at_index()
-                looked = time.monotonic()
+            self._check_engine()
+            self._check_copy()
+            if self._copy is None and time.monotonic() - checked_at >= LOOK_SECONDS:
+                self._check_index()
+                checked_at = time.monotonic()
 
     def stop(self) -> None:
-        """End all children, the one that answers when it has flushed."""
+        """End all children; the serving one flushes first."""
         if self._optimiser is not None:
             end(self._optimiser, signal.SIGKILL, STOP_SECONDS)
         if self._successor is not None:
@@ -104,7 +105,7 @@ class IndexOwner:
         if self._engine is not None:
             end(self._engine.process, signal.SIGTERM, STOP_SECONDS)
 
-    def _look_after_engine(self) -> None:
+    def _check_engine(self) -> None:
         code = None if self._engine is None else self._engine.process.poll()
         if code is None:
             return
@@ -112,79 +113,81 @@ class IndexOwner:
         if code != HANDED_OVER or self._engine is None:
             sys.exit(code if code in (0, damage.EXIT_CODE) else 1)
         self._copy = None
-        place.sweep(self._folder)
-        self._log.info("optimised", shard=place.current(self._folder).name)
+        storage.sweep(self._folder)
+        self._log.info("optimised", shard=storage.current(self._folder).name)
 
-    def _look_after_copy(self) -> None:
+    def _check_copy(self) -> None:
         if self._optimiser is not None and (code := self._optimiser.poll()) is not None:
             self._optimiser = None
             if code == 0 and self._copy is not None:
-                self._successor = children.start_engine(children.SUCCEED, self._copying)
+                self._successor = children.start_engine(children.SUCCEED, self._copy_context)
             else:
-                self._ended_early(code)
+                self._handle_early_exit(code)
         elif self._successor is not None and (code := self._successor.process.poll()) is not None:
             self._successor = None
-            self._ended_early(code)
+            self._handle_early_exit(code)
 
     @property
-    def _copying(self) -> EngineContext:
-        """The seat of a child that works on the copy."""
-        return replace(self._seat, copy=str(self._copy or ""))
+    def _copy_context(self) -> EngineContext:
+        """The context of a child that works on the copy."""
+        return replace(self._context, copy=str(self._copy or ""))
 
-    def _look_at_index(self) -> None:
+    def _check_index(self) -> None:
         try:
-            status: IndexStatus = self._ask("status")
+            status: IndexStatus = self._request("status")
         except (OSError, EOFError, Unavailable, EngineError):
-            return  # nobody has made it yet, or it has died
-        if self._upkeep.is_due(status, time.monotonic()):
-            self._begin(status)
+            return  # the index does not exist yet, or the engine has died
+        if self._policy.is_due(status, time.monotonic()):
+            self._start_optimisation(status)
 
-    def _begin(self, status: IndexStatus) -> None:
-        """Have the shard copied, and optimise the copy."""
+    def _start_optimisation(self, status: IndexStatus) -> None:
+        """Start an optimisation: have the shard copied, and optimise the copy in a child."""
         folder, size = self._folder, status.bytes or 0
-        if shutil.disk_usage(folder).free < ROOM * size + self._seat.min_free:
-            self._upkeep.failed(time.monotonic())
-            self._log.warning("not optimised: it takes more disk than is free", mb=round(ROOM * size / 1e6))
+        if shutil.disk_usage(folder).free < DISK_SPACE_FACTOR * size + self._context.min_free:
+            self._policy.failed(time.monotonic())
+            self._log.warning(
+                "not optimised: it takes more disk than is free", mb=round(DISK_SPACE_FACTOR * size / 1e6)
+            )
             return
-        copy = place.next_copy(folder)
-        place.remove(copy)
+        copy = storage.next_copy(folder)
+        storage.remove(copy)
         self._log.info("optimising", points=status.live, outside_the_graph=status.unindexed)
         self._copy = copy
         try:
-            self._ask("copy", str(copy))
+            self._request("copy", str(copy))
         except (OSError, EOFError, Unavailable, EngineError) as error:
-            self._give_up(str(error) or "it hung up")
+            self._abandon_copy(str(error) or "it hung up")
         else:
-            self._optimiser = children.start(children.OPTIMISE, self._copying)
+            self._optimiser = children.start(children.OPTIMISE, self._copy_context)
 
-    def _ended_early(self, code: int) -> None:
+    def _handle_early_exit(self, code: int) -> None:
         if code == NOTHING_TO_DO:
-            self._upkeep.was_in_vain()
-            self._forget_copy()
+            self._policy.was_in_vain()
+            self._discard_copy()
         else:
-            self._give_up(f"exit code {code}")
+            self._abandon_copy(f"exit code {code}")
 
-    def _give_up(self, why: str) -> None:
-        self._upkeep.failed(time.monotonic())
-        self._log.warning("optimising has failed, the index goes on as it was", why=why)
-        self._forget_copy()
+    def _abandon_copy(self, reason: str) -> None:
+        self._policy.failed(time.monotonic())
+        self._log.warning("optimising has failed, the index goes on as it was", why=reason)
+        self._discard_copy()
 
-    def _forget_copy(self) -> None:
-        """Remove the copy, unless it counts by now: the process that answers knows."""
+    def _discard_copy(self) -> None:
+        """Delete the copy unless it has become the current shard, which the serving process knows."""
         try:
-            self._ask("forget_copy")
+            self._request("forget_copy")
         except (OSError, EOFError, Unavailable, EngineError):
-            return  # it has died, perhaps after handing over
-        for path in (self._copy, self._copy and place.journal_of(self._copy)):
+            return  # the engine has died, perhaps after handing over
+        for path in (self._copy, self._copy and storage.journal_of(self._copy)):
             if path is not None:
-                place.remove(path)
+                storage.remove(path)
         self._copy = None
 
-    def _ask(self, method: str, *arguments: object) -> Any:
-        """The answer of the process that answers; raises EOFError at once when it dies."""
+    def _request(self, method: str, *arguments: object) -> Any:
+        """Send a request to the serving process; raises EOFError immediately when it dies."""
         if self._engine is None:
             raise EOFError
-        return ask(self._engine.line, method, *arguments)
+        return ask(self._engine.connection, method, *arguments)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -195,7 +198,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _sole_owner(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("a") as lock:
         try:
-            _patiently(partial(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            _with_retries(partial(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:
             raise IndexBusy(
                 f"another process owns the index in {folder}: stop it, or choose another LOOKSTREAM_DATA folder"
@@ -204,8 +207,8 @@ def _sole_owner(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _bound(address: Address) -> Iterator[socket.socket]:
-    """A socket at this address, which is gone afterwards."""
+def _bound_socket(address: Address) -> Iterator[socket.socket]:
+    """Bind a socket to this address, and remove it afterwards."""
     try:
         listener = bind(address)
     except OSError as error:
@@ -221,6 +224,6 @@ def _bound(address: Address) -> Iterator[socket.socket]:
                 address.unlink()
 
 
-def _patiently(attempt: Callable[[], Result]) -> Result:
-    """Try for LOCK_SECONDS, while the children of an owner that was killed let go."""
+def _with_retries(attempt: Callable[[], Result]) -> Result:
+    """Retry for LOCK_SECONDS, until the children of a killed owner have released the folder."""
     return Retry(LOCK_SECONDS, first=TICK_SECONDS, longest=TICK_SECONDS).run(attempt, OSError)

@@ -1,7 +1,7 @@
-"""The embedded engine: a qdrant-edge shard in a folder, for one process alone.
+"""Shard: the embedded engine, a qdrant-edge shard in a folder, opened by one process only.
 
-The shard is never optimised here: that belongs into a child on a copy, since it holds the GIL for its whole length
-(owner.py).
+The owner optimises a copy in a child process instead of this shard, because optimisation holds the GIL for its
+whole duration (owner_process.py).
 """
 
 import shutil
@@ -12,9 +12,9 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from infra.qdrant import rows
-from infra.qdrant.conditions import live_of
+from infra.qdrant.conditions import live_conditions
 from infra.qdrant.contract import (
-    MOST_VALUES,
+    MAX_FACET_VALUES,
     VECTOR,
     FacetPlan,
     IndexStatus,
@@ -33,10 +33,10 @@ from schemas.failures import Unavailable
 
 
 class Shard:
-    """An Index in this process; every call holds the GIL. Not for two threads at once.
+    """An Index in this process. Every call holds the GIL; not thread-safe.
 
-    It is the shard of the folder that counts, unless a `path` says which one. `min_free` is how many bytes of disk
-    must be free for a write: on a full disk the engine dies by SIGBUS.
+    It opens `path`, or by default the current shard of the folder. `min_free` is the number of bytes of free disk
+    that a write requires, because on a full disk the engine dies of SIGBUS.
     """
 
     def __init__(self, folder: Path, min_free: int, path: Path | None = None) -> None:
@@ -49,144 +49,146 @@ class Shard:
             self._load()
 
     def open(self, fingerprint: str, size: int) -> None:
-        """Make the shard for vectors of `size`, or check it; raises EncoderDiffers."""
-        mine = rows.CollectionEncoder(fingerprint, size)
+        """Create the shard for vectors with `size` dimensions, or check it; raises EncoderDiffers."""
+        encoder = rows.CollectionEncoder(fingerprint, size)
         if self._shard is None:
             self._check_space()
-            shard_files.make(self._path, mine)
+            shard_files.make(self._path, encoder)
             self._load()
-        rows.check_encoder(shard_files.maker_of(self._made()), mine)
+        rows.check_encoder(shard_files.encoder_of(self._opened()), encoder)
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
-        """These payload keys of each point that exists, tombstones included."""
-        return rows.payloads_in(self._made().retrieve(list(ids), with_payload=list(keys), with_vector=False))
+        """Return these payload keys of each existing point, including tombstones."""
+        return rows.payloads_in(self._opened().retrieve(list(ids), with_payload=list(keys), with_vector=False))
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write the points in their order, those of one version together; raises ValueError on a bad vector."""
+        """Write points in order, grouped by version; raises ValueError if a vector is invalid."""
         shard = self._writable()
-        for version, group in rows.rows_by_version(points, self._size):
-            made = [_point(row) for row in group]
-            shard.update(edge.UpdateOperation.upsert_points(made, filter_of([rows.older_than(version)])))
+        for version, run in rows.rows_by_version(points, self._size):
+            edge_points = [_point(row) for row in run]
+            shard.update(edge.UpdateOperation.upsert_points(edge_points, filter_of([rows.older_than(version)])))
 
     def patch(self, patches: Sequence[Patch]) -> None:
-        """Change payloads of live points, in their order; the engine removes keys whose new value is None."""
+        """Apply payload changes to live points, in order; the engine removes keys whose new value is None."""
         shard = self._writable()
         for patch in patches:
-            where = filter_of(rows.patched_by(patch), [patch.id])
-            shard.update(edge.UpdateOperation.set_payload_by_filter(where, dict(patch.payload)))
+            point_filter = filter_of(rows.patched_by(patch), [patch.id])
+            shard.update(edge.UpdateOperation.set_payload_by_filter(point_filter, dict(patch.payload)))
 
     def remove(self, versions: Mapping[str, int]) -> None:
-        """Remove the points of these ids, each where its stored version is below."""
+        """Delete points by id, each only if its stored version is lower."""
         shard = self._writable()
         for version, ids in rows.by_version(versions).items():
-            where = filter_of([rows.older_than(version)], ids)
-            shard.update(edge.UpdateOperation.delete_points_by_filter(where))
+            point_filter = filter_of([rows.older_than(version)], ids)
+            shard.update(edge.UpdateOperation.delete_points_by_filter(point_filter))
 
     def collect_tombstones(self, before_us: int) -> int:
-        """Remove tombstones that are older than this moment; how many."""
-        where = filter_of(rows.tombstones(before_us))
-        if there := self._made().count(edge.CountRequest(exact=True, filter=where)):
-            self._writable().update(edge.UpdateOperation.delete_points_by_filter(where))
-        return there
+        """Delete tombstones from before this time; return their number."""
+        point_filter = filter_of(rows.tombstones(before_us))
+        if count := self._opened().count(edge.CountRequest(exact=True, filter=point_filter)):
+            self._writable().update(edge.UpdateOperation.delete_points_by_filter(point_filter))
+        return count
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Best first for each plan, live points alone, one for each item."""
-        return shard_search.search(self._made(), plans)
+        """Return the hits of each plan, best first: live points only, one per item."""
+        return shard_search.search(self._opened(), plans)
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
-        """For each plan the values that there are, and how many items have them."""
+        """Return the item count of each value, for each plan."""
         return [self._facets(plan) for plan in plans]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        """The vector of each live point that exists."""
-        records = self._made().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
+        """Return the vector of each live point among these ids."""
+        records = self._opened().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
         return rows.vectors_in(records)
 
     def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
-        """For each `sha256` a live point of the tenant that has it, if one is soon found."""
-        where = filter_of(rows.with_bytes(tenant, checksums))
-        wanted = edge.ScrollRequest(limit=rows.TWINS, filter=where, with_payload=True, with_vector=[VECTOR])
-        return rows.by_checksum(self._made().scroll(wanted)[0])
+        """Return a live point of the tenant for each `sha256`, if a search of limited length finds one."""
+        point_filter = filter_of(rows.checksum_conditions(tenant, checksums))
+        request = edge.ScrollRequest(
+            limit=rows.CHECKSUM_LIMIT, filter=point_filter, with_payload=True, with_vector=[VECTOR]
+        )
+        return rows.by_checksum(self._opened().scroll(request)[0])
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
-        """Up to `limit` live points of a tenant, the first by id: some payload keys of each."""
-        wanted = edge.ScrollRequest(
-            limit=limit, filter=filter_of(live_of(tenant)), with_payload=rows.SAMPLED, with_vector=False
+        """Return SAMPLE_KEYS of up to `limit` live points of a tenant, the first by id."""
+        request = edge.ScrollRequest(
+            limit=limit, filter=filter_of(live_conditions(tenant)), with_payload=rows.SAMPLE_KEYS, with_vector=False
         )
-        return rows.payloads_in(self._made().scroll(wanted)[0])
+        return rows.payloads_in(self._opened().scroll(request)[0])
 
     def count(self, tenant: str | None = None) -> int:
-        """How many live points there are, in all or of one tenant."""
-        return self._made().count(edge.CountRequest(exact=True, filter=filter_of(live_of(tenant))))
+        """Return the number of live points, in total or of one tenant."""
+        return self._opened().count(edge.CountRequest(exact=True, filter=filter_of(live_conditions(tenant))))
 
     def take_note(self, name: str, note: Payload) -> None:
-        """Keep a note in the shard, in place of an older one of that name."""
+        """Store a note; replaces an earlier note with this name."""
         point = edge.Point(rows.note_id(name), {}, rows.note_payload(note))
         self._writable().update(edge.UpdateOperation.upsert_points([point]))
 
     def notes(self, names: Sequence[str]) -> dict[str, Payload]:
-        """The notes of these names that somebody took."""
+        """Return the stored notes among these names."""
         ids: list[int | UUID | str] = [rows.note_id(name) for name in names]
-        return rows.notes_in(self._made().retrieve(ids, with_payload=True, with_vector=False), names)
+        return rows.notes_in(self._opened().retrieve(ids, with_payload=True, with_vector=False), names)
 
     def status(self) -> IndexStatus:
-        """How the shard is."""
-        info, maker, live = self._made().info(), shard_files.maker_of(self._made()), self.count()
+        """Return the status of the shard."""
+        info, encoder, live = self._opened().info(), shard_files.encoder_of(self._opened()), self.count()
         unindexed = max(0, live - info.indexed_vectors_count)
-        size = bytes_in(self._path)
-        return IndexStatus(maker.fingerprint, maker.size, live, unindexed, info.segments_count, size)
+        disk_bytes = bytes_in(self._path)
+        return IndexStatus(encoder.fingerprint, encoder.size, live, unindexed, info.segments_count, disk_bytes)
 
     def optimise(self) -> None:
-        """Bring all points into the graph, here and now: nothing else runs in this process meanwhile."""
-        self._made().optimize()
+        """Add all points to the graph synchronously; nothing else runs in this process meanwhile."""
+        self._opened().optimize()
 
     def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
-        """Up to `limit` points by id, tombstones included, and where to go on."""
-        where = filter_of([rows.PICTURES])
-        wanted = edge.ScrollRequest(
-            offset=after, limit=limit, filter=where, with_payload=True, with_vector=[VECTOR]
+        """Return up to `limit` points by id, including tombstones, and the next `after`."""
+        point_filter = filter_of([rows.PICTURES])
+        request = edge.ScrollRequest(
+            offset=after, limit=limit, filter=point_filter, with_payload=True, with_vector=[VECTOR]
         )
-        records, following = self._made().scroll(wanted)
-        return rows.points_in(records), None if following is None else str(following)
+        records, next_offset = self._opened().scroll(request)
+        return rows.points_in(records), None if next_offset is None else str(next_offset)
 
     def flush(self) -> None:
-        """Make what was written survive a power loss; a killed process loses nothing even without it.
+        """Make all writes durable against power loss; a killed process loses nothing even without this.
 
-        It also empties the log, and holds the GIL: 40 to 200 ms for 10,000 points.
+        It also empties the log, and holds the GIL for 40 to 200 ms per 10,000 points.
         """
         if self._shard is not None:
             self._shard.flush()
 
     def sync(self) -> int:
-        """The same by the log alone, which is replayed when the shard is loaded; the bytes of the log.
+        """Make the log durable, which is replayed when the shard is loaded; return the size of the log in bytes.
 
-        It lets go of the GIL, but nothing may be written meanwhile.
+        It releases the GIL, but no write may run at the same time.
         """
         return 0 if self._shard is None else shard_files.sync_log(self._path)
 
     def close(self) -> None:
-        """Flush and let go of the folder."""
+        """Flush and release the folder."""
         if self._shard is not None:
             self._shard.flush()
             self._shard.close()
             self._shard = None
 
     def _facets(self, plan: FacetPlan) -> dict[str, int]:
-        wanted = edge.FacetRequest(plan.name, MOST_VALUES, exact=True, filter=filter_of(conditions(plan)))
-        return {str(hit.value): hit.count for hit in self._made().facet(wanted).hits}
+        request = edge.FacetRequest(plan.name, MAX_FACET_VALUES, exact=True, filter=filter_of(conditions(plan)))
+        return {str(hit.value): hit.count for hit in self._opened().facet(request).hits}
 
     def _load(self) -> None:
         self._shard = shard_files.load(self._path)
-        self._size = shard_files.maker_of(self._shard).size
+        self._size = shard_files.encoder_of(self._shard).size
 
-    def _made(self) -> edge.EdgeShard:
+    def _opened(self) -> edge.EdgeShard:
         if self._shard is None:
             raise Unavailable("the embedded index is not made yet: start an index worker, which makes it")
         return self._shard
 
     def _writable(self) -> edge.EdgeShard:
         self._check_space()
-        return self._made()
+        return self._opened()
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self._folder).free

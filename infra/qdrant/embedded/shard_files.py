@@ -1,4 +1,4 @@
-"""Shards as files: how one is made, read and optimised."""
+"""Shard files: create, load, sync and optimise a qdrant-edge shard on disk."""
 
 import os
 import shutil
@@ -14,72 +14,72 @@ from infra.qdrant.embedded.filters import index_of
 from infra.qdrant.payload_indexes import FIELDS
 
 LOG = "wal"
-"""The engine's write-ahead log, in the folder of a shard."""
+"""Subfolder of a shard with the engine's write-ahead log."""
 
 
-def make(path: Path, maker: rows.CollectionEncoder) -> None:
-    """Makes the shard beside its place and renames it, so that a kill never leaves half of one."""
-    fresh = path.with_suffix(".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shard = edge.EdgeShard.create(str(fresh), _config(maker.size))
-    shard.update(edge.UpdateOperation.upsert_points([edge.Point(rows.META_ID, {}, rows.meta_payload(maker))]))
+def make(path: Path, encoder: rows.CollectionEncoder) -> None:
+    """Create a shard under a temporary name and rename it, so that a kill never leaves a partial shard."""
+    draft = path.with_suffix(".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    shard = edge.EdgeShard.create(str(draft), _config(encoder.size))
+    shard.update(edge.UpdateOperation.upsert_points([edge.Point(rows.META_ID, {}, rows.meta_payload(encoder))]))
     shard.flush()
     shard.close()
-    fresh.rename(path)
+    draft.rename(path)
 
 
 def load(path: Path) -> edge.EdgeShard:
-    """Opens a shard, and makes the payload indexes that it lacks; takes a second for 100,000 points.
+    """Open a shard, and create missing payload indexes; takes one second for 100,000 points.
 
-    Raises IndexDamaged when its files are not what was written.
+    Raises IndexDamaged if its files are corrupt.
     """
     with opening(path.parent):
-        shard = _loaded(path)
+        shard = _load_and_check(path)
     return shard
 
 
-def _loaded(path: Path) -> edge.EdgeShard:
+def _load_and_check(path: Path) -> edge.EdgeShard:
     shard = edge.EdgeShard.load(str(path))
-    size = maker_of(shard).size
-    everything = edge.QueryRequest(
+    size = encoder_of(shard).size
+    request = edge.QueryRequest(
         limit=1, query=edge.Query.Nearest([1.0] * size, using=VECTOR), params=edge.SearchParams(exact=True)
     )
-    shard.query(everything)  # fails where vectors cannot be read
+    shard.query(request)  # an exact search, which fails if vectors cannot be read
     check_vectors(path, size)
-    known = shard.info().payload_schema
+    indexed = shard.info().payload_schema
     for field in FIELDS:
-        if field.name not in known:
+        if field.name not in indexed:
             shard.update(edge.UpdateOperation.create_field_index(field.name, index_of(field)))
     return shard
 
 
-def maker_of(shard: edge.EdgeShard) -> rows.CollectionEncoder:
-    """Which encoder made the shard."""
+def encoder_of(shard: edge.EdgeShard) -> rows.CollectionEncoder:
+    """Return the encoder that made the shard; raises ValueError if its metadata point is missing."""
     records = shard.retrieve([rows.META_ID], with_payload=True, with_vector=False)
     if not records:
         raise ValueError("the point that says which encoder made it is missing")
-    return rows.encoder_of(records[0].payload or {})
+    return rows.encoder_from_payload(records[0].payload or {})
 
 
 def sync_log(path: Path) -> int:
-    """Makes the write-ahead log of a shard survive a power loss; how many bytes of disk it takes.
+    """Make the write-ahead log of a shard durable against power loss; return its size on disk in bytes.
 
-    Nothing may be written meanwhile. But the engine makes the next part of its log ahead of time, beside its place,
-    and renames it: a part that goes away here is empty yet.
+    No write may run at the same time. The engine creates the next segment of its log in advance and renames it
+    later, so a segment that disappears here is still empty.
     """
     size = 0
-    for part in (path / LOG).iterdir():
-        with suppress(FileNotFoundError), part.open("rb") as file:
+    for segment in (path / LOG).iterdir():
+        with suppress(FileNotFoundError), segment.open("rb") as file:
             os.fsync(file)
             size += os.fstat(file.fileno()).st_size
     return size
 
 
 def optimise(path: Path) -> bool:
-    """Builds the graph and the int8 codes of a shard that nobody else has open; whether there was anything to do.
+    """Build the graph and the int8 codes of a shard that no other process has open; return False for nothing to do.
 
-    It holds the GIL for its whole length, half a minute of both cores for 100,000 points, so it belongs into a
-    process of its own.
+    It holds the GIL for its whole duration, half a minute on both cores for 100,000 points, so it needs a process
+    of its own.
     """
     shard = load(path)
     optimised = shard.optimize()

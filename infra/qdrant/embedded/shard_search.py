@@ -1,7 +1,7 @@
-"""Searching a shard: the graph is asked for ids alone, then payloads are read of those that are needed.
+"""Shard search: query the graph for ids only, then read the payloads of the hits that are needed.
 
-The engine takes 80 us for each hit that it gives with its payload, and 30 us for each that is read by its id
-afterwards (100,000 points of 384 numbers).
+The engine takes 80 us per hit that it returns with its payload, and 30 us per payload read by id afterwards
+(100,000 points with 384 dimensions).
 """
 
 import math
@@ -20,77 +20,78 @@ from schemas.items import MAX_IMAGES
 
 OVERFETCH = 2
 ROUNDS = MAX_IMAGES // OVERFETCH + 1
-"""qdrant-edge has no group-by in Python: each round fetches OVERFETCH * limit points of items not seen yet. An item
-has at most MAX_IMAGES points, and the first round may meet none but items that are no hits: so many always do."""
+"""qdrant-edge has no group-by in Python, so each round fetches OVERFETCH * limit points of items without a hit yet.
+An item has at most MAX_IMAGES points, and the first round may return excluded items only, so ROUNDS always
+suffice."""
 
 Selection = tuple[tuple[str, ...] | None, tuple[str, ...]]
-"""Which payload keys a plan wants: these, or all but those."""
+"""Payload keys to return: the included keys, or (None) all except the excluded keys."""
 
 
 @dataclass
 class SearchState:
-    """A plan, and what has come of it so far."""
+    """A plan and its results so far."""
 
     plan: SearchPlan
     best: dict[str, ScoredPoint] = field(default_factory=dict)
-    """The best point of each item, by item_id (a plan stays within one tenant), best first."""
+    """The best point of each item, best first, by item_id (a plan has a single tenant)."""
     hits: deque[edge.ScoredPoint] = field(default_factory=deque)
-    """Those of this round, best first, whose payloads were not read yet."""
-    again: bool = False
-    """Whether the engine was asked before."""
-    is_over: bool = False
-    """Whether the engine has no more."""
+    """Hits of this round whose payloads have not been read yet, best first."""
+    was_queried: bool = False
+    """Whether this plan was queried before."""
+    is_exhausted: bool = False
+    """Whether the engine has no more hits."""
 
     @property
     def missing(self) -> int:
-        """How many items are not there yet."""
+        """Number of items still to find."""
         return self.plan.limit - len(self.best)
 
     @property
     def selection(self) -> Selection:
-        """The payload keys that it wants."""
+        """The payload keys to read."""
         return tuple(self.plan.payload_keys) or None, self.plan.without
 
-    def take(self, hit: edge.ScoredPoint, payload: Payload) -> None:
-        """Keep a point, unless a better one of its item is there, or its item is not wanted."""
+    def add(self, hit: edge.ScoredPoint, payload: Payload) -> None:
+        """Add a hit, unless its item has a better one or is excluded."""
         item = str(payload["item_id"])
         if item not in self.plan.apart_from:
             self.best.setdefault(item, ScoredPoint(str(hit.id), hit.score, payload))
 
 
 def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-    """Best first for each plan, live points alone, one for each item."""
-    asked = [SearchState(plan) for plan in plans]
+    """Return the hits of each plan, best first: live points only, one per item."""
+    states = [SearchState(plan) for plan in plans]
     for _ in range(ROUNDS):
-        waiting = [each for each in asked if each.missing and not each.is_over]
-        if not waiting:
+        open_states = [each for each in states if each.missing and not each.is_exhausted]
+        if not open_states:
             break
-        answers = shard.query_batch(edge.QueryBatchRequest([_request(each) for each in waiting]))
-        for each, hits in zip(waiting, answers, strict=True):
+        answers = shard.query_batch(edge.QueryBatchRequest([_query(each) for each in open_states]))
+        for each, hits in zip(open_states, answers, strict=True):
             _check_scores(each.plan, hits)
             each.hits.extend(hits)
-            each.again, each.is_over = True, len(hits) < _limit(each.plan)
-        _read(shard, waiting)
-    return [list(each.best.values()) for each in asked]
+            each.was_queried, each.is_exhausted = True, len(hits) < _limit(each.plan)
+        _read_payloads(shard, open_states)
+    return [list(each.best.values()) for each in states]
 
 
 def _check_scores(plan: SearchPlan, hits: Sequence[edge.ScoredPoint]) -> None:
-    """Raise ValueError where the plan's vector is at fault, RuntimeError where a stored one is."""
-    odd = next((hit for hit in hits if not math.isfinite(hit.score)), None)
-    if odd is None:
+    """Raise ValueError if the plan's vector is invalid, RuntimeError if a stored vector is."""
+    invalid = next((hit for hit in hits if not math.isfinite(hit.score)), None)
+    if invalid is None:
         return
     if not np.isfinite(plan.vector).all():
         raise ValueError("a search has a vector with NaN or infinity: it cannot be compared")
-    raise RuntimeError(f"the vector of point {odd.id} is corrupt: its score is {odd.score}")
+    raise RuntimeError(f"the vector of point {invalid.id} is corrupt: its score is {invalid.score}")
 
 
 def _limit(plan: SearchPlan) -> int:
     return plan.limit * OVERFETCH + len(plan.apart_from)
 
 
-def _request(asked: SearchState) -> edge.QueryRequest:
-    plan, known = asked.plan, (*asked.best, *asked.plan.apart_from)
-    unseen: list[Condition] = [NotAnyOf("item_id", known)] if asked.again and known else []
+def _query(state: SearchState) -> edge.QueryRequest:
+    plan, known_items = state.plan, (*state.best, *state.plan.apart_from)
+    new_items: list[Condition] = [NotAnyOf("item_id", known_items)] if state.was_queried and known_items else []
     params = edge.SearchParams(
         hnsw_ef=plan.effort,
         exact=plan.exact,
@@ -100,31 +101,31 @@ def _request(asked: SearchState) -> edge.QueryRequest:
     return edge.QueryRequest(
         limit=_limit(plan),
         query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
-        filter=filter_of([*conditions(plan), *unseen]),
+        filter=filter_of([*conditions(plan), *new_items]),
         score_threshold=plan.min_score,
         params=params,
         with_payload=False,
     )
 
 
-def _read(shard: edge.EdgeShard, asked: Sequence[SearchState]) -> None:
-    """Read payloads, best hits first, until each plan has its items or no hits are left."""
-    while wanted := [each for each in asked if each.missing and each.hits]:
-        alike = defaultdict[Selection, list[SearchState]](list)
-        for each in wanted:
-            alike[each.selection].append(each)
-        for selection, some in alike.items():
-            _read_for(shard, some, selection)
+def _read_payloads(shard: edge.EdgeShard, states: Sequence[SearchState]) -> None:
+    """Read payloads, best hits first, until each plan has all its items or no more hits."""
+    while open_states := [each for each in states if each.missing and each.hits]:
+        by_selection = defaultdict[Selection, list[SearchState]](list)
+        for each in open_states:
+            by_selection[each.selection].append(each)
+        for selection, group in by_selection.items():
+            _read_batch(shard, group, selection)
 
 
-def _read_for(shard: edge.EdgeShard, asked: Sequence[SearchState], selection: Selection) -> None:
-    """Read as many payloads as each plan has items missing."""
-    keys, without = selection
-    taken = [[each.hits.popleft() for _ in range(min(each.missing, len(each.hits)))] for each in asked]
-    ids = {hit.id for hits in taken for hit in hits}
-    wanted = list(keys) if keys else edge.PayloadSelector.Exclude(list(without))
-    records = shard.retrieve(list(ids), with_payload=wanted, with_vector=False)
+def _read_batch(shard: edge.EdgeShard, states: Sequence[SearchState], selection: Selection) -> None:
+    """Read, for each plan, the payloads of as many hits as it has items missing."""
+    keys, excluded_keys = selection
+    batches = [[each.hits.popleft() for _ in range(min(each.missing, len(each.hits)))] for each in states]
+    ids = {hit.id for hits in batches for hit in hits}
+    selector = list(keys) if keys else edge.PayloadSelector.Exclude(list(excluded_keys))
+    records = shard.retrieve(list(ids), with_payload=selector, with_vector=False)
     payloads = {record.id: rows.payload_in(record) for record in records}
-    for each, hits in zip(asked, taken, strict=True):
+    for each, hits in zip(states, batches, strict=True):
         for hit in hits:
-            each.take(hit, payloads[hit.id])
+            each.add(hit, payloads[hit.id])

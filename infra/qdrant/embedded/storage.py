@@ -1,7 +1,7 @@
-"""The folder of the embedded index: which of the shards in it counts.
+"""Storage: the folder of the embedded index, and which of its shards is current.
 
-A shard is optimised as a copy, and then the copy counts. The name of the shard that counts stands in a file, which
-is replaced in one step: a kill at any moment leaves one whole shard that holds all that was acknowledged.
+A shard is optimised as a copy, and then the copy becomes current. The name of the current shard is in a file that
+is replaced atomically: a kill at any time leaves one complete shard with all acknowledged writes.
 """
 
 import os
@@ -14,23 +14,23 @@ from infra.qdrant.embedded.damage import damaged
 
 FIRST = "shard"
 POINTER = "current"
-AHEAD = "tmp-open-"
-"""So begin parts of the log that the engine makes ahead of time, empty yet, and renames at any moment."""
+PREALLOCATED_PREFIX = "tmp-open-"
+"""Prefix of log segments that the engine creates in advance; they are empty, and renamed at any time."""
 AT_ONCE = 1 << 20
-"""Bytes that are compared at a time: two such pieces stay in a core's cache."""
+"""Bytes to compare at a time; two such blocks fit in the cache of a core."""
 
 
 def current(folder: Path) -> Path:
-    """The shard that counts; it may not have been made yet. Raises IndexDamaged when the pointer names no shard."""
+    """Return the path of the current shard, which may not exist yet; raises IndexDamaged on an invalid pointer."""
     pointer = folder / POINTER
     name = pointer.read_text(errors="replace").strip() if pointer.exists() else FIRST
-    if re.fullmatch(rf"{FIRST}(-[0-9]{{1,18}})?", name) is None:  # it must not lead out of the folder
+    if re.fullmatch(rf"{FIRST}(-[0-9]{{1,18}})?", name) is None:  # the name must not point outside the folder
         raise damaged(folder, f"{pointer} names {name[:80]!r}, which is no shard of it")
     return folder / name
 
 
 def make_current(path: Path) -> None:
-    """From now on this shard counts."""
+    """Make this shard the current one, atomically and durably."""
     draft = path.parent / f"{POINTER}.new"
     with draft.open("w") as file:
         file.write(path.name)
@@ -40,31 +40,32 @@ def make_current(path: Path) -> None:
 
 
 def next_copy(folder: Path) -> Path:
-    """Where to copy the shard that counts."""
+    """Return the path for the next copy of the current shard."""
     _, _, number = current(folder).name.partition("-")
     return folder / f"{FIRST}-{int(number or 0) + 1}"
 
 
 def journal_of(copy: Path) -> Path:
-    """Where to note what is written after this copy was taken."""
+    """Return the path of the journal of writes after this copy was made."""
     return copy.with_suffix(".journal")
 
 
 def sweep(folder: Path) -> None:
-    """Remove all shards and journals but the shard that counts."""
+    """Delete all shards and journals except the current shard."""
     for path in folder.glob(f"{FIRST}*"):
         if path != current(folder):
             remove(path)
 
 
 def mirror(source: Path, target: Path) -> None:
-    """Make a folder what another one is; of files that are there already only what differs is written.
+    """Make `target` identical to `source`; in existing files, only blocks that differ are written.
 
-    What changes meanwhile may be copied half. So a first call copies nearly all while the source is written to, and
-    a second one, while it is not, only compares. Files that vanish are left out.
+    Files that change meanwhile may be copied incompletely. So call it twice: the first call copies nearly
+    everything while the source is being written, the second compares, with writes stopped. Files that disappear are
+    skipped.
     """
     target.mkdir(exist_ok=True)
-    entries = {entry.name: entry for entry in os.scandir(source) if not entry.name.startswith(AHEAD)}
+    entries = {entry.name: entry for entry in os.scandir(source) if not entry.name.startswith(PREALLOCATED_PREFIX)}
     for path in target.iterdir():
         if path.name not in entries:
             remove(path)
@@ -73,26 +74,27 @@ def mirror(source: Path, target: Path) -> None:
             if entry.is_dir():
                 mirror(source / name, target / name)
             elif (target / name).exists():
-                _mend(source / name, target / name)
+                _copy_changed_blocks(source / name, target / name)
             else:
                 shutil.copyfile(source / name, target / name)
 
 
-def _mend(source: Path, target: Path) -> None:
-    """Write what differs, piece by piece."""
-    ours, theirs, at = bytearray(AT_ONCE), bytearray(AT_ONCE), 0
+def _copy_changed_blocks(source: Path, target: Path) -> None:
+    """Write only the blocks that differ, and truncate the target to the length of the source."""
+    source_block, target_block, offset = bytearray(AT_ONCE), bytearray(AT_ONCE), 0
     with source.open("rb", buffering=0) as new, target.open("r+b", buffering=0) as old:
-        while count := new.readinto(ours):
-            old.seek(at)
-            if old.readinto(theirs) != count or ours != theirs:  # behind `count` lies what came before, in both
-                os.pwrite(old.fileno(), memoryview(ours)[:count], at)
-            at += count
-        if old.seek(0, os.SEEK_END) > at:
-            old.truncate(at)
+        while count := new.readinto(source_block):
+            old.seek(offset)
+            # After the first `count` bytes, both buffers still hold the previous block.
+            if old.readinto(target_block) != count or source_block != target_block:
+                os.pwrite(old.fileno(), memoryview(source_block)[:count], offset)
+            offset += count
+        if old.seek(0, os.SEEK_END) > offset:
+            old.truncate(offset)
 
 
 def remove(path: Path) -> None:
-    """Remove a shard or a journal, if it is there."""
+    """Delete a shard or a journal if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -100,7 +102,7 @@ def remove(path: Path) -> None:
 
 
 def bytes_in(path: Path) -> int:
-    """Bytes of disk that a shard takes; files that vanish meanwhile do not count."""
+    """Return the bytes on disk of a shard; files that disappear meanwhile are ignored."""
     total = 0
     for root, _, names in os.walk(path):
         for name in names:

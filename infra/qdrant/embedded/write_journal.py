@@ -1,7 +1,7 @@
-"""The journal: what was written to a shard after a copy of it was taken, so that the copy can catch up.
+"""Write journal: record the writes to a shard after a copy was made, so that the copy can replay them.
 
-Each entry is the length of a request (8 bytes, little end first) and the request, as it comes over the socket
-(wire.py). The process that answers writes here, and its successor reads.
+Each entry is the length of a request (8 bytes, little-endian) and the request, encoded as on the socket (wire.py).
+The serving process writes the journal, and its successor reads it.
 """
 
 from collections.abc import Callable
@@ -11,54 +11,54 @@ from typing import BinaryIO
 from infra.qdrant.embedded.client import Request
 from infra.qdrant.embedded.wire import decode, encode
 
-LENGTH = 8
+LENGTH_BYTES = 8
 
 
 class WriteJournal:
-    """Takes down requests in their order."""
+    """Appends requests in order."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("wb", buffering=0)
 
     def note(self, request: Request) -> None:
-        """Take a request down that was carried out."""
+        """Append a request that was executed."""
         method, arguments = request
         entry = encode([method, arguments])
-        self._file.write(len(entry).to_bytes(LENGTH, "little") + entry)
+        self._file.write(len(entry).to_bytes(LENGTH_BYTES, "little") + entry)
 
     def close(self) -> None:
-        """No more is taken down."""
+        """Close the file."""
         self._file.close()
 
 
 class JournalReader:
-    """Reads a journal while it is being written."""
+    """Reads a journal while another process appends to it."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        self.done = 0
-        """Bytes that were replayed."""
+        self.offset = 0
+        """Offset in bytes after the last replayed entry."""
 
-    def replay(self, carry_out: Callable[[Request], object]) -> int:
-        """Carry out what has been taken down since the last time; how many requests."""
+    def replay(self, execute: Callable[[Request], object]) -> int:
+        """Execute the requests that were appended since the last call; return their number."""
         count = 0
-        while (entry := self._entry()) is not None:
+        while (entry := self._next_entry()) is not None:
             method, arguments = decode(entry)
-            carry_out((method, arguments))
+            execute((method, arguments))
             count += 1
         return count
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
-    def _entry(self) -> bytes | None:
-        """The next entry if it is there whole."""
-        self._file.seek(self.done)
-        head = self._file.read(LENGTH)
-        length = int.from_bytes(head, "little")
+    def _next_entry(self) -> bytes | None:
+        """Return the next entry, or None if it is missing or incomplete."""
+        self._file.seek(self.offset)
+        header = self._file.read(LENGTH_BYTES)
+        length = int.from_bytes(header, "little")
         entry = self._file.read(length)
-        if len(head) < LENGTH or len(entry) < length:
+        if len(header) < LENGTH_BYTES or len(entry) < length:
             return None
-        self.done += LENGTH + length
+        self.offset += LENGTH_BYTES + length
         return entry

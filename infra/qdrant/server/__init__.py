@@ -1,1 +1,1 @@
-"""The index on a Qdrant server or cluster."""
+"""Server engine: the index on a Qdrant server or cluster."""

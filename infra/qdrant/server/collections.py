@@ -1,7 +1,7 @@
-"""Collections on a Qdrant server: one for each index, by its number; checked whenever it is opened.
+"""Collections: create and check the collection of each generation on a Qdrant server, and its alias.
 
-Index N is NAME-N, and the alias NAME leads to the one that serves. A collection, or another one's alias, that bore
-that name before there was a NAME-1 is used as the first.
+The collection of generation N is NAME-N, and the alias NAME points to the serving one. If NAME-1 does not exist, an
+existing collection or an alias of another collection with that NAME is used as the first generation.
 """
 
 from qdrant_client import QdrantClient, models
@@ -16,68 +16,68 @@ from infra.qdrant.server.filters import index_of
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
-WRITTEN = Retry(seconds=5)
-"""How long a replica that is read from may lack what was just written."""
+REPLICATION_RETRY = Retry(seconds=5)
+"""Time for which the replica that answers a read may lack a recent write."""
 
 
 def name_of(client: QdrantClient, name: str, number: int) -> str:
-    """The collection of an index, whether or not it is there yet."""
+    """Return the collection name of a generation, whether or not the collection exists yet."""
     numbered = f"{name}-{number}"
     if number != FIRST or client.collection_exists(numbered):
         return numbered
-    return name if _there(client, name) else numbered
+    return name if _exists(client, name) else numbered
 
 
 def ensure(client: QdrantClient, settings: QdrantSettings, number: int, size: int) -> None:
-    """Make the collection of an index and its payload indexes, as far as they are missing. Safe to race."""
+    """Create the collection of a generation and its payload indexes if missing. Safe to run concurrently."""
     name = name_of(client, settings.collection, number)
-    if not _there(client, name):
+    if not _exists(client, name):
         _create(client, name, settings, size)
-    if number == FIRST and not _there(client, settings.collection):
-        client.update_collection_aliases([_alias(name, settings.collection)])
+    if number == FIRST and not _exists(client, settings.collection):
+        client.update_collection_aliases([_create_alias(name, settings.collection)])
     _check(client, name, size)
 
 
 def point_alias(client: QdrantClient, name: str, number: int) -> None:
-    """Have the alias NAME lead to this index, if it leads to one of ours."""
-    leads_to = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}.get(name)
+    """Point the alias NAME to this generation, if it points to one of our collections."""
+    target = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}.get(name)
     numbered = f"{name}-{number}"
-    ours = leads_to is not None and leads_to.removeprefix(f"{name}-").isdecimal()
-    if ours and leads_to != numbered and client.collection_exists(numbered):
-        gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
-        client.update_collection_aliases([gone, _alias(numbered, name)])
+    is_ours = target is not None and target.removeprefix(f"{name}-").isdecimal()
+    if is_ours and target != numbered and client.collection_exists(numbered):
+        deletion = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
+        client.update_collection_aliases([deletion, _create_alias(numbered, name)])
 
 
 def drop(client: QdrantClient, name: str, number: int) -> None:
-    """Remove the collection of an index; one that bears no number of ours stays."""
+    """Delete the collection of a generation; a first collection without a number is kept."""
     client.delete_collection(f"{name}-{number}")
 
 
-def _alias(collection: str, name: str) -> models.CreateAliasOperation:
+def _create_alias(collection: str, name: str) -> models.CreateAliasOperation:
     return models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
 
 
-def claim(client: QdrantClient, name: str, mine: rows.CollectionEncoder) -> rows.CollectionEncoder:
-    """Write the meta point unless there is one; what it says then."""
-    meta = models.PointStruct(id=rows.META_ID, vector={}, payload=rows.meta_payload(mine))
+def claim(client: QdrantClient, name: str, encoder: rows.CollectionEncoder) -> rows.CollectionEncoder:
+    """Write the metadata point if it is missing, and return the encoder that it then contains."""
+    meta = models.PointStruct(id=rows.META_ID, vector={}, payload=rows.meta_payload(encoder))
     client.upsert(name, [meta], update_mode=models.UpdateMode.INSERT_ONLY)
-    return WRITTEN.run(lambda: maker_of(client, name), Unavailable)
+    return REPLICATION_RETRY.run(lambda: encoder_of(client, name), Unavailable)
 
 
-def maker_of(client: QdrantClient, name: str) -> rows.CollectionEncoder:
-    """Which encoder made the collection; raises Unavailable while that is not written down yet.
+def encoder_of(client: QdrantClient, name: str) -> rows.CollectionEncoder:
+    """Return the encoder that made the collection; raises Unavailable while it is not recorded yet.
 
-    The worker that makes a collection writes it a moment later, and a replica may have it later still.
+    The worker that creates a collection records the encoder a moment later, and a replica may get it later still.
     """
     records = client.retrieve(name, [rows.META_ID])
     if not records:
         raise Unavailable(
             f"collection {name} does not say yet which encoder made it: its index worker writes that when it starts"
         )
-    return rows.encoder_of(records[0].payload or {})
+    return rows.encoder_from_payload(records[0].payload or {})
 
 
-def _there(client: QdrantClient, name: str) -> bool:
+def _exists(client: QdrantClient, name: str) -> bool:
     aliases = {alias.alias_name for alias in client.get_aliases().aliases}
     return name in aliases or client.collection_exists(name)
 
@@ -93,12 +93,12 @@ def _create(client: QdrantClient, name: str, settings: QdrantSettings, size: int
             replication_factor=settings.replicas,
         )
     except (*REFUSED, ValueError):
-        if not client.collection_exists(name):  # else another worker was faster
+        if not client.collection_exists(name):  # otherwise another worker created it first
             raise
 
 
 def _check(client: QdrantClient, name: str, size: int) -> None:
-    """Checks its vectors, and makes the payload indexes that it lacks."""
+    """Check the vector configuration, and create missing payload indexes; raises EncoderDiffers."""
     collection = client.get_collection(name)
     vectors = collection.config.params.vectors
     look = vectors.get(VECTOR) if isinstance(vectors, dict) else None

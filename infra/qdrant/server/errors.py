@@ -1,4 +1,4 @@
-"""What the errors of a Qdrant server mean: which pass by themselves, and what is to be done about the others."""
+"""Server errors: classify the gRPC errors of Qdrant as transient or permanent, and add the remedy."""
 
 import re
 from collections.abc import Mapping
@@ -13,36 +13,36 @@ from infra.qdrant.contract import EngineError
 from schemas.failures import Unavailable
 
 REFUSED = (grpc.RpcError, ResourceExhaustedResponse)
-"""What the client raises when the server is away or says no."""
+"""The errors that the client raises when the server is unreachable or rejects a request."""
 
 
 class ErrorMeaning(Enum):
-    """What an error code of gRPC says about a request to Qdrant."""
+    """The meaning of a gRPC status code for a request to Qdrant."""
 
     AWAY = auto()
-    """This node does not answer, or cannot reach the others: another node may do it."""
+    """This node does not answer, or cannot reach the others; another node may succeed."""
     SLOW = auto()
-    """No answer in time: the next request goes to another node."""
+    """No answer in time; the next request goes to another node."""
     BUSY = auto()
-    """The server asks to come back later."""
-    EITHER = auto()
-    """Trouble between nodes, or a fault of the server: its words decide (see PASSING)."""
+    """The server requests a retry later."""
+    AMBIGUOUS = auto()
+    """A problem between nodes (transient), or a server fault; the message decides (see TRANSIENT_PATTERN)."""
     REQUEST = auto()
-    """The request itself is wrong: ValueError."""
+    """The request is invalid: ValueError."""
     MISSING = auto()
-    """There is no such collection, or not yet."""
+    """The collection does not exist (yet)."""
     KEY = auto()
-    """The API key is wrong, or does not allow this: SettingsError."""
+    """The API key is wrong, or lacks the permission: SettingsError."""
     PORT = auto()
-    """What answers does not speak Qdrant's gRPC: SettingsError."""
+    """The answering service does not implement Qdrant's gRPC API: SettingsError."""
     FAULT = auto()
-    """The server fails at the request: EngineError."""
+    """The server failed to execute the request: EngineError."""
 
 
 MEANINGS: Mapping[StatusCode, ErrorMeaning] = {
     StatusCode.OK: ErrorMeaning.FAULT,  # never an error
-    StatusCode.CANCELLED: ErrorMeaning.AWAY,  # by a server that stops
-    StatusCode.UNKNOWN: ErrorMeaning.EITHER,
+    StatusCode.CANCELLED: ErrorMeaning.AWAY,  # by a server that is stopping
+    StatusCode.UNKNOWN: ErrorMeaning.AMBIGUOUS,
     StatusCode.INVALID_ARGUMENT: ErrorMeaning.REQUEST,
     StatusCode.DEADLINE_EXCEEDED: ErrorMeaning.SLOW,
     StatusCode.NOT_FOUND: ErrorMeaning.MISSING,
@@ -50,51 +50,51 @@ MEANINGS: Mapping[StatusCode, ErrorMeaning] = {
     StatusCode.PERMISSION_DENIED: ErrorMeaning.KEY,
     StatusCode.UNAUTHENTICATED: ErrorMeaning.KEY,
     StatusCode.RESOURCE_EXHAUSTED: ErrorMeaning.BUSY,  # a rate limit
-    StatusCode.FAILED_PRECONDITION: ErrorMeaning.BUSY,  # locked by an operator, or a replica that recovers
+    StatusCode.FAILED_PRECONDITION: ErrorMeaning.BUSY,  # locked by an operator, or a replica is recovering
     StatusCode.ABORTED: ErrorMeaning.BUSY,
-    StatusCode.OUT_OF_RANGE: ErrorMeaning.REQUEST,  # larger than the server takes
+    StatusCode.OUT_OF_RANGE: ErrorMeaning.REQUEST,  # larger than the server accepts
     StatusCode.UNIMPLEMENTED: ErrorMeaning.PORT,
-    StatusCode.INTERNAL: ErrorMeaning.EITHER,
+    StatusCode.INTERNAL: ErrorMeaning.AMBIGUOUS,
     StatusCode.UNAVAILABLE: ErrorMeaning.AWAY,
     StatusCode.DATA_LOSS: ErrorMeaning.FAULT,
 }
-"""Every code of gRPC."""
+"""The meaning of every gRPC status code."""
 
-PASSING = re.compile(
+TRANSIENT_PATTERN = re.compile(
     "replica|leader|peer|consensus|local shard|transport|connect|stream removed|retry|timed out|cancell?ed"
     "|no space left|out of memory",
     re.IGNORECASE,
 )
-"""Qdrant answers INTERNAL both for its own faults and while its nodes cannot reach each other, agree on a leader,
-or have room for a write. The latter pass, and these words of it tell them."""
+"""Qdrant returns INTERNAL both for its own faults and while its nodes cannot reach each other, agree on a leader,
+or have no space for a write. The latter are transient, and their messages match this pattern."""
 
 
 class CollectionMissing(Unavailable):
-    """There is no such collection, or not yet."""
+    """The collection does not exist (yet)."""
 
 
 def meaning_of(error: Exception) -> ErrorMeaning:
-    """What one of REFUSED means."""
+    """Return the meaning of one of REFUSED."""
     code = _code(error)
     meaning = MEANINGS.get(code, ErrorMeaning.FAULT)
-    if meaning is ErrorMeaning.EITHER:
-        return ErrorMeaning.AWAY if PASSING.search(_details(error)) else ErrorMeaning.FAULT
+    if meaning is ErrorMeaning.AMBIGUOUS:
+        return ErrorMeaning.AWAY if TRANSIENT_PATTERN.search(_details(error)) else ErrorMeaning.FAULT
     if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in _details(error):
-        return ErrorMeaning.REQUEST  # gRPC's own word for a message over its limit
+        return ErrorMeaning.REQUEST  # gRPC's own message for a request over its size limit
     return meaning
 
 
 def reason_of(error: Exception) -> str:
-    """The code and the words of one of REFUSED, on one line."""
+    """Return the status code and message of one of REFUSED, on one line."""
     return f"{_code(error).name}: {_details(error)}"
 
 
 def translate(error: Exception, place: str) -> Exception:
-    """The exception that callers of an Index expect, with the remedy; for an error of the server at `place`."""
+    """Convert an error of the server at `place` to the exception of the Index contract, with the remedy."""
     reason = reason_of(error)
     match meaning_of(error):
         case ErrorMeaning.AWAY:
-            return away(f"Qdrant at {place} is away ({reason})")
+            return unreachable(f"Qdrant at {place} is away ({reason})")
         case ErrorMeaning.SLOW:
             return Unavailable(f"Qdrant at {place} does not answer in time ({reason}): it is overloaded or stuck")
         case ErrorMeaning.BUSY:
@@ -120,9 +120,9 @@ def translate(error: Exception, place: str) -> Exception:
             return EngineError(f"Qdrant at {place} failed at the request ({reason}): see its log")
 
 
-def away(what: str) -> Unavailable:
-    """That a server, or all nodes of a cluster, do not answer, with the remedy."""
-    return Unavailable(f"{what}: start it, or check LOOKSTREAM_QDRANT_URL and LOOKSTREAM_QDRANT_GRPC_PORT")
+def unreachable(problem: str) -> Unavailable:
+    """Return the error for a server, or all nodes of a cluster, that do not answer, with the remedy."""
+    return Unavailable(f"{problem}: start it, or check LOOKSTREAM_QDRANT_URL and LOOKSTREAM_QDRANT_GRPC_PORT")
 
 
 def _code(error: Exception) -> StatusCode:

@@ -1,4 +1,4 @@
-"""The words of infra.qdrant.contract in those of qdrant-client."""
+"""Filters for qdrant-client: translate payload conditions, writes and index definitions to its types."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from infra.qdrant.payload_indexes import PayloadIndex
 
 
 def index_of(field: PayloadIndex) -> models.PayloadSchemaParams:
-    """How a payload field is indexed."""
+    """Return the index parameters of a payload field."""
     match field.kind:
         case "tenant" | "keyword":
             keyword = models.KeywordIndexType.KEYWORD
@@ -25,39 +25,41 @@ def index_of(field: PayloadIndex) -> models.PayloadSchemaParams:
             return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
 
 
-def upsert_of(version: int, group: Sequence[rows.PointRow]) -> models.UpsertOperation:
-    """The write of points of one version, where the stored one is older."""
-    points = [models.PointStruct(id=row.id, vector=_named(row), payload=row.payload) for row in group]
-    where = filter_of([rows.older_than(version)])
-    return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=where))
+def upsert_of(version: int, run: Sequence[rows.PointRow]) -> models.UpsertOperation:
+    """Return the upsert of points of one version, applied only where the stored version is older."""
+    points = [models.PointStruct(id=row.id, vector=_named_vector(row), payload=row.payload) for row in run]
+    update_filter = filter_of([rows.older_than(version)])
+    return models.UpsertOperation(upsert=models.PointsList(points=points, update_filter=update_filter))
 
 
 def patch_of(patch: Patch) -> models.SetPayloadOperation:
-    """The change of payloads, of live points whose stored version is older."""
-    where = filter_of(rows.patched_by(patch), [patch.id])
-    return models.SetPayloadOperation(set_payload=models.SetPayload(payload=dict(patch.payload), filter=where))
+    """Return the payload change of a patch, applied only to a live point whose stored version is older."""
+    update_filter = filter_of(rows.patched_by(patch), [patch.id])
+    return models.SetPayloadOperation(
+        set_payload=models.SetPayload(payload=dict(patch.payload), filter=update_filter)
+    )
 
 
-def removal_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.DeleteOperation:
-    """The removal of the points that satisfy all of the conditions."""
-    return models.DeleteOperation(delete=models.FilterSelector(filter=filter_of(wanted, ids)))
+def removal_of(conditions: Sequence[Condition], ids: Sequence[str] | None = None) -> models.DeleteOperation:
+    """Return the deletion of points that satisfy all conditions and, if `ids` is given, have one of the ids."""
+    return models.DeleteOperation(delete=models.FilterSelector(filter=filter_of(conditions, ids)))
 
 
-def _named(row: rows.PointRow) -> models.VectorStruct:
+def _named_vector(row: rows.PointRow) -> models.VectorStruct:
     return {VECTOR: row.vector} if row.vector else {}
 
 
-def filter_of(wanted: Sequence[Condition], ids: Sequence[str] | None = None) -> models.Filter:
-    """All of the conditions, and one of the ids if there are any."""
+def filter_of(conditions: Sequence[Condition], ids: Sequence[str] | None = None) -> models.Filter:
+    """Return a filter that requires all conditions and, if `ids` is given, one of the ids."""
     must: list[models.Condition] = [] if ids is None else [models.HasIdCondition(has_id=list(ids))]
     must_not: list[models.Condition] = []
-    for condition in wanted:
-        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_lower(condition))
+    for condition in conditions:
+        (must_not if isinstance(condition, NotAnyOf | Below | NoneOf) else must).append(_translate(condition))
     return models.Filter(must=must, must_not=must_not)
 
 
-def _lower(condition: Condition) -> models.Condition:
-    """A condition in qdrant-client's words; of NotAnyOf, Below and NoneOf what must not hold."""
+def _translate(condition: Condition) -> models.Condition:
+    """Translate a condition; for NotAnyOf, Below and NoneOf the result is the condition that must not hold."""
     match condition:
         case AnyOf(field, values) | NotAnyOf(field, values):
             return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))

@@ -1,4 +1,4 @@
-"""The nodes of a Qdrant cluster: requests go to one of them, and to the others in turn while it is away."""
+"""Nodes: send requests to one node of a Qdrant cluster, and fail over to the others while it is unreachable."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,17 +8,17 @@ from typing import TypeVar
 from qdrant_client import QdrantClient
 
 from infra.config.settings import QdrantSettings, SettingsError
-from infra.qdrant.server.errors import REFUSED, ErrorMeaning, away, meaning_of, reason_of, translate
+from infra.qdrant.server.errors import REFUSED, ErrorMeaning, meaning_of, reason_of, translate, unreachable
 
 OLDEST = (1, 17)
-"""The first version of the server with insert-only writes; older ones silently ignore the conditions of writes."""
+"""Minimum server version, the first with insert-only writes; older ones silently ignore write conditions."""
 CHANNEL_OPTIONS = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 3_000,
     "grpc.max_reconnect_backoff_ms": 3_000,
 }
-"""A connection is given up after 3 s, not 20, so that a machine that is off does not hold up requests for long; and
-is tried anew after 3 s at most, not 120, so that a server that comes back is found at once."""
+"""A connection attempt times out after 3 s (default 20), so that an unreachable machine does not block requests for
+long. Reconnection starts after at most 3 s (default 120), so that a server that returns is found at once."""
 
 T = TypeVar("T")
 
@@ -29,16 +29,16 @@ class Node:
 
     client: QdrantClient
     place: str
-    """Where it is, for sentences: never a password or key."""
+    """Its address for messages, without a password or API key."""
     checked: bool = False
-    """Whether its version is known to be new enough."""
+    """Whether its version was checked and is supported."""
 
 
 class Cluster:
-    """The nodes of a cluster, or the one server. Safe for several threads.
+    """The nodes of a cluster, or a single server. Thread-safe.
 
-    Any request may be made again at another node, after the first has done it or half of it: writes to points are
-    conditional on their version, and everything else ends in the same state however often it is done.
+    Any request may be repeated on another node after the first node has executed it fully or partly: writes to
+    points are conditional on their version, and all other requests are idempotent.
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
@@ -47,13 +47,13 @@ class Cluster:
 
     @property
     def places(self) -> str:
-        """Where the nodes are, for sentences."""
+        """The addresses of the nodes, for messages."""
         return ", ".join(node.place for node in self._nodes)
 
     def ask(self, request: Callable[[QdrantClient], T]) -> T:
-        """The answer of the node that answered last, or of the next one that is there.
+        """Run a request on the node that answered last, or on the next one that is reachable.
 
-        Raises Unavailable when none is, or what the error of the server means (see infra.qdrant.server.errors).
+        Raises Unavailable if no node is reachable, or the translated server error (infra.qdrant.server.errors).
         """
         first, reasons = self._current, list[str]()
         for number in ((first + step) % len(self._nodes) for step in range(len(self._nodes))):
@@ -70,19 +70,19 @@ class Cluster:
             else:
                 self._current = number
                 return answer
-        raise away(f"no node of Qdrant can do it: {'; '.join(reasons)}")
+        raise unreachable(f"no node of Qdrant can do it: {'; '.join(reasons)}")
 
     def check(self) -> None:
-        """Raise SettingsError when a node that answers is too old, Unavailable when none answers."""
+        """Raise SettingsError if a node that answers is too old, Unavailable if none answers."""
         self.ask(lambda _client: None)
         for node in self._nodes:
             try:
                 self._check(node)
-            except REFUSED:  # checked before its first request
+            except REFUSED:  # it is checked before its first request
                 continue
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to all nodes."""
         for node in self._nodes:
             node.client.close()
 
@@ -91,16 +91,16 @@ class Cluster:
             return
         version = node.client.info().version
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-            needed = ".".join(map(str, OLDEST))
+            required = ".".join(map(str, OLDEST))
             raise SettingsError(
                 f"LOOKSTREAM_QDRANT_URL: Qdrant at {node.place} is version {version}, and lookstream needs "
-                f"{needed} or newer: upgrade it"
+                f"{required} or newer: upgrade it"
             )
         node.checked = True
 
 
 def reach_cluster(settings: QdrantSettings) -> Cluster:
-    """The cluster of the settings; nothing is sent before the first request."""
+    """Return the configured cluster; it connects at the first request."""
     nodes = zip(settings.urls, settings.places, strict=True)
     return Cluster([Node(_client(url, settings), place) for url, place in nodes])
 

@@ -178,8 +178,8 @@ def test_a_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PARENT = """
 import sys, time
-from consumers.embedding.decode_pool import Decoders
-decoders = Decoders(2)
+from consumers.embedding.decode_pool import DecodePool
+decoders = DecodePool(2)
 print(*decoders.pids(), flush=True)
 time.sleep(60)
 """

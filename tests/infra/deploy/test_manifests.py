@@ -11,9 +11,9 @@ import pytest
 import yaml
 from typer.main import get_command
 
-import lookstream
 from infra.config.settings import Settings, describe_settings, read_settings
 from infra.qdrant.server.nodes import OLDEST
+from lookstream.cli import app
 from tests.infra.deploy.deploy_files import (
     COMPOSE,
     DEPLOY,
@@ -84,7 +84,7 @@ def test_every_variable_is_a_setting_that_exists() -> None:
 
 @pytest.mark.parametrize("words", list(given_commands()), ids=shlex.join)
 def test_every_command_is_one_that_exists(words: list[str]) -> None:
-    command: Any = get_command(lookstream.app)
+    command: Any = get_command(app)
     while hasattr(command, "commands"):
         command = command.commands[words[0]]
         words = words[1:]

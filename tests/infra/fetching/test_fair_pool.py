@@ -11,7 +11,7 @@ from infra.fetching.fair_pool import FairPool
 
 @pytest.fixture
 def turns() -> Iterator[FairPool]:
-    opened = FairPool("test", threads=3, each=2)
+    opened = FairPool("test", max_threads=3, per_host=2)
     yield opened
     opened.close()
 
@@ -35,7 +35,7 @@ def test_a_host_that_is_stuck_leaves_room_for_others(turns: FairPool) -> None:
 def test_hosts_take_turns_however_much_one_of_them_asks_for() -> None:
     done: list[str] = []
     gate = threading.Event()
-    one = FairPool("test", threads=1, each=1)
+    one = FairPool("test", max_threads=1, per_host=1)
     one.submit("first", lambda: gate.wait(30))
     much = [one.submit("much", lambda: done.append("much")) for _ in range(9)]
     [one.submit("little", lambda: done.append("little")) for _ in range(2)]
@@ -64,7 +64,7 @@ def test_after_closing_nothing_runs_any_more() -> None:
         began.set()
         return gate.wait(30)
 
-    closed = FairPool("test", threads=1, each=1)
+    closed = FairPool("test", max_threads=1, per_host=1)
     running = closed.submit("a", run)
     assert began.wait(30)
     waiting = closed.submit("a", lambda: True)

@@ -192,7 +192,7 @@ def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told
     sink, reader = EventSink(kafka), TopicReader(kafka, ITEM_OUTCOMES)
     sink.send_record(OutgoingRecord(ITEM_OUTCOMES, b"k", b"before", {}))
     first = sink.producer
-    monkeypatch.setattr(sink, "_spent", True)  # what a delivery that was refused so leaves behind
+    monkeypatch.setattr(sink, "_is_rejected", True)  # what a delivery that was refused so leaves behind
     sink.send_record(OutgoingRecord(ITEM_OUTCOMES, b"k", b"after", {}))
     assert sink.producer is not first
     assert len(first) == 0, "whoever waits for it has been told"

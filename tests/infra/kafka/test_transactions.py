@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 
 import pytest
+from confluent_kafka import KafkaException
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import (
@@ -123,6 +124,16 @@ def test_an_older_worker_of_the_same_name_looks_twice_and_then_ends(kafka: Kafka
         older.close()
     assert "from the fenced one" not in results(kafka)
     assert results(kafka).count("older") == 1
+
+
+def test_an_older_worker_of_the_same_name_closes_without_an_error_of_the_client(kafka: KafkaSettings) -> None:
+    older = TransactionSink(kafka, "closed")
+    older._sink.producer.begin_transaction()
+    older._sink.send_record(answer("older"))
+    with closing(TransactionSink(kafka, "closed")):
+        with pytest.raises(KafkaException):
+            older._sink.producer.commit_transaction(5)
+        older.close()
 
 
 def test_a_transaction_that_the_broker_has_ended_is_done_again_however_often(

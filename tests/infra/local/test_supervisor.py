@@ -29,7 +29,7 @@ NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--"]
 AS_PROCESS_1 = """
 import os, signal, sys, time
 from pathlib import Path
-from infra.local.supervisor import Part, Supervisor
+from infra.local.supervisor import Service, Supervisor
 
 folder = Path(sys.argv[1])
 code = (
@@ -61,7 +61,7 @@ def zombies():
 
 print("process", os.getpid(), flush=True)
 supervisor = Supervisor(os.environ)
-part = Part("worker", [sys.executable, "-c", code, str(folder)], lambda _started: bool(pids()))
+part = Service("worker", [sys.executable, "-c", code, str(folder)], lambda _started: bool(pids()))
 supervisor.start([part], 120, lambda: False)
 os.kill(pids()[0], signal.SIGKILL)
 while zombies() < 2:  # the worker, and what it has left

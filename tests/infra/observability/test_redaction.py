@@ -92,7 +92,7 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
             "from infra.observability.logging import configure_logs\n"
             "from infra.observability.redaction import redact_known\n"
             "import threading\n"
-            "from infra.config.observability import Logs; configure_logs(Logs(), 'x', redact_known)\n"
+            "from infra.config.observability import LogSettings; configure_logs(LogSettings(), 'x', redact_known)\n"
             "def run(): raise RuntimeError('canary-secret')\n"
             "threading.Thread(target=run).start()",
             "RuntimeError: ***",

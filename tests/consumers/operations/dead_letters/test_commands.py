@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import lookstream
 from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord
 from infra.local_state import LocalState
+from lookstream.cli import app
 from schemas.failures import Code
 from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
 
@@ -20,7 +20,7 @@ LINK = "https://ana:canary@cdn.example/a.png?sig=canary"
 
 
 def run(*words: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(lookstream.app, ["dead-letters", *map(str, words)])
+    result = CliRunner().invoke(app, ["dead-letters", *map(str, words)])
     assert result.exit_code == code, result.output
     return result
 

@@ -8,17 +8,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import lookstream
 from consumers.quality.fitting.output_folder import new_folder
 from infra.config.settings import TorchSettings
 from infra.encoder import FITTED, open_encoder, open_parts
 from infra.encoder.lite import probe
 from infra.encoder.projection import write_projection
 from infra.encoder.whitening import known_vector
+from lookstream.cli import app
 
 
 def fit(*words: object) -> Result:
-    return CliRunner().invoke(lookstream.app, ["fit", *map(str, words)])
+    return CliRunner().invoke(app, ["fit", *map(str, words)])
 
 
 @pytest.fixture(autouse=True)

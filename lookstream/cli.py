@@ -1,4 +1,4 @@
-"""The front door: the `lookstream` command, with the commands of each folder mounted."""
+"""The `lookstream` command: mounts the commands of each room."""
 
 import typer
 
@@ -35,12 +35,3 @@ for folder in (
     schemas,
 ):
     app.add_typer(folder.commands.app)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-if __name__ == "__main__":
-    main()
