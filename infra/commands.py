@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from infra.capacity import commands as capacity
-from infra.console import FAILED, BadInput, takes
+from infra.console import FAILED, BadInput, command_options
 from infra.kafka import commands as topic_commands
-from infra.observability.heartbeat import FRESH_SECONDS
+from infra.observability.heartbeat import MAX_AGE_SECONDS
 from infra.qdrant import commands as index_commands
 
 app = typer.Typer()
@@ -29,13 +29,13 @@ class UpOptions:
 
 
 @app.command()
-@takes(UpOptions)
+@command_options(UpOptions)
 def up(options: UpOptions) -> None:
     """Run the whole system here: broker and embedded index unless yours are set, the workers, the page."""
     import os
 
     from infra.config.settings import read_settings
-    from infra.console import plain_errors
+    from infra.console import report_errors
     from infra.local.services import LocalExtraMissing
     from infra.local.supervisor import ServiceFailed
     from infra.local.up import OptionalServices, Up
@@ -43,7 +43,7 @@ def up(options: UpOptions) -> None:
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
 
-    with plain_errors(AlreadyRunning, ServiceFailed, LocalExtraMissing):
+    with report_errors(AlreadyRunning, ServiceFailed, LocalExtraMissing):
         settings = read_settings()
         redact = redaction(settings)
         configure_logs(settings.logs, "up", redact)
@@ -58,10 +58,10 @@ def open_page(tenant: Annotated[str, typer.Option(help="Whose items to look at."
     from urllib.parse import urlencode
 
     from infra.config.settings import read_settings
-    from infra.console import plain_errors
+    from infra.console import report_errors
     from infra.local_state import page_address
 
-    with plain_errors():
+    with report_errors():
         address = page_address(read_settings())
         url = address if tenant == "default" else f"{address}/?{urlencode({'tenant': tenant})}"
         typer.echo(url)
@@ -75,10 +75,10 @@ def config() -> None:
     from rich.table import Column, Table
 
     from infra.config.settings import describe_settings, read_settings
-    from infra.console import plain_errors
+    from infra.console import report_errors
     from infra.observability.redaction import redaction
 
-    with plain_errors():
+    with report_errors():
         console = Console(width=None if sys.stdout.isatty() else 160)
         table = Table(Column("variable", no_wrap=True), Column("value", overflow="fold"), "what it means")
         settings = read_settings()
@@ -95,18 +95,18 @@ def embedded_index(
 ) -> None:
     """Own the embedded index and answer the workers; `lookstream up` runs this."""
     from infra.config.settings import read_settings
-    from infra.console import plain_errors
-    from infra.local_state import keep_private
+    from infra.console import report_errors
+    from infra.local_state import restrict_permissions
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
     from infra.qdrant.contract import EngineError
     from infra.qdrant.embedded.owner_process import IndexBusy, serve
     from infra.qdrant.generations import index_folder
 
-    with plain_errors(IndexBusy, EngineError):
+    with report_errors(IndexBusy, EngineError):
         settings = read_settings()
         configure_logs(settings.logs, "index", redaction(settings))
-        keep_private(settings.data)
+        restrict_permissions(settings.data)
         serve(index_folder(settings.data, generation), socket)
 
 
@@ -117,7 +117,7 @@ class HealthOptions:
     heartbeat: Annotated[
         Path | None, typer.Argument(help="Heartbeat file of a worker; none: all that runs.", show_default=False)
     ] = None
-    within: Annotated[float, typer.Option(help="Seconds that a worker's last beat may be old.")] = FRESH_SECONDS
+    within: Annotated[float, typer.Option(help="Seconds that a worker's last beat may be old.")] = MAX_AGE_SECONDS
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether that worker is ready, not just alive.")] = (
         False
     )
@@ -125,7 +125,7 @@ class HealthOptions:
 
 
 @app.command("health")
-@takes(HealthOptions)
+@command_options(HealthOptions)
 def health(options: HealthOptions) -> None:
     """Exit 0 when all is well, 1 when something is not: Kafka, the index and the workers; or one worker alone."""
     if options.heartbeat is not None:

@@ -32,12 +32,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def counted(count: int, singular: str, plural: str) -> str:
+def format_count(count: int, singular: str, plural: str) -> str:
     """A count with its noun, as `1 row` or `2 rows`."""
     return f"{count} {singular if count == 1 else plural}"
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error as one line on standard error, with secrets masked."""
     from infra.observability.redaction import redact_known
 
@@ -45,7 +45,7 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def plain_errors(*additional: type[Exception]) -> Iterator[None]:
+def report_errors(*additional: type[Exception]) -> Iterator[None]:
     """Report errors that users can resolve as one sentence and an exit code, without a trace.
 
     These are BadInput (exit 2), and SettingsError, Failure, Unavailable, Fault and the `additional` types (exit 1).
@@ -60,17 +60,17 @@ def plain_errors(*additional: type[Exception]) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(MISUSED)
     except expected as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(FAILED)
     except KeyboardInterrupt:
-        complain("stopped by Ctrl-C")
+        print_error("stopped by Ctrl-C")
         sys.exit(INTERRUPTED)
 
 
-def takes(options: Callable[..., Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+def command_options(options: Callable[..., Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """Convert `run(options)` to a typer command whose parameters are the fields of the dataclass `options`.
 
     Errors are reported as by plain_errors.
@@ -79,7 +79,7 @@ def takes(options: Callable[..., Options]) -> Callable[[Callable[[Options], None
     def decorate(run: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(run)
         def command(**values: object) -> None:
-            with plain_errors():
+            with report_errors():
                 run(options(**values))
 
         # typer reads the options from the signature; inspect prefers this attribute.

@@ -52,7 +52,7 @@ class LocalState:
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def lock_data_folder(folder: Path) -> Iterator[None]:
     """Lock the data folder; raises AlreadyRunning if another `lookstream up` holds the lock."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "up.lock").open("w") as lock:
@@ -70,7 +70,7 @@ def only_one(folder: Path) -> Iterator[None]:
                 (folder / "up.json").unlink(missing_ok=True)
 
 
-def keep_private(folder: Path) -> None:
+def restrict_permissions(folder: Path) -> None:
     """Restrict new files of this process and its children, and existing files of lookstream, to this user."""
     os.umask(0o077)
     (folder / "index.key").unlink(missing_ok=True)  # from older versions; no longer used
@@ -96,7 +96,7 @@ def read_local_state(folder: Path) -> LocalState | None:
         )
     except (OSError, ValueError, LookupError, TypeError):
         return None  # the file is missing, or another version of lookstream wrote it
-    return state if process_runs(state.pid) else None
+    return state if is_process_running(state.pid) else None
 
 
 def wait_until_ready(settings: Settings, seconds: float) -> LocalState:
@@ -108,7 +108,7 @@ def wait_until_ready(settings: Settings, seconds: float) -> LocalState:
     raise Unavailable(f"`lookstream up` was not ready within {seconds:.0f} s: see its messages")
 
 
-def reach_kafka(settings: Settings) -> KafkaSettings:
+def resolve_kafka_settings(settings: Settings) -> KafkaSettings:
     """The Kafka settings of the user, else of the local broker; raises Unavailable if there is neither."""
     if settings.kafka.bootstrap:
         return settings.kafka
@@ -135,7 +135,7 @@ def local_kafka(kafka: KafkaSettings, bootstrap: str) -> KafkaSettings:
     return kafka.model_copy(update=changes | {"bootstrap": bootstrap})
 
 
-def reach_index(settings: Settings, generation: int | None = None) -> Path:
+def resolve_index_socket(settings: Settings, generation: int | None = None) -> Path:
     """Socket of the embedded index of a generation, by default of the serving one.
 
     Raises Unavailable if that index does not run; another generation's index is never used instead.
@@ -160,7 +160,7 @@ def page_address(settings: Settings) -> str:
     return state.page
 
 
-def process_runs(pid: int) -> bool:
+def is_process_running(pid: int) -> bool:
     """Whether a process with this id exists."""
     try:
         os.kill(pid, 0)

@@ -8,9 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.client.item_publisher import ItemPublisher
-
     from infra.client.async_search_client import AsyncSearchClient
+    from infra.client.item_publisher import ItemPublisher
     from infra.client.search_client import NoAnswer, SearchClient
     from infra.config.kafka import KafkaSettings
     from schemas.failures import Unavailable

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from producers.column_mapping import ATTRIBUTE
 from producers.feed_formats import read_feed
-from producers.image_refs import Locate, nowhere, reference
+from producers.image_refs import Locate, image_reference, refuse_paths
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
@@ -26,7 +26,7 @@ class CatalogFormat:
     """How to read a catalog: `columns` (our field -> its column), how to locate pictures, and row defaults."""
 
     columns: Mapping[str, str]
-    locate: Locate = nowhere
+    locate: Locate = refuse_paths
     tenant: str = "default"
     currency: str | None = None
     """ISO 4217 code for prices without a currency."""
@@ -107,7 +107,7 @@ def _facts(cells: CatalogCells, catalog_format: CatalogFormat) -> dict[str, obje
 def _images(cells: CatalogCells, catalog_format: CatalogFormat) -> tuple[ImageRef, ...]:
     """The pictures of a row, the main one first. Google allows 11, an event 8: the first 8 are used."""
     texts = [cells.required("image"), *cells.texts("additional_images")]
-    return tuple(reference(text, catalog_format.locate) for text in texts[:MAX_IMAGES])
+    return tuple(image_reference(text, catalog_format.locate) for text in texts[:MAX_IMAGES])
 
 
 def _attributes(cells: CatalogCells) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.console import FAILED, INTERRUPTED, BadInput, error_console, takes
+from infra.console import FAILED, INTERRUPTED, BadInput, command_options, error_console
 from producers.cli_options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
 from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures
@@ -28,7 +28,7 @@ ingest.add_typer(pictures)
 
 
 @ingest.command("catalog")
-@takes(CatalogOptions)
+@command_options(CatalogOptions)
 def ingest_catalog(options: CatalogOptions) -> None:
     """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
     from infra.config.settings import read_settings
@@ -47,7 +47,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
 
 
 @ingest.command("social")
-@takes(SocialOptions)
+@command_options(SocialOptions)
 def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
     from infra.config.settings import read_settings
@@ -65,7 +65,7 @@ def ingest_social(options: SocialOptions) -> None:
 
 
 @app.command("delete")
-@takes(DeleteOptions)
+@command_options(DeleteOptions)
 def delete(options: DeleteOptions) -> None:
     """Take items out of the index."""
     from infra.config.settings import read_settings
@@ -76,7 +76,7 @@ def delete(options: DeleteOptions) -> None:
 
 
 @app.command("search")
-@takes(SearchOptions)
+@command_options(SearchOptions)
 def search(options: SearchOptions) -> None:
     """Find items that look like a picture, or like an item that is indexed already."""
     from infra.config.settings import read_settings
@@ -94,12 +94,12 @@ def search(options: SearchOptions) -> None:
 
 
 @app.command("facets")
-@takes(FacetsOptions)
+@command_options(FacetsOptions)
 def facets(options: FacetsOptions) -> None:
     """Count the items of each category, colour, brand and source, for the filters of a page."""
     from infra.client.search_client import SearchClient
     from infra.config.settings import read_settings
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from producers.counting import make_facets_request, show_counts
     from producers.filter_syntax import parse_filters
     from schemas.envelope import to_bytes
@@ -112,7 +112,7 @@ def facets(options: FacetsOptions) -> None:
         restricted=options.restricted,
         deadline_ms=round(options.deadline * 1000),
     )
-    with SearchClient(reach_kafka(read_settings())) as client:
+    with SearchClient(resolve_kafka_settings(read_settings())) as client:
         result = client.count(request)
     if options.json:
         sys.stdout.write(to_bytes(result).decode() + "\n")
@@ -131,11 +131,11 @@ def _row_count(file: Path, limit: int | None) -> int:
 def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
     """Publish rows with a progress bar; exits with INTERRUPTED after Ctrl-C, with FAILED if a row was bad."""
     from infra.kafka import EventSink, check_broker
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
     from producers.ingest import publish_with_progress
 
-    kafka = reach_kafka(settings)
+    kafka = resolve_kafka_settings(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with tracing(settings.traces, SERVICE) as sink.tracing:
@@ -180,12 +180,12 @@ def _request(options: SearchOptions) -> "SearchRequest":
 def _search(settings: "Settings", request: "SearchRequest") -> "tuple[SearchResult, float]":
     """The result of a search, and the seconds that it took."""
     from infra.client.search_client import SearchClient
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
 
     with (
         tracing(settings.traces, SERVICE) as spans,
-        SearchClient(reach_kafka(settings), tracing=spans) as client,
+        SearchClient(resolve_kafka_settings(settings), tracing=spans) as client,
     ):
         started = time.monotonic()
         return client.search(request), time.monotonic() - started

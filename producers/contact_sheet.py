@@ -13,9 +13,9 @@ SCALE = 2
 """Everything is drawn at twice its size and then reduced, because PIL's round corners are not anti-aliased."""
 
 MARGIN, GAP, PAD = 28, 14, 12
-CARD = (176, 238)
-QUERY = (236, 238)
-HITS_A_LINE = 6
+CARD_SIZE = (176, 238)
+QUERY_SIZE = (236, 238)
+HITS_PER_LINE = 6
 LINE_HEIGHT = 19
 
 PAGE, WHITE, EDGE, SHADE = "#eef1f5", "#ffffff", "#dde2ea", "#f6f7f9"
@@ -50,8 +50,8 @@ class SheetRow:
 
 def draw_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     """Draw the sheet as an RGB image, as wide as its longest row; 6 hits per line, the best first."""
-    columns = max((min(len(row.hits), HITS_A_LINE) for row in rows), default=0)
-    width = 2 * MARGIN + QUERY[0] + max(columns, 1) * (CARD[0] + GAP)
+    columns = max((min(len(row.hits), HITS_PER_LINE) for row in rows), default=0)
+    width = 2 * MARGIN + QUERY_SIZE[0] + max(columns, 1) * (CARD_SIZE[0] + GAP)
     height = 2 * MARGIN - GAP + sum(map(_height, rows))
     page = SheetPage(Image.new("RGB", (width * SCALE, max(height, 1) * SCALE), PAGE))
     top = MARGIN
@@ -62,19 +62,19 @@ def draw_sheet(rows: Sequence[SheetRow]) -> Image.Image:
 
 
 def _height(row: SheetRow) -> int:
-    lines = max(1, -(-len(row.hits) // HITS_A_LINE))
-    return lines * (CARD[1] + GAP)
+    lines = max(1, -(-len(row.hits) // HITS_PER_LINE))
+    return lines * (CARD_SIZE[1] + GAP)
 
 
 def _draw_row(page: "SheetPage", row: SheetRow, top: int) -> None:
-    _draw_query(page, row, (MARGIN, top, MARGIN + QUERY[0], top + QUERY[1]))
-    left = MARGIN + QUERY[0] + GAP
+    _draw_query(page, row, (MARGIN, top, MARGIN + QUERY_SIZE[0], top + QUERY_SIZE[1]))
+    left = MARGIN + QUERY_SIZE[0] + GAP
     if not row.hits:
-        page.text((left + PAD, top + QUERY[1] // 2 - 8), "nothing found", QUIET, CARD[0])
+        page.text((left + PAD, top + QUERY_SIZE[1] // 2 - 8), "nothing found", QUIET, CARD_SIZE[0])
     for rank, hit in enumerate(row.hits):
-        x = left + rank % HITS_A_LINE * (CARD[0] + GAP)
-        y = top + rank // HITS_A_LINE * (CARD[1] + GAP)
-        _draw_hit(page, hit, rank + 1, (x, y, x + CARD[0], y + CARD[1]))
+        x = left + rank % HITS_PER_LINE * (CARD_SIZE[0] + GAP)
+        y = top + rank // HITS_PER_LINE * (CARD_SIZE[1] + GAP)
+        _draw_hit(page, hit, rank + 1, (x, y, x + CARD_SIZE[0], y + CARD_SIZE[1]))
 
 
 def _draw_query(page: "SheetPage", row: SheetRow, box: Box) -> None:

@@ -37,7 +37,7 @@ Locate = Callable[[str], ImageRef]
 """Turns a path from a feed into a picture reference; raises Rejected."""
 
 
-def reference(text: str, locate: Locate) -> ImageRef:
+def image_reference(text: str, locate: Locate) -> ImageRef:
     """The reference for a picture in a feed: an http(s) or s3 URL, or a path for `locate`; raises Rejected."""
     scheme, colon, rest = text.partition("://")
     if scheme.lower() in ("http", "https") and colon:
@@ -54,27 +54,27 @@ def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
     Raises BadInput if it is neither.
     """
     if text is None:
-        return nowhere
+        return refuse_paths
     if text in roots:
         return named_root(text, roots[text])
     if Path(text).is_dir():
-        return inline_below(Path(text))
+        return embed_from_folder(Path(text))
     known = ", ".join(sorted(roots)) or "none"
     raise BadInput(
         f"--image-root {text} is no folder, and no name of this tenant in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
     )
 
 
-def nowhere(text: str) -> ImageRef:
+def refuse_paths(text: str) -> ImageRef:
     """A Locate for feeds without a folder: raises Rejected for every path."""
     raise Rejected(Code.SOURCE_REFUSED, f"`{text[:200]}` is a path: say where pictures lie with --image-root")
 
 
-def inline_below(folder: Path) -> Locate:
+def embed_from_folder(folder: Path) -> Locate:
     """A Locate that embeds the pictures of a folder in the events."""
 
     def locate(text: str) -> ImageRef:
-        return inline(read_below(folder, text, MAX_FILE_BYTES))
+        return embed(read_below(folder, text, MAX_FILE_BYTES))
 
     return locate
 
@@ -88,7 +88,7 @@ def named_root(name: str, folder: Path) -> Locate:
     return locate
 
 
-def inline(data: bytes) -> InlineImage:
+def embed(data: bytes) -> InlineImage:
     """Embed a picture; above 700,000 bytes it is shrunk first. Raises Rejected if that fails or it is empty."""
     if not data:
         raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from infra.console import BadInput, counted, printable
+from infra.console import BadInput, format_count, printable
 from infra.kafka import EventSink
 from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe
@@ -47,9 +47,9 @@ class IngestTally:
 
     def line(self) -> str:
         """The counts in one line."""
-        parts = [f"sent {counted(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
-        parts += [counted(self.bad, "bad row", "bad rows")] if self.bad else []
-        parts += [counted(self.skipped, "row skipped", "rows skipped")] if self.skipped else []
+        parts = [f"sent {format_count(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
+        parts += [format_count(self.bad, "bad row", "bad rows")] if self.bad else []
+        parts += [format_count(self.skipped, "row skipped", "rows skipped")] if self.skipped else []
         return ("stopped by Ctrl-C: " if self.interrupted else "") + ", ".join(parts)
 
 
@@ -121,7 +121,7 @@ def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDel
 
 
 @contextmanager
-def tally_shown(console: Console) -> Iterator[Callable[[IngestTally], None]]:
+def display_tally(console: Console) -> Iterator[Callable[[IngestTally], None]]:
     """Yield a function that displays a growing tally on a terminal, for streams of unknown length."""
     with console.status("waiting for what comes") as status:
         yield lambda tally: status.update(tally.line())

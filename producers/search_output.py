@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.config.settings import ImageSettings
-from infra.console import BadInput, counted, printable
-from producers.image_refs import MAX_FILE_BYTES, inline
+from infra.console import BadInput, format_count, printable
+from producers.image_refs import MAX_FILE_BYTES, embed
 from schemas.envelope import describe
 from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
@@ -55,7 +55,7 @@ def read_picture(path: Path) -> InlineImage:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadInput(f"{path} has more than {MAX_FILE_BYTES} bytes: give a smaller picture")
-        return inline(path.read_bytes())
+        return embed(path.read_bytes())
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise BadInput(f"{path} cannot be read ({reason}): give a picture file, an address, or item:ID") from None
@@ -102,7 +102,7 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
-    count = counted(len(result.hits), "hit", "hits") + (", and more" if result.more else "")
+    count = format_count(len(result.hits), "hit", "hits") + (", and more" if result.more else "")
     console.print(f"{count} in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producers.image_refs import Locate, nowhere, reference
+from producers.image_refs import Locate, image_reference, refuse_paths
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
@@ -29,7 +29,7 @@ MAX_TITLE = 300
 class SocialFormat:
     """How to read posts: how to locate pictures, and the tenant of the items."""
 
-    locate: Locate = nowhere
+    locate: Locate = refuse_paths
     tenant: str = "default"
 
 
@@ -87,7 +87,7 @@ def _upsert(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
             "source": "social",
             "item_id": _identity(post),
             "revision": _revision(now, post.get("updated"), activity.get("updated"), published),
-            "images": tuple(reference(url, social_format.locate) for url in urls[:MAX_IMAGES]),
+            "images": tuple(image_reference(url, social_format.locate) for url in urls[:MAX_IMAGES]),
         }
     )
 

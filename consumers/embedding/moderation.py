@@ -13,9 +13,9 @@ from infra.qdrant.conditions import Condition, NotAnyOf
 from schemas.failures import Code, Rejected, TryLater
 from schemas.moderation import MAX_LABELS, Labels
 
-TOLD_LABELS, SEEN_LABELS = "moderation", "moderation_seen"
+EVENT_LABELS_KEY, MODERATOR_LABELS_KEY = "moderation", "moderation_seen"
 """Payload keys: the labels that the item's events state, and the labels that a moderator found in the picture."""
-MODERATOR = "moderator"
+MODERATOR_KEY = "moderator"
 """Payload key: the name of the moderator that checked the picture; absent if none did."""
 
 LABELS_ADAPTER: TypeAdapter[Labels] = TypeAdapter(Labels)
@@ -52,10 +52,10 @@ class ModerationPolicy:
         Blocked labels are excluded too, because points may have been indexed under an earlier policy.
         """
         hidden = tuple(sorted(self.blocked if restricted else self.blocked | self.restricted))
-        return (NotAnyOf(TOLD_LABELS, hidden), NotAnyOf(SEEN_LABELS, hidden)) if hidden else ()
+        return (NotAnyOf(EVENT_LABELS_KEY, hidden), NotAnyOf(MODERATOR_LABELS_KEY, hidden)) if hidden else ()
 
 
-OPEN = ModerationPolicy()
+ALLOW_ALL = ModerationPolicy()
 """Policy that blocks and restricts nothing."""
 
 
@@ -81,11 +81,11 @@ class LabelCallable:
             raise TryLater(Code.MODERATOR_FAILED, text) from error
 
 
-def policy_of(settings: ModerationSettings) -> ModerationPolicy:
+def moderation_policy(settings: ModerationSettings) -> ModerationPolicy:
     return ModerationPolicy(frozenset(settings.blocked), frozenset(settings.restricted))
 
 
-def moderator_of(settings: ModerationSettings) -> ImageModerator:
+def load_moderator(settings: ModerationSettings) -> ImageModerator:
     """The moderator that the settings name; raises SettingsError when it cannot be imported or called."""
     if settings.call is None:
         return NO_MODERATOR

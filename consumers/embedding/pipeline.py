@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.vision.embedder import Look
 from schemas.failures import Failure
 from schemas.items import ImageRef
@@ -42,7 +42,7 @@ class ImagePipeline:
     fetch: FetchImages
     look_at: EmbedImages
     encoder: str
-    policy: ModerationPolicy = OPEN
+    policy: ModerationPolicy = ALLOW_ALL
     moderator: str = ""
     ahead: PrefetchImages | None = None
     """Replaces `fetch` where pictures can be fetched ahead of their batch."""

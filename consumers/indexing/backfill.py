@@ -23,7 +23,7 @@ from consumers.indexing.merge import ItemChange
 from consumers.points.payload import (
     CATEGORY_FIELDS,
     KNOWN_KEYS,
-    TOLD,
+    NOTIFIED_WATCHES,
     ItemState,
     prediction_in,
     provenance,
@@ -100,13 +100,13 @@ class BackfillProgress:
 PROGRESS_ADAPTER = TypeAdapter(BackfillProgress)
 
 
-def backfill_items(index: Index) -> None:
+def restart_backfill(index: Index) -> None:
     """Restart the backfill of this index if it is done. Raises Unavailable."""
-    if progress_in(index).done:
+    if read_progress(index).done:
         index.take_note(NOTE_NAME, _note(BackfillProgress()))
 
 
-def progress_in(index: Index) -> BackfillProgress:
+def read_progress(index: Index) -> BackfillProgress:
     """The progress of the backfill of this index, from its note. Raises Unavailable."""
     note = index.notes([NOTE_NAME]).get(NOTE_NAME)
     return PROGRESS_ADAPTER.validate_python(dict(note)) if note else BackfillProgress()
@@ -139,7 +139,7 @@ class Backfill:
         if began < self._not_before:
             return
         if self._progress is None or self._progress.done:  # another process may have restarted the backfill
-            self._progress, self._not_before = progress_in(self.target), began + GRACE_SECONDS
+            self._progress, self._not_before = read_progress(self.target), began + GRACE_SECONDS
         while not self._progress.done:
             self._progress = self._copy_page(self._progress)
             self.target.take_note(NOTE_NAME, _note(self._progress))
@@ -241,7 +241,7 @@ def _update(main: Payload, ids: Sequence[str], points: Points, policy: Moderatio
     else:
         body = ItemDeleted.model_validate(fields)
     change = ItemChange(Event(body), body, {}, state.digest)
-    notified = strings_in(points[0], TOLD)
+    notified = strings_in(points[0], NOTIFIED_WATCHES)
     return ItemUpdate(str(main["tenant"]), str(main["item_id"]), [change], ids, policy, notified_watches=notified)
 
 

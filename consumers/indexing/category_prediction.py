@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import GIVEN, prediction_in
-from consumers.scoring.category_vote import CategoryVoter, UnnamedItem
+from consumers.scoring.category_vote import CategoryVoter, UncategorisedItem
 from infra.qdrant.contract import Index, Vector
 
 
@@ -26,8 +26,8 @@ def assign_categories(updates: Sequence[ItemUpdate], categories: CategoryVoter, 
         update.set_category(prediction)
 
 
-def _unnamed_item(update: ItemUpdate, vectors: Mapping[str, Vector]) -> UnnamedItem:
+def _unnamed_item(update: ItemUpdate, vectors: Mapping[str, Vector]) -> UncategorisedItem:
     if main := update.new_main_image:
-        return UnnamedItem(update.tenant, update.item_id, main.look.vector, main.look.studio)
+        return UncategorisedItem(update.tenant, update.item_id, main.look.vector, main.look.studio)
     studio = update.stored.points[0].get("studio") == "true"
-    return UnnamedItem(update.tenant, update.item_id, vectors[update.ids[0]], studio)
+    return UncategorisedItem(update.tenant, update.item_id, vectors[update.ids[0]], studio)

@@ -17,7 +17,7 @@ from consumers.indexing.images import EmbeddedImage
 from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP
 from consumers.scoring.calibration import LookParts
-from consumers.vision.perceptual_hash import bits_apart, hash_in
+from consumers.vision.perceptual_hash import hamming_distance, parse_hash
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.outcomes import Duplicate, Verdict
@@ -32,7 +32,7 @@ Two photos with nearly the same hash are the same picture, so their looks need t
 pictures of different things can have the same hash, so their looks must agree in all but noise (measured:
 tests/evaluation/duplicates.py, docs/duplicates.md)."""
 SIMILAR_SCORE = 0.9
-LEAST_SCORE = min(score for _, score in NEAR_PHOTOS)
+MIN_SCORE = min(score for _, score in NEAR_PHOTOS)
 CANDIDATES = 10
 VERDICTS = get_args(Verdict)
 """The verdicts, strongest first."""
@@ -90,7 +90,7 @@ class DuplicateFinder:
             apart_from=(update.item_id,),
             also=(MAIN_PICTURE,),
             limit=CANDIDATES,
-            min_score=LEAST_SCORE,
+            min_score=MIN_SCORE,
             keys=KEYS,
         )
 
@@ -115,7 +115,7 @@ def _index_matches(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator
     """The matches among points of the index."""
     for hit in hits:
         item, phash = str(hit.payload["item_id"]), hit.payload.get("phash")
-        bits = bits_apart(main.look.phash, hash_in(str(phash))) if phash else 64
+        bits = hamming_distance(main.look.phash, parse_hash(str(phash))) if phash else 64
         group = str(hit.payload.get(DUPLICATE_GROUP) or item)
         same = hit.payload.get("sha256") == main.sha256
         studio = main.look.studio and hit.payload.get("studio") == "true"
@@ -130,7 +130,7 @@ def _batch_matches(
     update, main = new[row]
     for (other, other_main), score in zip(new[:row], scores[row, :row], strict=True):
         if other.tenant == update.tenant:
-            bits = bits_apart(main.look.phash, other_main.look.phash)
+            bits = hamming_distance(main.look.phash, other_main.look.phash)
             same = other_main.sha256 == main.sha256
             studio = main.look.studio and other_main.look.studio
             verdict = verdict_of(bits, float(score), same_bytes=same, studio=studio)

@@ -26,9 +26,9 @@ from schemas.items import ItemEvent, revision_at
 TOMBSTONE_DAYS = 7
 """How long the tombstone of a deleted item stays. An older event that arrives after that brings the item back, so
 this must be longer than events wait in retry topics (11 minutes) and than dead letters wait for a replay."""
-COLLECT_HOURS = 1
+TOMBSTONE_COLLECTION_HOURS = 1
 """Interval between removals of old tombstones."""
-MOST_LOST = 20
+MAX_LOST_RACES = 20
 """How often an item may lose the race against other writers before the batch is stopped and handled again."""
 
 
@@ -104,7 +104,9 @@ class ItemIndexer(HandlerDefaults):
     def idle(self) -> None:
         """Remove old tombstones, about once an hour. Raises Unavailable."""
         now = self._now()
-        if self._collected_at is not None and now - self._collected_at < timedelta(hours=COLLECT_HOURS):
+        if self._collected_at is not None and now - self._collected_at < timedelta(
+            hours=TOMBSTONE_COLLECTION_HOURS
+        ):
             return
         count = self._index.collect_tombstones(revision_at(now - timedelta(days=TOMBSTONE_DAYS)))
         self._collected_at = now
@@ -158,7 +160,7 @@ class ItemIndexer(HandlerDefaults):
         lost = [each.update for each in write_sets if not each.is_applied(stored)]
         for update in lost:
             update.lost_races += 1
-            if update.lost_races > MOST_LOST:
+            if update.lost_races > MAX_LOST_RACES:
                 raise Unavailable(
                     f"item {update.item_id} of {update.tenant} is being written by others all the time"
                 )

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from consumers.embedding.moderation import MODERATOR
+from consumers.embedding.moderation import MODERATOR_KEY
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.merge import ItemChange
@@ -141,7 +141,7 @@ class ImageResolver:
 
     def _has_current_look(self, point: Payload) -> bool:
         """Whether a point is live and its look was made by the pipeline's encoder and moderator."""
-        models = point.get("encoder"), point.get(MODERATOR, "")
+        models = point.get("encoder"), point.get(MODERATOR_KEY, "")
         return point.get("state") == LIVE and models == (self._pipeline.encoder, self._pipeline.moderator)
 
     def _checksum(self, position: ImagePosition, ref: ImageRef) -> str | None:

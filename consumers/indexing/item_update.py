@@ -3,10 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumers.embedding.moderation import OPEN, SEEN_LABELS, TOLD_LABELS, ModerationPolicy
+from consumers.embedding.moderation import ALLOW_ALL, EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
 from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus, Points
 from consumers.indexing.merge import ItemChange, MergeResult, Precedence, merge
-from consumers.points.payload import DUPLICATE_GROUP, TOLD, ItemState, as_int, predicted, state_of, strings_in
+from consumers.points.payload import (
+    DUPLICATE_GROUP,
+    NOTIFIED_WATCHES,
+    ItemState,
+    as_int,
+    prediction_payload,
+    state_of,
+    strings_in,
+)
 from infra.qdrant.contract import Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.failures import Failure, TryLater
@@ -40,7 +48,7 @@ class ItemUpdate:
     changes: Sequence[ItemChange]
     ids: Sequence[str]
     """The ids that its points can have; the main point's is first."""
-    policy: ModerationPolicy = OPEN
+    policy: ModerationPolicy = ALLOW_ALL
     """Decides which labels block the item."""
     stored: StoredState = field(default_factory=StoredState)
     merged: MergeResult = field(default_factory=lambda: MergeResult(ItemState(), None, {}))
@@ -72,7 +80,7 @@ class ItemUpdate:
         self.stored = StoredState({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
         main = self.stored.points.get(0, {})
         self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
-        notified = main.get(TOLD)
+        notified = main.get(NOTIFIED_WATCHES)
         stored_marks = notified if isinstance(notified, list) else ()
         self.notified_watches = tuple(sorted({*self.notified_watches, *stored_marks}))
         self._merge()
@@ -114,7 +122,7 @@ class ItemUpdate:
     def set_category(self, likely: Likely | None) -> None:
         """Add the predicted category, if there is one, to the facts."""
         if likely is not None:
-            facts = {**self.state.facts, **predicted(likely)}
+            facts = {**self.state.facts, **prediction_payload(likely)}
             self.merged = replace(self.merged, state=replace(self.state, facts=facts))
 
     def _merge(self) -> None:
@@ -123,10 +131,10 @@ class ItemUpdate:
 
     def _block_if_needed(self, revision: int) -> None:
         """Block the item if it or its pictures have blocking labels; stored labels may be older than the policy."""
-        labels = set(strings_in(self.state.facts, TOLD_LABELS))
+        labels = set(strings_in(self.state.facts, EVENT_LABELS_KEY))
         for n, image in enumerate(self.images):
             unchanged = image is ImageStatus.UNCHANGED
-            stored = strings_in(self.stored.points.get(n, {}), SEEN_LABELS) if unchanged else ()
+            stored = strings_in(self.stored.points.get(n, {}), MODERATOR_LABELS_KEY) if unchanged else ()
             labels.update(image.look.labels if isinstance(image, EmbeddedImage) else stored)
         if blocking := self.policy.blocking(labels):
             state = self.state.block(blocking, revision)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, NoReturn
 
-from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.points.payload import FACTS, ItemState, facts_payload, image_source
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
@@ -78,7 +78,7 @@ def digest_of(body: ItemEvent) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def merge(known: ItemState, changes: Sequence[ItemChange], policy: ModerationPolicy = OPEN) -> MergeResult:
+def merge(known: ItemState, changes: Sequence[ItemChange], policy: ModerationPolicy = ALLOW_ALL) -> MergeResult:
     """Apply the events of one item to its known state; of two conflicting events the first one applies."""
     state = known
     conflicts: dict[str, Failure] = {}

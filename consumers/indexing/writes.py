@@ -8,8 +8,8 @@ from consumers.indexing.images import EmbeddedImage, ImageStatus
 from consumers.indexing.item_update import ItemUpdate
 from consumers.points.payload import (
     DUPLICATE_GROUP,
+    NOTIFIED_WATCHES,
     STATE_KEYS,
-    TOLD,
     as_int,
     image_source,
     look_payload,
@@ -96,7 +96,7 @@ def _target_payloads(update: ItemUpdate) -> dict[int, dict[str, object]]:
         return {MAIN: payload}
     payload[DUPLICATE_GROUP] = update.group
     if update.notified_watches:
-        payload[TOLD] = list(update.notified_watches)
+        payload[NOTIFIED_WATCHES] = list(update.notified_watches)
     if base and isinstance(base.body, ItemUpserted):
         refs = base.body.images
         return {

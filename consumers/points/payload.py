@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 from pydantic import BaseModel
 
-from consumers.embedding.moderation import MODERATOR, SEEN_LABELS
+from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
 from consumers.vision.embedder import Look
-from consumers.vision.perceptual_hash import NO_HASH, hash_in
-from infra.qdrant.colour_cells import shades_of
+from consumers.vision.perceptual_hash import NO_HASH, parse_hash
+from infra.qdrant.colour_cells import picture_shades
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.contract import Payload, Point, ScoredPoint
 from schemas.failures import Code, TryLater
@@ -40,16 +40,16 @@ STATE_KEYS = ("revision", *PROVENANCE_KEYS, *FACT_KEYS)
 """The payload keys that hold the ItemState; all points of an item have them."""
 DUPLICATE_GROUP = "duplicate_group"
 """The payload key with the id of an item's duplicate group: items whose main pictures are duplicates share it."""
-TOLD = "told"
+NOTIFIED_WATCHES = "told"
 """The payload key with the marks of the watches that have been notified of the item."""
 KNOWN_KEYS = (
-    *STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", MODERATOR, SEEN_LABELS,
-    DUPLICATE_GROUP, TOLD,
+    *STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", MODERATOR_KEY, MODERATOR_LABELS_KEY,
+    DUPLICATE_GROUP, NOTIFIED_WATCHES,
 )  # fmt: skip
 """The payload keys that are read from a point before it is rewritten; most keys of the look are not needed."""
 
 
-class _Facts(BaseModel):
+class _Colours(BaseModel):
     """The colours in a payload."""
 
     colours: tuple[ColourName, ...]
@@ -122,14 +122,14 @@ def look_payload(look: Look) -> dict[str, object]:
     payload: dict[str, object] = {
         "colours": list(look.colours),
         "studio": str(look.studio).lower(),
-        "shades": shades_of(look.colours, look.palette),
+        "shades": picture_shades(look.colours, look.palette),
         "palette": [swatch.model_dump() for swatch in look.palette],
         "phash": str(look.phash),
     }
     optional: dict[str, object] = {
         "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
-        MODERATOR: look.moderator,
-        SEEN_LABELS: list(look.labels),
+        MODERATOR_KEY: look.moderator,
+        MODERATOR_LABELS_KEY: list(look.labels),
     }
     return payload | {key: value for key, value in optional.items() if value}
 
@@ -139,7 +139,7 @@ def look_of(point: Point) -> Look:
     if point.vector is None:
         raise ValueError(f"point {point.id} has no vector")
     payload, thumbnail = point.payload, point.payload.get("thumbnail")
-    colours = _Facts.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
+    colours = _Colours.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
     return Look(
         vector=point.vector,
         colours=colours.colours,
@@ -148,9 +148,9 @@ def look_of(point: Point) -> Look:
         width=0,
         height=0,
         studio=payload.get("studio") == "true",
-        phash=hash_in(str(payload["phash"])) if "phash" in payload else NO_HASH,
-        labels=strings_in(payload, SEEN_LABELS),
-        moderator=str(payload.get(MODERATOR, "")),
+        phash=parse_hash(str(payload["phash"])) if "phash" in payload else NO_HASH,
+        labels=strings_in(payload, MODERATOR_LABELS_KEY),
+        moderator=str(payload.get(MODERATOR_KEY, "")),
     )
 
 
@@ -180,7 +180,7 @@ def facts_payload(facts: ItemFacts) -> dict[str, object]:
     return {key: value for key, value in payload.items() if value not in (None, [], {})}
 
 
-def predicted(likely: Likely) -> dict[str, object]:
+def prediction_payload(likely: Likely) -> dict[str, object]:
     """A predicted category as payload."""
     return dict(zip(CATEGORY_FIELDS, (likely.name, PREDICTED, likely.confidence), strict=True))
 
@@ -192,7 +192,7 @@ def prediction_in(facts: Payload) -> Likely | None:
     return Likely(name=str(facts["category"]), confidence=_as_number(facts["category_confidence"]))
 
 
-def hit(
+def hit_of(
     point: ScoredPoint,
     *,
     thumbnail: bool,
@@ -219,7 +219,7 @@ def hit(
     return Hit.model_validate(fields, strict=False)
 
 
-def broken_index(tenant: str, items: str) -> TryLater:
+def broken_vector_failure(tenant: str, items: str) -> TryLater:
     """Log that a vector is broken, and return the failure of the search that found it.
 
     The failure is temporary: the request is not its cause.

@@ -13,7 +13,7 @@ from functools import partial
 from consumers.points.payload import as_int
 from infra.config.settings import KafkaSettings
 from infra.futures import call_in_thread
-from infra.kafka import Partition, Record, ends_of, topic_ends
+from infra.kafka import Partition, Record, next_offsets, topic_ends
 from infra.qdrant.contract import Index, Payload
 from schemas.failures import Unavailable
 from schemas.freshness import RecordPosition, Watermark
@@ -39,7 +39,7 @@ def note_progress(index: Index, records: Sequence[Record]) -> None:
     for record in records:
         partition = (record.topic, record.partition)
         newest[partition] = max(min(record.timestamp_ms, now_ms), newest.get(partition, 0))
-    for partition, end in ends_of(records).items():
+    for partition, end in next_offsets(records).items():
         index.take_note(_note_name(*partition), {"offset": end, "time_ms": newest[partition]})
 
 
@@ -101,7 +101,7 @@ class ProgressReader:
                 self._stale_notes |= check.result()
 
 
-def goal_of(index: Index, kafka: KafkaSettings) -> dict[Partition, int]:
+def target_offsets(index: Index, kafka: KafkaSettings) -> dict[Partition, int]:
     """The offset that another index must reach in each partition to hold what this one does. Raises Unavailable.
 
     Offsets beyond the end of their topic are left out: they come from a broker that has since lost the topic.
@@ -110,13 +110,13 @@ def goal_of(index: Index, kafka: KafkaSettings) -> dict[Partition, int]:
     return {partition: end for partition, end in _indexed_ends(index, ends).items() if end <= ends[partition]}
 
 
-def has_come_to(goal: Mapping[Partition, int], index: Index) -> bool:
+def has_reached(goal: Mapping[Partition, int], index: Index) -> bool:
     """Whether an index has reached the offset of every partition in `goal`. Raises Unavailable."""
     indexed = _indexed_ends(index, goal)
     return all(indexed.get(partition, 0) >= end for partition, end in goal.items())
 
 
-def has_passed(as_of: Sequence[Watermark], positions: Sequence[RecordPosition]) -> bool:
+def covers(as_of: Sequence[Watermark], positions: Sequence[RecordPosition]) -> bool:
     """Whether the index, at these watermarks, has passed all of these records."""
     ends = {(each.source, int(part)): end for each in as_of for part, end in each.offsets.items()}
     return all(ends.get((position.source, position.partition), 0) > position.offset for position in positions)

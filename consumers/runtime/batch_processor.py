@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from consumers.runtime.commit import CommitStrategy, FinishedBatch
-from consumers.runtime.crash_ledger import LIVES, CrashLedger
+from consumers.runtime.crash_ledger import MAX_CRASHES, CrashLedger
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead
 from consumers.runtime.parsing import ParsedRecord, parse, split_expired
@@ -25,7 +25,7 @@ Publish = Callable[[FinishedBatch], None]
 
 HOLD_SECONDS = 900.0
 """How long a batch is retried while a dependency is unavailable. Then the worker ends: a new one may reach it."""
-PAUSES = Retry(HOLD_SECONDS, first=0.2, longest=10.0)
+BATCH_BACKOFF = Retry(HOLD_SECONDS, first=0.2, longest=10.0)
 """Backoff between two attempts at the same batch."""
 
 
@@ -55,7 +55,7 @@ class BatchProcessor:
         router: FailureRouter,
         strategy: CommitStrategy,
         ledger: CrashLedger,
-        backoff: Retry = PAUSES,
+        backoff: Retry = BATCH_BACKOFF,
     ) -> None:
         self._handler = handler
         self._router = router
@@ -223,5 +223,5 @@ class BatchProcessor:
 
 
 def _poison_pill_failure() -> Rejected:
-    text = f"the worker died {LIVES} times at this event alone: see its pictures, and the worker's log"
+    text = f"the worker died {MAX_CRASHES} times at this event alone: see its pictures, and the worker's log"
     return Rejected(Code.WORKER_KILLED, text)

@@ -16,7 +16,7 @@ from consumers.runtime.ports import RecordSink
 from infra.kafka import (
     Batch,
     EventSource,
-    OffsetAndNote,
+    OffsetAndMetadata,
     OutcomeUnknown,
     OutgoingRecord,
     Partition,
@@ -219,7 +219,7 @@ class TransactionalCommit:
         self,
         finished: FinishedBatch,
         outgoing: Sequence[OutgoingRecord],
-        offsets: Mapping[Partition, OffsetAndNote],
+        offsets: Mapping[Partition, OffsetAndMetadata],
     ) -> None:
         try:
             self._transactions.commit(outgoing, offsets, self._source.group_metadata)
@@ -227,7 +227,7 @@ class TransactionalCommit:
             self._in_doubt = finished
             raise Unavailable(f"it is not known yet whether a transaction was committed: {error}") from None
 
-    def _was_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> bool:
+    def _was_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> bool:
         """End the transaction in doubt, and say whether the group has just these offsets. Raises Unavailable."""
         self._transactions.settle()
         return self._source.are_committed(offsets)

@@ -17,7 +17,7 @@ from schemas.failures import Fault
 
 PAGE_BYTES = 4_096
 """Linux copies each page of a write as a whole: a kill cannot split it (generic_perform_write)."""
-LIVES = 3
+MAX_CRASHES = 3
 """A record that was in progress alone at this many crashes of the worker is dead-lettered."""
 
 
@@ -52,7 +52,7 @@ class CrashLedger:
 
     def is_deadly(self, record: Record) -> bool:
         """Whether this record was in progress alone at too many crashes of the worker."""
-        return self._crashes.get(record.position, 0) >= LIVES
+        return self._crashes.get(record.position, 0) >= MAX_CRASHES
 
     @contextmanager
     def in_progress(self, part: Sequence[Record]) -> Iterator[None]:

@@ -15,7 +15,7 @@ WINDOW = 500
 """Latest events of a tenant over which the share is computed (as DlqLimit of getsentry/arroyo, same figures)."""
 SET_ASIDE_SECONDS = 600.0
 """How long a tenant is set aside: the delay of the last retry topic."""
-MOST_TENANTS = 1_000
+MAX_TENANTS = 1_000
 """Tenants counted at a time. Beyond that the least recently active one that is not set aside is dropped."""
 
 
@@ -40,7 +40,7 @@ class DeadLetterLimit:
         """Count a handled event; `dead` if it was dead-lettered."""
         count = self._counts.setdefault(tenant, _Count())
         self._counts.move_to_end(tenant)
-        if len(self._counts) > MOST_TENANTS:
+        if len(self._counts) > MAX_TENANTS:
             del self._counts[self._tenant_to_evict(tenant)]
         count.consecutive = count.consecutive + 1 if dead else 0
         count.recent.append(dead)

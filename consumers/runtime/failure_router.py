@@ -18,8 +18,8 @@ from consumers.runtime.retry_headers import (
     Origin,
     dead_letter_headers,
     encode_headers,
-    origin_of,
-    own_headers,
+    original_headers,
+    read_origin,
     retry_headers,
 )
 from infra.kafka import OutgoingRecord, Record
@@ -94,7 +94,7 @@ class FailureRouter:
         if failure is None:
             self.limit.count(tenant_of(record), dead=False)
             return
-        origin = origin_of(record, self.now())
+        origin = read_origin(record, self.now())
         if isinstance(failure, TryLater) and (retry := self._next_retry(failure, origin)) and self._fits(record):
             return self._send_to_retry(record, *retry, failure)
         redacted = type(failure)(failure.code, self.redact(failure.message))
@@ -126,7 +126,7 @@ class FailureRouter:
         delay = self.delays[tier] * random.uniform(1 - JITTER, 1 + JITTER)
         due_ms = round((self.now().timestamp() + delay) * 1000)
         structlog.get_logger().info("later", at=origin.position, code=failure.code, seconds=round(delay, 1))
-        headers = own_headers(record) | encode_headers(retry_headers(origin, due_ms))
+        headers = original_headers(record) | encode_headers(retry_headers(origin, due_ms))
         topic = retry_topic(source_topic(origin.topic), tier)
         self.sink.send_record(OutgoingRecord(topic, record.key, record.value, headers, cause=record.position))
 
@@ -138,7 +138,7 @@ class FailureRouter:
         )
         truncated = _truncated_dead_letter(record, dead_letter_topic(source_topic(origin.topic)), cause_headers)
         if self._fits(record):
-            headers = own_headers(record) | cause_headers
+            headers = original_headers(record) | cause_headers
             complete = replace(truncated, key=record.key, value=record.value, headers=headers, fallback=truncated)
             self.sink.send_record(complete)
         else:
@@ -163,7 +163,7 @@ def _truncated_dead_letter(record: Record, topic: str, cause_headers: Mapping[st
     value = record.value or b""
     headers = {
         name[:100]: content[:TRUNCATED_BYTES] if content else content
-        for name, content in list(own_headers(record).items())[:20]
+        for name, content in list(original_headers(record).items())[:20]
     }
     truncation_headers = {
         "dead-cut": "true",

@@ -25,7 +25,7 @@ from consumers.runtime.inflight_batch import InFlightBatch
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, nothing_to_finish
+from infra.kafka import Batch, EventSource, Partition, PartitionsRevoked, no_revoke_callback
 from infra.observability.heartbeat import DRAINING, HOLDING, READY, STARTING
 from schemas.failures import Unavailable
 
@@ -101,7 +101,7 @@ class WorkerLoop:
         finally:
             self._processor.stop_waiting()
             commit_or_log(self._strategy.commit_now)
-            self._source.call_before_revoke(nothing_to_finish)
+            self._source.call_before_revoke(no_revoke_callback)
             self._pool.shutdown(wait=False)
             self._processor.close()
 

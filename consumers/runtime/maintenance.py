@@ -7,7 +7,7 @@ import structlog
 
 from schemas.failures import Fault, Unavailable
 
-AGAIN_SECONDS = 30.0
+RETRY_SECONDS = 30.0
 """How long a task pauses after a failed step: its cause will hardly be gone at once."""
 
 
@@ -31,5 +31,5 @@ class MaintenanceTask:
         except Fault:
             raise
         except Exception:
-            self._retry_at = self._now() + AGAIN_SECONDS
-            log.exception("a maintenance task failed", again_in=AGAIN_SECONDS)
+            self._retry_at = self._now() + RETRY_SECONDS
+            log.exception("a maintenance task failed", again_in=RETRY_SECONDS)

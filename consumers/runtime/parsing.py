@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from consumers.runtime.retry_headers import origin_of
+from consumers.runtime.retry_headers import read_origin
 from infra.kafka import Partition, Record
 from schemas.envelope import Event, from_record
 from schemas.failures import Failure, Rejected
@@ -31,7 +31,7 @@ def parse(records: Sequence[Record]) -> list[ParsedRecord]:
     parsed: list[ParsedRecord] = []
     events: dict[str, Event] = {}
     for record in records:
-        origin = origin_of(record, datetime.now(UTC))
+        origin = read_origin(record, datetime.now(UTC))
         try:
             event = from_record(origin.position, record.key, record.value, record.headers, origin.timestamp_ms)
         except Rejected as failure:

@@ -37,7 +37,7 @@ class Origin:
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-def origin_of(record: Record, now: datetime) -> Origin:
+def read_origin(record: Record, now: datetime) -> Origin:
     """Read the origin from the retry headers of a record; without valid ones: its current position, 1 attempt."""
     retry_values = {
         name.removeprefix("retry-"): value.decode("utf-8", "replace")
@@ -111,7 +111,7 @@ def dead_letter_headers(origin: Origin, failure: Failure, message: str) -> dict[
     }
 
 
-def own_headers(record: Record) -> dict[str, bytes | None]:
+def original_headers(record: Record) -> dict[str, bytes | None]:
     """Return the original headers of a record, without ours."""
     return {name: value for name, value in record.headers.items() if not name.startswith(("retry-", "dead-"))}
 

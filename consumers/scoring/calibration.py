@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.vision.embedder import UNIT_TOLERANCE, weighted
+from consumers.vision.embedder import UNIT_TOLERANCE, weight_look
 from schemas.ranking import Weights
 
 Floats = NDArray[np.float32]
@@ -27,14 +27,14 @@ SAME, OTHER, UNKNOWN = 1, 0, -1
 """Whether a sampled point and its neighbour have the same given category; UNKNOWN if one has none."""
 NEIGHBOURS_PER_POINT = 5
 """Best neighbours of each sampled point that a curve is fitted to."""
-NULL_QUANTILE, NEAR_QUANTILE, MARGIN = 0.95, 0.05, 0.2
+NULL_QUANTILE, NEAR_QUANTILE, THRESHOLD_MARGIN = 0.95, 0.05, 0.2
 """The threshold is unrelated + MARGIN * (related - unrelated), and at most related. Here unrelated is the
 NULL_QUANTILE of the best scores of the null pictures of the query's kind (photo or studio picture), and related the
 NEAR_QUANTILE of the points' scores with their nearest neighbours. Chosen on validation pictures (DECISIONS.md):
 null pictures alone let 2 to 3 % of unrelated photos pass, because real photos are less unusual."""
-ENOUGH = 20
+MIN_POINTS = 20
 """Fewest points for a threshold: fewer do not show which scores mean similar, and can be reviewed by eye."""
-UNLABELLED = (-1.0, 2.0)
+PRIOR_MEAN = (-1.0, 2.0)
 """Intercept and slope of the logistic function of u that is used without labels; the mean of the prior."""
 PRIOR_STD = 1.0
 """Standard deviation of the prior around UNLABELLED: a few dozen labelled pairs outweigh it."""
@@ -52,7 +52,7 @@ class LookParts:
 
     def weigh(self, look: Floats, weights: Weights) -> Floats:
         """Return the look as a query vector: each part multiplied by its share of the weights."""
-        return weighted(look, weights, self.object_size, self.style_size)
+        return weight_look(look, weights, self.object_size, self.style_size)
 
     def scale(self, look: Floats) -> Floats:
         """Return the look with each part scaled to unit length; parts that are all zeros stay unchanged."""
@@ -129,11 +129,11 @@ class Calibration:
         same_kind = self.studio == studio
         null_scores = _scores(self.nulls[same_kind] if same_kind.any() else self.nulls, weights).max(1, initial=PAD)
         scores, same, kinds = self._neighbours(weights)
-        if len(scores) < ENOUGH or not len(null_scores):
+        if len(scores) < MIN_POINTS or not len(null_scores):
             return UNCALIBRATED
         # Scores between studio pictures do not apply to photos among them, which score far lower.
-        usable = kinds == studio if np.sum(kinds == studio) >= ENOUGH else np.zeros(len(kinds), bool)
-        threshold = _threshold(null_scores, scores[:, 0], MARGIN if usable.any() else 0.0)
+        usable = kinds == studio if np.sum(kinds == studio) >= MIN_POINTS else np.zeros(len(kinds), bool)
+        threshold = _threshold(null_scores, scores[:, 0], THRESHOLD_MARGIN if usable.any() else 0.0)
         scale = max(float(np.median(scores[:, 0])) - threshold, MIN_SCALE)
         labelled = (same != UNKNOWN) & (scores >= threshold) & usable[:, None]
         intercept, slope = _fit_logistic((scores[labelled] - threshold) / scale, same[labelled] == SAME)
@@ -158,7 +158,7 @@ class Calibration:
         return best[has_any], np.where(best > -1, same, UNKNOWN)[has_any], self.kinds[has_any]
 
 
-def calibration_of(note: Mapping[str, object]) -> Calibration:
+def parse_calibration(note: Mapping[str, object]) -> Calibration:
     """Return the calibration in a note. Raises ValueError when an array in it is invalid."""
     nulls, near = (unpack_array(note[name]).astype(np.float32) for name in ("nulls", "near"))
     studio, same, kinds = (unpack_array(note[name]).astype(np.int8) for name in ("studio", "same", "kinds"))
@@ -166,7 +166,7 @@ def calibration_of(note: Mapping[str, object]) -> Calibration:
     return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same, kinds)
 
 
-def stacked(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
+def stack_probes(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
     """Stack probes into two padded arrays: cosines [n, c, 3] and agreement [n, c], c being the most candidates."""
     most = max((len(probe.same) for probe in probes), default=0)
     cosines = np.full((len(probes), most, PART_COUNT), PAD, np.float32)
@@ -217,7 +217,7 @@ def _fit_logistic(u: Floats, correct: NDArray[np.bool_]) -> tuple[float, float]:
     The prior is normal around UNLABELLED, so few labels give about UNLABELLED.
     """
     inputs = np.stack([np.ones(len(u)), u.astype(np.float64)], axis=1)
-    prior = np.array(UNLABELLED)
+    prior = np.array(PRIOR_MEAN)
     coefficients = prior.copy()
     for _ in range(NEWTON_STEPS):
         expected = _logistic(inputs @ coefficients)

@@ -9,29 +9,29 @@ import numpy as np
 import structlog
 
 from consumers.scoring.calibration import (
-    ENOUGH,
+    MIN_POINTS,
     UNCALIBRATED,
     Calibration,
     CalibrationCurve,
     LookParts,
-    calibration_of,
     pack_array,
+    parse_calibration,
     unpack_array,
 )
 from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
-from consumers.vision.null_images import DRAWING
+from consumers.vision.null_images import DRAWING_VERSION
 from infra.qdrant.contract import Index
 from schemas.failures import Unavailable
 from schemas.ranking import Weights
 
-__all__ = ["ENOUGH", "UNCALIBRATED", "CalibrationCurve", "Calibrator"]
+__all__ = ["MIN_POINTS", "UNCALIBRATED", "CalibrationCurve", "Calibrator"]
 
-NULL_NOTE = f"nulls:{DRAWING}"
+NULL_NOTE = f"nulls:{DRAWING_VERSION}"
 DEFAULT_NULLS = NullEmbeddings()
 CALIBRATION_TTL_SECONDS, MISSING_TTL_SECONDS = 10.0, 1.0
 """Cache lifetimes of a calibration and of a missing one; they expire because other workers calibrate as well."""
-SOON, WHENEVER = 500, sys.maxsize
+SEARCH_SYNC_POINTS, ITEM_SYNC_POINTS = 500, sys.maxsize
 """Values of `at_once`, the most points of a tenant for which the caller waits until it is first calibrated. SOON is
 for searches, which cannot wait long, WHENEVER for items, which can. Above SOON points a recalibration never makes
 the caller wait: with many points it takes seconds, during which items would wait."""
@@ -136,7 +136,7 @@ class Calibrator:
         entry = self._read(tenant)
         points = self._index.count(tenant)
         entry.is_outgrown = _is_outgrown(entry.calibration, points)
-        at_once = self._at_once if entry.calibration is None else min(self._at_once, SOON)
+        at_once = self._at_once if entry.calibration is None else min(self._at_once, SEARCH_SYNC_POINTS)
         if entry.is_outgrown and points <= at_once and self._load_nulls() is not None:
             self.calibrate(tenant)
         return self._cache[tenant]
@@ -145,7 +145,7 @@ class Calibrator:
         note = self._index.notes([_note_name(tenant)]).get(_note_name(tenant))
         if tenant not in self._cache and len(self._cache) >= MAX_CACHED:
             self._cache.clear()
-        self._cache[tenant] = _CachedCurve(calibration_of(note) if note else None, time.monotonic())
+        self._cache[tenant] = _CachedCurve(parse_calibration(note) if note else None, time.monotonic())
         return self._cache[tenant]
 
     def _all_steps(self) -> Steps:
@@ -187,6 +187,6 @@ def _note_name(tenant: str) -> str:
 def _is_outgrown(calibration: Calibration | None, points: int) -> bool:
     """Return whether the number of points requires a first calibration or a recalibration."""
     if calibration is None:
-        return points >= ENOUGH
+        return points >= MIN_POINTS
     growth = GROWTH_FACTOR if calibration.points < LARGE_TENANT_POINTS else LARGE_GROWTH_FACTOR
     return points >= growth * calibration.points or points * GROWTH_FACTOR <= calibration.points

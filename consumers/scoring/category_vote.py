@@ -19,14 +19,14 @@ from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 from schemas.results import Likely
 
-VOTERS = 10
+VOTER_COUNT = 10
 VOTE_TEMPERATURE = 0.05
 """A neighbour that scores this much less than the best one has 1/e of its vote."""
-CLEAR = 0.8
+MIN_VOTE_SHARE = 0.8
 """Share of the vote from which a category is stored: 95 to 97 % of these categories are right."""
-MOST = 3
+MAX_CATEGORIES = 3
 """Most categories that a vote returns."""
-WEIGHTS = INTENTS["similar"]
+VOTE_WEIGHTS = INTENTS["similar"]
 """Weights of the neighbour search: those of a default search, so that a search's own hits can vote."""
 HAS_GIVEN_CATEGORY = AnyOf("category_source", (GIVEN,))
 PAYLOAD_KEYS = ("category", "category_source")
@@ -41,7 +41,7 @@ def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
     """
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
-    voters = [(hit.score, name) for hit in valid if (name := given_category(hit.payload))][:VOTERS]
+    voters = [(hit.score, name) for hit in valid if (name := given_category(hit.payload))][:VOTER_COUNT]
     if not voters:
         return ()
     best = max(score for score, _ in voters)
@@ -49,18 +49,20 @@ def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
     for score, name in voters:
         shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
     total = sum(shares.values())
-    ranked = sorted(shares, key=lambda name: -shares[name])[:MOST]
+    ranked = sorted(shares, key=lambda name: -shares[name])[:MAX_CATEGORIES]
     return tuple(Likely(name=name, confidence=min(1.0, shares[name] / total)) for name in ranked)
 
 
-def voters_for(query: Vector, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
+def voter_plan(query: Vector, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
     """Return the plan of the search for voters, without the given item ids; `query` has WEIGHTS applied."""
     condition = (HAS_GIVEN_CATEGORY,)
-    return SearchPlan(query, tenant, apart_from=excluded_items, also=condition, keys=PAYLOAD_KEYS, limit=VOTERS)
+    return SearchPlan(
+        query, tenant, apart_from=excluded_items, also=condition, keys=PAYLOAD_KEYS, limit=VOTER_COUNT
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class UnnamedItem:
+class UncategorisedItem:
     """An item without a given category, and the look of its main picture."""
 
     tenant: str
@@ -76,21 +78,21 @@ class CategoryVoter:
         self._index = index
         self._calibrator = calibrator
 
-    def of(self, items: Sequence[UnnamedItem]) -> list[Likely | None]:
+    def of(self, items: Sequence[UncategorisedItem]) -> list[Likely | None]:
         """Return each item's category; None unless the vote is clear and the best voter reaches the threshold.
 
         None for all items of tenants that are not calibrated. Raises Unavailable when the index is unreachable.
         """
         weigh = self._calibrator.parts.weigh
-        plans = [voters_for(weigh(item.look, WEIGHTS), item.tenant, (item.item_id,)) for item in items]
+        plans = [voter_plan(weigh(item.look, VOTE_WEIGHTS), item.tenant, (item.item_id,)) for item in items]
         neighbours = self._index.search(plans) if plans else []
         winners = [self._winner(item, hits) for item, hits in zip(items, neighbours, strict=True)]
         if plans:
             self._calibrator.keep_up()
         return winners
 
-    def _winner(self, item: UnnamedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
+    def _winner(self, item: UncategorisedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
         ranked = vote(hits)
-        curve = self._calibrator.curve(item.tenant, WEIGHTS, studio=item.studio)
+        curve = self._calibrator.curve(item.tenant, VOTE_WEIGHTS, studio=item.studio)
         is_reliable = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold
-        return ranked[0] if is_reliable and ranked[0].confidence >= CLEAR else None
+        return ranked[0] if is_reliable and ranked[0].confidence >= MIN_VOTE_SHARE else None

@@ -13,8 +13,8 @@ import numpy as np
 import structlog
 
 from consumers.scoring.sampling import NullSample
-from consumers.vision.embedder import Look, code_of_looks
-from consumers.vision.null_images import NULLS, encoded, null_pictures
+from consumers.vision.embedder import Look, look_code_version
+from consumers.vision.null_images import NULL_IMAGE_COUNT, encode_jpeg, null_pictures
 from schemas.failures import Failure
 
 PICTURES_PER_STEP = 4
@@ -28,7 +28,7 @@ EmbedNulls = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
 class NullEmbeddings:
     """Looks of `count` null pictures; they are cached in `file`, unless it is None."""
 
-    count: int = NULLS
+    count: int = NULL_IMAGE_COUNT
     file: Path | None = None
 
     def looks(self, embed: EmbedNulls) -> Generator[None, None, NullSample]:
@@ -38,7 +38,7 @@ class NullEmbeddings:
             return cached_nulls
         looks: list[Look] = []
         pictures = null_pictures(self.count)
-        while batch := [encoded(picture) for picture in islice(pictures, PICTURES_PER_STEP)]:
+        while batch := [encode_jpeg(picture) for picture in islice(pictures, PICTURES_PER_STEP)]:
             looks += [look for look in embed(batch) if isinstance(look, Look)]
             yield
         studio = np.array([look.studio for look in looks], np.int8)
@@ -69,7 +69,7 @@ class NullEmbeddings:
             structlog.get_logger().debug("null pictures are not kept", why=str(error))
 
 
-def null_file(cache: Path, fingerprint: str) -> Path:
+def null_embeddings_path(cache: Path, fingerprint: str) -> Path:
     """Return the path of an encoder's cached null looks; it changes with the code that computes looks."""
-    name = sha256(f"{fingerprint} {code_of_looks()}".encode()).hexdigest()[:24]
+    name = sha256(f"{fingerprint} {look_code_version()}".encode()).hexdigest()[:24]
     return cache.expanduser() / f"nulls-{name}.npz"

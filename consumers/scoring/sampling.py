@@ -17,7 +17,7 @@ from consumers.scoring.calibration import (
     Floats,
     LookParts,
     Neighbourhood,
-    stacked,
+    stack_probes,
 )
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
@@ -74,8 +74,8 @@ class CalibrationSampler:
             point_neighbourhoods += self._neighbourhoods(probes, CANDIDATES)
             kinds += [probe.studio for probe in probes]
             yield
-        near, same = stacked(point_neighbourhoods)
-        null_cosines, _ = stacked(null_neighbourhoods)
+        near, same = stack_probes(point_neighbourhoods)
+        null_cosines, _ = stack_probes(null_neighbourhoods)
         return Calibration(points, null_cosines, nulls.studio, near, same, np.array(kinds, np.int8))
 
     def _probes(self, payloads: Mapping[str, Payload]) -> list[SampledItem]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS
 from consumers.searching.replies import ReplyPublisher
 from infra.qdrant.conditions import MAIN_PICTURE
@@ -19,7 +19,7 @@ from schemas.filters import Filters
 class FacetsHandler:
     """Answers facets requests in batches; other events must not be passed to it."""
 
-    def __init__(self, index: Index, replies: ReplyPublisher, policy: ModerationPolicy = OPEN) -> None:
+    def __init__(self, index: Index, replies: ReplyPublisher, policy: ModerationPolicy = ALLOW_ALL) -> None:
         self._index = index
         self._replies = replies
         self._policy = policy

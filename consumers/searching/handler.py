@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from consumers.points.progress import ProgressReader, has_passed
+from consumers.points.progress import ProgressReader, covers
 from consumers.runtime.ports import HandlerDefaults
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
@@ -19,7 +19,7 @@ MIN_SECONDS_LEFT = 0.1
 """A deferred search is answered `unavailable` when it has no more time left than this."""
 WAIT_RECORD_SECONDS = 10.0
 """How long the end of a search's wait is remembered after it has passed: long enough to answer the search."""
-MOST_WAITING = 100
+MAX_WAITING_SEARCHES = 100
 """Most searches that wait for the index at the same time. Further ones are answered `unavailable`, so that waiting
 searches do not block the others."""
 INDEX_BEHIND = (
@@ -84,7 +84,7 @@ class RequestHandler(HandlerDefaults):
             id: until for id, until in self._wait_until.items() if until > now - WAIT_RECORD_SECONDS
         }
         if event.id not in self._wait_until:
-            crowded = sum(until > now for until in self._wait_until.values()) >= MOST_WAITING
+            crowded = sum(until > now for until in self._wait_until.values()) >= MAX_WAITING_SEARCHES
             self._wait_until[event.id] = now if crowded else now + _seconds_left(event) - MIN_SECONDS_LEFT
         return self._wait_until[event.id] > now
 
@@ -98,7 +98,7 @@ class RequestHandler(HandlerDefaults):
     def _needs_fresher_index(self, event: Event) -> bool:
         """Return whether a search's `min_as_of` is ahead of the index."""
         body = event.body
-        return isinstance(body, SearchRequest) and not has_passed(self._replies.as_of, body.min_as_of)
+        return isinstance(body, SearchRequest) and not covers(self._replies.as_of, body.min_as_of)
 
     def _reply_index_behind(self, event: Event) -> None:
         """Answer a search whose `min_as_of` the index did not reach in time."""

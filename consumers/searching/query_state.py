@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.searching.query_understanding import NO_GUESS, InferredIntent
+from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.results import Likely, QueryLook, Swatch
@@ -30,7 +30,7 @@ class QueryState:
     """Colours of the first picture, largest first; empty when the search has no picture."""
     categories: tuple[Likely, ...] | None = None
     """Likely categories of the query; None until they are known: then the search's own hits vote on them."""
-    inferred_intent: InferredIntent = NO_GUESS
+    inferred_intent: InferredIntent = NO_INTENT
     failure: Failure | None = None
 
     @property

@@ -16,7 +16,7 @@ SURE_CATEGORY, LIKELY_CATEGORY = 0.95, 0.5
 first, and 99.3 % of those categories were right; 89 % reached the second, and 88.1 % of those were right."""
 SURE_COLOUR, LIKELY_COLOUR = 0.8, 0.4
 """The same thresholds for a colour, as shares of the picture's foreground."""
-LEAN = 0.05
+INTENT_BOOST = 0.05
 """Score boost of hits with the likely category or colour: a quarter of the largest boost of a request."""
 MIN_HITS = 3
 """An inferred filter is relaxed when there are fewer hits than this and fewer than the request's `top_k`."""
@@ -57,8 +57,8 @@ class InferredIntent:
         category_matches = payload.get("category") == self.category
         colour_matches = isinstance(colours, list) and self.colour in colours
         return (
-            LEAN * ("category" in self.leans and category_matches),
-            LEAN * ("colour" in self.leans and colour_matches),
+            INTENT_BOOST * ("category" in self.leans and category_matches),
+            INTENT_BOOST * ("colour" in self.leans and colour_matches),
         )
 
     def relax(self) -> "InferredIntent":
@@ -75,7 +75,7 @@ class InferredIntent:
         return fields
 
 
-NO_GUESS = InferredIntent()
+NO_INTENT = InferredIntent()
 
 
 def infer_intent(request: SearchRequest, categories: Sequence[Likely], palette: Sequence[Swatch]) -> InferredIntent:
@@ -98,7 +98,7 @@ def infer_intent(request: SearchRequest, categories: Sequence[Likely], palette: 
     )
 
 
-def too_few(request: SearchRequest, hits: int) -> bool:
+def has_too_few_hits(request: SearchRequest, hits: int) -> bool:
     """Return whether an inferred filter must be relaxed, by the number of hits on this page and those before.
 
     The limit does not depend on the page, so that the pages of a search are consistent.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import StageTimer
-from consumers.points.payload import broken_index
+from consumers.points.payload import broken_vector_failure
 from consumers.scoring.calibration import LookParts
 from consumers.searching.blend import blend
 from consumers.searching.query_state import QueryState
@@ -94,7 +94,7 @@ class QueryVectors:
             query.append(item_vectors[_id(search, request.item_id)])
         vectors = {item: item_vectors[_id(search, item)] for item in request.named_items}
         if broken := [item for item, vector in vectors.items() if not self._parts.are_of_unit_length(vector)]:
-            search.failure = broken_index(request.tenant, ", ".join(broken))
+            search.failure = broken_vector_failure(request.tenant, ", ".join(broken))
             return
         search.look = blend(self._parts, query, like, unlike)
         if looks:

@@ -146,7 +146,7 @@ class ReplyPublisher:
         self._sink.send(topic, result.request_id, event, partition=partition)
 
 
-def short_answer(record: OutgoingRecord, event: Event) -> OutgoingRecord | None:
+def oversized_reply_rejection(record: OutgoingRecord, event: Event) -> OutgoingRecord | None:
     """Return a short rejection, on the common topic, to send instead of a reply that Kafka refuses as too large.
 
     None for events that are no replies.

@@ -69,7 +69,7 @@ class ReplyDeduplicator:
         return request_id in self._answered_ids[topic]
 
 
-def for_whom(kafka: KafkaSettings, topic: str, since_ms: int) -> set[str]:
+def read_answered_ids(kafka: KafkaSettings, topic: str, since_ms: int) -> set[str]:
     """Return the request ids of the results in a topic since a time, in milliseconds since 1970.
 
     Empty when reading the topic is refused. Raises Unavailable.

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.searching.query_understanding import NO_GUESS, InferredIntent
+from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts
@@ -34,7 +34,9 @@ class BoostTerms:
         return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour
 
 
-def terms_of(payload: Payload, boosts: Boosts, now: datetime, intent: InferredIntent = NO_GUESS) -> BoostTerms:
+def compute_boosts(
+    payload: Payload, boosts: Boosts, now: datetime, intent: InferredIntent = NO_INTENT
+) -> BoostTerms:
     """Return the boost terms of a hit with this payload: each from 0 to its weight, 0 for an unknown value."""
     if boosts == NO_BOOSTS and not intent.leans:
         return BoostTerms()
@@ -46,7 +48,7 @@ def terms_of(payload: Payload, boosts: Boosts, now: datetime, intent: InferredIn
     )
 
 
-def boosted(hits: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:
+def rank_by_boosted_score(hits: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:
     """Return the hits ordered by score plus boosts, best first."""
     return sorted(hits, key=lambda hit: -(hit.score + terms[hit.id].total))
 

@@ -7,21 +7,21 @@ from datetime import datetime
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.payload import DUPLICATE_GROUP, TOLD, broken_index, hit
+from consumers.points.payload import DUPLICATE_GROUP, NOTIFIED_WATCHES, broken_vector_failure, hit_of
 from consumers.scoring.calibration import MAX_COSINE, CalibrationCurve, Floats
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.category_vote import VOTERS, WEIGHTS, vote, voters_for
+from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
-from consumers.searching.query_understanding import NO_GUESS, infer_intent, too_few
+from consumers.searching.query_understanding import NO_INTENT, has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
-from consumers.searching.reranking import BoostTerms, boosted, mmr, terms_of
+from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.filters import Filters
 from schemas.results import Explained, Hit, Likely
 from schemas.searches import REARRANGED, SearchRequest
 
-SMALL_PART_EFFORT, EFFORT = 512, 128
+SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
 """hnsw_ef: when most of the weight is on a small part of the look, the graph search needs more (DECISIONS.md)."""
 
 
@@ -53,7 +53,7 @@ class Retriever:
         while retries := [
             at
             for at, s in enumerate(searches)
-            if s.failure is None and s.inferred_intent.narrows and too_few(s.request, findings[at].count)
+            if s.failure is None and s.inferred_intent.narrows and has_too_few_hits(s.request, findings[at].count)
         ]:
             for at in retries:
                 searches[at].inferred_intent = searches[at].inferred_intent.relax()
@@ -78,7 +78,7 @@ class Retriever:
             return []
         vote_searches = [s for s in searches if s.categories is None and not _hits_can_vote(s.request)]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in vote_searches]
-        groupings = [_candidate_grouping(s) for s in searches] + [Grouping(VOTERS) for _ in vote_searches]
+        groupings = [_candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_searches]
         results = gather(self._index, plans, groupings)
         voters = dict(zip((s.event.id for s in vote_searches), results[len(searches) :], strict=True))
         for s, points in zip(searches, results[: len(searches)], strict=True):
@@ -89,7 +89,7 @@ class Retriever:
 
     def _vote(self, search: QueryState, voters: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
         """Return the likely categories of a search; none if the best voter scores no better than null pictures."""
-        curve = self._calibrator.curve(search.request.tenant, WEIGHTS, studio=search.studio)
+        curve = self._calibrator.curve(search.request.tenant, VOTE_WEIGHTS, studio=search.studio)
         return vote(voters) if voters and voters[0].score >= curve.threshold else ()
 
     def _load_looks(
@@ -112,7 +112,7 @@ class Retriever:
         request = search.request
         if broken := [point for point in points if not abs(point.score) <= MAX_COSINE]:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
-            search.failure = broken_index(request.tenant, items)
+            search.failure = broken_vector_failure(request.tenant, items)
             return SearchFindings()
         curve = self._calibrator.curve(request.tenant, request.weighting(), studio=search.studio)
         candidates = [point for point in points if _passes_thresholds(point, request, curve)]
@@ -137,9 +137,9 @@ class Retriever:
     ) -> ResultPage:
         """Rank the candidates by score and boosts, collapse and diversify them, and cut out the page."""
         request, end = search.request, search.request.offset + search.request.top_k
-        intent = search.inferred_intent if search.is_rearranged else NO_GUESS
-        terms = {point.id: terms_of(point.payload, request.boosts, now, intent) for point in candidates}
-        ranked = boosted(candidates, terms)
+        intent = search.inferred_intent if search.is_rearranged else NO_INTENT
+        terms = {point.id: compute_boosts(point.payload, request.boosts, now, intent) for point in candidates}
+        ranked = rank_by_boosted_score(candidates, terms)
         if search.is_rearranged:
             ranked = _page_grouping(request).collapse(ranked)
         if request.diversity > 0 and (ranked := [point for point in ranked if point.id in looks]):
@@ -158,7 +158,7 @@ class Retriever:
     ) -> tuple[Hit, ...]:
         confidences = curve.of(np.array([point.score for point in page.hits]))
         return tuple(
-            hit(
+            hit_of(
                 point,
                 thumbnail=search.request.thumbnails,
                 confidence=float(confidence),
@@ -176,8 +176,8 @@ class Retriever:
         return Explained(object=object_, style=style, colour=colour, **asdict(terms))
 
     def _vote_plan(self, search: QueryState) -> SearchPlan:
-        query = self._calibrator.parts.weigh(search.query_vector, WEIGHTS)
-        return voters_for(query, search.request.tenant, search.request.named_items)
+        query = self._calibrator.parts.weigh(search.query_vector, VOTE_WEIGHTS)
+        return voter_plan(query, search.request.tenant, search.request.named_items)
 
     def _plan(self, search: QueryState) -> SearchPlan:
         request, weights = search.request, search.request.weighting()
@@ -191,8 +191,8 @@ class Retriever:
             none_of=request.none_of,
             also=self._policy.showable(restricted=request.restricted),
             min_score=request.min_score,
-            without=(TOLD,) if request.thumbnails else (TOLD, "thumbnail"),
-            effort=EFFORT if weights.object >= 0.5 * total else SMALL_PART_EFFORT,
+            without=(NOTIFIED_WATCHES,) if request.thumbnails else (NOTIFIED_WATCHES, "thumbnail"),
+            effort=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
 
 
@@ -219,4 +219,4 @@ def _hits_can_vote(request: SearchRequest) -> bool:
     """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
     unfiltered = request.filters == Filters() and not request.any_of and not request.none_of
     plain = unfiltered and request.min_score is None and request.collapse == "item"
-    return plain and request.top_k + request.offset >= VOTERS and request.weighting() == WEIGHTS
+    return plain and request.top_k + request.offset >= VOTER_COUNT and request.weighting() == VOTE_WEIGHTS

@@ -69,7 +69,7 @@ class ColourExtractor:
         return NAMES[self.table.names[_codes(np.array([red, green, blue], np.uint8))]]
 
 
-def make_colours() -> ColourExtractor:
+def make_colour_extractor() -> ColourExtractor:
     """Build the lookup tables; takes about 0.4 s, so build them once and pass them on."""
     bin_centres = np.arange(32, dtype=np.float64) * 8 + 4
     rgb = np.stack(np.meshgrid(bin_centres, bin_centres, bin_centres, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
-from consumers.vision.crops import Box, focus_on
+from consumers.vision.crops import Box, select_views
 from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
 from schemas.failures import Code, Failure, Rejected
@@ -163,7 +163,7 @@ class ImageEmbedder:
             return failure
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
-        focus = focus_on(image)
+        focus = select_views(image)
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
@@ -201,7 +201,7 @@ def look_size(encoder: Encoder) -> int:
     return encoder.object_size + encoder.style_size + COLOUR_SIZE
 
 
-def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int) -> Vector:
+def weight_look(vector: Vector, weights: Weights, object_size: int, style_size: int) -> Vector:
     """Multiply each part of `vector` by its share of the weights; the dot product with a look is then the score."""
     shares = np.array([weights.object, weights.style, weights.colour]) / (
         weights.object + weights.style + weights.colour
@@ -210,7 +210,7 @@ def weighted(vector: Vector, weights: Weights, object_size: int, style_size: int
     return (vector * np.repeat(shares, sizes)).astype(np.float32)
 
 
-def code_of_looks() -> str:
+def look_code_version() -> str:
     """Hash of the source files of this folder; when it changes, looks that are stored on disk are invalid."""
     digest = sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):

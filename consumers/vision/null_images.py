@@ -17,9 +17,9 @@ from consumers.vision.synthetic_textures import TEXTURES
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]
 
-DRAWING = 1
+DRAWING_VERSION = 1
 """Version of the drawings. Change it whenever the pictures change: it invalidates their stored looks."""
-NULLS = 208
+NULL_IMAGE_COUNT = 208
 """Default number of null pictures; about ten of them lie above the 95th percentile."""
 LONG_SIDE, SHORT_SIDES = 224, (150, 225)
 """Sides in pixels: the longer side, and the range of the shorter side."""
@@ -28,21 +28,21 @@ BACKGROUND_BRIGHTNESS = (0.8, 1.0)
 JPEG_QUALITY = 90
 
 
-def null_pictures(count: int = NULLS, seed: int = 0) -> Iterator[Image.Image]:
+def null_pictures(count: int = NULL_IMAGE_COUNT, seed: int = 0) -> Iterator[Image.Image]:
     """Yield `count` RGB pictures, the same for the same seed.
 
     Each texture is equally frequent, with and without a plain background.
     """
     for number in range(count):
         cycle, texture = divmod(number, len(TEXTURES))
-        rng = np.random.default_rng([DRAWING, seed, number])
+        rng = np.random.default_rng([DRAWING_VERSION, seed, number])
         pixels = _coloured_texture(TEXTURES[texture], rng)
         if (cycle + texture) % 2:
             pixels = _on_plain_background(pixels, rng)
         yield Image.fromarray((pixels * 255).round().astype(np.uint8))
 
 
-def encoded(image: Image.Image) -> bytes:
+def encode_jpeg(image: Image.Image) -> bytes:
     """Encode a picture as JPEG, the format of most pictures."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)

@@ -36,7 +36,7 @@ class PerceptualHash(NamedTuple):
 NO_HASH = PerceptualHash(0, 0)
 
 
-def hash_in(text: str) -> PerceptualHash:
+def parse_hash(text: str) -> PerceptualHash:
     """Parse 32 hex digits; raises ValueError."""
     return PerceptualHash(int(text[:16], 16), int(text[16:], 16))
 
@@ -48,7 +48,7 @@ def perceptual_hash(image: Image) -> PerceptualHash:
     return PerceptualHash(whole, whole if box == (0, 0, *grey.size) else _hash(grey.crop(box)))
 
 
-def bits_apart(first: PerceptualHash, second: PerceptualHash) -> int:
+def hamming_distance(first: PerceptualHash, second: PerceptualHash) -> int:
     """Smallest Hamming distance, 0..64, between a hash of one and a hash of the other; about 32 if unrelated."""
     return min((a ^ b).bit_count() for a in first for b in second)
 

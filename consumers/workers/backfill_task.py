@@ -13,15 +13,15 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.backfill import Backfill
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.points.progress import goal_of, has_come_to
+from consumers.points.progress import has_reached, target_offsets
 from consumers.runtime.ports import Sink
-from consumers.runtime.retry_headers import origin_of
-from consumers.scoring.calibrator import WHENEVER
+from consumers.runtime.retry_headers import read_origin
+from consumers.scoring.calibrator import ITEM_SYNC_POINTS
 from consumers.workers.resources import IndexContext, make_calibrator
 from infra.config.settings import Settings
 from infra.kafka import Partition, Record
-from infra.qdrant.connect import connect, generations_of
-from infra.qdrant.generations import Generation, GenerationRegister, chosen
+from infra.qdrant.connect import connect, connect_register
+from infra.qdrant.generations import Generation, GenerationRegister, resolve_generation
 from schemas.failures import Unavailable
 
 
@@ -43,19 +43,19 @@ class GenerationOwnership:
 
     def owns_failures(self, record: Record) -> bool:
         """Whether this generation sends the record to a retry or dead-letter topic when it fails."""
-        origin = origin_of(record, datetime.now(UTC))
+        origin = read_origin(record, datetime.now(UTC))
         return self.register.read().tells(self.number, origin.timestamp_ms / 1000)
 
     @property
     def generation(self) -> Generation:
         """The generation as the register has it; raises Unavailable when it does not exist any more."""
-        return self.register.read().of(chosen(self.register, self.number))
+        return self.register.read().of(resolve_generation(self.register, self.number))
 
 
 def open_ownership(settings: Settings, number: int | None) -> GenerationOwnership:
     """Return the ownership of a generation; of the serving one if `number` is None."""
-    register = generations_of(settings)
-    return GenerationOwnership(register, chosen(register, number))
+    register = connect_register(settings)
+    return GenerationOwnership(register, resolve_generation(register, number))
 
 
 @dataclass(eq=False)
@@ -80,7 +80,7 @@ class BackfillTask:
             if serving != self._source:
                 self._open_source(serving)
             self._calibrator.idle()  # embeds the null pictures: no query worker searches here yet
-            if self._target_offsets and has_come_to(self._target_offsets, self.context.index):
+            if self._target_offsets and has_reached(self._target_offsets, self.context.index):
                 self._target_offsets = {}
             if not self._target_offsets:
                 self._backfill.step()
@@ -90,8 +90,8 @@ class BackfillTask:
     def _open_source(self, serving: int) -> None:
         source = connect(self.context.settings, serving)
         self.stack.callback(source.close)
-        self._target_offsets = goal_of(source, self.context.kafka)
-        self._calibrator = make_calibrator(self.context, WHENEVER)
+        self._target_offsets = target_offsets(source, self.context.kafka)
+        self._calibrator = make_calibrator(self.context, ITEM_SYNC_POINTS)
         enrichers = enrichers_of(self.context.index, self._calibrator)
         items = ItemIndexer(self.pipeline, self.context.index, enrichers, self.sink)
         self._backfill, self._source = Backfill(source, self.context.index, self.pipeline, items), serving

@@ -60,9 +60,9 @@ def _run_worker(kind: str, build: "Build", heartbeat: Path | None, metrics: int 
     from consumers.runtime.loop import DrainTimeout
     from consumers.runtime.shutdown import ShutdownSignal
     from infra.config.settings import read_settings
-    from infra.console import complain, plain_errors
+    from infra.console import print_error, report_errors
     from infra.encoder import EncoderUnavailable
-    from infra.observability.host_info import give_way
+    from infra.observability.host_info import lower_priority
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
     from infra.processes.garbage_collection import freeze_startup_objects
@@ -72,21 +72,21 @@ def _run_worker(kind: str, build: "Build", heartbeat: Path | None, metrics: int 
     shutdown = ShutdownSignal()
     _install_signal_handlers(shutdown)
     try:
-        with plain_errors():
+        with report_errors():
             settings = read_settings()
             if metrics is not None:
                 settings.metrics.port = metrics
             configure_logs(settings.logs, kind, redaction(settings))
             if kind == "index":
-                give_way(settings.worker.niceness)
+                lower_priority(settings.worker.niceness)
             with build(settings, heartbeat) as worker:
                 freeze_startup_objects()
                 worker.run(shutdown)
     except (EncoderDiffers, EncoderUnavailable) as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(EXIT_ENCODER_ERROR) from None
     except DrainTimeout as error:
-        complain(str(error))
+        print_error(str(error))
         os._exit(1)  # a normal exit would wait for the processing thread
 
 

@@ -18,9 +18,9 @@ from infra.qdrant.generations import Generation
 from schemas.envelope import Event
 from schemas.failures import Failure, Unavailable
 
-LOOK_SECONDS = 0.25
+CHECK_SECONDS = 0.25
 """How often the register is checked for a cut-over."""
-AGAIN_SECONDS = 10.0
+RETRY_SECONDS = 10.0
 """Pause after an index could not be opened."""
 
 OpenHandler = Callable[[Generation, ExitStack], BatchHandler]
@@ -36,7 +36,7 @@ class GenerationSwitcher:
         self._handler_lock = threading.Lock()
         self._closed = threading.Event()
         self._log = structlog.get_logger()
-        self._pause = LOOK_SECONDS
+        self._pause = CHECK_SECONDS
         self._watch_error: BaseException | None = None
         self._generation = serving()
         self._stack, self._handler = self._open(self._generation)
@@ -119,7 +119,7 @@ class GenerationSwitcher:
 
     def _switch_if_due(self) -> None:
         """After a cut-over open the new generation while the old one still serves, then switch between batches."""
-        self._pause = LOOK_SECONDS
+        self._pause = CHECK_SECONDS
         try:
             serving = self._serving()
         except Unavailable:  # the batches meet that too, and report it
@@ -130,7 +130,7 @@ class GenerationSwitcher:
             stack, handler = self._open(serving)
         except (EncoderDiffers, EncoderUnavailable, Unavailable) as error:
             self._log.error("cannot serve from the new index, the old one goes on", why=str(error))
-            self._pause = AGAIN_SECONDS
+            self._pause = RETRY_SECONDS
             return
         with self._handler_lock:
             old_stack, self._stack, self._handler, self._generation = self._stack, stack, handler, serving

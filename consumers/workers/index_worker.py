@@ -8,11 +8,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from consumers.embedding.moderation import policy_of
+from consumers.embedding.moderation import moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.indexing.watches.watch_file import FILE, WatchFile
+from consumers.indexing.watches.watch_file import WATCHES_FILE, WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic
 from consumers.runtime.batch_processor import BatchProcessor
@@ -26,11 +26,11 @@ from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
-from consumers.scoring.calibrator import WHENEVER
+from consumers.scoring.calibrator import ITEM_SYNC_POINTS
 from consumers.vision.embedder import look_size
 from consumers.workers.backfill_task import BackfillTask, open_ownership
 from consumers.workers.item_handlers import LiveItems, RetriedItems
-from consumers.workers.metrics import IndexGauge, see_items
+from consumers.workers.metrics import IndexGauge, item_observer
 from consumers.workers.resources import (
     IndexContext,
     WorkerContext,
@@ -38,17 +38,17 @@ from consumers.workers.resources import (
     open_context,
     open_worker_context,
 )
-from consumers.workers.tracing import Handle, TracingHandler
+from consumers.workers.tracing import Handle, TracingSink
 from infra.config.settings import KafkaSettings, Settings, WorkerSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import Prefetch
-from infra.kafka import BufferLimits, EventSink, EventSource, Problems, at_once, check_broker
-from infra.local_state import reach_kafka
+from infra.kafka import BufferLimits, EventSink, EventSource, Problems, check_broker, due_immediately
+from infra.local_state import resolve_kafka_settings
 from infra.metrics import ItemMetrics
 from infra.observability.heartbeat import HeartbeatFile
 from infra.observability.redaction import redaction
-from infra.qdrant.generations import named
+from infra.qdrant.generations import component_name
 from schemas.topics import ITEM_TOPICS, RETRY_DELAYS, RETRY_TOPICS
 
 QUERY_GROUP = "lookstream-query"
@@ -137,9 +137,15 @@ def _make_router(context: IndexContext, sink: Sink, report: Report, lane: Lane) 
 def _make_lanes(settings: WorkerSettings, heartbeat: Path | None, number: int) -> tuple[Lane, Lane]:
     limit, timeout = DeadLetterLimit(settings.dead_in_a_row, settings.dead_share), settings.fetch_patience_s
     live = Lane(
-        named("index", number), ITEM_TOPICS, ITEM_FETCH_WAIT_MS, settings.batch_records, timeout, limit, heartbeat
+        component_name("index", number),
+        ITEM_TOPICS,
+        ITEM_FETCH_WAIT_MS,
+        settings.batch_records,
+        timeout,
+        limit,
+        heartbeat,
     )
-    retries = named("index-retries", number)
+    retries = component_name("index-retries", number)
     return live, Lane(retries, RETRY_TOPICS, RETRY_FETCH_WAIT_MS, settings.batch_records, None, Unlimited())
 
 
@@ -148,7 +154,7 @@ def resolve_broker(settings: Settings) -> KafkaSettings:
 
     Open the sources next: their members join the group during the seconds that the encoder takes to load.
     """
-    kafka = reach_kafka(settings)
+    kafka = resolve_kafka_settings(settings)
     check_broker(kafka)
     return kafka
 
@@ -166,22 +172,22 @@ def _make_loop(
 def make_lane_sinks(context: WorkerContext, sink: Sink) -> LaneSinks:
     if context.tracing is None:
         return LaneSinks(sink, lambda handle: handle)
-    traced = TracingHandler(sink, context.tracing)
+    traced = TracingSink(sink, context.tracing)
     return LaneSinks(traced, traced.watch)
 
 
 def _make_indexer(
     context: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic
 ) -> ItemIndexer:
-    enrichers = enrichers_of(context.index, make_calibrator(context, WHENEVER), watches.rows)
+    enrichers = enrichers_of(context.index, make_calibrator(context, ITEM_SYNC_POINTS), watches.rows)
     return ItemIndexer(make_image_pipeline(context, lane.fetch_timeout_s, stack), context.index, enrichers, sink)
 
 
 def _open_watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
-    policy, size = policy_of(context.settings.moderation), look_size(context.embedder.encoder)
+    policy, size = moderation_policy(context.settings.moderation), look_size(context.embedder.encoder)
     matrix = WatchMatrix(context.encoder, size, context.parts, policy)
     broker_is_local = not context.settings.kafka.bootstrap  # it loses its topics when it ends
-    watch_file = WatchFile(context.settings.data / FILE) if broker_is_local else None
+    watch_file = WatchFile(context.settings.data / WATCHES_FILE) if broker_is_local else None
     return stack.enter_context(closing(WatchTopic(context.kafka, matrix, watch_file, sink)))
 
 
@@ -192,7 +198,7 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
         else CircuitBreakers(rest_s=LIVE_BREAKER_SECONDS, forgiven=LIVE_BREAKER_CREDIT)
     )
     fetcher = stack.enter_context(closing(ImageFetcher(context.settings.images, timeout_s, breakers=breakers)))
-    policy, moderator = policy_of(context.settings.moderation), context.embedder.moderator.name
+    policy, moderator = moderation_policy(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
         fetcher.fetch_all, context.embedder.look_at, context.encoder, policy, moderator, Prefetch(fetcher)
     )
@@ -200,13 +206,13 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
 
 def _open_sink(context: IndexContext, problems: Problems, stack: ExitStack) -> InstrumentedSink:
     event_sink = stack.enter_context(closing(EventSink(context.kafka, problems=problems)))
-    return InstrumentedSink(event_sink, see_items(ItemMetrics(context.metrics.registry)), context.metrics)
+    return InstrumentedSink(event_sink, item_observer(ItemMetrics(context.metrics.registry)), context.metrics)
 
 
 def _open_source(worker: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
     kafka, group = worker.kafka, f"lookstream-{lane.name}"
     lane_kafka = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
-    due = due_time if lane.topics == RETRY_TOPICS else at_once
+    due = due_time if lane.topics == RETRY_TOPICS else due_immediately
     source = EventSource(lane_kafka, group, lane.topics, due, buffer_limits(worker.settings.worker))
     stack.callback(source.close)
     return source

@@ -39,7 +39,7 @@ class IndexGauge:
         self.metrics.index(status.live, status.unindexed, status.bytes)
 
 
-def see_items(metrics: ItemMetrics) -> Observe:
+def item_observer(metrics: ItemMetrics) -> Observe:
     """Return an observer that counts the outcomes of item events."""
 
     def observe(body: object) -> None:
@@ -68,7 +68,7 @@ def _count_indexed(body: ItemIndexed, metrics: ItemMetrics) -> None:
         metrics.searchable(body.source, (body.times.searchable_at - body.times.event_time).total_seconds())
 
 
-def see_results(metrics: SearchMetrics) -> Observe:
+def result_observer(metrics: SearchMetrics) -> Observe:
     """Return an observer that counts the results of searches."""
 
     def observe(body: object) -> None:

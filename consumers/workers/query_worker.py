@@ -23,11 +23,11 @@ from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedH
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, HandlerDefaults, Sink
-from consumers.scoring.calibrator import SOON
+from consumers.scoring.calibrator import SEARCH_SYNC_POINTS
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.handler import RequestHandler
-from consumers.searching.replies import ReplyPublisher, short_answer
-from consumers.searching.reply_deduplication import ReplyDeduplicator, for_whom
+from consumers.searching.replies import ReplyPublisher, oversized_reply_rejection
+from consumers.searching.reply_deduplication import ReplyDeduplicator, read_answered_ids
 from consumers.searching.search_handler import SearchHandler
 from consumers.workers.generation_switcher import GenerationSwitcher
 from consumers.workers.index_worker import (
@@ -40,7 +40,7 @@ from consumers.workers.index_worker import (
     make_lane_sinks,
     resolve_broker,
 )
-from consumers.workers.metrics import see_results
+from consumers.workers.metrics import result_observer
 from consumers.workers.resources import (
     IndexContext,
     WorkerContext,
@@ -54,7 +54,7 @@ from infra.kafka import EventSink, EventSource, PartitionCache, Record, Transact
 from infra.metrics import SearchMetrics
 from infra.observability.heartbeat import HeartbeatFile
 from infra.observability.redaction import redaction
-from infra.qdrant.connect import generations_of
+from infra.qdrant.connect import connect_register
 from infra.qdrant.generations import Generation
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -71,17 +71,19 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[WorkerL
         source = EventSource(kafka, QUERY_GROUP, [SEARCH_REQUESTS], room=buffer_limits(worker_settings))
         stack.callback(source.close)
         reply_sink, strategy = _open_commit_strategy(worker, source, stack)
-        observe = see_results(SearchMetrics(worker.metrics.registry))
+        observe = result_observer(SearchMetrics(worker.metrics.registry))
         sink = InstrumentedSink(reply_sink, observe, worker.metrics)
         sinks, partitions = make_lane_sinks(worker, sink), PartitionCache(kafka)
-        deduplicator = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000), partitions.takes)
+        deduplicator = ReplyDeduplicator(
+            partial(read_answered_ids, kafka), round(time.time() * 1000), partitions.takes
+        )
 
         def open_handler(generation: Generation, handler_stack: ExitStack) -> BatchHandler:
             return _make_handler(
                 open_context(worker, generation, handler_stack), partitions, sinks, deduplicator, handler_stack
             )
 
-        register = generations_of(settings)
+        register = connect_register(settings)
         switcher = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
         report = ReplyPublisher(sinks.sink, "", partitions.takes).tell
         router = FailureRouter(
@@ -147,7 +149,7 @@ def _make_handler(
 ) -> QueryWorkerHandler:
     replies = ReplyPublisher(sinks.sink, context.encoder, partitions.takes)
     # The query worker has the most idle turns, so it embeds the null pictures for both kinds of worker.
-    calibrator = make_calibrator(context, SOON)
+    calibrator = make_calibrator(context, SEARCH_SYNC_POINTS)
     pipeline = make_image_pipeline(context, SEARCH_FETCH_TIMEOUT_SECONDS, stack)
     pipeline = replace(pipeline, look_at=EmbeddingCache(pipeline.look_at).look_at)
     searches = SearchHandler(pipeline, context.index, calibrator, replies, context.settings.worker.search_records)
@@ -171,5 +173,5 @@ def _open_commit_strategy(
         return event_sink, AtLeastOnceCommit(source, event_sink, skip_flush, 0)
     name = f"{QUERY_GROUP}-{context.slot}"
     transactions = stack.enter_context(closing(TransactionSink(context.kafka, name, source.problems)))
-    sink = GatheringSink(short_answer)
+    sink = GatheringSink(oversized_reply_rejection)
     return sink, TransactionalCommit(source, sink, transactions)

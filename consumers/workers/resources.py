@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import structlog
 
 from consumers.embedding.decode_pool import DecodePool
-from consumers.embedding.moderation import moderator_of
+from consumers.embedding.moderation import load_moderator
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.null_embeddings import NullEmbeddings, null_file
-from consumers.vision.colour import make_colours
+from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.settings import KafkaSettings, Settings
 from infra.encoder import open_encoder
 from infra.local.instance_slot import slot
-from infra.metrics import WorkerMetrics, exposed
+from infra.metrics import WorkerMetrics, serve_metrics
 from infra.observability.tracing import SpanWriter, tracing
 from infra.qdrant.connect import connect
 from infra.qdrant.contract import Index
@@ -64,7 +64,7 @@ class IndexContext(WorkerContext):
 def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, stack: ExitStack) -> WorkerContext:
     """Open the resources of a worker of this kind that need no index; they are closed with the stack."""
     metrics = WorkerMetrics(kind)
-    stack.enter_context(exposed(settings.metrics, metrics.registry))
+    stack.enter_context(serve_metrics(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
     name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
     return WorkerContext(settings, _as_member(kafka, kind, name), name, metrics, spans)
@@ -92,21 +92,21 @@ def open_context(worker: WorkerContext, generation: Generation, stack: ExitStack
 
 def make_calibrator(context: IndexContext, at_once: int) -> Calibrator:
     """Make the calibrator that turns similarity scores in this index into confidences."""
-    nulls = NullEmbeddings(file=null_file(context.settings.cache, context.encoder))
+    nulls = NullEmbeddings(file=null_embeddings_path(context.settings.cache, context.encoder))
     return Calibrator(context.index, context.embedder.look_at, context.parts, nulls, at_once)
 
 
 def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:
     """Open an embedder with this encoder; closed with the stack. Raises EncoderUnavailable, SettingsError."""
     cores = os.cpu_count() or 1
-    moderator = moderator_of(settings.moderation)
+    moderator = load_moderator(settings.moderation)
     decoders = stack.enter_context(closing(DecodePool(cores)))  # first: the processes start while torch is imported
     encoder_model = open_encoder(encoder, settings.torch)
     # One thread more than cores, as one always waits for a decoder process.
     pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="embedder"))
     image_settings = settings.images
     limits = DecodeLimits(image_settings.max_bytes, image_settings.max_pixels, thumbnail=image_settings.thumbnails)
-    return ImageEmbedder(encoder_model, make_colours(), limits, pool, decoders.decode, moderator)
+    return ImageEmbedder(encoder_model, make_colour_extractor(), limits, pool, decoders.decode, moderator)
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:

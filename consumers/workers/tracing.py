@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.runtime.ports import Sink
 from infra.kafka import OutgoingRecord
-from infra.observability.tracing import SpanStep, SpanWriter, one_after_another
+from infra.observability.tracing import SpanStep, SpanWriter, consecutive_steps
 from schemas.envelope import TRACEPARENT, Event
 from schemas.failures import Failure
 from schemas.outcomes import ItemOutcome
@@ -20,7 +20,7 @@ SEARCH_STEPS = ("fetched", "decoded", "encoded", "searched")
 
 
 @dataclass
-class TracingHandler:
+class TracingSink:
     """A sink that writes the spans of each outcome and result, and adds the `traceparent` header to it."""
 
     sink: Sink
@@ -85,5 +85,5 @@ def _step_spans(body: "SearchResult | ItemOutcome", started_at: datetime) -> lis
         received_at, steps = times.received_at or started_at, ITEM_STEPS
     return [
         SpanStep("queued", started_at, received_at),
-        *one_after_another(received_at, {step: getattr(times, step) for step in steps}),
+        *consecutive_steps(received_at, {step: getattr(times, step) for step in steps}),
     ]

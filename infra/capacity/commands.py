@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, takes
+from infra.console import FAILED, BadInput, command_options
 
 if TYPE_CHECKING:
     from infra.capacity.measured import MeasuredConstants
@@ -45,7 +45,7 @@ class PlanOptions:
 
 
 @app.command()
-@takes(PlanOptions)
+@command_options(PlanOptions)
 def plan(options: PlanOptions) -> None:
     """Say what a load needs: the index's memory, disk, nodes and shards, workers, partitions, and what to mind."""
     import json

@@ -3,10 +3,10 @@
 import asyncio
 from concurrent.futures import Future
 
-from infra.client.search_client import GRACE_SECONDS, NoAnswer, answer_in, no_answer, request_event
+from infra.client.search_client import GRACE_SECONDS, NoAnswer, matching_answer, no_answer_message, request_event
 from infra.client.topic_listener import TopicListener
 from infra.config.settings import KafkaSettings
-from infra.kafka import SOON, EventSink, Record, ReplyReader
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record, ReplyReader
 from infra.observability.tracing import SpanWriter
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
@@ -28,7 +28,7 @@ class AsyncSearchClient:
     ) -> None:
         # Create the reader first: its position must be fixed before the first request is sent.
         self._reader = ReplyReader(kafka, reply_to)
-        self._sink = EventSink(kafka, SOON)
+        self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY)
         self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
@@ -49,14 +49,14 @@ class AsyncSearchClient:
         """The answer to a search; raises NoAnswer if none arrives within the deadline and grace, or Unavailable."""
         answer = await self._request(request)
         if not isinstance(answer, SearchResult):
-            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+            raise NoAnswer(no_answer_message(request.request_id, self._grace_s))
         return answer
 
     async def count(self, request: FacetsRequest) -> FacetsResult:
         """The answer to a facets request; raises as `search` does."""
         answer = await self._request(request)
         if not isinstance(answer, FacetsResult):
-            raise NoAnswer(no_answer(request.request_id, self._grace_s))
+            raise NoAnswer(no_answer_message(request.request_id, self._grace_s))
         return answer
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class AsyncSearchClient:
             await asyncio.to_thread(self._send, request)
             return await asyncio.wait_for(asyncio.wrap_future(answer), seconds)
         except TimeoutError:
-            raise NoAnswer(no_answer(request.request_id, self._grace_s)) from None
+            raise NoAnswer(no_answer_message(request.request_id, self._grace_s)) from None
         finally:
             self._pending.pop(request.request_id, None)
 
@@ -82,7 +82,7 @@ class AsyncSearchClient:
         self._sink.flush()
 
     def _resolve(self, record: Record) -> None:
-        answer = answer_in(record, self._pending)
+        answer = matching_answer(record, self._pending)
         pending = self._pending.pop(answer.request_id, None) if answer else None  # None for a duplicate answer
         if answer and pending and pending.set_running_or_notify_cancel():
             pending.set_result(answer)

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from infra.client.search_client import positions
+from infra.client.search_client import acknowledged_positions
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from schemas.envelope import Event
@@ -40,7 +40,7 @@ class ItemPublisher:
         Unavailable when Kafka did not take everything.
         """
         self._sink.flush()
-        return positions(self._sink)
+        return acknowledged_positions(self._sink)
 
     def close(self) -> None:
         """Send what is queued, for a second at most, and close the connection."""

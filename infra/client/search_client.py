@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.config.settings import KafkaSettings
-from infra.kafka import SOON, EventSink, Record, ReplyReader
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record, ReplyReader
 from infra.observability.tracing import SpanWriter
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
@@ -39,7 +39,7 @@ class SearchClient:
     ) -> None:
         # Create the reader first: its position must be fixed before the first request is sent.
         self._reader = ReplyReader(kafka, reply_to)
-        self._sink = EventSink(kafka, SOON)
+        self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY)
         self._sink.tracing = tracing
         self._reply_to = reply_to
         self._grace_s = grace_s
@@ -54,7 +54,7 @@ class SearchClient:
         """
         if after is not None:
             after.flush()
-            request = request.model_copy(update={"min_as_of": positions(after)})
+            request = request.model_copy(update={"min_as_of": acknowledged_positions(after)})
         self.send([request])
         return self.wait(request.request_id)
 
@@ -102,7 +102,7 @@ class SearchClient:
         try:
             while request_id not in self._answers:
                 if time.monotonic() >= deadline:
-                    raise NoAnswer(no_answer(request_id, self._grace_s))
+                    raise NoAnswer(no_answer_message(request_id, self._grace_s))
                 self._store_answer(self._reader.poll(POLL_SECONDS))
             return self._answers.pop(request_id)
         finally:
@@ -123,7 +123,7 @@ class SearchClient:
 
     def _store_answer(self, record: Record | None) -> None:
         """Store a record that answers a pending request."""
-        answer = None if record is None else answer_in(record, self._deadlines)
+        answer = None if record is None else matching_answer(record, self._deadlines)
         if answer is not None:
             self._answers[answer.request_id] = answer
 
@@ -134,7 +134,7 @@ def request_event(request: SearchRequest | FacetsRequest, reply_to: str, partiti
     return Event(request, source="lookstream/search", extra=headers)
 
 
-def answer_in(record: Record, request_ids: Container[str]) -> SearchResult | FacetsResult | None:
+def matching_answer(record: Record, request_ids: Container[str]) -> SearchResult | FacetsResult | None:
     """The answer in a record if it belongs to one of `request_ids`: a partition has answers to others too."""
     if record.value is None:
         return None
@@ -145,7 +145,7 @@ def answer_in(record: Record, request_ids: Container[str]) -> SearchResult | Fac
     return body if isinstance(body, SearchResult | FacetsResult) and body.request_id == request_id else None
 
 
-def positions(sink: EventSink) -> tuple[RecordPosition, ...]:
+def acknowledged_positions(sink: EventSink) -> tuple[RecordPosition, ...]:
     """Positions of the newest acknowledged item events of a sink."""
     sources = {topic: source for source, topic in TOPIC_OF.items()}
     newest = [(sources.get(topic), partition, offset) for (topic, partition), offset in sink.arrived.items()]
@@ -156,7 +156,7 @@ def positions(sink: EventSink) -> tuple[RecordPosition, ...]:
     )
 
 
-def no_answer(request_id: str, grace_s: float) -> str:
+def no_answer_message(request_id: str, grace_s: float) -> str:
     return (
         f"no answer came to search {request_id} by its deadline and {grace_s:g} s of grace: "
         "see that a query worker runs (`lookstream up`), or give it longer with --deadline"

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstrai
 
 from schemas.items import Tenant
 
-Use = Literal["search", "write", "operate"]
+TokenPermission = Literal["search", "write", "operate"]
 """Permissions of a token: search and read items; send and delete items; read metrics and the status."""
 
 
@@ -16,7 +16,7 @@ class GatewayToken(BaseModel):
 
     token: SecretStr | None = Field(None, min_length=8)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    uses: tuple[Use, ...] = Field(min_length=1)
+    uses: tuple[TokenPermission, ...] = Field(min_length=1)
     tenants: tuple[Tenant, ...] = ()
 
     model_config = {"extra": "forbid"}

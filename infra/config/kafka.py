@@ -22,7 +22,7 @@ _ORDER = "the events of an item must arrive once, and in order"
 _TRANSACTIONS = "the query worker names its transactions after its slot, so that its successor fences it"
 _FROM_THE_START = "events from before the first start would be left out"
 _OWN_LOGS = "lookstream reads errors and logs itself"
-BREAKS_A_PROMISE: Mapping[str, str] = {
+FORBIDDEN_PROPERTIES: Mapping[str, str] = {
     "enable.auto.commit": _COMMITS,
     "auto.commit.enable": _COMMITS,
     "auto.commit.interval.ms": _COMMITS,
@@ -51,7 +51,7 @@ BREAKS_A_PROMISE: Mapping[str, str] = {
     "plugin.library.paths": "it loads code into every process",
 }
 """librdkafka properties that cannot be set by the user, since they would break a guarantee, with the reason."""
-HAS_A_SETTING: Mapping[str, str] = {
+PROPERTIES_WITH_SETTING: Mapping[str, str] = {
     "bootstrap.servers": "BOOTSTRAP",
     "metadata.broker.list": "BOOTSTRAP",
     "client.id": "CLIENT_ID",
@@ -88,9 +88,9 @@ def check_client(properties: object) -> object:
 
 
 def _checked_value(name: str, value: object) -> object:
-    if reason := BREAKS_A_PROMISE.get(name):
+    if reason := FORBIDDEN_PROPERTIES.get(name):
         raise ValueError(f"`{name}` cannot be passed on: {reason}")
-    if setting := HAS_A_SETTING.get(name):
+    if setting := PROPERTIES_WITH_SETTING.get(name):
         raise ValueError(f"`{name}` has a setting of its own: use LOOKSTREAM_KAFKA_{setting}")
     if not CLIENT_NAME.fullmatch(name):
         raise ValueError(f"`{name}` is no setting of librdkafka: see its CONFIGURATION.md")

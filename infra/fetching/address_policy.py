@@ -60,13 +60,13 @@ def is_listed(host: str, hosts: Collection[str]) -> bool:
     return any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in entries)
 
 
-def look_up(host: str, port: int) -> list[str]:
+def resolve_host(host: str, port: int) -> list[str]:
     """The addresses of a host from the system's resolver, whose timeout is set by resolv.conf."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
-def unknown_name(host: str, error: OSError | UnicodeError) -> TryLater:
+def resolution_failure(host: str, error: OSError | UnicodeError) -> TryLater:
     """The failure for a host without addresses.
 
     A name that does not exist is retried once, like a missing picture, as it may be new; only an unavailable
@@ -77,7 +77,7 @@ def unknown_name(host: str, error: OSError | UnicodeError) -> TryLater:
     return TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` is not known", tries=1)
 
 
-def judge_addresses(host: str, addresses: Collection[str], allowed_hosts: Collection[str]) -> None:
+def check_addresses(host: str, addresses: Collection[str], allowed_hosts: Collection[str]) -> None:
     """Raise Rejected unless all addresses of a host are public, or the host is in the list of allowed hosts.
 
     A single private address is enough to reject the host: the owner of the name controls which address is used.
@@ -87,18 +87,20 @@ def judge_addresses(host: str, addresses: Collection[str], allowed_hosts: Collec
         raise Rejected(Code.SOURCE_REFUSED, message)
 
 
-def judge_url(url: str, settings: ImageSettings) -> tuple[str, str]:
+def check_url(url: str, settings: ImageSettings) -> tuple[str, str]:
     """The host in ASCII and the URL to request; raises Rejected if the policy forbids it."""
     parts, host, port = _split(url)
     if parts.scheme == "http" and not settings.allow_http:
-        message = f"{shown(url)} is not encrypted: use https, or set LOOKSTREAM_IMAGES_ALLOW_HTTP=true"
+        message = f"{redact_url(url)} is not encrypted: use https, or set LOOKSTREAM_IMAGES_ALLOW_HTTP=true"
         raise Rejected(Code.SOURCE_REFUSED, message)
     if "@" in parts.netloc:
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} holds credentials: leave them out")
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} holds credentials: leave them out")
     if settings.only_hosts and not is_listed(host, settings.only_hosts):
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)}: its host is not in LOOKSTREAM_IMAGES_ONLY_HOSTS")
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)}: its host is not in LOOKSTREAM_IMAGES_ONLY_HOSTS")
     if port not in PORTS.values() and not is_listed(host, settings.allow_hosts):
-        message = f"{shown(url)} uses port {port}: name the host in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant"
+        message = (
+            f"{redact_url(url)} uses port {port}: name the host in LOOKSTREAM_IMAGES_ALLOW_HOSTS if that is meant"
+        )
         raise Rejected(Code.SOURCE_REFUSED, message)
     url_host = f"[{host}]" if ":" in host else host
     query = f"?{quote(parts.query, SAFE_CHARACTERS)}" if parts.query else ""
@@ -112,13 +114,13 @@ def _split(url: str) -> tuple[SplitResult, str, int]:
         host = (parts.hostname or "").encode("idna").decode().lower()
         port = PORTS[parts.scheme] if parts.port is None else parts.port
     except (ValueError, KeyError):
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address") from None
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} is not an http(s) address") from None
     if not HOST_NAME.fullmatch(host) or "\\" in url or not url.isprintable():
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} is not an http(s) address")
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} is not an http(s) address")
     return parts, host, port
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """A URL for messages: without query, fragment, credentials and control characters; at most 200 characters."""
     start, _, rest = url.partition("://")
     location = rest.split("?", 1)[0].split("#", 1)[0]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from schemas.failures import Code, Failure, TryLater
 
-FAIR_SECONDS = 0.9
+MIN_TIMEOUT_SECONDS = 0.9
 """Timeouts shorter than this do not count against a host; a batch waits for one second."""
-MOST_HOSTS = 1_000
+MAX_HOSTS = 1_000
 """Most hosts with timeouts that are stored: the owner of a DNS zone can create any number of names."""
 
 
@@ -52,7 +52,7 @@ class CircuitBreakers:
         except Failure as failure:
             if failure.code is not Code.IMAGE_TIMEOUT:
                 self._record_answer(host)
-            elif seconds >= FAIR_SECONDS:
+            elif seconds >= MIN_TIMEOUT_SECONDS:
                 self._record_timeout(host)
             raise
         self._record_answer(host)
@@ -74,7 +74,7 @@ class CircuitBreakers:
             record.score += 1
             record.probe_at = self._clock() + self._rest_s
             self._records[host] = record  # moved to the end: the oldest is removed first
-            if len(self._records) > MOST_HOSTS:
+            if len(self._records) > MAX_HOSTS:
                 del self._records[next(iter(self._records))]
 
     def _record_answer(self, host: str) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from infra.config.images import DEFAULT_TENANT
 from infra.config.settings import ImageSettings
-from infra.fetching.address_policy import judge_url
+from infra.fetching.address_policy import check_url
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fair_pool import FairPool
 from infra.fetching.guarded_network import NetworkAccess
@@ -91,7 +91,7 @@ class ImageFetcher:
     def _resolve_source(self, ref: UrlImage | S3Image | FileImage) -> tuple[str, Callable[[float], bytes]]:
         """The name of the host, and a function that gets the picture in so many seconds; raises Rejected."""
         if isinstance(ref, UrlImage):
-            host, _ = judge_url(ref.url, self._settings)
+            host, _ = check_url(ref.url, self._settings)
             return host, partial(self._downloads.get, ref.url)
         if isinstance(ref, S3Image):
             return f"s3://{ref.bucket}", partial(self._object_store.get, ref)

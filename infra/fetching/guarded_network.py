@@ -8,7 +8,7 @@ from functools import partial
 
 import httpcore
 
-from infra.fetching.address_policy import Resolver, judge_addresses, look_up, unknown_name
+from infra.fetching.address_policy import Resolver, check_addresses, resolution_failure, resolve_host
 from infra.fetching.fair_pool import FairPool
 from schemas.failures import Code, Rejected
 
@@ -29,7 +29,7 @@ def dial(address: str, port: int, seconds: float | None) -> httpcore.NetworkStre
 class NetworkAccess:
     """Functions to resolve names and to connect; tests replace them."""
 
-    look_up: Resolver = look_up
+    resolve_host: Resolver = resolve_host
     dial: Dial = dial
 
 
@@ -97,17 +97,17 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
     def _resolve(self, host: str, port: int, timeout: DownloadBudget | float | None) -> list[str]:
         """The addresses of a host, all of them checked; raises Rejected, TryLater or ConnectTimeout."""
-        found = self.resolvers.submit(host, partial(self.internet.look_up, host, port))
+        found = self.resolvers.submit(host, partial(self.internet.resolve_host, host, port))
         try:
             addresses = found.result(_seconds(timeout))
         except TimeoutError:
             found.cancel()
             raise httpcore.ConnectTimeout from None
         except (OSError, UnicodeError) as error:
-            raise unknown_name(host, error) from None
+            raise resolution_failure(host, error) from None
         if not addresses:
-            raise unknown_name(host, OSError("no address"))
-        judge_addresses(host, addresses, self.allow_hosts)
+            raise resolution_failure(host, OSError("no address"))
+        check_addresses(host, addresses, self.allow_hosts)
         return addresses
 
     def _connect(self, address: str, port: int, timeout: DownloadBudget | float | None) -> "DeadlineStream":

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import httpcore
 
 from infra.config.settings import ImageSettings
-from infra.fetching.address_policy import judge_url, shown
+from infra.fetching.address_policy import check_url, redact_url
 from infra.fetching.fair_pool import FairPool
 from infra.fetching.guarded_network import DownloadBudget, GuardedNetwork, NetworkAccess
 from infra.fetching.http_cache import CachedResponse, HttpCache
@@ -62,20 +62,24 @@ class HttpDownloads:
 
         Their messages contain neither the query nor credentials.
         """
-        budget = DownloadBudget(shown(url), time.monotonic() + seconds)
+        budget = DownloadBudget(redact_url(url), time.monotonic() + seconds)
         current = url
         try:
             for _ in range(1 + MAX_REDIRECTS):
-                _, request_url = judge_url(current, self._settings)
+                _, request_url = check_url(current, self._settings)
                 outcome = self._request(request_url, budget)
                 if isinstance(outcome, bytes):
                     return outcome
                 current = _redirect_target(current, outcome)
         except httpcore.TimeoutException:
-            raise TryLater(Code.IMAGE_TIMEOUT, f"{shown(current)} was not there within {seconds:.3g} s") from None
+            raise TryLater(
+                Code.IMAGE_TIMEOUT, f"{redact_url(current)} was not there within {seconds:.3g} s"
+            ) from None
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise TryLater(Code.IMAGE_UNREACHABLE, f"{shown(current)} broke off: {type(error).__name__}") from None
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} redirects more than {MAX_REDIRECTS} times")
+            raise TryLater(
+                Code.IMAGE_UNREACHABLE, f"{redact_url(current)} broke off: {type(error).__name__}"
+            ) from None
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} redirects more than {MAX_REDIRECTS} times")
 
     def close(self) -> None:
         """Close connections and threads."""
@@ -94,11 +98,11 @@ class HttpDownloads:
                 return headers["location"]
             if response.status == 304 and cached:
                 return cached.body
-            check_status(response.status, shown(url))
-            check_headers(headers, shown(url), self._settings.max_bytes)
+            check_status(response.status, redact_url(url))
+            check_headers(headers, redact_url(url), self._settings.max_bytes)
             budget.allow_picture(self._settings.max_bytes)
-            body = read_body(response.iter_stream(), shown(url), self._settings.max_bytes)
-        check_kind(headers.get("content-type", ""), body, shown(url))
+            body = read_body(response.iter_stream(), redact_url(url), self._settings.max_bytes)
+        check_kind(headers.get("content-type", ""), body, redact_url(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):
             self._cache.keep(url, CachedResponse(headers.get("etag", ""), headers.get("last-modified", ""), body))
         return body
@@ -108,7 +112,7 @@ def _redirect_target(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise Rejected(Code.SOURCE_REFUSED, f"{shown(url)} redirects to what is no address") from None
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} redirects to what is no address") from None
 
 
 def check_status(status: int, url: str) -> None:

@@ -98,7 +98,7 @@ TOPIC_OPERATIONS = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
 """Operations that `lookstream topics` needs; AlterConfigs is only for `create --update`."""
 
 
-def rights(part: KafkaUser, prefix: str = "") -> list[AccessRight]:
+def access_rights(part: KafkaUser, prefix: str = "") -> list[AccessRight]:
     """ACLs that a part needs; `prefix` is the value of LOOKSTREAM_KAFKA_PREFIX."""
     return list(_iterate_rights(part, prefix))
 

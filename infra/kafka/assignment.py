@@ -9,7 +9,7 @@ from infra.kafka.record import Record
 
 OFFSET_LIMIT = 2**63
 """Kafka offsets are signed 64-bit integers."""
-MOST_NOTED = 200
+MAX_NOTED_OFFSETS = 200
 """Most open offsets in a note, which must fit Kafka's limit (offset.metadata.max.bytes, 4096 by default). Finished
 records beyond that many open ones are not recorded, so the next owner processes them again."""
 
@@ -83,8 +83,8 @@ class Assignment:
         still_open = [offset for offset in self.open if offset not in finished and offset < end]
         if not still_open:
             return end, ""
-        if len(still_open) > MOST_NOTED:
-            end, still_open = still_open[MOST_NOTED], still_open[:MOST_NOTED]
+        if len(still_open) > MAX_NOTED_OFFSETS:
+            end, still_open = still_open[MAX_NOTED_OFFSETS], still_open[:MAX_NOTED_OFFSETS]
         return still_open[0], json.dumps({"through": end, "open": still_open}, separators=(",", ":"))
 
     def _was_finished(self, offset: int) -> bool:

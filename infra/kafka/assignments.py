@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 
 from infra.kafka.assignment import Assignment
-from infra.kafka.names import OffsetAndNote
+from infra.kafka.names import OffsetAndMetadata
 from infra.kafka.record import Partition, Record
 
 DueTime = Callable[[Record], float]
@@ -106,7 +106,7 @@ class Assignments:
         for record in self.owned(batch).records:
             self._assignments[record.place].finish(record.offset)
 
-    def progress(self, batch: Batch) -> dict[Partition, OffsetAndNote]:
+    def progress(self, batch: Batch) -> dict[Partition, OffsetAndMetadata]:
         """The offsets to commit once this batch, which must be owned entirely, is finished."""
         finished: dict[Partition, set[int]] = {}
         for record in batch.records:
@@ -115,7 +115,7 @@ class Assignments:
             partition: self._assignments[partition].progress(offsets) for partition, offsets in finished.items()
         }
 
-    def uncommitted(self) -> dict[Partition, OffsetAndNote]:
+    def uncommitted(self) -> dict[Partition, OffsetAndMetadata]:
         """Offsets of finished records that are not known to be committed."""
         found = {partition: assignment.progress() for partition, assignment in self._assignments.items()}
         return {
@@ -124,7 +124,7 @@ class Assignments:
             if new[0] >= 0 and new != self._assignments[partition].committed
         }
 
-    def mark_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> None:
+    def mark_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Record that the broker has stored these offsets."""
         for partition, offset in offsets.items():
             if partition in self._assignments:

@@ -12,7 +12,7 @@ from infra.config.settings import KafkaSettings
 from infra.kafka.config import client_config, no_broker_message
 from schemas.failures import Unavailable
 
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 """Seconds that a broker may take to answer."""
 POLL_SECONDS = 0.5
 """Seconds between checks whether the client has reported a cause."""
@@ -53,10 +53,10 @@ def check_broker(kafka: KafkaSettings) -> None:
     except KafkaException as error:
         message = f"the settings of Kafka do not work: {error.args[0].str()}: see LOOKSTREAM_KAFKA_*"
         raise Unavailable(message) from None
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
-            admin.list_topics(timeout=min(POLL_SECONDS, PATIENCE_SECONDS))
+            admin.list_topics(timeout=min(POLL_SECONDS, TIMEOUT_SECONDS))
         except KafkaException:
             admin.poll(0)
             if cause := diagnosis(kafka, reports.errors):

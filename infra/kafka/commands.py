@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, counted, takes
+from infra.console import FAILED, command_options, format_count
 from infra.kafka.access import KafkaUser
 
 if TYPE_CHECKING:
@@ -46,22 +46,22 @@ class AclsOptions:
 
 
 @app.command("create")
-@takes(CreateOptions)
+@command_options(CreateOptions)
 def create(options: CreateOptions) -> None:
     """Create the topics that do not exist yet; tell which of the others differ from what is needed."""
-    from infra.kafka.topics import create_topics, differing_topics, update_topics
+    from infra.kafka.topics import create_topics, find_topic_differences, update_topics
     from schemas.failures import Unavailable
     from schemas.topics import all_topics
 
     kafka = _kafka()
     created = create_topics(kafka, all_topics())
     typer.echo(
-        f"created {counted(len(created), 'topic', 'topics')}: {', '.join(created)}"
+        f"created {format_count(len(created), 'topic', 'topics')}: {', '.join(created)}"
         if created
         else "all topics exist"
     )
     try:
-        differences = differing_topics(kafka, all_topics())
+        differences = find_topic_differences(kafka, all_topics())
     except Unavailable as error:  # the topics exist: a user who may not read their settings can continue
         typer.echo(f"warning: {error}", err=True)
         return
@@ -73,15 +73,15 @@ def create(options: CreateOptions) -> None:
 
 
 @app.command("check")
-@takes(CheckOptions)
+@command_options(CheckOptions)
 def check(_options: CheckOptions) -> None:
     """Tell which topics are missing or differ, with the commands that mend them; exit 1 when there are any."""
-    from infra.kafka.topics import differing_topics, missing_topics
+    from infra.kafka.topics import find_missing_topics, find_topic_differences
     from schemas.topics import all_topics
 
     kafka = _kafka()
-    missing = missing_topics(kafka, all_topics())
-    differences = differing_topics(kafka, all_topics())
+    missing = find_missing_topics(kafka, all_topics())
+    differences = find_topic_differences(kafka, all_topics())
     if missing:
         typer.echo(f"missing: {', '.join(missing)}\n  lookstream topics create", err=True)
     _print_differences(differences, kafka)
@@ -91,25 +91,25 @@ def check(_options: CheckOptions) -> None:
 
 
 @app.command("acls")
-@takes(AclsOptions)
+@command_options(AclsOptions)
 def acls(options: AclsOptions) -> None:
     """Print what each part must be allowed, as commands of Apache Kafka's kafka-acls.sh."""
     from infra.config.settings import read_settings
-    from infra.kafka.access import rights
+    from infra.kafka.access import access_rights
 
     kafka = read_settings().kafka
     for part in options.part or KafkaUser:
         typer.echo(f"# {part}")
-        for right in rights(part, kafka.prefix):
+        for right in access_rights(part, kafka.prefix):
             principal = options.principal or f"User:lookstream-{part}"
             typer.echo(right.command(principal, kafka.bootstrap or "localhost:9092"))
 
 
 def _kafka() -> "KafkaSettings":
     from infra.config.settings import read_settings
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
 
-    return reach_kafka(read_settings())
+    return resolve_kafka_settings(read_settings())
 
 
 def _print_differences(differences: "list[TopicDifference]", kafka: "KafkaSettings") -> None:

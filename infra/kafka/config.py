@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.config.settings import KafkaSettings
 from infra.kafka.client_settings import extra_settings, security_settings
-from infra.kafka.errors import translating
+from infra.kafka.errors import translate_errors
 from infra.kafka.names import group_name
 
 ANSWER_SECONDS = 5.0
@@ -65,7 +65,7 @@ def member_config(kafka: KafkaSettings, group: str) -> Config:
 
 def new_client(client_class: Callable[..., Client], config: Mapping[str, object]) -> Client:
     """Create a librdkafka client; raises KafkaFault for properties that are valid alone and not together."""
-    with translating("librdkafka does not take these settings: see LOOKSTREAM_KAFKA_CLIENT"):
+    with translate_errors("librdkafka does not take these settings: see LOOKSTREAM_KAFKA_CLIENT"):
         return client_class(config, logger=log)
 
 

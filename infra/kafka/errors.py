@@ -164,7 +164,7 @@ def to_exception(error: KafkaError, what: str) -> Exception:
 @contextmanager
 def translate_member_errors(what: str) -> Iterator[None]:
     """The same for a group member: a fatal state raises PartitionsRevoked, as the next poll reports its cause."""
-    with translating(what):
+    with translate_errors(what):
         try:
             yield
         except KafkaException as error:
@@ -174,7 +174,7 @@ def translate_member_errors(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def translating(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Convert a KafkaException into one of our exceptions; infra/kafka raises no KafkaException to its callers."""
     try:
         yield

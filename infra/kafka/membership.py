@@ -13,16 +13,16 @@ from infra.kafka.errors import (
     KafkaFault,
     classify,
     explain,
+    translate_errors,
     translate_member_errors,
-    translating,
 )
-from infra.kafka.names import OffsetAndNote, client_partition, plain_partition, topic_name
+from infra.kafka.names import OffsetAndMetadata, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
 from infra.retry import Retry
 
 LEAVE_SECONDS = 5.0
 """Most seconds that a leaving member waits until it has joined, and again until it has left."""
-SECOND_LOOK_SECONDS = 30.0
+REJOIN_INTERVAL_SECONDS = 30.0
 """Fewest seconds between rejoins of a fenced member. A member fences itself if the coordinator dies between its
 join request and the response; two workers with one name fence each other within two heartbeats (Kafka 4.4)."""
 FENCED = "another worker has this one's name in its group: give each a slot or a static member of its own"
@@ -57,7 +57,7 @@ class Membership:
         """
         if classify(error) is not ErrorClass.FENCED:
             raise KafkaFault(f"this member can receive nothing more: {explain(error)}")
-        if time.monotonic() - self._rejoined_at < SECOND_LOOK_SECONDS:
+        if time.monotonic() - self._rejoined_at < REJOIN_INTERVAL_SECONDS:
             raise Fenced(f"{FENCED} ({error.str()})")
         self._rejoined_at = time.monotonic()
         log.warning("fenced, so joining anew once: %s", error.str())
@@ -70,7 +70,7 @@ class Membership:
         `starts` holds the first offset to read, negative for the beginning. Transaction markers at the end of a
         partition count as unread.
         """
-        with translating("positions are not known"):
+        with translate_errors("positions are not known"):
             for each in self.consumer.position([client_partition(self._kafka, partition) for partition in starts]):
                 low, high = self.consumer.get_watermark_offsets(each, cached=True)
                 start = starts[plain_partition(self._kafka, each)]
@@ -82,10 +82,10 @@ class Membership:
     def pause(self, partitions: Iterable[Partition], *, paused: bool) -> None:
         """Pause or resume partitions."""
         pause_or_resume = self.consumer.pause if paused else self.consumer.resume
-        with translating("partitions were not paused or resumed"):
+        with translate_errors("partitions were not paused or resumed"):
             pause_or_resume([client_partition(self._kafka, partition) for partition in partitions])
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndNote]:
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndMetadata]:
         """The group's committed offsets and notes. Raises Unavailable, PartitionsRevoked or KafkaFault."""
         requested = [client_partition(self._kafka, partition) for partition in partitions]
         with translate_member_errors("the offsets of the group could not be read"):
@@ -113,7 +113,7 @@ class Membership:
 
     def _join(self) -> Consumer:
         consumer = new_client(Consumer, self._config)
-        with translating("the group was not joined"):
+        with translate_errors("the group was not joined"):
             consumer.subscribe(self._topics, **self._rebalance_callbacks)
         return consumer
 

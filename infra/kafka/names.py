@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition
 from infra.config.settings import KafkaSettings
 from infra.kafka.record import Partition
 
-OffsetAndNote = tuple[int, str]
+OffsetAndMetadata = tuple[int, str]
 """Committed state of a partition: the offset of the first unfinished record, and a note of the later open ones."""
 
 
@@ -36,7 +36,7 @@ def plain_partition(kafka: KafkaSettings, partition: TopicPartition) -> Partitio
     return plain_topic(kafka, partition.topic), partition.partition
 
 
-def client_offsets(kafka: KafkaSettings, offsets: Mapping[Partition, OffsetAndNote]) -> list[TopicPartition]:
+def client_offsets(kafka: KafkaSettings, offsets: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
     """Offsets as the client's type."""
     return [
         TopicPartition(topic_name(kafka, topic), partition, offset, note)

@@ -10,7 +10,7 @@ from confluent_kafka.admin._topic import TopicDescription
 
 from infra.config.settings import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, admin_client
-from infra.kafka.errors import KafkaFault, translating
+from infra.kafka.errors import KafkaFault, translate_errors
 from infra.kafka.names import plain_topic, topic_name
 from schemas.failures import Unavailable
 from schemas.topics import REPLY_TO_PATTERN
@@ -51,7 +51,7 @@ class PartitionCache:
     def _refresh(self) -> None:
         self._refreshed_at = time.monotonic()
         try:
-            with translating("topics are not known"):
+            with translate_errors("topics are not known"):
                 topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
                 own_names = [name for name in topics if name.startswith(topic_name(self._kafka, ""))]
                 reply_names = {name for name in own_names if REPLY_TOPIC.fullmatch(plain_topic(self._kafka, name))}

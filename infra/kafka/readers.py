@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 from infra.config.settings import KafkaSettings
 from infra.kafka.access import READERS_GROUP
 from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker_message
-from infra.kafka.errors import ErrorClass, classify, to_exception, translating
+from infra.kafka.errors import ErrorClass, classify, to_exception, translate_errors
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
@@ -53,12 +53,12 @@ class TopicReader:
         self._assign()
 
     def _assign(self) -> None:
-        with translating("nothing was read"):
+        with translate_errors("nothing was read"):
             self._consumer.assign(self._assignment)
 
     def poll(self, seconds: float) -> Record | None:
         """The next record, or None if none arrives in time. Raises KafkaFault if reading is refused."""
-        with translating("nothing was read"):
+        with translate_errors("nothing was read"):
             message = self._consumer.poll(seconds)
         _raise_if_refused(message, self._problems)
         return record_of(message, self._kafka.prefix)
@@ -120,11 +120,11 @@ def read_to_end(kafka: KafkaSettings, topics: Sequence[str], since_ms: int | Non
     try:
         remaining = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
         starts = _starts(consumer, kafka, sorted(remaining), since_ms)
-        with translating("nothing was read"):
+        with translate_errors("nothing was read"):
             consumer.assign(starts)
         last_message_at = time.monotonic()
         while remaining:
-            with translating("nothing was read"):
+            with translate_errors("nothing was read"):
                 message = consumer.poll(0.2)
             if (record := record_of(message, kafka.prefix)) is not None:
                 yield record
@@ -217,7 +217,7 @@ def _retry_until_leader(kafka: KafkaSettings, call: Callable[[], T]) -> T:
     """The result of a metadata request, retried until the partition has a leader."""
 
     def ask() -> T:
-        with translating(no_broker_message(kafka)):
+        with translate_errors(no_broker_message(kafka)):
             return call()
 
     return Retry(LEADER_SECONDS).run(

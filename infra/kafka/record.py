@@ -75,7 +75,7 @@ def _headers(message: Message) -> dict[str, bytes | None]:
         return {}
 
 
-def ends_of(records: Sequence[Record]) -> dict[Partition, int]:
+def next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
     """For each partition the offset after its last record: the offset to commit."""
     ends: dict[Partition, int] = {}
     for record in records:

@@ -21,7 +21,7 @@ from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
 FATAL_EVENT = (KafkaException, SystemError)
-"""Raised by the call that serves the event of a fatal error; SystemError if that is a flush that also serves reports
+"""Raised by the call that serves the event of a fatal error; SystemError by a flush that also serves reports
 (confluent-kafka 2.16.1)."""
 DELIVERY_SECONDS = 30.0
 """Seconds that a record may wait for its acknowledgement (DECISIONS.md)."""
@@ -34,9 +34,9 @@ UNKNOWN_TOPIC_CODES = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PAR
 ANY_PARTITION = -1
 """Tells the client to select the partition by the key."""
 
-ONCE: Mapping[str, ConfigValue] = {"enable.idempotence": True, "linger.ms": 2}
+IDEMPOTENT_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": True, "linger.ms": 2}
 """Records are written once and in order: for events. The first one waits 0.5 s or more for a producer id."""
-SOON: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
+LOW_LATENCY_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
 """A record is sent at once and may be written twice: for search requests, whose replies match by correlation id."""
 
 
@@ -53,7 +53,10 @@ class EventSink:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, delivery: Mapping[str, ConfigValue] = ONCE, problems: Problems | None = None
+        self,
+        kafka: KafkaSettings,
+        delivery: Mapping[str, ConfigValue] = IDEMPOTENT_DELIVERY,
+        problems: Problems | None = None,
     ) -> None:
         self.problems = Problems() if problems is None else problems
         """Errors that the client has reported, with their remedies, until they are resolved."""

@@ -9,15 +9,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from infra.config.settings import KafkaSettings
 from infra.kafka.assignments import Assignments, Batch, BufferLimits, DueTime
 from infra.kafka.config import log
-from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translate_member_errors, translating
+from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translate_errors, translate_member_errors
 from infra.kafka.membership import Callbacks, Membership
-from infra.kafka.names import OffsetAndNote, client_offsets, client_partition, plain_partition, plain_topic
+from infra.kafka.names import OffsetAndMetadata, client_offsets, client_partition, plain_partition, plain_topic
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
 from infra.retry import HoldTimer
 from schemas.failures import Unavailable
 
-AHEAD = 64
+MAX_PREFETCH_RECORDS = 64
 """Most records to fetch from the client in one call while a batch is processed."""
 RESUME_SECONDS = 0.5
 """Seconds between attempts to read the last owners' notes while they cannot be read."""
@@ -26,11 +26,11 @@ RESUME_SECONDS = 0.5
 BeforeRevoke = Callable[[Sequence[Partition]], None]
 
 
-def nothing_to_finish(_partitions: Sequence[Partition]) -> None:
+def no_revoke_callback(_partitions: Sequence[Partition]) -> None:
     """Callback for sources whose records have no work in progress."""
 
 
-def at_once(_record: Record) -> float:
+def due_immediately(_record: Record) -> float:
     """Due time of records that need not wait: 0, which is in the past."""
     return 0.0
 
@@ -46,7 +46,7 @@ class EventSource:
         kafka: KafkaSettings,
         group: str,
         topics: Sequence[str],
-        due: DueTime = at_once,
+        due: DueTime = due_immediately,
         room: BufferLimits | None = None,
     ) -> None:
         self._due = due
@@ -59,7 +59,7 @@ class EventSource:
         self.assigned = False  # possibly to no partitions
         self.hold: HoldTimer | None = None
         """The wait for the last owners' notes while they cannot be read; new partitions supply no records then."""
-        self._before_revoke: BeforeRevoke = nothing_to_finish
+        self._before_revoke: BeforeRevoke = no_revoke_callback
         changes: Callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
         events: Callbacks = {"on_commit": self._on_commit, "error_cb": self.problems.note}
         self._member = Membership(kafka, group, topics, changes, events)
@@ -70,7 +70,7 @@ class EventSource:
 
     def take_at_once(self) -> None:
         """From now on ignore due times."""
-        self._due = at_once
+        self._due = due_immediately
 
     def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Up to `limit` due records: waits up to `idle_seconds` for the first, then up to `seconds` for more.
@@ -86,7 +86,7 @@ class EventSource:
 
     def look_ahead(self) -> None:
         """Buffer records that have arrived, without waiting, up to the buffer limits."""
-        self._receive(min(AHEAD, self._assignments.free_records(self._limits)), 0)
+        self._receive(min(MAX_PREFETCH_RECORDS, self._assignments.free_records(self._limits)), 0)
 
     def upcoming(self, limit: int) -> list[Record]:
         """The records that `take` would return now, without taking them."""
@@ -100,7 +100,7 @@ class EventSource:
     def lag(self) -> Counter[str]:
         """Consumer lag per topic: records not taken yet, up to each partition's end as of its last fetch."""
         lag = Counter({topic: 0 for topic, _ in self._assignments})
-        with translating("positions are not known"):
+        with translate_errors("positions are not known"):
             for each in self._member.consumer.position(
                 [client_partition(self._kafka, partition) for partition in self._assignments]
             ):
@@ -120,7 +120,7 @@ class EventSource:
         """The records of a batch whose partitions are still assigned to this member. Thread-safe."""
         return self._assignments.owned(batch)
 
-    def progress(self, batch: Batch) -> dict[Partition, OffsetAndNote]:
+    def progress(self, batch: Batch) -> dict[Partition, OffsetAndMetadata]:
         """The offsets to commit once this batch, which must be owned entirely, is finished."""
         return self._assignments.progress(batch)
 
@@ -128,7 +128,7 @@ class EventSource:
         """Mark records as finished; those of partitions that were revoked meanwhile are skipped."""
         self._assignments.finish(batch)
 
-    def mark_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> None:
+    def mark_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Record the offsets that a transaction has committed."""
         self._assignments.mark_committed(offsets)
 
@@ -150,7 +150,7 @@ class EventSource:
                         raise KafkaException(each.error)
             self._assignments.mark_committed(offsets)
 
-    def are_committed(self, offsets: Mapping[Partition, OffsetAndNote]) -> bool:
+    def are_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> bool:
         """Whether the group's committed offsets equal these. Raises Unavailable, PartitionsRevoked."""
         return self._member.committed(offsets) == dict(offsets)
 
@@ -164,7 +164,7 @@ class EventSource:
 
     def _receive(self, limit: int, seconds: float) -> None:
         self._update_pauses()
-        with translating("records were not received"):
+        with translate_errors("records were not received"):
             if limit == 1:  # poll returns at once like consume(1), and costs less
                 message = self._member.consumer.poll(seconds)
                 messages = [] if message is None else [message]

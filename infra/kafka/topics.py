@@ -66,13 +66,13 @@ def create_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
     return created
 
 
-def missing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
+def find_missing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
     """Names of the topics that do not exist, or that this user may not see."""
     check_broker(kafka)
     return [kafka.prefix + topic.name for topic in _missing(kafka, admin_client(kafka), topics)]
 
 
-def differing_topics(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[TopicDifference]:
+def find_topic_differences(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[TopicDifference]:
     """Settings of existing topics that must be changed."""
     check_broker(kafka)
     admin = admin_client(kafka)

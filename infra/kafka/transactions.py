@@ -9,11 +9,19 @@ from confluent_kafka import KafkaError, KafkaException
 from infra.config.settings import KafkaSettings
 from infra.futures import call_in_thread
 from infra.kafka.config import ConfigValue, log, no_broker_message
-from infra.kafka.errors import ErrorClass, Fenced, PartitionsRevoked, classify, explain, to_exception, translating
-from infra.kafka.names import OffsetAndNote, client_offsets, group_name
+from infra.kafka.errors import (
+    ErrorClass,
+    Fenced,
+    PartitionsRevoked,
+    classify,
+    explain,
+    to_exception,
+    translate_errors,
+)
+from infra.kafka.names import OffsetAndMetadata, client_offsets, group_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
-from infra.kafka.sink import ONCE, EventSink, fallback_for
+from infra.kafka.sink import IDEMPOTENT_DELIVERY, EventSink, fallback_for
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
@@ -76,7 +84,7 @@ class TransactionSink:
     def commit(
         self,
         records: Sequence[OutgoingRecord],
-        offsets: Mapping[Partition, OffsetAndNote],
+        offsets: Mapping[Partition, OffsetAndMetadata],
         group_metadata: Callable[[], object],
     ) -> None:
         """Commit records and the group's offsets in one transaction.
@@ -87,7 +95,7 @@ class TransactionSink:
         """
         self.settle()
         self._abort()
-        with translating("a transaction was not begun"):
+        with translate_errors("a transaction was not begun"):
             self._sink.producer.begin_transaction()
         self._is_open, self._begun_at = True, time.monotonic()
         try:
@@ -127,7 +135,7 @@ class TransactionSink:
         """Close the connection to the broker; an open transaction is aborted."""
         self._sink.close()
 
-    def _send_offsets(self, offsets: Mapping[Partition, OffsetAndNote], group: object) -> None:
+    def _send_offsets(self, offsets: Mapping[Partition, OffsetAndMetadata], group: object) -> None:
         """Add offsets to the transaction; raises KafkaException, or TimeoutError if the client ignores its timeout.
 
         No local variable refers to the producer: a traceback would keep it and its threads alive after replacement.
@@ -141,7 +149,7 @@ class TransactionSink:
     def _commit_again(
         self,
         records: Sequence[OutgoingRecord],
-        offsets: Mapping[Partition, OffsetAndNote],
+        offsets: Mapping[Partition, OffsetAndMetadata],
         group_metadata: Callable[[], object],
         problem: KafkaException,
     ) -> None:
@@ -209,11 +217,9 @@ class TransactionSink:
         self._is_open = False
 
     def _start(self) -> EventSink:
-        timeouts: Mapping[str, ConfigValue] = dict.fromkeys(TIMEOUTS, self._timeout_ms)
-        name = {"transactional.id": self._name}
-        sink = EventSink(
-            self._kafka, {**ONCE, **timeouts, **RECOVERY_SETTINGS, "linger.ms": 0, **name}, self._problems
-        )
+        config = {**IDEMPOTENT_DELIVERY, **dict.fromkeys(TIMEOUTS, self._timeout_ms), **RECOVERY_SETTINGS}
+        config |= {"linger.ms": 0, "transactional.id": self._name}
+        sink = EventSink(self._kafka, config, self._problems)
         try:
             Retry(self._limit_seconds(START_SECONDS)).run(
                 lambda: sink.producer.init_transactions(self._limit_seconds(ANSWER_SECONDS)), _is_transient

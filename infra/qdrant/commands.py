@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, complain, error_console, takes
+from infra.console import FAILED, BadInput, command_options, error_console, print_error
 
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
@@ -43,7 +43,7 @@ class ExportOptions:
 
 
 @app.command("status")
-@takes(IndexStatusOptions)
+@command_options(IndexStatusOptions)
 def status(options: IndexStatusOptions) -> None:
     """Show the encoder that made the index, how many points it has, and how many are outside the graph."""
     with _index() as index:
@@ -56,7 +56,7 @@ def status(options: IndexStatusOptions) -> None:
 
 
 @app.command("optimise")
-@takes(OptimiseOptions)
+@command_options(OptimiseOptions)
 def optimise(options: OptimiseOptions) -> None:
     """Bring all points into the graph; searches and writes go on meanwhile. It happens by itself, too."""
     with _index() as index:
@@ -69,7 +69,7 @@ def optimise(options: OptimiseOptions) -> None:
 
 
 @app.command("export")
-@takes(ExportOptions)
+@command_options(ExportOptions)
 def export(options: ExportOptions) -> None:
     """Write all points to a file, one JSON object a line: id, payload, vector (base64 of float32, little endian).
 
@@ -90,12 +90,12 @@ def export(options: ExportOptions) -> None:
 def migrate() -> None:
     """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
     from infra.config.settings import QdrantSettings, read_settings
-    from infra.console import plain_errors
+    from infra.console import report_errors
     from infra.qdrant.connect import connect
     from infra.qdrant.contract import EncoderDiffers, EngineError
     from infra.qdrant.copy_points import copy_points
 
-    with plain_errors(EncoderDiffers, EngineError):
+    with report_errors(EncoderDiffers, EngineError):
         settings = read_settings()
         if settings.qdrant.url is None:
             raise BadInput("set LOOKSTREAM_QDRANT_URL to the server that the points go to")
@@ -118,5 +118,5 @@ def _index() -> "Iterator[Index]":
         with closing(connect(read_settings())) as index:
             yield index
     except EngineError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(FAILED) from None

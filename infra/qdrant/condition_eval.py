@@ -6,7 +6,7 @@ from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, No
 from infra.qdrant.contract import Payload
 
 
-def all_hold(conditions: Iterable[Condition], payload: Payload) -> bool:
+def satisfies_all(conditions: Iterable[Condition], payload: Payload) -> bool:
     """Whether the payload satisfies every condition, by the same rules as the index engines."""
     return all(holds(condition, payload) for condition in conditions)
 
@@ -24,9 +24,9 @@ def holds(condition: Condition, payload: Payload) -> bool:
             number = payload.get(field)
             return not isinstance(number, int | float) or number < limit
         case NoneOf(groups):
-            return not any(all_hold(group, payload) for group in groups)
+            return not any(satisfies_all(group, payload) for group in groups)
         case _:
-            return any(all_hold(group, payload) for group in condition.groups)
+            return any(satisfies_all(group, payload) for group in condition.groups)
 
 
 def _field_values(payload: Payload, field: str) -> set[object]:

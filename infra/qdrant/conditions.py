@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from infra.qdrant.colour_cells import shades_asked
+from infra.qdrant.colour_cells import filter_shades
 from schemas.filters import Filters
 from schemas.items import revision_at
 
@@ -66,7 +66,7 @@ MAIN_PICTURE = Between("n", at_most=0)
 Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf
 
 
-def of_tenant(tenant: str) -> list[Condition]:
+def tenant_conditions(tenant: str) -> list[Condition]:
     """Conditions that match all points of a tenant."""
     return [AnyOf("tenant", (tenant,))]
 
@@ -74,7 +74,7 @@ def of_tenant(tenant: str) -> list[Condition]:
 def live_conditions(tenant: str | None) -> list[Condition]:
     """Conditions that match live points, of one tenant or (None) of all tenants."""
     live = AnyOf("state", (LIVE,))
-    return [live] if tenant is None else [live, *of_tenant(tenant)]
+    return [live] if tenant is None else [live, *tenant_conditions(tenant)]
 
 
 def filter_conditions(filters: Filters) -> list[Condition]:
@@ -89,7 +89,7 @@ def _keyword_conditions(filters: Filters) -> list[Condition]:
         "category": filters.category,
         "brand": filters.brand,
         "creator": filters.creator,
-        "shades": shades_asked(filters.colours),
+        "shades": filter_shades(filters.colours),
         "tags": filters.tags,
         "in_stock": stock,
         "currency": (filters.currency,) if filters.currency else (),

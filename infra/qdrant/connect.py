@@ -3,11 +3,11 @@
 from functools import partial
 
 from infra.config.settings import Settings
-from infra.local_state import reach_index
+from infra.local_state import resolve_index_socket
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.damage import IndexDamaged, read_note
-from infra.qdrant.generations import FileGenerationRegister, GenerationRegister, chosen, index_folder
+from infra.qdrant.generations import FileGenerationRegister, GenerationRegister, index_folder, resolve_generation
 from schemas.failures import Unavailable
 
 
@@ -23,15 +23,17 @@ def connect(settings: Settings, generation: int | None = None) -> Index:
 
         return open_server(settings, generation)
     try:
-        reach_index(settings, generation)  # fail now if it is not running yet
+        resolve_index_socket(settings, generation)  # fail now if it is not running yet
     except Unavailable:
-        if reason := read_note(index_folder(settings.data, chosen(generations_of(settings), generation))):
+        if reason := read_note(
+            index_folder(settings.data, resolve_generation(connect_register(settings), generation))
+        ):
             raise IndexDamaged(reason) from None
         raise
-    return EmbeddedIndex(partial(reach_index, settings, generation), settings.qdrant.timeout_s)
+    return EmbeddedIndex(partial(resolve_index_socket, settings, generation), settings.qdrant.timeout_s)
 
 
-def generations_of(settings: Settings) -> GenerationRegister:
+def connect_register(settings: Settings) -> GenerationRegister:
     """Return the register that stores the generations of this system."""
     if settings.qdrant.url:
         from infra.qdrant.server.generation_register import open_register

@@ -16,7 +16,7 @@ from infra.qdrant.conditions import (
     OneOf,
     filter_conditions,
     live_conditions,
-    of_tenant,
+    tenant_conditions,
 )
 from infra.qdrant.payload_indexes import LINKED
 from schemas.filters import Filters
@@ -27,7 +27,7 @@ VECTOR = "look"
 OVERSAMPLING = 2.0
 """Ratio of int8 candidates rescored in float32 to the limit (recall 1.000 on 100,000 points)."""
 
-RARE, RARE_LINKED = 0.4, 0.02
+ACORN_SELECTIVITY, ACORN_SELECTIVITY_LINKED = 0.4, 0.02
 """Below this share of points that pass the filters (the engine's own estimate), graph search also visits neighbours
 of neighbours (ACORN, arXiv 2403.04871). Without it, a price filter that 9 % of 100,000 points pass finds only 8 %
 of the true hits. RARE_LINKED is for keywords: their own graph links find as many hits without ACORN, in a third of
@@ -221,10 +221,10 @@ class Index(Protocol):
         """Release the engine."""
 
 
-def acorn_below(plan: SearchPlan) -> float:
+def acorn_max_selectivity(plan: SearchPlan) -> float:
     """Return the share of passing points below which search uses ACORN (RARE_LINKED for LINKED fields only)."""
     linked = all(isinstance(each, AnyOf | NotAnyOf) and each.field in LINKED for each in conditions(plan))
-    return RARE_LINKED if linked else RARE
+    return ACORN_SELECTIVITY_LINKED if linked else ACORN_SELECTIVITY
 
 
 def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
@@ -232,7 +232,9 @@ def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
 
     Search plans need no condition for live points: tombstones have no vector, so a search never returns them.
     """
-    scope: list[Condition] = live_conditions(plan.tenant) if isinstance(plan, FacetPlan) else of_tenant(plan.tenant)
+    scope: list[Condition] = (
+        live_conditions(plan.tenant) if isinstance(plan, FacetPlan) else tenant_conditions(plan.tenant)
+    )
     required = scope + filter_conditions(plan.filters)
     if plan.any_of:
         required.append(OneOf(tuple(tuple(filter_conditions(filters)) for filters in plan.any_of)))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import track
 
 from infra.qdrant.contract import Index
-from infra.qdrant.points_io import PAGE, points_of
+from infra.qdrant.points_io import PAGE, iterate_points
 
 
 def copy_points(source: Index, target: Index, console: Console) -> int:
@@ -19,7 +19,7 @@ def copy_points(source: Index, target: Index, console: Console) -> int:
     """
     status, count = source.status(), 0
     target.open(status.fingerprint, status.size)
-    points = iter(track(points_of(source), "copying", status.live, console=console))
+    points = iter(track(iterate_points(source), "copying", status.live, console=console))
     while page := list(islice(points, PAGE)):
         target.upsert(page)
         count += len(page)

@@ -124,7 +124,7 @@ class FileGenerationRegister:
         """Do nothing: `lookstream up` deletes the folder of an index after its process has ended."""
 
 
-def chosen(register: GenerationRegister, number: int | None) -> int:
+def resolve_generation(register: GenerationRegister, number: int | None) -> int:
     """Return this number, or that of the serving generation for None; raises Unavailable if it does not exist."""
     generations = register.read()
     if number is None:
@@ -140,7 +140,7 @@ def index_folder(data: Path, number: int) -> Path:
     return data / ("index" if number == FIRST else f"index-{number}")
 
 
-def named(name: str, number: int) -> str:
+def component_name(name: str, number: int) -> str:
     """Return the name of a component of a generation: unchanged for the first one, `name-number` for later ones."""
     return name if number == FIRST else f"{name}-{number}"
 

@@ -21,7 +21,7 @@ def write_points(index: Index, path: Path, console: Console) -> int:
     try:
         with draft.open("w") as file:
             file.write(json.dumps({"fingerprint": status.fingerprint, "size": status.size}) + "\n")
-            for point in track(points_of(index), "exporting", status.live, console=console):
+            for point in track(iterate_points(index), "exporting", status.live, console=console):
                 file.write(json.dumps(_line(point)) + "\n")
                 count += 1
         draft.rename(path)
@@ -30,7 +30,7 @@ def write_points(index: Index, path: Path, console: Console) -> int:
     return count
 
 
-def points_of(index: Index) -> Iterator[Point]:
+def iterate_points(index: Index) -> Iterator[Point]:
     """Yield every point, including tombstones, fetched page by page."""
     page, after = index.page(None, PAGE)
     yield from page

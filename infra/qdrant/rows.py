@@ -62,17 +62,17 @@ def older_than(version: int) -> Below:
     return Below("version", version)
 
 
-def patched_by(patch: Patch) -> list[Condition]:
+def patch_conditions(patch: Patch) -> list[Condition]:
     """Conditions for a point to accept a patch; raises ValueError if the patch has no version."""
     return [older_than(version_of(patch.payload)), LIVE_ONLY]
 
 
-def tombstones(before_us: int) -> list[Condition]:
+def tombstone_conditions(before_us: int) -> list[Condition]:
     """Conditions that match tombstones from before this time (microseconds since 1970)."""
     return [AnyOf("state", (DEAD,)), Between("dead_at", below=before_us)]
 
 
-def by_version(versions: Mapping[str, int]) -> dict[int, list[str]]:
+def group_ids_by_version(versions: Mapping[str, int]) -> dict[int, list[str]]:
     """Group ids by their version."""
     groups: dict[int, list[str]] = {}
     for id_, version in versions.items():

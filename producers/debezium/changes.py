@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from producers.catalog import CatalogFormat, read_item
 from producers.debezium.mapping import TableMapping
-from producers.debezium.values import NO_FIELDS, Object, objects_in, texts_of
+from producers.debezium.values import NO_FIELDS, Object, cells_of, objects_in
 from producers.image_refs import Locate
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, is_utf8
 from schemas.envelope import describe
@@ -72,7 +72,7 @@ class ChangeReader:
     def read(self, change: RowChange, times: PartitionRevisions, line: int) -> ItemUpserted | ItemDeleted | BadRow:
         """The item event of a change; a row that does not satisfy `mapping.only` becomes a deletion."""
         try:
-            cells = texts_of(change.row, change.schema)
+            cells = cells_of(change.row, change.schema)
         except ValueError as error:
             return BadRow(line, str(error))
         column = self.mapping.columns["item_id"]
@@ -88,7 +88,7 @@ class ChangeReader:
         return all(_as_text(cells.get(column)) in values for column, values in self.mapping.only.items())
 
 
-def change_in(value: bytes | str | None, key: bytes | None, line: int) -> RowChange | BadRow | SkippedRow:
+def parse_change(value: bytes | str | None, key: bytes | None, line: int) -> RowChange | BadRow | SkippedRow:
     """Parse a record; `value` and `key` are JSON, with or without schemas."""
     if value is None:
         return SkippedRow(line, "a tombstone: the deletion came before it")

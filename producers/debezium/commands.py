@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, error_console, printable, takes
+from infra.console import FAILED, BadInput, command_options, error_console, printable
 from producers.cli_options import ImageRoot
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class DebeziumOptions:
 
 
 @app.command("debezium")
-@takes(DebeziumOptions)
+@command_options(DebeziumOptions)
 def ingest_debezium(options: DebeziumOptions) -> None:
     """Send the rows of a table as they change: change events of Debezium, from a topic until Ctrl-C, or a file."""
     from infra.config.settings import read_settings
@@ -58,14 +58,14 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 
 def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "IngestTally":
     from infra.kafka import EventSink, check_broker
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import read_changes
     from producers.ingest import publish_with_progress
     from producers.row_reader import count_lines
 
     assert file is not None
-    total, kafka = count_lines(file), reach_kafka(settings)
+    total, kafka = count_lines(file), resolve_kafka_settings(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with tracing(settings.traces, SERVICE) as sink.tracing:
@@ -76,14 +76,14 @@ def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "In
 
 def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestTally":
     from infra.kafka import EventSink, EventSource, create_topics
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
-    from producers.debezium.follow import GROUP, ChangeFollower, dead_letters_of
-    from producers.ingest import catch_ctrl_c, tally_shown
+    from producers.debezium.follow import GROUP, ChangeFollower, dead_letter_topic_of
+    from producers.ingest import catch_ctrl_c, display_tally
     from producers.row_reader import BadRow
 
-    console, kafka = error_console(), reach_kafka(settings)
-    create_topics(kafka, [dead_letters_of(topic)])
+    console, kafka = error_console(), resolve_kafka_settings(settings)
+    create_topics(kafka, [dead_letter_topic_of(topic)])
     unprefixed = kafka.model_copy(
         update={"prefix": ""}
     )  # the topic belongs to Debezium and has no prefix; the group is ours
@@ -93,7 +93,7 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
         catch_ctrl_c() as stopped,
-        tally_shown(console) as update,
+        display_tally(console) as update,
     ):
 
         def watch(change: "Change", tally: "IngestTally") -> None:

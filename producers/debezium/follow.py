@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
-from producers.debezium.changes import Change, ChangeReader, PartitionRevisions, RowChange, change_in
+from producers.debezium.changes import Change, ChangeReader, PartitionRevisions, RowChange, parse_change
 from producers.ingest import IngestTally, publish_one
 from producers.row_reader import BadRow, open_feed
 from schemas.topics import DAY, Topic, dead_letter_topic
@@ -24,11 +24,11 @@ def read_changes(path: Path, table: ChangeReader) -> Iterator[Change]:
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                parsed = change_in(text, None, line)
+                parsed = parse_change(text, None, line)
                 yield table.read(parsed, times, line) if isinstance(parsed, RowChange) else parsed
 
 
-def dead_letters_of(topic: str) -> Topic:
+def dead_letter_topic_of(topic: str) -> Topic:
     """The dead letter topic for change events that cannot be read."""
     return Topic(dead_letter_topic(topic), 1, 30 * DAY, f"change events of {topic} that were refused")
 
@@ -86,7 +86,7 @@ class ChangeFollower:
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
         """Publish one record; returns the records of the previous commit if this one starts another commit."""
         state, ended = self._state_of(record), None
-        parsed = change_in(record.value, record.key, record.offset)
+        parsed = parse_change(record.value, record.key, record.offset)
         if isinstance(parsed, RowChange) and state.times.is_new_time(parsed.at_ms) and state.open:
             ended = self._end(state)
         if not state.open:

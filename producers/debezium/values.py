@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_FIELDS: Object = {}
 
 
-def texts_of(row: Object, schema: Object | None) -> dict[str, Json]:
+def cells_of(row: Object, schema: Object | None) -> dict[str, Json]:
     """The values of a row as catalog cells; raises ValueError with the column name for an invalid value."""
     types = {str(field.get("field")): field for field in objects_in(schema or NO_FIELDS, "fields")}
     cells: dict[str, Json] = {}

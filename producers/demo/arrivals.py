@@ -10,7 +10,7 @@ from infra.kafka import EventSink, Record, TopicReader
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import Catalogue
-from producers.image_refs import inline_below
+from producers.image_refs import embed_from_folder
 from schemas.envelope import Event, from_bytes
 from schemas.items import ItemUpserted, item_key
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved
@@ -109,5 +109,5 @@ def send_one_by_one(kafka: KafkaSettings, catalogue: Catalogue, skip: int, arriv
 
 def _items(catalogue: Catalogue) -> Iterator[ItemUpserted]:
     path = catalogue.products_file
-    reading = CatalogFormat(choose_columns(path, ()), inline_below(catalogue.folder), TENANT)
+    reading = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), TENANT)
     return (row for row in read_catalog(path, reading) if isinstance(row, ItemUpserted))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.console import FAILED, takes
+from infra.console import FAILED, command_options
 
 app = typer.Typer()
 
@@ -22,7 +22,7 @@ class DemoOptions:
 
 
 @app.command()
-@takes(DemoOptions)
+@command_options(DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Draw a shop, index it, search it with casual photos; writes demo.png and demo.json."""
     import signal

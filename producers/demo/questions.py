@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from infra.console import counted
+from infra.console import format_count
 from infra.retry import Retry
 from producers.demo.arrivals import TENANT
 from producers.demo.catalogue import Catalogue, DemoProduct, describe_product
@@ -169,7 +169,7 @@ def _static() -> bytes:
 def _nothing(result: SearchResult) -> str:
     if result.threshold is None:
         return "the index did not learn in time what unrelated pictures score"
-    return f"{counted(len(result.hits), 'hit', 'hits')} ({result.status})"
+    return f"{format_count(len(result.hits), 'hit', 'hits')} ({result.status})"
 
 
 def is_found(ask: Ask, catalogue: Catalogue, product: DemoProduct) -> bool:

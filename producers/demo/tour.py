@@ -12,7 +12,7 @@ from infra.client.search_client import SearchClient
 from infra.config.settings import KafkaSettings, Settings
 from infra.console import BadInput
 from infra.kafka import check_broker
-from infra.local_state import reach_kafka
+from infra.local_state import resolve_kafka_settings
 from producers.demo.arrivals import TENANT, Arrivals, bulk_seconds, latencies, open_arrivals, send_one_by_one
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, DemoProduct, draw_catalogue
 from producers.demo.figures import DemoFigures, IngestFigures, PromiseCheck, complaints, spread
@@ -99,7 +99,7 @@ def _draw(tour: DemoTour) -> Catalogue:
 
 def _go_through(tour: DemoTour, catalogue: Catalogue) -> DemoFigures:
     """All that needs the system up."""
-    kafka = reach_kafka(tour.settings)
+    kafka = resolve_kafka_settings(tour.settings)
     check_broker(kafka)
     arrivals = open_arrivals(kafka)
     try:

@@ -44,7 +44,7 @@ class GatewayParts:
     """Components that run in threads of their own. If one of them fails, the gateway is not alive."""
 
 
-def gateway_app(guard: GuardSettings, parts: GatewayParts, check: Callable[[], None]) -> FastAPI:
+def make_gateway_app(guard: GuardSettings, parts: GatewayParts, check: Callable[[], None]) -> FastAPI:
     """Build the application; `check` raises Unavailable while a dependency of the requests is unavailable."""
     app = FastAPI(
         title="lookstream",

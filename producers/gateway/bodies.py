@@ -19,7 +19,7 @@ MAX_LARGE_RATE = 32 << 20
 """Bytes per second read of all large bodies together; a higher rate would take a core away from other requests."""
 WAIT_SECONDS = 5.0
 """How long a request waits for memory before it gets a 503 with Retry-After."""
-WAITING = 64
+MAX_WAITING = 64
 """Requests that may wait for memory at a time; further ones get a 503 at once."""
 LEASE = "lookstream.body"
 """Key in the ASGI scope of a request for the BodyLease of its body."""
@@ -58,7 +58,7 @@ class BodyPool:
         if not self._queue and self._fits(address, size):
             self._reserved[address] += size
             return BodyLease(self, address, size)
-        if len(self._queue) >= WAITING:
+        if len(self._queue) >= MAX_WAITING:
             raise _no_memory()
         waiting = _WaitingBody(address, size, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -102,7 +102,7 @@ class BodyPool:
             self.release(waiting.address, waiting.size)
 
 
-class ReadPace:
+class ReadRateLimit:
     """Rate limit, in bytes per second, for the reading of all large bodies together."""
 
     def __init__(self, rate: float = MAX_LARGE_RATE) -> None:
@@ -122,7 +122,7 @@ class BodyLimits:
         self._settings, self._record_bytes = settings, record_bytes
         pool_bytes = max(settings.bodies_mb << 19, settings.max_bytes, record_bytes)
         self._medium, self._large = BodyPool(pool_bytes), BodyPool(pool_bytes)
-        self._pace = ReadPace()
+        self._pace = ReadRateLimit()
 
     @asynccontextmanager
     async def reading(self, scope: Scope, receive: Receive, address: str) -> AsyncIterator[Receive]:
@@ -151,7 +151,7 @@ class BodyLimits:
 class _BodyReader:
     """Receives one body. Pauses use up a budget of `pause_s` seconds, which received bytes refill at MIN_RATE."""
 
-    def __init__(self, receive: Receive, max_bytes: int, pause_s: float, pace: ReadPace | None) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, pause_s: float, pace: ReadRateLimit | None) -> None:
         self._receive, self._max_bytes, self._pause_s, self._pace = receive, max_bytes, pause_s, pace
         self._budget_s, self._received, self._is_complete = pause_s, 0, False
 

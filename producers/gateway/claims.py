@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.client.topic_listener import TopicListener
 from infra.config.settings import KafkaSettings
-from infra.kafka import SOON, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from producers.gateway.names import wire_id
 from producers.gateway.problem_details import Problem
 from schemas.failures import Unavailable
@@ -91,7 +91,7 @@ class ClaimRegister:
         # Twice as far back as claims are valid, so that all gateways agree which claim was first.
         for record in read_to_end(kafka, [GATEWAY_CLAIMS], int((clock() - 2 * CLAIM_SECONDS) * 1000)):
             self._read_record(record)
-        self._sink = EventSink(kafka, SOON)
+        self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY)
         self._listener = TopicListener(reader, self._read_record)
 
     @property

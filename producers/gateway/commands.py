@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from infra.console import plain_errors
+from infra.console import report_errors
 
 app = typer.Typer()
 
@@ -19,19 +19,19 @@ def gateway(
     from infra.config.settings import read_settings
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
-    from producers.gateway.app import gateway_app
+    from producers.gateway.app import make_gateway_app
     from producers.gateway.clients import ClientAddresses
     from producers.gateway.compose import open_gateway_parts, system_check
     from producers.gateway.middleware import GuardSettings
-    from producers.gateway.server import refuse_open_door, run, server_of
+    from producers.gateway.server import make_server, require_token, run
 
-    with plain_errors(), ExitStack() as stack:
+    with report_errors(), ExitStack() as stack:
         settings = read_settings()
         if port is not None:
             settings.gateway.port = port
-        refuse_open_door(settings.gateway)
+        require_token(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
         parts = open_gateway_parts(settings, stack)
         guard = GuardSettings(settings.gateway, settings.kafka.record_bytes, settings.metrics.token)
-        app = gateway_app(guard, parts, system_check(settings))
-        run(server_of(app, settings.gateway, ClientAddresses(settings.gateway), parts.background))
+        app = make_gateway_app(guard, parts, system_check(settings))
+        run(make_server(app, settings.gateway, ClientAddresses(settings.gateway), parts.background))

@@ -7,7 +7,7 @@ from functools import partial
 from infra.client.async_search_client import AsyncSearchClient
 from infra.config.settings import Settings
 from infra.kafka import EventSink, name_client
-from infra.local_state import reach_kafka
+from infra.local_state import resolve_kafka_settings
 from infra.metrics import GatewayMetrics
 from infra.observability.tracing import tracing
 from infra.qdrant.connect import connect
@@ -27,7 +27,7 @@ from producers.gateway.uploads import Uploads
 
 def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     """Open the services of the routes until the stack is closed; raises Unavailable if Kafka or the index is."""
-    kafka, uploads = name_client(reach_kafka(settings), "gateway"), Uploads()
+    kafka, uploads = name_client(resolve_kafka_settings(settings), "gateway"), Uploads()
     metrics = GatewayMetrics()
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
     client = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from infra.config.settings import Settings
 from infra.local.health_checks import HealthCheck, check_all
 from infra.local_state import read_local_state
-from infra.observability.heartbeat import FRESH_SECONDS
+from infra.observability.heartbeat import MAX_AGE_SECONDS
 from schemas.failures import Unavailable
 
 ANSWER_SECONDS = 1.0
@@ -41,7 +41,7 @@ class Readiness:
 def check_system(settings: Settings) -> None:
     """Raise Unavailable while Kafka or the index is; in local mode (`up`) also for its workers and its disk."""
     is_local = read_local_state(settings.data) is not None
-    checks = check_all(settings, FRESH_SECONDS)
+    checks = check_all(settings, MAX_AGE_SECONDS)
     failed = [check for check in checks if not check.well and not check.part.endswith(WORKER_SUFFIX)]
     if is_local:
         failed += [*_failed_workers(checks), *_low_disk(settings)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 
-from infra.client.search_client import GRACE_SECONDS, POLL_SECONDS, answer_in
+from infra.client.search_client import GRACE_SECONDS, POLL_SECONDS, matching_answer
 from infra.config.settings import KafkaSettings
 from infra.kafka import Record, TopicReader, read_to_end
 from producers.gateway.claims import RequestClaim
@@ -37,7 +37,7 @@ class AnswerReader:
         with closing(TopicReader(self._kafka, SEARCH_RESULTS)) as reader:
             earlier = read_to_end(self._kafka, [SEARCH_RESULTS], since_ms)
             for record in chain(earlier, _new_records(reader, until)):
-                result = answer_in(record, {claim.wire_id})
+                result = matching_answer(record, {claim.wire_id})
                 if isinstance(result, SearchResult):
                     return result
         return None

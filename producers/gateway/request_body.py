@@ -21,7 +21,7 @@ PICTURES = "image/jpeg, image/png, image/webp"
 FILE_PARTS = ("picture", "pictures")
 """Names of the file parts of a form."""
 MARKS = (b",", b"[", b"{", b":")
-MOST_MARKS, DEEPEST = 20_000, 32
+MAX_MARKS, MAX_DEPTH = 20_000, 32
 """Bounds above any valid event. Larger or deeper JSON is refused before it takes much processor time."""
 
 SLICE_BYTES = 64 << 10
@@ -91,7 +91,7 @@ def content_type(headers: Headers) -> str:
 def parse_object(body: bytes) -> Fields:
     """Parse a JSON object; raises Problem, also for a repeated field, because a proxy may read the other value."""
     if _has_many_marks(body):
-        raise Problem(422, f"the JSON has more than {MOST_MARKS} values: no event has so many")
+        raise Problem(422, f"the JSON has more than {MAX_MARKS} values: no event has so many")
     try:
         found = json.loads(body.decode(), object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
     except ValueError as error:
@@ -100,8 +100,8 @@ def parse_object(body: bytes) -> Fields:
         raise Problem(400, "the JSON of the body is nested too deep: send one object") from None
     if not isinstance(found, dict):
         raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
-    if not _is_shallow(found, DEEPEST):
-        raise Problem(400, f"the JSON of the body is nested more than {DEEPEST} deep: send one object")
+    if not _is_shallow(found, MAX_DEPTH):
+        raise Problem(400, f"the JSON of the body is nested more than {MAX_DEPTH} deep: send one object")
     return found
 
 
@@ -132,7 +132,7 @@ def _has_many_marks(body: bytes) -> bool:
     count = 0
     for start in range(0, len(body), SLICE_BYTES):
         count += sum(body.count(mark, start, start + SLICE_BYTES) for mark in MARKS)
-        if count > MOST_MARKS:
+        if count > MAX_MARKS:
             return True
     return False
 

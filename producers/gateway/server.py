@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
                 raise part.failure
 
 
-def refuse_open_door(settings: GatewaySettings) -> None:
+def require_token(settings: GatewaySettings) -> None:
     """Raise BadInput if the gateway would listen on an address other than loopback without a token."""
     if settings.token is None and not settings.tokens and not is_loopback(settings.host):
         raise BadInput(
@@ -90,7 +90,7 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
     return None
 
 
-def server_of(
+def make_server(
     app: FastAPI, settings: GatewaySettings, clients: ClientAddresses, parts: Sequence[Background] = ()
 ) -> Server:
     """Create a server for the address and limits in the settings."""

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.config.gateway import GatewayToken, Use
+from infra.config.gateway import GatewayToken, TokenPermission
 from infra.config.settings import GatewaySettings
 from producers.gateway.problem_details import Problem
 
@@ -29,7 +29,7 @@ TenantName = Annotated[str, Query(pattern=TENANT_PATTERN, description="Owner of 
 class TokenGrant:
     """Uses of the gateway that a token allows for some tenants; `tenants` is None for all tenants."""
 
-    uses: frozenset[Use]
+    uses: frozenset[TokenPermission]
     tenants: frozenset[str] | None = None
 
     def has_tenant(self, tenant: str | None) -> bool:
@@ -43,7 +43,7 @@ class TokenAccess:
 
     grants: Sequence[TokenGrant]
 
-    def narrowed(self, uses: Sequence[Use]) -> "TokenAccess":
+    def narrowed(self, uses: Sequence[TokenPermission]) -> "TokenAccess":
         """The grants that allow at least one of these uses."""
         return TokenAccess([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
 
@@ -52,7 +52,7 @@ class TokenAccess:
         return any(grant.has_tenant(tenant) for grant in self.grants)
 
 
-EVERYTHING = TokenAccess([TokenGrant(frozenset(get_args(Use)))])
+EVERYTHING = TokenAccess([TokenGrant(frozenset(get_args(TokenPermission)))])
 
 
 class TokenTable:
@@ -77,7 +77,7 @@ class TokenTable:
         return TokenAccess(grants)
 
 
-def permit(*uses: Use) -> Any:
+def permit(*uses: TokenPermission) -> Any:
     """FastAPI dependency for routes of one tenant: the tenant, if the token covers it and one of the uses."""
 
     async def tenant(request: Request, tenant: TenantName = DEFAULT_TENANT) -> str:
@@ -87,7 +87,7 @@ def permit(*uses: Use) -> Any:
     return Depends(tenant)
 
 
-def permit_use(*uses: Use) -> Any:
+def permit_use(*uses: TokenPermission) -> Any:
     """FastAPI dependency for routes whose tenant, if any, is in the body: the token's grants for these uses."""
 
     async def access(request: Request) -> TokenAccess:
@@ -96,7 +96,7 @@ def permit_use(*uses: Use) -> Any:
     return Depends(access)
 
 
-def check_use(scope: Scope, uses: Sequence[Use]) -> TokenAccess:
+def check_use(scope: Scope, uses: Sequence[TokenPermission]) -> TokenAccess:
     """The grants of the token for these uses; raises Problem (403) if there are none."""
     access: TokenAccess = scope[ACCESS]
     narrowed = access.narrowed(uses)
@@ -105,7 +105,7 @@ def check_use(scope: Scope, uses: Sequence[Use]) -> TokenAccess:
     return narrowed
 
 
-def check_access(scope: Scope, uses: Sequence[Use], tenant: str) -> None:
+def check_access(scope: Scope, uses: Sequence[TokenPermission], tenant: str) -> None:
     """Raise Problem (403) unless the token covers one of these uses for the tenant."""
     if not check_use(scope, uses).has_tenant(tenant):
         raise Problem(

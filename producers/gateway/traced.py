@@ -5,7 +5,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from infra.observability.tracing import CALLER
+from infra.observability.tracing import CALLER_TRACEPARENT
 from schemas.envelope import TRACEPARENT
 
 TRACEPARENT_PATTERN = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -20,5 +20,5 @@ class TracingMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         traceparent = Headers(scope=scope).get(TRACEPARENT, "") if scope["type"] == "http" else ""
-        CALLER.set(traceparent if TRACEPARENT_PATTERN.fullmatch(traceparent) else None)
+        CALLER_TRACEPARENT.set(traceparent if TRACEPARENT_PATTERN.fullmatch(traceparent) else None)
         await self._app(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infra.console import FAILED, complain, error_console, takes
+from infra.console import FAILED, command_options, error_console, print_error
 from producers.cli_options import Tenant
 
 if TYPE_CHECKING:
@@ -48,32 +48,32 @@ class PicturesOptions:
 
 
 @app.command("pictures")
-@takes(PicturesOptions)
+@command_options(PicturesOptions)
 def ingest_pictures(options: PicturesOptions) -> None:
     """Send the pictures of a folder or a bucket, each as an item; later, what has changed there since."""
     from infra.config.settings import read_settings
     from infra.kafka import EventSink, check_broker
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
     from producers.image_sync.locations import location_of
     from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.scan import LocationScanner
     from producers.image_sync.state_db import open_sync_state
-    from producers.ingest import catch_ctrl_c, tally_shown
+    from producers.ingest import catch_ctrl_c, display_tally
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant)
     location = location_of(options.place, settings.images, options.tenant)
     scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
-    console, kafka = error_console(), reach_kafka(settings)
+    console, kafka = error_console(), resolve_kafka_settings(settings)
     check_broker(kafka)
     sink = EventSink(kafka)
     with (
         tracing(settings.traces, SERVICE) as sink.tracing,
         open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
         catch_ctrl_c() as stopped,
-        tally_shown(console) as update,
+        display_tally(console) as update,
     ):
         publisher = ImagePublisher(scanner, state, sink, console, update)
         tally = _watch(publisher, options, stopped) if options.watch else publisher.look_at_all(stopped)
@@ -95,7 +95,7 @@ def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Call
             last_error = ""
         except Unavailable as error:
             if last_error != str(error):
-                complain(last_error := str(error))
+                print_error(last_error := str(error))
         while not stopped() and time.monotonic() < due:
             time.sleep(PAUSE_SECONDS)
     publisher.tally.interrupted = True

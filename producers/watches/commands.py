@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.console import BadInput, counted, printable, takes
+from infra.console import BadInput, command_options, format_count, printable
 from producers.watches.options import WatchAddOptions, WatchFollowOptions, WatchListOptions, WatchRemoveOptions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MAX_HITS = 100
 
 
 @watch.command("add")
-@takes(WatchAddOptions)
+@command_options(WatchAddOptions)
 def add(options: WatchAddOptions) -> None:
     """Have a picture looked for in everything that is indexed from now on."""
     watch_id = options.id or uuid.uuid4().hex[:12]
@@ -32,11 +32,13 @@ def add(options: WatchAddOptions) -> None:
     added, result = _client().add(watch_id, _request(options), options.min_confidence)
     present = sum(hit.confidence >= options.min_confidence for hit in result.hits)
     more = " or more" if present == MAX_HITS else ""
-    typer.echo(f"{added.watch_id} looks from now on; {counted(present, 'item', 'items')}{more} here would match it")
+    typer.echo(
+        f"{added.watch_id} looks from now on; {format_count(present, 'item', 'items')}{more} here would match it"
+    )
 
 
 @watch.command("list")
-@takes(WatchListOptions)
+@command_options(WatchListOptions)
 def list_all(options: WatchListOptions) -> None:
     """Show the standing searches."""
     from schemas.envelope import to_bytes
@@ -49,7 +51,7 @@ def list_all(options: WatchListOptions) -> None:
 
 
 @watch.command("remove")
-@takes(WatchRemoveOptions)
+@command_options(WatchRemoveOptions)
 def remove(options: WatchRemoveOptions) -> None:
     """End standing searches."""
     unknown = _client().remove(options.tenant, options.ids)
@@ -58,7 +60,7 @@ def remove(options: WatchRemoveOptions) -> None:
 
 
 @watch.command("follow")
-@takes(WatchFollowOptions)
+@command_options(WatchFollowOptions)
 def follow(options: WatchFollowOptions) -> None:
     """Show what standing searches match, as it is indexed, until Ctrl-C."""
     from schemas.envelope import to_bytes
@@ -76,10 +78,10 @@ def follow(options: WatchFollowOptions) -> None:
 
 def _client() -> "WatchClient":
     from infra.config.settings import read_settings
-    from infra.local_state import reach_kafka
+    from infra.local_state import resolve_kafka_settings
     from producers.watches.client import WatchClient
 
-    return WatchClient(reach_kafka(read_settings()))
+    return WatchClient(resolve_kafka_settings(read_settings()))
 
 
 def _request(options: WatchAddOptions) -> "SearchRequest":

@@ -10,7 +10,7 @@ from itertools import cycle, islice, repeat
 import numpy as np
 
 from infra.kafka import EventSink, Record
-from infra.local.ports import free_port
+from infra.local.ports import find_free_port
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Point
 from infra.qdrant.point_ids import point_id
@@ -109,7 +109,7 @@ def _nobody_optimises(ground: Ground) -> Iterator[None]:
 @contextmanager
 def _another_encoder(ground: Ground) -> Iterator[None]:
     """A query worker of another system, which has another encoder: to Prometheus they are of one."""
-    port = free_port(0)
+    port = find_free_port(0)
     with open_world(ground.folder / "other", LOOKSTREAM_ENCODER="fake2") as other:
         start_query(other, LOOKSTREAM_METRICS_PORT=str(port))
         ground.read(port)

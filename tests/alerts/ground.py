@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from infra.kafka import EventSink, Record
-from infra.local.ports import LOOPBACK, accepts, free_port
+from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from tests.alerts.quick import quickened
 from tests.chaos.asking import ITEMS, as_record, start_query, write_request
 from tests.chaos.feed import Author
@@ -37,7 +37,7 @@ class Ground:
 
     def start(self, name: str, program: str = LOOKSTREAM) -> None:
         """Start the part of this name: index, query, gateway or canary; in the place of the one before."""
-        port = self.ports.setdefault(name, free_port(0))
+        port = self.ports.setdefault(name, find_free_port(0))
         tells = {"LOOKSTREAM_METRICS_PORT": str(port)}
         match name:
             case "index":
@@ -49,7 +49,7 @@ class Ground:
             case _:
                 words = ("canary", "--every", "2", "--queries", "4")
                 self.parts[name] = self.world.start(name, program, *words, **tells)
-        wait_for(lambda: accepts((LOOPBACK, port)), name, self.parts[name])
+        wait_for(lambda: is_listening((LOOPBACK, port)), name, self.parts[name])
 
     @contextmanager
     def replaced(self, name: str, program: str) -> Iterator[None]:

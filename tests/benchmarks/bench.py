@@ -17,7 +17,7 @@ from rich.table import Table
 
 from consumers.vision.embedder import Encoder
 from infra.config.settings import TorchSettings
-from infra.console import FAILED, plain_errors
+from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.projection import TorchEncoder
 from infra.observability.host_info import describe_machine, installed_versions
@@ -220,7 +220,7 @@ def main(
 ) -> None:
     """Measure how fast the stages, a plain loop and the whole system are on this machine."""
     console, load = Console(), os.getloadavg()
-    with plain_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-bench-") as temporary:
+    with report_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-bench-") as temporary:
         folder = Path(temporary)
         encoder = open_encoder(encoder_name, TorchSettings())
         with console.status("drawing the pictures"):

@@ -10,7 +10,7 @@ from itertools import cycle, islice
 from infra.config.settings import ImageSettings, KafkaSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import Batch, EventSink, EventSource, TransactionSink, create_topics, record_of_event
-from infra.local.ports import LOOPBACK, free_port
+from infra.local.ports import LOOPBACK, find_free_port
 from infra.local.services import broker_service
 from infra.local_state import local_kafka
 from schemas.envelope import Event
@@ -84,7 +84,7 @@ class Hops:
 @contextmanager
 def open_hops(pictures: Sequence[bytes]) -> Iterator[Hops]:
     """A broker and a host of pictures of their own, and all connections to them."""
-    port = free_port(0)
+    port = find_free_port(0)
     shown = list(islice(cycle(pictures), BATCH))
     settings = ImageSettings(allow_http=True, allow_hosts=(LOOPBACK,))
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from consumers.scoring.calibration import Floats
-from consumers.searching.retrieval import EFFORT
+from consumers.searching.retrieval import HNSW_EF
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.figures import LatencySpread, spread
@@ -92,7 +92,7 @@ class Bench:
             [SearchPlan(query, TENANT, ask.filters, without=("thumbnail",)) for query in asked[:WARM_UP]]
         )
         for query in asked:  # one after the other: judging takes all the memory's speed, and comes later
-            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP, effort=EFFORT, without=("thumbnail",))
+            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP, effort=HNSW_EF, without=("thumbnail",))
             started = time.perf_counter()
             answers += self.index.search([plan])
             times.append((time.perf_counter() - started) * 1000)

@@ -22,11 +22,11 @@ import typer
 from rich.console import Console
 
 from consumers.scoring.calibration import LookParts
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import Encoder, ImageEmbedder, Look
 from infra.config.settings import TorchSettings
-from infra.console import FAILED, plain_errors
+from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -74,7 +74,7 @@ class Material:
 
 def rate_alone(encoder: Encoder, pictures: Sequence[bytes]) -> float:
     """Pictures a second of the encoder by itself, at its best batch; nothing else of ours runs meanwhile."""
-    colours = make_colours()
+    colours = make_colour_extractor()
     seen = [see(picture, encoder, colours) for picture in pictures[:SHOWN]]
     shown = list(islice(cycle(seen), SHOWN))
 
@@ -127,7 +127,9 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
 def look_at(material: Material, encoder: Encoder) -> Seen:
     """What the encoder sees in the pictures of the items."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = ImageEmbedder(encoder, make_colours(), DecodeLimits(thumbnail=0), pool).look_at(material.shots)
+        found = ImageEmbedder(encoder, make_colour_extractor(), DecodeLimits(thumbnail=0), pool).look_at(
+            material.shots
+        )
     looks = [look for look in found if isinstance(look, Look)]
     kinds = [product.kind for product in material.catalogue.products]
     return Seen(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
@@ -158,7 +160,7 @@ def main(
 ) -> None:
     """Measure how a running system bears load and grows on this machine; times are p50 / p95 / p99."""
     console, load, measured = Console(), os.getloadavg(), Measured()
-    with plain_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-load-") as temporary:
+    with report_errors(EncoderUnavailable), tempfile.TemporaryDirectory(prefix="lookstream-load-") as temporary:
         folder = Path(temporary)
         material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, rates, data)
         encoder = open_encoder(encoder_name, TorchSettings(engine=engine))

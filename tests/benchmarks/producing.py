@@ -22,8 +22,8 @@ from rich.table import Table
 from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
 from infra.kafka.config import client_config
-from infra.kafka.sink import ONCE
-from infra.local.ports import LOOPBACK, free_port
+from infra.kafka.sink import IDEMPOTENT_DELIVERY
+from infra.local.ports import LOOPBACK, find_free_port
 from infra.local.services import broker_service
 from infra.local_state import local_kafka
 from infra.observability.host_info import describe_machine
@@ -51,7 +51,7 @@ class Sent:
 @contextmanager
 def local_broker() -> Iterator[KafkaSettings]:
     """A broker that does nothing else."""
-    port = free_port(0)
+    port = find_free_port(0)
     with running_part(broker_service(port)):
         kafka = local_kafka(KafkaSettings(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
@@ -65,7 +65,7 @@ def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compr
     def note(told: str) -> None:
         wire[0] = int(json.loads(told)["tx_bytes"])
 
-    chosen = {"acks": "all", **ONCE, "linger.ms": linger, "compression.type": compression}
+    chosen = {"acks": "all", **IDEMPOTENT_DELIVERY, "linger.ms": linger, "compression.type": compression}
     watched = {"statistics.interval.ms": STATISTICS_MS, "stats_cb": note}
     producer = Producer({**client_config(kafka), **chosen, **watched})
     _send(producer, images[:1])  # its first record waits for a producer id

@@ -32,7 +32,7 @@ from infra.local_state import read_local_state
 from infra.qdrant.contract import Index, Vector
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.generations import FileGenerationRegister
-from infra.qdrant.points_io import points_of
+from infra.qdrant.points_io import iterate_points
 from producers.demo.catalogue import draw_catalogue
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemUpserted, item_key
@@ -159,7 +159,7 @@ def live_count(system: System, number: int) -> int:
 
 def vectors_of(index: Index) -> tuple[dict[str, Vector], set[object]]:
     """The vector of every live point, and whose they are."""
-    points = [point for point in points_of(index) if point.vector is not None]
+    points = [point for point in iterate_points(index) if point.vector is not None]
     return {p.id: np.asarray(p.vector) for p in points}, {p.payload.get("encoder") for p in points}
 
 

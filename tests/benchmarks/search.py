@@ -20,11 +20,11 @@ from rich.table import Table
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.scoring.calibration import LookParts
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
-from infra.console import FAILED, plain_errors
+from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.local_state import read_local_state
 from infra.observability.host_info import describe_machine, installed_versions
@@ -127,7 +127,9 @@ class Report:
 def open_eyes(encoder: str) -> Iterator[ImageEmbedder]:
     """Eyes with this encoder."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield ImageEmbedder(open_encoder(encoder, TorchSettings()), make_colours(), DecodeLimits(thumbnail=0), pool)
+        yield ImageEmbedder(
+            open_encoder(encoder, TorchSettings()), make_colour_extractor(), DecodeLimits(thumbnail=0), pool
+        )
 
 
 def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Progress) -> Seen:
@@ -205,7 +207,7 @@ def main(
     """Measure how well and how fast a running system searches many points on this machine."""
     load = os.getloadavg()
     with (
-        plain_errors(EncoderUnavailable),
+        report_errors(EncoderUnavailable),
         tempfile.TemporaryDirectory(prefix="lookstream-bench-") as temporary,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):

@@ -15,8 +15,8 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from consumers.points.payload import ItemState, look_payload
-from consumers.vision.colour import ColourExtractor, make_colours
-from consumers.vision.crops import focus_on
+from consumers.vision.colour import ColourExtractor, make_colour_extractor
+from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode, thumbnail
 from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size
 from infra.local.services import index_service
@@ -122,14 +122,14 @@ def see(data: bytes, encoder: Encoder, colours: ColourExtractor) -> EncoderInput
 
 def show(image: Image, encoder: Encoder) -> EncoderInput:
     """What the encoder is shown of a picture."""
-    focus = focus_on(image)
+    focus = select_views(image)
     return EncoderInput(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
 
 
 @contextmanager
 def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
     """The material of the stages, from picture files; the index lies in `folder`."""
-    colours = make_colours()
+    colours = make_colour_extractor()
     pictures = [shot.read_bytes() for shot in shots]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         looked = ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at(pictures)

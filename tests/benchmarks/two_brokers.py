@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.config.settings import KafkaSettings
-from infra.console import FAILED, plain_errors
+from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable
 from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
@@ -104,7 +104,7 @@ def main(
     """Measure how long searches take over Kafka beyond decoding and encoding."""
     load, kinds = os.getloadavg(), [kind for kind in KINDS if kind in kafka.split(",")]
     with (
-        plain_errors(EncoderUnavailable, KafkaMissing),
+        report_errors(EncoderUnavailable, KafkaMissing),
         tempfile.TemporaryDirectory(prefix="lookstream-bench-") as temporary,
         ExitStack() as stack,
     ):

@@ -15,7 +15,7 @@ from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.watches.matcher import WatchMatcher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.writes import WriteSet
-from consumers.scoring.calibrator import WHENEVER, Calibrator
+from consumers.scoring.calibrator import ITEM_SYNC_POINTS, Calibrator
 from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_ids
@@ -60,7 +60,7 @@ def measure_watching(seen: Seen, labelled: Labelled, eyes: ImageEmbedder, folder
     with closing(Shard(folder, 0)) as shard:
         shard.open(seen.fingerprint, crowd.vectors.shape[1])
         crowd.write(shard, 0, calibrated_on, lambda _count: None)
-        confidence = Calibrator(shard, eyes.look_at, seen.parts, at_once=WHENEVER)
+        confidence = Calibrator(shard, eyes.look_at, seen.parts, at_once=ITEM_SYNC_POINTS)
         watchlist = WatchMatrix(seen.fingerprint, crowd.vectors.shape[1], seen.parts)
         for each in _watches(seen, watches):
             watchlist.put(each.key, to_bytes(each))

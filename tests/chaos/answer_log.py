@@ -11,7 +11,7 @@ import numpy as np
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
-from infra.kafka.sink import ONCE
+from infra.kafka.sink import IDEMPOTENT_DELIVERY
 from schemas.envelope import from_bytes
 from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
@@ -119,7 +119,7 @@ def wait_for_answers(log: AnswerLog, seconds: float) -> None:
 
 def _send(kafka: KafkaSettings, log: AnswerLog, records: Sequence[Record], seconds: float) -> None:
     started = time.time()
-    with closing(EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})) as sink:
+    with closing(EventSink(kafka, {**IDEMPOTENT_DELIVERY, "delivery.timeout.ms": DELIVERY_MS})) as sink:
         for number, record in enumerate(records):
             due = started + seconds * number / len(records)
             time.sleep(max(0.0, due - time.time()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from infra.config.settings import KafkaSettings
-from infra.local.ports import LOOPBACK, accepts, free_port
+from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from infra.local_state import local_kafka, read_local_state
 from tests.chaos.processes import Process, wait_for
 from tests.end_to_end.system import System
@@ -82,14 +82,14 @@ class LocalBroker:
     """The broker of `lookstream up`; its topics are in memory, and gone when it is killed."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._port = folder, free_port(0)
+        self._folder, self._port = folder, find_free_port(0)
         self.bootstrap = f"{LOOPBACK}:{self._port}"
         self.start()
 
     def start(self) -> None:
         """Start it."""
         self._process = Process("tests.chaos.broker", [str(self._port)], os.environ, self._folder / "broker.log")
-        wait_for(lambda: accepts((LOOPBACK, self._port)), "the broker", self._process)
+        wait_for(lambda: is_listening((LOOPBACK, self._port)), "the broker", self._process)
 
     def freeze(self) -> None:
         """Stop it in its tracks."""

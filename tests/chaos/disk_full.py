@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from infra.qdrant.contract import SearchPlan
-from infra.qdrant.embedded.channel import accepts, address_of
+from infra.qdrant.embedded.channel import address_of, is_listening
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.owner_process import MIN_FREE
 from schemas.failures import Unavailable
@@ -37,7 +37,7 @@ class Engine:
         words = [str(self.disk.folder), str(self._socket), str(self._min_free)]
         wait_until_free(self._socket)
         self.process = Process("tests.chaos.engine_server", words, {}, self._log)
-        wait_for(lambda: accepts(self._socket), "the engine", self.process)
+        wait_for(lambda: is_listening(self._socket), "the engine", self.process)
         self.index.open(FINGERPRINT, SIZE)
 
     def write_until_refused(self) -> bool:

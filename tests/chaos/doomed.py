@@ -12,7 +12,7 @@ from unittest.mock import patch
 from consumers.runtime.commit import AtLeastOnceCommit, FinishedBatch
 from consumers.searching.reply_deduplication import ReplyDeduplicator
 from consumers.workers import query_worker
-from infra.kafka import Batch, OffsetAndNote, OutgoingRecord, Partition, Record, TransactionSink
+from infra.kafka import Batch, OffsetAndMetadata, OutgoingRecord, Partition, Record, TransactionSink
 from lookstream.__main__ import main
 from tests.chaos.doomed_steps import STEPS
 
@@ -33,7 +33,7 @@ class Doomed(TransactionSink):
     def commit(
         self,
         records: Sequence[OutgoingRecord],
-        offsets: Mapping[Partition, OffsetAndNote],
+        offsets: Mapping[Partition, OffsetAndMetadata],
         group_metadata: Callable[[], object],
     ) -> None:
         """Die, when it is time."""

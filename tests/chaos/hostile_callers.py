@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 
 from infra.config.settings import KafkaSettings
-from infra.kafka import SOON, EventSink, TopicReader
-from infra.local.ports import LOOPBACK, accepts, free_port
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, TopicReader
+from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
@@ -120,16 +120,20 @@ def running_gateway(folder: Path, program: str) -> Iterator[Gateway]:
 
 
 def _start_gateway(world: World, program: str) -> Gateway:
-    port = free_port(0)
+    port = find_free_port(0)
     process = world.start("gateway", program, "gateway", "--port", str(port))
-    wait_for(lambda: accepts((LOOPBACK, port)), "the gateway", process)
+    wait_for(lambda: is_listening((LOOPBACK, port)), "the gateway", process)
     return Gateway(world, process, port)
 
 
 @contextmanager
 def _answering(kafka: KafkaSettings) -> Iterator[None]:
     """A query worker in a thread, that finds nothing."""
-    reader, sink, over = TopicReader(kafka, SEARCH_REQUESTS), EventSink(kafka, SOON), threading.Event()
+    reader, sink, over = (
+        TopicReader(kafka, SEARCH_REQUESTS),
+        EventSink(kafka, LOW_LATENCY_DELIVERY),
+        threading.Event(),
+    )
 
     def work() -> None:
         while not over.is_set():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from consumers.embedding.decode_pool import DecodePool
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
@@ -108,7 +108,9 @@ def run(_folder: Path, size: Size) -> Report:
     decoders = DecodePool(2, SECONDS, form.memory)
     watch = Watch(decoders)
     with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
-        eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colours(), limits, pool, decoders.decode)
+        eyes = ImageEmbedder(
+            open_encoder("fake", TorchSettings()), make_colour_extractor(), limits, pool, decoders.decode
+        )
         [wanted] = eyes.look_at([good])
         [whole] = eyes.look_at([largest(form.pixels)])
         flipped = (("flip", data) for data in flips(size.of(FLIPS), size.seed))

@@ -23,7 +23,7 @@ import consumers.workers.query_worker
 import consumers.workers.resources
 import infra.commands
 import infra.qdrant.embedded.shard
-from consumers.vision.colour import ColourExtractor, make_colours
+from consumers.vision.colour import ColourExtractor, make_colour_extractor
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
@@ -39,7 +39,7 @@ IMPORTED = (
 @cache
 def colours() -> ColourExtractor:
     """The table of colours, made once: it is the same for all and takes half a second of a core."""
-    return make_colours()
+    return make_colour_extractor()
 
 
 def spawn(program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> BaseProcess:
@@ -64,7 +64,7 @@ def _live(program: str, words: Sequence[str], environment: Mapping[str, str], lo
             os.dup2(file.fileno(), stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [program, *words]
-    with patch.object(consumers.workers.resources, "make_colours", colours):
+    with patch.object(consumers.workers.resources, "make_colour_extractor", colours):
         runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 

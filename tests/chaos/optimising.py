@@ -18,7 +18,7 @@ from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Patch, Point, SearchPlan, Vector
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
-from infra.qdrant.embedded.storage import current
+from infra.qdrant.embedded.storage import current_shard
 from schemas.failures import Unavailable
 from tests.chaos.processes import Process, family, wait_for
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
@@ -183,10 +183,10 @@ def _writing(writer: Writer) -> Iterator[None]:
 
 def _optimise(client: EmbeddedIndex, data: Path, writer: Writer) -> None:
     """Let it optimise undisturbed; another shard must count afterwards."""
-    before = current(data / "index")
+    before = current_shard(data / "index")
     writer.timed.set()
     client.optimise()
-    wait_for(lambda: current(data / "index") != before, "an optimised shard", seconds=ROUND_SECONDS)
+    wait_for(lambda: current_shard(data / "index") != before, "an optimised shard", seconds=ROUND_SECONDS)
     writer.timed.clear()
 
 

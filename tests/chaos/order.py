@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from consumers.indexing.handler import COLLECT_HOURS, TOMBSTONE_DAYS
+from consumers.indexing.handler import TOMBSTONE_COLLECTION_HOURS, TOMBSTONE_DAYS
 from consumers.points.payload import KNOWN_KEYS
 from infra.qdrant.contract import Patch, Payload, Point
 from infra.qdrant.embedded.shard import Shard
@@ -25,7 +25,7 @@ EVENTS, ITEMS = 20, 2
 TOGETHER = 50
 """Histories that are played side by side, so that batches are of a usual size."""
 BATCH = 64
-HOUR, WEEK = timedelta(hours=COLLECT_HOURS), timedelta(days=TOMBSTONE_DAYS)
+HOUR, WEEK = timedelta(hours=TOMBSTONE_COLLECTION_HOURS), timedelta(days=TOMBSTONE_DAYS)
 
 
 class Unguarded(Shard):

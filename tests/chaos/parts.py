@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
-from infra.local.supervisor import beat_since
+from infra.local.supervisor import heartbeat_check
 from infra.local_state import LOCAL_FETCH_WAIT_MS, LocalState, local_kafka
 from infra.qdrant.embedded import channel
 from infra.qdrant.embedded.channel import address_of
@@ -68,7 +68,7 @@ class World:
         """Start the process that owns the index, again if it was killed."""
         wait_until_free(self._socket)
         self.engine = self.start("engine", LOOKSTREAM, "embedded-index", "--socket", str(self._socket))
-        wait_for(lambda: channel.accepts(self._socket), "the embedded index", self.engine)
+        wait_for(lambda: channel.is_listening(self._socket), "the embedded index", self.engine)
 
     def start_worker(
         self, name: str = "worker", program: str = LOOKSTREAM, *, ready: bool = True, **settings: str
@@ -81,7 +81,7 @@ class World:
         started = time.time()
         worker = self.start(name, program, "worker", "index", "--heartbeat", str(heartbeat), **settings)
         if ready:
-            wait_for(lambda: beat_since(heartbeat)(started), f"the {name}", worker)
+            wait_for(lambda: heartbeat_check(heartbeat)(started), f"the {name}", worker)
         return worker
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from infra.qdrant.embedded.channel import Address, accepts
+from infra.qdrant.embedded.channel import Address, is_listening
 from tests.chaos.nursery import spawn
 
 READY_SECONDS = 60.0
@@ -107,4 +107,4 @@ def wait_for(
 
 def wait_until_free(address: Address) -> None:
     """Wait until nobody listens there: the children of a process that was killed outlive it for a moment."""
-    wait_for(lambda: not accepts(address), f"{address} to be free")
+    wait_for(lambda: not is_listening(address), f"{address} to be free")

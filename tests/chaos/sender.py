@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, Record
-from infra.kafka.sink import ONCE
+from infra.kafka.sink import IDEMPOTENT_DELIVERY
 from schemas.failures import Unavailable
 from tests.outgoing import outgoing
 
@@ -25,7 +25,7 @@ class Sender:
     """Sends records in their order; of a frozen broker it waits for the end."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._sink = EventSink(kafka, {**ONCE, "delivery.timeout.ms": DELIVERY_MS})
+        self._sink = EventSink(kafka, {**IDEMPOTENT_DELIVERY, "delivery.timeout.ms": DELIVERY_MS})
 
     def send(self, records: Sequence[Record]) -> None:
         """Send records and wait until the broker has them."""

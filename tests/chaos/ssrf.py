@@ -11,7 +11,7 @@ from pathlib import Path
 import httpcore
 
 from infra.config.settings import ImageSettings
-from infra.fetching.address_policy import look_up
+from infra.fetching.address_policy import resolve_host
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Code, Rejected
@@ -75,7 +75,7 @@ class Names:
         self.asked[host] += 1
         kind, _, number = host.removesuffix(".test").partition("-")
         if not host.endswith(".test"):
-            return look_up(host, port)
+            return resolve_host(host, port)
         if kind == "rebound":
             return [GOOD[1] if self.asked[host] % 2 else "127.0.0.1"]
         bad = BAD.split()[int(number) % len(BAD.split())]

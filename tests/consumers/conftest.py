@@ -11,7 +11,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.settings import ImageSettings, QdrantSettings, TorchSettings
@@ -52,7 +52,7 @@ def outbox() -> Outbox:
 @pytest.fixture(scope="session")
 def eyes() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
-        yield ImageEmbedder(open_encoder("fake", TorchSettings()), make_colours(), DecodeLimits(), pool)
+        yield ImageEmbedder(open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stacked
+from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stack_probes
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import vote
 from consumers.scoring.null_embeddings import NullEmbeddings
@@ -131,5 +131,5 @@ def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None
     hits = [ScoredPoint("a", spoil, {"category": "broken"}), ScoredPoint("b", 0.9, {"category": "right"})]
     assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
     probe = Neighbourhood(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
-    cosines, _ = stacked([probe])
+    cosines, _ = stack_probes([probe])
     assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1)], pytest.approx([0.2, 0.3, 0.4])]

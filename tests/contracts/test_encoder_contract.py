@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from consumers.vision.crops import Box, middle_of
+from consumers.vision.crops import Box, middle_box
 from consumers.vision.embedder import Encoder, EncoderInput, Pixels
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
@@ -50,7 +50,7 @@ def studio(encoder: Encoder, picture: Image.Image) -> EncoderInput:
 
 
 def photo(encoder: Encoder, picture: Image.Image) -> EncoderInput:
-    return EncoderInput((once(encoder, picture), encoder.prepare(picture, middle_of(picture))), studio=False)
+    return EncoderInput((once(encoder, picture), encoder.prepare(picture, middle_box(picture))), studio=False)
 
 
 def both(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[EncoderInput]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.searching.grouping import Grouping, gather
-from infra.qdrant.condition_eval import all_hold
+from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.contract import FacetPlan, Index, Point, SearchPlan, Vector, conditions
 from infra.qdrant.rows import version_of
 from schemas.filters import Filters
@@ -206,7 +206,7 @@ def test_conditions_hold_in_python_of_the_points_that_every_engine_finds(
     index.upsert(points)
     plan = SearchPlan(np.ones(SIZE, np.float32), tenant, filters, any_of, none_of, limit=100)
     wanted = conditions(plan)
-    holding = {id for id, each in stored.items() if each.vector is not None and all_hold(wanted, each.payload)}
+    holding = {id for id, each in stored.items() if each.vector is not None and satisfies_all(wanted, each.payload)}
     assert {found.id for found in index.search([plan])[0]} == holding
     index.remove({each.id: 2**53 for each in points})
 

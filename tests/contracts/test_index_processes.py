@@ -17,13 +17,13 @@ import pytest
 from pydantic import SecretStr
 
 from infra.config.settings import QdrantSettings, Settings
-from infra.local.ports import free_port
+from infra.local.ports import find_free_port
 from infra.qdrant.contract import EncoderDiffers, Patch, Point
 from infra.qdrant.embedded.channel import address_of, bind, connect
-from infra.qdrant.embedded.client import EmbeddedIndex, ask
-from infra.qdrant.embedded.owner_process import LOOK_SECONDS, IndexBusy, serve
+from infra.qdrant.embedded.client import EmbeddedIndex, send_request
+from infra.qdrant.embedded.owner_process import CHECK_SECONDS, IndexBusy, serve
 from infra.qdrant.embedded.shard import Shard
-from infra.qdrant.embedded.storage import current
+from infra.qdrant.embedded.storage import current_shard
 from infra.qdrant.server.generation_register import open_server
 from schemas.failures import Unavailable
 from tests.chaos.processes import family
@@ -202,7 +202,7 @@ def test_an_optimised_copy_takes_over_with_all_that_was_written_meanwhile(engine
     assert client.status().unindexed == 3_000
     client.optimise()
     later, until = list[Point](), time.monotonic() + 120
-    while current(engine.folder).name == "shard":
+    while current_shard(engine.folder).name == "shard":
         assert time.monotonic() < until
         later += points(1, WIDE, first=10_000 + len(later))
         client.upsert(later[-1:])
@@ -217,7 +217,7 @@ def test_an_optimised_copy_takes_over_with_all_that_was_written_meanwhile(engine
     engine.kill()
     engine.start()
     assert eventually(client.count) == 3_000 + len(later)
-    assert [path.name for path in engine.folder.glob("shard*")] == [current(engine.folder).name]
+    assert [path.name for path in engine.folder.glob("shard*")] == [current_shard(engine.folder).name]
 
 
 def test_optimising_in_vain_leaves_everything_as_it_was(engine: Engine) -> None:
@@ -229,7 +229,7 @@ def test_optimising_in_vain_leaves_everything_as_it_was(engine: Engine) -> None:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert client.count() == 3
-    assert current(engine.folder).name == "shard"
+    assert current_shard(engine.folder).name == "shard"
 
 
 def test_the_owner_ends_soon_when_the_process_that_it_waits_for_dies(engine: Engine) -> None:
@@ -237,7 +237,7 @@ def test_the_owner_ends_soon_when_the_process_that_it_waits_for_dies(engine: Eng
     assert engine.process.pid is not None
     [_, child] = family(engine.process.pid)
     os.kill(child, signal.SIGSTOP)
-    time.sleep(LOOK_SECONDS + 1)  # by now it has asked how the index is
+    time.sleep(CHECK_SECONDS + 1)  # by now it has asked how the index is
     os.kill(child, signal.SIGKILL)
     engine.process.join(10)
     assert engine.process.exitcode == 1
@@ -249,23 +249,23 @@ def test_a_copy_cannot_take_over_before_the_shard_has_stopped(engine: Engine) ->
         connect(engine.address, SLOW_SECONDS) as line,
         pytest.raises(ValueError, match="after `hand_over`"),
     ):
-        ask(line, "take_over", str(engine.folder / "shard-1"))
-    assert current(engine.folder).name == "shard"
+        send_request(line, "take_over", str(engine.folder / "shard-1"))
+    assert current_shard(engine.folder).name == "shard"
 
 
 def test_a_wish_to_be_optimised_that_came_after_the_copy_is_handed_over(engine: Engine) -> None:
     client = opened(engine)
     with connect(engine.address, SLOW_SECONDS) as line:
-        ask(line, "copy", str(engine.folder / "shard-1"))
+        send_request(line, "copy", str(engine.folder / "shard-1"))
         client.optimise()
-        assert ask(line, "hand_over") is True
+        assert send_request(line, "hand_over") is True
 
 
 def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
     client = opened(engine)
     with connect(engine.address, SLOW_SECONDS) as line:
-        ask(line, "copy", str(engine.folder / "shard-1"))
-        ask(line, "hand_over")
+        send_request(line, "copy", str(engine.folder / "shard-1"))
+        send_request(line, "hand_over")
         waiting = EmbeddedIndex(engine.address, timeout_s=0.2)
         with pytest.raises(Unavailable, match="no answer"):
             waiting.count()
@@ -304,7 +304,7 @@ def test_a_shard_that_was_only_half_made_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_key() -> None:
-    port = free_port(0)
+    port = find_free_port(0)
     qdrant = QdrantSettings(
         url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
     )

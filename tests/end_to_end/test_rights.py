@@ -13,7 +13,7 @@ import pytest
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
-from infra.kafka.access import KafkaUser, rights
+from infra.kafka.access import KafkaUser, access_rights
 from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
 from tests.end_to_end.gateway import gateway_beside
@@ -168,7 +168,7 @@ def said(log: Path) -> str:
 @contextmanager
 def without(node: ApacheNode, part: KafkaUser, resource: str) -> Iterator[None]:
     """A part is not allowed what it is on this resource."""
-    needed = rights(part)
+    needed = access_rights(part)
     left = [right for right in needed if right.name != resource]
     assert len(left) < len(needed)
     grant(node, part, left)

@@ -20,11 +20,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from consumers.indexing.duplicates import CANDIDATES, LEAST_SCORE, WEIGHTS, verdict_of
+from consumers.indexing.duplicates import CANDIDATES, MIN_SCORE, WEIGHTS, verdict_of
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
 from consumers.scoring.calibration import Floats, LookParts
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import read_settings
@@ -125,7 +125,7 @@ def judge(kind: Kind, variant: Seen, parts: LookParts) -> Found:
 def verdicts(known: Seen, asked: Seen, at: int, parts: LookParts) -> list[tuple[Pair, str | None]]:
     """What one picture is to all that score enough, the best first."""
     scores = known.looks @ parts.weigh(asked.looks[at], WEIGHTS)
-    close = np.flatnonzero(scores >= LEAST_SCORE)
+    close = np.flatnonzero(scores >= MIN_SCORE)
     close = close[np.argsort(-scores[close])]
     bits = bits_between(asked.hashes[at], known.hashes[close])
     pairs = [
@@ -165,7 +165,7 @@ def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> t
     limits = DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
     with ThreadPoolExecutor() as pool:
         encoder = open_encoder(settings.encoder, settings.torch)
-        eyes = ImageEmbedder(encoder, make_colours(), limits, pool)
+        eyes = ImageEmbedder(encoder, make_colour_extractor(), limits, pool)
         parts, kinds = LookParts(encoder.object_size, encoder.style_size), []
         with open_embedding_store(settings.data / "looks", eyes) as kept:
 

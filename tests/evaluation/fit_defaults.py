@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from consumers.vision.crops import focus_on
+from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
 from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone
@@ -40,7 +40,7 @@ def look_at(paths: list[Path], backbone: Backbone) -> Iterator[tuple[Floats, boo
     """The features of each picture, and whether it is a studio picture."""
     for n in track(range(0, len(paths), CPU_BATCH), backbone.name):
         images = [decode(path.read_bytes(), DecodeLimits()).image for path in paths[n : n + CPU_BATCH]]
-        focus = [focus_on(image) for image in images]
+        focus = [select_views(image) for image in images]
         views = [
             tuple(backbone.prepare(image, box) for box in where.boxes)
             for image, where in zip(images, focus, strict=True)

@@ -16,14 +16,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from consumers.quality.evaluation.failure_sheet import draw_failures, worst
+from consumers.quality.evaluation.failure_sheet import draw_failures, worst_failures
 from consumers.quality.evaluation.labelled_dataset import LabelColumns, parse_source, read_rows
-from consumers.quality.evaluation.report import show
+from consumers.quality.evaluation.report import print_result
 from consumers.quality.evaluation.results import EvaluationResult, as_json
 from consumers.quality.evaluation.run import EvaluationInput, evaluate
 from consumers.quality.evaluation.setup import SetupOptions, open_setup
 from infra.config.settings import Settings, read_settings
-from infra.console import plain_errors
+from infra.console import report_errors
 from infra.encoder import EncoderUnavailable
 from tests.evaluation.page import page
 
@@ -98,11 +98,11 @@ def run(
             started = time.monotonic()
             with open_setup(settings, "direct", means) as bench:
                 outcome = evaluate(given(trial, data, Path(drawn), robustness), bench)
-            show(outcome.figures, means.console)
+            print_result(outcome.figures, means.console)
             means.console.print(f"{time.monotonic() - started:.0f} s")
             found[trial.name] = outcome.figures
             if sheets is not None:
-                sheet = draw_failures(worst(outcome.trial, outcome.results, outcome.judged))
+                sheet = draw_failures(worst_failures(outcome.trial, outcome.results, outcome.judged))
                 sheet.save(sheets / f"{trial.name.replace(' ', '-')}.png")
     return found
 
@@ -112,11 +112,11 @@ def main(
     encoder: Annotated[str | None, typer.Option(help="As LOOKSTREAM_ENCODER, which is the default")] = None,
     report: Annotated[Path, typer.Option("--json", help="Write all figures here")] = Path("evaluation.json"),
     document: Annotated[Path, typer.Option("--page", help="Write the page here")] = Path("docs/evaluation.md"),
-    sheets: Annotated[Path | None, typer.Option(help="Folder for pictures of the worst failures")] = None,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for pictures of the worst_failures failures")] = None,
     robustness: Annotated[int, typer.Option(help="Queries of each trial that are corrupted; 0: none")] = 100,
 ) -> None:
     """Run every trial and write what came out."""
-    with plain_errors(EncoderUnavailable, FileNotFoundError):
+    with report_errors(EncoderUnavailable, FileNotFoundError):
         settings = read_settings()
         means = SetupOptions(encoder or settings.encoder, settings.data / "looks", Console(highlight=False))
         found = run(settings, data, means, sheets, robustness)

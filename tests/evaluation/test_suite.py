@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from consumers.quality.evaluation.regression import read_earlier
+from consumers.quality.evaluation.regression import read_baseline
 from consumers.quality.evaluation.results import QueryResult
 from tests.evaluation.suite import draw_fashion
 
@@ -83,7 +83,7 @@ def test_every_trial_is_run_and_written_down(data: Path, tmp_path: Path) -> None
 
     single = tmp_path / "one.json"
     single.write_text(json.dumps(trials["fashion"]))
-    assert all(isinstance(one, QueryResult) for one in read_earlier(single).queries.values())
+    assert all(isinstance(one, QueryResult) for one in read_baseline(single).queries.values())
 
 
 def test_fashion_is_drawn_the_same_way_each_time(data: Path, tmp_path: Path) -> None:

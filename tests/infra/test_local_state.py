@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local_state import AlreadyRunning, LocalState, keep_private, only_one, read_local_state
+from infra.local_state import AlreadyRunning, LocalState, lock_data_folder, read_local_state, restrict_permissions
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,9 +22,9 @@ def _own_umask() -> Iterator[None]:
 
 
 def test_a_second_one_is_refused_and_the_first_one_keeps_its_note(tmp_path: Path) -> None:
-    with only_one(tmp_path):
+    with lock_data_folder(tmp_path):
         LocalState(os.getpid(), None, tmp_path / "socket", ready=True, generations=(1, 2)).write(tmp_path)
-        with pytest.raises(AlreadyRunning, match=r"runs on .* already: stop it"), only_one(tmp_path):
+        with pytest.raises(AlreadyRunning, match=r"runs on .* already: stop it"), lock_data_folder(tmp_path):
             raise AssertionError("it was let in")
         found = read_local_state(tmp_path)
         assert found is not None
@@ -34,7 +34,7 @@ def test_a_second_one_is_refused_and_the_first_one_keeps_its_note(tmp_path: Path
 
 def test_a_second_one_that_ends_after_the_lock_was_removed_leaves_the_note_of_the_first(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
-        with only_one(tmp_path):
+        with lock_data_folder(tmp_path):
             LocalState(first.pid, None, None).write(tmp_path)
         assert read_local_state(tmp_path) is not None
         first.communicate(b"\n")
@@ -53,7 +53,7 @@ def test_what_it_makes_and_has_made_is_its_users_alone_and_the_rest_stays(tmp_pa
         (data / folder).mkdir(parents=True)
     for file in ("up.json", "dead-letters.jsonl", "index.key", "mine.txt"):
         (data / file).write_text("x")
-    keep_private(data)
+    restrict_permissions(data)
     (data / "new").write_text("x")
 
     def mode(name: str) -> int:

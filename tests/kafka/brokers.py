@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import create_topics
-from infra.local.ports import LOOPBACK, free_port
+from infra.local.ports import LOOPBACK, find_free_port
 from infra.local.services import broker_service
 from schemas.topics import all_topics
 from tests.kafka.apache import apache_node
@@ -40,7 +40,7 @@ class Broker:
 def own_broker() -> Iterator[Broker]:
     """A broker without topics: Apache Kafka where the run is on it."""
     if shared_bootstrap() is None:
-        port = free_port(0)
+        port = find_free_port(0)
         with running_part(broker_service(port)) as process:
             yield Broker(process, port)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ports import accepts
+from infra.local.ports import is_listening
 from tests.end_to_end.system import ROOT
 from tests.kafka import jars
 from tests.kafka.apache import wait_for
@@ -30,9 +30,9 @@ def launcher(kafka_server: str | None) -> Iterator["subprocess.Popen[str]"]:
 def test_a_node_ends_when_the_process_that_started_it_is_killed(launcher: "subprocess.Popen[str]") -> None:
     assert launcher.stdout is not None
     host, port = launcher.stdout.readline().strip().removeprefix("LOOKSTREAM_KAFKA_BOOTSTRAP=").split(":")
-    assert accepts((host, int(port)))
+    assert is_listening((host, int(port)))
     os.kill(launcher.pid, signal.SIGKILL)
-    wait_for(lambda: not accepts((host, int(port))), "the node to end")
+    wait_for(lambda: not is_listening((host, int(port))), "the node to end")
 
 
 def test_without_java_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

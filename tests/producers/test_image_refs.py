@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from infra.console import BadInput
-from producers.image_refs import choose_root, inline, reference, shrink
+from producers.image_refs import choose_root, embed, image_reference, shrink
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, InlineImage, S3Image, UrlImage
 
@@ -21,13 +21,13 @@ def noise(width: int, height: int, kind: str, **options: object) -> bytes:
 
 
 def test_a_small_picture_travels_as_it_is(picture: bytes) -> None:
-    assert inline(picture).data == picture
+    assert embed(picture).data == picture
 
 
 def test_a_large_picture_is_shrunk_until_it_fits() -> None:
     data = noise(1700, 900, "PNG")
     assert len(data) > MAX_INLINE_BYTES
-    shrunk = inline(data).data
+    shrunk = embed(data).data
     assert len(shrunk) <= MAX_INLINE_BYTES
     assert Image.open(io.BytesIO(shrunk)).format == "JPEG"
 
@@ -48,7 +48,7 @@ def test_clear_parts_become_white() -> None:
 @pytest.mark.parametrize("data", [b"", b"x" * 800_000])
 def test_what_is_no_picture_is_rejected(data: bytes) -> None:
     with pytest.raises(Rejected) as caught:
-        inline(data)
+        embed(data)
     assert caught.value.code is Code.IMAGE_UNREADABLE
     assert "0x" not in caught.value.message
 
@@ -56,22 +56,22 @@ def test_what_is_no_picture_is_rejected(data: bytes) -> None:
 def test_addresses_and_paths_become_the_right_kind_of_picture(tmp_path: Path, picture: bytes) -> None:
     (tmp_path / "a.png").write_bytes(picture)
     inside, named = choose_root(str(tmp_path), {}), choose_root("shop", {"shop": tmp_path})
-    assert reference("https://a.test/b.jpg", inside) == UrlImage(url="https://a.test/b.jpg")
-    assert reference("s3://bucket/a/b.jpg", inside) == S3Image(bucket="bucket", key="a/b.jpg")
-    assert reference("a.png", inside) == InlineImage(data=picture)
-    assert reference("./a.png", named) == FileImage(root="shop", path="a.png")
+    assert image_reference("https://a.test/b.jpg", inside) == UrlImage(url="https://a.test/b.jpg")
+    assert image_reference("s3://bucket/a/b.jpg", inside) == S3Image(bucket="bucket", key="a/b.jpg")
+    assert image_reference("a.png", inside) == InlineImage(data=picture)
+    assert image_reference("./a.png", named) == FileImage(root="shop", path="a.png")
 
 
 @pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "x/../../a.png"])
 def test_a_path_that_leaves_the_root_is_rejected(tmp_path: Path, path: str) -> None:
     for locate in (choose_root(str(tmp_path), {}), choose_root("shop", {"shop": tmp_path})):
         with pytest.raises(Rejected, match="leaves its folder"):
-            reference(path, locate)
+            image_reference(path, locate)
 
 
 def test_a_path_without_a_root_names_the_option() -> None:
     with pytest.raises(Rejected, match="--image-root"):
-        reference("a.png", choose_root(None, {}))
+        image_reference("a.png", choose_root(None, {}))
 
 
 def test_a_root_that_is_neither_folder_nor_name_is_refused() -> None:

@@ -5,14 +5,14 @@ import time
 
 from rich.console import Console
 
-from producers.ingest import IngestTally, tally_shown
+from producers.ingest import IngestTally, display_tally
 
 PATIENCE_SECONDS = 10
 
 
 def shown(*, terminal: bool) -> str:
     out = io.StringIO()
-    with tally_shown(Console(file=out, force_terminal=terminal, width=100)) as show:
+    with display_tally(Console(file=out, force_terminal=terminal, width=100)) as show:
         until = time.monotonic() + (PATIENCE_SECONDS if terminal else 0.5)
         while "sent 3 events" not in out.getvalue() and time.monotonic() < until:
             show(IngestTally(sent=3))

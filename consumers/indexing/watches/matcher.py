@@ -11,11 +11,11 @@ import numpy as np
 from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.watches.watch_matrix import WatchRows
 from consumers.indexing.writes import WriteSet
-from consumers.points.payload import hit
+from consumers.points.payload import hit_of
 from consumers.runtime.ports import Sink
 from consumers.scoring.calibration import Floats
 from consumers.scoring.calibrator import Calibrator
-from infra.qdrant.condition_eval import all_hold
+from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.contract import Point, ScoredPoint
 from schemas.envelope import Event
 from schemas.items import item_key
@@ -72,7 +72,7 @@ class WatchMatcher:
             if best_column is not None and scores[row, best_column] >= scores[row, column]:
                 continue
             notified = rows.marks[row] in update.notified_watches
-            if not notified and all_hold(rows.conditions[row], point.payload):
+            if not notified and satisfies_all(rows.conditions[row], point.payload):
                 best[row, update] = column
         for (row, update), column in best.items():
             score, confidence = float(scores[row, column]), float(confidences[row, column])
@@ -106,7 +106,7 @@ def publish_matches(
             body = WatchMatched(
                 watch_id=match.watch.watch_id,
                 tenant=update.tenant,
-                hit=hit(
+                hit=hit_of(
                     ScoredPoint(match.point.id, match.score, match.point.payload),
                     thumbnail=False,
                     confidence=match.confidence,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.console import BadInput
 
-FILE = "watches.jsonl"
+WATCHES_FILE = "watches.jsonl"
 """Name of the file in the data folder."""
 
 

@@ -6,9 +6,9 @@ from itertools import groupby
 import numpy as np
 import structlog
 
-from consumers.embedding.moderation import OPEN, ModerationPolicy
+from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.scoring.calibration import Floats, LookParts
-from infra.qdrant.conditions import Condition, of_tenant
+from infra.qdrant.conditions import Condition, tenant_conditions
 from infra.qdrant.contract import SearchPlan, conditions
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected
@@ -51,7 +51,7 @@ class WatchMatrix:
     `size` is the length of a look's vector. For one thread.
     """
 
-    def __init__(self, encoder: str, size: int, parts: LookParts, policy: ModerationPolicy = OPEN) -> None:
+    def __init__(self, encoder: str, size: int, parts: LookParts, policy: ModerationPolicy = ALLOW_ALL) -> None:
         self._encoder = encoder
         self._size = size
         self._parts = parts
@@ -109,7 +109,7 @@ class WatchMatrix:
         watches.sort(key=_group_key)
         looks = [np.frombuffer(watch.look.vector, "<f4") for watch in watches]
         queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
-        tenant_conditions = of_tenant(watches[0].tenant)
+        of_tenant = tenant_conditions(watches[0].tenant)
         plans = [
             SearchPlan(
                 query,
@@ -124,9 +124,7 @@ class WatchMatrix:
         return WatchRows(
             watches=tuple(watches),
             marks=tuple(watch.mark for watch in watches),
-            conditions=tuple(
-                tuple(each for each in conditions(plan) if each not in tenant_conditions) for plan in plans
-            ),
+            conditions=tuple(tuple(each for each in conditions(plan) if each not in of_tenant) for plan in plans),
             queries=np.stack(queries),
             least=np.maximum(np.array([watch.min_confidence for watch in watches], np.float32), MIN_CONFIDENCE),
             kinds=tuple(_groups(watches)),

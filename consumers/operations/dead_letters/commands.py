@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import INTERRUPTED, BadInput, counted, printable, takes
+from infra.console import INTERRUPTED, BadInput, command_options, format_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -82,7 +82,7 @@ class ReplayOptions:
 
 
 @dead_letters.command("list")
-@takes(DeadLetterListOptions)
+@command_options(DeadLetterListOptions)
 def list_(options: DeadLetterListOptions) -> None:
     """List dead letters, the newest first: those in Kafka, and those that earlier local runs left behind."""
     from consumers.operations.dead_letters.rendering import letter_fields, letters_table
@@ -99,7 +99,7 @@ def list_(options: DeadLetterListOptions) -> None:
 
 
 @dead_letters.command("show")
-@takes(ShowOptions)
+@command_options(ShowOptions)
 def show(options: ShowOptions) -> None:
     """Show one dead letter: why it was refused, its headers, and its event with pictures cut short."""
     from consumers.operations.dead_letters.rendering import print_letter
@@ -113,16 +113,16 @@ def show(options: ShowOptions) -> None:
 
 
 @dead_letters.command("stats")
-@takes(DeadLetterListOptions)
+@command_options(DeadLetterListOptions)
 def stats(options: DeadLetterListOptions) -> None:
     """Count dead letters by code, topic, hour and worker, with what most of each code say."""
     from consumers.operations.dead_letters.rendering import stats_tables
-    from consumers.operations.dead_letters.stats import count
+    from consumers.operations.dead_letters.stats import count_letters
     from infra.observability.redaction import redact_all, redaction
 
     selection = _selection(options)
     settings, store = _open()
-    counts, redact = count(selection.newest(_letters(store))), redaction(settings)
+    counts, redact = count_letters(selection.newest(_letters(store))), redaction(settings)
     if options.json:
         typer.echo(json.dumps(redact_all(counts.to_json(), redact)))
     else:
@@ -131,7 +131,7 @@ def stats(options: DeadLetterListOptions) -> None:
 
 
 @dead_letters.command("replay")
-@takes(ReplayOptions)
+@command_options(ReplayOptions)
 def replay(options: ReplayOptions) -> None:
     """Send dead letters to their source topics again, the oldest first, with the revisions that they had.
 
@@ -152,7 +152,7 @@ def replay(options: ReplayOptions) -> None:
     if options.dry_run:
         for letter in plan.send.values():
             typer.echo(printable(f"{letter.position} {letter.code} {redact.name(letter.key_text or '')}"))
-        _print_message(f"would replay {counted(len(plan.send), 'letter', 'letters')}; nothing was sent")
+        _print_message(f"would replay {format_count(len(plan.send), 'letter', 'letters')}; nothing was sent")
         return
     try:
         run_plan(store, store.kafka, plan, options.rate, tally)
@@ -164,13 +164,15 @@ def replay(options: ReplayOptions) -> None:
 @dead_letters.command("save", hidden=True)
 def save() -> None:
     """Keep the open dead letters of the local broker in a file, since it forgets them; `up` does so as it stops."""
-    from infra.console import plain_errors
+    from infra.console import report_errors
 
-    with plain_errors():
+    with report_errors():
         _, store = _open()
-        count = store.save()
-        if count and store.kept:
-            _print_message(f"kept {counted(count, 'dead letter', 'dead letters')} in {store.kept.path}")
+        count_letters = store.save()
+        if count_letters and store.kept:
+            _print_message(
+                f"kept {format_count(count_letters, 'dead letter', 'dead letters')} in {store.kept.path}"
+            )
 
 
 def _open() -> "tuple[Settings, DeadLetterStore]":
@@ -182,9 +184,9 @@ def _open() -> "tuple[Settings, DeadLetterStore]":
 
 
 def _selection(options: DeadLetterListOptions | ReplayOptions) -> "Selection":
-    from consumers.operations.dead_letters.selection import select
+    from consumers.operations.dead_letters.selection import parse_selection
 
-    return select(options.code, options.since, options.key, options.limit, datetime.now(UTC))
+    return parse_selection(options.code, options.since, options.key, options.limit, datetime.now(UTC))
 
 
 def _letters(store: "DeadLetterStore") -> "Collection[DeadLetter]":
@@ -223,12 +225,16 @@ def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
     from collections import Counter
 
     kinds = Counter(skipped.why for skipped in plan.skipped).most_common()
-    for reason, count in kinds[:MAX_REASONS]:
-        _print_message(printable(redact(f"left alone, {counted(count, 'letter', 'letters')}: {reason}")))
+    for reason, count_letters in kinds[:MAX_REASONS]:
+        _print_message(
+            printable(redact(f"left alone, {format_count(count_letters, 'letter', 'letters')}: {reason}"))
+        )
     if len(kinds) > MAX_REASONS:
-        _print_message(f"left alone, {sum(count for _, count in kinds[MAX_REASONS:])} more for other reasons")
+        _print_message(
+            f"left alone, {sum(count_letters for _, count_letters in kinds[MAX_REASONS:])} more for other reasons"
+        )
     if plan.left:
-        _print_message(f"left for another time, by --limit: {counted(plan.left, 'letter', 'letters')}")
+        _print_message(f"left for another time, by --limit: {format_count(plan.left, 'letter', 'letters')}")
 
 
 def _print_message(text: str) -> None:

@@ -21,7 +21,7 @@ LOOKUP_BATCH = 256
 
 SEARCH_REQUEST = "a search request, and whoever asked is gone: ask again"
 OTHER_TOPIC = f"of none of the topics {', '.join(ITEM_TOPICS)}"
-CUT = "was cut, because it did not fit: have its sender send it again"
+TRUNCATED = "was cut, because it did not fit: have its sender send it again"
 TOO_OLD = (
     f"first failed {TOMBSTONE_DAYS} days ago or earlier: if its item was deleted since, nothing remembers that, so "
     "it would come back: have it sent anew"
@@ -102,7 +102,7 @@ class ReplayPlanner:
         if letter.id in self._replayed:
             return REPLAYED
         if letter.is_cut:
-            return CUT
+            return TRUNCATED
         if letter.known_since < self._now - timedelta(days=TOMBSTONE_DAYS) + MARGIN:
             return TOO_OLD
         return target_of(letter)

@@ -42,7 +42,7 @@ class Selection:
         return sorted(filter(self.takes, letters), key=_rejection_order)
 
 
-def select(
+def parse_selection(
     codes: Sequence[str] | None, since: str | None, key: str | None, limit: int | None, now: datetime
 ) -> Selection:
     """Parse the command-line options; raises BadInput with the option and the remedy."""

@@ -36,7 +36,7 @@ class DeadLetterStats:
         return {"letters": self.letters, **counts, "most_frequent_message": self.messages}
 
 
-def count(letters: Iterable[DeadLetter]) -> DeadLetterStats:
+def count_letters(letters: Iterable[DeadLetter]) -> DeadLetterStats:
     """Count letters. Pass each letter once: duplicates are not removed."""
     stats, kinds = DeadLetterStats(), dict[str, Counter[str]]()
     first_messages: dict[tuple[str, str], str] = {}

@@ -9,7 +9,7 @@ from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FILE as AUDIT_FILE
 from consumers.operations.dead_letters.replay_audit import FileAudit, read_audit, replayed_id
 from infra.config.settings import KafkaSettings, Settings
-from infra.local_state import reach_kafka
+from infra.local_state import resolve_kafka_settings
 from schemas.audit import DeadLetterReplayed
 from schemas.failures import Unavailable
 
@@ -54,10 +54,10 @@ class DeadLetterStore:
 def open_store(settings: Settings) -> DeadLetterStore:
     """Open the store of these settings; raises Unavailable when there is neither Kafka nor a file of letters."""
     if settings.kafka.bootstrap:
-        return DeadLetterStore(reach_kafka(settings), None, None)
+        return DeadLetterStore(resolve_kafka_settings(settings), None, None)
     local_file, audit = DeadLetterFile(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
     try:
-        return DeadLetterStore(reach_kafka(settings), local_file, audit)
+        return DeadLetterStore(resolve_kafka_settings(settings), local_file, audit)
     except Unavailable:
         if not local_file.path.exists():
             raise

@@ -34,7 +34,7 @@ def read_gate(path: Path) -> AcceptanceGate:
         raise BadInput(f"--gate: {path}, {field}: {problem['msg']}; there are {known_fields}") from None
 
 
-def held_up(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasures, missing: int) -> list[str]:
+def gate_violations(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasures, missing: int) -> list[str]:
     """One sentence for each limit that the new index violates; empty when it may serve."""
     reasons = []
     if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, complain, error_console, plain_errors, takes
+from infra.console import FAILED, BadInput, command_options, error_console, print_error, report_errors
 
 if TYPE_CHECKING:
     from consumers.indexing.backfill import BackfillProgress
@@ -39,10 +39,10 @@ def change(
     """
     if context.invoked_subcommand is not None:
         return
-    with plain_errors(*_encoder_errors()), _open_migration() as migration:
+    with report_errors(*_encoder_errors()), _open_migration() as migration:
         if encoder is None:
             raise BadInput("--encoder: name the new one; `lookstream reindex status` shows what there is")
-        from consumers.operations.reindex.acceptance_gate import AcceptanceGate, held_up, read_gate
+        from consumers.operations.reindex.acceptance_gate import AcceptanceGate, gate_violations, read_gate
 
         limits = read_gate(gate) if gate else AcceptanceGate()
         name = str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
@@ -50,11 +50,11 @@ def change(
         progress = migration.fill(serving.index, other.index)
         old, new = migration.weigh(serving, other, queries)
         _print_measures(old, new, progress)
-        reasons = held_up(limits, old, new, progress.missing)
+        reasons = gate_violations(limits, old, new, progress.missing)
         if not reasons:
             number = migration.switch().number
     if reasons:
-        complain(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
+        print_error(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
         raise typer.Exit(FAILED)
     typer.echo(f"index {number} serves, with {name}; `lookstream reindex rollback` goes back, `drop` ends it")
 
@@ -62,7 +62,7 @@ def change(
 @reindex.command("rollback")
 def rollback() -> None:
     """Have the other index serve again, which has been kept up to date all the while."""
-    with plain_errors(), _open_migration() as migration:
+    with report_errors(), _open_migration() as migration:
         generation = migration.back()
     typer.echo(f"index {generation.number} serves, with {generation.encoder}")
 
@@ -70,7 +70,7 @@ def rollback() -> None:
 @reindex.command("drop")
 def drop() -> None:
     """Remove the index that does not serve."""
-    with plain_errors(), _open_migration() as migration:
+    with report_errors(), _open_migration() as migration:
         generation = migration.drop()
     typer.echo(f"index {generation.number} of {generation.encoder} is gone")
 
@@ -83,7 +83,7 @@ class ReindexStatusOptions:
 
 
 @reindex.command("status")
-@takes(ReindexStatusOptions)
+@command_options(ReindexStatusOptions)
 def status(options: ReindexStatusOptions) -> None:
     """Show the indexes that there are, and how far a new one was filled."""
     with _open_migration(exclusive=False) as migration:

@@ -11,14 +11,14 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from consumers.indexing.backfill import BackfillProgress, backfill_items, progress_in
+from consumers.indexing.backfill import BackfillProgress, read_progress, restart_backfill
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
-from consumers.points.progress import goal_of, has_come_to
+from consumers.points.progress import has_reached, target_offsets
 from consumers.workers.resources import open_embedder
 from infra.config.settings import Settings
 from infra.console import BadInput
-from infra.local_state import reach_index, reach_kafka
-from infra.qdrant.connect import connect, generations_of
+from infra.local_state import resolve_index_socket, resolve_kafka_settings
+from infra.qdrant.connect import connect, connect_register
 from infra.qdrant.contract import Index
 from infra.qdrant.generations import Generation, Generations
 from infra.retry import Retry
@@ -44,7 +44,7 @@ class Migration:
 
     def __post_init__(self) -> None:
         self._check_system_runs()
-        self.register = generations_of(self.settings)
+        self.register = connect_register(self.settings)
 
     def close(self) -> None:
         """Close the indexes and embedders."""
@@ -84,7 +84,7 @@ class Migration:
 
     def fill(self, serving: Index, other: Index) -> BackfillProgress:
         """Backfill the other index until it holds what the serving one does; shows a progress bar."""
-        self._retry(lambda: backfill_items(other))
+        self._retry(lambda: restart_backfill(other))
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as bar:
             task = bar.add_task("reading the topics", total=None)
@@ -92,7 +92,7 @@ class Migration:
             while not progress.done:
                 time.sleep(POLL_SECONDS)
                 try:
-                    progress, total = progress_in(other), serving.count()
+                    progress, total = read_progress(other), serving.count()
                 except Unavailable:
                     self._check_system_runs()  # while the system runs, failed processes are restarted
                     continue
@@ -110,8 +110,8 @@ class Migration:
 
         Raises Unavailable when it has not within INDEX_RETRY.
         """
-        goal = goal_of(serving, reach_kafka(self.settings))
-        self._wait_until(lambda: has_come_to(goal, other))
+        goal = target_offsets(serving, resolve_kafka_settings(self.settings))
+        self._wait_until(lambda: has_reached(goal, other))
 
     def weigh(
         self, serving: ShadowIndex, other: ShadowIndex, queries: int
@@ -153,7 +153,7 @@ class Migration:
         index, serves = self._index(generation), generation == self.generations.serving
         status: dict[str, object] = {"index": generation.number, "encoder": generation.encoder, "serves": serves}
         try:
-            status["points"], progress = index.count(), progress_in(index)
+            status["points"], progress = index.count(), read_progress(index)
         except Unavailable as error:
             return status | {"points": None, "unavailable": str(error)}
         if not serves:
@@ -167,7 +167,7 @@ class Migration:
         A Qdrant server is not checked: calls to it are retried instead.
         """
         if not self.settings.qdrant.url:
-            reach_index(self.settings)
+            resolve_index_socket(self.settings)
 
     def _both_generations(self, command: str) -> tuple[Generation, Generation]:
         other = self.generations.other

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.points.payload import GIVEN
-from consumers.quality.canary.probe import TIE, TOP
+from consumers.quality.canary.probe import HITS_PER_SEARCH, TIE_TOLERANCE
 from consumers.scoring.calibration import LookParts
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
@@ -85,7 +85,7 @@ def measure(target: ShadowIndex, queries: Sequence[ShadowQuery]) -> ShadowMeasur
         plans = [_plan(target.parts, query, look) for query, look in pairs]
         for (query, _), hits in zip(pairs, target.index.search(plans) if plans else [], strict=True):
             first_hits.append(query.item_id in _top_items(hits))
-            others = [hit for hit in hits if hit.payload["item_id"] != query.item_id][:TOP]
+            others = [hit for hit in hits if hit.payload["item_id"] != query.item_id][:HITS_PER_SEARCH]
             if query.category is not None and others:
                 shares.append(float(np.mean([_given_category(hit.payload) == query.category for hit in others])))
     return ShadowMeasures(len(first_hits), _mean(first_hits), _mean(shares))
@@ -97,12 +97,14 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _plan(parts: LookParts, query: ShadowQuery, look: Look) -> SearchPlan:
     keys = ("category", "category_source")
-    return SearchPlan(parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=TOP + 1, keys=keys)
+    return SearchPlan(
+        parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=HITS_PER_SEARCH + 1, keys=keys
+    )
 
 
 def _top_items(hits: Sequence[ScoredPoint]) -> set[object]:
     """Ids of the items whose score ties with the best one."""
-    return {hit.payload["item_id"] for hit in hits if hit.score >= hits[0].score - TIE}
+    return {hit.payload["item_id"] for hit in hits if hit.score >= hits[0].score - TIE_TOLERANCE}
 
 
 def _query(payload: Payload) -> ShadowQuery:

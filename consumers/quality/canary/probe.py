@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from consumers.quality.evaluation.over_kafka import KafkaSystem
-from consumers.vision.null_images import encoded, null_pictures
+from consumers.vision.null_images import encode_jpeg, null_pictures
 from infra.metrics import CanaryMetrics
 from infra.qdrant.contract import Index, SearchPlan
 from schemas.failures import Unavailable
@@ -29,13 +29,13 @@ Floats = NDArray[np.float32]
 
 TENANT = "canary"
 """The tenant that owns the canary's own item."""
-TOP = 10
+HITS_PER_SEARCH = 10
 NOISE = 0.5
 """Length of the noise added to a sampled look, relative to the look's own length; photos differ from the items'
 pictures too."""
 SAMPLE_SIZE, POOL_SIZE = 512, 5_000
 """The number of items that drift is measured on, and of those that every sample is drawn from."""
-TIE = 1e-3
+TIE_TOLERANCE = 1e-3
 """Scores at most this far below the first hit's are of the same picture, which several items may share."""
 
 
@@ -74,7 +74,7 @@ class Canary:
 
     def _measure_recall(self, ids: Sequence[str]) -> None:
         looks = self.index.vectors(ids).values()
-        plans = [SearchPlan(self._add_noise(look), self.tenant, limit=TOP, keys=()) for look in looks]
+        plans = [SearchPlan(self._add_noise(look), self.tenant, limit=HITS_PER_SEARCH, keys=()) for look in looks]
         approximate = self.index.search(plans)
         exact = self.index.search([replace(plan, exact=True) for plan in plans])
         recalls = [
@@ -103,7 +103,7 @@ class Canary:
         ]
         correct = 0
         for item_id, result in zip(thumbnails, results, strict=True):
-            best = [hit.item_id for hit in result.hits if hit.score >= result.hits[0].score - TIE]
+            best = [hit.item_id for hit in result.hits if hit.score >= result.hits[0].score - TIE_TOLERANCE]
             correct += item_id in best
         self.metrics.found("first_hit_rate", correct / len(thumbnails))
 
@@ -114,7 +114,7 @@ class Canary:
             tenant=self.tenant,
             image=picture,
             strict=False,
-            top_k=TOP,
+            top_k=HITS_PER_SEARCH,
             restricted=True,
         )
 
@@ -125,7 +125,7 @@ class Canary:
             tenant=self.system.tenant,
             item_id="canary",
             revision=time.time_ns() // 1_000,
-            images=(InlineImage(data=encoded(picture)),),
+            images=(InlineImage(data=encode_jpeg(picture)),),
         )
         for outcome in self.system.put([item]):
             times = outcome.times if isinstance(outcome, ItemIndexed) else None

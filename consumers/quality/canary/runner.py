@@ -12,8 +12,8 @@ import structlog
 from consumers.quality.canary.probe import TENANT, Canary
 from consumers.quality.evaluation.over_kafka import open_over_kafka
 from infra.config.settings import Settings
-from infra.local_state import reach_kafka
-from infra.metrics import CanaryMetrics, exposed
+from infra.local_state import resolve_kafka_settings
+from infra.metrics import CanaryMetrics, serve_metrics
 from infra.qdrant.connect import connect
 
 
@@ -39,8 +39,8 @@ def run_canary(settings: Settings, schedule: CanarySchedule) -> bool:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda _number, _frame: stop.set())
     with (
-        exposed(settings.metrics, metrics.registry),
-        open_over_kafka(reach_kafka(settings), TENANT) as system,
+        serve_metrics(settings.metrics, metrics.registry),
+        open_over_kafka(resolve_kafka_settings(settings), TENANT) as system,
         closing(connect(settings)) as index,
     ):
         canary = Canary(index, system, metrics, schedule.tenant, schedule.queries)

@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimates
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
-from consumers.quality.evaluation.merchant_colours import colour_named
+from consumers.quality.evaluation.merchant_colours import map_colour_word
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.decode import DecodeLimits, decode
 from schemas.failures import Rejected
@@ -55,7 +55,7 @@ def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: De
 
 def colour_name_of(row: LabelledImage) -> str:
     """Our name for the table's colour; empty when there is none."""
-    return colour_named(row.colour) or ""
+    return map_colour_word(row.colour) or ""
 
 
 def colour_agreement(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infra.console import FAILED, BadInput, takes
+from infra.console import FAILED, BadInput, command_options
 
 if TYPE_CHECKING:
     from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage
@@ -63,7 +63,7 @@ class EvaluateOptions:
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")] = False
     sheet: Annotated[
-        Path | None, typer.Option(help="Write the worst failures to this PNG file.", show_default=False)
+        Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
     ] = None
     cache: Annotated[
         Path | None, typer.Option(help="Where looks are kept; else in LOOKSTREAM_DATA.", show_default=False)
@@ -72,28 +72,28 @@ class EvaluateOptions:
 
 
 @app.command()
-@takes(EvaluateOptions)
+@command_options(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
     """Say how good it is: search labelled pictures by labelled pictures, and count what is right."""
     import sys
 
     from rich.console import Console
 
-    from consumers.quality.evaluation.regression import compare, read_earlier
-    from consumers.quality.evaluation.report import show, show_comparison
+    from consumers.quality.evaluation.regression import compare, read_baseline
+    from consumers.quality.evaluation.report import print_comparison, print_result
     from consumers.quality.evaluation.results import as_json
 
     console = Console(stderr=options.json, highlight=False)
-    earlier = read_earlier(options.against) if options.against else None
+    earlier = read_baseline(options.against) if options.against else None
     output = _run_evaluation(options, _read_input(options))
-    show(output.figures, console)
+    print_result(output.figures, console)
     if options.json:
         sys.stdout.write(as_json(output.figures))
     if options.sheet is not None:
         _write_sheet(options.sheet, output)
     if earlier is not None:
         comparison = compare(output.figures, earlier)
-        show_comparison(comparison, console)
+        print_comparison(comparison, console)
         sys.exit(FAILED if comparison.regressions else 0)
 
 
@@ -121,7 +121,7 @@ def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "Evalu
     from consumers.quality.evaluation.run import evaluate
     from consumers.quality.evaluation.setup import SetupOptions, open_setup
     from infra.config.settings import read_settings
-    from infra.console import error_console, plain_errors
+    from infra.console import error_console, report_errors
     from infra.encoder import EncoderUnavailable
 
     if options.through == "kafka" and options.encoder:
@@ -130,15 +130,15 @@ def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "Evalu
     setup_options = SetupOptions(
         options.encoder or settings.encoder, options.cache or settings.data / "looks", error_console()
     )
-    with plain_errors(EncoderUnavailable), open_setup(settings, options.through, setup_options) as setup:
+    with report_errors(EncoderUnavailable), open_setup(settings, options.through, setup_options) as setup:
         return evaluate(data, setup)
 
 
 def _write_sheet(file: Path, output: "EvaluationOutput") -> None:
-    from consumers.quality.evaluation.failure_sheet import draw_failures, worst
+    from consumers.quality.evaluation.failure_sheet import draw_failures, worst_failures
 
     try:
-        draw_failures(worst(output.trial, output.results, output.judged)).save(file, "PNG")
+        draw_failures(worst_failures(output.trial, output.results, output.judged)).save(file, "PNG")
     except OSError as error:
         raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
 
@@ -157,16 +157,16 @@ class CanaryOptions:
 
 
 @app.command()
-@takes(CanaryOptions)
+@command_options(CanaryOptions)
 def canary(options: CanaryOptions) -> None:
     """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
     from consumers.quality.canary.runner import run_canary
     from infra.config.settings import read_settings
-    from infra.console import plain_errors
+    from infra.console import report_errors
     from infra.observability.logging import configure_logs
     from infra.observability.redaction import redaction
 
-    with plain_errors():
+    with report_errors():
         settings = read_settings()
         if options.metrics is not None:
             settings.metrics.port = options.metrics

@@ -16,7 +16,7 @@ ORIENTATION, ROTATE_CLOCKWISE = 0x0112, 6
 """EXIF tag 274 and its value for "turn by 90 degrees clockwise to see it upright" (CIPA DC-008)."""
 
 
-def corrupted(data: bytes, corruption: str) -> bytes:
+def corrupt(data: bytes, corruption: str) -> bytes:
     """The corrupted picture as JPEG; `data` must be a readable picture."""
     with Image.open(BytesIO(data)) as opened:
         return CORRUPTIONS[corruption](_flatten(ImageOps.exif_transpose(opened)))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.vision.embedder import ImageEmbedder, Look, code_of_looks
-from consumers.vision.perceptual_hash import hash_in
+from consumers.vision.embedder import ImageEmbedder, Look, look_code_version
+from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
 from schemas.results import Swatch
 from schemas.searches import Crop
@@ -27,7 +27,7 @@ LOCK_TIMEOUT_SECONDS = 60.0
 def cache_key(encoder: str) -> str:
     """A key for everything that determines a cached look: the encoder, the embedding code, and this file."""
     file_hash = sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    return f"{encoder} {code_of_looks()} {file_hash}"
+    return f"{encoder} {look_code_version()} {file_hash}"
 
 
 @dataclass
@@ -90,4 +90,4 @@ def _parse_look(vector: bytes, attributes: str) -> Look:
     colours, palette, width, height, studio, phash = json.loads(attributes)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
     numbers, size = np.frombuffer(vector, np.float32), (width, height)
-    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=hash_in(phash))
+    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=parse_hash(phash))

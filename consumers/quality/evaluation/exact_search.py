@@ -12,7 +12,7 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.retrieval_scores import Agreement, Results
 from consumers.quality.evaluation.system_under_test import catalogue_position
-from consumers.vision.embedder import Look, weighted
+from consumers.vision.embedder import Look, weight_look
 from schemas.failures import Failure
 from schemas.ranking import Weights
 
@@ -42,7 +42,7 @@ class ExactSearch:
         `excluded` has the positions that must not be hits, for each query.
         """
         queries = np.stack(
-            [weighted(vector, weights, self.object_size, self.style_size) for vector in self.query_vectors]
+            [weight_look(vector, weights, self.object_size, self.style_size) for vector in self.query_vectors]
         )
         scores = np.nan_to_num(queries @ self.catalogue_vectors.T, nan=-np.inf)
         for row, positions in zip(scores, excluded, strict=True):

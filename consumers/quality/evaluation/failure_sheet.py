@@ -36,7 +36,7 @@ class SearchFailure:
     rank: int | None
 
 
-def worst(
+def worst_failures(
     truth: GroundTruth, results: Results, relevance: Relevance, limit: int = MAX_FAILURES
 ) -> list[SearchFailure]:
     """At most `limit` failures: first those without a relevant hit, and among equals the highest scores first."""

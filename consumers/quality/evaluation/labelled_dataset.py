@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from infra.console import BadInput, counted
+from infra.console import BadInput, format_count
 
 IMAGE = "image"
 CATEGORIES, COLOURS = ("category",), ("colour", "color")
@@ -143,7 +143,7 @@ def _check_pictures(file: Path, rows: Sequence[LabelledImage]) -> None:
     missing = [row.image for row in rows if not row.path.is_file()]
     if missing:
         raise BadInput(
-            f"{counted(len(missing), 'picture', 'pictures')} of {len(rows)} in {file} "
+            f"{format_count(len(missing), 'picture', 'pictures')} of {len(rows)} in {file} "
             f"{'is' if len(missing) == 1 else 'are'} not there ({', '.join(_some(missing))}): check --image-root"
         )
 

@@ -52,7 +52,7 @@ bronze, copper, metallic), multi means several colours, peach lies between orang
 colour."""
 
 
-def colour_named(word: str) -> ColourName | None:
+def map_colour_word(word: str) -> ColourName | None:
     """Our name for a merchant's colour word, ignoring case and extra spaces; None without a fair counterpart.
 
     Our own fourteen names map to themselves.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from consumers.scoring.calibration import ENOUGH
+from consumers.scoring.calibration import MIN_POINTS
 from infra.client.search_client import SearchClient
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, TopicReader, check_broker
@@ -59,7 +59,7 @@ class KafkaSystem:
 
         A catalogue with fewer than ENOUGH items is never calibrated, so this returns at once.
         """
-        if len(self.put_in) < ENOUGH:
+        if len(self.put_in) < MIN_POINTS:
             return
         deadline = time.monotonic() + CALIBRATION_SECONDS
         while self.client.search(probe).threshold is None and time.monotonic() < deadline:

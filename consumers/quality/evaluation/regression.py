@@ -36,7 +36,7 @@ class Comparison:
         return [name for name in MAIN if self.differences[name].high < 0]
 
 
-def read_earlier(file: Path) -> BaselineRun:
+def read_baseline(file: Path) -> BaselineRun:
     """Read the other run from a result of --json; raises BadInput when the file is not one."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))

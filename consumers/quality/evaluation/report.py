@@ -13,7 +13,7 @@ from consumers.quality.evaluation.regression import Comparison
 from consumers.quality.evaluation.results import EvaluationResult
 from consumers.quality.evaluation.retrieval_scores import Agreement, FilteredScore, Score
 from consumers.quality.evaluation.robustness import Robustness
-from infra.console import counted, printable
+from infra.console import format_count, printable
 
 GROUPED = ("recall@1", "precision@10", "mAP@10")
 """The measures in the tables by category and by colour."""
@@ -21,7 +21,7 @@ MAX_NAMED = 3
 """The number of unreadable pictures that are named."""
 
 
-def show(result: EvaluationResult, console: Console) -> None:
+def print_result(result: EvaluationResult, console: Console) -> None:
     """Print everything that was measured."""
     console.print(_headline(result), markup=False, soft_wrap=True)
     for table in _tables(result):
@@ -30,9 +30,9 @@ def show(result: EvaluationResult, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
+def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the difference of each measure, and which main measures are worse."""
-    title = f"this run less {comparison.other}, {counted(comparison.queries, 'query', 'queries')}"
+    title = f"this run less {comparison.other}, {format_count(comparison.queries, 'query', 'queries')}"
     table = _table(printable(title), "measure", "difference", "")
     for name, difference in comparison.differences.items():
         table.add_row(
@@ -52,14 +52,16 @@ def _verdict(difference: Estimate) -> str:
 def _headline(result: EvaluationResult) -> str:
     counts = result.counts
     queries, pictures = (
-        counted(counts.queries, "query", "queries"), counted(counts.catalogue, "picture", "pictures"),
+        format_count(counts.queries, "query", "queries"), format_count(counts.catalogue, "picture", "pictures"),
     )  # fmt: skip
     line = f"{queries} among {pictures}, {result.through}, {result.encoder}; 95 % intervals in brackets"
     if counts.unanswerable:
         line += f"\n{counts.unanswerable} queries left out: the catalogue has nothing of their label"
     if counts.unreadable:
         names = ", ".join(counts.unreadable[:MAX_NAMED]) + (", ..." if len(counts.unreadable) > MAX_NAMED else "")
-        line += f"\n{counted(len(counts.unreadable), 'picture', 'pictures')} cannot be read: {printable(names)}"
+        line += (
+            f"\n{format_count(len(counts.unreadable), 'picture', 'pictures')} cannot be read: {printable(names)}"
+        )
     return line
 
 
@@ -110,7 +112,7 @@ def _filtered(scores: Mapping[str, FilteredScore]) -> Table:
 
 
 def _drops(robustness: Robustness) -> Table:
-    title = f"what corruption takes away, {counted(robustness.queries, 'query', 'queries')}"
+    title = f"what corruption takes away, {format_count(robustness.queries, 'query', 'queries')}"
     table = _table(title, "corruption", *robustness.clean)
     table.add_row("(clean)", *map(_value, robustness.clean.values()), end_section=True)
     for name, drops in robustness.drops.items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimates
-from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
+from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupt
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage, sample
 from consumers.quality.evaluation.ranking_metrics import MAIN, Floats, Relevance, per_query
@@ -56,7 +56,7 @@ def _search_corrupted(
 
 
 def _read_corrupted(row: LabelledImage, corruption: str) -> bytes:
-    return corrupted(row.path.read_bytes(), corruption)
+    return corrupt(row.path.read_bytes(), corruption)
 
 
 def _measures(relevance: Relevance) -> dict[str, Floats]:

@@ -17,13 +17,13 @@ from consumers.quality.evaluation.kmeans import dominant_by_kmeans
 from consumers.quality.evaluation.over_kafka import open_over_kafka
 from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress
-from consumers.scoring.null_embeddings import NullEmbeddings, null_file
-from consumers.vision.colour import make_colours
+from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
-from infra.local_state import reach_kafka
+from infra.local_state import resolve_kafka_settings
 from infra.observability.logging import configure_logs
 from infra.observability.redaction import redaction
 
@@ -42,7 +42,7 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
     """The setup for `direct` or `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
     # Warnings only: the jobs log every batch, which would break up the progress bars.
     configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
-    images, colours = settings.images, make_colours()
+    images, colours = settings.images, make_colour_extractor()
     limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=0)
     namers = ColourNamers(
         colour_namer(lambda image: colours.of(image).names, limits),
@@ -51,13 +51,13 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
     track = progress_on(options.console)
     with ExitStack() as stack:
         if through == "kafka":
-            system = stack.enter_context(open_over_kafka(reach_kafka(settings)))
+            system = stack.enter_context(open_over_kafka(resolve_kafka_settings(settings)))
             yield EvaluationSetup(system, through, namers, track, None)
             return
         pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
         embedder = ImageEmbedder(open_encoder(options.encoder, settings.torch), colours, limits, pool)
         store = stack.enter_context(open_embedding_store(options.cache, embedder))
-        nulls = NullEmbeddings(file=null_file(settings.cache, embedder.encoder.fingerprint))
+        nulls = NullEmbeddings(file=null_embeddings_path(settings.cache, embedder.encoder.fingerprint))
         yield EvaluationSetup(stack.enter_context(open_direct(store, nulls)), through, namers, track, store)
         options.console.print(
             f"{store.kept} of {store.seen} looks were kept from before, in {options.cache}", markup=False

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.console import takes
+from infra.console import command_options
 
 app = typer.Typer()
 
@@ -50,7 +50,7 @@ class FitOptions:
 
 
 @app.command()
-@takes(FitOptions)
+@command_options(FitOptions)
 def fit(options: FitOptions) -> None:
     """Teach it your catalogue: fit an encoder on labelled pictures, for LOOKSTREAM_ENCODER to name."""
     from consumers.quality.evaluation.labelled_dataset import sample
@@ -58,7 +58,7 @@ def fit(options: FitOptions) -> None:
     from consumers.quality.fitting.output_folder import check_out
     from consumers.quality.fitting.pipeline import FitRequest, run_fit
     from infra.config.settings import read_settings
-    from infra.console import error_console, plain_errors
+    from infra.console import error_console, report_errors
     from infra.encoder import EncoderUnavailable
     from infra.encoder.heads import Recipe
 
@@ -70,5 +70,5 @@ def fit(options: FitOptions) -> None:
     request = FitRequest(
         options.encoder, options.out, recipe, options.validation, options.cache or settings.data / "looks"
     )
-    with plain_errors(EncoderUnavailable):
+    with report_errors(EncoderUnavailable):
         run_fit(rows, request, settings, error_console())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from consumers.quality.evaluation.embedding_store import LOCK_TIMEOUT_SECONDS, cache_key
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
-from consumers.vision.crops import focus_on
+from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
 from infra.encoder.runtime import Backbone, Shown
 from schemas.failures import Rejected
@@ -91,7 +91,7 @@ class FeatureStore:
             image = decode(picture, self.limits).image
         except Rejected as failure:
             return str(failure)
-        focus = focus_on(image)
+        focus = select_views(image)
         return tuple(self.backbone.prepare(image, box) for box in focus.boxes), focus.studio
 
     def _run_backbone(self, inputs: Sequence[Shown]) -> Iterator[ImageFeatures]:

@@ -8,7 +8,7 @@ import numpy as np
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share
-from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_back, hold_back_labels
+from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import EpochScore, HeadTrainer
 from consumers.quality.fitting.validation import Integers, draw_validation_set, mean_scores
 from consumers.quality.fitting.whitening_base import (
@@ -105,7 +105,7 @@ def fit_head(gallery: FeatureMatrix, names: Sequence[str], setup: FitSetup) -> F
     choose_share.
     """
     labels, seed = number_labels(names), setup.recipe.seed
-    split = hold_back(labels, setup.validation, seed)
+    split = hold_out(labels, setup.validation, seed)
     validation_set = draw_validation_set(split.held, split.train, labels, seed)
     base, scores = choose_base(make_bases(gallery, setup.backbone, setup.shipped), gallery, validation_set)
     trainer = HeadTrainer(gallery, labels, base, setup.recipe, setup.track)
@@ -119,7 +119,7 @@ def fit_head(gallery: FeatureMatrix, names: Sequence[str], setup: FitSetup) -> F
 
 def _try_novel_labels(trainer: HeadTrainer, epochs: int) -> HeadWeightTrial | None:
     """Train a head without some labels, to search for their pictures among all; None when labels are too few."""
-    split = hold_back_labels(trainer.labels, trainer.recipe.seed)
+    split = hold_out_labels(trainer.labels, trainer.recipe.seed)
     if split is None:
         return None
     axes = trainer.train(split.train, epochs, "trying labels that the head never saw")

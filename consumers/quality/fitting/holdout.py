@@ -23,7 +23,7 @@ class HoldoutSplit:
     held: Integers
 
 
-def hold_back(labels: Integers, share: float, seed: int) -> HoldoutSplit:
+def hold_out(labels: Integers, share: float, seed: int) -> HoldoutSplit:
     """Hold out about `share` of the pictures of each label, at least one, but never its last two.
 
     They are consecutive in the given order: pictures that were taken one after the other are nearly the same, and a
@@ -40,7 +40,7 @@ def hold_back(labels: Integers, share: float, seed: int) -> HoldoutSplit:
     return HoldoutSplit(np.setdiff1d(np.arange(len(labels)), held_out), held_out)
 
 
-def hold_back_labels(labels: Integers, seed: int) -> HoldoutSplit | None:
+def hold_out_labels(labels: Integers, seed: int) -> HoldoutSplit | None:
     """Hold out all pictures of some labels that have at least two; None when too few labels have two."""
     unique, counts = np.unique(labels, return_counts=True)
     eligible = unique[counts > 1]

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.quality.fitting.fit import FitComparison, FitResult, HeadReport
-from consumers.quality.fitting.whitening_base import FEWEST, SHIPPED
-from infra.console import counted, printable
+from consumers.quality.fitting.whitening_base import MIN_PICTURES, SHIPPED_AXES
+from infra.console import format_count, printable
 
 MEASURES = ("precision@1", "precision@10", "mAP@10", "recall@5")
 """The measures that the tables show, of all that are computed."""
@@ -48,7 +48,7 @@ def print_report(report: FitReport, result: FitResult, console: Console) -> None
         return
     console.print(_table("labels that the head saw, pictures held back", result.head.seen))
     if result.head.unseen is not None:
-        title = f"{counted(result.head.unseen_labels, 'label', 'labels')} that a trial head never saw"
+        title = f"{format_count(result.head.unseen_labels, 'label', 'labels')} that a trial head never saw"
         console.print(_table(title, result.head.unseen))
     console.print(_advice(result.head), markup=False, soft_wrap=True)
 
@@ -57,11 +57,11 @@ def _lines(report: FitReport, result: FitResult) -> Iterator[str]:
     yield f"{report.backbone}, fitted on {report.describe_data(result)}"
     if report.unreadable:
         named = "; ".join(report.unreadable[:MAX_NAMED]) + ("; ..." if len(report.unreadable) > MAX_NAMED else "")
-        yield f"{counted(len(report.unreadable), 'picture', 'pictures')} left out: {printable(named)}"
+        yield f"{format_count(len(report.unreadable), 'picture', 'pictures')} left out: {printable(named)}"
     if result.head is None:
         yield "without labels only the base is fitted: no label column, and no sub-folders"
-    hint = f": {FEWEST} pictures would give axes of their own" if report.pictures < FEWEST else ""
-    yield f"base: axes {result.base}{hint}" if result.base == SHIPPED else f"base: axes {result.base}"
+    hint = f": {MIN_PICTURES} pictures would give axes of their own" if report.pictures < MIN_PICTURES else ""
+    yield f"base: axes {result.base}{hint}" if result.base == SHIPPED_AXES else f"base: axes {result.base}"
 
 
 def _table(title: str, comparison: FitComparison) -> Table:

@@ -15,9 +15,9 @@ Floats = NDArray[np.float32]
 Tensors = dict[str, Floats]
 """The tensors of a projection by name, as infra.encoder.projection writes them."""
 
-FEWEST = 2 * OBJECT_SIZE
+MIN_PICTURES = 2 * OBJECT_SIZE
 """Pictures needed to fit new axes: with fewer, the smaller half of the axes is noise."""
-SHIPPED, FRESH = "the encoder's own", "fitted on these pictures"
+SHIPPED_AXES, FITTED_AXES = "the encoder's own", "fitted on these pictures"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,9 @@ def make_bases(gallery: FeatureMatrix, backbone: Backbone, shipped: Mapping[str,
         for part, values in parts.items()
     }
     axes = {f"{part}.axes": shipped[f"{part}.axes"] for part in parts}
-    bases = [WhiteningBase(SHIPPED, axes | means)]
-    if len(features) >= FEWEST:
-        bases.append(WhiteningBase(FRESH, whiten(features, gallery.studio, backbone) | means))
+    bases = [WhiteningBase(SHIPPED_AXES, axes | means)]
+    if len(features) >= MIN_PICTURES:
+        bases.append(WhiteningBase(FITTED_AXES, whiten(features, gallery.studio, backbone) | means))
     return bases
 
 

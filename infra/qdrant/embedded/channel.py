@@ -20,11 +20,11 @@ from infra.qdrant.embedded.wire import MalformedMessage, decode, encode
 
 MAGIC = b"LSI1"
 HEADER = struct.Struct("!4sI")
-LONGEST = 256 << 20
+MAX_MESSAGE_BYTES = 256 << 20
 """Maximum bytes of a message. 10,000 points with thumbnails and 1,000-dimensional vectors take half of that."""
 MIN_READ, MAX_READ = 4 << 10, 256 << 10
 """Bounds of the bytes per `recv`: enough for a short message at once, and at most what a socket buffers."""
-LONGEST_PATH = 100
+MAX_PATH_BYTES = 100
 """Maximum bytes of a socket path. Operating systems allow 104 to 108, including the terminating zero."""
 FALLBACK_BASE = Path("/tmp")
 """Fallback folder in which every user may create folders; the owner of our folder is checked."""
@@ -56,7 +56,7 @@ class Channel:
     def send(self, message: object) -> None:
         """Send a message; raises ValueError, before sending anything, if it is too long or cannot be encoded."""
         data = encode(message)
-        if len(data) > LONGEST:
+        if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message to or from the index has {len(data) >> 20} MB: ask for fewer at a time")
         # A single call, because each part would wake the peer.
         self._stream.sendall(HEADER.pack(MAGIC, len(data)) + data)
@@ -68,8 +68,10 @@ class Channel:
             raise MalformedMessage(
                 f"a frame begins with {magic!r}, not with {MAGIC!r}: start `lookstream up` again"
             )
-        if length > LONGEST:
-            raise MalformedMessage(f"a frame of {length >> 20} MB, where at most {LONGEST >> 20} are taken")
+        if length > MAX_MESSAGE_BYTES:
+            raise MalformedMessage(
+                f"a frame of {length >> 20} MB, where at most {MAX_MESSAGE_BYTES >> 20} are taken"
+            )
         return decode(self._read_exactly(length))
 
     def is_silent(self) -> bool:
@@ -106,7 +108,7 @@ def connect(address: Address, timeout_s: float) -> Channel:
     return Channel(stream)
 
 
-def accepts(address: Address) -> bool:
+def is_listening(address: Address) -> bool:
     """Whether a process listens at this address."""
     try:
         connect(address, 0.5).close()
@@ -136,11 +138,11 @@ def address_of(folder: Path) -> Address:
     address is in a folder for the user's runtime files. Raises OSError if another user owns that folder.
     """
     inside = folder.absolute() / "socket"
-    if len(os.fsencode(inside)) <= LONGEST_PATH and _has_sockets(folder):
+    if len(os.fsencode(inside)) <= MAX_PATH_BYTES and _has_sockets(folder):
         return inside
     name = f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.socket"
     bases = [Path(base) for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if base]
-    candidates = (base for base in bases if len(os.fsencode(_runtime_folder(base) / name)) <= LONGEST_PATH)
+    candidates = (base for base in bases if len(os.fsencode(_runtime_folder(base) / name)) <= MAX_PATH_BYTES)
     return _own_folder(_runtime_folder(next(candidates, FALLBACK_BASE))) / name
 
 

@@ -37,7 +37,7 @@ ERRORS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in (*CONTR
 HUNG_UP = (EOFError, ConnectionResetError, BrokenPipeError)
 ATTEMPTS = 3
 """Attempts for a request. An engine that hands over may accept one more connection before it ends, hence three."""
-MOST_DEATHS = 4
+MAX_ENGINE_DEATHS = 4
 """After so many consecutive deaths of the engine process during one request, that request is considered the cause.
 During a hand-over the process may end twice."""
 
@@ -154,7 +154,7 @@ class EmbeddedIndex:
                 channel = None
                 try:
                     channel = self._connection()
-                    answer = ask(channel, method, *arguments)
+                    answer = send_request(channel, method, *arguments)
                 except (OSError, EOFError, MalformedMessage) as error:
                     self._hang_up()
                     if channel is not None and isinstance(error, HUNG_UP):
@@ -200,7 +200,7 @@ class _EngineDeaths:
         digest = _request_digest(method, arguments)
         self._count = self._count + 1 if digest == self._failed_digest else 1
         self._failed_digest = digest
-        if self._count >= MOST_DEATHS:
+        if self._count >= MAX_ENGINE_DEATHS:
             self._failed_digest, self._count = b"", 0
             raise EngineError(
                 f"the process of the embedded index ends whenever it is to {method} this: see its log"
@@ -216,7 +216,7 @@ def _request_digest(method: str, arguments: Sequence[object]) -> bytes:
     return hashlib.sha256(encode([method, arguments])).digest()
 
 
-def ask(channel: Channel, method: str, *arguments: object) -> Any:
+def send_request(channel: Channel, method: str, *arguments: object) -> Any:
     """Send one request and return its answer; raises the method's errors, and EOFError if the process ends.
 
     Engine errors that are not part of the contract are raised as EngineError.

@@ -48,7 +48,7 @@ class IndexDamaged(EngineError):
     """The files of an index are corrupt. The message names the folder, the reason and the remedy."""
 
 
-def damaged(folder: Path, reason: object) -> IndexDamaged:
+def damage_error(folder: Path, reason: object) -> IndexDamaged:
     """Return an IndexDamaged error for the folder of an index."""
     return IndexDamaged(f"the index in {folder} is damaged ({reason}): {REMEDY.format(folder=folder)}")
 
@@ -59,12 +59,12 @@ def engine_error(error: BaseException, folder: Path) -> EngineError:
         return error
     text = f"{type(error).__name__}: {error}"
     if any(pattern in text.lower() for pattern in DAMAGE_PATTERNS):
-        return damaged(folder, text)
+        return damage_error(folder, text)
     return EngineError(f"the index in {folder} failed: {text}")
 
 
 @contextmanager
-def opening(folder: Path) -> Iterator[None]:
+def translate_open_errors(folder: Path) -> Iterator[None]:
     """Convert errors while a shard is opened to IndexDamaged.
 
     Transient problems, such as a full disk or a lock of another process, are not damage: they become EngineError.
@@ -77,11 +77,11 @@ def opening(folder: Path) -> Iterator[None]:
         text = f"{type(error).__name__}: {error}"
         if any(pattern in text.lower() for pattern in TRANSIENT_PATTERNS):
             raise EngineError(f"the index in {folder} cannot be opened: {text}") from error
-        raise damaged(folder, text) from error
+        raise damage_error(folder, text) from error
 
 
 @contextmanager
-def noting(folder: Path) -> Iterator[None]:
+def record_damage(folder: Path) -> Iterator[None]:
     """Record IndexDamaged in a file of the index folder, for clients that connect while no engine runs."""
     note = folder / NOTE
     try:

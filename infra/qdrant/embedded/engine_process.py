@@ -13,18 +13,18 @@ from pathlib import Path
 from types import FrameType
 
 from infra.config.settings import read_settings
-from infra.console import FAILED, complain
+from infra.console import FAILED, print_error
 from infra.observability.logging import configure_logs
 from infra.observability.redaction import redaction
 from infra.qdrant.contract import EngineError
 from infra.qdrant.embedded.channel import Channel, connect
 from infra.qdrant.embedded.children import ANSWER, NOTHING_TO_DO, OPTIMISE, SUCCEED, EngineContext
-from infra.qdrant.embedded.client import Request, ask
-from infra.qdrant.embedded.damage import EXIT_CODE, IndexDamaged, noting
+from infra.qdrant.embedded.client import Request, send_request
+from infra.qdrant.embedded.damage import EXIT_CODE, IndexDamaged, record_damage
 from infra.qdrant.embedded.request_server import RequestServer
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.embedded.shard_files import optimise
-from infra.qdrant.embedded.storage import current, journal_of
+from infra.qdrant.embedded.storage import current_shard, journal_of
 from infra.qdrant.embedded.write_journal import JournalReader
 
 HAND_OVER_TIMEOUT_SECONDS = 60.0
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str]) -> None:
     try:
         tasks[arguments[0]](context)
     except EngineError as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(EXIT_CODE if isinstance(error, IndexDamaged) else FAILED)
 
 
 def answer(context: EngineContext) -> None:
     """Open the current shard, and answer the owner and all clients until SIGTERM."""
     folder = Path(context.folder)
-    with noting(folder):
-        path = current(folder)
+    with record_damage(folder):
+        path = current_shard(folder)
         shard = Shard(folder, context.min_free, path)
     _serve(shard, path, context)
 
@@ -79,7 +79,7 @@ def succeed(context: EngineContext) -> None:
     while journal.replay(replay) > MAX_FINAL_REPLAY:
         shard.flush()
     with connect(Path(context.address), HAND_OVER_TIMEOUT_SECONDS) as channel:
-        optimise_requested = bool(ask(channel, "hand_over"))
+        optimise_requested = bool(send_request(channel, "hand_over"))
         journal.replay(replay)
         shard.sync()
         _take_over(channel, copy, folder)
@@ -90,9 +90,9 @@ def succeed(context: EngineContext) -> None:
 
 def _take_over(channel: Channel, copy: Path, folder: Path) -> None:
     try:
-        ask(channel, "take_over", str(copy))
+        send_request(channel, "take_over", str(copy))
     except (EOFError, OSError):
-        if current(folder) != copy:
+        if current_shard(folder) != copy:
             raise  # the process died for another reason, and its shard is still the current one
 
 

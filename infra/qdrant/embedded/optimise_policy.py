@@ -8,12 +8,12 @@ from infra.qdrant.contract import IndexStatus
 MAX_UNINDEXED_SHARE = 0.1
 """Share of the points that may be outside the graph before a rebuild. A share, so that each point is rebuilt a
 bounded number of times however large the index grows."""
-FEWEST, MOST = 10_000, 50_000
+MIN_UNINDEXED, MAX_UNINDEXED = 10_000, 50_000
 """Bounds of that number: exact search of 10,000 points takes 0.3 ms, of 50,000 2 ms (research, 256 dimensions)."""
 ENGINE_MIN_KB = 10_000
 """The engine does not optimise fewer kilobytes of unindexed vectors (its `indexing_threshold`)."""
 IDLE_SECONDS = 10.0
-AGAIN_SECONDS, ASKED_AGAIN_SECONDS = 300.0, 5.0
+RETRY_SECONDS, REQUESTED_RETRY_SECONDS = 300.0, 5.0
 """Delay after a failed attempt before the next one: an automatic one, and one on request."""
 
 
@@ -35,11 +35,11 @@ class OptimisePolicy:
             self.changed_at = now
         self.latest = status
         since_failure = now - self.failed_at
-        if status.optimising or since_failure < ASKED_AGAIN_SECONDS:
+        if status.optimising or since_failure < REQUESTED_RETRY_SECONDS:
             return False
         if status.wanted:
             return True
-        if since_failure < AGAIN_SECONDS or status.unindexed == self.futile_unindexed:
+        if since_failure < RETRY_SECONDS or status.unindexed == self.futile_unindexed:
             return False
         idle = now - self.changed_at >= IDLE_SECONDS
         minimum = _engine_minimum(status.size)
@@ -55,7 +55,7 @@ class OptimisePolicy:
 
 
 def _busy_threshold(live: int) -> int:
-    return min(MOST, max(FEWEST, round(live * MAX_UNINDEXED_SHARE)))
+    return min(MAX_UNINDEXED, max(MIN_UNINDEXED, round(live * MAX_UNINDEXED_SHARE)))
 
 
 def _engine_minimum(size: int) -> int:

@@ -23,12 +23,12 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
-from infra.processes.spawn import end
+from infra.processes.spawn import terminate
 from infra.qdrant.contract import EngineError, IndexStatus
 from infra.qdrant.embedded import children, damage, storage
 from infra.qdrant.embedded.channel import Address, bind
 from infra.qdrant.embedded.children import HANDED_OVER, NOTHING_TO_DO, EngineChild, EngineContext
-from infra.qdrant.embedded.client import ask
+from infra.qdrant.embedded.client import send_request
 from infra.qdrant.embedded.optimise_policy import OptimisePolicy
 from infra.retry import Retry
 from schemas.failures import Unavailable
@@ -37,7 +37,7 @@ MIN_FREE = 256 << 20
 """Bytes of free disk that a write requires: twice the engine's write-ahead log, plus a margin."""
 DISK_SPACE_FACTOR = 2.5
 """Temporary disk space of an optimisation, as a multiple of the shard size: a copy and its optimised form."""
-LOOK_SECONDS, TICK_SECONDS = 2.0, 0.1
+CHECK_SECONDS, TICK_SECONDS = 2.0, 0.1
 STOP_SECONDS = 30.0
 """Time for a child to end; a flush takes long on a slow disk."""
 LOCK_SECONDS = 2.0
@@ -92,18 +92,18 @@ class IndexOwner:
             time.sleep(TICK_SECONDS)
             self._check_engine()
             self._check_copy()
-            if self._copy is None and time.monotonic() - checked_at >= LOOK_SECONDS:
+            if self._copy is None and time.monotonic() - checked_at >= CHECK_SECONDS:
                 self._check_index()
                 checked_at = time.monotonic()
 
     def stop(self) -> None:
         """End all children; the serving one flushes first."""
         if self._optimiser is not None:
-            end(self._optimiser, signal.SIGKILL, STOP_SECONDS)
+            terminate(self._optimiser, signal.SIGKILL, STOP_SECONDS)
         if self._successor is not None:
-            end(self._successor.process, signal.SIGKILL, STOP_SECONDS)
+            terminate(self._successor.process, signal.SIGKILL, STOP_SECONDS)
         if self._engine is not None:
-            end(self._engine.process, signal.SIGTERM, STOP_SECONDS)
+            terminate(self._engine.process, signal.SIGTERM, STOP_SECONDS)
 
     def _check_engine(self) -> None:
         code = None if self._engine is None else self._engine.process.poll()
@@ -114,7 +114,7 @@ class IndexOwner:
             sys.exit(code if code in (0, damage.EXIT_CODE) else 1)
         self._copy = None
         storage.sweep(self._folder)
-        self._log.info("optimised", shard=storage.current(self._folder).name)
+        self._log.info("optimised", shard=storage.current_shard(self._folder).name)
 
     def _check_copy(self) -> None:
         if self._optimiser is not None and (code := self._optimiser.poll()) is not None:
@@ -187,7 +187,7 @@ class IndexOwner:
         """Send a request to the serving process; raises EOFError immediately when it dies."""
         if self._engine is None:
             raise EOFError
-        return ask(self._engine.connection, method, *arguments)
+        return send_request(self._engine.connection, method, *arguments)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

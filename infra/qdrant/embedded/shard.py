@@ -28,7 +28,7 @@ from infra.qdrant.contract import (
 )
 from infra.qdrant.embedded import shard_files, shard_search
 from infra.qdrant.embedded.filters import filter_of
-from infra.qdrant.embedded.storage import bytes_in, current
+from infra.qdrant.embedded.storage import bytes_in, current_shard
 from schemas.failures import Unavailable
 
 
@@ -42,7 +42,7 @@ class Shard:
     def __init__(self, folder: Path, min_free: int, path: Path | None = None) -> None:
         self._folder = folder
         self._min_free = min_free
-        self._path = path or current(folder)
+        self._path = path or current_shard(folder)
         self._shard: edge.EdgeShard | None = None
         self._size = 0
         if self._path.exists():
@@ -72,19 +72,19 @@ class Shard:
         """Apply payload changes to live points, in order; the engine removes keys whose new value is None."""
         shard = self._writable()
         for patch in patches:
-            point_filter = filter_of(rows.patched_by(patch), [patch.id])
+            point_filter = filter_of(rows.patch_conditions(patch), [patch.id])
             shard.update(edge.UpdateOperation.set_payload_by_filter(point_filter, dict(patch.payload)))
 
     def remove(self, versions: Mapping[str, int]) -> None:
         """Delete points by id, each only if its stored version is lower."""
         shard = self._writable()
-        for version, ids in rows.by_version(versions).items():
+        for version, ids in rows.group_ids_by_version(versions).items():
             point_filter = filter_of([rows.older_than(version)], ids)
             shard.update(edge.UpdateOperation.delete_points_by_filter(point_filter))
 
     def collect_tombstones(self, before_us: int) -> int:
         """Delete tombstones from before this time; return their number."""
-        point_filter = filter_of(rows.tombstones(before_us))
+        point_filter = filter_of(rows.tombstone_conditions(before_us))
         if count := self._opened().count(edge.CountRequest(exact=True, filter=point_filter)):
             self._writable().update(edge.UpdateOperation.delete_points_by_filter(point_filter))
         return count

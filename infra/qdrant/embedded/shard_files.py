@@ -9,7 +9,7 @@ import qdrant_edge as edge
 
 from infra.qdrant import rows
 from infra.qdrant.contract import VECTOR
-from infra.qdrant.embedded.damage import check_vectors, opening
+from infra.qdrant.embedded.damage import check_vectors, translate_open_errors
 from infra.qdrant.embedded.filters import index_of
 from infra.qdrant.payload_indexes import FIELDS
 
@@ -33,7 +33,7 @@ def load(path: Path) -> edge.EdgeShard:
 
     Raises IndexDamaged if its files are corrupt.
     """
-    with opening(path.parent):
+    with translate_open_errors(path.parent):
         shard = _load_and_check(path)
     return shard
 

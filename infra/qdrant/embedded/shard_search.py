@@ -14,7 +14,15 @@ import qdrant_edge as edge
 
 from infra.qdrant import rows
 from infra.qdrant.conditions import Condition, NotAnyOf
-from infra.qdrant.contract import OVERSAMPLING, VECTOR, Payload, ScoredPoint, SearchPlan, acorn_below, conditions
+from infra.qdrant.contract import (
+    OVERSAMPLING,
+    VECTOR,
+    Payload,
+    ScoredPoint,
+    SearchPlan,
+    acorn_max_selectivity,
+    conditions,
+)
 from infra.qdrant.embedded.filters import filter_of
 from schemas.items import MAX_IMAGES
 
@@ -96,7 +104,7 @@ def _query(state: SearchState) -> edge.QueryRequest:
         hnsw_ef=plan.effort,
         exact=plan.exact,
         quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_below(plan)),
+        acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
     )
     return edge.QueryRequest(
         limit=_limit(plan),

@@ -10,22 +10,22 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from infra.qdrant.embedded.damage import damaged
+from infra.qdrant.embedded.damage import damage_error
 
 FIRST = "shard"
 POINTER = "current"
 PREALLOCATED_PREFIX = "tmp-open-"
 """Prefix of log segments that the engine creates in advance; they are empty, and renamed at any time."""
-AT_ONCE = 1 << 20
+BLOCK_BYTES = 1 << 20
 """Bytes to compare at a time; two such blocks fit in the cache of a core."""
 
 
-def current(folder: Path) -> Path:
+def current_shard(folder: Path) -> Path:
     """Return the path of the current shard, which may not exist yet; raises IndexDamaged on an invalid pointer."""
     pointer = folder / POINTER
     name = pointer.read_text(errors="replace").strip() if pointer.exists() else FIRST
     if re.fullmatch(rf"{FIRST}(-[0-9]{{1,18}})?", name) is None:  # the name must not point outside the folder
-        raise damaged(folder, f"{pointer} names {name[:80]!r}, which is no shard of it")
+        raise damage_error(folder, f"{pointer} names {name[:80]!r}, which is no shard of it")
     return folder / name
 
 
@@ -41,7 +41,7 @@ def make_current(path: Path) -> None:
 
 def next_copy(folder: Path) -> Path:
     """Return the path for the next copy of the current shard."""
-    _, _, number = current(folder).name.partition("-")
+    _, _, number = current_shard(folder).name.partition("-")
     return folder / f"{FIRST}-{int(number or 0) + 1}"
 
 
@@ -53,7 +53,7 @@ def journal_of(copy: Path) -> Path:
 def sweep(folder: Path) -> None:
     """Delete all shards and journals except the current shard."""
     for path in folder.glob(f"{FIRST}*"):
-        if path != current(folder):
+        if path != current_shard(folder):
             remove(path)
 
 
@@ -81,7 +81,7 @@ def mirror(source: Path, target: Path) -> None:
 
 def _copy_changed_blocks(source: Path, target: Path) -> None:
     """Write only the blocks that differ, and truncate the target to the length of the source."""
-    source_block, target_block, offset = bytearray(AT_ONCE), bytearray(AT_ONCE), 0
+    source_block, target_block, offset = bytearray(BLOCK_BYTES), bytearray(BLOCK_BYTES), 0
     with source.open("rb", buffering=0) as new, target.open("r+b", buffering=0) as old:
         while count := new.readinto(source_block):
             old.seek(offset)

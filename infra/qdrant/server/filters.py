@@ -34,7 +34,7 @@ def upsert_of(version: int, run: Sequence[rows.PointRow]) -> models.UpsertOperat
 
 def patch_of(patch: Patch) -> models.SetPayloadOperation:
     """Return the payload change of a patch, applied only to a live point whose stored version is older."""
-    update_filter = filter_of(rows.patched_by(patch), [patch.id])
+    update_filter = filter_of(rows.patch_conditions(patch), [patch.id])
     return models.SetPayloadOperation(
         set_payload=models.SetPayload(payload=dict(patch.payload), filter=update_filter)
     )

@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from infra.config.settings import QdrantSettings, Settings
 from infra.qdrant import rows
-from infra.qdrant.generations import Generations, chosen, from_json, initial_generations, to_json
+from infra.qdrant.generations import Generations, from_json, initial_generations, resolve_generation, to_json
 from infra.qdrant.server.collections import drop, point_alias
 from infra.qdrant.server.errors import REFUSED
 from infra.qdrant.server.filters import upsert_of
@@ -114,7 +114,7 @@ def open_server(settings: Settings, generation: int | None = None) -> ServerInde
     """Return the index of a generation (default: the serving one) on the configured server; sends no request."""
     cluster = reach_cluster(settings.qdrant)
     register = ServerGenerationRegister(cluster, settings.qdrant, settings.encoder)
-    return ServerIndex(cluster, settings.qdrant, partial(chosen, register, generation))
+    return ServerIndex(cluster, settings.qdrant, partial(resolve_generation, register, generation))
 
 
 def open_register(settings: Settings) -> ServerGenerationRegister:

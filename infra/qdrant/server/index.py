@@ -22,7 +22,7 @@ from infra.qdrant.contract import (
     ScoredPoint,
     SearchPlan,
     Vector,
-    acorn_below,
+    acorn_max_selectivity,
     conditions,
 )
 from infra.qdrant.generations import FIRST
@@ -105,12 +105,12 @@ class ServerIndex:
 
     def remove(self, versions: Mapping[str, int]) -> None:
         """Delete points by id, each only if its stored version is lower."""
-        groups = rows.by_version(versions).items()
+        groups = rows.group_ids_by_version(versions).items()
         self._write([removal_of([rows.older_than(version)], ids) for version, ids in groups])
 
     def collect_tombstones(self, before_us: int) -> int:
         """Delete tombstones from before this time; return their number before the deletion."""
-        expired = rows.tombstones(before_us)
+        expired = rows.tombstone_conditions(before_us)
         count = self._request(lambda client, name: client.count(name, filter_of(expired), exact=True)).count
         if count:
             self._write([removal_of(expired)])
@@ -221,7 +221,7 @@ def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoi
         hnsw_ef=plan.effort,
         exact=plan.exact,
         quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_below(plan)),
+        acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
     )
     answer = client.query_points_groups(
         name,

@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient
 from infra.config.settings import QdrantSettings, SettingsError
 from infra.qdrant.server.errors import REFUSED, ErrorMeaning, meaning_of, reason_of, translate, unreachable
 
-OLDEST = (1, 17)
+MIN_VERSION = (1, 17)
 """Minimum server version, the first with insert-only writes; older ones silently ignore write conditions."""
 CHANNEL_OPTIONS = {
     "grpc.initial_reconnect_backoff_ms": 100,
@@ -90,8 +90,8 @@ class Cluster:
         if node.checked:
             return
         version = node.client.info().version
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-            required = ".".join(map(str, OLDEST))
+        if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+            required = ".".join(map(str, MIN_VERSION))
             raise SettingsError(
                 f"LOOKSTREAM_QDRANT_URL: Qdrant at {node.place} is version {version}, and lookstream needs "
                 f"{required} or newer: upgrade it"

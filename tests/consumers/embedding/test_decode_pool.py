@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from consumers.embedding.decode_pool import DecodePool
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
@@ -78,7 +78,7 @@ def test_a_process_refuses_in_the_same_words_by_the_limits_of_the_caller(decoder
 
 
 def test_eyes_see_the_same_through_processes(decoders: DecodePool) -> None:
-    encoder, colours = open_encoder("fake", TorchSettings()), make_colours()
+    encoder, colours = open_encoder("fake", TorchSettings()), make_colour_extractor()
     with ThreadPoolExecutor(2) as pool:
         here = ImageEmbedder(encoder, colours, LIMITS, pool).look_at([DISC, b"<html>"])
         there = ImageEmbedder(encoder, colours, LIMITS, pool, decoders.decode).look_at([DISC, b"<html>"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from consumers.embedding.moderation import LabelCallable, ModerationPolicy, moderator_of, policy_of
+from consumers.embedding.moderation import LabelCallable, ModerationPolicy, load_moderator, moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
@@ -244,14 +244,14 @@ def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_jud
 
 
 def test_settings_name_the_moderator_and_what_labels_mean() -> None:
-    assert moderator_of(ModerationSettings()) is NO_MODERATOR
-    named = moderator_of(ModerationSettings(call="json:loads"))
+    assert load_moderator(ModerationSettings()) is NO_MODERATOR
+    named = load_moderator(ModerationSettings(call="json:loads"))
     assert named.name == "json:loads"
-    assert policy_of(ModerationSettings(blocked=("x",), restricted=())) == ModerationPolicy(frozenset("x"))
+    assert moderation_policy(ModerationSettings(blocked=("x",), restricted=())) == ModerationPolicy(frozenset("x"))
     with pytest.raises(SettingsError, match=r"LOOKSTREAM_MODERATION_CALL: no_such.module:f cannot be imported"):
-        moderator_of(ModerationSettings(call="no_such.module:f"))
+        load_moderator(ModerationSettings(call="no_such.module:f"))
     with pytest.raises(SettingsError, match="is str, not a function"):
-        moderator_of(ModerationSettings(call="string:digits"))
+        load_moderator(ModerationSettings(call="string:digits"))
 
 
 steps = st.lists(

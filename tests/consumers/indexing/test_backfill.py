@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing import backfill
-from consumers.indexing.backfill import Backfill, BackfillProgress, progress_in
-from consumers.points.payload import KNOWN_KEYS, TOLD, predicted
+from consumers.indexing.backfill import Backfill, BackfillProgress, read_progress
+from consumers.points.payload import KNOWN_KEYS, NOTIFIED_WATCHES, prediction_payload
 from infra.qdrant.contract import Patch
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
@@ -66,10 +66,10 @@ class Both(NamedTuple):
 
     def fill(self, meanwhile: Callable[[], None] = lambda: None) -> BackfillProgress:
         refill = self.refill()
-        while not progress_in(self.new.index).done:
+        while not read_progress(self.new.index).done:
             refill.step()
             meanwhile()
-        return progress_in(self.new.index)
+        return read_progress(self.new.index)
 
 
 def _is_gone(ref: ImageRef) -> bool:
@@ -168,7 +168,7 @@ def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: 
         both.old.handle(upsert(name, 1, stored_file(name.encode(), told=False)))
     for _ in range(3):
         both.refill().step()
-    assert 0 < progress_in(both.new.index).seen < len(names)
+    assert 0 < read_progress(both.new.index).seen < len(names)
     told = both.fill()
     assert (told.filled, told.seen, told.done) == (len(names), len(names), True)
     assert sorted(both.new.canned.looked) == sorted(name.encode() for name in names)
@@ -177,11 +177,11 @@ def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: 
 def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guessed_does_not(both: Both) -> None:
     both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
     main = point_ids("default", "a")[0]
-    guess = predicted(Likely(name="lamp", confidence=0.5))
-    both.old.index.patch([Patch(main, {TOLD: ["reds"], "version": 2, **guess})])
+    guess = prediction_payload(Likely(name="lamp", confidence=0.5))
+    both.old.index.patch([Patch(main, {NOTIFIED_WATCHES: ["reds"], "version": 2, **guess})])
     both.fill()
     filled = both.new.index.payloads([main], KNOWN_KEYS)[main]
-    assert filled[TOLD] == ["reds"]
+    assert filled[NOTIFIED_WATCHES] == ["reds"]
     assert "category" not in filled
 
 
@@ -214,7 +214,7 @@ def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pas
 def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: Both) -> None:
     names = [uuid.uuid4().hex for _ in range(60)]
     both.old.handle(*(upsert(name, 1, stored_file(name.encode(), told=False)) for name in names))
-    while not progress_in(both.new.index).passed:
+    while not read_progress(both.new.index).passed:
         both.refill().step()
     both.old.handle(upsert("late", 1, stored_file(b"late", told=False)))
     for _ in range(20):  # several passes

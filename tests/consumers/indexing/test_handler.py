@@ -9,7 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.points.payload import hit
+from consumers.points.payload import hit_of
 from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import ImageEmbedder
 from infra.kafka import Record
@@ -67,7 +67,7 @@ def found(index: Index, eyes: ImageEmbedder, picture: InlineImage, filters: Filt
     [look] = eyes.look_at([picture.data])
     assert not isinstance(look, Exception)
     [points] = index.search([SearchPlan(look.vector, "shop", filters or Filters())])
-    return [hit(point, thumbnail=True) for point in points]
+    return [hit_of(point, thumbnail=True) for point in points]
 
 
 def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from consumers.indexing.handler import COLLECT_HOURS, MOST_LOST, TOMBSTONE_DAYS
+from consumers.indexing.handler import MAX_LOST_RACES, TOMBSTONE_COLLECTION_HOURS, TOMBSTONE_DAYS
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import NAMESPACE, point_ids
 from schemas.envelope import Event
@@ -179,7 +179,7 @@ def test_a_job_that_always_comes_too_late_holds_its_batch(shop: Shop, shard: Sha
     busy = open_shop(between(shard, write))
     with pytest.raises(Unavailable, match="item a of default is being written by others"):
         busy.handle(patch("a", 5_000, title="x"))
-    assert next(revisions) > MOST_LOST
+    assert next(revisions) > MAX_LOST_RACES
 
 
 def test_two_threads_may_share_the_job(shard: Shard) -> None:
@@ -204,7 +204,11 @@ def test_a_deleted_item_is_forgotten_after_a_week_and_hourly_at_the_most(shard: 
     times = [noon]
     shop = open_shop(shard, now=lambda: times[0])
     shop.handle(upsert("a", 1, RED), delete("a", 5))
-    week, hour, moment = timedelta(days=TOMBSTONE_DAYS), timedelta(hours=COLLECT_HOURS), timedelta(seconds=1)
+    week, hour, moment = (
+        timedelta(days=TOMBSTONE_DAYS),
+        timedelta(hours=TOMBSTONE_COLLECTION_HOURS),
+        timedelta(seconds=1),
+    )
     for now, there in [
         (noon, True),
         (noon + week, True),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.points.progress import CHECK_SECONDS, OVERDUE_SECONDS, ProgressReader, has_passed, note_progress
+from consumers.points.progress import CHECK_SECONDS, OVERDUE_SECONDS, ProgressReader, covers, note_progress
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.facets_handler import FacetsHandler
-from consumers.searching.handler import MOST_WAITING, RequestHandler
+from consumers.searching.handler import MAX_WAITING_SEARCHES, RequestHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from infra.kafka import Partition, Record
@@ -58,8 +58,8 @@ def search(**fields: Any) -> SearchRequest:
 
 def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
     assert ProgressReader(index, two).read() == ()
-    assert has_passed((), ())
-    assert not has_passed((), (RecordPosition(source="catalog", partition=0, offset=0),))
+    assert covers((), ())
+    assert not covers((), (RecordPosition(source="catalog", partition=0, offset=0),))
 
 
 def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
@@ -132,7 +132,7 @@ def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_fr
 @pytest.mark.parametrize(("offset", "passed"), [(7, True), (8, True), (9, False)])
 def test_a_record_is_passed_when_the_index_is_behind_it_no_more(offset: int, passed: bool) -> None:
     as_of = (Watermark(source="catalog", time=datetime.now(UTC), offsets={"1": 9}),)
-    assert has_passed(as_of, (RecordPosition(source="catalog", partition=1, offset=offset),)) == passed
+    assert covers(as_of, (RecordPosition(source="catalog", partition=1, offset=offset),)) == passed
 
 
 def test_a_search_that_is_early_waits_in_memory_while_it_has_time(
@@ -159,8 +159,8 @@ def test_a_search_from_the_future_waits_no_longer_than_it_allows(
 
 
 def test_no_more_searches_wait_than_there_is_room_for(job: RequestHandler) -> None:
-    events = [Event(search(deadline_ms=5_000)) for _ in range(MOST_WAITING + 20)]
-    assert len(job.deferred(events)) == MOST_WAITING
+    events = [Event(search(deadline_ms=5_000)) for _ in range(MAX_WAITING_SEARCHES + 20)]
+    assert len(job.deferred(events)) == MAX_WAITING_SEARCHES
 
 
 def test_once_the_index_has_come_so_far_it_is_answered_and_told(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.runtime.crash_ledger import LIVES, CrashLedger
+from consumers.runtime.crash_ledger import MAX_CRASHES, CrashLedger
 from infra.kafka import Record
 
 
@@ -46,7 +46,7 @@ def test_a_record_is_deadly_once_it_was_alone_in_hand_at_so_many_deaths(tmp_path
     path, (first, second) = tmp_path / "a", records(2)
     die_with(path, [first, second])
     assert CrashLedger(path).split([first, second]) == [[first], [second]]
-    for _ in range(LIVES):
+    for _ in range(MAX_CRASHES):
         assert not CrashLedger(path).is_deadly(first)
         die_with(path, [first])
     assert CrashLedger(path).is_deadly(first)

@@ -17,7 +17,7 @@ from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
-from consumers.searching.reply_deduplication import ReplyDeduplicator, for_whom
+from consumers.searching.reply_deduplication import ReplyDeduplicator, read_answered_ids
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
 from infra.observability.heartbeat import HeartbeatFile
@@ -95,7 +95,7 @@ class Querying:
 
 def looked_up(kafka: KafkaSettings, answering: Answering) -> Calls:
     """A handler that looks up what others have answered, as the query worker does."""
-    answered = ReplyDeduplicator(partial(for_whom, kafka), round(time.time() * 1000))
+    answered = ReplyDeduplicator(partial(read_answered_ids, kafka), round(time.time() * 1000))
     return Calls(answering.handle, find_done=answered.has)
 
 

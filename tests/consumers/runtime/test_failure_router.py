@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.runtime.dead_letter_limit import MOST_TENANTS, SET_ASIDE_SECONDS, DeadLetterLimit, Unlimited
+from consumers.runtime.dead_letter_limit import MAX_TENANTS, SET_ASIDE_SECONDS, DeadLetterLimit, Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from consumers.runtime.retry_headers import due_time, origin_of
+from consumers.runtime.retry_headers import due_time, read_origin
 from infra.kafka import OutgoingRecord, Record
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater
@@ -140,7 +140,7 @@ def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: Se
 def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: FailureRouter, sent: Sent) -> None:
     told = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
     forged = record({f"retry-{name}": value for name, value in told.items()} | {"retry-first-failed-at": b"x"})
-    assert origin_of(forged, NOW).position == "catalog.items/2/7"
+    assert read_origin(forged, NOW).position == "catalog.items/2/7"
     router.route(forged, None, NEVER)
     assert sent.topics == ["catalog.items.dead"]
 
@@ -191,7 +191,7 @@ def test_a_large_share_of_dead_letters_sets_a_tenant_aside_once_there_are_enough
 def test_no_more_tenants_are_counted_than_there_is_room_for() -> None:
     limit = DeadLetterLimit(2, 1.0)
     limit.count("first", dead=True)
-    for n in range(MOST_TENANTS):
+    for n in range(MAX_TENANTS):
         limit.count(f"{n}", dead=False)
     limit.count("first", dead=True)
     assert not limit.is_set_aside("first"), "its first dead letter was forgotten"
@@ -200,7 +200,7 @@ def test_no_more_tenants_are_counted_than_there_is_room_for() -> None:
 def test_a_tenant_that_is_set_aside_stays_so_however_many_others_come() -> None:
     limit = DeadLetterLimit(1, 1.0)
     limit.count("flood", dead=True)
-    for n in range(MOST_TENANTS):
+    for n in range(MAX_TENANTS):
         limit.count(f"{n}", dead=False)
     assert limit.is_set_aside("flood")
 

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.runtime import batch_processor
-from consumers.runtime.batch_processor import PAUSES, BatchOverdue, BatchProcessor
+from consumers.runtime.batch_processor import BATCH_BACKOFF, BatchOverdue, BatchProcessor
 from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.runtime.crash_ledger import CrashLedger
 from consumers.runtime.dead_letter_limit import DeadLetterLimit, Unlimited
@@ -97,7 +97,7 @@ class Setting:
     limit: DeadLetterLimit | Unlimited = field(default_factory=Unlimited)
     ledger: Path | None = None
     delays: Mapping[str, float] = field(default_factory=dict)
-    pauses: Retry = PAUSES
+    pauses: Retry = BATCH_BACKOFF
 
 
 def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> WorkerLoop:

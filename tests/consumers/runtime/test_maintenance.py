@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumers.runtime.maintenance import AGAIN_SECONDS, MaintenanceTask
+from consumers.runtime.maintenance import RETRY_SECONDS, MaintenanceTask
 from schemas.failures import Fault, Unavailable
 
 
@@ -34,7 +34,7 @@ def test_a_step_that_fails_is_left_out_for_a_while_and_then_tried_again() -> Non
     for _ in range(3):
         idle()
     assert step.turns == 1
-    clock.seconds += AGAIN_SECONDS
+    clock.seconds += RETRY_SECONDS
     idle()
     assert step.turns == 2
 

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.scoring.calibration import (
-    ENOUGH,
-    MARGIN,
+    MIN_POINTS,
     OTHER,
+    PRIOR_MEAN,
     SAME,
+    THRESHOLD_MARGIN,
     UNCALIBRATED,
     UNKNOWN,
-    UNLABELLED,
     Calibration,
     CalibrationCurve,
     Floats,
     LookParts,
     Neighbourhood,
-    calibration_of,
-    stacked,
+    parse_calibration,
+    stack_probes,
 )
 from schemas.ranking import INTENTS, Weights
 
@@ -77,16 +77,16 @@ def test_where_null_pictures_come_as_near_as_neighbours_the_neighbours_are_kept(
 
 def test_with_few_points_nothing_is_cut() -> None:
     nulls = np.linspace(0.1, 0.3, 201, dtype=np.float32)
-    assert measured(nulls, np.full(ENOUGH - 1, 0.9, np.float32)).curve(OBJECT) == UNCALIBRATED
-    assert measured(nulls, np.full(ENOUGH, 0.9, np.float32)).curve(OBJECT).cuts
+    assert measured(nulls, np.full(MIN_POINTS - 1, 0.9, np.float32)).curve(OBJECT) == UNCALIBRATED
+    assert measured(nulls, np.full(MIN_POINTS, 0.9, np.float32)).curve(OBJECT).cuts
 
 
 def test_photos_and_studio_pictures_have_thresholds_of_their_own() -> None:
-    near = np.full(ENOUGH, 0.9, np.float32)
+    near = np.full(MIN_POINTS, 0.9, np.float32)
     mixed = replace(measured(np.array([0.2] * 50 + [0.6] * 50, np.float32), near), studio=np.repeat([0, 1], 50))
-    assert mixed.curve(OBJECT).threshold == pytest.approx(0.2 + MARGIN * 0.7)
-    studio = replace(mixed, kinds=np.ones(ENOUGH, np.int8))
-    assert studio.curve(OBJECT, studio=True).threshold == pytest.approx(0.6 + MARGIN * 0.3)
+    assert mixed.curve(OBJECT).threshold == pytest.approx(0.2 + THRESHOLD_MARGIN * 0.7)
+    studio = replace(mixed, kinds=np.ones(MIN_POINTS, np.int8))
+    assert studio.curve(OBJECT, studio=True).threshold == pytest.approx(0.6 + THRESHOLD_MARGIN * 0.3)
 
 
 def test_the_curve_tells_the_share_of_right_neighbours() -> None:
@@ -116,7 +116,7 @@ def test_what_studio_pictures_score_with_each_other_says_nothing_of_photos() -> 
     of_photos, of_studio = among_photos.curve(OBJECT), among_studio.curve(OBJECT)
     assert of_studio.threshold == pytest.approx(0.2)
     assert of_photos.threshold > 0.25
-    assert (of_studio.intercept, of_studio.slope) == pytest.approx(UNLABELLED)
+    assert (of_studio.intercept, of_studio.slope) == pytest.approx(PRIOR_MEAN)
     assert of_studio.of(np.array([0.7])) > of_photos.of(np.array([0.7]))
 
 
@@ -128,16 +128,18 @@ def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
     photos, unknown = np.zeros(200, np.int8), np.full((200, 8), UNKNOWN, np.int8)
     curve = Calibration(1, nulls, photos, near, unknown, photos).curve(weights)
     unrelated, related = (np.quantile((part @ shares).max(1), q) for part, q in ((nulls, 0.95), (near, 0.05)))
-    assert curve.threshold == pytest.approx(unrelated + MARGIN * (related - unrelated), abs=1e-6)
+    assert curve.threshold == pytest.approx(unrelated + THRESHOLD_MARGIN * (related - unrelated), abs=1e-6)
 
 
 def test_a_calibration_survives_its_note() -> None:
     rng = np.random.default_rng(3)
-    probes = [Neighbourhood(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * ENOUGH]
-    near, same = stacked(probes)
+    probes = [
+        Neighbourhood(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * MIN_POINTS
+    ]
+    near, same = stack_probes(probes)
     kinds = rng.integers(0, 2, len(near)).astype(np.int8)
     before = Calibration(7, rng.random((6, 2, 3), np.float32), np.array([0, 1] * 3, np.int8), near, same, kinds)
-    after = calibration_of(json.loads(json.dumps(before.note())))
+    after = parse_calibration(json.loads(json.dumps(before.note())))
     assert after.points == 7
     assert np.array_equal(after.same, before.same)
     assert np.array_equal(after.kinds, before.kinds)

@@ -9,7 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.scoring.calibrator import UNCALIBRATED, WHENEVER, Calibrator
+from consumers.scoring.calibrator import ITEM_SYNC_POINTS, UNCALIBRATED, Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
@@ -86,14 +86,14 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
+    hasty = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert not hasty.curve("default", SIMILAR).cuts
     indexer.handle(items(0, 24))
-    again = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
+    again = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert again.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
-    third = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
+    third = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     third.curve("default", SIMILAR)
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
@@ -101,11 +101,11 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
 def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
     index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.scoring.calibrator.SOON", 10)
+    monkeypatch.setattr("consumers.scoring.calibrator.SEARCH_SYNC_POINTS", 10)
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     indexer.handle(items(24, 24))
-    worker = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=WHENEVER)
+    worker = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert worker.curve("default", SIMILAR).cuts
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
     turns = 0

@@ -9,7 +9,14 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.category_vote import CLEAR, MOST, VOTERS, WEIGHTS, vote, voters_for
+from consumers.scoring.category_vote import (
+    MAX_CATEGORIES,
+    MIN_VOTE_SHARE,
+    VOTE_WEIGHTS,
+    VOTER_COUNT,
+    vote,
+    voter_plan,
+)
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder, Look
@@ -43,14 +50,14 @@ def test_near_neighbours_count_more_than_far_ones() -> None:
 
 def test_shares_are_told_for_the_three_likeliest_and_sum_to_at_most_1() -> None:
     ranked = vote([found(0.9 - n / 100, name) for n, name in enumerate("abcdaab")])
-    assert len(ranked) == MOST
+    assert len(ranked) == MAX_CATEGORIES
     assert [likely.confidence for likely in ranked] == sorted((x.confidence for x in ranked), reverse=True)
     assert sum(likely.confidence for likely in ranked) <= 1
 
 
 def test_only_given_categories_vote_and_only_so_many() -> None:
     assert vote([found(0.9, "guess", "predicted"), found(0.8, None)]) == ()
-    crowd = [found(0.9, "near")] * VOTERS + [found(0.9, "late")] * 50
+    crowd = [found(0.9, "near")] * VOTER_COUNT + [found(0.9, "late")] * 50
     assert [likely.name for likely in vote(crowd)] == ["near"]
 
 
@@ -79,7 +86,7 @@ def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_hav
     for outcome, name in zip(outcomes, ("flag", "sign"), strict=True):
         assert outcome.category_predicted is not None
         assert outcome.category_predicted.name == name
-        assert outcome.category_predicted.confidence >= CLEAR
+        assert outcome.category_predicted.confidence >= MIN_VOTE_SHARE
 
 
 def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence(
@@ -89,7 +96,7 @@ def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence
     job = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
     result = search(job, outbox, portrait(40, "rgbk"), filters=Filters(category=("flag",)))
     told = {hit.item_id: hit.category_confidence for hit in result.hits}
-    assert (told.pop("i40") or 0) >= CLEAR
+    assert (told.pop("i40") or 0) >= MIN_VOTE_SHARE
     assert set(told.values()) == {None}
 
 
@@ -99,8 +106,8 @@ def test_predicted_items_never_vote(
     indexer.handle(items(40, 2, category=None))
     [look] = eyes.look_at([portrait(40, "rgbk")])
     assert isinstance(look, Look)
-    [voters] = index.search([voters_for(confidence.parts.weigh(look.vector, WEIGHTS), "default")])
-    assert len(voters) == VOTERS
+    [voters] = index.search([voter_plan(confidence.parts.weigh(look.vector, VOTE_WEIGHTS), "default")])
+    assert len(voters) == VOTER_COUNT
     assert {hit.payload["category_source"] for hit in voters} == {"given"}
     assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.scoring.null_embeddings import NullEmbeddings, null_file
+from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.scoring.sampling import NullSample
 from consumers.vision.embedder import ImageEmbedder, Look
 from schemas.failures import Failure
@@ -31,7 +31,7 @@ def looked(pictures: NullEmbeddings, eyes: ImageEmbedder) -> tuple[NullSample, i
 
 
 def test_they_are_looked_at_once_for_a_machine(eyes: ImageEmbedder, tmp_path: Path) -> None:
-    file = null_file(tmp_path / "cache", eyes.encoder.fingerprint)
+    file = null_embeddings_path(tmp_path / "cache", eyes.encoder.fingerprint)
     first, seen = looked(NullEmbeddings(FEW, file), eyes)
     again, seen_again = looked(NullEmbeddings(FEW, file), eyes)
     assert (seen, seen_again) == (FEW, 0)
@@ -41,7 +41,7 @@ def test_they_are_looked_at_once_for_a_machine(eyes: ImageEmbedder, tmp_path: Pa
 
 
 def test_each_encoder_has_its_own(tmp_path: Path) -> None:
-    assert null_file(tmp_path, "fake:1") != null_file(tmp_path, "fake:2")
+    assert null_embeddings_path(tmp_path, "fake:1") != null_embeddings_path(tmp_path, "fake:2")
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken off"])

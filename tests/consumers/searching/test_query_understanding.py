@@ -2,7 +2,13 @@
 
 import pytest
 
-from consumers.searching.query_understanding import LEAN, NO_GUESS, InferredIntent, infer_intent, too_few
+from consumers.searching.query_understanding import (
+    INTENT_BOOST,
+    NO_INTENT,
+    InferredIntent,
+    has_too_few_hits,
+    infer_intent,
+)
 from schemas.filters import Filters
 from schemas.results import Likely, Swatch
 from schemas.searches import SearchRequest
@@ -25,20 +31,20 @@ def test_what_is_sure_narrows_and_what_is_likely_leans() -> None:
     assert sure.leans == ()
     likely = infer_intent(ask(), boots(0.6), [PALE_RED])
     assert likely.added() == Filters()
-    assert likely.lean({"category": "Boots", "colours": ["blue", "red"]}) == (LEAN, LEAN)
+    assert likely.lean({"category": "Boots", "colours": ["blue", "red"]}) == (INTENT_BOOST, INTENT_BOOST)
     assert likely.lean({"category": "Bags", "colours": ["blue"]}) == (0, 0)
-    assert infer_intent(ask(), boots(0.4), []) == NO_GUESS
+    assert infer_intent(ask(), boots(0.4), []) == NO_INTENT
 
 
 @pytest.mark.parametrize("intent", ["similar", "style"])
 def test_colours_count_only_where_they_were_asked_for(intent: str) -> None:
-    assert infer_intent(ask(intent=intent), (), [RED]) == NO_GUESS
+    assert infer_intent(ask(intent=intent), (), [RED]) == NO_INTENT
 
 
 def test_nothing_is_guessed_about_what_was_said() -> None:
     said = ask(filters=Filters(category=("Bags",), colours=("blue",)))
-    assert infer_intent(said, boots(1), [RED]) == NO_GUESS
-    assert NO_GUESS.narrowed(said.filters) == said.filters
+    assert infer_intent(said, boots(1), [RED]) == NO_INTENT
+    assert NO_INTENT.narrowed(said.filters) == said.filters
 
 
 def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
@@ -51,9 +57,9 @@ def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
 
 
 def test_three_are_enough_and_fewer_if_fewer_were_asked_for() -> None:
-    assert too_few(ask(), 2)
-    assert not too_few(ask(), 3)
-    assert not too_few(ask(top_k=1), 1)
+    assert has_too_few_hits(ask(), 2)
+    assert not has_too_few_hits(ask(), 3)
+    assert not has_too_few_hits(ask(top_k=1), 1)
 
 
 def test_one_colour_in_several_swatches_counts_together() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from consumers.scoring.calibration import LookParts
 from consumers.searching.blend import blend
-from consumers.searching.reranking import BoostTerms, boosted, mmr, terms_of
+from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
 from infra.qdrant.contract import ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts
@@ -26,26 +26,28 @@ def created(days: float) -> int:
 
 
 def test_a_boost_is_halved_at_its_half_life_and_its_spread() -> None:
-    full = terms_of(
+    full = compute_boosts(
         {"created_at": created(0), "in_stock": "true", "price": 20.0, "currency": "EUR"}, EVERYTHING, NOW
     )
     assert full == BoostTerms(0.2, 0.1, 0.2)
-    half = terms_of(
+    half = compute_boosts(
         {"created_at": created(10), "in_stock": "false", "price": 25.0, "currency": "EUR"}, EVERYTHING, NOW
     )
     assert half == BoostTerms(0.1, 0.0, 0.1)
 
 
 def test_what_is_not_known_adds_nothing() -> None:
-    assert terms_of({}, EVERYTHING, NOW) == BoostTerms()
-    assert terms_of({"price": 20.0, "currency": "USD"}, EVERYTHING, NOW) == BoostTerms()
-    assert terms_of({"price": 20.0, "in_stock": "true", "created_at": created(0)}, Boosts(), NOW) == BoostTerms()
+    assert compute_boosts({}, EVERYTHING, NOW) == BoostTerms()
+    assert compute_boosts({"price": 20.0, "currency": "USD"}, EVERYTHING, NOW) == BoostTerms()
+    assert (
+        compute_boosts({"price": 20.0, "in_stock": "true", "created_at": created(0)}, Boosts(), NOW) == BoostTerms()
+    )
 
 
 @given(days=st.floats(-1e4, 1e4), price=st.floats(0, 1e9), stock=st.sampled_from(["true", "false", None]))
 def test_no_term_is_negative_or_above_its_weight(days: float, price: float, stock: str | None) -> None:
     payload = {"created_at": created(days), "price": price, "currency": "EUR", "in_stock": stock}
-    terms = terms_of(payload, EVERYTHING, NOW)
+    terms = compute_boosts(payload, EVERYTHING, NOW)
     assert 0 <= terms.recency <= 0.2
     assert 0 <= terms.in_stock <= 0.1
     assert 0 <= terms.price <= 0.2
@@ -55,7 +57,7 @@ def test_no_term_is_negative_or_above_its_weight(days: float, price: float, stoc
 def test_boosts_change_the_order_and_not_the_scores() -> None:
     found = [ScoredPoint("a", 0.9, {}), ScoredPoint("b", 0.85, {}), ScoredPoint("c", 0.5, {})]
     terms = {"a": BoostTerms(), "b": BoostTerms(recency=0.1), "c": BoostTerms(in_stock=0.1)}
-    assert boosted(found, terms) == [found[1], found[0], found[2]]
+    assert rank_by_boosted_score(found, terms) == [found[1], found[0], found[2]]
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.integers(1, 25))

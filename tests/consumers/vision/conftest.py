@@ -6,14 +6,14 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from consumers.vision.colour import ColourExtractor, make_colours
+from consumers.vision.colour import ColourExtractor, make_colour_extractor
 
 Encode = Callable[..., bytes]
 
 
 @pytest.fixture(scope="session")
 def colours() -> ColourExtractor:
-    return make_colours()
+    return make_colour_extractor()
 
 
 @pytest.fixture(scope="session")

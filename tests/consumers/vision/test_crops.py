@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from consumers.vision.crops import MIDDLE, FocusCrop, focus_on, is_studio, middle_of
+from consumers.vision.crops import MIDDLE_SIDE_SHARE, FocusCrop, is_studio, middle_box, select_views
 
 SIZES = [(16, 16), (16, 300), (301, 17), (65, 63), (333, 517), (1000, 400)]
 """Width and height; 16 is the least side that is taken."""
@@ -28,13 +28,13 @@ def product(width: int, height: int, ground: str, inset: float = 0.1) -> Image.I
 @pytest.mark.parametrize("ground", ["white", "black", "#c0d0c0"])
 def test_a_plain_border_is_a_studio_and_looked_at_once(ground: str, size: tuple[int, int]) -> None:
     width, height = size
-    assert focus_on(product(width, height, ground)) == FocusCrop(studio=True, boxes=((0, 0, width, height),))
+    assert select_views(product(width, height, ground)) == FocusCrop(studio=True, boxes=((0, 0, width, height),))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_noise_is_a_photo_and_looked_at_twice(size: tuple[int, int]) -> None:
     image = noise(*size)
-    assert focus_on(image) == FocusCrop(studio=False, boxes=((0, 0, *size), middle_of(image)))
+    assert select_views(image) == FocusCrop(studio=False, boxes=((0, 0, *size), middle_box(image)))
 
 
 def test_a_product_that_touches_the_border_is_still_in_a_studio() -> None:
@@ -61,7 +61,7 @@ def test_half_the_border_decides() -> None:
 
 @given(st.integers(16, 1000), st.integers(16, 1000))
 def test_the_middle_has_its_share_of_the_sides_and_lies_in_the_centre(width: int, height: int) -> None:
-    left, top, right, bottom = middle_of(Image.new("1", (width, height)))
-    assert (right - left, bottom - top) == pytest.approx((MIDDLE * width, MIDDLE * height))
+    left, top, right, bottom = middle_box(Image.new("1", (width, height)))
+    assert (right - left, bottom - top) == pytest.approx((MIDDLE_SIDE_SHARE * width, MIDDLE_SIDE_SHARE * height))
     assert (left + right, top + bottom) == pytest.approx((width, height))
-    assert pytest.approx(0.7) == MIDDLE
+    assert pytest.approx(0.7) == MIDDLE_SIDE_SHARE

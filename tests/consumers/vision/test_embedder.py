@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from consumers.vision.colour import ColourExtractor
-from consumers.vision.crops import MIDDLE, Box
+from consumers.vision.crops import MIDDLE_SIDE_SHARE, Box
 from consumers.vision.decode import DecodeLimits, decode
-from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weighted
+from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weight_look
 from infra.encoder.grid import GridEncoder
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
@@ -138,7 +138,14 @@ def test_the_views_of_a_crop_lie_within_it(
     )
     whole, middle = encoder.boxes
     assert whole == (0, 0, 100, 100)
-    assert middle == pytest.approx([50 - 50 * MIDDLE, 50 - 50 * MIDDLE, 50 + 50 * MIDDLE, 50 + 50 * MIDDLE])
+    assert middle == pytest.approx(
+        [
+            50 - 50 * MIDDLE_SIDE_SHARE,
+            50 - 50 * MIDDLE_SIDE_SHARE,
+            50 + 50 * MIDDLE_SIDE_SHARE,
+            50 + 50 * MIDDLE_SIDE_SHARE,
+        ]
+    )
     [photo] = encoder.shown
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
 
@@ -172,7 +179,7 @@ def test_a_weighted_dot_product_is_the_weighted_sum_of_cosines(shares: tuple[flo
     weights = Weights(object=shares[0], style=shares[1], colour=shares[2])
     cosines = [unit[0] @ unit[1] for unit in units]
     wanted = np.dot(shares, cosines) / sum(shares)
-    assert weighted(query, weights, 5, 3) @ hit == pytest.approx(wanted, abs=1e-5)
+    assert weight_look(query, weights, 5, 3) @ hit == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("intent", INTENTS)
@@ -180,4 +187,4 @@ def test_a_look_scores_one_against_itself(intent: str, eyes: ImageEmbedder, red:
     [look] = eyes.look_at([red])
     assert isinstance(look, Look)
     weights = {str(name): weights for name, weights in INTENTS.items()}[intent]
-    assert weighted(look.vector, weights, 48, 16) @ look.vector == pytest.approx(1, abs=1e-4)
+    assert weight_look(look.vector, weights, 48, 16) @ look.vector == pytest.approx(1, abs=1e-4)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from consumers.vision.crops import is_studio
-from consumers.vision.null_images import NULLS, encoded, null_pictures
+from consumers.vision.null_images import NULL_IMAGE_COUNT, encode_jpeg, null_pictures
 from consumers.vision.synthetic_textures import TEXTURES
 
 SIDE = 24
@@ -22,8 +22,8 @@ def small(image: Image.Image) -> NDArray[np.float64]:
 
 
 def test_there_are_200_or_more_and_every_texture_comes_on_both_grounds() -> None:
-    assert NULLS >= 200
-    assert NULLS % len(TEXTURES) == 0
+    assert NULL_IMAGE_COUNT >= 200
+    assert NULL_IMAGE_COUNT % len(TEXTURES) == 0
     studio = np.array([is_studio(picture) for picture in null_pictures(2 * len(TEXTURES))])
     assert 0.4 < studio.mean() < 0.75
     assert studio.reshape(2, -1).any(0).all()
@@ -48,5 +48,5 @@ def test_they_are_unlike_each_other() -> None:
 def test_each_has_something_to_see_and_travels_as_a_picture() -> None:
     for picture in null_pictures(2 * len(TEXTURES)):
         assert np.asarray(picture, np.float64).std() > 2
-        again = Image.open(io.BytesIO(encoded(picture)))
+        again = Image.open(io.BytesIO(encode_jpeg(picture)))
         assert (again.mode, again.size) == ("RGB", picture.size)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.vision.perceptual_hash import BITS, PerceptualHash, bits_apart, hash_in, perceptual_hash
+from consumers.vision.perceptual_hash import BITS, PerceptualHash, hamming_distance, parse_hash, perceptual_hash
 
 
 def scene(seed: int, side: int = 240) -> Image.Image:
@@ -27,7 +27,7 @@ def test_a_picture_keeps_its_hash_when_it_is_resized_or_recompressed(seed: int) 
     picture = scene(seed)
     one = perceptual_hash(picture)
     for other in (picture.resize((97, 141)), recompressed(picture), Image.eval(picture, lambda v: v * 9 // 10)):
-        assert bits_apart(one, perceptual_hash(other)) <= 6
+        assert hamming_distance(one, perceptual_hash(other)) <= 6
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "#808080"])
@@ -38,7 +38,7 @@ def test_a_frame_changes_the_hash_of_the_whole_but_not_of_what_is_in_it(seed: in
     framed.paste(picture, (20, 60))
     one, other = perceptual_hash(picture), perceptual_hash(recompressed(framed))
     assert (one.whole ^ other.whole).bit_count() > 10
-    assert bits_apart(one, other) <= 8
+    assert hamming_distance(one, other) <= 8
 
 
 def test_a_plain_picture_is_its_own_inside() -> None:
@@ -49,7 +49,7 @@ def test_a_plain_picture_is_its_own_inside() -> None:
 
 def test_pictures_that_have_nothing_in_common_differ_in_half_of_their_bits() -> None:
     hashes = [perceptual_hash(scene(seed)) for seed in range(12)]
-    apart = [bits_apart(one, other) for at, one in enumerate(hashes) for other in hashes[:at]]
+    apart = [hamming_distance(one, other) for at, one in enumerate(hashes) for other in hashes[:at]]
     assert 24 <= np.mean(apart) <= 40
     assert min(apart) > 10
 
@@ -58,6 +58,6 @@ def test_a_hash_has_64_bits_half_of_which_are_set() -> None:
     one = perceptual_hash(scene(1))
     assert 0 <= one.whole < 2**BITS == 2**64
     assert one.whole.bit_count() == 32
-    assert bits_apart(one, one) == 0
-    assert bits_apart(one, PerceptualHash(0, one.inner ^ 0b1011)) == 3
-    assert hash_in(str(one)) == one
+    assert hamming_distance(one, one) == 0
+    assert hamming_distance(one, PerceptualHash(0, one.inner ^ 0b1011)) == 3
+    assert parse_hash(str(one)) == one

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.parsing import parse
-from consumers.runtime.retry_headers import own_headers
+from consumers.runtime.retry_headers import original_headers
 from consumers.workers.backfill_task import GenerationOwnership
 from infra.kafka import OutgoingRecord, Record
 from infra.qdrant.generations import FileGenerationRegister, Generation, Generations, GenerationSwitch
@@ -127,4 +127,4 @@ def play(system: System, name: str, story: Story) -> None:
         if len(system.dead) == before:
             return
         [letter] = system.dead[before:]
-        assert own_headers(letter)["run"] == first.headers["run"]
+        assert original_headers(letter)["run"] == first.headers["run"]

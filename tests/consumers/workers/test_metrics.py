@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
-from consumers.workers.metrics import IndexGauge, see_items, see_results
+from consumers.workers.metrics import IndexGauge, item_observer, result_observer
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
@@ -52,7 +52,7 @@ def values(metrics: WorkerMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_outcomes_tell_what_items_came_to() -> None:
     metrics = WorkerMetrics("index")
-    sink = InstrumentedSink(Unsent(), see_items(ItemMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(Unsent(), item_observer(ItemMetrics(metrics.registry)), metrics)
     times = StepTimes(event_time=NOW, searchable_at=NOW + timedelta(seconds=0.3), decoded=30, encoded=70)
     for body in (
         ItemIndexed(**WHO, source="catalog", images=2, unchanged=1, times=times),
@@ -70,7 +70,7 @@ def test_outcomes_tell_what_items_came_to() -> None:
 
 def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -> None:
     metrics = WorkerMetrics("query")
-    sink = InstrumentedSink(Unsent(), see_results(SearchMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(Unsent(), result_observer(SearchMetrics(metrics.registry)), metrics)
     hit = Hit(item_id="i", tenant="default", score=0.9, confidence=0.75, image=0, source="catalog", revision=1)
     for body in (
         SearchResult(request_id="a", status="ok", hits=(hit,), times=SearchTimes(queued=20, encoded=80)),

@@ -10,12 +10,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from consumers.workers.tracing import TracingHandler
+from consumers.workers.tracing import TracingSink
 from infra.client.search_client import NoAnswer, SearchClient
 from infra.config.observability import TraceSettings
 from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord, TopicReader
-from infra.observability.tracing import CALLER, tracing
+from infra.observability.tracing import CALLER_TRACEPARENT, tracing
 from schemas.envelope import TRACEPARENT, Event, from_record
 from schemas.failures import Failure
 from schemas.items import InlineImage, ItemUpserted
@@ -72,7 +72,7 @@ def run(cause: Event, outcome: Event, topic: str, share: float = 1.0) -> tuple[l
         settings.share = share
         with tracing(settings, "lookstream-test") as spans_to:
             assert spans_to is not None
-            traced = TracingHandler(sent, spans_to)
+            traced = TracingSink(sent, spans_to)
 
             def handle(_events: Sequence[Event]) -> Mapping[str, Failure]:
                 traced.send(topic, "k", outcome)
@@ -156,9 +156,9 @@ def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_ha
     with collector() as (settings, spans), tracing(settings, "lookstream-test") as spans_to:
         assert spans_to is not None
         sent = [spans_to.sent(event, "catalog.items") for event in (fresh, given)]
-        asked = CALLER.set(GIVEN)
+        asked = CALLER_TRACEPARENT.set(GIVEN)
         sent.append(spans_to.sent(fresh, "catalog.items"))
-        CALLER.reset(asked)
+        CALLER_TRACEPARENT.reset(asked)
     assert [span.name for span in spans] == ["send catalog.items"] * 3
     assert spans[0].parent_span_id == b""
     assert sent[0].extra["correlation-id"] == "c"
@@ -182,7 +182,7 @@ def test_one_trace_leads_from_the_command_to_the_answer(kafka: KafkaSettings) ->
         asked = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
         with tracing(settings, "lookstream-query") as theirs:
             assert theirs is not None
-            traced = TracingHandler(Sent(), theirs)
+            traced = TracingSink(Sent(), theirs)
             traced.watch(lambda _events: {})([asked])
             traced.send(SEARCH_RESULTS, "q", Event(SearchResult(request_id="q", status="no_match")))
     by_name = {span.name: span for span in spans}

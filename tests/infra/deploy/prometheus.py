@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from infra.local.ports import LOOPBACK, free_port
+from infra.local.ports import LOOPBACK, find_free_port
 from infra.local_state import read_local_state
 from tests.end_to_end.system import System
 from tests.infra.deploy.deploy_files import DEPLOY
@@ -51,7 +51,7 @@ def watching(targets: Sequence[str], folder: Path, rules: Path = RULES_FILE) -> 
         "scrape_configs": [{"job_name": "lookstream", "file_sd_configs": found}],
     }
     (folder / "prometheus.json").write_text(json.dumps(config))
-    address = (LOOPBACK, free_port(0))
+    address = (LOOPBACK, find_free_port(0))
     words = [f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'data'}"]
     words.append(f"--web.listen-address={address[0]}:{address[1]}")
     process = subprocess.Popen([PROMETHEUS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -12,7 +12,7 @@ import yaml
 from typer.main import get_command
 
 from infra.config.settings import Settings, describe_settings, read_settings
-from infra.qdrant.server.nodes import OLDEST
+from infra.qdrant.server.nodes import MIN_VERSION
 from lookstream.cli import app
 from tests.infra.deploy.deploy_files import (
     COMPOSE,
@@ -168,8 +168,8 @@ def test_every_qdrant_is_one_that_the_program_accepts() -> None:
     tags = [COMPOSE["services"]["qdrant"]["image"].partition(":")[2], values["image"]["tag"]]
     assert len(set(tags)) == 1, "compose and Kubernetes are tried with one version"
     for tag in tags:
-        assert [int(part) for part in tag.removeprefix("v").split(".")[:2]] >= list(OLDEST)
-    floor = ".".join(map(str, OLDEST))
+        assert [int(part) for part in tag.removeprefix("v").split(".")[:2]] >= list(MIN_VERSION)
+    floor = ".".join(map(str, MIN_VERSION))
     for page in ("README.md", "docs/operate.md"):
         told = re.findall(r"Qdrant[^.|]{0,40}?(\d+\.\d+) or newer", (ROOT / page).read_text())
         assert set(told) == {floor}, page

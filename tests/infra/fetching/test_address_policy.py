@@ -5,7 +5,14 @@ import socket
 import pytest
 
 from infra.config.settings import ImageSettings
-from infra.fetching.address_policy import is_listed, is_public, judge_addresses, judge_url, shown, unknown_name
+from infra.fetching.address_policy import (
+    check_addresses,
+    check_url,
+    is_listed,
+    is_public,
+    redact_url,
+    resolution_failure,
+)
 from schemas.failures import Code, Rejected
 from schemas.items import UrlImage
 from tests.infra.fetching.picture_host import ask, assert_fails, fetch
@@ -61,22 +68,22 @@ def test_plain_http_is_refused_unless_allowed(port: int) -> None:
 
 
 def test_an_address_goes_on_the_wire_in_ascii() -> None:
-    asked = judge_url("https://B\u00fccher.Example/\u00e4 b?q=\u00fc", ImageSettings())
+    asked = check_url("https://B\u00fccher.Example/\u00e4 b?q=\u00fc", ImageSettings())
     assert asked == ("xn--bcher-kva.example", "https://xn--bcher-kva.example:443/%C3%A4%20b?q=%C3%BC")
 
 
 def test_only_the_hosts_of_a_list_are_asked_where_there_is_one() -> None:
     settings = ImageSettings(only_hosts=("CDN.test", ".shop.test"))
     for url in ("https://cdn.test/a", "https://a.b.shop.test/a"):
-        judge_url(url, settings)
+        check_url(url, settings)
     for url in ("https://shop.test/a", "https://evil-cdn.test/a", "https://cdn.test.evil.test/a"):
         with pytest.raises(Rejected, match="LOOKSTREAM_IMAGES_ONLY_HOSTS"):
-            judge_url(url, settings)
+            check_url(url, settings)
 
 
 def test_messages_hold_neither_query_nor_credentials() -> None:
     url = "https://user:word@example.com/a.png?token=secret#part"
-    assert shown(url) == "https://example.com/a.png"
+    assert redact_url(url) == "https://example.com/a.png"
     message = assert_fails(fetch(UrlImage(url=url)), Rejected, Code.SOURCE_REFUSED)
     assert "word" not in message
     assert "secret" not in message
@@ -102,11 +109,11 @@ def test_a_public_address_is_let_through(address: str) -> None:
 
 
 def test_one_private_address_among_public_ones_refuses_the_host() -> None:
-    judge_addresses("cdn.test", GOOD, ())
+    check_addresses("cdn.test", GOOD, ())
     for place in range(len(GOOD) + 1):
         with pytest.raises(Rejected):
-            judge_addresses("cdn.test", [*GOOD[:place], "10.0.0.1", *GOOD[place:]], ())
-    judge_addresses("cdn.test", ["10.0.0.1"], ["cdn.test"])
+            check_addresses("cdn.test", [*GOOD[:place], "10.0.0.1", *GOOD[place:]], ())
+    check_addresses("cdn.test", ["10.0.0.1"], ["cdn.test"])
 
 
 def test_an_allowed_host_is_a_whole_name_or_below_a_leading_dot() -> None:
@@ -119,5 +126,5 @@ def test_an_allowed_host_is_a_whole_name_or_below_a_leading_dot() -> None:
 
 
 def test_a_name_that_does_not_exist_gets_fewer_tries_than_a_resolver_that_is_away() -> None:
-    assert unknown_name("a.test", socket.gaierror(socket.EAI_NONAME, "not known")).tries == 1
-    assert unknown_name("a.test", socket.gaierror(socket.EAI_AGAIN, "try again")).tries == 3
+    assert resolution_failure("a.test", socket.gaierror(socket.EAI_NONAME, "not known")).tries == 1
+    assert resolution_failure("a.test", socket.gaierror(socket.EAI_AGAIN, "try again")).tries == 3

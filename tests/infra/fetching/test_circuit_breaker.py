@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from infra.fetching.circuit_breaker import FAIR_SECONDS, MOST_HOSTS, CircuitBreakers
+from infra.fetching.circuit_breaker import MAX_HOSTS, MIN_TIMEOUT_SECONDS, CircuitBreakers
 from schemas.failures import Code, Failure
 
 
@@ -80,11 +80,11 @@ def test_a_host_that_is_still_slow_after_its_rest_rests_again(breakers: CircuitB
 
 
 def test_a_host_with_little_time_is_not_blamed(breakers: CircuitBreakers) -> None:
-    assert ask(breakers, *[LATE] * 9, seconds=FAIR_SECONDS / 2) == [True] * 9
+    assert ask(breakers, *[LATE] * 9, seconds=MIN_TIMEOUT_SECONDS / 2) == [True] * 9
 
 
 def test_hosts_without_number_are_not_remembered_without_end(breakers: CircuitBreakers) -> None:
-    for n in range(MOST_HOSTS + 1):
+    for n in range(MAX_HOSTS + 1):
         ask(breakers, LATE, LATE, LATE, host=f"{n}.test")
     assert ask(breakers, None, host="0.test") == [True]
     assert ask(breakers, None, host="1.test") == [False]

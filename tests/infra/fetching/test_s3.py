@@ -13,7 +13,7 @@ import pytest
 
 from infra.config.settings import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
-from infra.local.ports import accepts, free_port
+from infra.local.ports import find_free_port, is_listening
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import S3Image
 from tests.infra.fetching.picture_host import PICTURE, assert_fails, send, serving
@@ -68,7 +68,7 @@ def real(tmp_path: Path) -> Iterator[str]:
     for bucket in ("shop", "private"):
         (tmp_path / bucket / "new").mkdir(parents=True)
         (tmp_path / bucket / "new" / "a b.png").write_bytes(PICTURE + bucket.encode())
-    port = free_port(0)
+    port = find_free_port(0)
     server = subprocess.Popen(
         [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path)],
         stdout=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ def real(tmp_path: Path) -> Iterator[str]:
     )
     try:
         until = time.monotonic() + 20
-        while not accepts(("127.0.0.1", port)):
+        while not is_listening(("127.0.0.1", port)):
             assert time.monotonic() < until, "the object store did not start"
             time.sleep(0.01)
         yield f"http://127.0.0.1:{port}"

@@ -7,7 +7,7 @@ from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperatio
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from infra.config.settings import KafkaSettings
-from infra.kafka.access import AccessRight, KafkaUser, Resource, rights
+from infra.kafka.access import AccessRight, KafkaUser, Resource, access_rights
 from tests.kafka.apache import ApacheNode, wait_for
 from tests.kafka.properties import Access
 
@@ -69,7 +69,7 @@ def grant(
     )
     for future in admin.delete_acls([everything]).values():
         future.result()
-    chosen = rights(part, prefix) if granted is None else granted
+    chosen = access_rights(part, prefix) if granted is None else granted
     bindings = [binding for right in chosen for binding in bindings_of(right, part)]
     for created in admin.create_acls(bindings).values() if bindings else ():
         created.result()

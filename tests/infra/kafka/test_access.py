@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.kafka.access import AccessRight, KafkaUser, rights
+from infra.kafka.access import AccessRight, KafkaUser, access_rights
 from schemas.topics import all_topics
 
 PAGE = Path(__file__).parents[3] / "docs" / "operate.md"
@@ -17,7 +17,7 @@ def rights_table() -> str:
     lines = ["| part | resource | operations |", "|---|---|---|"]
     for part in KafkaUser:
         groups: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
-        for right in rights(part):
+        for right in access_rights(part):
             groups.setdefault((right.resource, right.operations, right.prefixed), []).append(f"`{right.name}`")
         for (resource, operations, prefixed), names in groups.items():
             kind = f"{resource}s that begin with" if prefixed else resource
@@ -33,7 +33,7 @@ def test_the_page_shows_the_rights_of_each_part() -> None:
 
 @pytest.mark.parametrize("part", KafkaUser)
 def test_a_command_grants_a_right_and_nothing_else(part: KafkaUser) -> None:
-    for right in rights(part, "shop."):
+    for right in access_rights(part, "shop."):
         words = shlex.split(right.command("User:me", "kafka:9092"))
         assert words[:6] == [
             "kafka-acls.sh",
@@ -52,7 +52,7 @@ def test_a_command_grants_a_right_and_nothing_else(part: KafkaUser) -> None:
 
 def test_nobody_but_the_operator_may_create_or_change_topics() -> None:
     for part in set(KafkaUser) - {KafkaUser.TOPICS}:
-        assert {operation for right in rights(part) for operation in right.operations} <= {
+        assert {operation for right in access_rights(part) for operation in right.operations} <= {
             "Read",
             "Write",
             "Describe",
@@ -60,7 +60,7 @@ def test_nobody_but_the_operator_may_create_or_change_topics() -> None:
 
 
 def test_names_with_letters_for_the_shell_are_quoted() -> None:
-    right = AccessRight(rights(KafkaUser.SEND)[0].resource, "a b", ("Read",))
+    right = AccessRight(access_rights(KafkaUser.SEND)[0].resource, "a b", ("Read",))
     assert shlex.split(right.command("User:CN=a b", "k:1"))[-1] == "a b"
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kafka import Batch, BufferLimits, Record
-from infra.kafka.assignment import MOST_NOTED, Assignment
+from infra.kafka.assignment import MAX_NOTED_OFFSETS, Assignment
 from infra.kafka.assignments import Assignments
 
 OFFSETS = st.lists(st.integers(0, 60), min_size=1, max_size=30, unique=True).map(sorted)
@@ -68,7 +68,7 @@ def test_a_note_of_somebody_else_is_ignored(note: str) -> None:
 
 
 def test_a_note_never_outgrows_what_kafka_takes_and_then_says_less_but_nothing_untrue() -> None:
-    offsets = list(range(0, 4 * MOST_NOTED))
+    offsets = list(range(0, 4 * MAX_NOTED_OFFSETS))
     held = filled(offsets)
     take_all(held)
     for offset in offsets[1::2]:

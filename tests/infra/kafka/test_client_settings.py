@@ -6,7 +6,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from infra.config.kafka import BREAKS_A_PROMISE, HAS_A_SETTING, KafkaSettings
+from infra.config.kafka import FORBIDDEN_PROPERTIES, PROPERTIES_WITH_SETTING, KafkaSettings
 from infra.config.settings import Settings, SettingsError, describe_settings, read_settings
 from infra.kafka.client_settings import security_settings
 from infra.observability.redaction import redact_known, redaction
@@ -41,14 +41,14 @@ def test_any_setting_of_librdkafka_is_passed_on(monkeypatch: pytest.MonkeyPatch)
     assert passed.items() <= security_settings(read_settings().kafka).items()
 
 
-@pytest.mark.parametrize("name", BREAKS_A_PROMISE)
+@pytest.mark.parametrize("name", FORBIDDEN_PROPERTIES)
 def test_a_setting_that_would_break_a_promise_is_refused_with_the_reason(name: str) -> None:
-    assert f"`{name}` cannot be passed on: {BREAKS_A_PROMISE[name]}" in refusal({name: "1"})
+    assert f"`{name}` cannot be passed on: {FORBIDDEN_PROPERTIES[name]}" in refusal({name: "1"})
 
 
-@pytest.mark.parametrize("name", HAS_A_SETTING)
+@pytest.mark.parametrize("name", PROPERTIES_WITH_SETTING)
 def test_a_setting_that_has_a_variable_of_its_own_is_sent_there(name: str) -> None:
-    variable = f"LOOKSTREAM_KAFKA_{HAS_A_SETTING[name]}"
+    variable = f"LOOKSTREAM_KAFKA_{PROPERTIES_WITH_SETTING[name]}"
     assert variable in {setting.variable for setting in describe_settings(Settings())}
     assert f"use {variable}" in refusal({name: "1"})
 

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from infra.kafka import ERROR_CLASSES, ErrorClass, Fenced, KafkaFault, PartitionsRevoked, RecordRefused
 from infra.kafka import errors as module
-from infra.kafka.errors import classify, translating
+from infra.kafka.errors import classify, translate_errors
 from schemas.failures import Unavailable
 
 CODES = {
@@ -41,7 +41,7 @@ def test_no_code_has_two_classes() -> None:
     ],
 )
 def test_a_call_that_fails_raises_the_exception_of_its_class(code: int, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="the step, for the test: "), translating("the step, for the test"):
+    with pytest.raises(kind, match="the step, for the test: "), translate_errors("the step, for the test"):
         raise KafkaException(KafkaError(code))
 
 

@@ -22,7 +22,7 @@ from infra.kafka import (
     create_topics,
 )
 from infra.kafka.config import client_config
-from infra.kafka.source import AHEAD
+from infra.kafka.source import MAX_PREFETCH_RECORDS
 from schemas.envelope import Event
 from schemas.failures import Unavailable
 from schemas.items import ItemDeleted
@@ -62,7 +62,7 @@ def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: Kafk
         most = max(most, source.waiting)
     rest = take_all(source, 600 - len(first))
     source.close()
-    assert room.records <= most < 2 * room.records + AHEAD
+    assert room.records <= most < 2 * room.records + MAX_PREFETCH_RECORDS
     assert keys(first + rest) == {str(n) for n in range(600)}
     assert len(first + rest) == 600
 

@@ -8,7 +8,7 @@ import pytest
 
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, EventSource, Fenced, Record
-from infra.kafka.membership import SECOND_LOOK_SECONDS
+from infra.kafka.membership import REJOIN_INTERVAL_SECONDS
 from schemas.envelope import Event
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS
@@ -67,7 +67,7 @@ def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: Ka
 
 def poll_both(first: EventSource, second: EventSource) -> None:
     """Have two members take what comes, until one cannot."""
-    until = time.monotonic() + SECOND_LOOK_SECONDS + WAIT_SECONDS
+    until = time.monotonic() + REJOIN_INTERVAL_SECONDS + WAIT_SECONDS
     while time.monotonic() < until:
         first.take(1, 0, 0.05)
         second.take(1, 0, 0.05)

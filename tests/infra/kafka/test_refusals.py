@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.cimpl import NewTopic
 
-from consumers.searching.reply_deduplication import for_whom
+from consumers.searching.reply_deduplication import read_answered_ids
 from infra.config.settings import KafkaSettings
 from infra.kafka import EventSink, PartitionCache, check_broker, create_topics
-from infra.kafka.access import AccessRight, KafkaUser, Resource, rights
+from infra.kafka.access import AccessRight, KafkaUser, Resource, access_rights
 from infra.kafka.problems import Problems
-from infra.kafka.topics import differing_topics, missing_topics, update_topics
+from infra.kafka.topics import find_missing_topics, find_topic_differences, update_topics
 from infra.retry import Retry
 from schemas.failures import Unavailable
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, SEARCH_RESULTS, all_topics
@@ -118,28 +118,28 @@ def test_whoever_has_the_rights_for_topics_creates_checks_and_changes_them(node:
     smaller = kafka.model_copy(update={"record_bytes": 900_000})
     assert set(create_topics(smaller, all_topics())) == {f"own.{topic.name}" for topic in all_topics()}
     assert create_topics(smaller, all_topics()) == [], "it can be run again and again"
-    assert missing_topics(kafka, all_topics()) == []
-    assert differing_topics(smaller, all_topics()) == []
-    differences = differing_topics(kafka, all_topics())
+    assert find_missing_topics(kafka, all_topics()) == []
+    assert find_topic_differences(smaller, all_topics()) == []
+    differences = find_topic_differences(kafka, all_topics())
     assert {one.topic for one in differences} == {f"own.{topic.name}" for topic in all_topics()}
     needed = MAX_RECORD_BYTES + FRAMING_BYTES
     assert f"--add-config max.message.bytes={needed}" in differences[0].command(node.bootstrap)
     update_topics(kafka, differences)
-    assert differing_topics(kafka, all_topics()) == []
-    assert differing_topics(smaller, all_topics()) == [], "more than is needed is no fault"
+    assert find_topic_differences(kafka, all_topics()) == []
+    assert find_topic_differences(smaller, all_topics()) == [], "more than is needed is no fault"
 
 
 def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
     kafka = kafka_of(node, KafkaUser.TOPICS, prefix="part.")
     grant(node, KafkaUser.TOPICS, prefix="part.")
     create_topics(kafka.model_copy(update={"record_bytes": 900_000}), all_topics())
-    differences = differing_topics(kafka, all_topics())
+    differences = find_topic_differences(kafka, all_topics())
     grant(node, KafkaUser.TOPICS, without("AlterConfigs"))
     with pytest.raises(Unavailable, match=r"topic part\.\S+ could not be changed: .*lookstream topics acls"):
         update_topics(kafka, differences)
     grant(node, KafkaUser.TOPICS, without("AlterConfigs", "DescribeConfigs"))
     with pytest.raises(Unavailable, match=r"settings of topic part\.\S+ could not be read: .*topics acls"):
-        differing_topics(kafka, all_topics())
+        find_topic_differences(kafka, all_topics())
 
 
 def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(node: ApacheNode) -> None:
@@ -163,17 +163,17 @@ def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: Ap
         AccessRight(Resource.TOPIC, prefix + theirs, ("Describe",)),
         AccessRight(Resource.TOPIC, prefix + ours, ("Describe", "Write")),
     ]
-    grant(node, KafkaUser.QUERY, [*rights(KafkaUser.QUERY, prefix), *more])
+    grant(node, KafkaUser.QUERY, [*access_rights(KafkaUser.QUERY, prefix), *more])
     kafka = kafka_of(node, KafkaUser.QUERY, prefix=prefix)
     partitions = PartitionCache(kafka)
     taking = {topic for topic in (SEARCH_RESULTS, ours, theirs) if partitions.takes(topic, 0)}
     assert taking == {SEARCH_RESULTS, ours}
     assert partitions.count(theirs) == 1
     assert not partitions.takes(ours, 1)
-    assert for_whom(kafka, ours, 0) == set(), "it may be written to and not read, which ends nobody either"
+    assert read_answered_ids(kafka, ours, 0) == set(), "it may be written to and not read, which ends nobody either"
 
 
 def without(*operations: str) -> list[AccessRight]:
     """The rights for topics, less these operations."""
-    all_of_them = rights(KafkaUser.TOPICS, "part.")
+    all_of_them = access_rights(KafkaUser.TOPICS, "part.")
     return [replace(right, operations=tuple(set(right.operations) - set(operations))) for right in all_of_them]

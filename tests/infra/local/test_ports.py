@@ -2,7 +2,7 @@ import multiprocessing
 import multiprocessing.connection
 import socket
 
-from infra.local.ports import LOOPBACK, accepts, claim_port, free_port, port_of
+from infra.local.ports import LOOPBACK, claim_port, find_free_port, is_listening, port_of
 
 
 def test_a_taken_port_is_left_alone() -> None:
@@ -10,11 +10,11 @@ def test_a_taken_port_is_left_alone() -> None:
         taken.bind((LOOPBACK, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert accepts((LOOPBACK, port))
-        assert free_port(port) != port
+        assert is_listening((LOOPBACK, port))
+        assert find_free_port(port) != port
         with claim_port(port) as other:
             assert port_of(other) != port
-    assert not accepts((LOOPBACK, port))
+    assert not is_listening((LOOPBACK, port))
 
 
 def test_a_claimed_port_is_still_free_to_listen_on_and_nobody_else_is_given_it() -> None:
@@ -22,7 +22,7 @@ def test_a_claimed_port_is_still_free_to_listen_on_and_nobody_else_is_given_it()
         assert port_of(second) != port_of(first)
         broker.bind((LOOPBACK, port_of(first)))
         broker.listen()
-        assert accepts((LOOPBACK, port_of(first)))
+        assert is_listening((LOOPBACK, port_of(first)))
 
 
 def test_a_claim_ends_with_the_process_that_made_it() -> None:

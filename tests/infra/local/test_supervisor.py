@@ -21,7 +21,7 @@ from infra.local.supervisor import (
     Service,
     ServiceFailed,
     Supervisor,
-    pause_after,
+    restart_pause,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -162,12 +162,12 @@ def test_a_child_that_no_restart_mends_is_told_once_and_the_others_go_on(
 
 
 def test_pauses_grow_and_end_in_a_rare_try() -> None:
-    pauses = [pause_after(deaths, -9) for deaths in range(1, STORM_DEATHS + 5)]
+    pauses = [restart_pause(deaths, -9) for deaths in range(1, STORM_DEATHS + 5)]
     assert pauses == sorted(pauses)
     assert pauses[0] == FIRST_BACKOFF
     assert pauses[STORM_DEATHS - 1] == LONGEST_BACKOFF
     assert pauses[-1] == STORM_PAUSE
-    assert pause_after(1, 4) == PERMANENT_PAUSE
+    assert restart_pause(1, 4) == PERMANENT_PAUSE
 
 
 def test_a_clock_that_is_set_does_not_change_the_pauses(

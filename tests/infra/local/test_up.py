@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.services import page_at, reached_by
+from infra.local.services import page_url, reachable_host
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from infra.local.services import page_at, reached_by
     ],
 )
 def test_a_gateway_is_reached_where_it_listens(host: str, reached: str) -> None:
-    assert page_at((reached_by(host), 8080)) == reached
+    assert page_url((reachable_host(host), 8080)) == reached

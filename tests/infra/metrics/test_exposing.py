@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from infra.config.observability import MetricsSettings
 from infra.console import BadInput
-from infra.local.ports import free_port
-from infra.metrics import ItemMetrics, WorkerMetrics, exposed
+from infra.local.ports import find_free_port
+from infra.metrics import ItemMetrics, WorkerMetrics, serve_metrics
 
 TOKEN = "canary-of-the-metrics"
 
@@ -24,10 +24,10 @@ def read(port: int, path: str = "/metrics", token: str | None = None) -> str:
 
 
 def test_prometheus_reads_what_a_worker_has_counted() -> None:
-    metrics, port = WorkerMetrics("index"), free_port(0)
+    metrics, port = WorkerMetrics("index"), find_free_port(0)
     ItemMetrics(metrics.registry).item("indexed", "catalog")
     metrics.done("catalog.items", 3)
-    with exposed(MetricsSettings(port=port), metrics.registry):
+    with serve_metrics(MetricsSettings(port=port), metrics.registry):
         found = {s.name: s for f in text_string_to_metric_families(read(port)) for s in f.samples}
     assert found["lookstream_records_total"].labels == {"worker": "index", "topic": "catalog.items"}
     assert found["lookstream_records_total"].value == 3
@@ -39,8 +39,8 @@ def test_prometheus_reads_what_a_worker_has_counted() -> None:
     ("/metrics", None, 401), ("/metrics", "wrong", 401), ("/", TOKEN, 404), ("/metrics/../x", TOKEN, 404),
 ])  # fmt: skip
 def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | None, status: int) -> None:
-    port = free_port(0)
-    with exposed(MetricsSettings(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
+    port = find_free_port(0)
+    with serve_metrics(MetricsSettings(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
         with pytest.raises(urllib.error.HTTPError) as refused:
             read(port, path, token)
         assert "lookstream_records" in read(port, token=TOKEN)
@@ -49,16 +49,16 @@ def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | 
 
 
 def test_nobody_listens_when_no_port_is_set() -> None:
-    with exposed(MetricsSettings(), WorkerMetrics("index").registry):
+    with serve_metrics(MetricsSettings(), WorkerMetrics("index").registry):
         assert "metrics" not in {thread.name for thread in threading.enumerate()}
-    with exposed(MetricsSettings(port=free_port(0)), WorkerMetrics("index").registry):
+    with serve_metrics(MetricsSettings(port=find_free_port(0)), WorkerMetrics("index").registry):
         assert "metrics" in {thread.name for thread in threading.enumerate()}
 
 
 def test_metrics_that_all_could_read_want_a_token() -> None:
     with (
         pytest.raises(BadInput, match="LOOKSTREAM_METRICS_TOKEN"),
-        exposed(MetricsSettings(host="0.0.0.0", port=free_port(0)), WorkerMetrics("index").registry),
+        serve_metrics(MetricsSettings(host="0.0.0.0", port=find_free_port(0)), WorkerMetrics("index").registry),
     ):
         pass
 
@@ -70,6 +70,6 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = other.getsockname()[1]
         with (
             pytest.raises(BadInput, match=f"LOOKSTREAM_METRICS_PORT {port}"),
-            exposed(MetricsSettings(port=port), WorkerMetrics("index").registry),
+            serve_metrics(MetricsSettings(port=port), WorkerMetrics("index").registry),
         ):
             pass

@@ -11,7 +11,7 @@ import pytest
 
 from infra.config.settings import KafkaSettings, Settings
 from infra.local.health_checks import check_all
-from infra.local.supervisor import beat_since
+from infra.local.supervisor import heartbeat_check
 from infra.local_state import LocalState
 from infra.observability.heartbeat import HeartbeatFile, WorkerState, is_alive, is_ready, last_beat, read_state
 from tests.end_to_end import forked
@@ -83,7 +83,7 @@ def test_a_file_that_was_tidied_away_comes_back_and_none_is_written_where_nobody
 
 def test_a_worker_without_work_yet_does_not_count_as_started(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
-    started = beat_since(path)
+    started = heartbeat_check(path)
     assert not started(1)
     heartbeat = HeartbeatFile(path)
     heartbeat.beat("starting")
@@ -148,7 +148,7 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_pat
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.kafka.broker_check.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("infra.kafka.broker_check.TIMEOUT_SECONDS", 0.3)
     LocalState(os.getpid(), "127.0.0.1:1", None, ready=True).write(tmp_path)
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     path = tmp_path / "run" / "query.alive"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local_state import process_runs
-from infra.processes.spawn import end, spawn
+from infra.local_state import is_process_running
+from infra.processes.spawn import spawn, terminate
 
 ROOT = Path(__file__).parents[3]
 linux_alone = pytest.mark.skipif(
@@ -34,7 +34,7 @@ def test_a_program_that_is_not_there_is_named(capfd: pytest.CaptureFixture[str])
 def test_a_frozen_child_is_ended_too() -> None:
     child = spawn([sys.executable, "-c", "import time; time.sleep(600)"], signal.SIGTERM)
     child.send_signal(signal.SIGSTOP)
-    assert end(child, signal.SIGTERM, 60) == -signal.SIGTERM
+    assert terminate(child, signal.SIGTERM, 60) == -signal.SIGTERM
 
 
 @linux_alone
@@ -53,7 +53,7 @@ def test_a_child_is_gone_when_its_parent_was_killed() -> None:
     parent.wait()
     parent.stdout.close()
     until = time.monotonic() + 60
-    while process_runs(int(child)):
+    while is_process_running(int(child)):
         assert time.monotonic() < until
         time.sleep(0.02)
 

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from infra.qdrant.colour_cells import SIDE, cell_of, lab_of, shades_asked, shades_of
+from infra.qdrant.colour_cells import CELL_SIZE, filter_shades, hex_to_lab, lab_cell, picture_shades
 from schemas.filters import Filters
 from schemas.results import Swatch
 
-HALF_DIAGONAL = math.sqrt(3) * SIDE / 2
+HALF_DIAGONAL = math.sqrt(3) * CELL_SIZE / 2
 
 codes = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 
 
 def swatch(code: str, share: float) -> Swatch:
-    return Swatch(hex=code, lab=lab_of(code), name="red", share=share)
+    return Swatch(hex=code, lab=hex_to_lab(code), name="red", share=share)
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def swatch(code: str, share: float) -> Swatch:
      ("#0000FF", (32.30, 79.19, -107.86))],
 )  # fmt: skip
 def test_lab_of_known_colours(code: str, lab: tuple[float, float, float]) -> None:
-    assert lab_of(code) == pytest.approx(lab, abs=0.05)
+    assert hex_to_lab(code) == pytest.approx(lab, abs=0.05)
 
 
 @given(asked=codes, held=codes, distance=st.integers(1, 40))
 def test_a_colour_matches_within_its_distance_to_half_a_cell(asked: str, held: str, distance: int) -> None:
-    cells = shades_asked([f"{asked}~{distance}"])
-    apart = math.dist(lab_of(asked), lab_of(held))
-    found = cell_of(lab_of(held)) in cells
+    cells = filter_shades([f"{asked}~{distance}"])
+    apart = math.dist(hex_to_lab(asked), hex_to_lab(held))
+    found = lab_cell(hex_to_lab(held)) in cells
     assert found or apart > distance - HALF_DIAGONAL
     assert not found or apart < max(distance, HALF_DIAGONAL) + HALF_DIAGONAL
 
@@ -41,24 +41,24 @@ def test_a_colour_matches_within_its_distance_to_half_a_cell(asked: str, held: s
 @given(code=codes)
 def test_a_colour_matches_itself_at_any_distance(code: str) -> None:
     for distance in ("", "~1", "~40"):
-        assert cell_of(lab_of(code)) in shades_asked([code + distance])
+        assert lab_cell(hex_to_lab(code)) in filter_shades([code + distance])
 
 
 def test_the_distance_is_10_unless_given() -> None:
-    assert shades_asked(["#aa2233"]) == shades_asked(["#aa2233~10"])
+    assert filter_shades(["#aa2233"]) == filter_shades(["#aa2233~10"])
 
 
 def test_names_stand_for_themselves_beside_cells() -> None:
-    assert shades_asked(["red", "navy"]) == ("red", "navy")
-    assert shades_asked(["red", "#000000~1"]) == ("red", "L0.0.0")
-    assert shades_asked([]) == ()
+    assert filter_shades(["red", "navy"]) == ("red", "navy")
+    assert filter_shades(["red", "#000000~1"]) == ("red", "L0.0.0")
+    assert filter_shades([]) == ()
 
 
 def test_a_picture_has_its_names_and_the_cells_of_its_large_swatches() -> None:
     palette = [swatch("#000000", 0.6), swatch("#ffffff", 0.3), swatch("#ff0000", 0.05)]
-    assert shades_of(["black", "white"], palette) == ["black", "white", "L0.0.0", "L20.0.0"]
-    assert shades_of(["red"], [swatch("#ffffff", 0.05)]) == ["red", "L20.0.0"]
-    assert shades_of([], []) == []
+    assert picture_shades(["black", "white"], palette) == ["black", "white", "L0.0.0", "L20.0.0"]
+    assert picture_shades(["red"], [swatch("#ffffff", 0.05)]) == ["red", "L20.0.0"]
+    assert picture_shades([], []) == []
 
 
 @pytest.mark.parametrize("colour", ["purpel", "#12345", "aa2233", "#aa2233~0", "#aa2233~41", "#aa2233~", "red~5"])

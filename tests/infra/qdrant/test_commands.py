@@ -21,7 +21,7 @@ from infra.qdrant.copy_points import copy_points
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.owner_process import serve
-from infra.qdrant.points_io import points_of
+from infra.qdrant.points_io import iterate_points
 from infra.qdrant.server.index import ServerIndex
 from schemas.failures import Unavailable
 from tests.chaos.processes import wait_for
@@ -132,7 +132,7 @@ def test_an_index_is_copied_as_it_is_and_again_without_harm(index: EmbeddedIndex
     points = written(index)
     for _ in range(2):
         assert copy_points(index, server, Console(quiet=True)) == len(points)
-    there = {point.id: point for point in points_of(server)}
+    there = {point.id: point for point in iterate_points(server)}
     assert there.keys() == points.keys()
     for id, point in points.items():
         assert there[id].payload == point.payload

@@ -7,9 +7,18 @@ import pytest
 
 from consumers.embedding.moderation import ModerationPolicy
 from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
-from infra.qdrant.contract import RARE, RARE_LINKED, FacetPlan, Patch, Point, SearchPlan, acorn_below, conditions
+from infra.qdrant.contract import (
+    ACORN_SELECTIVITY,
+    ACORN_SELECTIVITY_LINKED,
+    FacetPlan,
+    Patch,
+    Point,
+    SearchPlan,
+    acorn_max_selectivity,
+    conditions,
+)
 from infra.qdrant.payload_indexes import FIELDS
-from infra.qdrant.rows import by_version, patched_by, rows_by_version, tombstones
+from infra.qdrant.rows import group_ids_by_version, patch_conditions, rows_by_version, tombstone_conditions
 from schemas.filters import Filters
 
 ALWAYS: list[Condition] = [AnyOf("tenant", ("acme",))]
@@ -68,7 +77,7 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
         attributes=("size=M",), revision_min=1,
     )  # fmt: skip
     counted = FacetPlan("colours", "acme")
-    used = [*conditions(plan(everything)), *patched_by(Patch("a", {"version": 1})), *tombstones(1)]
+    used = [*conditions(plan(everything)), *patch_conditions(Patch("a", {"version": 1})), *tombstone_conditions(1)]
     used += conditions(counted)
     used += ModerationPolicy(frozenset("a"), frozenset("b")).showable(restricted=False)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
@@ -89,11 +98,14 @@ def test_of_equal_versions_in_one_batch_the_first_stays() -> None:
 
 
 def test_a_patch_is_for_live_points_whose_version_is_older() -> None:
-    assert patched_by(Patch("a", {"version": 3, "price": 1.0})) == [Below("version", 3), AnyOf("state", ("live",))]
+    assert patch_conditions(Patch("a", {"version": 3, "price": 1.0})) == [
+        Below("version", 3),
+        AnyOf("state", ("live",)),
+    ]
 
 
 def test_ids_are_removed_together_with_those_of_their_version() -> None:
-    assert by_version({"a": 2, "b": 3, "c": 2}) == {2: ["a", "c"], 3: ["b"]}
+    assert group_ids_by_version({"a": 2, "b": 3, "c": 2}) == {2: ["a", "c"], 3: ["b"]}
 
 
 def _point(id_: str, version: int, title: str = "") -> Point:
@@ -103,15 +115,15 @@ def _point(id_: str, version: int, title: str = "") -> Point:
 @pytest.mark.parametrize(
     ("filters", "below"),
     [
-        (Filters(), RARE_LINKED),
-        (Filters(category=("a",), tags=("b",), exclude_items=("c",)), RARE_LINKED),
-        (Filters(price_max=5), RARE),
-        (Filters(category=("a",), created_after=NOON), RARE),
+        (Filters(), ACORN_SELECTIVITY_LINKED),
+        (Filters(category=("a",), tags=("b",), exclude_items=("c",)), ACORN_SELECTIVITY_LINKED),
+        (Filters(price_max=5), ACORN_SELECTIVITY),
+        (Filters(category=("a",), created_after=NOON), ACORN_SELECTIVITY),
     ],
     ids=str,
 )
 def test_filters_whose_values_have_no_links_look_at_neighbours_of_neighbours_earlier(
     filters: Filters, below: float
 ) -> None:
-    assert acorn_below(plan(filters)) == below
-    assert acorn_below(SearchPlan(np.ones(2, np.float32), "t", any_of=(filters,))) == RARE
+    assert acorn_max_selectivity(plan(filters)) == below
+    assert acorn_max_selectivity(SearchPlan(np.ones(2, np.float32), "t", any_of=(filters,))) == ACORN_SELECTIVITY

@@ -12,8 +12,8 @@ from infra.qdrant.generations import (
     Generation,
     Generations,
     GenerationSwitch,
+    component_name,
     index_folder,
-    named,
 )
 
 MOMENTS = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=5, unique=True).map(sorted)
@@ -69,5 +69,5 @@ def test_after_it_was_dropped_another_gets_a_new_number() -> None:
 
 
 def test_the_first_generation_has_plain_names(tmp_path: Path) -> None:
-    assert (named("index", 1), named("index", 3)) == ("index", "index-3")
+    assert (component_name("index", 1), component_name("index", 3)) == ("index", "index-3")
     assert (index_folder(tmp_path, 1).name, index_folder(tmp_path, 3).name) == ("index", "index-3")

@@ -16,11 +16,11 @@ import pytest
 from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, TopicReader, create_topics
-from producers.debezium.changes import ChangeReader, PartitionRevisions, RowChange, change_in
-from producers.debezium.follow import ChangeFollower, dead_letters_of, read_changes
+from producers.debezium.changes import ChangeReader, PartitionRevisions, RowChange, parse_change
+from producers.debezium.follow import ChangeFollower, dead_letter_topic_of, read_changes
 from producers.debezium.mapping import TableMapping, read_mapping
-from producers.debezium.values import texts_of
-from producers.image_refs import nowhere
+from producers.debezium.values import cells_of
+from producers.image_refs import refuse_paths
 from producers.ingest import IngestTally
 from producers.row_reader import BadRow, SkippedRow
 from schemas.envelope import from_bytes
@@ -49,7 +49,7 @@ def row(id: object = 1, **more: object) -> dict[str, object]:
 @pytest.fixture
 def table() -> ChangeReader:
     return ChangeReader(
-        TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"}), nowhere
+        TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"}), refuse_paths
     )
 
 
@@ -57,7 +57,7 @@ def read(table: ChangeReader, *values: bytes | None, key: bytes | None = None) -
     """What becomes of records one after the other."""
     times, found = PartitionRevisions(), list[object]()
     for line, value in enumerate(values):
-        said = change_in(value, key, line)
+        said = parse_change(value, key, line)
         found.append(table.read(said, times, line) if isinstance(said, RowChange) else said)
     return found
 
@@ -130,7 +130,7 @@ def test_values_are_read_as_their_schema_says() -> None:
     }
     fields = [{"field": column, "name": name, "parameters": more} for column, (name, more) in kinds.items()]
     row = {"a": "//8=", "b": {"scale": "1", "value": "ew=="}, "c": "20454", "d": "1", "e": "1000", "f": "[1.50]"}
-    found = texts_of(row | {"g": "as it is"}, {"fields": fields})
+    found = cells_of(row | {"g": "as it is"}, {"fields": fields})
     assert found == {
         "a": "-0.01",
         "b": "12.3",
@@ -142,7 +142,7 @@ def test_values_are_read_as_their_schema_says() -> None:
     }
     for column, bad in (("a", "!"), ("b", "x"), ("c", "soon"), ("d", "9" * 30), ("f", "{")):
         with pytest.raises(ValueError, match=f"column `{column}` is no "):
-            texts_of({column: bad}, {"fields": fields})
+            cells_of({column: bad}, {"fields": fields})
 
 
 def test_changes_of_one_commit_keep_their_order_and_get_the_same_revisions_again() -> None:
@@ -181,7 +181,7 @@ class Topics:
         self.name, self.kafka = name, kafka
         self.theirs = kafka.model_copy(update={"prefix": ""})
         create_topics(self.theirs, [Topic(name, 1, DAY, "changes")])
-        create_topics(kafka, [dead_letters_of(name)])
+        create_topics(kafka, [dead_letter_topic_of(name)])
         self.items = TopicReader(kafka, CATALOG_ITEMS)
         self.dead = TopicReader(kafka, f"{name}.dead")
         self._sink = EventSink(self.theirs)

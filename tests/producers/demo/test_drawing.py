@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, describe_product, draw_catalogue
@@ -18,7 +18,7 @@ from producers.demo.drawing import WHITE, Finish, Pen
 from producers.demo.kinds import COLOURS, KINDS
 from producers.demo.patterns import PATTERNS, Pattern, second_colour
 from producers.demo.photo import ORIENTATION
-from producers.image_refs import inline_below
+from producers.image_refs import embed_from_folder
 from producers.social import SocialFormat as PostReading
 from producers.social import read_social
 from schemas.items import ItemUpserted
@@ -93,7 +93,7 @@ def test_progress_is_told_after_each_product(tmp_path: Path) -> None:
 
 def test_the_catalogue_file_reads_as_items_without_a_bad_row(catalogue: Catalogue) -> None:
     path = catalogue.products_file
-    reading = CatalogFormat(choose_columns(path, ()), inline_below(catalogue.folder), "demo")
+    reading = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), "demo")
     items = list(read_catalog(path, reading))
     assert [item.item_id for item in items if isinstance(item, ItemUpserted)] == [p.id for p in catalogue.products]
     for item, product in zip(items, catalogue.products, strict=True):
@@ -112,7 +112,7 @@ def test_the_catalogue_file_has_the_columns_of_google_merchant(catalogue: Catalo
 
 
 def test_the_posts_read_as_items_of_their_creators(catalogue: Catalogue) -> None:
-    posts = list(read_social(catalogue.posts_file, PostReading(inline_below(catalogue.folder), "demo")))
+    posts = list(read_social(catalogue.posts_file, PostReading(embed_from_folder(catalogue.folder), "demo")))
     assert len(posts) == len(catalogue.posts) > 0
     for post, true in zip(posts, catalogue.posts, strict=True):
         assert isinstance(post, ItemUpserted)
@@ -129,7 +129,7 @@ def test_each_post_is_an_activity_on_its_own_line(catalogue: Catalogue) -> None:
 
 
 def test_a_person_would_name_the_colour_of_nearly_every_studio_shot(catalogue: Catalogue) -> None:
-    colours = make_colours()
+    colours = make_colour_extractor()
     named = 0
     for product in catalogue.products:
         with Image.open(catalogue.folder / product.image) as studio:

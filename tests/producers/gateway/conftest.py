@@ -15,7 +15,7 @@ from infra.kafka import EventSink
 from infra.local.ports import LOOPBACK
 from infra.metrics import GatewayMetrics
 from infra.qdrant.embedded.client import EmbeddedIndex
-from producers.gateway.app import GatewayParts, gateway_app
+from producers.gateway.app import GatewayParts, make_gateway_app
 from producers.gateway.claims import ClaimRegister
 from producers.gateway.clients import ClientAddresses
 from producers.gateway.idempotency import IdempotencyCache
@@ -27,7 +27,7 @@ from producers.gateway.read_routes import ReadService
 from producers.gateway.recall import AnswerReader
 from producers.gateway.request_body import Parser
 from producers.gateway.search_registry import HttpResult, SearchLimits, SearchService
-from producers.gateway.server import Background, server_of
+from producers.gateway.server import Background, make_server
 from producers.gateway.uploads import Uploads
 from schemas.topics import MAX_RECORD_BYTES
 from tests.kafka.brokers import own_kafka
@@ -54,7 +54,7 @@ def make_client(kafka: KafkaSettings) -> Iterator[MakeClient]:
             gateway = GatewaySettings.model_validate({"port": 0, **settings})
             guarded = GuardSettings(gateway, record_bytes)
             doors = stack.enter_context(doors_of(kafka, guarded))
-            server = server_of(gateway_app(guarded, doors, check), gateway, ClientAddresses(gateway))
+            server = make_server(make_gateway_app(guarded, doors, check), gateway, ClientAddresses(gateway))
             address = stack.enter_context(listening(server))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
 

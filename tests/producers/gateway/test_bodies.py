@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from producers.gateway.bodies import WAITING, BodyPool, ReadPace
+from producers.gateway.bodies import MAX_WAITING, BodyPool, ReadRateLimit
 from producers.gateway.problem_details import Problem
-from producers.gateway.request_body import DEEPEST, MOST_MARKS, parse_object
+from producers.gateway.request_body import MAX_DEPTH, MAX_MARKS, parse_object
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
 
@@ -53,7 +53,7 @@ def test_who_leaves_while_waiting_takes_no_memory_along() -> None:
     async def leave() -> None:
         pool = BodyPool(100, wait_s=30)
         lease = await pool.reserve("a", 100)
-        waiting = [asyncio.create_task(pool.reserve("b", 100)) for _ in range(WAITING)]
+        waiting = [asyncio.create_task(pool.reserve("b", 100)) for _ in range(MAX_WAITING)]
         await asyncio.sleep(0)
         with pytest.raises(Problem):
             await pool.reserve("b", 100)
@@ -71,8 +71,8 @@ def test_who_leaves_while_waiting_takes_no_memory_along() -> None:
     [
         (400, b"[" * 19_000),
         (422, b"[" * 100_000),
-        (422, b'{"a": [' + b"[]," * MOST_MARKS + b"[]]}"),
-        (400, b'{"a": ' + b"[" * DEEPEST + b"]" * DEEPEST + b"}"),
+        (422, b'{"a": [' + b"[]," * MAX_MARKS + b"[]]}"),
+        (400, b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}"),
         (400, b'{"tenant": "a", "tenant": "b"}'),
         (400, b'{"filters": {"colour": 1, "colour": 2}}'),
         (400, b'{"top_k": NaN}'),
@@ -104,7 +104,7 @@ def test_a_search_by_pictures_that_would_be_too_large_is_refused_too(make_client
 
 def test_those_who_read_large_bodies_share_one_rate() -> None:
     async def read_two() -> float:
-        pace, began = ReadPace(rate=1_000), asyncio.get_running_loop().time()
+        pace, began = ReadRateLimit(rate=1_000), asyncio.get_running_loop().time()
         await asyncio.gather(pace.wait(50), pace.wait(50))
         return asyncio.get_running_loop().time() - began
 

@@ -8,7 +8,7 @@ import pytest
 from infra.config.settings import GatewaySettings
 from infra.console import BadInput
 from infra.qdrant.contract import EngineError
-from producers.gateway.server import refuse_open_door
+from producers.gateway.server import require_token
 from schemas.failures import Fault, Unavailable
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
@@ -110,13 +110,13 @@ def test_an_index_that_waiting_does_not_mend_is_told_without_its_words(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "gateway.example"])
 def test_a_door_that_others_reach_needs_a_token(host: str) -> None:
     with pytest.raises(BadInput, match="LOOKSTREAM_GATEWAY_TOKEN"):
-        refuse_open_door(GatewaySettings(host=host))
-    refuse_open_door(GatewaySettings.model_validate({"host": host, "token": "a-long-secret"}))
+        require_token(GatewaySettings(host=host))
+    require_token(GatewaySettings.model_validate({"host": host, "token": "a-long-secret"}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_door_that_nobody_else_reaches_needs_none(host: str) -> None:
-    refuse_open_door(GatewaySettings(host=host))
+    require_token(GatewaySettings(host=host))
 
 
 def test_a_picture_is_whatever_begins_like_one(client: httpx.Client) -> None:

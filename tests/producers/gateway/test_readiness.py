@@ -16,11 +16,11 @@ from infra.kafka import Record
 from infra.local.ports import LOOPBACK
 from infra.local_state import LocalState
 from infra.observability.heartbeat import HeartbeatFile
-from producers.gateway.app import gateway_app
+from producers.gateway.app import make_gateway_app
 from producers.gateway.clients import ClientAddresses
 from producers.gateway.middleware import GuardSettings
 from producers.gateway.readiness import Readiness, check_system
-from producers.gateway.server import Server, server_of
+from producers.gateway.server import Server, make_server
 from schemas.failures import Unavailable
 from tests.producers.gateway.conftest import doors_of, listening
 
@@ -84,8 +84,8 @@ def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace
     settings, reader = GatewaySettings(port=0), Failing()
     follower = TopicListener(reader, lambda _record: None)
     with doors_of(kafka, GuardSettings(settings), follower) as doors:
-        app = gateway_app(GuardSettings(settings), doors, lambda: None)
-        server = Patient(server_of(app, settings, ClientAddresses(settings), [follower]).config, [follower])
+        app = make_gateway_app(GuardSettings(settings), doors, lambda: None)
+        server = Patient(make_server(app, settings, ClientAddresses(settings), [follower]).config, [follower])
         with listening(server) as address, httpx.Client(base_url=address, trust_env=False) as client:
             assert client.get("/healthz").status_code == 200
             reader.may_fail.set()

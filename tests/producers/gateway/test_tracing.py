@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from infra.observability.tracing import CALLER
+from infra.observability.tracing import CALLER_TRACEPARENT
 from producers.gateway.traced import TracingMiddleware
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -25,7 +25,7 @@ def test_a_requests_trace_is_known_where_its_events_are_sent(
     seen: list[str | None] = []
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        seen.append(await asyncio.to_thread(CALLER.get))
+        seen.append(await asyncio.to_thread(CALLER_TRACEPARENT.get))
 
     async def receive() -> Message:
         return {"type": "http.request"}

@@ -16,7 +16,7 @@ from infra.config.images import ImageRoot
 from infra.config.settings import ImageSettings, KafkaSettings
 from infra.console import BadInput
 from infra.kafka import EventSink, Record, TopicReader
-from infra.local.ports import accepts, free_port
+from infra.local.ports import find_free_port, is_listening
 from producers.image_sync.locations import FolderLocation, location_of
 from producers.image_sync.publish import ImagePublisher
 from producers.image_sync.scan import LocationScanner, ScanStep
@@ -177,12 +177,12 @@ def test_places_that_cannot_be_watched_are_refused() -> None:
 def bucket(tmp_path: Path) -> Iterator[tuple[Path, ImageSettings]]:
     """A real object store with the bucket `shop`: its folder, and the settings to reach it."""
     (tmp_path / "store/shop").mkdir(parents=True)
-    port = free_port(0)
+    port = find_free_port(0)
     command = [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path / "store")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             until = time.monotonic() + 90
-            while not accepts(("127.0.0.1", port)):
+            while not is_listening(("127.0.0.1", port)):
                 assert time.monotonic() < until, "the object store did not start"
                 time.sleep(0.01)
             yield (
@@ -211,7 +211,7 @@ def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, Image
 
 
 def test_a_bucket_that_is_away_takes_nothing_out() -> None:
-    settings = ImageSettings(s3_endpoint=f"http://127.0.0.1:{free_port(0)}", s3_buckets=("shop",))
+    settings = ImageSettings(s3_endpoint=f"http://127.0.0.1:{find_free_port(0)}", s3_buckets=("shop",))
     with pytest.raises((Unavailable, Rejected), match="s3://shop/new could not be listed"):
         look(LocationScanner(location_of("s3://shop/new", settings), "shop"), {"a.png": "1"})
 

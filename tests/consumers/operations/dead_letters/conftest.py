@@ -9,7 +9,7 @@ import pytest
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
 from infra.config.settings import KafkaSettings
-from infra.kafka import SOON, EventSink, Record
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import InlineImage, ItemUpserted
@@ -41,7 +41,7 @@ class Undertaker:
 
 @pytest.fixture
 def sink(kafka: KafkaSettings) -> Iterator[EventSink]:
-    made = EventSink(kafka, SOON)  # it needs no producer id, for which the first record waits
+    made = EventSink(kafka, LOW_LATENCY_DELIVERY)  # it needs no producer id, for which the first record waits
     yield made
     made.close()
 

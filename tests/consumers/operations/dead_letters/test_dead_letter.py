@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, from_record, latest, read_topics
-from consumers.operations.dead_letters.selection import select
-from consumers.operations.dead_letters.stats import count
+from consumers.operations.dead_letters.selection import parse_selection
+from consumers.operations.dead_letters.stats import count_letters
 from infra.config.settings import KafkaSettings
 from infra.console import BadInput
 from infra.kafka import OutgoingRecord, Record
@@ -107,12 +107,12 @@ def test_the_age_of_a_letter_counts_from_its_first_failure_before_any_replay() -
 )
 def test_letters_are_chosen_by_code_time_and_key(words: dict[str, Any], takes: bool) -> None:
     asked: dict[str, Any] = {"codes": None, "since": None, "key": None, "limit": None} | words
-    assert select(**asked, now=NOW).takes(letter()) is takes
+    assert parse_selection(**asked, now=NOW).takes(letter()) is takes
 
 
 def test_the_newest_come_first_and_the_limit_counts() -> None:
     letters = [letter(offset=n, died_at_ms=n) for n in (2, 3, 1)]
-    choice = select(None, None, None, 2, NOW)
+    choice = parse_selection(None, None, None, 2, NOW)
     assert [one.offset for one in choice.newest(letters)] == [3, 2]
     assert [one.offset for one in choice.oldest(letters)] == [1, 2, 3]
 
@@ -129,14 +129,14 @@ def test_what_makes_no_sense_is_named_with_the_remedy(
     codes: list[str] | None, since: str | None, said: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        select(codes, since, None, None, NOW)
+        parse_selection(codes, since, None, None, NOW)
     assert said in str(refused.value)
 
 
 def test_letters_are_counted_by_code_topic_hour_and_worker_with_what_most_of_them_say() -> None:
     letters = [letter(message=f"there is no picture file `{n}.png`", worker="w-0") for n in range(3)]
     letters += [letter(message="https://a.example/1 answered 404"), letter(code="event_unreadable", topic="t")]
-    stats = count(letters).to_json()
+    stats = count_letters(letters).to_json()
     assert stats["letters"] == 5
     assert stats["by_code"] == {"image_missing": 4, "event_unreadable": 1}
     assert stats["by_topic"] == {CATALOG_ITEMS: 4, "t": 1}

@@ -16,7 +16,7 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, latest, re
 from consumers.operations.dead_letters.local_file import DeadLetterFile
 from consumers.operations.dead_letters.replay import RecordSink, Replay, ReplayRequest, ReplayTally
 from consumers.operations.dead_letters.replay_audit import Audit, FileAudit, TopicAudit, read_audit, replayed_id
-from consumers.operations.dead_letters.replay_plan import CUT, ReplayPlan, ReplayPlanner
+from consumers.operations.dead_letters.replay_plan import TRUNCATED, ReplayPlan, ReplayPlanner
 from consumers.operations.dead_letters.replay_run import run_plan
 from consumers.operations.dead_letters.selection import Selection
 from consumers.operations.dead_letters.store import DeadLetterStore
@@ -203,7 +203,7 @@ def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
     value = b" " * (kafka.record_bytes + 1)
     undertaker.bury(replace(make_record("huge"), value=value), Code.EVENT_INVALID)
     todo = plan(kafka, index)
-    assert (todo.send, list(reasons(todo).values())) == ({}, [CUT])
+    assert (todo.send, list(reasons(todo).values())) == ({}, [TRUNCATED])
     [skipped] = todo.skipped
     assert skipped.letter.size == len(value)
 

@@ -8,7 +8,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.judges import enrichers_of
-from consumers.operations.reindex.acceptance_gate import AcceptanceGate, held_up, read_gate
+from consumers.operations.reindex.acceptance_gate import AcceptanceGate, gate_violations, read_gate
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import ImageEmbedder
@@ -37,14 +37,18 @@ GOOD = ShadowMeasures(10, 1.0, 0.9)
     ],
 )
 def test_each_limit_holds_a_new_index_up_by_itself(new: ShadowMeasures, missing: int, said: str) -> None:
-    assert said in held_up(AcceptanceGate(), GOOD, new, missing)[0]
+    assert said in gate_violations(AcceptanceGate(), GOOD, new, missing)[0]
 
 
 def test_what_is_as_good_or_cannot_be_measured_passes() -> None:
-    assert held_up(AcceptanceGate(), GOOD, GOOD, 0) == []
-    assert held_up(AcceptanceGate(), GOOD, ShadowMeasures(10, 0.98, 0.88), 0) == [], "exactly what is allowed"
-    assert held_up(AcceptanceGate(), ShadowMeasures(0, None, None), ShadowMeasures(0, None, None), 0) == []
-    assert held_up(AcceptanceGate(missing=3, category_loss=0.5), GOOD, ShadowMeasures(10, 0.99, 0.5), 3) == []
+    assert gate_violations(AcceptanceGate(), GOOD, GOOD, 0) == []
+    assert gate_violations(AcceptanceGate(), GOOD, ShadowMeasures(10, 0.98, 0.88), 0) == [], (
+        "exactly what is allowed"
+    )
+    assert gate_violations(AcceptanceGate(), ShadowMeasures(0, None, None), ShadowMeasures(0, None, None), 0) == []
+    assert (
+        gate_violations(AcceptanceGate(missing=3, category_loss=0.5), GOOD, ShadowMeasures(10, 0.99, 0.5), 3) == []
+    )
 
 
 def test_a_gate_is_read_from_toml(tmp_path: Path) -> None:

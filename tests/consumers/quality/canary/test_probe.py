@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.quality.canary.probe import TOP, Canary
+from consumers.quality.canary.probe import HITS_PER_SEARCH, Canary
 from consumers.quality.evaluation.over_kafka import KafkaSystem, open_over_kafka
 from infra.local_state import read_local_state
 from infra.metrics import CanaryMetrics
@@ -92,7 +92,9 @@ class Forgetful:
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
         every = self._index.search(plans)
-        return [hits if plan.exact else hits[: TOP // 2] for plan, hits in zip(plans, every, strict=True)]
+        return [
+            hits if plan.exact else hits[: HITS_PER_SEARCH // 2] for plan, hits in zip(plans, every, strict=True)
+        ]
 
 
 def test_a_graph_that_misses_half_of_the_nearest_shows(index: Index, over: KafkaSystem) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupted
-from consumers.vision.colour import make_colours
+from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupt
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
@@ -31,37 +31,35 @@ def pixels(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 def test_every_corruption_gives_a_picture_that_is_decoded(name: str, mode: str) -> None:
-    assert decode(corrupted(photo(mode=mode), name), DecodeLimits()).image.mode == "RGB"
+    assert decode(corrupt(photo(mode=mode), name), DecodeLimits()).image.mode == "RGB"
 
 
 def test_the_same_picture_is_corrupted_the_same_way_each_time() -> None:
     for name in CORRUPTIONS:
-        assert corrupted(photo(), name) == corrupted(photo(), name)
+        assert corrupt(photo(), name) == corrupt(photo(), name)
 
 
 def test_they_do_what_they_say() -> None:
     clean = pixels(photo())
-    assert np.abs(pixels(corrupted(photo(), "saved again")) - clean).mean() < 2
-    assert pixels(corrupted(photo(), "brightness .4")).mean() == pytest.approx(clean.mean() * 0.4, abs=3)
-    assert pixels(corrupted(photo(), "brightness 1.6")).mean() > clean.mean()
-    assert (
-        pixels(corrupted(photo(), "gamma 2")).mean() < clean.mean() < pixels(corrupted(photo(), "gamma .5")).mean()
-    )
-    assert np.abs(pixels(corrupted(photo(), "flip"))[:, ::-1] - clean).mean() < 2
-    assert pixels(corrupted(photo(), "grey")).std(axis=2).max() < 2
-    assert pixels(corrupted(photo(), "crop 60 %")).shape == (38, 58, 3)
-    assert pixels(corrupted(photo(), "screenshot")).shape > clean.shape
-    assert pixels(corrupted(photo(), "rotation 15")).shape == clean.shape
-    assert len(corrupted(photo(), "JPEG q20")) < len(corrupted(photo(), "saved again"))
+    assert np.abs(pixels(corrupt(photo(), "saved again")) - clean).mean() < 2
+    assert pixels(corrupt(photo(), "brightness .4")).mean() == pytest.approx(clean.mean() * 0.4, abs=3)
+    assert pixels(corrupt(photo(), "brightness 1.6")).mean() > clean.mean()
+    assert pixels(corrupt(photo(), "gamma 2")).mean() < clean.mean() < pixels(corrupt(photo(), "gamma .5")).mean()
+    assert np.abs(pixels(corrupt(photo(), "flip"))[:, ::-1] - clean).mean() < 2
+    assert pixels(corrupt(photo(), "grey")).std(axis=2).max() < 2
+    assert pixels(corrupt(photo(), "crop 60 %")).shape == (38, 58, 3)
+    assert pixels(corrupt(photo(), "screenshot")).shape > clean.shape
+    assert pixels(corrupt(photo(), "rotation 15")).shape == clean.shape
+    assert len(corrupt(photo(), "JPEG q20")) < len(corrupt(photo(), "saved again"))
 
 
 def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
-    lying = corrupted(photo(), "EXIF turn")
+    lying = corrupt(photo(), "EXIF turn")
     with Image.open(io.BytesIO(lying)) as stored:
         assert stored.size == (64, 96)
     with ThreadPoolExecutor(1) as pool:
-        eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colours(), DecodeLimits(), pool)
-        upright, turned = eyes.look_at([corrupted(photo(), "saved again"), lying])
+        eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool)
+        upright, turned = eyes.look_at([corrupt(photo(), "saved again"), lying])
     assert isinstance(upright, Look)
     assert isinstance(turned, Look)
     assert float(upright.vector[:48] @ turned.vector[:48]) > 0.999

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
-from consumers.vision.colour import make_colours
+from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.encoder.grid import GridEncoder, Shown, Vectors
@@ -33,7 +33,7 @@ class CountingEncoder(GridEncoder):
 @pytest.fixture
 def eyes() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
-        yield ImageEmbedder(CountingEncoder(), make_colours(), DecodeLimits(thumbnail=0), pool)
+        yield ImageEmbedder(CountingEncoder(), make_colour_extractor(), DecodeLimits(thumbnail=0), pool)
 
 
 def plain(colour: str) -> bytes:

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from consumers.quality.evaluation.merchant_colours import MERCHANT_COLOURS, colour_named
+from consumers.quality.evaluation.merchant_colours import MERCHANT_COLOURS, map_colour_word
 from schemas.filters import ColourName
 
 
@@ -12,16 +12,16 @@ from schemas.filters import ColourName
     ("word", "name"), [("Navy Blue", "navy"), ("  off  WHITE ", "white"), ("Maroon", "red"), ("navy", "navy")]
 )
 def test_a_merchants_word_has_our_name_whatever_its_case_and_spaces(word: str, name: str) -> None:
-    assert colour_named(word) == name
+    assert map_colour_word(word) == name
 
 
 @pytest.mark.parametrize("word", ["Multi", "Metallic", "Gold", "NA", "", "Peach"])
 def test_a_word_without_an_honest_counterpart_has_none(word: str) -> None:
-    assert colour_named(word) is None
+    assert map_colour_word(word) is None
 
 
 def test_our_own_names_stand_for_themselves_and_each_is_some_merchants() -> None:
-    assert {colour_named(name): name for name in get_args(ColourName)} == {
+    assert {map_colour_word(name): name for name in get_args(ColourName)} == {
         name: name for name in get_args(ColourName)
     }
     assert set(MERCHANT_COLOURS.values()) == set(get_args(ColourName))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from consumers.quality.evaluation.ranking_metrics import DEPTH
-from consumers.quality.evaluation.regression import BaselineRun, compare, read_earlier
+from consumers.quality.evaluation.regression import BaselineRun, compare, read_baseline
 from consumers.quality.evaluation.results import EvaluationResult, QueryCounts, QueryResult, as_json
 from infra.console import BadInput
 
@@ -55,7 +55,7 @@ def test_only_queries_that_both_have_are_compared() -> None:
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     figures = run(marks(0, 0.5))
     (tmp_path / "a.json").write_text(as_json(figures))
-    assert read_earlier(tmp_path / "a.json") == earlier(figures)
+    assert read_baseline(tmp_path / "a.json") == earlier(figures)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_files_that_are_no_result_are_refused(tmp_path: Path, change: dict[str, 
     file = tmp_path / "other.json"
     file.write_text(json.dumps(json.loads(as_json(run(["1" * DEPTH]))) | change))
     with pytest.raises(BadInput, match=said):
-        read_earlier(file)
+        read_baseline(file)
 
 
 def test_files_that_are_not_there_or_no_json_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
-        read_earlier(tmp_path / "nowhere.json")
+        read_baseline(tmp_path / "nowhere.json")
     (tmp_path / "text.json").write_text("[1, 2")
     with pytest.raises(BadInput, match="no result of"):
-        read_earlier(tmp_path / "text.json")
+        read_baseline(tmp_path / "text.json")

@@ -7,9 +7,9 @@ import pytest
 
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.fit import FitSetup, fit_base, fit_head
-from consumers.quality.fitting.holdout import hold_back, hold_back_labels
+from consumers.quality.fitting.holdout import hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import PATIENCE
-from consumers.quality.fitting.whitening_base import FEWEST, FRESH, SHIPPED
+from consumers.quality.fitting.whitening_base import FITTED_AXES, MIN_PICTURES, SHIPPED_AXES
 from infra.console import BadInput
 from infra.encoder.heads import Recipe
 
@@ -65,7 +65,7 @@ def test_the_same_seed_fits_the_same(gallery: FeatureMatrix, names: list[str], k
 
 def test_few_pictures_keep_the_axes_and_give_their_own_means(gallery: FeatureMatrix, kit: FitSetup) -> None:
     fitted = fit_base(gallery, kit)
-    assert fitted.base == SHIPPED
+    assert fitted.base == SHIPPED_AXES
     assert fitted.tensors["object.axes"] is kit.shipped["object.axes"]
     photos = gallery.features[~gallery.studio, :24]
     assert np.allclose(fitted.tensors["object.means"][0], photos.mean(0), atol=1e-5)
@@ -73,10 +73,10 @@ def test_few_pictures_keep_the_axes_and_give_their_own_means(gallery: FeatureMat
 
 
 def test_many_pictures_get_axes_of_their_own(gallery: FeatureMatrix, kit: FitSetup) -> None:
-    times = -(-FEWEST // 240)
+    times = -(-MIN_PICTURES // 240)
     many = FeatureMatrix(np.tile(gallery.views, (times, 1, 1)), np.tile(gallery.studio, times))
     fitted = fit_base(many, kit)
-    assert fitted.base == FRESH
+    assert fitted.base == FITTED_AXES
     assert fitted.head is None
     assert fitted.tensors["object.axes"].shape == (24, 24)
 
@@ -98,14 +98,14 @@ def test_labels_without_anything_to_teach_are_refused(
 
 def test_two_pictures_of_each_label_are_always_left_to_train_on() -> None:
     labels = np.repeat(np.arange(4), [1, 2, 3, 40])
-    split = hold_back(labels, 0.5, seed=0)
+    split = hold_out(labels, 0.5, seed=0)
     assert np.bincount(labels[split.train]).tolist() == [1, 2, 2, 20]
     assert np.array_equal(np.sort(np.concatenate([split.train, split.held])), np.arange(46))
 
 
 def test_labels_are_held_back_whole() -> None:
     labels = np.repeat(np.arange(20), 5)
-    split = hold_back_labels(labels, seed=0)
+    split = hold_out_labels(labels, seed=0)
     assert split is not None
     assert set(labels[split.train]) & set(labels[split.held]) == set()
     assert len(set(labels[split.held])) == 3

@@ -12,9 +12,17 @@ import numpy as np
 import pytest
 
 from infra.qdrant.contract import EngineError, Point, SearchPlan
-from infra.qdrant.embedded.damage import EXIT_CODE, IndexDamaged, damaged, engine_error, noting, opening, read_note
+from infra.qdrant.embedded.damage import (
+    EXIT_CODE,
+    IndexDamaged,
+    damage_error,
+    engine_error,
+    read_note,
+    record_damage,
+    translate_open_errors,
+)
 from infra.qdrant.embedded.shard import Shard
-from infra.qdrant.embedded.storage import POINTER, current
+from infra.qdrant.embedded.storage import POINTER, current_shard
 
 ROOT = Path(__file__).parents[4]
 SIZE, COUNT = 96, 60
@@ -107,10 +115,10 @@ def test_a_whole_index_opens(folder: Path) -> None:
 
 
 def test_damage_leaves_a_note_until_the_index_opens(tmp_path: Path) -> None:
-    with pytest.raises(IndexDamaged), noting(tmp_path):
-        raise damaged(tmp_path, "a bit has flipped")
+    with pytest.raises(IndexDamaged), record_damage(tmp_path):
+        raise damage_error(tmp_path, "a bit has flipped")
     assert "a bit has flipped" in (read_note(tmp_path) or "")
-    with noting(tmp_path):
+    with record_damage(tmp_path):
         pass
     assert read_note(tmp_path) is None
 
@@ -132,7 +140,7 @@ def test_a_search_with_nan_is_its_own_fault(folder: Path) -> None:
 
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="cannot be opened") as told, opening(tmp_path):
+    with pytest.raises(EngineError, match="cannot be opened") as told, translate_open_errors(tmp_path):
         raise RuntimeError("No space left on device (os error 28)")
     assert not isinstance(told.value, IndexDamaged)
 
@@ -141,7 +149,7 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
 def test_a_pointer_leads_nowhere_but_to_a_shard(tmp_path: Path, name: str) -> None:
     (tmp_path / POINTER).write_text(name)
     with pytest.raises(IndexDamaged, match="which is no shard of it"):
-        current(tmp_path)
+        current_shard(tmp_path)
 
 
 def lookstream(data: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -6,11 +6,11 @@ import pytest
 
 from infra.qdrant.contract import IndexStatus
 from infra.qdrant.embedded.optimise_policy import (
-    AGAIN_SECONDS,
-    ASKED_AGAIN_SECONDS,
-    FEWEST,
     IDLE_SECONDS,
-    MOST,
+    MAX_UNINDEXED,
+    MIN_UNINDEXED,
+    REQUESTED_RETRY_SECONDS,
+    RETRY_SECONDS,
     OptimisePolicy,
 )
 
@@ -22,11 +22,11 @@ ENGINE_NEEDS = 6_667
 @pytest.mark.parametrize(
     ("live", "unindexed", "due"),
     [
-        (20_000, FEWEST - 1, False),
-        (20_000, FEWEST, True),
+        (20_000, MIN_UNINDEXED - 1, False),
+        (20_000, MIN_UNINDEXED, True),
         (200_000, 19_999, False),
         (200_000, 20_000, True),
-        (5_000_000, MOST, True),
+        (5_000_000, MAX_UNINDEXED, True),
     ],
 )
 def test_a_busy_index_is_optimised_when_a_share_of_it_is_outside_the_graph(
@@ -36,7 +36,7 @@ def test_a_busy_index_is_optimised_when_a_share_of_it_is_outside_the_graph(
 
 
 def test_a_busy_index_is_left_alone_while_the_engine_would_do_nothing() -> None:
-    short = replace(STATUS, size=64, unindexed=FEWEST)
+    short = replace(STATUS, size=64, unindexed=MIN_UNINDEXED)
     assert not OptimisePolicy().is_due(short, 0.0)
     assert OptimisePolicy().is_due(replace(short, unindexed=40_001), 0.0)
 
@@ -62,23 +62,23 @@ def test_it_is_optimised_when_somebody_asks_unless_it_is_at_that() -> None:
 
 
 def test_after_a_failure_it_is_left_for_a_while() -> None:
-    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=FEWEST)
+    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=MIN_UNINDEXED)
     assert upkeep.is_due(full, 0.0)
     upkeep.failed(0.0)
-    assert not upkeep.is_due(full, AGAIN_SECONDS - 1)
-    assert upkeep.is_due(full, AGAIN_SECONDS)
+    assert not upkeep.is_due(full, RETRY_SECONDS - 1)
+    assert upkeep.is_due(full, RETRY_SECONDS)
 
 
 def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
     upkeep, asked = OptimisePolicy(), replace(STATUS, wanted=True)
     upkeep.failed(0.0)
-    assert not upkeep.is_due(asked, ASKED_AGAIN_SECONDS - 1)
-    assert upkeep.is_due(asked, ASKED_AGAIN_SECONDS)
+    assert not upkeep.is_due(asked, REQUESTED_RETRY_SECONDS - 1)
+    assert upkeep.is_due(asked, REQUESTED_RETRY_SECONDS)
 
 
 def test_what_the_engine_does_not_optimise_is_not_tried_again_before_there_is_more() -> None:
-    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=FEWEST)
+    upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=MIN_UNINDEXED)
     assert upkeep.is_due(full, 0.0)
     upkeep.was_in_vain()
     assert not upkeep.is_due(full, 1_000.0)
-    assert upkeep.is_due(replace(full, unindexed=FEWEST + 1), 1_001.0)
+    assert upkeep.is_due(replace(full, unindexed=MIN_UNINDEXED + 1), 1_001.0)

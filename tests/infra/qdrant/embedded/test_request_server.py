@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.qdrant.contract import EngineError, SearchPlan
-from infra.qdrant.embedded.channel import HEADER, MAGIC, Address, Channel, accepts, address_of, bind, connect
+from infra.qdrant.embedded.channel import HEADER, MAGIC, Address, Channel, address_of, bind, connect, is_listening
 from infra.qdrant.embedded.children import MODULE
-from infra.qdrant.embedded.client import ERRORS, MOST_DEATHS, EmbeddedIndex, ask
+from infra.qdrant.embedded.client import ERRORS, MAX_ENGINE_DEATHS, EmbeddedIndex, send_request
 from infra.qdrant.embedded.client import METHODS as known
 from infra.qdrant.embedded.owner_process import serve
 from infra.qdrant.embedded.wire import encode
@@ -38,7 +38,7 @@ def started(folder: Path, program: str = MODULE) -> SpawnProcess:
     process = get_context("spawn").Process(target=serve, args=(folder, address_of(folder), 0, program), daemon=True)
     process.start()
     until = time.monotonic() + PATIENCE
-    while not accepts(address_of(folder)):
+    while not is_listening(address_of(folder)):
         assert time.monotonic() < until
         time.sleep(0.05)
     return process
@@ -105,7 +105,7 @@ def test_a_request_with_senseless_arguments_is_answered(
     address: Address, index: EmbeddedIndex, method: str, arguments: list[object]
 ) -> None:
     with connect(address, PATIENCE) as channel, suppress(*ERRORS.values()):
-        ask(channel, method, *arguments)
+        send_request(channel, method, *arguments)
     assert index.count() == 0
 
 
@@ -126,7 +126,7 @@ def test_whatever_the_engine_raises_is_an_engine_error_with_its_name_and_message
 def test_a_request_that_is_too_long_is_the_callers_fault(
     index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.qdrant.embedded.channel.LONGEST", 100)
+    monkeypatch.setattr("infra.qdrant.embedded.channel.MAX_MESSAGE_BYTES", 100)
     with pytest.raises(ValueError, match="ask for fewer at a time"):
         index.payloads(["x" * 200], [])
     assert index.count() == 0
@@ -183,7 +183,7 @@ def test_a_request_that_always_ends_the_engine_is_an_engine_error(tmp_path: Path
 
         def hang_up() -> None:
             deaths = 0
-            while deaths < MOST_DEATHS:
+            while deaths < MAX_ENGINE_DEATHS:
                 stream, _peer = listener.accept()
                 with Channel(stream) as channel:
                     while channel.receive() != ["count", [None]]:

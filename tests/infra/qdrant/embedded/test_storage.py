@@ -20,7 +20,7 @@ FILES = st.dictionaries(
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.qdrant.embedded.storage.AT_ONCE", 4)
+    monkeypatch.setattr("infra.qdrant.embedded.storage.BLOCK_BYTES", 4)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -19,14 +19,14 @@ from infra.qdrant.conditions import AnyOf, Below, Between, NoneOf, NotAnyOf, One
 from infra.qdrant.contract import FacetPlan, IndexStatus, Patch, Point, ScoredPoint, SearchPlan
 from infra.qdrant.embedded.channel import (
     HEADER,
-    LONGEST,
-    LONGEST_PATH,
     MAGIC,
+    MAX_MESSAGE_BYTES,
+    MAX_PATH_BYTES,
     Channel,
-    accepts,
     address_of,
     bind,
     connect,
+    is_listening,
 )
 from infra.qdrant.embedded.wire import ErrorAnswer, MalformedMessage, decode, encode
 from schemas.filters import Filters
@@ -184,7 +184,7 @@ def pair() -> tuple[Channel, socket.socket]:
     ("sent", "match"),
     [
         (HEADER.pack(b"HTTP", 3) + b"abc", "begins with b'HTTP'"),
-        (HEADER.pack(MAGIC, LONGEST + 1), "where at most 256"),
+        (HEADER.pack(MAGIC, MAX_MESSAGE_BYTES + 1), "where at most 256"),
         (HEADER.pack(MAGIC, 2) + b"\xc1\xc1", "not a message"),
     ],
 )
@@ -219,23 +219,23 @@ def runtime() -> Iterator[Path]:
 def test_a_folder_for_short_lived_files_with_a_long_path_is_left_out(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("r" * LONGEST_PATH)))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("r" * MAX_PATH_BYTES)))
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
-    assert address_of(tmp_path / ("d" * LONGEST_PATH)).parent.parent == runtime
+    assert address_of(tmp_path / ("d" * MAX_PATH_BYTES)).parent.parent == runtime
 
 
 def test_a_deep_folder_has_its_socket_elsewhere_and_for_this_user_alone(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deep = tmp_path / ("d" * LONGEST_PATH)
+    deep = tmp_path / ("d" * MAX_PATH_BYTES)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     address = address_of(deep)
     assert address.parent.parent == runtime
     assert address == address_of(deep) != address_of(deep / "other")
     with bind(address) as listener:
-        assert not accepts(address)
+        assert not is_listening(address)
         listener.listen()
-        assert accepts(address)
+        assert is_listening(address)
         with connect(address, 1):
             pass
     assert address.parent.stat().st_mode & 0o777 == 0o700

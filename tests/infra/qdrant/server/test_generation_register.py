@@ -8,8 +8,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from infra.config.settings import QdrantSettings
-from infra.local.ports import free_port
-from infra.qdrant.generations import FIRST, Generation, chosen
+from infra.local.ports import find_free_port
+from infra.qdrant.generations import FIRST, Generation, resolve_generation
 from infra.qdrant.server.collections import name_of
 from infra.qdrant.server.generation_register import ServerGenerationRegister
 from infra.qdrant.server.index import ServerIndex
@@ -85,7 +85,9 @@ def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
 ) -> None:
     clock = Clock()
     register = ServerGenerationRegister(cluster, settings, "best", clock)
-    first, second, serving = (ServerIndex(cluster, settings, partial(chosen, register, n)) for n in (1, 2, None))
+    first, second, serving = (
+        ServerIndex(cluster, settings, partial(resolve_generation, register, n)) for n in (1, 2, None)
+    )
     first.open("a:1", 4)
     register.write(register.read().begun("fast"))
     second.open("b:1", 8)
@@ -123,4 +125,6 @@ def alias_of(cluster: Cluster, settings: QdrantSettings) -> str | None:
 
 def client_of_nothing() -> QdrantClient:
     """A client of a port that nobody listens at."""
-    return QdrantClient(url="http://127.0.0.1", grpc_port=free_port(0), prefer_grpc=True, check_compatibility=False)
+    return QdrantClient(
+        url="http://127.0.0.1", grpc_port=find_free_port(0), prefer_grpc=True, check_compatibility=False
+    )

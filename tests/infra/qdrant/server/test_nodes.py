@@ -8,7 +8,7 @@ from grpc import StatusCode
 from qdrant_client import QdrantClient
 
 from infra.config.settings import QdrantSettings, SettingsError, read_settings
-from infra.local.ports import free_port
+from infra.local.ports import find_free_port
 from infra.qdrant.server.index import ServerIndex
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
 from schemas.failures import Unavailable
@@ -28,7 +28,7 @@ def list_collections(client: QdrantClient) -> int:
 
 
 def test_the_next_node_answers_while_one_is_away(healthy: Node) -> None:
-    with node_at(free_port(0)) as away:
+    with node_at(find_free_port(0)) as away:
         assert Cluster([away, healthy]).ask(list_collections) == 0
         assert Cluster([healthy, away]).ask(list_collections) == 0
 
@@ -64,7 +64,11 @@ def test_a_request_that_is_refused_is_not_made_at_other_nodes() -> None:
 
 
 def test_when_all_are_away_each_is_named_with_the_remedy() -> None:
-    with node_at(free_port(0)) as one, node_at(free_port(0)) as other, pytest.raises(Unavailable) as error:
+    with (
+        node_at(find_free_port(0)) as one,
+        node_at(find_free_port(0)) as other,
+        pytest.raises(Unavailable) as error,
+    ):
         Cluster([one, other]).ask(list_collections)
     for words in (one.place, other.place, "UNAVAILABLE", "LOOKSTREAM_QDRANT_URL"):
         assert words in str(error.value)
