@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from infra import topic_commands
 from infra.capacity import commands as capacity
-from infra.console import FAILED, BadInput, command_options
-from infra.kafka import commands as topic_commands
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options
 from infra.observability.heartbeat import MAX_AGE_SECONDS
 from infra.qdrant import commands as index_commands
 

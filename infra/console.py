@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from infra.config.errors import BadInput, SettingsError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,10 +16,6 @@ Options = TypeVar("Options")
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 """Exit codes: failure; wrong usage; Ctrl-C (128 + SIGINT)."""
-
-
-class BadInput(Exception):
-    """Invalid user input; the message is one sentence that names the input and the remedy."""
 
 
 def error_console() -> "Console":
@@ -51,7 +49,6 @@ def report_errors(*additional: type[Exception]) -> Iterator[None]:
     These are BadInput (exit 2), and SettingsError, Failure, Unavailable, Fault and the `additional` types (exit 1).
     Any other exception is a bug and keeps its trace, with secrets masked. Also works as a decorator.
     """
-    from infra.config.settings import SettingsError
     from infra.observability.redaction import guard_crash, redact_known
     from schemas.failures import Failure, Fault, Unavailable
 

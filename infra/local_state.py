@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.retry import Retry
 from schemas.failures import Unavailable
 

@@ -1,5 +1,7 @@
 """The `lookstream` command: mounts the commands of each room."""
 
+from typing import Annotated
+
 import typer
 
 import consumers.operations.dead_letters.commands
@@ -35,3 +37,23 @@ for folder in (
     schemas,
 ):
     app.add_typer(folder.commands.app)
+
+
+def print_version(is_requested: object) -> None:
+    """Print the versions and end, if `--version` is given."""
+    if is_requested:
+        from infra.observability.host_info import describe_program
+
+        typer.echo(describe_program())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print version, commit and engines"),
+    ] = False,
+) -> None:
+    """Event-driven visual search: find things by their look."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.feed_formats import read_columns
 
 GOOGLE_COLUMNS = {

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.console import FAILED, INTERRUPTED, BadInput, command_options, error_console
+from infra.config.errors import BadInput
+from infra.console import FAILED, INTERRUPTED, command_options, error_console
 from producers.cli_options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
 from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.console import BadInput, printable
+from infra.config.errors import BadInput
+from infra.console import printable
 from schemas.envelope import describe
 from schemas.facets import FacetsRequest, FacetsResult
 

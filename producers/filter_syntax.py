@@ -6,7 +6,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.row_reader import parse_time
 from schemas.envelope import describe
 from schemas.filters import ColourName, Filters

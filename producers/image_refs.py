@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.fetching.local_files import find_below, read_below
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3Image, UrlImage

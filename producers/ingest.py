@@ -17,7 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from infra.console import BadInput, format_count, printable
+from infra.config.errors import BadInput
+from infra.console import format_count, printable
 from infra.kafka import EventSink
 from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.parsers import expat
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.row_reader import BadRow, FeedRow
 
 SUFFIXES = (".xml", ".rss", ".atom")

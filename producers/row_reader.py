@@ -12,7 +12,7 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from schemas.envelope import describe
 from schemas.items import ItemDeleted, ItemFacts
 

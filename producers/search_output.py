@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.config.settings import ImageSettings
-from infra.console import BadInput, format_count, printable
+from infra.config.errors import BadInput
+from infra.config.images import ImageSettings
+from infra.console import format_count, printable
 from producers.image_refs import MAX_FILE_BYTES, embed
 from schemas.envelope import describe
 from schemas.failures import Rejected

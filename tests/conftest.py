@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from tests.kafka.apache import ApacheCluster, apache_cluster
 from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
 from tests.kafka.plugin import add_option, select, share_kafka

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 from qdrant_client import QdrantClient
 
-from infra.config.settings import QdrantSettings
+from infra.config.qdrant import QdrantSettings
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
 
 URL, RUN = "TEST_QDRANT_URL", "TEST_QDRANT_RUN"

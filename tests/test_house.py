@@ -1,8 +1,12 @@
 """The house rules: who may import whom, where each outside library lives, how large things may grow."""
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +66,8 @@ HOMES = {
     "msgpack": ("infra/qdrant/embedded/wire.py",),
 }
 """The one place in which each outside library may be imported."""
+EXTRA_NAMES = ("cli", "worker", "gateway", "local", "fit", "openvino", "traces")
+"""The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
 VISION_NEEDS = {"numpy", "PIL"}
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "base.py", "common.py", "misc.py"}
@@ -130,9 +136,21 @@ def test_each_outside_library_has_one_home() -> None:
     assert [(path, name) for path, name in found if not path.startswith(HOMES.get(name, ("",)))] == []
 
 
-def test_schemas_and_vision_import_little_from_outside() -> None:
-    import sys
+def test_every_imported_distribution_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [
+        *project["dependencies"],
+        *(line for extra in EXTRA_NAMES for line in project["optional-dependencies"][extra]),
+    ]
+    declared = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower().replace("_", "-") for line in lines}
+    homes = packages_distributions()
+    outside = {name.split(".")[0] for path in sources() for name in imports(path)} - set(sys.stdlib_module_names)
+    for module in outside - OURS:
+        names = {name.lower().replace("_", "-") for name in homes[module]}
+        assert names & declared, f"{module} is imported and {names} is not declared in pyproject.toml"
 
+
+def test_schemas_and_vision_import_little_from_outside() -> None:
     for folder, allowed in (("schemas", SCHEMAS_NEED), ("consumers/vision", VISION_NEEDS)):
         for path in (ROOT / folder).rglob("*.py"):
             outside = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - OURS

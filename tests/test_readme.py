@@ -16,6 +16,7 @@ from PIL import Image
 
 from infra.config.settings import Settings, describe_settings, read_settings
 from infra.local_state import read_local_state
+from lookstream.__main__ import EXTRAS
 from producers.demo.system import running_system
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
@@ -29,6 +30,7 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 DOCS = ROOT / "docs"
 WITH_COMMANDS = [(DOCS / "commands.md").read_text(), README, (DOCS / "quality.md").read_text()]
 """Pages whose commands run one after the other, each once, on one system; docs/search.md has a test of its own."""
+PYTHON = (DOCS / "python.md").read_text()
 MOST_LINES = 150
 BIN = Path(sys.executable).parent
 
@@ -113,6 +115,21 @@ def test_every_command_for_ones_own_pictures_runs_as_written(system: System, fol
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
         assert (folder / written).exists(), written
+    run_examples(system, folder)
+
+
+def run_examples(system: System, folder: Path) -> None:
+    """Run each Python example as a program of its own, on the Kafka of the system."""
+    kafka = system.kafka
+    for example in re.findall(r"```python\n(.*?)```", PYTHON, re.DOTALL):
+        program = example.replace('"localhost:9092"', f'"{kafka.bootstrap}", prefix="{kafka.prefix}"')
+        assert program != example
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=folder, env=system.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+        if "for hit in result.hits" in example:
+            assert done.stdout.startswith("disc-1 "), done.stdout
 
 
 def test_the_event_for_ones_own_producer_is_valid() -> None:
@@ -157,11 +174,40 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     assert len(README.splitlines()) <= MOST_LINES
 
 
+def modules_after(code: str) -> set[str]:
+    """The top-level modules that a program has imported, without those of the standard library."""
+    program = f"{code}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split()) - set(sys.stdlib_module_names)
+
+
 def test_help_answers_without_the_heavy_libraries() -> None:
-    heavy = "torch|transformers|qdrant_client|qdrant_edge|confluent_kafka|PIL|numpy|fastapi|uvicorn"
-    code = "import lookstream.cli, sys; print(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not re.search(rf"^({heavy})$", done.stdout, re.MULTILINE)
+    heavy = {"torch", "transformers", "qdrant_client", "qdrant_edge", "confluent_kafka", "PIL", "numpy", "fastapi"}
+    assert not modules_after("import lookstream.cli") & heavy
+
+
+def test_the_python_api_needs_the_base_install_alone() -> None:
+    assert not modules_after("import lookstream") & {"pydantic", "confluent_kafka", "structlog"}
+    imported = modules_after("from lookstream import *; import lookstream.events")
+    extras = [module for module in EXTRAS if module != "rich"]  # structlog imports it where it is installed
+    assert not imported & set(extras)
+
+
+def test_a_command_whose_extra_is_missing_names_it() -> None:
+    code = "import sys; sys.modules['typer'] = None; from lookstream.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: this command needs `typer`: pip install 'lookstream[cli]'\n"
+
+
+def test_the_version_names_the_engines() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lookstream", "--version"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"lookstream \S+( \([0-9a-f]{12}\))?", lines[0])
+    assert {"confluent-kafka", "qdrant-client", "torch"} <= {line.split()[0] for line in lines[1:]}
 
 
 def settings_table() -> str:

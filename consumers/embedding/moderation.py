@@ -8,7 +8,8 @@ from PIL.Image import Image
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.vision.embedder import NO_MODERATOR, ImageModerator
-from infra.config.settings import ModerationSettings, SettingsError
+from infra.config.errors import SettingsError
+from infra.config.settings import ModerationSettings
 from infra.qdrant.conditions import Condition, NotAnyOf
 from schemas.failures import Code, Rejected, TryLater
 from schemas.moderation import MAX_LABELS, Labels

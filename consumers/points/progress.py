@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from consumers.points.payload import as_int
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.futures import call_in_thread
 from infra.kafka import Partition, Record, next_offsets, topic_ends
 from infra.qdrant.contract import Index, Payload

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from consumers.searching.replies import UNKNOWN_REQUEST_ID, decode_headers, everywhere, reply_topic, request_id_of
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import KafkaFault, Record, read_to_end
 from schemas.envelope import CORRELATION_ID
 from schemas.topics import MINUTE, SEARCH_RESULTS

@@ -39,7 +39,8 @@ from consumers.workers.resources import (
     open_worker_context,
 )
 from consumers.workers.tracing import Handle, TracingSink
-from infra.config.settings import KafkaSettings, Settings, WorkerSettings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings, WorkerSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import Prefetch

@@ -15,7 +15,8 @@ from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_pa
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.encoder import open_encoder
 from infra.local.instance_slot import slot
 from infra.metrics import WorkerMetrics, serve_metrics

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, command_options
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options
 
 if TYPE_CHECKING:
     from infra.capacity.measured import MeasuredConstants

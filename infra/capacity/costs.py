@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.capacity.measured import MeasuredConstants
 from infra.capacity.plan import CapacityPlan, CapacityTarget, make_plan
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 HALVINGS = 60
 """Steps in which the number of items is narrowed down: far more than its digits."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 DRAWN = ("drawn", "12 megapixels")
 """Sets of the benchmark that it draws; any other is of photos, from a folder."""

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 from infra.client.search_client import GRACE_SECONDS, NoAnswer, matching_answer, no_answer_message, request_event
 from infra.client.topic_listener import TopicListener
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record, ReplyReader
 from infra.observability.tracing import SpanWriter
 from schemas.facets import FacetsRequest, FacetsResult

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record, ReplyReader
 from infra.observability.tracing import SpanWriter
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event, from_bytes

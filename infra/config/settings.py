@@ -12,16 +12,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as InvalidJson
 
-from infra.config.gateway import GatewaySettings as GatewaySettings
-from infra.config.images import ImageSettings as ImageSettings
-from infra.config.kafka import KafkaSettings as KafkaSettings
+from infra.config.errors import SettingsError
+from infra.config.gateway import GatewaySettings
+from infra.config.images import ImageSettings
+from infra.config.kafka import KafkaSettings
 from infra.config.observability import LogSettings, MetricsSettings, TraceSettings
-from infra.config.qdrant import QdrantSettings as QdrantSettings
-from schemas.failures import Fault
-
-
-class SettingsError(Fault):
-    """A setting is invalid; the message names the variable and the remedy."""
+from infra.config.qdrant import QdrantSettings
 
 
 class TorchSettings(BaseModel):

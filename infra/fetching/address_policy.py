@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, quote, urlsplit
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from schemas.failures import Code, Rejected, TryLater
 
 Resolver = Callable[[str, int], list[str]]

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.config.images import DEFAULT_TENANT
-from infra.config.settings import ImageSettings
+from infra.config.images import DEFAULT_TENANT, ImageSettings
 from infra.fetching.address_policy import check_url
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fair_pool import FairPool

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import httpcore
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.address_policy import check_url, redact_url
 from infra.fetching.fair_pool import FairPool
 from infra.fetching.guarded_network import DownloadBudget, GuardedNetwork, NetworkAccess

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from schemas.failures import Code, Rejected, TryLater, Unavailable
 from schemas.items import S3Image
 

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.config import client_config, no_broker_message
 from schemas.failures import Unavailable
 

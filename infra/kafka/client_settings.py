@@ -8,8 +8,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Producer
 from pydantic import SecretStr
 
+from infra.config.errors import SettingsError
 from infra.config.kafka import KafkaSettings
-from infra.config.settings import SettingsError
 
 Value = str | int | float | bool
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.client_settings import extra_settings, security_settings
 from infra.kafka.errors import translate_errors
 from infra.kafka.names import group_name

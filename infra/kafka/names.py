@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import TopicPartition
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.record import Partition
 
 OffsetAndMetadata = tuple[int, str]

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._topic import TopicDescription
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, admin_client
 from infra.kafka.errors import KafkaFault, translate_errors
 from infra.kafka.names import plain_topic, topic_name

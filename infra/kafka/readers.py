@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
-from infra.config.settings import KafkaSettings
-from infra.kafka.access import READERS_GROUP
+from infra.config.kafka import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, Config, client_config, new_client, no_broker_message
 from infra.kafka.errors import ErrorClass, classify, to_exception, translate_errors
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
+from infra.kafka_access import READERS_GROUP
 from infra.retry import Retry
 from schemas.failures import Unavailable
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.client_settings import extra_settings
 from infra.kafka.config import ConfigValue, client_config, new_client
 from infra.kafka.errors import ErrorClass, classify, to_exception

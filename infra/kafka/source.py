@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka.assignments import Assignments, Batch, BufferLimits, DueTime
 from infra.kafka.config import log
 from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translate_errors, translate_member_errors

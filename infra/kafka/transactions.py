@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.futures import call_in_thread
 from infra.kafka.config import ConfigValue, log, no_broker_message
 from infra.kafka.errors import (

@@ -11,28 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.kafka import check_broker, create_topics
+from infra.local import services
 from infra.local.ports import LOOPBACK, claim_port, is_listening, port_of
-from infra.local.services import (
-    BROKER,
-    CANARY,
-    GATEWAY,
-    INDEX,
-    INDEX_WORKER,
-    WorkerPlacement,
-    broker_service,
-    canary_service,
-    clear_heartbeats,
-    gateway_service,
-    heartbeat_file,
-    index_service,
-    index_worker_service,
-    lookstream_command,
-    page_url,
-    query_worker_service,
-    reachable_host,
-)
 from infra.local.supervisor import Service, ServiceFailed, Supervisor
 from infra.local_state import LocalState, local_kafka, lock_data_folder, restrict_permissions
 from infra.qdrant.connect import check_server, connect_register
@@ -97,7 +80,7 @@ class Up:
         """Run until stopped; raises AlreadyRunning, ServiceFailed, Unavailable or LocalExtraMissing."""
         with lock_data_folder(self._folder):
             restrict_permissions(self._folder)
-            clear_heartbeats(self._folder)
+            services.clear_heartbeats(self._folder)
             self._stop_requests.listen()
             try:
                 self._start()
@@ -119,7 +102,7 @@ class Up:
         if self._local_broker:
             port = self._claim_port(BROKER_PORT)
             self._kafka = local_kafka(self._settings.kafka, f"{LOOPBACK}:{port}")
-            self._start_services(broker_service(port))
+            self._start_services(services.broker_service(port))
         create_topics(self._kafka, all_topics())
         if self._settings.qdrant.url:
             check_server(self._settings)
@@ -134,11 +117,11 @@ class Up:
             self._announce()
 
     def _workers(self) -> list[Service]:
-        index = index_worker_service(self._placement("index"), self._serving)
-        return [index, query_worker_service(self._placement("query"))]
+        index = services.index_worker_service(self._placement("index"), self._serving)
+        return [index, services.query_worker_service(self._placement("query"))]
 
-    def _placement(self, job: str) -> WorkerPlacement:
-        return WorkerPlacement(self._folder, self._metrics_port(job), self._local_broker)
+    def _placement(self, job: str) -> services.WorkerPlacement:
+        return services.WorkerPlacement(self._folder, self._metrics_port(job), self._local_broker)
 
     def _metrics_port(self, job: str) -> int:
         if first := self._settings.metrics.port:
@@ -149,19 +132,22 @@ class Up:
         if self._settings.qdrant.url:
             return []
         self._indexes[generation] = address_of(index_folder(self._folder, generation))
-        return [index_service(self._indexes[generation], generation)]
+        return [services.index_service(self._indexes[generation], generation)]
 
     def _gateway(self) -> list[Service]:
         if not self._optional.gateway:
             return []
-        address = reachable_host(self._settings.gateway.host), self._claim_port(self._settings.gateway.port)
-        self._page = page_url(address)
-        return [gateway_service(address)]
+        address = (
+            services.reachable_host(self._settings.gateway.host),
+            self._claim_port(self._settings.gateway.port),
+        )
+        self._page = services.page_url(address)
+        return [services.gateway_service(address)]
 
     def _canary(self) -> list[Service]:
         if not self._optional.canary:
             return []
-        return [canary_service(self._metrics_port(CANARY))]
+        return [services.canary_service(self._metrics_port(services.CANARY))]
 
     def _claim_port(self, preferred: int) -> int:
         """Claim a port for a child process until `run` ends."""
@@ -176,12 +162,12 @@ class Up:
     def _watch(self) -> None:
         with suppress(Unavailable):  # an unavailable server reports no new generations
             self._apply_generations(self._register.read())
-        if BROKER not in self._supervisor.watch():
+        if services.BROKER not in self._supervisor.watch():
             return
         self._say("the local broker died and took its topics along: send again what had no outcome yet")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
-        for name in (*self._supervisor.dependents(BROKER), *self._optional_names()):
+        for name in (*self._supervisor.dependents(services.BROKER), *self._optional_names()):
             self._supervisor.restart(name)
 
     def _apply_generations(self, generations: Generations) -> None:
@@ -193,28 +179,30 @@ class Up:
             self._say(f"starting index {number}, for encoder {generations.of(number).encoder}")
             parts = [
                 *self._index(number),
-                index_worker_service(self._placement(component_name("index", number)), number),
+                services.index_worker_service(self._placement(component_name("index", number)), number),
             ]
             self._generations.add(number)
             self._write_state(ready=True)
             self._supervisor.add(parts)
         for number in self._generations - known:
             self._say(f"index {number} goes")
-            self._supervisor.stop([component_name(INDEX_WORKER, number), component_name(INDEX, number)])
+            self._supervisor.stop(
+                [component_name(services.INDEX_WORKER, number), component_name(services.INDEX, number)]
+            )
             self._generations.discard(number)
             self._indexes.pop(number, None)
             self._metrics.pop(component_name("index", number), None)
             shutil.rmtree(index_folder(self._folder, number), ignore_errors=True)
-            heartbeat_file(self._folder, component_name("index", number)).unlink(missing_ok=True)
+            services.heartbeat_file(self._folder, component_name("index", number)).unlink(missing_ok=True)
         if generations.serving.number != self._serving:
             self._serving = generations.serving.number
             self._say(f"index {self._serving} serves, with encoder {generations.serving.encoder}")
             if self._optional.canary:
-                self._supervisor.restart(CANARY)
+                self._supervisor.restart(services.CANARY)
         self._write_state(ready=True)
 
     def _optional_names(self) -> list[str]:
-        enabled = {GATEWAY: self._optional.gateway, CANARY: self._optional.canary}
+        enabled = {services.GATEWAY: self._optional.gateway, services.CANARY: self._optional.canary}
         return [name for name, is_enabled in enabled.items() if is_enabled]
 
     def _shut_down(self) -> None:
@@ -224,8 +212,10 @@ class Up:
         self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
         if not self._supervisor.drain(self._settings.drain_s, lambda: self._stop_requests.count > 1):
             self._say("stopped before all was done: what was still queued is lost, send it again")
-        self._supervisor.stop(self._supervisor.dependents(BROKER))
-        subprocess.run([*lookstream_command(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL)
+        self._supervisor.stop(self._supervisor.dependents(services.BROKER))
+        subprocess.run(
+            [*services.lookstream_command(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL
+        )
 
     def _write_state(self, *, ready: bool) -> None:
         bootstrap = self._kafka.bootstrap if self._local_broker else None

@@ -9,8 +9,8 @@ from http.server import ThreadingHTTPServer
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
+from infra.config.errors import BadInput
 from infra.config.observability import MetricsSettings
-from infra.console import BadInput
 from infra.fetching.address_policy import is_loopback
 
 PATIENCE_SECONDS = 5.0

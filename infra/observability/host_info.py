@@ -1,9 +1,11 @@
 """Host information: the machine and the package versions on which measurements were made."""
 
+import json
 import os
 import platform
+import subprocess
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 PACKAGES = (
@@ -31,6 +33,30 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def describe_program() -> str:
+    """Version of lookstream, its commit if known, and the versions of the engines below it, one a line."""
+    versions = installed_versions()
+    own = versions.pop("lookstream", "not installed")
+    commit = _commit()
+    first = f"lookstream {own}" + (f" ({commit})" if commit else "")
+    return "\n".join([first, *(f"{name} {number}" for name, number in versions.items())])
+
+
+def _commit() -> str | None:
+    """The commit of an installation from a repository, or of the working copy; None if neither is known."""
+    with suppress(PackageNotFoundError, KeyError, ValueError):
+        origin = json.loads(distribution("lookstream").read_text("direct_url.json") or "{}")
+        if "vcs_info" in origin:
+            return str(origin["vcs_info"]["commit_id"])[:12]
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    words = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return None
 
 
 def _processor() -> str:

@@ -13,8 +13,9 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from infra.config.errors import SettingsError
 from infra.config.kafka import SECRET_NAME
-from infra.config.settings import Settings, SettingsError, read_settings
+from infra.config.settings import Settings, read_settings
 
 MASK = "***"
 MIN_SECRET_LENGTH = 4

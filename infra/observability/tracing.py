@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from infra.config.errors import BadInput
 from infra.config.observability import TraceSettings
-from infra.console import BadInput
 from schemas.envelope import TRACEPARENT, Event
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, command_options, error_console, print_error
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options, error_console, print_error
 
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
@@ -89,7 +90,8 @@ def export(options: ExportOptions) -> None:
 @app.command("migrate")
 def migrate() -> None:
     """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
-    from infra.config.settings import QdrantSettings, read_settings
+    from infra.config.qdrant import QdrantSettings
+    from infra.config.settings import read_settings
     from infra.console import report_errors
     from infra.qdrant.connect import connect
     from infra.qdrant.contract import EncoderDiffers, EngineError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, command_options, error_console, printable
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options, error_console, printable
 from producers.cli_options import ImageRoot
 
 if TYPE_CHECKING:

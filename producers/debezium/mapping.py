@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.column_mapping import ALL_FIELDS, REQUIRED_FIELDS, is_field
 from schemas.envelope import describe
 from schemas.items import Tenant

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import KafkaSettings, Settings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.kafka import check_broker
 from infra.local_state import resolve_kafka_settings
 from producers.demo.arrivals import TENANT, Arrivals, bulk_seconds, latencies, open_arrivals, send_one_by_one

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from infra.config.settings import GatewaySettings
+from infra.config.gateway import GatewaySettings
 from producers.gateway.problem_details import Problem
 from producers.gateway.request_body import JSON, MEDIUM_BYTES, SMALL_BYTES, content_type
 

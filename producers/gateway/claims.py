@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.client.topic_listener import TopicListener
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from producers.gateway.names import wire_id
 from producers.gateway.problem_details import Problem

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.config.settings import GatewaySettings
+from infra.config.gateway import GatewaySettings
 
 UNKNOWN = "unknown"
 """Address of a peer that has none, for example on a Unix socket."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infra.config.settings import GatewaySettings
+from infra.config.gateway import GatewaySettings
 from infra.fetching.address_policy import is_loopback
 from producers.gateway.bodies import BodyLimits
 from producers.gateway.clients import ClientAddresses, rate_key

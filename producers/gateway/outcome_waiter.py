@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from infra.client.topic_listener import TopicListener
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import Record, TopicReader
 from schemas.envelope import from_bytes
 from schemas.outcomes import ItemIndexed, ItemOutcome

@@ -17,8 +17,8 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from infra.config.settings import GatewaySettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.gateway import GatewaySettings
 from infra.fetching.address_policy import is_loopback
 from infra.processes.garbage_collection import freeze_startup_objects
 from producers.gateway.clients import ClientAddresses

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from infra.config.gateway import GatewayToken, TokenPermission
-from infra.config.settings import GatewaySettings
+from infra.config.gateway import GatewaySettings, GatewayToken, TokenPermission
 from producers.gateway.problem_details import Problem
 
 ACCESS = "lookstream.access"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from infra.config.errors import BadInput
 from infra.config.images import DEFAULT_TENANT, ImageSettings
-from infra.console import BadInput
 from infra.fetching.s3 import ObjectStore, StoredObject
 from producers.image_refs import Locate, choose_root
 from schemas.failures import Unavailable

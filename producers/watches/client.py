@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, Record, TopicReader, read_to_end
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Rejected, Unavailable

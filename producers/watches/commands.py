@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.console import BadInput, command_options, format_count, printable
+from infra.config.errors import BadInput
+from infra.console import command_options, format_count, printable
 from producers.watches.options import WatchAddOptions, WatchFollowOptions, WatchListOptions, WatchRemoveOptions
 
 if TYPE_CHECKING:

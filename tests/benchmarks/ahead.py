@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue

@@ -13,7 +13,7 @@ import numpy as np
 
 from infra.client.async_search_client import AsyncSearchClient
 from infra.client.search_client import NoAnswer
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest

@@ -23,7 +23,7 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.encoder.efficientnet import HEAD, from_checkpoint
 from infra.encoder.lite import PROFILES, checkpoint
 from schemas.topics import CATALOG_ITEMS

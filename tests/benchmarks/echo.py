@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSource, TransactionSink, create_topics, record_of_event
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, Event, from_record
 from schemas.results import SearchResult

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import Event, from_bytes
 from schemas.items import InlineImage, ItemUpserted, item_key

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle, islice
 
-from infra.config.settings import ImageSettings, KafkaSettings
+from infra.config.images import ImageSettings
+from infra.config.kafka import KafkaSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import Batch, EventSink, EventSource, TransactionSink, create_topics, record_of_event
 from infra.local.ports import LOOPBACK, find_free_port

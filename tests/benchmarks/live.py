@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from typing import TypeVar
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from producers.demo.figures import LatencySpread, spread
 from schemas.envelope import Event, from_bytes

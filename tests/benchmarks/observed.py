@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import typer
 from rich.console import Console
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.console import FAILED
 from producers.demo.catalogue import draw_catalogue
 from tests.benchmarks.asked import ask_steadily

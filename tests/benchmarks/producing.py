@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import create_topics
 from infra.kafka.config import client_config
 from infra.kafka.sink import IDEMPOTENT_DELIVERY

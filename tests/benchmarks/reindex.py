@@ -26,7 +26,7 @@ import typer
 from rich.console import Console
 
 from infra.client.search_client import NoAnswer, SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from infra.local_state import read_local_state
 from infra.qdrant.contract import Index, Vector

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable
 from infra.observability.host_info import describe_machine, installed_versions

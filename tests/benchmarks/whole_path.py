@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.client.search_client import SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from infra.local_state import LOCAL_SESSION_MS
 from producers.demo.catalogue import Catalogue

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from infra.kafka.sink import IDEMPOTENT_DELIVERY
 from schemas.envelope import from_bytes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from infra.observability.heartbeat import READY, read_state
 from schemas.envelope import CORRELATION_ID, Event, from_bytes, to_bytes, to_headers

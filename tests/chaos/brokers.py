@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, Protocol
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from infra.local_state import local_kafka, read_local_state
 from tests.chaos.processes import Process, wait_for

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from consumers.operations.dead_letters.dead_letter import latest, read_topics
 from consumers.operations.dead_letters.replay_audit import read_audit
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, read_to_end
 from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex

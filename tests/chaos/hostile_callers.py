@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, TopicReader
 from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpcore
 import numpy as np
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Failure

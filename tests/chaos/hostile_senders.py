@@ -6,7 +6,7 @@ from itertools import cycle
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from tests.hostile.records import HostileRecord
 
 LARGEST = 8_100_000

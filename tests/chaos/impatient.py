@@ -4,7 +4,7 @@ from functools import partial
 from unittest.mock import patch
 
 from consumers.workers import index_worker
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
 from lookstream.__main__ import main

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import Record, read_to_end
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.point_ids import point_id

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import create_topics
 from infra.local.supervisor import heartbeat_check
 from infra.local_state import LOCAL_FETCH_WAIT_MS, LocalState, local_kafka

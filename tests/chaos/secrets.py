@@ -14,7 +14,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from consumers.operations.dead_letters.dead_letter import latest, read_topics
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from lookstream.cli import app
 from schemas.topics import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpcore
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.address_policy import resolve_host
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess, dial

@@ -14,7 +14,9 @@ from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
-from infra.config.settings import ImageSettings, QdrantSettings, TorchSettings
+from infra.config.images import ImageSettings
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import OutgoingRecord

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from infra.config.settings import QdrantSettings
+from infra.config.qdrant import QdrantSettings
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex

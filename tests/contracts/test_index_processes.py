@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from infra.config.settings import QdrantSettings, Settings
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import Settings
 from infra.local.ports import find_free_port
 from infra.qdrant.contract import EncoderDiffers, Patch, Point
 from infra.qdrant.embedded.channel import address_of, bind, connect

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.point_ids import point_id

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import create_topics
-from infra.kafka.access import KafkaUser, access_rights
+from infra.kafka_access import KafkaUser, access_rights
 from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
 from tests.end_to_end.gateway import gateway_beside

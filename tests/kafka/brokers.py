@@ -8,7 +8,7 @@ from functools import cache
 
 from confluent_kafka.admin import AdminClient
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import create_topics
 from infra.local.ports import LOOPBACK, find_free_port
 from infra.local.services import broker_service

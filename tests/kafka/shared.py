@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 
 BOOTSTRAP, RUN = "TEST_KAFKA_BOOTSTRAP", "TEST_KAFKA_RUN"
 """Variables that the processes of a run inherit: the address, and what no other run is called."""

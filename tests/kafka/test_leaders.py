@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader, create_topics
 from schemas.envelope import Event
 from schemas.items import ItemDeleted

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.row_reader import BadRow, SkippedRow

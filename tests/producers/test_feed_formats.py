@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.merchant_xml import CHUNK, read_products

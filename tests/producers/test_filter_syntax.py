@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.filter_syntax import parse_crop, parse_filters
 from schemas.filters import Filters
 from schemas.searches import Crop

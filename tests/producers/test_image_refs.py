@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from producers.image_refs import choose_root, embed, image_reference, shrink
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, InlineImage, S3Image, UrlImage

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 WATCHES_FILE = "watches.jsonl"
 """Name of the file in the data folder."""

@@ -8,7 +8,7 @@ import structlog
 from consumers.indexing.watches.watch_file import WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix, WatchRows
 from consumers.runtime.ports import Sink
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import OutgoingRecord, Record, TopicReader, read_to_end
 from schemas.topics import SEARCH_WATCHES
 

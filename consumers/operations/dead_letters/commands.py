@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import INTERRUPTED, BadInput, command_options, format_count, printable
+from infra.config.errors import BadInput
+from infra.console import INTERRUPTED, command_options, format_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection

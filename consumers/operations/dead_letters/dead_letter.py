@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import Record, read_to_end
 from schemas.moments import moment_at
 from schemas.topics import ITEM_TOPICS, SEARCH_REQUESTS, dead_letter_topic

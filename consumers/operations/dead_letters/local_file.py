@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, digest_of
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.kafka import Record
 
 FILE = "dead-letters.jsonl"

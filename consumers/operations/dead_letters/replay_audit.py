@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, read_to_end
 from schemas.audit import DeadLetterReplayed
 from schemas.envelope import Event, from_bytes, to_bytes

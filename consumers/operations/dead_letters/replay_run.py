@@ -14,7 +14,8 @@ from consumers.operations.dead_letters.replay_audit import Audit, TopicAudit, us
 from consumers.operations.dead_letters.replay_plan import ReplayPlan, ReplayPlanner
 from consumers.operations.dead_letters.selection import Selection
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.console import error_console
 from infra.kafka import EventSink
 from infra.qdrant.connect import connect

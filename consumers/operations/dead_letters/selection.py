@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from schemas.failures import Code
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

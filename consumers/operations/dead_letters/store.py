@@ -8,7 +8,8 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, read_topic
 from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FILE as AUDIT_FILE
 from consumers.operations.dead_letters.replay_audit import FileAudit, read_audit, replayed_id
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.local_state import resolve_kafka_settings
 from schemas.audit import DeadLetterReplayed
 from schemas.failures import Unavailable

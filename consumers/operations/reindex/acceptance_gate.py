@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.operations.reindex.shadow_queries import ShadowMeasures
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 
 class AcceptanceGate(BaseModel):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.console import FAILED, BadInput, command_options, error_console, print_error, report_errors
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options, error_console, print_error, report_errors
 
 if TYPE_CHECKING:
     from consumers.indexing.backfill import BackfillProgress

@@ -15,8 +15,8 @@ from consumers.indexing.backfill import BackfillProgress, read_progress, restart
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.points.progress import has_reached, target_offsets
 from consumers.workers.resources import open_embedder
+from infra.config.errors import BadInput
 from infra.config.settings import Settings
-from infra.console import BadInput
 from infra.local_state import resolve_index_socket, resolve_kafka_settings
 from infra.qdrant.connect import connect, connect_register
 from infra.qdrant.contract import Index

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infra.console import FAILED, BadInput, command_options
+from infra.config.errors import BadInput
+from infra.console import FAILED, command_options
 
 if TYPE_CHECKING:
     from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage

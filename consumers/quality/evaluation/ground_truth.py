@@ -11,7 +11,7 @@ import numpy as np
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance
 from consumers.quality.evaluation.system_under_test import SearchQuestion, catalogue_id, catalogue_position
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights
 from schemas.results import SearchResult

@@ -18,7 +18,7 @@ from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import look_size
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.kafka import OutgoingRecord
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected

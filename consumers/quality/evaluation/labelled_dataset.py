@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from infra.console import BadInput, format_count
+from infra.config.errors import BadInput
+from infra.console import format_count
 
 IMAGE = "image"
 CATEGORIES, COLOURS = ("category",), ("colour", "color")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from consumers.scoring.calibration import MIN_POINTS
 from infra.client.search_client import SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader, check_broker
 from producers.ingest import deletions, publish
 from schemas.envelope import from_bytes

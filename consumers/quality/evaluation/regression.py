@@ -10,7 +10,7 @@ import numpy as np
 from consumers.quality.evaluation.bootstrap import Estimate, differences
 from consumers.quality.evaluation.ranking_metrics import DEPTH, MAIN, Relevance, per_query
 from consumers.quality.evaluation.results import FORMAT, EvaluationResult, QueryResult
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage, TableSource, read_rows
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 LABEL = "label"
 """The label column that is used, where the table has it, when no column is named."""

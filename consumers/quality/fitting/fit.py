@@ -19,7 +19,8 @@ from consumers.quality.fitting.whitening_base import (
     make_bases,
     project_objects,
 )
-from infra.console import BadInput, printable
+from infra.config.errors import BadInput
+from infra.console import printable
 from infra.encoder.heads import Recipe
 from infra.encoder.runtime import Backbone
 

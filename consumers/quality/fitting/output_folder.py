@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.encoder import FITTED
 
 

@@ -15,8 +15,9 @@ from consumers.quality.fitting.fit import FitResult, FitSetup, fit_base, fit_hea
 from consumers.quality.fitting.output_folder import new_folder
 from consumers.quality.fitting.report import FitReport, as_document, print_report
 from consumers.vision.decode import DecodeLimits
+from infra.config.errors import BadInput
 from infra.config.settings import Settings
-from infra.console import BadInput, printable
+from infra.console import printable
 from infra.encoder import FITTED, backbone_name, open_parts
 from infra.encoder.heads import Recipe
 from infra.encoder.lite import probe

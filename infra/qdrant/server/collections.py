@@ -6,7 +6,7 @@ existing collection or an alias of another collection with that NAME is used as 
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import QdrantSettings
+from infra.config.qdrant import QdrantSettings
 from infra.qdrant import rows
 from infra.qdrant.contract import VECTOR, EncoderDiffers
 from infra.qdrant.generations import FIRST

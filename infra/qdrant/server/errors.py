@@ -8,7 +8,7 @@ import grpc
 from grpc import StatusCode
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
-from infra.config.settings import SettingsError
+from infra.config.errors import SettingsError
 from infra.qdrant.contract import EngineError
 from schemas.failures import Unavailable
 

@@ -11,7 +11,8 @@ from functools import partial
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import QdrantSettings, Settings
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import Settings
 from infra.qdrant import rows
 from infra.qdrant.generations import Generations, from_json, initial_generations, resolve_generation, to_json
 from infra.qdrant.server.collections import drop, point_alias

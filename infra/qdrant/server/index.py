@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import QdrantSettings, SettingsError
+from infra.config.errors import SettingsError
+from infra.config.qdrant import QdrantSettings
 from infra.qdrant import rows
 from infra.qdrant.conditions import live_conditions
 from infra.qdrant.contract import (

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from qdrant_client import QdrantClient
 
-from infra.config.settings import QdrantSettings, SettingsError
+from infra.config.errors import SettingsError
+from infra.config.qdrant import QdrantSettings
 from infra.qdrant.server.errors import REFUSED, ErrorMeaning, meaning_of, reason_of, translate, unreachable
 
 MIN_VERSION = (1, 17)

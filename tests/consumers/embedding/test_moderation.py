@@ -25,7 +25,8 @@ from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import NO_MODERATOR, Look
-from infra.config.settings import ModerationSettings, SettingsError
+from infra.config.errors import SettingsError
+from infra.config.settings import ModerationSettings
 from infra.qdrant.contract import Index
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event, to_bytes

@@ -18,7 +18,7 @@ from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
 from consumers.searching.reply_deduplication import ReplyDeduplicator, read_answered_ids
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, Record, TopicReader, TransactionSink
 from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import CORRELATION_ID, Event

@@ -17,7 +17,7 @@ from consumers.runtime.lanes import Lanes
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.retry_headers import due_time
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, Record
 from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import Event

@@ -18,7 +18,7 @@ from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Record
 from infra.observability.heartbeat import HeartbeatFile
 from schemas.envelope import Event, to_bytes

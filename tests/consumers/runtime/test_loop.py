@@ -18,7 +18,7 @@ from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.loop import BatchSize, WorkerLoop
 from consumers.runtime.parsing import ParsedRecord, parse
 from consumers.runtime.shutdown import ShutdownSignal
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, read_to_end
 from infra.observability.heartbeat import HeartbeatFile
 from infra.retry import Retry

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.runtime.instrumentation import InstrumentedHandler, InstrumentedHeartbeat, InstrumentedSink
 from consumers.workers.metrics import IndexGauge, item_observer, result_observer
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record
 from infra.metrics import ItemMetrics, SearchMetrics, WorkerMetrics
 from infra.observability.heartbeat import HOLDING, READY

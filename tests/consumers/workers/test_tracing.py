@@ -12,8 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.workers.tracing import TracingSink
 from infra.client.search_client import NoAnswer, SearchClient
+from infra.config.kafka import KafkaSettings
 from infra.config.observability import TraceSettings
-from infra.config.settings import KafkaSettings
 from infra.kafka import OutgoingRecord, TopicReader
 from infra.observability.tracing import CALLER_TRACEPARENT, tracing
 from schemas.envelope import TRACEPARENT, Event, from_record

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from infra.capacity.costs import Prices, costs_of, items_within, read_prices
 from infra.capacity.measured import MeasuredConstants
 from infra.capacity.plan import CapacityTarget, make_plan
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from tests.infra.capacity.test_plan import BILLION, LOADS, lookstream
 
 PRICES = Prices(node=700, disk_gb=0.1, worker=50)

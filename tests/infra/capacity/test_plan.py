@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from infra.capacity.measured import MeasuredConstants, read_measured
 from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, CapacityPlan, CapacityTarget, make_plan
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[3]

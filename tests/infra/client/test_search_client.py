@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from infra.client.search_client import NoAnswer, SearchClient
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO
 from schemas.failures import Unavailable

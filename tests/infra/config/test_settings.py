@@ -2,7 +2,9 @@
 
 import pytest
 
-from infra.config.settings import KafkaSettings, SettingsError, describe_settings, read_settings
+from infra.config.errors import SettingsError
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import describe_settings, read_settings
 from infra.local_state import LOCAL_FETCH_WAIT_MS, LOCAL_SESSION_MS, local_kafka
 
 

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from schemas.failures import Code, Failure
 from schemas.items import ImageRef, UrlImage

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.address_policy import (
     check_addresses,
     check_url,

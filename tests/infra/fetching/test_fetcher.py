@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.local_files import for_tenant, read_below

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess
 from schemas.failures import Code, Failure, Rejected, TryLater

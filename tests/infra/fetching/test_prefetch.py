@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import AVERAGE_BYTES, FORGET_SECONDS, Prefetch
 from schemas.failures import Code, TryLater

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import ImageSettings
+from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from infra.local.ports import find_free_port, is_listening
 from schemas.failures import Code, Failure, Rejected, TryLater

@@ -6,8 +6,8 @@ from typing import Any
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from infra.config.settings import KafkaSettings
-from infra.kafka.access import AccessRight, KafkaUser, Resource, access_rights
+from infra.config.kafka import KafkaSettings
+from infra.kafka_access import AccessRight, KafkaUser, Resource, access_rights
 from tests.kafka.apache import ApacheNode, wait_for
 from tests.kafka.properties import Access
 

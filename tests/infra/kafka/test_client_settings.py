@@ -6,8 +6,9 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from infra.config.errors import SettingsError
 from infra.config.kafka import FORBIDDEN_PROPERTIES, PROPERTIES_WITH_SETTING, KafkaSettings
-from infra.config.settings import Settings, SettingsError, describe_settings, read_settings
+from infra.config.settings import Settings, describe_settings, read_settings
 from infra.kafka.client_settings import security_settings
 from infra.observability.redaction import redact_known, redaction
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, Fenced, Record
 from infra.kafka.membership import REJOIN_INTERVAL_SECONDS
 from schemas.envelope import Event

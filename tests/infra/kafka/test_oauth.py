@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, TopicReader, check_broker, create_topics
 from schemas.failures import Unavailable
 from schemas.topics import ITEM_OUTCOMES, all_topics

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from confluent_kafka import KafkaException
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import (
     Batch,
     EventSink,

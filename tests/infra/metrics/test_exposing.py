@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from infra.config.errors import BadInput
 from infra.config.observability import MetricsSettings
-from infra.console import BadInput
 from infra.local.ports import find_free_port
 from infra.metrics import ItemMetrics, WorkerMetrics, serve_metrics
 

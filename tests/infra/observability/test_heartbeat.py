@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import KafkaSettings, Settings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.local.health_checks import check_all
 from infra.local.supervisor import heartbeat_check
 from infra.local_state import LocalState

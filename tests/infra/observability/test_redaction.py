@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.config.settings import ImageSettings, KafkaSettings, QdrantSettings, Settings
+from infra.config.images import ImageSettings
+from infra.config.kafka import KafkaSettings
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import Settings
 from infra.observability.redaction import Redaction, redact_all, redact_header, redact_known, redaction
 
 ROOT = Path(__file__).parents[3]

@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
-from infra.config.settings import KafkaSettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, TopicReader, create_topics
 from producers.debezium.changes import ChangeReader, PartitionRevisions, RowChange, parse_change
 from producers.debezium.follow import ChangeFollower, dead_letter_topic_of, read_changes

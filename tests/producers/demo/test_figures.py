@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from infra.config.errors import BadInput
 from infra.config.settings import Settings
-from infra.console import BadInput
 from producers.demo.catalogue import Catalogue, describe_product, draw_catalogue
 from producers.demo.figures import (
     DemoFigures,

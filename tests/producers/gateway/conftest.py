@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 
 from infra.client.async_search_client import AsyncSearchClient
-from infra.config.settings import GatewaySettings, KafkaSettings
+from infra.config.gateway import GatewaySettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from infra.local.ports import LOOPBACK
 from infra.metrics import GatewayMetrics

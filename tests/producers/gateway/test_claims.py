@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord
 from producers.gateway.claims import ClaimRegister, RequestClaim
 from schemas.topics import GATEWAY_CLAIMS

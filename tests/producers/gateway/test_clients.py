@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.config.settings import GatewaySettings
+from infra.config.gateway import GatewaySettings
 from producers.gateway.clients import ClientAddresses, rate_key
 from tests.producers.gateway.conftest import MakeClient
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.topics import SEARCH_REQUESTS
 from tests.producers.gateway.conftest import MakeClient

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Code

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from infra.config.settings import GatewaySettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.gateway import GatewaySettings
 from infra.qdrant.contract import EngineError
 from producers.gateway.server import require_token
 from schemas.failures import Fault, Unavailable

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from infra.client.topic_listener import TopicListener
-from infra.config.settings import GatewaySettings, KafkaSettings, Settings
+from infra.config.gateway import GatewaySettings
+from infra.config.kafka import KafkaSettings
+from infra.config.settings import Settings
 from infra.kafka import Record
 from infra.local.ports import LOOPBACK
 from infra.local_state import LocalState

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted

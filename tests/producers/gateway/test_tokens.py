@@ -5,8 +5,9 @@ from hashlib import sha256
 
 import pytest
 
+from infra.config.errors import SettingsError
 from infra.config.gateway import GatewayToken
-from infra.config.settings import SettingsError, read_settings
+from infra.config.settings import read_settings
 from infra.observability.redaction import redaction
 from producers.gateway.tokens import TENANT_PATTERN
 from schemas.items import ItemUpserted

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.config.images import ImageRoot
-from infra.config.settings import ImageSettings, KafkaSettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.images import ImageRoot, ImageSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
 from infra.local.ports import find_free_port, is_listening
 from producers.image_sync.locations import FolderLocation, location_of

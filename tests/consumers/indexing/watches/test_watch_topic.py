@@ -10,8 +10,8 @@ from consumers.indexing.watches.watch_file import WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic
 from consumers.scoring.calibration import LookParts
-from infra.config.settings import KafkaSettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, read_to_end
 from schemas.envelope import Event, from_bytes
 from schemas.filters import Filters

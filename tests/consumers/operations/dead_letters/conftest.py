@@ -8,7 +8,7 @@ import pytest
 
 from consumers.runtime.dead_letter_limit import Unlimited
 from consumers.runtime.failure_router import FailureRouter
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Code, Failure, Rejected

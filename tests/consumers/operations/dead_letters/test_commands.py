@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from consumers.operations.dead_letters.dead_letter import read_topics
 from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import OutgoingRecord
 from infra.local_state import LocalState
 from lookstream.cli import app

@@ -9,8 +9,8 @@ import pytest
 from consumers.operations.dead_letters.dead_letter import DeadLetter, from_record, latest, read_topics
 from consumers.operations.dead_letters.selection import parse_selection
 from consumers.operations.dead_letters.stats import count_letters
-from infra.config.settings import KafkaSettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.kafka import KafkaSettings
 from infra.kafka import OutgoingRecord, Record
 from schemas.failures import Code
 from schemas.topics import CATALOG_ITEMS

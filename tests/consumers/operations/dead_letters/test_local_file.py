@@ -10,8 +10,8 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, from_recor
 from consumers.operations.dead_letters.local_file import DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FileAudit, replayed_id
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import KafkaSettings
-from infra.console import BadInput
+from infra.config.errors import BadInput
+from infra.config.kafka import KafkaSettings
 from infra.kafka import Record
 from schemas.audit import DeadLetterReplayed
 from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker

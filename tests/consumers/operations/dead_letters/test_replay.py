@@ -20,7 +20,7 @@ from consumers.operations.dead_letters.replay_plan import TRUNCATED, ReplayPlan,
 from consumers.operations.dead_letters.replay_run import run_plan
 from consumers.operations.dead_letters.selection import Selection
 from consumers.operations.dead_letters.store import DeadLetterStore
-from infra.config.settings import KafkaSettings
+from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, Record, read_to_end
 from infra.qdrant.contract import Index, Point
 from infra.qdrant.point_ids import point_id

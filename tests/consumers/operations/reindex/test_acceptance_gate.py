@@ -12,7 +12,7 @@ from consumers.operations.reindex.acceptance_gate import AcceptanceGate, gate_vi
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import ImageEmbedder
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.qdrant.contract import Index
 from tests.consumers.indexing.test_handler import inline, upsert
 

@@ -21,8 +21,10 @@ from consumers.runtime.shutdown import ShutdownSignal
 from consumers.workers.index_worker import index_worker
 from consumers.workers.query_worker import query_worker
 from infra.client.search_client import SearchClient
+from infra.config.kafka import KafkaSettings
 from infra.config.observability import LogSettings
-from infra.config.settings import KafkaSettings, QdrantSettings, Settings
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import Settings
 from infra.kafka import EventSink
 from infra.qdrant.server import generation_register as server_register
 from infra.qdrant.server.nodes import Cluster

@@ -12,7 +12,7 @@ from consumers.quality.evaluation.labelled_dataset import (
     read_rows,
     sample,
 )
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 
 def test_a_source_may_name_the_rows_to_take() -> None:

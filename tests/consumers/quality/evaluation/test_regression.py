@@ -9,7 +9,7 @@ import pytest
 from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.regression import BaselineRun, compare, read_baseline
 from consumers.quality.evaluation.results import EvaluationResult, QueryCounts, QueryResult, as_json
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 
 def run(right: list[str], catalogue: str = "same", label: str = "disc") -> EvaluationResult:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from consumers.quality.fitting.dataset import DatasetOptions, read_dataset
-from infra.console import BadInput
+from infra.config.errors import BadInput
 
 
 def test_sub_folders_are_labels(shop: Path) -> None:

@@ -10,7 +10,7 @@ from consumers.quality.fitting.fit import FitSetup, fit_base, fit_head
 from consumers.quality.fitting.holdout import hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import PATIENCE
 from consumers.quality.fitting.whitening_base import FITTED_AXES, MIN_PICTURES, SHIPPED_AXES
-from infra.console import BadInput
+from infra.config.errors import BadInput
 from infra.encoder.heads import Recipe
 
 

@@ -4,7 +4,7 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
-from infra.config.settings import SettingsError
+from infra.config.errors import SettingsError
 from infra.qdrant.contract import EngineError
 from infra.qdrant.server.errors import MEANINGS, CollectionMissing
 from infra.qdrant.server.nodes import Cluster

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from qdrant_client import QdrantClient, models
 
-from infra.config.settings import QdrantSettings
+from infra.config.qdrant import QdrantSettings
 from infra.local.ports import find_free_port
 from infra.qdrant.generations import FIRST, Generation, resolve_generation
 from infra.qdrant.server.collections import name_of

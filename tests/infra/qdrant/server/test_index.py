@@ -7,7 +7,9 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
-from infra.config.settings import QdrantSettings, Settings, SettingsError
+from infra.config.errors import SettingsError
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import Settings
 from infra.local.health_checks import check_all
 from infra.local.ports import LOOPBACK
 from infra.qdrant.server import collections as server_collection

@@ -7,7 +7,9 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 
-from infra.config.settings import QdrantSettings, SettingsError, read_settings
+from infra.config.errors import SettingsError
+from infra.config.qdrant import QdrantSettings
+from infra.config.settings import read_settings
 from infra.local.ports import find_free_port
 from infra.qdrant.server.index import ServerIndex
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.console import FAILED, command_options, format_count
-from infra.kafka.access import KafkaUser
+from infra.kafka_access import KafkaUser
 
 if TYPE_CHECKING:
-    from infra.config.settings import KafkaSettings
+    from infra.config.kafka import KafkaSettings
     from infra.kafka.topics import TopicDifference
 
 app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
@@ -95,7 +95,7 @@ def check(_options: CheckOptions) -> None:
 def acls(options: AclsOptions) -> None:
     """Print what each part must be allowed, as commands of Apache Kafka's kafka-acls.sh."""
     from infra.config.settings import read_settings
-    from infra.kafka.access import access_rights
+    from infra.kafka_access import access_rights
 
     kafka = read_settings().kafka
     for part in options.part or KafkaUser:
