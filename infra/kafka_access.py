@@ -12,6 +12,7 @@ from schemas.topics import (
     GATEWAY_CLAIMS,
     ITEM_OUTCOMES,
     ITEM_TOPICS,
+    READERS_GROUP,
     RETRY_TOPICS,
     SEARCH_MATCHES,
     SEARCH_REQUESTS,
@@ -24,9 +25,6 @@ from schemas.topics import (
 
 INDEX_GROUP_PREFIX, QUERY_GROUP = "lookstream-index", "lookstream-query"
 """Prefix of the index workers' groups, and the query workers' group, the prefix of their transactional ids."""
-
-READERS_GROUP = "lookstream-readers"
-"""`group.id` of readers that join no group: librdkafka still looks up its coordinator, which requires an ACL."""
 
 
 class KafkaUser(StrEnum):

@@ -30,6 +30,8 @@ MAX_RECORD_BYTES = 8_000_000
 inline pictures. Hosted brokers take 8 MiB at most (DECISIONS.md)."""
 FRAMING_BYTES = 100_000
 """What a topic takes beyond that, for what the protocol puts around a record."""
+READERS_GROUP = "lookstream-readers"
+"""`group.id` of readers that join no group: librdkafka still looks up its coordinator, which requires an ACL."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ MAY_IMPORT = {
     "producers/gateway": {"infra", "producers.image_refs"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
+MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 45)}
+"""Of the rooms of a folder: levels, and pairs of which one imports the other."""
 HOMES = {
     "confluent_kafka": ("infra/kafka/",),
     "qdrant_client": ("infra/qdrant/server/",),
@@ -99,12 +101,13 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imports(path: Path) -> Iterator[str]:
+def imports(path: Path, *, members: bool = False) -> Iterator[str]:
+    """The modules that a file imports; with `members` each name that it imports from one, behind a point."""
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names) if members else [node.module]
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -129,6 +132,33 @@ def may(module: str, allowed: set[str]) -> bool:
 def test_imports_go_one_way_down() -> None:
     ours = [(path, name) for path in sources() for name in imports(path) if name.split(".")[0] in OURS]
     assert [f"{name_of(path)}: {name}" for path, name in ours if not may(name, allowed_in(name_of(path)))] == []
+
+
+def arrows(top: str) -> dict[str, set[str]]:
+    """The rooms of a folder, and the other rooms of it that each imports from."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / top).rglob("*.py")):
+        room = path.relative_to(ROOT / top).parts[0].removesuffix(".py")
+        for name in imports(path, members=True):
+            parts = name.split(".")
+            if parts[0] == top and len(parts) > 1 and (ROOT / top / parts[1]).with_suffix(".py").exists():
+                found.setdefault(room, set()).add(parts[1])
+            elif parts[0] == top and len(parts) > 1 and (ROOT / top / parts[1]).is_dir():
+                found.setdefault(room, set()).add(parts[1])
+    return {room: others - {room} for room, others in found.items() if room != "__init__"}
+
+
+def levels(rooms: dict[str, set[str]], room: str, above: tuple[str, ...] = ()) -> int:
+    """How many rooms lie below one, itself included, on the longest way down."""
+    assert room not in above, f"a circle of rooms: {' -> '.join((*above, room))}"
+    return 1 + max((levels(rooms, other, (*above, room)) for other in rooms.get(room, ())), default=0)
+
+
+def test_rooms_have_few_levels_and_few_arrows_and_no_circle() -> None:
+    for top, (most_levels, most_arrows) in MOST_LEVELS_AND_ARROWS.items():
+        rooms = arrows(top)
+        assert max(levels(rooms, room) for room in rooms) <= most_levels, top
+        assert sum(map(len, rooms.values())) <= most_arrows, top
 
 
 def test_each_outside_library_has_one_home() -> None:

@@ -17,9 +17,9 @@ from infra.kafka.errors import ErrorClass, classify, to_exception, translate_err
 from infra.kafka.names import client_partition, group_name, plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
-from infra.kafka_access import READERS_GROUP
 from infra.retry import Retry
 from schemas.failures import Unavailable
+from schemas.topics import READERS_GROUP
 
 T = TypeVar("T")
 
