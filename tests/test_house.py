@@ -141,10 +141,10 @@ def arrows(top: str) -> dict[str, set[str]]:
         room = path.relative_to(ROOT / top).parts[0].removesuffix(".py")
         for name in imports(path, members=True):
             parts = name.split(".")
-            if parts[0] == top and len(parts) > 1 and (ROOT / top / parts[1]).with_suffix(".py").exists():
-                found.setdefault(room, set()).add(parts[1])
-            elif parts[0] == top and len(parts) > 1 and (ROOT / top / parts[1]).is_dir():
-                found.setdefault(room, set()).add(parts[1])
+            if parts[0] == top and len(parts) > 1:
+                other = ROOT / top / parts[1]
+                if other.is_dir() or other.with_suffix(".py").exists():
+                    found.setdefault(room, set()).add(parts[1])
     return {room: others - {room} for room, others in found.items() if room != "__init__"}
 
 
