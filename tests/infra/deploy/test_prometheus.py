@@ -41,7 +41,7 @@ def test_each_alert_fires_for_its_cause_alone_and_none_while_all_is_well() -> No
 
 def test_without_its_cause_an_alert_would_be_missed(tmp_path: Path) -> None:
     """The control: a test whose cause is taken away must fail."""
-    without = CAUSES.read_text().replace("'0x20'", "'1x20'", 1).replace("../../infra", str(DEPLOY.parent), 1)
+    without = CAUSES.read_text().replace("'0x20'", "'1x20'", 1).replace("../../../infra", str(DEPLOY.parent), 1)
     (tmp_path / "causes.yaml").write_text(without)
     assert PROMTOOL
     done = subprocess.run(

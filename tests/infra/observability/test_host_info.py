@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[3]
 TOLD = """
 import os
 from pathlib import Path
-from infra.observability.host_info import give_way
+from infra.observability.host_info import lower_priority
 group = Path("/proc/self/autogroup")
 read = lambda: (["none"] + (group.read_text().split() if group.exists() else []))[-1]  # empty outside of sessions
 before = read()
-give_way(5)
+lower_priority(5)
 print(os.nice(0), before, read())
 """
 

@@ -89,8 +89,8 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("complain('no canary-secret at https://a:canary@b/?canary')", "no *** at https://***@b/?***"),
-        ("with plain_errors(): raise RuntimeError('canary-secret')", "RuntimeError: ***"),
+        ("print_error('no canary-secret at https://a:canary@b/?canary')", "no *** at https://***@b/?***"),
+        ("with report_errors(): raise RuntimeError('canary-secret')", "RuntimeError: ***"),
         (
             "from infra.observability.logging import configure_logs\n"
             "from infra.observability.redaction import redact_known\n"
@@ -104,7 +104,7 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
 )
 def test_errors_and_the_traces_of_crashes_are_masked(code: str, said: str) -> None:
     environment = {**os.environ, "LOOKSTREAM_KAFKA_SASL_PASSWORD": "canary-secret"}
-    script = f"from infra.console import complain, plain_errors\nsecret = 1\n{code}"
+    script = f"from infra.console import print_error, report_errors\nsecret = 1\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

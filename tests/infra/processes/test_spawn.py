@@ -60,7 +60,7 @@ def test_a_child_is_gone_when_its_parent_was_killed() -> None:
 
 @linux_alone
 def test_a_child_whose_parent_is_another_process_never_starts() -> None:
-    launcher = [sys.executable, "-I", "-S", str(ROOT / "infra" / "launch.py")]
+    launcher = [sys.executable, "-I", "-S", str(ROOT / "infra" / "processes" / "launch.py")]
     done = subprocess.run([*launcher, "1", "15", "echo", "it runs"], capture_output=True, text=True, timeout=60)
     assert os.getpid() != 1
     assert (done.returncode, done.stdout) == (1, "")

@@ -29,7 +29,7 @@ from schemas.topics import CATALOG_ITEMS, DAY, Topic
 from tests.kafka.shared import environment_of
 from tests.producers.conftest import running
 
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "samples"
 MAPPING = SAMPLES / "debezium.toml"
 
 

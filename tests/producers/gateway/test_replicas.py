@@ -12,7 +12,7 @@ from schemas.items import ItemUpserted
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
-from tests.producers.conftest import Answering, Responder
+from tests.answering import Answering, Responder
 from tests.producers.gateway.conftest import MakeClient
 
 ASYNC = {"Prefer": "respond-async"}

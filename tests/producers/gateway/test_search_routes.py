@@ -10,7 +10,8 @@ from PIL import Image
 
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
-from tests.producers.conftest import Answering, Responder, png
+from tests.answering import Answering, Responder
+from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
 
 PROBLEM = "application/problem+json"
