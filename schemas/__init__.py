@@ -1,1 +1,1 @@
-"""The words on the wire: events, topics and failure words; imports pydantic alone."""
+"""Contracts: the events, topics and failure codes that all parts share; depends on pydantic only."""

@@ -1,4 +1,4 @@
-"""The audit: what people did to records by hand."""
+"""Audit events: record what operators did to records by hand."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from schemas.moments import Moment
 
 
 class DeadLetterReplayed(Model):
-    """A dead letter was sent to its source topic again, and the broker has acknowledged it."""
+    """A dead letter was sent to its source topic again, and the broker acknowledged it."""
 
     schema_: Literal["dead_letter.replayed/1"] = Field(
         "dead_letter.replayed/1", alias="schema", description="Name and version"

@@ -1,4 +1,4 @@
-"""Commands of schemas: write the contracts down for other languages."""
+"""Schema commands: export the contracts for other languages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,5 +19,5 @@ def export(
     """Write a JSON Schema for every event, and an AsyncAPI 3 document of the topics."""
     from schemas.export import write_contracts
 
-    written = write_contracts(folder)
-    typer.echo(f"wrote {len(written)} files to {folder}")
+    paths = write_contracts(folder)
+    typer.echo(f"wrote {len(paths)} files to {folder}")

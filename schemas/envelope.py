@@ -1,4 +1,4 @@
-"""Events as Kafka carries them: a JSON value, and CloudEvents 1.0 headers in binary mode.
+"""Event envelope: convert events to and from Kafka records, JSON with CloudEvents 1.0 headers (binary mode).
 
 Source: CloudEvents Kafka Protocol Binding 1.0.2, section 3.2 (https://cloudevents.io).
 """
@@ -65,7 +65,7 @@ BODIES: dict[str, type[Body]] = {
     "watch.matched/1": WatchMatched,
     "dead_letter.replayed/1": DeadLetterReplayed,
 }
-"""Every event that this version reads and writes, by the value of its `schema` field."""
+"""Model of every event that this version reads and writes, by the value of the `schema` field."""
 
 TYPE_PREFIX = "lookstream."
 CORRELATION_ID = "correlation-id"
@@ -73,32 +73,31 @@ REPLY_TO = "reply-to"
 REPLY_PARTITION = "reply-partition"
 TRACEPARENT = "traceparent"
 CARRIED = (CORRELATION_ID, REPLY_TO, REPLY_PARTITION, TRACEPARENT)
-"""Headers that an event keeps besides those of CloudEvents."""
+"""Headers that are read from a record in addition to those of CloudEvents, and are forwarded with the event."""
 MOST_HEADER_BYTES = 250
-"""The longest of them is a topic's name, of 249 letters at most."""
+"""Maximum size of a forwarded header; the longest one is a topic name, of at most 249 characters."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its body, and what its headers say of it."""
+    """An event: its body and the metadata from its headers."""
 
     body: Body
     source: str = "lookstream"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     extra: Mapping[str, str] = field(default_factory=dict)
-    """Further headers: traceparent, and for searches correlation-id, reply-to, reply-partition."""
+    """Further headers: traceparent, and for requests correlation-id, reply-to and reply-partition."""
     position: str = ""
-    """topic/partition/offset of the record that carried it, or that it answers; empty for one that is new."""
+    """topic/partition/offset of the record that contained the event or that it answers; empty for a new event."""
 
 
 def to_bytes(body: BaseModel) -> bytes:
-    """The JSON value of an event; fields that are None are left out."""
+    """Serialise an event's body as JSON; fields that are None are omitted."""
     return body.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 def to_headers(event: Event) -> dict[str, str]:
-    """The Kafka headers of an event."""
     return {
         "ce_specversion": "1.0",
         "ce_id": event.id,
@@ -111,7 +110,7 @@ def to_headers(event: Event) -> dict[str, str]:
 
 
 def from_bytes(value: bytes) -> Body:
-    """The event in a record's value; raises Rejected with a sentence that names the field."""
+    """Parse the value of a record; raises Rejected with a message that names the invalid field."""
     value = value.removeprefix(BYTE_ORDER_MARK)
     name = read_object(value).get("schema")
     if not isinstance(name, str):
@@ -129,11 +128,11 @@ def from_bytes(value: bytes) -> Body:
 def from_record(
     position: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None], timestamp_ms: int
 ) -> Event:
-    """The event that a record carries; raises Rejected, and nothing else whatever the record holds.
+    """Parse a record; whatever the record contains, the only exception raised is Rejected.
 
-    `position` is topic/partition/offset: it names an event that brings no id. A null value on an item topic
-    deletes the item of the key, at the time of the record. A header that is not UTF-8, or one to be carried on
-    that is too long for that, counts as one that is not there.
+    `position` is topic/partition/offset; it serves as the event's id when the record has no `ce_id` header. A null
+    value (a tombstone) deletes the item of the record's key, at the record's time. A header that is not UTF-8 is
+    ignored, and so is a forwarded header that is too long.
     """
     now = datetime.now(UTC)
     try:
@@ -141,20 +140,20 @@ def from_record(
     except ValueError as error:
         raise Rejected(Code.EVENT_INVALID, f"the record's time (CreateTime): {error}") from None
     if value is None:
-        body: Body = _deletion(position, key, time)
+        body: Body = _parse_tombstone(position, key, time)
     else:
         check_parts(value)
         body = from_bytes(value)
     check_key(key, body)
     if isinstance(body, SearchRequest | FacetsRequest):
-        time = min(time, now)  # its deadline is counted from there, and who looks newest must not go first
-    extra = {name: text for name in CARRIED if (text := _text(headers.get(name), MOST_HEADER_BYTES))}
-    source, event_id = _text(headers.get("ce_source")), _text(headers.get("ce_id"))
+        time = min(time, now)  # the deadline counts from this time, and a time in the future must not give priority
+    extra = {name: text for name in CARRIED if (text := _decode_header(headers.get(name), MOST_HEADER_BYTES))}
+    source, event_id = _decode_header(headers.get("ce_source")), _decode_header(headers.get("ce_id"))
     return Event(body, source or "unknown", event_id or position, time, extra)
 
 
 def key_of(body: Body) -> str | None:
-    """The key of an event's record, which keeps all of one item, watch or request in one partition, in order."""
+    """The record key of an event: it keeps all events of one item, watch or request in one partition, in order."""
     if isinstance(body, ItemEvent):
         return item_key(body.tenant, body.item_id)
     if isinstance(body, SearchRequest | FacetsRequest):
@@ -163,23 +162,25 @@ def key_of(body: Body) -> str | None:
 
 
 def check_key(key: bytes | None, body: Body) -> None:
-    """Raise Rejected when a record's key is another than its body's; a request may have none."""
+    """Raise Rejected when a record's key differs from the key of its body; requests may have no key."""
     expected = key_of(body)
     if expected is None or key == expected.encode():
         return
     if isinstance(body, SearchRequest | FacetsRequest):
         if not key:
             return
-        why = "send it with its `request_id` as key, or without a key"
+        remedy = "send it with its `request_id` as key, or without a key"
     else:
-        why = "send all that is about one of them with its own key: what has another is not kept in order with it"
-    found = "there is none" if key is None else f"it is {key[:80]!r}"
-    raise Rejected(Code.KEY_INVALID, f"the record's key must be {expected[:150]!r}, and {found}: {why}")
+        remedy = (
+            "send all that is about one of them with its own key: what has another is not kept in order with it"
+        )
+    actual = "there is none" if key is None else f"it is {key[:80]!r}"
+    raise Rejected(Code.KEY_INVALID, f"the record's key must be {expected[:150]!r}, and {actual}: {remedy}")
 
 
-def _text(header: bytes | None, most: int | None = None) -> str | None:
-    """A header as text; None when there is none that can be used."""
-    if header is None or (most is not None and len(header) > most):
+def _decode_header(header: bytes | None, max_bytes: int | None = None) -> str | None:
+    """Decode a header; None when it is missing, too long or not UTF-8."""
+    if header is None or (max_bytes is not None and len(header) > max_bytes):
         return None
     try:
         return header.decode()
@@ -187,7 +188,7 @@ def _text(header: bytes | None, most: int | None = None) -> str | None:
         return None
 
 
-def _deletion(position: str, key: bytes | None, time: datetime) -> ItemDeleted:
+def _parse_tombstone(position: str, key: bytes | None, time: datetime) -> ItemDeleted:
     topic = position.split("/", 1)[0]
     source: Source = "social" if topic == SOCIAL_POSTS else "catalog"
     try:
@@ -199,15 +200,15 @@ def _deletion(position: str, key: bytes | None, time: datetime) -> ItemDeleted:
 
 
 def describe(error: ValidationError, limit: int = 3) -> str:
-    """What is wrong, in one sentence: each field with the kind of value it got, and what is wanted."""
-    found = [_describe_one(dict(problem)) for problem in error.errors(include_url=False)]
-    more = f" (and {len(found) - limit} more)" if len(found) > limit else ""
-    return ("; ".join(found[:limit]) + more)[:500]
+    """Describe up to `limit` invalid fields, each with its type and the reason, in at most 500 characters."""
+    messages = [_describe_problem(dict(problem)) for problem in error.errors(include_url=False)]
+    more = f" (and {len(messages) - limit} more)" if len(messages) > limit else ""
+    return ("; ".join(messages[:limit]) + more)[:500]
 
 
-def _describe_one(problem: Mapping[str, object]) -> str:
+def _describe_problem(problem: Mapping[str, object]) -> str:
     location = problem.get("loc")
-    where = ".".join(str(part)[:80] for part in location) if isinstance(location, tuple) else ""
+    field_path = ".".join(str(part)[:80] for part in location) if isinstance(location, tuple) else ""
     message = str(problem.get("msg", "")).removeprefix("Value error, ")
-    kind = type(problem.get("input")).__name__
-    return f"`{where}` ({kind}): {message}" if where else message
+    input_type = type(problem.get("input")).__name__
+    return f"`{field_path}` ({input_type}): {message}" if field_path else message

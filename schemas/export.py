@@ -1,4 +1,4 @@
-"""The contracts for other languages: JSON Schema 2020-12 for every event, AsyncAPI 3.0 for the topics."""
+"""Contract export: generate JSON Schema 2020-12 for every event and AsyncAPI 3.0 for the topics."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from schemas.topics import (
 )
 
 ITEM_EVENTS = ("item.upserted/1", "item.patched/1", "item.deleted/1")
-OUTCOMES = ("item.indexed/1", "item.removed/1", "item.blocked/1", "item.superseded/1", "item.rejected/1")
+OUTCOME_EVENTS = ("item.indexed/1", "item.removed/1", "item.blocked/1", "item.superseded/1", "item.rejected/1")
 EVENTS_OF = {
     CATALOG_ITEMS: ITEM_EVENTS,
     SOCIAL_POSTS: ITEM_EVENTS,
@@ -26,10 +26,10 @@ EVENTS_OF = {
     SEARCH_RESULTS: ("search.result/1", "facets.result/1"),
     SEARCH_WATCHES: ("watch/1",),
     SEARCH_MATCHES: ("watch.matched/1",),
-    ITEM_OUTCOMES: OUTCOMES,
+    ITEM_OUTCOMES: OUTCOME_EVENTS,
     DEAD_LETTERS_AUDIT: ("dead_letter.replayed/1",),
 }
-"""Which events each topic carries; retry and dead-letter topics carry those of their source."""
+"""Events of each topic; retry and dead-letter topics contain the events of their source topic."""
 HEADERS = {
     "ce_specversion": "CloudEvents version, 1.0",
     "ce_id": "Id of the event; with ce_source it names the event once and for all",
@@ -42,33 +42,32 @@ HEADERS = {
     REPLY_TO: "Search requests: topic for the result, optional",
     REPLY_PARTITION: "Search requests: partition for the result, optional",
 }
-CONSUMED = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS, SEARCH_WATCHES)
+CONSUMED_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS, SEARCH_WATCHES)
 
 
 def file_name(schema: str) -> str:
-    """The file of an event's JSON Schema."""
     return schema.replace("/", ".v") + ".json"
 
 
 def contracts() -> dict[str, str]:
-    """The text of every exported file, by its name."""
-    files = {file_name(name): _pretty(_json_schema(name)) for name in BODIES}
-    return files | {"asyncapi.json": _pretty(asyncapi())}
+    """The text of every exported file, by file name."""
+    files = {file_name(name): _to_json(_json_schema(name)) for name in BODIES}
+    return files | {"asyncapi.json": _to_json(asyncapi())}
 
 
 def write_contracts(folder: Path) -> list[Path]:
-    """Write every contract into a folder, which is made when missing; the files written."""
+    """Write all contracts into a folder, which is created if missing; returns the paths of the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    paths = []
     for name, text in contracts().items():
         path = folder / name
         path.write_text(text)
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
 
 
 def asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document: topics as channels, and what lookstream does with each."""
+    """The AsyncAPI 3.0 document: topics as channels, with the operation (receive or send) of lookstream on each."""
     topics = {topic.name: topic for topic in all_topics() if topic.name in EVENTS_OF}
     return {
         "asyncapi": "3.0.0",
@@ -80,14 +79,14 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _channel(name: str, what: str, partitions: int) -> dict[str, Any]:
+def _channel(name: str, description: str, partitions: int) -> dict[str, Any]:
     messages = {_message_id(s): {"$ref": f"#/components/messages/{_message_id(s)}"} for s in EVENTS_OF[name]}
     bindings = {"kafka": {"topic": name, "partitions": partitions, "bindingVersion": "0.5.0"}}
-    return {"address": name, "description": what, "messages": messages, "bindings": bindings}
+    return {"address": name, "description": description, "messages": messages, "bindings": bindings}
 
 
 def _operation(name: str) -> dict[str, Any]:
-    action = "receive" if name in CONSUMED else "send"
+    action = "receive" if name in CONSUMED_TOPICS else "send"
     return {"action": action, "channel": {"$ref": f"#/channels/{name}"}}
 
 
@@ -103,7 +102,7 @@ def _message(schema: str) -> dict[str, Any]:
 
 def _json_schema(name: str) -> dict[str, Any]:
     schema = BODIES[name].model_json_schema(by_alias=True)
-    # The model has a default for its own name; on the wire the name must be there.
+    # `schema` has a default in the model, but the JSON must contain it.
     schema["required"] = ["schema", *schema["required"]]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"lookstream:{name}", **schema}
 
@@ -112,5 +111,5 @@ def _message_id(schema: str) -> str:
     return schema.replace("/", "-v")
 
 
-def _pretty(value: object) -> str:
+def _to_json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Facets: how many items there are of each category, colour or brand, for the filters of a page."""
+"""Facets: request and result of counting items by category, colour, brand and other fields."""
 
 from typing import Literal, Self, get_args
 
@@ -16,7 +16,7 @@ FACETS: tuple[Facet, ...] = get_args(Facet)
 
 
 class FacetsRequest(Model):
-    """Count the items that pass the filters, by their values of some fields."""
+    """Count the items that match the filters, grouped by the values of the given fields."""
 
     schema_: Literal["facets.request/1"] = Field(
         "facets.request/1", alias="schema", description="Name and version of this event"
@@ -42,21 +42,21 @@ class FacetsRequest(Model):
     )
 
     @model_validator(mode="after")
-    def _filters_filter(self) -> Self:
+    def _reject_empty_filters(self) -> Self:
         if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
             raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
         return self
 
 
 class FacetCount(Model):
-    """How many items have a value, by their main picture."""
+    """Number of items that have a value; an item is counted by its main picture."""
 
     value: str = Field(description="A value of the field; for in_stock true or false")
     count: int = Field(ge=1, description="Items that have it")
 
 
 class FacetsResult(Model):
-    """The one answer to a facets request."""
+    """The result of a facets request; each request gets exactly one."""
 
     schema_: Literal["facets.result/1"] = Field(
         "facets.result/1", alias="schema", description="Name and version of this event"

@@ -1,20 +1,20 @@
-"""The failure words: each one is a decision about what happens next.
+"""Failures: exceptions whose class decides how a failed event is handled.
 
-    Failure                  one event could not be done
-    |-- Rejected             never: it goes to the dead-letter topic, whole
-    `-- TryLater             not now: this one event is tried again later
-    Unavailable              nothing works now: hold the batch, keep polling, commit nothing
-    Fault                    waiting mends nothing: say the remedy and end
+    Failure                  one event could not be processed
+    |-- Rejected             permanent: the record goes to the dead-letter topic, unchanged
+    `-- TryLater             temporary: this event is retried later
+    Unavailable              nothing can be processed now: hold the batch, keep polling, commit nothing
+    Fault                    waiting does not help: report the remedy and exit
 
-A job returns a Failure for each event that it could not do, and raises Unavailable when the trouble
-is not in the events at all.
+A handler returns a Failure for each event that it could not process. It raises Unavailable when the cause is not
+in the events.
 """
 
 from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why an event failed, in words that programs can compare; stable once released."""
+    """Why an event failed, as a code for programs; codes do not change once released."""
 
     EVENT_UNREADABLE = "event_unreadable"
     EVENT_INVALID = "event_invalid"
@@ -44,7 +44,7 @@ class Code(StrEnum):
 
 
 class Failure(Exception):
-    """One event that could not be done: a stable `code` and one sentence with the remedy."""
+    """One event could not be processed; has a stable `code` and a message of one sentence with the remedy."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
@@ -53,14 +53,15 @@ class Failure(Exception):
 
 
 class Rejected(Failure):
-    """Will never work as it is: the record goes to the dead-letter topic with its original bytes."""
+    """The event can never be processed as it is: its record goes, byte for byte, to the dead-letter topic."""
 
 
 class TryLater(Failure):
-    """May work later, for this event alone: a picture's host that is slow, say.
+    """The event may succeed later, and other events are not affected; for example, the host of its picture is slow.
 
-    `tries` is how many of the retry topics it may go through before it is dead-lettered. One that was not even
-    `tried`, because its host rests, has not used up any of them.
+    `tries` is the number of retry topics that the event may pass through before it is dead-lettered. `tried` is
+    False when no attempt was made, for example because the circuit breaker of the host is open; such a retry does
+    not count.
     """
 
     def __init__(self, code: Code, message: str, tries: int = 3, *, tried: bool = True) -> None:
@@ -70,8 +71,8 @@ class TryLater(Failure):
 
 
 class Unavailable(Exception):
-    """Nothing can be done now, for any event: the index or the broker is away."""
+    """No event can be processed now, because the index or the broker is unavailable."""
 
 
 class Fault(Exception):
-    """Something that we need refuses, and waiting does not mend it; the message says what, why, and the remedy."""
+    """A dependency refuses to work, and waiting does not help; the message says which one, why, and the remedy."""

@@ -1,4 +1,4 @@
-"""Filters: what a hit must satisfy."""
+"""Filters: conditions that hits must satisfy."""
 
 import re
 from typing import Annotated, Literal, Self, get_args
@@ -14,11 +14,11 @@ ColourName = Literal[
     "blue", "navy", "purple", "pink", "brown", "beige",
 ]  # fmt: skip
 DEFAULT_DISTANCE = 10
-"""How far a colour may lie from one asked for by its hex code, unless the filter says."""
+"""Default maximum distance (CIE76) between a swatch and the hex colour of a filter."""
 COLOUR_PATTERN = rf"^({'|'.join(get_args(ColourName))}|#[0-9a-fA-F]{{6}}(~([1-9]|[1-3][0-9]|40))?)$"
 
 
-def _known_colour(colour: str) -> str:
+def _validate_colour(colour: str) -> str:
     if re.fullmatch(COLOUR_PATTERN, colour) is None:
         names = ", ".join(get_args(ColourName))
         raise ValueError(f"a colour is one of {names}, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40")
@@ -27,7 +27,7 @@ def _known_colour(colour: str) -> str:
 
 ColourFilter = Annotated[
     str,
-    AfterValidator(_known_colour),
+    AfterValidator(_validate_colour),
     Field(
         json_schema_extra={"pattern": COLOUR_PATTERN},
         description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
@@ -47,7 +47,7 @@ AttributeFilter = Annotated[
 
 
 class Filters(Model):
-    """What a hit must satisfy. Values of one field are alternatives; fields are all required."""
+    """Conditions that a hit must satisfy: at least one of the values of a field, for every field that is given."""
 
     source: tuple[Source, ...] = Field((), max_length=2, description="Any of these sources")
     category: tuple[Name, ...] = Field((), max_length=50, description="Any of these categories")
@@ -69,7 +69,7 @@ class Filters(Model):
     exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")
 
     @model_validator(mode="after")
-    def _ranges_hold_something(self) -> Self:
+    def _reject_empty_ranges(self) -> Self:
         for name in ("price", "revision"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             if low is not None and high is not None and low > high:

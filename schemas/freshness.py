@@ -1,4 +1,4 @@
-"""Freshness: how far the index has come, and how far it must have come for a search."""
+"""Freshness: how far the index has read the item topics, and how far a search requires it to have read."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from schemas.moments import Moment
 
 
 class RecordPosition(Model):
-    """A record of an item topic, as its producer is told when it has arrived."""
+    """Position of a record in an item topic, as the broker acknowledges it to the producer."""
 
     source: Source = Field(description="catalog or social: of whose topic")
     partition: int = Field(ge=0, description="Partition that it lies in")
@@ -16,7 +16,7 @@ class RecordPosition(Model):
 
 
 class Watermark(Model):
-    """How far the index has come with one source: what lies before is searchable, refused, or to be retried."""
+    """How far the index has read one source: all earlier events are searchable, rejected or waiting for a retry."""
 
     source: Source = Field(description="catalog or social")
     time: Moment = Field(description="Time of the newest record that was passed, RFC 3339")

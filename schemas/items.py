@@ -1,4 +1,4 @@
-"""Item events: what merchants' catalogs and social platforms say about their items."""
+"""Item events: create, change and delete items of merchants' catalogs and social platforms."""
 
 import re
 from datetime import datetime
@@ -7,20 +7,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.model import UNTRIMMED, Model
+from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moderation import Labels
 from schemas.moments import Moment, microseconds_since_1970
 
 MAX_INLINE_BYTES = 700_000
-"""Raw picture bytes that fit into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
+"""Maximum size of a picture in bytes that fits into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
 
 MAX_IMAGES = 8
 MAX_REVISION = 2**53
-"""The largest integer that a float64 comparison in the index still tells from its neighbours."""
+"""The largest integer that the index can still compare exactly, because it compares as float64."""
 
 Tenant = Annotated[
     str,
-    UNTRIMMED,
+    KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
         description="Owner of the item; searches never cross it. 1 to 64 letters, digits, _ . or -",
@@ -60,7 +60,7 @@ Sha256 = Annotated[
 
 
 class InlineImage(Model):
-    """A picture that travels inside the event."""
+    """A picture inside the event."""
 
     kind: Literal["inline"] = "inline"
     data: bytes = Field(
@@ -88,7 +88,7 @@ class S3Image(Model):
 
 
 class FileImage(Model):
-    """A picture in a folder that workers know by name (LOOKSTREAM_IMAGES_ROOTS)."""
+    """A picture in a folder that is configured in the workers by name (LOOKSTREAM_IMAGES_ROOTS)."""
 
     kind: Literal["file"] = "file"
     root: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings")
@@ -100,7 +100,7 @@ ImageRef = Annotated[InlineImage | UrlImage | S3Image | FileImage, Field(discrim
 
 
 class ItemFacts(Model):
-    """What is known of an item besides its pictures; every field may be left out."""
+    """Facts of an item other than its pictures; all fields are optional."""
 
     title: str | None = Field(None, max_length=500, description="Title for people, plain text")
     category: str | None = Field(None, max_length=200, description="Kind of thing, as the source calls it")
@@ -122,14 +122,14 @@ class ItemFacts(Model):
     )
 
     @model_validator(mode="after")
-    def _price_has_a_currency(self) -> Self:
+    def _require_currency(self) -> Self:
         if self.price is not None and self.currency is None:
             raise ValueError("`price` needs `currency`: give its ISO 4217 code, as in EUR")
         return self
 
 
 class ItemUpserted(ItemFacts):
-    """An item is new or changed: this event says everything there is to know of it."""
+    """An item is new or changed: the event contains its complete state."""
 
     schema_: Literal["item.upserted/1"] = Field(
         "item.upserted/1", alias="schema", description="Name and version of this event"
@@ -144,7 +144,7 @@ class ItemUpserted(ItemFacts):
 
 
 class ItemPatched(Model):
-    """Some facts of an item changed, its pictures did not: nothing is embedded again."""
+    """Some facts of an item changed but its pictures did not, so nothing is embedded again."""
 
     schema_: Literal["item.patched/1"] = Field(
         "item.patched/1", alias="schema", description="Name and version of this event"
@@ -157,7 +157,7 @@ class ItemPatched(Model):
 
 
 class ItemDeleted(Model):
-    """An item is gone."""
+    """An item was deleted."""
 
     schema_: Literal["item.deleted/1"] = Field(
         "item.deleted/1", alias="schema", description="Name and version of this event"
@@ -172,12 +172,12 @@ ItemEvent = ItemUpserted | ItemPatched | ItemDeleted
 
 
 def item_key(tenant: str, item_id: str) -> str:
-    """The Kafka key of an item: all its events land in one partition, in order."""
+    """The Kafka key of an item: it keeps all events of the item in one partition, in order."""
     return f"{tenant}:{item_id}"
 
 
 def split_item_key(key: str) -> tuple[str, str]:
-    """Tenant and item id of a key; raises ValueError when it is not `tenant:item_id`."""
+    """Split a key into tenant and item id; raises ValueError if it is not `tenant:item_id`."""
     tenant, colon, item_id = key.partition(":")
     if not colon or not item_id or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", tenant):
         raise ValueError(f"an item's key is `tenant:item_id`, not {key[:80]!r}")

@@ -1,13 +1,13 @@
-"""The rules that every model on the wire keeps: strict, frozen, unknown fields refused."""
+"""Base model: the pydantic settings of all contract models (strict, frozen, unknown fields rejected)."""
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-UNTRIMMED = StringConstraints(strip_whitespace=False)
-"""For names that others judge before us, as a proxy does tenants: " ana" is not "ana", and is refused."""
+KEEP_WHITESPACE = StringConstraints(strip_whitespace=False)
+"""For identifiers that other programs check too, as a proxy checks tenants: " ana" is rejected, not trimmed."""
 
 
 class Model(BaseModel):
-    """A value on the wire: unknown fields are refused, and a value never changes once made."""
+    """Base of all contract models: unknown fields are rejected, and instances are immutable."""
 
     model_config = ConfigDict(
         strict=True,

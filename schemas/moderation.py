@@ -1,4 +1,4 @@
-"""Moderation labels: what somebody has found about the content of a picture, in a word each."""
+"""Moderation labels: short words that classify the content of a picture."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Moments on the wire: dates and times that UTC can hold, and the times that records bear."""
+"""Moments: validate dates and times, and convert them to and from integer timestamps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -7,11 +7,11 @@ from pydantic import AfterValidator, AwareDatetime
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-MOST_AHEAD = timedelta(hours=1)
-"""How far a record's time may lie ahead of the clock: what Apache Kafka allows (message.timestamp.after.max.ms)."""
+MAX_AHEAD = timedelta(hours=1)
+"""How far a record's time may be ahead of the clock, the default of Kafka's message.timestamp.after.max.ms."""
 
 
-def _held_by_utc(moment: datetime) -> datetime:
+def _check_utc_range(moment: datetime) -> datetime:
     try:
         moment.astimezone(UTC)
     except OverflowError:
@@ -21,38 +21,40 @@ def _held_by_utc(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_held_by_utc)]
-"""A date and time with an offset, which UTC can hold: whatever is computed from it stays within the calendar."""
+Moment = Annotated[AwareDatetime, AfterValidator(_check_utc_range)]
+"""A date and time with a UTC offset that can be represented in UTC (years 1 to 9999), so that conversions cannot
+overflow."""
 
 
 def microseconds_since_1970(moment: datetime) -> int:
-    """An aware time as the index holds it; exact, and for every offset within 64 bits."""
+    """Convert an aware time to the integer that the index stores; exact, and within 64 bits for every offset."""
     return (moment - EPOCH) // MICROSECOND
 
 
 def moment_at(microseconds: float) -> datetime:
-    """The time at so many microseconds since 1970; the nearest one of the calendar where that has none.
+    """Convert microseconds since 1970 to a time; values outside the years 1 to 9999 are clamped.
 
-    Not by way of seconds as a float: that moves late times, the last microsecond of 9999 to the year 10000.
+    The conversion avoids seconds as a float, which would round late times: the last microsecond of the year 9999
+    would become the year 10000.
     """
-    first, last = (microseconds_since_1970(edge.replace(tzinfo=UTC)) for edge in (datetime.min, datetime.max))
+    first, last = (microseconds_since_1970(limit.replace(tzinfo=UTC)) for limit in (datetime.min, datetime.max))
     return EPOCH + min(max(round(microseconds), first), last) * MICROSECOND
 
 
 def record_time(timestamp_ms: int, now: datetime) -> datetime:
-    """The time of a record from its milliseconds since 1970; raises ValueError with a sentence."""
+    """Convert a record's timestamp (milliseconds since 1970) to a time; raises ValueError with a remedy."""
     if timestamp_ms == -1:
         raise ValueError("it has none: have its producer set CreateTime, or its topic use LogAppendTime")
     if timestamp_ms < 0:
-        raise ValueError(f"{_cut(timestamp_ms)} ms lies before 1970: set it in milliseconds since 1970, UTC")
-    if timestamp_ms > (now + MOST_AHEAD - EPOCH) // timedelta(milliseconds=1):
+        raise ValueError(f"{_shorten(timestamp_ms)} ms lies before 1970: set it in milliseconds since 1970, UTC")
+    if timestamp_ms > (now + MAX_AHEAD - EPOCH) // timedelta(milliseconds=1):
         raise ValueError(
-            f"{_cut(timestamp_ms)} ms lies more than an hour ahead: set it in milliseconds since 1970, UTC, "
+            f"{_shorten(timestamp_ms)} ms lies more than an hour ahead: set it in milliseconds since 1970, UTC, "
             "and the clock of its producer"
         )
     return EPOCH + timedelta(milliseconds=timestamp_ms)
 
 
-def _cut(number: int) -> str:
-    """An integer in a message: those with more than 20 digits by their size, for they may have thousands."""
+def _shorten(number: int) -> str:
+    """Format an integer for a message; above 64 bits only as its size, because it may have thousands of digits."""
     return str(number) if number.bit_length() <= 64 else f"a number of {number.bit_length()} bits of"

@@ -1,4 +1,4 @@
-"""Outcomes: what became of each item event."""
+"""Outcomes: events that report how each item event was processed."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ EventId = Annotated[
 
 
 class SkippedImage(Model):
-    """A further picture of an item that could not be used; the item was indexed without it."""
+    """An additional picture of an item that could not be used; the item was indexed without it."""
 
     image: int = Field(ge=1, description="Which of the item's pictures, from 0; never the main one")
     code: Code = Field(description="Why, in a word for programs")
@@ -31,7 +31,7 @@ class SkippedImage(Model):
 
 
 class StepTimes(Model):
-    """When an event passed each step, and how long its batch took, in milliseconds."""
+    """When an event passed each step, and how long the steps of its batch took, in milliseconds."""
 
     event_time: Moment | None = Field(None, description="When the producer made the event")
     received_at: Moment | None = Field(None, description="When a worker took the event")
@@ -46,7 +46,7 @@ Verdict = Literal["exact", "near", "similar"]
 
 
 class Duplicate(Model):
-    """Another item of the tenant whose main picture is the same, or much the same."""
+    """Another item of the same tenant whose main picture is identical or very similar."""
 
     verdict: Verdict = Field(
         description="exact: the same bytes; near: the same picture, resized, recompressed or a little changed; "
@@ -58,7 +58,7 @@ class Duplicate(Model):
 
 
 class ItemIndexed(Model):
-    """The item can be found now."""
+    """The item is searchable."""
 
     schema_: Literal["item.indexed/1"] = Field("item.indexed/1", alias="schema", description="Name and version")
     event_id: EventId
@@ -83,7 +83,7 @@ class ItemIndexed(Model):
 
 
 class ItemRemoved(Model):
-    """The item can no longer be found."""
+    """The item was removed from the index and is no longer searchable."""
 
     schema_: Literal["item.removed/1"] = Field("item.removed/1", alias="schema", description="Name and version")
     event_id: EventId
@@ -95,10 +95,10 @@ class ItemRemoved(Model):
 
 
 class ItemBlocked(Model):
-    """The item bears labels that block it, so it is not in the index, or not any more.
+    """The item has moderation labels that block it, so it was not indexed, or it was removed from the index.
 
-    A newer `item.upserted/1` without such labels puts it there again; patches do not, for the index has forgotten
-    its pictures.
+    A newer `item.upserted/1` without such labels indexes it again. A patch does not, because its pictures are no
+    longer in the index.
     """
 
     schema_: Literal["item.blocked/1"] = Field("item.blocked/1", alias="schema", description="Name and version")
@@ -112,7 +112,7 @@ class ItemBlocked(Model):
 
 
 class ItemSuperseded(Model):
-    """The event changed nothing: newer ones had said otherwise already."""
+    """The event changed nothing, because newer events of the item had already been applied."""
 
     schema_: Literal["item.superseded/1"] = Field(
         "item.superseded/1", alias="schema", description="Name and version"
@@ -127,7 +127,7 @@ class ItemSuperseded(Model):
 
 
 class ItemRejected(Model):
-    """The event was refused; its record lies in the dead-letter topic."""
+    """The event was rejected; its record is in the dead-letter topic."""
 
     schema_: Literal["item.rejected/1"] = Field("item.rejected/1", alias="schema", description="Name and version")
     event_id: EventId

@@ -1,4 +1,4 @@
-"""Ranking: what counts for the score of a hit, and what moves it up beside that."""
+"""Ranking: the weights that make up the score of a hit, and the boosts that are added to it."""
 
 from typing import Literal, Self
 
@@ -7,23 +7,23 @@ from pydantic import Field, model_validator
 from schemas.model import Model
 
 Intent = Literal["exact", "similar", "style", "colour"]
-LEAST_WEIGHT = 1e-6
-"""Weights that sum to less are nothing to scale: as float32 they come to zero, and so to no number."""
-MOST_BOOST = 0.2
-"""What one boost may add to a score: as much as lies between the same thing and the same kind of thing."""
+MIN_WEIGHT_SUM = 1e-6
+"""Minimum sum of the weights: with a smaller sum, scaling in float32 would divide by zero and give NaN."""
+MAX_BOOST = 0.2
+"""Maximum of one boost: about the difference in score between the same thing and another thing of the same kind."""
 
 
 class Weights(Model):
-    """How much each part of the look counts; they are scaled to sum to 1."""
+    """Weights of the parts of the look in the score; they are scaled to sum to 1."""
 
     object: float = Field(0, ge=0, le=1, description="What kind of thing it is, share of the score")
     style: float = Field(0, ge=0, le=1, description="Texture and pattern, share of the score")
     colour: float = Field(0, ge=0, le=1, description="Colours, share of the score")
 
     @model_validator(mode="after")
-    def _something_counts(self) -> Self:
-        if self.object + self.style + self.colour < LEAST_WEIGHT:
-            raise ValueError(f"object, style and colour must sum to {LEAST_WEIGHT:f} or more: raise one of them")
+    def _require_positive_weight(self) -> Self:
+        if self.object + self.style + self.colour < MIN_WEIGHT_SUM:
+            raise ValueError(f"object, style and colour must sum to {MIN_WEIGHT_SUM:f} or more: raise one of them")
         return self
 
 
@@ -33,33 +33,33 @@ INTENTS: dict[Intent, Weights] = {
     "style": Weights(object=0.3, style=0.7),
     "colour": Weights(object=0.2, colour=0.8),
 }
-"""Each intent is a named weighting."""
+"""Weights of each intent."""
 
 
 class Boosts(Model):
-    """What is added to the score when hits are put in order: each term between 0 and its weight.
+    """Boosts that are added to the score for ranking; each term is between 0 and its weight.
 
-    Boosts move hits up. They bring in nothing that is cut by the score alone.
+    Boosts change only the order of the hits: a hit whose score alone is below the threshold stays excluded.
     """
 
-    recency: float = Field(0, ge=0, le=MOST_BOOST, description="For being new; half of it after half_life_days")
+    recency: float = Field(0, ge=0, le=MAX_BOOST, description="For being new; half of it after half_life_days")
     half_life_days: float = Field(30, gt=0, le=36_500, description="Age at which half of `recency` is left, days")
-    in_stock: float = Field(0, ge=0, le=MOST_BOOST, description="For being in stock, as far as is known")
-    price: float = Field(0, ge=0, le=MOST_BOOST, description="For costing near_price; half of it price_spread off")
+    in_stock: float = Field(0, ge=0, le=MAX_BOOST, description="For being in stock, as far as is known")
+    price: float = Field(0, ge=0, le=MAX_BOOST, description="For costing near_price; half of it price_spread off")
     near_price: float | None = Field(None, ge=0, description="The price to be near to, in `currency`")
     price_spread: float | None = Field(None, gt=0, description="Where half of `price` is left, in `currency`")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of near_price")
 
     @model_validator(mode="after")
-    def _prices_can_be_compared(self) -> Self:
-        told = [self.near_price is not None, self.price_spread is not None, self.currency is not None]
-        if self.price > 0 and not all(told):
+    def _require_price_fields(self) -> Self:
+        price_fields = [self.near_price is not None, self.price_spread is not None, self.currency is not None]
+        if self.price > 0 and not all(price_fields):
             raise ValueError("the boost `price` needs `near_price`, `price_spread` and `currency`")
-        if self.price == 0 and any(told):
+        if self.price == 0 and any(price_fields):
             raise ValueError("`near_price`, `price_spread` and `currency` are for the boost `price`: weigh it")
         return self
 
     @property
     def most(self) -> float:
-        """What all terms add at most."""
+        """Maximum sum of all boosts."""
         return self.recency + self.in_stock + self.price

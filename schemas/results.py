@@ -1,4 +1,4 @@
-"""Search results."""
+"""Search results: the answer to a search request, with its hits."""
 
 import struct
 from math import isfinite
@@ -28,14 +28,14 @@ class Swatch(Model):
 
 
 class Likely(Model):
-    """A category that a picture probably has, by the vote of its nearest neighbours."""
+    """A category that a picture probably has, predicted by a vote of its nearest neighbours."""
 
     name: str = Field(description="The category, as the neighbours' sources call it")
     confidence: float = Field(ge=0, le=1, description="Its share of the vote, 0 to 1")
 
 
 class Explained(Model):
-    """What a score is made of: the cosine of each part, and what each boost has added."""
+    """Components of a score: the cosine of each part, and the amount that each boost added."""
 
     object: float = Field(description="Cosine of what kind of thing it is, -1 to 1; its weight times this counts")
     style: float = Field(description="Cosine of texture and pattern, -1 to 1")
@@ -48,7 +48,7 @@ class Explained(Model):
 
 
 class Hit(Model):
-    """One item that was found."""
+    """An item that was found."""
 
     item_id: ItemId
     tenant: Tenant
@@ -84,7 +84,7 @@ class Hit(Model):
 
 
 class QueryLook(Model):
-    """What a search looked for, to be kept and compared later."""
+    """The look of a query, which can be stored and compared with pictures later."""
 
     vector: bytes = Field(
         min_length=4,
@@ -95,7 +95,7 @@ class QueryLook(Model):
 
     @field_validator("vector")
     @classmethod
-    def _holds_numbers(cls, vector: bytes) -> bytes:
+    def _validate_vector(cls, vector: bytes) -> bytes:
         if len(vector) % 4:
             raise ValueError(f"float32 takes 4 bytes a number, so {len(vector)} bytes are no vector")
         if not all(isfinite(number) for (number,) in struct.iter_unpack("<f", vector)):
@@ -104,7 +104,7 @@ class QueryLook(Model):
 
 
 class SearchTimes(Model):
-    """Where the time went, in milliseconds."""
+    """Duration of each step of a search, in milliseconds."""
 
     queued: float = Field(0, ge=0, description="From the record's time to the worker")
     fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
@@ -114,7 +114,7 @@ class SearchTimes(Model):
 
 
 class SearchResult(Model):
-    """The one answer to a search request."""
+    """The result of a search request; each request gets exactly one."""
 
     schema_: Literal["search.result/1"] = Field(
         "search.result/1", alias="schema", description="Name and version of this event"

@@ -1,4 +1,4 @@
-"""Search requests."""
+"""Search requests: find items that look like a picture or like an indexed item."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,17 +7,17 @@ from pydantic import Field, model_validator
 from schemas.filters import Filters
 from schemas.freshness import RecordPosition
 from schemas.items import ImageRef, ItemId, Tenant
-from schemas.model import UNTRIMMED, Model
+from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
 Collapse = Literal["item", "duplicates", "brand", "creator"]
 MOST_IMAGES = 8
 REARRANGED = 100
-"""Hits that diversity and boosts put in order: the best ones by score."""
+"""Number of hits, the best by score, that diversity and boosts rerank."""
 RequestId = Annotated[
     str,
-    UNTRIMMED,
+    KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="Correlation id, the request's Kafka key: 1 to 64 letters, digits, _ . or -",
@@ -26,7 +26,7 @@ RequestId = Annotated[
 
 
 class Crop(Model):
-    """The part of the picture to search by, in fractions of the upright picture."""
+    """The part of the picture to search by, as fractions of the picture after EXIF rotation."""
 
     x: float = Field(ge=0, lt=1, description="Left edge, fraction of the width")
     y: float = Field(ge=0, lt=1, description="Top edge, fraction of the height")
@@ -34,14 +34,14 @@ class Crop(Model):
     h: float = Field(gt=0, le=1, description="Height, fraction of the height")
 
     @model_validator(mode="after")
-    def _lies_inside(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.x + self.w > 1 + 1e-6 or self.y + self.h > 1 + 1e-6:
             raise ValueError("the crop reaches outside the picture: x+w and y+h must be at most 1")
         return self
 
 
 class SearchRequest(Model):
-    """Find items that look like a picture, or like an item that is already indexed."""
+    """Find items that look like a picture or like an indexed item."""
 
     schema_: Literal["search.request/1"] = Field(
         "search.request/1", alias="schema", description="Name and version of this event"
@@ -107,7 +107,7 @@ class SearchRequest(Model):
     )
 
     @model_validator(mode="after")
-    def _asks_one_question(self) -> Self:
+    def _validate_query(self) -> Self:
         if self.image is not None and self.item_id is not None:
             raise ValueError("give either `image` or `item_id`, one of the two; items beside a picture are `like`")
         if self.image is None and self.item_id is None and not self.like:
@@ -121,7 +121,7 @@ class SearchRequest(Model):
         return self
 
     @model_validator(mode="after")
-    def _can_be_put_in_order(self) -> Self:
+    def _validate_ranking(self) -> Self:
         if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
             raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
         if self.group_size > 1 and self.collapse == "item":
@@ -134,14 +134,14 @@ class SearchRequest(Model):
 
     @property
     def is_rearranged(self) -> bool:
-        """Whether hits come in another order than that of their scores."""
+        """Whether diversity or boosts change the order of the hits."""
         return self.diversity > 0 or self.boosts.most > 0
 
     @property
     def named_items(self) -> tuple[str, ...]:
-        """The indexed items that it searches by: they are no hits."""
+        """Ids of the indexed items that the request searches by; they are excluded from the hits."""
         return (*((self.item_id,) if self.item_id else ()), *self.like, *self.unlike)
 
     def weighting(self) -> Weights:
-        """The weights to use: the request's own, else its intent's."""
+        """The weights of the request, or those of its intent if it has none."""
         return self.weights or INTENTS[self.intent]

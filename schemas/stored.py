@@ -1,4 +1,4 @@
-"""An item as the index has it."""
+"""Stored item: an item as it is in the index."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from schemas.items import ItemFacts, ItemId, Revision, Source, Tenant
 
 
 class StoredItem(ItemFacts):
-    """What the index knows of an item: the facts, and which pictures can be looked at."""
+    """An item in the index: its facts, and the numbers of the pictures that are available."""
 
     schema_: Literal["stored.item/1"] = Field("stored.item/1", alias="schema", description="Name and version")
     tenant: Tenant

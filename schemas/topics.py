@@ -1,4 +1,4 @@
-"""The topics: names, keys, partitions and policies."""
+"""Topics: names, partitions, retention and record sizes of all Kafka topics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ GATEWAY_CLAIMS = "gateway.claims"
 
 ITEM_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS)
 TOPIC_OF: Mapping[Source, str] = {"catalog": CATALOG_ITEMS, "social": SOCIAL_POSTS}
-"""The topic of each source of items."""
+"""The item topic of each source."""
 RETRY_DELAYS = {"5s": 5, "60s": 60, "600s": 600}
-"""Seconds that an event waits in each retry topic; one constant delay a topic."""
+"""Delay of each retry topic in seconds; every topic has one constant delay."""
 
 REPLY_TO_PATTERN = r"^search\.results(\.[a-z0-9-]{1,40})?$"
-"""Topics that a request may name as its reply-to; anything else is refused."""
+"""Topics that a request may name in its reply-to header; any other topic is rejected."""
 
 MINUTE, DAY = 60_000, 86_400_000
 MAX_RECORD_BYTES = 8_000_000
-"""Largest record that a client sends, in bytes: the largest event of the schemas fits, with its headers, and eight
-inline pictures. Hosted brokers take 8 MiB at most (DECISIONS.md)."""
+"""Maximum size in bytes of a record that a client sends. The largest event fits, with its headers and eight inline
+pictures. Hosted brokers accept at most 8 MiB (DECISIONS.md)."""
 FRAMING_BYTES = 100_000
-"""What a topic takes beyond that, for what the protocol puts around a record."""
+"""Bytes that a topic accepts in addition, for the protocol overhead of a record batch."""
 READERS_GROUP = "lookstream-readers"
-"""`group.id` of readers that join no group: librdkafka still looks up its coordinator, which requires an ACL."""
+"""`group.id` of readers that join no group. librdkafka still looks up its coordinator, which requires an ACL."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic to create: `retention_ms` of None means that the newest record of a key stays."""
+    """A topic to create; without `retention_ms` it is compacted, which retains the newest record of each key."""
 
     name: str
     partitions: int
@@ -44,9 +44,9 @@ class Topic:
     what: str
 
     def config(self, record_bytes: int = MAX_RECORD_BYTES) -> dict[str, str]:
-        """The topic's settings in Kafka's own words; `record_bytes` is the largest record of the clients.
+        """Kafka's configuration of the topic; `record_bytes` is the maximum record size of the clients.
 
-        All topics take the same: what can be read from one can be sent on to the next, as a retry or a dead letter.
+        All topics accept the same size, so that every record can be sent on to a retry or dead-letter topic.
         """
         size = {"max.message.bytes": str(record_bytes + FRAMING_BYTES)}
         if self.retention_ms is None:
@@ -55,18 +55,18 @@ class Topic:
 
 
 def retry_topic(source: str, delay: str) -> str:
-    """Where events of `source` wait for another try; `delay` is a key of RETRY_DELAYS."""
+    """The retry topic of `source` with the given delay, a key of RETRY_DELAYS."""
     return f"{source}.retry.{delay}"
 
 
 def source_topic(topic: str) -> str:
-    """The topic of which `topic` holds the events: for a retry topic its source, for any other itself."""
+    """The source topic of a retry topic; any other topic is returned unchanged."""
     source, _, delay = topic.rpartition(".retry.")
     return source if source in ITEM_TOPICS and delay in RETRY_DELAYS else topic
 
 
 def dead_letter_topic(source: str) -> str:
-    """Where records of `source` go that will never work as they are."""
+    """The dead-letter topic of `source`, for records that can never be processed as they are."""
     return f"{source}.dead"
 
 
@@ -74,18 +74,17 @@ RETRY_TOPICS = tuple(retry_topic(topic, delay) for topic in ITEM_TOPICS for dela
 DEAD_LETTER_TOPICS = tuple(dead_letter_topic(topic) for topic in (*ITEM_TOPICS, SEARCH_REQUESTS))
 
 
-def _with_failures(topic: Topic) -> list[Topic]:
-    name, what = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
-    dead = Topic(name, 1, 30 * DAY, what)
+def _with_failure_topics(topic: Topic) -> list[Topic]:
+    name, description = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
+    dead_letters = Topic(name, 1, 30 * DAY, description)
     retries = [
         Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}")
         for delay in RETRY_DELAYS
     ]
-    return [topic, *retries, dead]
+    return [topic, *retries, dead_letters]
 
 
 def all_topics() -> tuple[Topic, ...]:
-    """Every topic of the system."""
     items = Topic(CATALOG_ITEMS, 4, None, "events of merchants' catalogs")
     posts = Topic(SOCIAL_POSTS, 4, None, "events of social posts")
     requests = Topic(SEARCH_REQUESTS, 2, 10 * MINUTE, "search requests")
@@ -97,4 +96,4 @@ def all_topics() -> tuple[Topic, ...]:
     audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "which dead letters were replayed, when and by whom")
     claims = Topic(GATEWAY_CLAIMS, 1, 30 * MINUTE, "what gateways were asked by a name, for all of them to know")
     searches = (requests, dead_requests, results, watches, matches)
-    return (*_with_failures(items), *_with_failures(posts), *searches, outcomes, audit, claims)
+    return (*_with_failure_topics(items), *_with_failure_topics(posts), *searches, outcomes, audit, claims)

@@ -1,4 +1,4 @@
-"""Standing searches: what is looked for in every picture that is indexed, and what was found."""
+"""Watches: standing searches that are matched against every newly indexed picture, and their matches."""
 
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -7,14 +7,14 @@ from pydantic import Field
 
 from schemas.filters import Filters
 from schemas.items import Tenant, item_key
-from schemas.model import UNTRIMMED, Model
+from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.results import Hit, QueryLook
 
 WatchId = Annotated[
     str,
-    UNTRIMMED,
+    KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="The standing search's own identifier, unique within its tenant: 1 to 64 letters, digits, _ . "
@@ -24,7 +24,7 @@ WatchId = Annotated[
 
 
 class Watch(Model):
-    """A standing search: it matches pictures as they are indexed. A null value at its key ends it."""
+    """A standing search: pictures are matched with it as they are indexed. A null value for its key deletes it."""
 
     schema_: Literal["watch/1"] = Field("watch/1", alias="schema", description="Name and version of this event")
     watch_id: WatchId
@@ -43,19 +43,19 @@ class Watch(Model):
 
     @property
     def key(self) -> str:
-        """Its Kafka key, tenant:watch_id."""
+        """The Kafka key, `tenant:watch_id`."""
         return watch_key(self.tenant, self.watch_id)
 
     @property
     def mark(self) -> str:
-        """Tells it from every other standing search, and from those that had its id before: 16 hex digits."""
+        """Fingerprint of 16 hex digits: unique among watches, including earlier watches with the same id."""
         return sha256(f"{self.key}\n{self.created_at.isoformat()}".encode()).hexdigest()[:16]
 
 
 class WatchMatched(Model):
-    """A newly indexed picture is what a standing search looks for. Each item is told once to each search.
+    """A newly indexed picture matches a standing search. Each item is reported once to each search.
 
-    After a crash it may be told again, under the same event id.
+    After a crash it may be reported again, with the same event id.
     """
 
     schema_: Literal["watch.matched/1"] = Field(
@@ -67,5 +67,5 @@ class WatchMatched(Model):
 
 
 def watch_key(tenant: str, watch_id: str) -> str:
-    """The Kafka key of a standing search and of its matches."""
+    """The Kafka key of a watch and of its matches."""
     return item_key(tenant, watch_id)

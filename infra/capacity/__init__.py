@@ -1,1 +1,1 @@
-"""Capacity: what a load needs, and what becomes of lag and freshness under it."""
+"""Capacity planning: resources and monthly cost for a load, and a simulation of its lag and freshness."""

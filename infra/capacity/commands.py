@@ -1,4 +1,4 @@
-"""The command that says what a load needs: `plan`."""
+"""Capacity command `plan`: prints the resources that a load needs, and their cost."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What the load is, and what is promised of it."""
+    """Options of `plan`: the load, its service levels, and the inputs of the cost."""
 
     items: Annotated[str, typer.Option(help="How many items, as 250000 or 1e9.")] = "1e6"
     searches: Annotated[str, typer.Option(help="Searches, as 2000/s.")] = "5/s"
@@ -57,33 +57,36 @@ def plan(options: PlanOptions) -> None:
 
     if options.budget is not None and options.prices is None:
         raise BadInput("--budget: give --prices too, a file of what a node, a disk_gb and a worker cost a month")
-    wanted, measured = _wanted(options), read_measured(options.measured or [])
-    made = make_plan(wanted, measured)
-    bill = _bill(options, made, wanted, measured)
+    target, measured = _capacity_target(options), read_measured(options.measured or [])
+    capacity_plan = make_plan(target, measured)
+    cost_report = _cost_report(options, capacity_plan, target, measured)
     if options.json:
-        sys.stdout.write(json.dumps(asdict(made) | bill) + "\n")
+        sys.stdout.write(json.dumps(asdict(capacity_plan) | cost_report) + "\n")
     else:
-        _show(made, wanted, bill)
-    if options.budget is not None and bill["cost"] > options.budget:
+        _print_plan(capacity_plan, target, cost_report)
+    if options.budget is not None and cost_report["cost"] > options.budget:
         sys.exit(FAILED)
 
 
-def _bill(
-    options: PlanOptions, made: "CapacityPlan", wanted: "CapacityTarget", measured: "MeasuredConstants"
+def _cost_report(
+    options: PlanOptions, capacity_plan: "CapacityPlan", target: "CapacityTarget", measured: "MeasuredConstants"
 ) -> dict[str, float]:
-    """What it costs a month, and how many items the budget holds; nothing without prices."""
+    """Monthly cost, and the number of items that the budget allows; empty without prices."""
     from infra.capacity.costs import costs_of, items_within, read_prices
 
     if options.prices is None:
         return {}
     prices = read_prices(options.prices)
-    bill = {"cost": costs_of(made, prices).total}
+    cost_report = {"cost": costs_of(capacity_plan, prices).total}
     if options.budget is not None:
-        bill |= {"budget": options.budget, "items_within": items_within(options.budget, wanted, measured, prices)}
-    return bill
+        cost_report |= {
+            "budget": options.budget,
+            "items_within": items_within(options.budget, target, measured, prices),
+        }
+    return cost_report
 
 
-def _wanted(options: PlanOptions) -> "CapacityTarget":
+def _capacity_target(options: PlanOptions) -> "CapacityTarget":
     from infra.capacity.plan import MONTH_SECONDS, CapacityTarget
 
     items = _number("--items", options.items, "")
@@ -101,12 +104,12 @@ def _wanted(options: PlanOptions) -> "CapacityTarget":
 
 def _number(option: str, text: str, unit: str) -> float:
     try:
-        found = float(text.removesuffix(unit).replace("_", ""))
+        value = float(text.removesuffix(unit).replace("_", ""))
     except ValueError:
-        found = -1.0
-    if not 0 < found < 1e13:
+        value = -1.0
+    if not 0 < value < 1e13:
         raise BadInput(f"{option} {text} is no number above 0, as 1e6{unit}")
-    return found
+    return value
 
 
 def _milliseconds(option: str, text: str) -> float:
@@ -117,7 +120,7 @@ def _milliseconds(option: str, text: str) -> float:
     raise BadInput(f"{option} {text} has no unit: write 200ms, or 1s")
 
 
-def _show(plan: "CapacityPlan", wanted: "CapacityTarget", bill: Mapping[str, float]) -> None:
+def _print_plan(plan: "CapacityPlan", target: "CapacityTarget", cost_report: Mapping[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -130,16 +133,16 @@ def _show(plan: "CapacityPlan", wanted: "CapacityTarget", bill: Mapping[str, flo
         "disk of the index": f"{plan.disk_gb:,.1f} GB in all",
         "cores of the index, for searches": f"{plan.engine_cores:,.1f}",
         "query workers, of two cores": f"{plan.query_workers:,}",
-        "index workers, of two cores": f"{plan.index_workers:,} for {wanted.changes:,.1f} new items a second",
+        "index workers, of two cores": f"{plan.index_workers:,} for {target.changes:,.1f} new items a second",
         "partitions of catalog.items": f"{plan.item_partitions:,}",
         "partitions of search.requests": f"{plan.request_partitions:,}",
     }
-    if "cost" in bill:
-        rows["costs a month, without Kafka"] = f"{bill['cost']:,.0f}"
-    if "budget" in bill:
-        rows["items that the budget holds"] = f"{bill['items_within']:,.0f}"
-    for what, much in rows.items():
-        table.add_row(what, much)
+    if "cost" in cost_report:
+        rows["costs a month, without Kafka"] = f"{cost_report['cost']:,.0f}"
+    if "budget" in cost_report:
+        rows["items that the budget holds"] = f"{cost_report['items_within']:,.0f}"
+    for label, value in rows.items():
+        table.add_row(label, value)
     console.print(table)
     for warning in plan.warnings:
         console.print(f"mind: {warning}", markup=False)

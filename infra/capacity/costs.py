@@ -1,4 +1,4 @@
-"""What a plan costs a month, by the prices of whoever asks; and how many items a budget holds."""
+"""Monthly costs: the cost of a capacity plan at the user's prices, and the number of items that a budget allows."""
 
 import tomllib
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from infra.capacity.measured import MeasuredConstants
 from infra.capacity.plan import CapacityPlan, CapacityTarget, make_plan
 from infra.config.errors import BadInput
 
-HALVINGS = 60
-"""Steps in which the number of items is narrowed down: far more than its digits."""
+BISECTION_STEPS = 60
+"""Bisection steps in the search for the number of items: far more than the digits that are needed."""
 
 
 class Prices(BaseModel):
-    """What things cost a month, in one currency."""
+    """Prices a month, all in the same currency."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class Prices(BaseModel):
 
 @dataclass(frozen=True)
 class Costs:
-    """A month of a plan. Kafka is not in it: its brokers hold more than these topics."""
+    """Costs of a plan a month, without Kafka: its brokers also hold other topics."""
 
     index: float
     disk: float
@@ -34,12 +34,11 @@ class Costs:
 
     @property
     def total(self) -> float:
-        """All of it."""
         return self.index + self.disk + self.workers
 
 
 def read_prices(path: Path) -> Prices:
-    """The prices of a TOML file; raises BadInput when they are none."""
+    """Read prices from a TOML file; raises BadInput when it cannot be read or is not valid."""
     try:
         with path.open("rb") as file:
             return Prices.model_validate(tomllib.load(file))
@@ -55,23 +54,26 @@ def read_prices(path: Path) -> Prices:
 
 
 def costs_of(plan: CapacityPlan, prices: Prices) -> Costs:
-    """What a plan costs a month; the embedded index shares the machine of a worker of each kind."""
+    """Costs of a plan a month; an embedded index has no node costs, as it shares the machine of the workers."""
     nodes = 0 if plan.embedded else plan.nodes
     workers = plan.index_workers + plan.query_workers
     return Costs(nodes * prices.node, plan.disk_gb * prices.disk_gb, workers * prices.worker)
 
 
-def items_within(budget: float, wanted: CapacityTarget, measured: MeasuredConstants, prices: Prices) -> float:
-    """The most items whose plan costs no more, with the same searches and as many changes of each item; or 0."""
-    least, most = 0.0, max(wanted.items, 1.0)
+def items_within(budget: float, target: CapacityTarget, measured: MeasuredConstants, prices: Prices) -> float:
+    """Largest number of items whose plan costs at most `budget` a month, or 0.
 
-    def fits(items: float) -> bool:
-        changes = wanted.changes * items / wanted.items
-        return costs_of(make_plan(replace(wanted, items=items, changes=changes), measured), prices).total <= budget
+    The searches a second and the changes of each item stay those of `target`.
+    """
+    lower, upper = 0.0, max(target.items, 1.0)
 
-    while fits(most) and most < 1e13:
-        least, most = most, 2 * most
-    for _ in range(HALVINGS):
-        middle = (least + most) / 2
-        least, most = (middle, most) if fits(middle) else (least, middle)
-    return float(int(least))
+    def within_budget(items: float) -> bool:
+        changes = target.changes * items / target.items
+        return costs_of(make_plan(replace(target, items=items, changes=changes), measured), prices).total <= budget
+
+    while within_budget(upper) and upper < 1e13:
+        lower, upper = upper, 2 * upper
+    for _ in range(BISECTION_STEPS):
+        middle = (lower + upper) / 2
+        lower, upper = (middle, upper) if within_budget(middle) else (lower, middle)
+    return float(int(lower))

@@ -1,4 +1,4 @@
-"""What was measured, and all plans rest on: of a worker on two cores, and of a point in the index."""
+"""Measured constants: the figures behind every plan, for a worker on two cores and for a point in the index."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,43 +7,46 @@ from pathlib import Path
 
 from infra.config.errors import BadInput
 
-DRAWN = ("drawn", "12 megapixels")
-"""Sets of the benchmark that it draws; any other is of photos, from a folder."""
+SYNTHETIC_SETS = ("drawn", "12 megapixels")
+"""Benchmark sets of drawn pictures; any other set consists of photos from a folder."""
 
 
 @dataclass(frozen=True)
 class MeasuredConstants:
-    """Constants of one machine; the defaults are of docs/performance.md (AMD EPYC, 2 cores, encoder `best`)."""
+    """Constants of one machine; the defaults are from docs/performance.md (AMD EPYC, 2 cores, encoder `best`)."""
 
     photos_a_second: float = 11.8
-    """Photos that one index worker puts in, all at once."""
+    """Photos a second that one index worker indexes from a backlog."""
     searches_a_second: float = 9.8
-    """Searches by photo that one query worker answers at saturation."""
+    """Searches by photo that one query worker answers a second at saturation."""
     search_p95_ms: float = 169.0
-    """Of a search at half of that."""
+    """95th percentile of the search latency at half of the saturation rate."""
     fresh_p95_ms: float = 351.0
-    """From an event to its item, at one a second."""
+    """95th percentile of the time from an event until its item is searchable, at one event a second."""
     vector_bytes: float = 1_536
-    """Originals of a look: 384 float32."""
+    """Original vector of a look: 384 float32."""
     code_bytes: float = 400
-    """The int8 codes of it, which are kept in memory."""
+    """int8 codes of the vector, which stay in memory."""
     graph_bytes: float = 87
-    """Its links (research on 100,000 points, one graph of 448 dimensions)."""
+    """Graph links of a point (research on 100,000 points, one graph of 448 dimensions)."""
     index_bytes: float = 276
-    """Its id, and its share of the payload indexes, in memory."""
+    """Id of a point and its part of the payload indexes, in memory."""
     payload_bytes: float = 6_500
-    """Facts and a thumbnail of 160 pixels, on disk (medians of 4.4 to 7.4 kB of thumbnail)."""
+    """Attributes and a thumbnail of 160 pixels, on disk (median thumbnail sizes: 4.4 to 7.4 kB)."""
     engine_ms: float = 0.5
-    """Of a core, for one search of one shard (100,000 points, recall@10 .999)."""
+    """Core time of one search in one shard (100,000 points, recall@10 .999)."""
 
 
 def read_measured(paths: Sequence[Path]) -> MeasuredConstants:
-    """The defaults, with whatever the files of `make bench` say instead; raises BadInput."""
+    """Read the constants from the files of `make bench`; those that are missing keep their defaults.
+
+    Raises BadInput when a file cannot be read or is not a bench-load.json.
+    """
     measured = MeasuredConstants()
     for path in paths:
         try:
-            found = json.loads(path.read_text())
-            measured = replace(measured, **_of_load(found))
+            report = json.loads(path.read_text())
+            measured = replace(measured, **_load_constants(report))
         except OSError as error:
             raise BadInput(f"--measured {path} cannot be read: {(error.strerror or 'unknown').lower()}") from None
         except (ValueError, KeyError, TypeError, IndexError):
@@ -51,28 +54,28 @@ def read_measured(paths: Sequence[Path]) -> MeasuredConstants:
     return measured
 
 
-def _of_load(found: Mapping[str, object]) -> dict[str, float]:
-    """What bench-load.json says of these constants."""
-    load = _part(found, "measured")
-    sets, alone = _part(load, "sets"), _part(load, "alone")
-    photos = [float(str(_part(sets, name)["rate"])) for name in sets if name not in DRAWN]
-    told = {
-        "searches_a_second": float(str(_part(alone, "saturation")["rate"])),
-        "search_p95_ms": _p95(_part(alone, "5 a second")["whole"]),
-        "fresh_p95_ms": _p95(_part(load, "low")["fresh"]),
+def _load_constants(report: Mapping[str, object]) -> dict[str, float]:
+    """Constants that a bench-load.json contains."""
+    load = _section(report, "measured")
+    sets, single = _section(load, "sets"), _section(load, "alone")
+    photo_rates = [float(str(_section(sets, name)["rate"])) for name in sets if name not in SYNTHETIC_SETS]
+    constants = {
+        "searches_a_second": float(str(_section(single, "saturation")["rate"])),
+        "search_p95_ms": _p95(_section(single, "5 a second")["whole"]),
+        "fresh_p95_ms": _p95(_section(load, "low")["fresh"]),
     }
-    return told | ({"photos_a_second": photos[0]} if photos else {})
+    return constants | ({"photos_a_second": photo_rates[0]} if photo_rates else {})
 
 
 def _p95(percentiles: object) -> float:
-    """The middle one of p50, p95, p99."""
+    """Second value of [p50, p95, p99]; raises TypeError when it is not a list."""
     if not isinstance(percentiles, list):
         raise TypeError("percentiles")
     return float(percentiles[1])
 
 
-def _part(found: Mapping[str, object], name: str) -> Mapping[str, object]:
-    part = found[name]
-    if not isinstance(part, dict):
+def _section(report: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = report[name]
+    if not isinstance(section, dict):
         raise TypeError(name)
-    return part
+    return section

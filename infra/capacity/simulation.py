@@ -1,7 +1,8 @@
-"""The path of events through one kind of worker, simulated: how long each waits, and how long the line gets.
+"""Queue simulation: computes the latency of each record and the queue length for one kind of worker.
 
-Discrete events: records come at their times; a worker that is free takes what waits, up to a batch, after giving
-it `wait` seconds to fill; a batch of n takes `fixed + each * n` seconds; then all of it is done at once.
+It is a discrete-event simulation. Records arrive at given times. A free worker waits up to `wait` seconds for its
+batch to fill, then takes the waiting records, at most a batch. A batch of n records takes `fixed + each * n`
+seconds, and all its records complete at the same time.
 """
 
 from collections.abc import Sequence
@@ -16,53 +17,53 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ServiceModel:
-    """How workers take and do their records; times are in seconds."""
+    """Number of workers, their batching, and their processing times in seconds."""
 
     workers: int
     batch: int
     wait: float
-    """How long a batch may fill, after its first record."""
+    """Maximum time that a batch waits for more records after its first one."""
     fixed: float
-    """What any batch takes."""
+    """Processing time of a batch, whatever its size."""
     each: float
-    """What each record of it takes."""
+    """Additional processing time for each record of a batch."""
 
 
 @dataclass(frozen=True)
 class SimulatedQueue:
-    """What became of the records, in the order of their coming."""
+    """Arrival and completion times of the records in seconds, in the order of arrival."""
 
     came: Seconds
     done: Seconds
 
     @property
     def took(self) -> Seconds:
-        """From coming to being done."""
+        """Latency of each record, from arrival to completion, in seconds."""
         return self.done - self.came
 
     @property
     def longest_line(self) -> int:
-        """Records that had come and were not done, at worst."""
-        behind = [
-            int(np.searchsorted(self.came, moment, "right")) - n for n, moment in enumerate(np.sort(self.done))
+        """Largest number of records that had arrived and were not complete."""
+        queue_lengths = [
+            int(np.searchsorted(self.came, time, "right")) - n for n, time in enumerate(np.sort(self.done))
         ]
-        return max(behind, default=0)
+        return max(queue_lengths, default=0)
 
 
 def simulate(arrivals: Sequence[float] | Seconds, service: ServiceModel) -> SimulatedQueue:
-    """Send records that come at these times, in order, through the workers."""
+    """Simulate the workers for records that arrive at these times, in seconds and ascending order."""
     came = np.asarray(arrivals, float)
     done = np.zeros_like(came)
-    free = [0.0] * service.workers
+    free_at = [0.0] * service.workers
     first = 0
     while first < len(came):
-        start = max(heappop(free), came[first])
+        start = max(heappop(free_at), came[first])
         last = first + service.batch - 1
-        full = came[last] if last < len(came) else np.inf
-        start = max(start, min(start + service.wait, full))
+        filled_at = came[last] if last < len(came) else np.inf
+        start = max(start, min(start + service.wait, filled_at))
         count = min(int(np.searchsorted(came, start, "right")) - first, service.batch)
         end = start + service.fixed + service.each * count
         done[first : first + count] = end
         first += count
-        heappush(free, end)
+        heappush(free_at, end)
     return SimulatedQueue(came, done)

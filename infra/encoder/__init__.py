@@ -1,4 +1,4 @@
-"""Pictures to vectors: torch and transformers live in this package, imported when an encoder is opened."""
+"""Encoders: turn pictures into vectors; torch and transformers are imported only when an encoder is opened."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from infra.encoder.runtime import Backbone
 
 FITTED = "encoder.safetensors"
-"""The file that makes a folder an encoder of ours: what `lookstream fit` writes."""
+"""Name of the projection file that `lookstream fit` writes; a folder that contains it is a fitted encoder."""
 
-FAKES = {"fake": "fake:1", "fake2": "fake:2"}
-"""Two encoders that see the same, for tests that go from one to another; and their fingerprints."""
+FAKE_FINGERPRINTS = {"fake": "fake:1", "fake2": "fake:2"}
+"""Fingerprints of two encoders with equal vectors, for tests that switch from one encoder to another."""
 
 
 class EncoderUnavailable(Exception):
-    """An encoder cannot be opened; the message names it, says why, and gives the remedy."""
+    """Raised when an encoder cannot be opened; the message names the encoder, the reason and the remedy."""
 
 
 def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | GridEncoder":
-    """The encoder called `name`, warm and checked; raises EncoderUnavailable.
+    """Open the encoder called `name` and check it on the probe picture; raises EncoderUnavailable.
 
-    `fast`, `balanced` and `best` need no network. `fake` and `fake2` need no torch: they are for fast tests. Any
-    other name is a folder that `lookstream fit` wrote, a folder with an image model, or the name of one on the
+    `fast`, `balanced` and `best` need no internet connection. `fake` and `fake2` are for fast tests and need no
+    torch. Any other name is a folder that `lookstream fit` wrote, a folder with an image model, or a model on the
     Hugging Face hub.
     """
-    if name in FAKES:
+    if name in FAKE_FINGERPRINTS:
         from infra.encoder.grid import GridEncoder
 
-        return GridEncoder(FAKES[name])
+        return GridEncoder(FAKE_FINGERPRINTS[name])
     from infra.encoder.lite import probe
     from infra.encoder.projection import TorchEncoder
 
@@ -42,20 +42,20 @@ def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | Gr
 
 
 def open_parts(name: str, torch_settings: TorchSettings) -> "tuple[Backbone, Projection]":
-    """The network of the encoder called `name` and the projection that it comes with; raises EncoderUnavailable."""
+    """Open the backbone and the projection of the encoder called `name`; raises EncoderUnavailable."""
     from infra.encoder.projection import plain_projection, read_projection
 
-    fitted = _projection_file(name)
+    projection_file = _projection_file(name)
     backbone = open_backbone(backbone_name(name), torch_settings)
-    return backbone, read_projection(fitted, backbone) if fitted else plain_projection(backbone)
+    return backbone, read_projection(projection_file, backbone) if projection_file else plain_projection(backbone)
 
 
 def backbone_name(name: str) -> str:
-    """What `open_backbone` knows the network of the encoder called `name` by, from any folder."""
-    from infra.encoder.projection import backbone_of
+    """Name of the encoder's backbone for `open_backbone`; a folder is made absolute, to work from any directory."""
+    from infra.encoder.projection import read_backbone_name
 
-    if fitted := _projection_file(name):
-        return backbone_of(fitted)
+    if projection_file := _projection_file(name):
+        return read_backbone_name(projection_file)
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
@@ -67,7 +67,7 @@ def _projection_file(name: str) -> Path | None:
 
 
 def open_backbone(name: str, torch_settings: TorchSettings) -> "Backbone":
-    """The network called `name`, without a projection; raises EncoderUnavailable."""
+    """Open the backbone called `name`, without a projection; raises EncoderUnavailable."""
     from infra.encoder.lite import PROFILES, open_profile
     from infra.encoder.runtime import open_runtime
 

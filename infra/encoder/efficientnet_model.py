@@ -1,7 +1,7 @@
-"""EfficientNet-Lite as a model of transformers, so that a folder with one in it opens like any other.
+"""EfficientNet-Lite for transformers: registers the network with AutoModel, so that a folder with it can be opened.
 
-It stands apart from the network because transformers' models take seconds to import, more than all else that a
-worker with a default encoder needs (DECISIONS.md).
+This module is separate from the network because transformers' models take seconds to import, longer than everything
+else that a worker with a default encoder imports (DECISIONS.md).
 """
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from infra.encoder.efficientnet import CLASSES, EfficientNetLite
 
 
 class EfficientNetLiteConfig(PreTrainedConfig):
-    """What a saved model keeps: which of Lite0, Lite1 and Lite2 it is, and how many classes it tells apart."""
+    """Configuration of a saved model: its variant (0 to 2 for Lite0 to Lite2) and the number of classes."""
 
     model_type = "efficientnet-lite"
     variant: int = 2
@@ -20,7 +20,7 @@ class EfficientNetLiteConfig(PreTrainedConfig):
 
 
 class EfficientNetLiteModel(PreTrainedModel):
-    """The network in the shape that AutoModel's users expect; pixels are normalised as it wants them."""
+    """Network with the interface of AutoModel; its input pixels are already normalised."""
 
     config_class = EfficientNetLiteConfig
     base_model_prefix = "network"
@@ -32,7 +32,7 @@ class EfficientNetLiteModel(PreTrainedModel):
         PreTrainedModel.post_init(self)
 
     def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
-        """The maps as hidden states, float [N, 3, h, w] given."""
+        """Compute the feature maps of float pixels [N, 3, h, w], returned as hidden states."""
         maps = self.network.maps(pixel_values)
         return BaseModelOutputWithPooling(
             last_hidden_state=maps.last, pooler_output=maps.last.mean((2, 3)), hidden_states=tuple(maps)
@@ -40,6 +40,6 @@ class EfficientNetLiteModel(PreTrainedModel):
 
 
 def register() -> None:
-    """Make AutoModel open folders with this model in them."""
+    """Register the model with AutoConfig and AutoModel, so that AutoModel can open folders with it."""
     AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig, exist_ok=True)
     AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel, exist_ok=True)

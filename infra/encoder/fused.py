@@ -1,15 +1,15 @@
-"""EfficientNet-Lite on a CPU, about twice as fast as plain: oneDNN's fused convolutions, pictures side by side.
+"""Fused EfficientNet-Lite: runs the network on a CPU about twice as fast as plain torch, with oneDNN's operators.
 
-Four things make the difference; the arithmetic stays that of the network in efficientnet.py:
+It computes the same function as the network in efficientnet.py. Four optimisations make it faster:
 
-- ReLU6 and the sum of a block happen inside the convolution, not in passes of their own over memory.
-- The weights lie in oneDNN's order from the start.
-- TensorFlow's one-sided padding becomes a zero row and column of the kernel: no padded copy of the map.
-- Every thread takes pictures of its own. Threads that share one picture wait for each other at every layer, which
-  on a busy machine costs more than the computing.
+- ReLU6 and the residual sum are fused into the convolution, which saves separate passes over memory.
+- The weights are reordered into oneDNN's layout once, at the start.
+- TensorFlow's one-sided padding becomes a zero row and column of the kernel, which avoids a padded copy of the map.
+- Each thread processes different pictures. Threads that share a picture wait for each other at every layer, which
+  costs more than the computation on a busy machine.
 
-The operators are those that torch.compile emits, without the half minute that compiling takes. They are private to
-torch, whose version is pinned.
+The operators are those that torch.compile emits, without its compilation time of half a minute. They are private
+operators of torch, whose version is pinned.
 """
 
 from collections.abc import Callable
@@ -24,31 +24,33 @@ from torch.nn.functional import pad
 from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
 from infra.encoder.runtime import Runtime, one_thread
 
-PAIR = 2
-"""So few threads gain too little by sharing a picture (28 ms instead of 35) for a second copy of the weights."""
-COARSE = 8
-"""Maps finer than side / 8 are computed for one picture at a time: of more pictures together they leave the caches
+MAX_UNSHARED_THREADS = 2
+"""Largest number of threads for which sharing a picture gains too little (28 ms instead of 35) to justify a second
+copy of the weights."""
+HIGH_RESOLUTION_STRIDE = 8
+"""Maps larger than side / 8 are computed for one picture at a time: those of several pictures exceed the caches
 (Lite2: 27 ms of a core for each of 8 pictures, 31 without this)."""
 
 
 def fuse(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
-    """`network.maps` for float pixels [N, 3, side, side], faster on a CPU; elsewhere the method itself.
+    """Make a faster `network.maps` for float pixels [N, 3, side, side] on a CPU, or return the method itself.
 
-    The batch norms must be folded. The maps are in the runtime's precision and agree with the network's own to
-    rounding. It uses as many threads as torch has now, and holds them as long as the callable lives.
+    It returns `network.maps` on other devices or without the operators. The batch norms must be folded.
+    The maps have the runtime's precision and equal those of the network except for rounding. The callable uses
+    torch's current number of threads and keeps the threads for its lifetime.
     """
-    if runtime.device.type != "cpu" or not _fuses(runtime.dtype):
+    if runtime.device.type != "cpu" or not _supports_fusion(runtime.dtype):
         return network.maps
     threads = torch.get_num_threads()
     with one_thread():
-        alone = _pipeline(network, side, runtime.dtype)
+        per_thread = _pipeline(network, side, runtime.dtype)
     if threads == 1:
-        return alone
-    together = _pipeline(network, side, runtime.dtype) if threads > PAIR else None
-    return ParallelBackbones(alone, together, _crew(threads), threads)
+        return per_thread
+    shared = _pipeline(network, side, runtime.dtype) if threads > MAX_UNSHARED_THREADS else None
+    return ParallelBackbones(per_thread, shared, _start_threads(threads), threads)
 
 
-def _fuses(dtype: torch.dtype) -> bool:
+def _supports_fusion(dtype: torch.dtype) -> bool:
     if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return False
     return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -56,25 +58,25 @@ def _fuses(dtype: torch.dtype) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A convolution with what follows it; `after` is oneDNN's name for the activation and its limits."""
+    """Convolution with a fused activation, given by oneDNN's name for it and its limits."""
 
     weight: Tensor
     bias: Tensor
     padding: int
     stride: int
     groups: int
-    after: tuple[str, list[float]]
+    activation: tuple[str, list[float]]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Channels last, [N, inputs, h, w] to [N, outputs, ceil(h / stride), ceil(w / stride)]."""
-        name, limits = self.after
+        """Map [N, inputs, h, w] in channels-last order to [N, outputs, ceil(h / stride), ceil(w / stride)]."""
+        name, limits = self.activation
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, self.weight, self.bias, *self._geometry(), name, limits, ""
         )
         return out
 
-    def plus(self, x: Tensor, other: Tensor) -> Tensor:
-        """The convolution of `x`, without its activation, plus `other`."""
+    def convolve_and_add(self, x: Tensor, other: Tensor) -> Tensor:
+        """Compute the convolution of `x`, without its activation, plus `other` in one pass."""
         out: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
             x, other, self.weight, self.bias, *self._geometry(), "add", None, None, [], None
         )
@@ -86,36 +88,39 @@ class Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Bottleneck:
-    """A block of fused convolutions."""
+    """Inverted bottleneck of fused convolutions."""
 
     expand: Convolution | None
     depthwise: Convolution
     project: Convolution
-    adds: bool
+    has_residual: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        wide = self.depthwise(self.expand(x) if self.expand else x)
-        return self.project.plus(wide, x) if self.adds else self.project(wide)
+        expanded = self.depthwise(self.expand(x) if self.expand else x)
+        return self.project.convolve_and_add(expanded, x) if self.has_residual else self.project(expanded)
 
 
 @dataclass(frozen=True, eq=False)
 class FusedPipeline:
-    """The fused network: `fine` works on one picture at a time, the blocks up to `middle` and the rest on all."""
+    """Fused network: `high_resolution` blocks run on one picture at a time, all other blocks on the whole batch."""
 
     dtype: torch.dtype
     stem: Convolution
-    fine: list[Bottleneck]
+    high_resolution: list[Bottleneck]
     middle: list[Bottleneck]
     last: list[Bottleneck]
     head: Convolution
 
     def __call__(self, pixels: Tensor) -> FeatureMaps:
         x = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        middle = _through(self.middle, torch.cat([_through(self.fine, self.stem(one)) for one in x.chunk(len(x))]))
-        return FeatureMaps(middle, self.head(_through(self.last, middle)))
+        middle = _run_blocks(
+            self.middle,
+            torch.cat([_run_blocks(self.high_resolution, self.stem(picture)) for picture in x.chunk(len(x))]),
+        )
+        return FeatureMaps(middle, self.head(_run_blocks(self.last, middle)))
 
 
-def _through(blocks: list[Bottleneck], x: Tensor) -> Tensor:
+def _run_blocks(blocks: list[Bottleneck], x: Tensor) -> Tensor:
     for block in blocks:
         x = block(x)
     return x
@@ -123,84 +128,86 @@ def _through(blocks: list[Bottleneck], x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ParallelBackbones:
-    """A pipeline in several threads, each with its share of the pictures.
+    """Pipeline that distributes the pictures of a batch over several threads.
 
-    oneDNN orders weights for as many threads as torch has just then; used by another number they are put in order
-    at every call (Lite2, ms a picture on one thread: 30 to 35 if they were ordered for one, 51 to 173 else).
+    oneDNN reorders weights for torch's current number of threads; with another number it reorders them again at
+    every call (Lite2, ms a picture on one thread: 30 to 35 with weights for one thread, otherwise 51 to 173).
     """
 
-    alone: FusedPipeline
-    """Its weights lie as one thread wants them."""
-    together: FusedPipeline | None
-    """For fewer pictures than threads, which then share each of them, if there is one."""
+    per_thread: FusedPipeline
+    """Pipeline with weights in the layout for one thread."""
+    shared: FusedPipeline | None
+    """Pipeline for fewer pictures than threads, in which all threads share a picture; None with few threads."""
     crew: ThreadPoolExecutor
     threads: int
 
     def __call__(self, pixels: Tensor) -> FeatureMaps:
-        if len(pixels) < self.threads and self.together is not None:
-            return self.together(pixels)
-        parts = list(self.crew.map(self._look, pixels.tensor_split(min(len(pixels), self.threads))))
-        return FeatureMaps(torch.cat([maps.middle for maps in parts]), torch.cat([maps.last for maps in parts]))
+        if len(pixels) < self.threads and self.shared is not None:
+            return self.shared(pixels)
+        results = list(self.crew.map(self._run_per_thread, pixels.tensor_split(min(len(pixels), self.threads))))
+        return FeatureMaps(torch.cat([maps.middle for maps in results]), torch.cat([maps.last for maps in results]))
 
-    def _look(self, pixels: Tensor) -> FeatureMaps:
+    def _run_per_thread(self, pixels: Tensor) -> FeatureMaps:
         with torch.inference_mode():
-            return self.alone(pixels)
+            return self.per_thread(pixels)
 
 
-def _crew(threads: int) -> ThreadPoolExecutor:
-    """Threads inside which torch starts no threads of its own."""
-    pool, all_here = ThreadPoolExecutor(threads, "fused"), Barrier(threads)
+def _start_threads(threads: int) -> ThreadPoolExecutor:
+    """Start an executor in whose threads torch starts no threads of its own."""
+    executor, all_started = ThreadPoolExecutor(threads, "fused"), Barrier(threads)
 
-    def settle(_: int) -> None:
+    def pin_thread(_: int) -> None:
         torch.set_num_threads(1)
-        torch.get_num_threads()  # keeps it: else a thread's first work takes the number that was last set anywhere
-        all_here.wait()
+        torch.get_num_threads()  # fixes it: otherwise a thread's first operation uses the number last set anywhere
+        all_started.wait()
 
-    list(pool.map(settle, range(threads)))
-    torch.set_num_threads(threads)  # a thread's own number, once set, also becomes that of threads born later
-    return pool
+    list(executor.map(pin_thread, range(threads)))
+    torch.set_num_threads(threads)  # the number set in a thread also applies to threads that start later
+    return executor
 
 
 def _pipeline(network: EfficientNetLite, side: int, dtype: torch.dtype) -> FusedPipeline:
     stem, size = _convolution(network.stem, side, dtype)
-    blocks, fine = [], 0
+    blocks, split = [], 0
     for n, block in enumerate(network.blocks):
-        if size > -(-side // COARSE) and n <= network.middle:
-            fine = n + 1
+        if size > -(-side // HIGH_RESOLUTION_STRIDE) and n <= network.middle:
+            split = n + 1
         fused, size = _bottleneck(block, size, dtype)
         blocks.append(fused)
     head, _ = _convolution(network.head, size, dtype)
-    after = network.middle + 1
-    return FusedPipeline(dtype, stem, blocks[:fine], blocks[fine:after], blocks[after:], head)
+    after_middle = network.middle + 1
+    return FusedPipeline(dtype, stem, blocks[:split], blocks[split:after_middle], blocks[after_middle:], head)
 
 
 def _bottleneck(block: nn.Module, size: int, dtype: torch.dtype) -> tuple[Bottleneck, int]:
     assert isinstance(block, Block)
     expand = _convolution(block.expand, size, dtype)[0] if isinstance(block.expand, Unit) else None
-    depthwise, smaller = _convolution(block.depthwise, size, dtype)
-    project, _ = _convolution(block.project, smaller, dtype)
-    return Bottleneck(expand, depthwise, project, block.adds), smaller
+    depthwise, output_size = _convolution(block.depthwise, size, dtype)
+    project, _ = _convolution(block.project, output_size, dtype)
+    return Bottleneck(expand, depthwise, project, block.has_residual), output_size
 
 
 def _convolution(unit: Unit, size: int, dtype: torch.dtype) -> tuple[Convolution, int]:
-    """The fused convolution for square maps of `size`, and the size of what it gives."""
+    """Fuse a convolution for square maps of `size`; returns it with the size of its output."""
     conv = unit.conv
     assert conv.bias is not None, "fold the network first"
     (kernel, _), (stride, _) = conv.kernel_size, conv.stride
-    smaller = (size + stride - 1) // stride
-    missing = max((smaller - 1) * stride + kernel - size, 0)
-    # An odd pixel of padding belongs after the map: a zero row and column before the kernel puts one there.
-    weight = pad(conv.weight.detach(), (missing % 2, 0, missing % 2, 0))
-    padding = (missing + 1) // 2
-    packed = torch.ops.mkldnn._reorder_convolution_weight(
+    output_size = (size + stride - 1) // stride
+    total_padding = max((output_size - 1) * stride + kernel - size, 0)
+    # An odd pixel of padding goes at the end of the map: a zero row and column before the kernel has this effect.
+    weight = pad(conv.weight.detach(), (total_padding % 2, 0, total_padding % 2, 0))
+    padding = (total_padding + 1) // 2
+    reordered = torch.ops.mkldnn._reorder_convolution_weight(
         weight.to(dtype).contiguous(memory_format=torch.channels_last),
         [padding] * 2,
         [stride] * 2,
         [1, 1],
         conv.groups,
-        # The order depends on the shape of the input; without one, some layers reorder at every call.
+        # The layout depends on the input shape; without it, some layers reorder their weights at every call.
         [1, conv.in_channels, size, size],
     )
-    after: tuple[str, list[float]] = ("hardtanh", [0, 6]) if isinstance(unit.activation, nn.ReLU6) else ("none", [])
+    activation: tuple[str, list[float]] = (
+        ("hardtanh", [0, 6]) if isinstance(unit.activation, nn.ReLU6) else ("none", [])
+    )
     bias = conv.bias.detach().to(dtype)
-    return Convolution(packed, bias, padding, stride, conv.groups, after), smaller
+    return Convolution(reordered, bias, padding, stride, conv.groups, activation), output_size

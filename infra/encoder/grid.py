@@ -1,4 +1,4 @@
-"""The encoders `fake` and `fake2`: colours and contrast over a grid, quick, without torch, checkable by hand."""
+"""Grid encoder: computes colour and contrast on a grid, for `fake` and `fake2`; fast, simple and without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
-CELLS, CELL = 4, 8
+GRID_CELLS, CELL_PIXELS = 4, 8
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vectors = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -16,30 +16,30 @@ Shown = tuple[tuple[Pixels, ...], bool]
 
 @dataclass(frozen=True)
 class GridEncoder:
-    """Object: mean red, green and blue of 4 x 4 cells, less mid-grey. Style: standard deviation of their greys."""
+    """Encoder with mean RGB of 4 x 4 cells minus mid-grey as object, and the cells' grey deviation as style."""
 
     fingerprint: str = "fake:1"
-    object_size: int = CELLS * CELLS * 3
-    style_size: int = CELLS * CELLS
+    object_size: int = GRID_CELLS * GRID_CELLS * 3
+    style_size: int = GRID_CELLS * GRID_CELLS
 
     def prepare(self, image: Image, box: Box) -> NDArray[np.uint8]:
-        """A part of an RGB picture squashed to uint8 [32, 32, 3]."""
-        return np.asarray(image.resize((CELLS * CELL, CELLS * CELL), Resampling.BOX, box))
+        """Resize a box of an RGB picture to uint8 [32, 32, 3], regardless of its aspect ratio."""
+        return np.asarray(image.resize((GRID_CELLS * CELL_PIXELS, GRID_CELLS * CELL_PIXELS), Resampling.BOX, box))
 
     def run(self, batch: Sequence[Shown]) -> Vectors:
-        """float32 [N, 64], both parts of unit length; of the first view alone."""
+        """Encode N pictures by their first view: float32 [N, 64], both parts of unit length."""
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)
         values = np.stack([views[0] for views, _ in batch]).astype(np.float32) / 255
-        cells = values.reshape(-1, CELLS, CELL, CELLS, CELL, 3)
-        colours = cells.mean((2, 4)).reshape(-1, self.object_size) - 0.5
+        cells = values.reshape(-1, GRID_CELLS, CELL_PIXELS, GRID_CELLS, CELL_PIXELS, 3)
+        mean_colours = cells.mean((2, 4)).reshape(-1, self.object_size) - 0.5
         contrast = cells.mean(5).std((2, 4)).reshape(-1, self.style_size)
-        return np.concatenate([_unit(colours), _unit(contrast)], axis=1).astype(np.float32)
+        return np.concatenate([_l2_normalise(mean_colours), _l2_normalise(contrast)], axis=1).astype(np.float32)
 
 
-def _unit(rows: Vectors) -> Vectors:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    first = np.eye(1, rows.shape[1], dtype=np.float32)
-    # A plain picture has no contrast and no direction: it gets the first axis.
-    unit: Vectors = np.where(lengths > 1e-6, rows / np.maximum(lengths, 1e-6), first)
-    return unit
+def _l2_normalise(rows: Vectors) -> Vectors:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    first_axis = np.eye(1, rows.shape[1], dtype=np.float32)
+    # A picture of one colour has no contrast: its row is zero and has no direction. It becomes the first axis.
+    normalised: Vectors = np.where(norms > 1e-6, rows / np.maximum(norms, 1e-6), first_axis)
+    return normalised

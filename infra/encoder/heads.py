@@ -1,7 +1,8 @@
-"""Heads: linear maps of frozen features that are fitted on labels.
+"""Heads: trains linear maps of frozen features on labels.
 
-In a batch, pictures of one label attract each other and all others repel: the supervised contrastive loss (Khosla
-et al., 2020). The map starts from axes that were fitted without labels, so that little data moves it little.
+The loss is the supervised contrastive loss (Khosla et al., 2020): in a batch, pictures with the same label attract
+each other and repel all others. Training starts from axes that were fitted without labels, so that a small data set
+changes them only a little.
 """
 
 from collections.abc import Iterator
@@ -19,33 +20,33 @@ Halves = NDArray[np.float16]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-LABELS = 32
-"""Labels in a batch at most: the more, the fewer pictures of each are left to attract each other."""
-STRENGTH = 0.047
-"""Root mean square of the axes that training starts from. Rows come out at length 1, so that it changes no cosine,
-but how far a step goes."""
-NEVER = -1e9
-"""The likeness of a picture to itself, which must not count."""
+MAX_LABELS_PER_BATCH = 32
+"""Maximum number of labels in a batch: with more labels, a batch has fewer pictures of each."""
+INITIAL_AXES_RMS = 0.047
+"""Root mean square of the initial axes. Embeddings have unit length, so that it does not affect cosines, only the
+relative size of an optimiser step."""
+SELF_SIMILARITY = -1e9
+"""Value that replaces the similarity of a picture to itself, to exclude it from the loss."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a head is trained; chosen on the validation splits of two sets of photos (DECISIONS.md)."""
+    """Hyperparameters of a head, chosen on the validation splits of two sets of photos (DECISIONS.md)."""
 
     epochs: int = 60
     batch: int = 256
     temperature: float = 0.1
     rate: float = 3e-3
-    """Of AdamW, for axes of which a number is about STRENGTH."""
+    """Learning rate of AdamW, for axes with root mean square INITIAL_AXES_RMS."""
     seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Two views of each of N pictures [N, 2, d], which are studio pictures [N], and their labels, 0.. [N].
+    """Training data: two views of each of N pictures [N, 2, d], a mask of studio pictures [N], and labels 0.. [N].
 
-    A studio picture, which is looked at once, has the same view twice. `means` [2, d] are those of photos and of
-    studio pictures; they are taken away.
+    A studio picture has only one view, which is stored twice. `means` [2, d] are the means of photos and of studio
+    pictures, which training subtracts.
     """
 
     views: Halves
@@ -55,64 +56,64 @@ class Examples:
 
 
 class Epoch(NamedTuple):
-    """After a pass over the pictures: its number from 1, the mean loss, and the axes [d, k]."""
+    """Result of an epoch: its number from 1, the mean loss, and the axes [d, k]."""
 
     number: int
     loss: float
     axes: Floats
 
 
-def train_head(examples: Examples, start: Floats, recipe: Recipe) -> Iterator[Epoch]:
-    """Trains from the axes `start` [d, k], epoch by epoch; stop taking to stop training.
+def train_head(examples: Examples, initial_axes: Floats, recipe: Recipe) -> Iterator[Epoch]:
+    """Train from the axes `initial_axes` [d, k] and yield each epoch; training stops when iteration stops.
 
     The same seed gives the same axes on the same machine.
     """
-    chance = np.random.default_rng(recipe.seed)
-    strength = float(np.sqrt(np.mean(np.square(start))))
-    axes = torch.from_numpy(start.astype(np.float32) * np.float32(STRENGTH / strength)).requires_grad_()
+    rng = np.random.default_rng(recipe.seed)
+    rms = float(np.sqrt(np.mean(np.square(initial_axes))))
+    axes = torch.from_numpy(initial_axes.astype(np.float32) * np.float32(INITIAL_AXES_RMS / rms)).requires_grad_()
     steps = max(1, len(examples.labels) // recipe.batch)
-    walker = torch.optim.AdamW([axes], lr=recipe.rate, weight_decay=1e-4)
-    pace = torch.optim.lr_scheduler.CosineAnnealingLR(walker, steps * recipe.epochs)
+    optimiser = torch.optim.AdamW([axes], lr=recipe.rate, weight_decay=1e-4)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * recipe.epochs)
     for number in range(1, recipe.epochs + 1):
         losses = []
         for _ in range(steps):
-            chosen = _draw(examples.labels, recipe.batch, chance)
-            rows = normalize(_mix(examples, chosen, chance) @ axes, dim=1)
-            labels = torch.from_numpy(examples.labels[chosen])
-            loss = supervised_contrast(rows, labels, recipe.temperature)
-            walker.zero_grad()
+            indices = _sample_batch(examples.labels, recipe.batch, rng)
+            embeddings = normalize(_interpolate_views(examples, indices, rng) @ axes, dim=1)
+            labels = torch.from_numpy(examples.labels[indices])
+            loss = supervised_contrast(embeddings, labels, recipe.temperature)
+            optimiser.zero_grad()
             torch.autograd.backward(loss)
-            walker.step()
-            pace.step()
+            optimiser.step()
+            scheduler.step()
             losses.append(loss.item())
         yield Epoch(number, float(np.mean(losses)), axes.detach().numpy().copy())
 
 
-def supervised_contrast(rows: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """The loss of unit rows [N, k] with labels [N]: equation 2 of the paper, its `out` form.
+def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Supervised contrastive loss of unit embeddings [N, k] with labels [N]: equation 2 of the paper (`out` form).
 
-    Rows whose label no other row has only repel; 0 when no two rows share one.
+    An embedding with a unique label is only a negative for the others. The loss is 0 when all labels are unique.
     """
-    itself = torch.eye(len(rows), dtype=torch.bool)
-    likeness = (rows @ rows.T / temperature).masked_fill(itself, NEVER)
-    log_shares = likeness - likeness.logsumexp(1, keepdim=True)
-    same = (labels[:, None] == labels[None]) & ~itself
-    pulls = -(log_shares * same).sum(1) / same.sum(1).clamp_min(1)
-    return (pulls * same.any(1)).sum() / same.any(1).sum().clamp_min(1)
+    self_mask = torch.eye(len(embeddings), dtype=torch.bool)
+    similarities = (embeddings @ embeddings.T / temperature).masked_fill(self_mask, SELF_SIMILARITY)
+    log_probabilities = similarities - similarities.logsumexp(1, keepdim=True)
+    positives = (labels[:, None] == labels[None]) & ~self_mask
+    losses = -(log_probabilities * positives).sum(1) / positives.sum(1).clamp_min(1)
+    return (losses * positives.any(1)).sum() / positives.any(1).sum().clamp_min(1)
 
 
-def _draw(labels: Integers, batch: int, chance: np.random.Generator) -> Integers:
-    """The places of about `batch` pictures, as many of each of some labels."""
-    order = chance.permutation(len(labels))
-    names = chance.permutation(np.unique(labels))[:LABELS]
-    each = max(2, batch // len(names))
-    return np.concatenate([order[labels[order] == name][:each] for name in names])
+def _sample_batch(labels: Integers, batch: int, rng: np.random.Generator) -> Integers:
+    """Indices of about `batch` pictures, of at most 32 labels with an equal number of pictures each."""
+    order = rng.permutation(len(labels))
+    batch_labels = rng.permutation(np.unique(labels))[:MAX_LABELS_PER_BATCH]
+    per_label = max(2, batch // len(batch_labels))
+    return np.concatenate([order[labels[order] == label][:per_label] for label in batch_labels])
 
 
-def _mix(examples: Examples, chosen: Integers, chance: np.random.Generator) -> Tensor:
-    """The two views of the chosen pictures in any proportion, less the means: each time a slightly other crop."""
-    wide, middle = np.moveaxis(examples.views[chosen].astype(np.float32), 1, 0)
-    share = chance.random((len(chosen), 1), np.float32)
+def _interpolate_views(examples: Examples, indices: Integers, rng: np.random.Generator) -> Tensor:
+    """Interpolate the two views of each picture at random and subtract the means: in effect, a random crop."""
+    whole_views, centre_views = np.moveaxis(examples.views[indices].astype(np.float32), 1, 0)
+    weights = rng.random((len(indices), 1), np.float32)
     return torch.from_numpy(
-        wide * share + middle * (1 - share) - examples.means[examples.studio[chosen].astype(int)]
+        whole_views * weights + centre_views * (1 - weights) - examples.means[examples.studio[indices].astype(int)]
     )

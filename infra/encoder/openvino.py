@@ -1,7 +1,7 @@
-"""EfficientNet-Lite on a CPU by OpenVINO, the optional second runtime: the same maps, faster still than fused.py.
+"""OpenVINO engine: computes the maps of EfficientNet-Lite on a CPU; optional, and faster than fused.py.
 
-The graph is written out operator by operator, which takes milliseconds; tracing the network takes seconds, and gets
-TensorFlow's padding, `same_upper` here, right only by luck.
+The graph is built operator by operator, which takes milliseconds. Tracing the network takes seconds, and does not
+reliably reproduce TensorFlow's padding, which is `same_upper` here.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ Array = NDArray[np.float32]
 
 
 def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
-    """`network.maps` for float pixels [N, 3, side, side], compiled for this CPU; the maps are float32.
+    """Compile `network.maps` for this CPU, for float pixels [N, 3, side, side]; the maps are float32.
 
-    The batch norms must be folded. It uses as many threads as torch has now, and computes in the runtime's
-    precision. Raises EncoderUnavailable when OpenVINO is not installed.
+    The batch norms must be folded. The callable uses torch's current number of threads and the runtime's precision.
+    Raises EncoderUnavailable when OpenVINO is not installed.
     """
     try:
         import openvino
@@ -35,51 +35,59 @@ def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Call
         ) from None
     graph, core, threads = _graph(network, side), openvino.Core(), torch.get_num_threads()
     options = {
-        # Left to itself OpenVINO takes bfloat16 wherever it exists, also where that is slower than float32.
+        # By default OpenVINO uses bfloat16 wherever it exists, even where it is slower than float32.
         "INFERENCE_PRECISION_HINT": "bf16" if runtime.dtype == torch.bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
     }
-    one = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
-    many = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads})
-    return CompiledMaps(one.create_infer_request(), openvino.AsyncInferQueue(many, threads), threads)
+    latency_model = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
+    throughput_model = core.compile_model(
+        graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads}
+    )
+    return CompiledMaps(
+        latency_model.create_infer_request(), openvino.AsyncInferQueue(throughput_model, threads), threads
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledMaps:
-    """The network compiled twice: `one` puts every thread on one picture, `many` gives each thread its own."""
+    """Network compiled twice: all threads on one picture (latency), or one picture for each thread (throughput)."""
 
-    one: Any
-    many: Any
+    latency_request: Any
+    throughput_queue: Any
     threads: int
     lock: Lock = field(default_factory=Lock)
 
     def __call__(self, pixels: Tensor) -> FeatureMaps:
-        """One call computes at a time; others wait."""
-        given: Array = pixels.float().contiguous().numpy()
-        pictures = [given[n : n + 1] for n in range(len(given))]
+        """Compute the maps of a batch; thread-safe, as concurrent calls wait for each other."""
+        pixel_array: Array = pixels.float().contiguous().numpy()
+        pictures = [pixel_array[n : n + 1] for n in range(len(pixel_array))]
         with self.lock:
-            seen = self._one_by_one(pictures) if len(pictures) < self.threads else self._together(pictures)
-        middle, last = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*seen, strict=True))
+            outputs = (
+                self._infer_sequentially(pictures)
+                if len(pictures) < self.threads
+                else self._infer_in_parallel(pictures)
+            )
+        middle, last = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*outputs, strict=True))
         return FeatureMaps(middle, last)
 
-    def _one_by_one(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
-        seen = []
+    def _infer_sequentially(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
+        outputs = []
         for picture in pictures:
-            self.one.infer([picture])
-            seen.append(_outputs(self.one))
-        return seen
+            self.latency_request.infer([picture])
+            outputs.append(_outputs(self.latency_request))
+        return outputs
 
-    def _together(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
-        seen: dict[int, tuple[Array, Array]] = {}
-        self.many.set_callback(lambda request, n: seen.update({n: _outputs(request)}))
+    def _infer_in_parallel(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
+        outputs: dict[int, tuple[Array, Array]] = {}
+        self.throughput_queue.set_callback(lambda request, n: outputs.update({n: _outputs(request)}))
         for n, picture in enumerate(pictures):
-            self.many.start_async([picture], n)
-        self.many.wait_all()
-        return [seen[n] for n in range(len(pictures))]
+            self.throughput_queue.start_async([picture], n)
+        self.throughput_queue.wait_all()
+        return [outputs[n] for n in range(len(pictures))]
 
 
 def _outputs(request: Any) -> tuple[Array, Array]:
-    # Copies: the request's next picture overwrites what it holds.
+    # Copies, because the next inference overwrites the output tensors of the request.
     return request.get_output_tensor(0).data.copy(), request.get_output_tensor(1).data.copy()
 
 
@@ -87,10 +95,10 @@ def _graph(network: EfficientNetLite, side: int) -> Any:
     from openvino import Model, opset13
 
     pixels = opset13.parameter([1, 3, side, side], np.float32)
-    seen = [_unit(network.stem, pixels)]
+    outputs = [_unit(network.stem, pixels)]
     for block in network.blocks:
-        seen.append(_block(block, seen[-1]))
-    middle, last = seen[network.middle + 1], _unit(network.head, seen[-1])
+        outputs.append(_block(block, outputs[-1]))
+    middle, last = outputs[network.middle + 1], _unit(network.head, outputs[-1])
     return Model([middle, last], [pixels], "efficientnet-lite")
 
 
@@ -98,9 +106,9 @@ def _block(block: nn.Module, x: Any) -> Any:
     from openvino import opset13
 
     assert isinstance(block, Block)
-    wide = _unit(block.expand, x) if isinstance(block.expand, Unit) else x
-    out = _unit(block.project, _unit(block.depthwise, wide))
-    return opset13.add(x, out) if block.adds else out
+    expanded = _unit(block.expand, x) if isinstance(block.expand, Unit) else x
+    out = _unit(block.project, _unit(block.depthwise, expanded))
+    return opset13.add(x, out) if block.has_residual else out
 
 
 def _unit(unit: Unit, x: Any) -> Any:
@@ -109,8 +117,10 @@ def _unit(unit: Unit, x: Any) -> Any:
     conv = unit.conv
     assert conv.bias is not None, "fold the network first"
     weight, bias = conv.weight.detach().float().numpy(), conv.bias.detach().float().numpy()
-    split = weight.reshape(conv.groups, -1, *weight.shape[1:])  # a group convolution wants its groups first
-    strides, none = list(conv.stride), [0, 0]
-    out = opset13.group_convolution(x, split, strides, none, none, [1, 1], auto_pad="same_upper")
+    group_weights = weight.reshape(conv.groups, -1, *weight.shape[1:])  # group_convolution expects the groups first
+    strides, no_padding = list(conv.stride), [0, 0]
+    out = opset13.group_convolution(
+        x, group_weights, strides, no_padding, no_padding, [1, 1], auto_pad="same_upper"
+    )
     out = opset13.add(out, bias.reshape(1, -1, 1, 1))
     return opset13.clamp(out, 0.0, 6.0) if isinstance(unit.activation, nn.ReLU6) else out

@@ -1,4 +1,4 @@
-"""Image models as they lie in a folder, in the local cache or on the Hugging Face hub: found, read, and named."""
+"""Pretrained models: loads image models from a folder, the local cache or the Hugging Face hub, and hashes them."""
 
 import hashlib
 import json
@@ -17,22 +17,22 @@ from transformers import AutoImageProcessor, AutoModel, ViTImageProcessorPil
 
 from infra.encoder import EncoderUnavailable
 
-UNREADABLE = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
-"""What transformers raises on a folder or a name that it cannot open."""
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
+"""Exceptions that transformers raises for a folder or a name that it cannot open."""
 
-PREPROCESSING = (
+FINGERPRINT_FIELDS = (
     "size", "crop_size", "crop_pct", "resample", "image_mean", "image_std", "rescale_factor",
     "do_resize", "do_center_crop", "do_rescale", "do_normalize", "patch_size", "max_num_patches",
 )  # fmt: skip
-"""What of an image processor goes into the fingerprint; its other fields change from release to release."""
+"""Fields of an image processor that are part of the fingerprint; the others change between releases."""
 
-NEEDS_TORCHVISION = "DINOv3ViTImageProcessor"
-"""The one image processor without a PIL back end; ViT's takes the same steps from the same fields."""
+TORCHVISION_PROCESSOR = "DINOv3ViTImageProcessor"
+"""Only image processor without a PIL back end; that of ViT performs the same steps from the same fields."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model as it was read, without its text side; `random` are the weights that the files do not hold."""
+    """Loaded model without its text modules; `random` names the weights that are missing in its files."""
 
     model: nn.Module
     processor: Any
@@ -40,14 +40,14 @@ class Pretrained:
 
     @property
     def trained_summary(self) -> bool:
-        """Whether the pooled output means anything: many ViT checkpoints come without a pooler."""
+        """Whether the pooled output comes from trained weights: many ViT checkpoints have no pooler."""
         return not any("pooler" in weight for weight in self.random)
 
     def digest(self, recipe: str) -> str:
-        """SHA-256 over weights, preprocessing and recipe."""
-        said = self.processor.to_dict()
-        kept = {key: said[key] for key in PREPROCESSING if said.get(key) is not None}
-        digest = hashlib.sha256(f"{recipe}\n{json.dumps(kept, sort_keys=True, default=str)}".encode())
+        """SHA-256 hash of the weights, the preprocessing and `recipe`."""
+        config = self.processor.to_dict()
+        preprocessing = {key: config[key] for key in FINGERPRINT_FIELDS if config.get(key) is not None}
+        digest = hashlib.sha256(f"{recipe}\n{json.dumps(preprocessing, sort_keys=True, default=str)}".encode())
         for weight, value in sorted(self.model.state_dict().items()):
             if weight not in self.random:
                 digest.update(weight.encode())
@@ -56,30 +56,30 @@ class Pretrained:
 
 
 def read_pretrained(name: str) -> Pretrained:
-    """From the folder or the local cache; else from the hub, when it can be reached; raises EncoderUnavailable."""
+    """Load from a folder or the local cache, or else from the hub if it is reachable; raises EncoderUnavailable."""
     try:
         return _read(name, local=True)
-    except UNREADABLE as error:
+    except LOAD_ERRORS as error:
         reason = first_sentence(error)
     if Path(name).exists():
         raise EncoderUnavailable(
             f"encoder {name}: not a folder with an image model ({reason}): it needs config.json, "
             "preprocessor_config.json and model.safetensors, as save_pretrained writes them"
         )
-    if not _hub_answers():
+    if not _is_hub_reachable():
         raise EncoderUnavailable(
             f"encoder {name}: no such folder, not in the local cache, and the Hugging Face hub is out of reach: "
             "give a folder in LOOKSTREAM_ENCODER, or leave it out: the default needs no network"
         )
     try:
         return _read(name, local=False)
-    except UNREADABLE as error:
+    except LOAD_ERRORS as error:
         reason = first_sentence(error)
     raise EncoderUnavailable(f"encoder {name}: the hub gives no image model of this name ({reason})")
 
 
 def first_sentence(error: Exception) -> str:
-    """The first sentence of what an error says, which with transformers can be a page."""
+    """First sentence of an error message, at most 200 characters; messages of transformers can fill a page."""
     return str(error).strip().split("\n")[0].split(". ")[0][:200]
 
 
@@ -89,29 +89,29 @@ def _read(name: str, *, local: bool) -> Pretrained:
         name, local_files_only=local, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
     )
     random = frozenset(report["missing_keys"])
-    lost = sorted(weight for weight in random if "pooler" not in weight)
-    if lost:
-        raise ValueError(f"its files lack {len(lost)} weights, {lost[0]} for one")
-    _drop_text(model)
+    missing = sorted(weight for weight in random if "pooler" not in weight)
+    if missing:
+        raise ValueError(f"its files lack {len(missing)} weights, {missing[0]} for one")
+    _drop_text_modules(model)
     return Pretrained(model.eval(), processor, random)
 
 
 def _read_processor(name: str, *, local: bool) -> Any:
-    said, _ = ViTImageProcessorPil.get_image_processor_dict(name, local_files_only=local)
-    if said.get("image_processor_type", "").removesuffix("Fast") == NEEDS_TORCHVISION:
+    config, _ = ViTImageProcessorPil.get_image_processor_dict(name, local_files_only=local)
+    if config.get("image_processor_type", "").removesuffix("Fast") == TORCHVISION_PROCESSOR:
         return ViTImageProcessorPil.from_pretrained(name, local_files_only=local)
-    # The PIL back end on every machine: torchvision's resampling moves vectors as much as bfloat16 does.
+    # The PIL back end on every machine: torchvision's resampling changes vectors as much as bfloat16 does.
     return AutoImageProcessor.from_pretrained(name, local_files_only=local, trust_remote_code=False, backend="pil")
 
 
-def _drop_text(model: nn.Module) -> None:
-    for part, _ in list(model.named_children()):
-        if part.startswith("text_"):
-            delattr(model, part)
+def _drop_text_modules(model: nn.Module) -> None:
+    for module_name, _ in list(model.named_children()):
+        if module_name.startswith("text_"):
+            delattr(model, module_name)
 
 
-def _hub_answers() -> bool:
-    """Whether it is worth asking: transformers itself retries for half a minute before it gives up."""
+def _is_hub_reachable() -> bool:
+    """Whether the hub is reachable; checked first, as transformers retries for half a minute before it fails."""
     if constants.HF_HUB_OFFLINE:
         return False
     if getproxies():

@@ -1,11 +1,11 @@
-"""Features to vectors: what is common to all pictures taken away, the axes that tell them apart evened out.
+"""Projection: maps features to vectors; it subtracts the mean of all pictures and whitens the axes.
 
-object = unit(features - mean of their kind) @ axes       the base: whitened without labels
-         beside it, where there is one, a head that was fitted on labels, each with its share of the cosine
-style  = the same, of the features for style
+object = normalise((features - mean of their kind) @ axes)    base, whitened without labels
+         concatenated with a head that was fitted on labels, if there is one, each scaled by its share of the cosine
+style  = the same, for the style features
 
-A kind is studio pictures or photos. Taking away each kind's own mean lets a photo find the studio picture of the
-same thing (DECISIONS.md).
+A kind is studio pictures or photos. Each kind has a mean of its own, so that a photo can match the studio picture
+of the same object (DECISIONS.md).
 """
 
 import hashlib
@@ -24,29 +24,29 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from infra.encoder import EncoderUnavailable
-from infra.encoder.runtime import Backbone, Box, Pixels, Shown, unit
+from infra.encoder.runtime import Backbone, Box, Pixels, Shown, l2_normalise
 
 STYLE_SIZE = 64
-AGREES = 0.98
-"""Lowest cosine to the known vector; the worst of 32 photos in bfloat16 had .993."""
+MIN_REFERENCE_COSINE = 0.98
+"""Minimum cosine to the reference vector; the lowest of 32 photos in bfloat16 was .993."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Axes:
-    """A linear map: [N, d] to unit rows [N, k]; `means` [2, d] are those of photos and of studio pictures."""
+    """Linear map from [N, d] to unit rows [N, k]; `means` [2, d] are the means of photos and of studio pictures."""
 
     means: Tensor
     axes: Tensor
 
     def __call__(self, x: Tensor, studio: Tensor) -> Tensor:
-        return unit((x - self.means[studio.long()]) @ self.axes)
+        return l2_normalise((x - self.means[studio.long()]) @ self.axes)
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The maps of both parts; `share` is the head's part of the object's cosine, 0 to 1."""
+    """Linear maps of the object and style parts; `share` is the head's weight in the object cosine, 0 to 1."""
 
     base: Axes
     style: Axes
@@ -54,12 +54,12 @@ class Projection:
     head: Axes | None = None
     share: float = 0.0
     known: Floats | None = None
-    """The vector of the probe picture, seen once as a photo, by which a machine checks itself."""
+    """Reference vector of the probe picture, as a photo with one view, to check the computation on a machine."""
 
     def __call__(self, features: Tensor, studio: Tensor) -> Tensor:
-        """Features [N, f] and a mask of studio pictures [N] to vectors [N, object_size + 64], parts of length 1."""
-        things, textures = torch.split(features, [len(self.base.axes), len(self.style.axes)], 1)
-        return torch.cat([self.object(things, studio), self.style(textures, studio)], 1)
+        """Map features [N, f] and a mask of studio pictures [N] to vectors [N, object_size + 64] of unit parts."""
+        object_features, style_features = torch.split(features, [len(self.base.axes), len(self.style.axes)], 1)
+        return torch.cat([self.object(object_features, studio), self.style(style_features, studio)], 1)
 
     @property
     def object_size(self) -> int:
@@ -68,23 +68,23 @@ class Projection:
 
     @property
     def base_tensors(self) -> dict[str, Floats]:
-        """What was fitted without labels, as `write_projection` takes it."""
+        """Tensors that were fitted without labels, as input for `write_projection`."""
         parts = {"object": self.base, "style": self.style}
         means = {f"{name}.means": part.means.cpu().numpy() for name, part in parts.items()}
         return means | {f"{name}.axes": part.axes.cpu().numpy() for name, part in parts.items()}
 
-    def object(self, things: Tensor, studio: Tensor) -> Tensor:
-        """[N, object_size], unit length: cosines are (1 - share) of the base's plus share of the head's."""
-        base = self.base(things, studio)
+    def object(self, object_features: Tensor, studio: Tensor) -> Tensor:
+        """Unit object part [N, object_size]: its cosine is (1 - share) * base cosine + share * head cosine."""
+        base = self.base(object_features, studio)
         if self.head is None:
             return base
-        parts = [base * (1 - self.share) ** 0.5, self.head(things, studio) * self.share**0.5]
+        parts = [base * (1 - self.share) ** 0.5, self.head(object_features, studio) * self.share**0.5]
         return torch.cat(parts, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class TorchEncoder:
-    """A backbone and the projection of its features: an Encoder."""
+    """Encoder that consists of a backbone and the projection of its features."""
 
     name: str
     backbone: Backbone
@@ -92,7 +92,7 @@ class TorchEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """The name and 12 hexadecimal digits over all that shapes a vector."""
+        """Name, and 12 hexadecimal digits of a hash of everything that affects a vector."""
         digest = hashlib.sha256((self.backbone.digest + self.projection.digest).encode()).hexdigest()
         return f"{self.name}:{digest[:12]}"
 
@@ -108,11 +108,11 @@ class TorchEncoder:
 
     @property
     def prepare(self) -> Callable[[Image, Box], Pixels]:
-        """A part of an upright RGB picture to the network's pixels; callable from many threads."""
+        """Function from a part of an upright RGB picture to the network's pixels; thread-safe."""
         return self.backbone.prepare
 
     def run(self, batch: Sequence[Shown]) -> Floats:
-        """float32 [N, object_size + style_size] of N pictures; non-finite where the network overflowed."""
+        """Encode N pictures: float32 [N, object_size + style_size], not finite where the network overflowed."""
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)
         features = self.backbone.features([views for views, _ in batch])
@@ -122,13 +122,13 @@ class TorchEncoder:
         return vectors
 
     def check(self, view: Image) -> None:
-        """Raises EncoderUnavailable unless the known vector comes out of this picture, seen once as a photo."""
+        """Encode `view` as a photo with one view; raises EncoderUnavailable unless the reference vector results."""
         known = self.projection.known
         if known is None:
             return
-        product = self.run([((self.prepare(view, (0, 0, *view.size)),), False)])[0] * known
-        cosine = min(product[: self.object_size].sum(), product[self.object_size :].sum())
-        if not cosine >= AGREES:
+        products = self.run([((self.prepare(view, (0, 0, *view.size)),), False)])[0] * known
+        cosine = min(products[: self.object_size].sum(), products[self.object_size :].sum())
+        if not cosine >= MIN_REFERENCE_COSINE:
             raise EncoderUnavailable(
                 f"encoder {self.name}: this machine computes its known vector wrongly (cosine {cosine:.3f}): "
                 "set LOOKSTREAM_TORCH_PRECISION=float32, or install another build of torch"
@@ -136,9 +136,9 @@ class TorchEncoder:
 
 
 def plain_projection(backbone: Backbone) -> Projection:
-    """For a backbone that nothing was fitted on: its own object features, and 64 random directions of its style.
+    """Projection for a backbone without a fitted one: its object features, and its style in 64 random directions.
 
-    Cosines survive the latter (Johnson and Lindenstrauss, 1984).
+    Random projections approximately preserve cosines (Johnson and Lindenstrauss, 1984).
     """
     device, size = backbone.runtime.device, backbone.object_size
     base = Axes(torch.zeros(2, size, device=device), torch.eye(size, device=device))
@@ -148,17 +148,20 @@ def plain_projection(backbone: Backbone) -> Projection:
 
 
 def _orthonormal(size: int) -> Tensor:
-    """[size, 64], or square where there is less to project."""
-    normal = np.random.Generator(np.random.PCG64(0)).standard_normal((size, min(STYLE_SIZE, size)))
-    q, r = np.linalg.qr(normal)
+    """Random orthonormal columns [size, min(64, size)], with a fixed seed."""
+    samples = np.random.Generator(np.random.PCG64(0)).standard_normal((size, min(STYLE_SIZE, size)))
+    q, r = np.linalg.qr(samples)
     return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))
 
 
 def read_projection(path: Path, backbone: Backbone) -> Projection:
-    """The projection in a safetensors file, for this backbone; raises EncoderUnavailable when it is not one."""
+    """Read a projection for this backbone from a safetensors file.
+
+    Raises EncoderUnavailable when the file is not a projection or was fitted on other feature sizes.
+    """
     try:
-        held = {name: value.to(backbone.runtime.device) for name, value in load_file(path).items()}
-        projection = assemble(held, hashlib.sha256(path.read_bytes()).hexdigest())
+        stored = {name: value.to(backbone.runtime.device) for name, value in load_file(path).items()}
+        projection = build_projection(stored, hashlib.sha256(path.read_bytes()).hexdigest())
     except (OSError, SafetensorError, KeyError) as error:
         raise EncoderUnavailable(f"{path} is not a projection ({error}): fit it again, or install again") from None
     sizes = backbone.object_size, backbone.style_size
@@ -171,18 +174,18 @@ def read_projection(path: Path, backbone: Backbone) -> Projection:
     return projection
 
 
-def assemble(tensors: Mapping[str, Tensor], digest: str) -> Projection:
-    """The projection of tensors as they are stored; raises KeyError when one is missing."""
-    held = {name: value.float() for name, value in tensors.items()}
-    base, style = (Axes(held[f"{part}.means"], held[f"{part}.axes"]) for part in ("object", "style"))
-    head = Axes(held["head.means"], held["head.axes"]) if "head.axes" in held else None
-    share = float(held["head.share"]) if head else 0.0
-    known = held["known"].cpu().numpy() if "known" in held else None
+def build_projection(tensors: Mapping[str, Tensor], digest: str) -> Projection:
+    """Build a projection from stored tensors; raises KeyError when one is missing."""
+    stored = {name: value.float() for name, value in tensors.items()}
+    base, style = (Axes(stored[f"{part}.means"], stored[f"{part}.axes"]) for part in ("object", "style"))
+    head = Axes(stored["head.means"], stored["head.axes"]) if "head.axes" in stored else None
+    share = float(stored["head.share"]) if head else 0.0
+    known = stored["known"].cpu().numpy() if "known" in stored else None
     return Projection(base, style, digest, head, share, known)
 
 
-def backbone_of(path: Path) -> str:
-    """The name of the backbone that a projection was fitted on; raises EncoderUnavailable."""
+def read_backbone_name(path: Path) -> str:
+    """Read the name of the backbone that a projection was fitted on; raises EncoderUnavailable without one."""
     try:
         with safe_open(path, "np") as file:
             return str(file.metadata()["backbone"])
@@ -190,29 +193,29 @@ def backbone_of(path: Path) -> str:
         raise EncoderUnavailable(f"{path} does not name its backbone ({error}): fit it again") from None
 
 
-def as_stored(tensors: Mapping[str, Floats]) -> dict[str, NDArray[np.float16] | Floats]:
-    """The tensors in the precision in which a file holds them."""
+def to_storage_precision(tensors: Mapping[str, Floats]) -> dict[str, NDArray[np.float16] | Floats]:
+    """Convert tensors to the precision of the file: axes to float16, all others to float32."""
     return {
         name: value.astype(np.float16) if name.endswith(".axes") else value.astype(np.float32)
         for name, value in tensors.items()
     }
 
 
-def write_projection(path: Path, tensors: Mapping[str, Floats], said: Mapping[str, str]) -> None:
-    """Write the tensors that `read_projection` reads; axes in float16, which moves no cosine by more than .001.
+def write_projection(path: Path, tensors: Mapping[str, Floats], metadata: Mapping[str, str]) -> None:
+    """Write the tensors for `read_projection`; axes in float16, which changes no cosine by more than .001.
 
-    `said` must name the `backbone`, and should say what it was fitted on.
+    `metadata` must contain the `backbone`, and should describe the data that the projection was fitted on.
     """
-    halves = as_stored(tensors)
-    # safetensors writes the bytes as they lie, whatever the order of the axes.
+    stored = to_storage_precision(tensors)
+    # safetensors writes the bytes in memory order, whatever the strides.
     path.write_bytes(
-        _in_order(save({name: np.ascontiguousarray(value) for name, value in halves.items()}, dict(said)))
+        _sort_header(save({name: np.ascontiguousarray(value) for name, value in stored.items()}, dict(metadata)))
     )
     path.chmod(0o644)
 
 
-def _in_order(file: bytes) -> bytes:
-    """The same safetensors file with a sorted header: its notes come in any order, equal files must be equal."""
+def _sort_header(file: bytes) -> bytes:
+    """Sort the header of a safetensors file: metadata has no fixed order, but equal files need equal bytes."""
     end = 8 + int.from_bytes(file[:8], "little")
     header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return file[:8] + header.encode().ljust(end - 8) + file[end:]

@@ -1,4 +1,4 @@
-"""Where and how a network computes: device, precision, threads, and small batches."""
+"""Runtime: selects device, precision, threads and batch size, and runs a backbone in batches."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +19,19 @@ from infra.encoder import EncoderUnavailable
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Vectors = NDArray[np.float32]
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of a picture, in its pixels."""
+"""Left, top, right and bottom edges of a part of a picture, in pixels."""
 Shown = tuple[tuple[Pixels, ...], bool]
-"""The prepared views of one picture, and whether it is a studio picture."""
+"""Prepared views of one picture, and whether it is a studio picture."""
 
 CPU_BATCH = 8
-"""Pictures at once on a CPU; beyond it activations leave the caches (Lite2 fp32: 100 a second at 8, 84 at 32)."""
+"""Batch size on a CPU; larger activations exceed the caches (Lite2 fp32: 100 a second at 8, 84 at 32)."""
 
 CUDA_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where a network runs, in which precision, how many pictures at once, and by whose operators."""
+    """Device, precision, batch size and engine of a network."""
 
     device: torch.device
     dtype: torch.dtype
@@ -40,7 +40,7 @@ class Runtime:
 
 
 def open_runtime(settings: TorchSettings) -> Runtime:
-    """The runtime that the settings ask for; sets torch's threads, which are the whole process's."""
+    """Runtime for the settings; sets the number of torch's threads, which applies to the whole process."""
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     device = _device("cpu" if settings.engine == "openvino" else settings.device)
     batch = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
@@ -49,8 +49,11 @@ def open_runtime(settings: TorchSettings) -> Runtime:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, torch uses one thread, for many small steps: in two processes that start side by side the threads of
-    each would spin while the other's work (3.6 s for what takes 0.5 s alone; DECISIONS.md)."""
+    """Limit torch to one thread inside the block, for many small operations.
+
+    When two processes start at the same time, the threads of one would spin while those of the other work (3.6 s
+    instead of 0.5 s for one process; DECISIONS.md).
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -72,31 +75,36 @@ def _device(name: str) -> torch.device:
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
-        return torch.bfloat16 if _is_quick_in_bfloat16(device) else torch.float32
+        return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def _is_quick_in_bfloat16(device: torch.device) -> bool:
-    """By tiles, or by AMD's vector units; Intel's vector units alone are no quicker than in float32 (measured)."""
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32: with AMX, or AVX-512 on AMD; on Intel AVX-512 is not (measured)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has = torch.cpu.get_capabilities()
-    return bool(has.get("amx_bf16") or (has.get("avx512_bf16") and "AMD" in str(has.get("cpu_name", ""))))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(
+        capabilities.get("amx_bf16")
+        or (capabilities.get("avx512_bf16") and "AMD" in str(capabilities.get("cpu_name", "")))
+    )
 
 
-def unit(rows: Tensor) -> Tensor:
-    """Float rows [N, d] at length 1; a row of zeros, which has no direction, becomes the first axis."""
-    first = torch.nn.functional.one_hot(torch.zeros(len(rows), dtype=torch.long, device=rows.device), rows.shape[1])
-    return normalize(torch.where(rows.norm(dim=1, keepdim=True) > 0, rows, first.to(rows.dtype)), dim=1)
+def l2_normalise(rows: Tensor) -> Tensor:
+    """Scale float rows [N, d] to unit length; a row of zeros, which has no direction, becomes the first axis."""
+    first_axis = torch.nn.functional.one_hot(
+        torch.zeros(len(rows), dtype=torch.long, device=rows.device), rows.shape[1]
+    )
+    return normalize(torch.where(rows.norm(dim=1, keepdim=True) > 0, rows, first_axis.to(rows.dtype)), dim=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A frozen network with its preprocessing: pictures to features, before any projection.
+    """Frozen network with its preprocessing: computes the features of pictures, before any projection.
 
-    `prepare` makes the pixels of a part of a picture, all of one shape, and may be called from many threads.
-    `network` takes them stacked on the runtime's device and gives float features [V, object_size + style_size].
-    `digest` is over all that shapes them.
+    `prepare` turns a part of a picture into pixels, which always have the same shape; it is thread-safe. `network`
+    maps V stacked views on the runtime's device to float features [V, object_size + style_size]. `digest` is a hash
+    of everything that affects the features.
     """
 
     name: str
@@ -108,11 +116,13 @@ class Backbone:
     runtime: Runtime
 
     def features(self, pictures: Sequence[tuple[Pixels, ...]]) -> Tensor:
-        """The features of each picture, float [N, object_size + style_size]: the mean over its views."""
-        views, few = [view for one in pictures for view in one], self.runtime.batch
+        """Features of each picture, the mean over its views: float [N, object_size + style_size]."""
+        views, batch = [view for picture in pictures for view in picture], self.runtime.batch
         with torch.inference_mode():
-            seen = torch.cat([self._look(views[n : n + few]) for n in range(0, len(views), few)])
-            return torch.stack([part.mean(0) for part in torch.split(seen, [len(one) for one in pictures])])
+            outputs = torch.cat([self._run_network(views[n : n + batch]) for n in range(0, len(views), batch)])
+            return torch.stack(
+                [rows.mean(0) for rows in torch.split(outputs, [len(picture) for picture in pictures])]
+            )
 
-    def _look(self, views: Sequence[Pixels]) -> Tensor:
+    def _run_network(self, views: Sequence[Pixels]) -> Tensor:
         return self.network(torch.from_numpy(np.stack(views)).to(self.runtime.device))

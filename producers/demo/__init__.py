@@ -1,1 +1,1 @@
-"""The demo: a product catalogue drawn in code, and the tour that shows the whole system with it."""
+"""Demo: draw a product catalogue in code and run the whole system on it."""

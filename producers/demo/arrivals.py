@@ -1,4 +1,4 @@
-"""Sending items and waiting until they can be found: what became of each event."""
+"""Arrivals: send the demo's items, and wait until they are searchable."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -17,53 +17,56 @@ from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 
 TENANT = "demo"
-"""The demo's items never mix with the user's own."""
+"""A separate tenant keeps the demo's items apart from the user's own."""
 
 SILENCE_SECONDS = 60.0
-"""How long nothing may happen before the rest is given up."""
+"""Maximum time between two outcomes before the wait is abandoned."""
 
 
 @dataclass
 class Arrivals:
-    """The outcomes of the demo's items, read as they come; open it before anything is sent."""
+    """Collects the outcomes of the demo's items from their topic; open it before the items are sent."""
 
     reader: TopicReader
     outcomes: dict[str, ItemOutcome] = field(default_factory=dict)
     """The last outcome of each item, by item id."""
 
     def await_items(self, items: Iterable[str]) -> set[str]:
-        """Wait until each of these items has an outcome; those without one when nothing came for long."""
-        waiting = set(items) - self.outcomes.keys()
-        heard = time.monotonic()
-        while waiting and time.monotonic() - heard < SILENCE_SECONDS:
+        """Wait until all items have an outcome; returns those without one when none came for SILENCE_SECONDS."""
+        pending = set(items) - self.outcomes.keys()
+        last_outcome_at = time.monotonic()
+        while pending and time.monotonic() - last_outcome_at < SILENCE_SECONDS:
             outcome = _demo_outcome(self.reader.poll(0.2))
             if outcome is not None and outcome.item_id is not None:
-                heard = time.monotonic()
+                last_outcome_at = time.monotonic()
                 self.outcomes[outcome.item_id] = outcome
-                waiting.discard(outcome.item_id)
-        return waiting
+                pending.discard(outcome.item_id)
+        return pending
 
     def close(self) -> None:
-        """Let go of the broker."""
         self.reader.close()
 
-    def forget(self, item: str) -> None:
-        """Expect another outcome of an item that already had one."""
+    def expect_again(self, item: str) -> None:
+        """Discard the outcome of an item, so that `await_items` waits for the next one."""
         self.outcomes.pop(item, None)
 
     def missing(self, items: Iterable[str]) -> tuple[str, ...]:
-        """Those of the items that are not searchable, each with the reason."""
-        reasons = ((item, self.outcomes.get(item)) for item in items)
-        return tuple(f"{item}: {_reason(found)}" for item, found in reasons if not isinstance(found, ItemIndexed))
+        """The items that are not searchable, each with the reason."""
+        outcomes = ((item, self.outcomes.get(item)) for item in items)
+        return tuple(
+            f"{item}: {_describe_failure(outcome)}"
+            for item, outcome in outcomes
+            if not isinstance(outcome, ItemIndexed)
+        )
 
     def indexed(self, items: Iterable[str]) -> list[ItemIndexed]:
-        """The outcomes of those items that are searchable."""
-        found = (self.outcomes.get(item) for item in items)
-        return [outcome for outcome in found if isinstance(outcome, ItemIndexed)]
+        """The outcomes of the items that are searchable."""
+        outcomes = (self.outcomes.get(item) for item in items)
+        return [outcome for outcome in outcomes if isinstance(outcome, ItemIndexed)]
 
 
 def open_arrivals(kafka: KafkaSettings) -> Arrivals:
-    """Outcomes from now on."""
+    """Start to read outcomes at the end of the topic."""
     return Arrivals(TopicReader(kafka, ITEM_OUTCOMES))
 
 
@@ -74,29 +77,29 @@ def _demo_outcome(record: Record | None) -> ItemOutcome | None:
     return body if isinstance(body, ItemIndexed | ItemRemoved | ItemRejected) else None
 
 
-def _reason(outcome: ItemOutcome | None) -> str:
+def _describe_failure(outcome: ItemOutcome | None) -> str:
     if isinstance(outcome, ItemRejected):
         return outcome.message
     return "removed" if isinstance(outcome, ItemRemoved) else "no outcome came"
 
 
 def latencies(indexed: Iterable[ItemIndexed]) -> list[float]:
-    """Milliseconds from event to searchable, of those outcomes that say both times."""
+    """Milliseconds from event time to searchable, for the outcomes that have both times."""
     times = (outcome.times for outcome in indexed)
     pairs = ((t.event_time, t.searchable_at) for t in times)
-    return [(after - before).total_seconds() * 1000 for before, after in pairs if before and after]
+    return [(end - start).total_seconds() * 1000 for start, end in pairs if start and end]
 
 
 def bulk_seconds(indexed: Iterable[ItemIndexed]) -> float:
-    """Seconds from the first event to the last one being searchable; 0 when no outcome says."""
+    """Seconds from the first event until the last one is searchable; 0 if the outcomes have no times."""
     times = [outcome.times for outcome in indexed]
-    begun = [t.event_time for t in times if t.event_time]
-    ended = [t.searchable_at for t in times if t.searchable_at]
-    return (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
+    starts = [t.event_time for t in times if t.event_time]
+    ends = [t.searchable_at for t in times if t.searchable_at]
+    return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
 
 
 def send_one_by_one(kafka: KafkaSettings, catalogue: Catalogue, skip: int, arrivals: Arrivals) -> None:
-    """Send the products after the first `skip`, each only when the one before it can be found."""
+    """Send the products after the first `skip`, each one only when the previous one has an outcome."""
     sink = EventSink(kafka)
     try:
         for item in islice(_items(catalogue), skip, None):
@@ -109,5 +112,5 @@ def send_one_by_one(kafka: KafkaSettings, catalogue: Catalogue, skip: int, arriv
 
 def _items(catalogue: Catalogue) -> Iterator[ItemUpserted]:
     path = catalogue.products_file
-    reading = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), TENANT)
-    return (row for row in read_catalog(path, reading) if isinstance(row, ItemUpserted))
+    catalog_format = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), TENANT)
+    return (row for row in read_catalog(path, catalog_format) if isinstance(row, ItemUpserted))

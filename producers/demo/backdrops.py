@@ -1,4 +1,4 @@
-"""What lies behind and beside a thing in a casual photo: tables, floors, walls, cloth, and clutter."""
+"""Backdrops: draw the surroundings of casual photos, such as tables, floors, walls, cloth and clutter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from producers.demo.patterns import Field, soft_noise
 from producers.demo.shapes import blob, box, cut, ellipse, polygon, stroke
 
 SIDE = 720
-"""Side of a surface in pixels: photos are cut out of it."""
+"""Side of a surface in pixels; photos use a crop of it."""
 
 LEAF: Colour = (86, 120, 78)
 PAPER: Colour = (226, 222, 210)
@@ -20,7 +20,7 @@ PAPER: Colour = (226, 222, 210)
 
 @dataclass(frozen=True)
 class Scenery:
-    """Everything that photos are staged with, drawn once for a catalogue."""
+    """Surfaces, clutter and noise of the casual photos, drawn once for a catalogue."""
 
     tables: tuple[Image.Image, ...]
     floors: tuple[Image.Image, ...]
@@ -28,11 +28,11 @@ class Scenery:
     cloths: tuple[Image.Image, ...]
     clutter: tuple[Image.Image, ...]
     grain: NDArray[np.int16]
-    """Sensor noise of one unit of strength, times 8."""
+    """Sensor noise with a standard deviation of 1, multiplied by 8."""
 
 
 def make_scenery(rng: np.random.Generator) -> Scenery:
-    """Draw the surfaces and the clutter; about half a second."""
+    """Draw the surfaces and the clutter; takes about half a second."""
     tables = [_wood(rng, colour, 5) for colour in ((188, 150, 108), (132, 96, 66), (214, 190, 158))]
     floors = [_wood(rng, colour, 9) for colour in ((164, 122, 82), (196, 176, 150))]
     walls = [_plaster(rng, colour) for colour in ((222, 216, 204), (198, 204, 206), (206, 196, 178))]
@@ -47,7 +47,7 @@ def make_scenery(rng: np.random.Generator) -> Scenery:
     )
 
 
-def _picture(tone: NDArray[np.floating], colour: Colour) -> Image.Image:
+def _to_image(tone: NDArray[np.floating], colour: Colour) -> Image.Image:
     pixels = np.clip(tone[..., None] * np.array(colour, dtype=np.float32), 0, 255)
     return Image.fromarray(pixels.astype(np.uint8))
 
@@ -63,31 +63,31 @@ def _wood(rng: np.random.Generator, colour: Colour, planks: int) -> Image.Image:
     rings = 10 * soft_noise(rng, 3, planks * 3, SIDE) + 26 * down
     grain = 0.05 * np.sin(rings) + 0.05 * soft_noise(rng, 6, 240, SIDE)
     gap = np.clip(1 - np.abs(down - np.round(down)) * 60, 0, 1)
-    return _picture(tone + grain - 0.35 * gap, colour)
+    return _to_image(tone + grain - 0.35 * gap, colour)
 
 
 def _marble(rng: np.random.Generator, colour: Colour) -> Image.Image:
     across = np.mgrid[0:SIDE, 0:SIDE].sum(axis=0).astype(np.float32) / 90
     bend = 3 * soft_noise(rng, 4, 4, SIDE) + 1.2 * soft_noise(rng, 14, 14, SIDE)
     veins = np.abs(np.sin(across + bend)) ** 0.35
-    return _picture(0.88 + 0.12 * veins + _speckle(rng, 0.008), colour)
+    return _to_image(0.88 + 0.12 * veins + _speckle(rng, 0.008), colour)
 
 
 def _carpet(rng: np.random.Generator, colour: Colour) -> Image.Image:
     tufts = 0.1 * soft_noise(rng, 180, 180, SIDE) + 0.06 * soft_noise(rng, 8, 8, SIDE)
-    return _picture(0.95 + tufts + _speckle(rng, 0.05), colour)
+    return _to_image(0.95 + tufts + _speckle(rng, 0.05), colour)
 
 
 def _tiles(rng: np.random.Generator, colour: Colour) -> Image.Image:
     down, across = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / (SIDE / 5)
     joint = np.minimum(np.abs(down - np.round(down)), np.abs(across - np.round(across)))
     groove = np.clip(1 - joint * 45, 0, 1)
-    return _picture(1 + 0.05 * soft_noise(rng, 5, 5, SIDE) - 0.22 * groove + _speckle(rng, 0.01), colour)
+    return _to_image(1 + 0.05 * soft_noise(rng, 5, 5, SIDE) - 0.22 * groove + _speckle(rng, 0.01), colour)
 
 
 def _plaster(rng: np.random.Generator, colour: Colour) -> Image.Image:
     rough = 0.03 * soft_noise(rng, 90, 90, SIDE) + 0.06 * soft_noise(rng, 2, 2, SIDE)
-    return _picture(0.97 + rough + _speckle(rng, 0.012), colour)
+    return _to_image(0.97 + rough + _speckle(rng, 0.012), colour)
 
 
 def _linen(rng: np.random.Generator, colour: Colour) -> Image.Image:
@@ -95,7 +95,7 @@ def _linen(rng: np.random.Generator, colour: Colour) -> Image.Image:
     down, across = np.gradient(folds)
     down_thread, across_thread = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     weave = 0.025 * (np.sin(across_thread * 1.9) + np.sin(down_thread * 1.9))
-    return _picture(0.95 + 9 * (across + down) + weave + _speckle(rng, 0.02), colour)
+    return _to_image(0.95 + 9 * (across + down) + weave + _speckle(rng, 0.02), colour)
 
 
 def _book(pen: Pen) -> None:

@@ -1,4 +1,4 @@
-"""The demo's shop: products, casual photos of them and social posts, drawn and written as files."""
+"""Demo catalogue: draw products, casual photos and social posts, and write them as files."""
 
 import csv
 import json
@@ -36,12 +36,12 @@ REMARKS = ("My new {}!", "Found this {} at the market.", "Monday needs a {}.", "
 COLUMNS = ("id", "title", "image_link", "price", "availability", "product_type", "brand", "color", "link")
 FIRST_POST = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
-Ticker = Callable[[], None]
+ProgressCallback = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class DemoProduct:
-    """What is true of a drawn product; the pictures' paths are relative to the catalogue's folder."""
+    """Ground truth of a drawn product; `image` and `photo` are paths relative to the catalogue's folder."""
 
     id: str
     kind: str
@@ -53,7 +53,7 @@ class DemoProduct:
 
 @dataclass(frozen=True)
 class DemoPost:
-    """A social post that shows one of the products; its id is an address, as ActivityStreams wants."""
+    """A social post that shows one of the products; its id is a URL, as ActivityStreams requires."""
 
     id: str
     creator: str
@@ -63,7 +63,7 @@ class DemoPost:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A drawn catalogue: its folder, and what is true of everything in it."""
+    """A drawn catalogue: its folder, and the ground truth of its products and posts."""
 
     folder: Path
     products: tuple[DemoProduct, ...]
@@ -71,16 +71,16 @@ class Catalogue:
 
     @property
     def products_file(self) -> Path:
-        """The products, with the columns of the Google Merchant product data specification."""
+        """CSV file of the products, with the columns of the Google Merchant product data specification."""
         return self.folder / PRODUCTS_FILE
 
     @property
     def posts_file(self) -> Path:
-        """The posts, one ActivityStreams 2.0 activity a line."""
+        """JSON Lines file of the posts, one ActivityStreams 2.0 activity for each line."""
         return self.folder / POSTS_FILE
 
 
-def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambda: None) -> Catalogue:
+def draw_catalogue(folder: Path, products: int, seed: int, drawn: ProgressCallback = lambda: None) -> Catalogue:
     """Draw this many products and write their files into `folder`; the same seed gives the same files.
 
     `drawn` is called after each product. Raises ValueError unless 1 <= products <= MAX_PRODUCTS.
@@ -90,9 +90,9 @@ def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambd
     for name in (IMAGES, PHOTOS, POSTS):
         (folder / name).mkdir(parents=True, exist_ok=True)
     scenery = make_scenery(np.random.default_rng(seed))
-    goods = [_describe(number) for number in range(products)]
+    drawings = [_describe(number) for number in range(products)]
     posts: list[DemoPost] = []
-    for number, (kind, product) in enumerate(goods):
+    for number, (kind, product) in enumerate(drawings):
         rng = np.random.default_rng([seed, number])
         cutout = _draw(kind, product, rng)
         studio_shot(cutout, rng).save(folder / product.image, quality=STUDIO_QUALITY)
@@ -101,14 +101,14 @@ def draw_catalogue(folder: Path, products: int, seed: int, drawn: Ticker = lambd
             posts.append(_post(product, len(posts)))
             _save(casual_photo(cutout, kind.place, scenery, rng), folder / posts[-1].image, rng)
         drawn()
-    catalogue = Catalogue(folder, tuple(product for _, product in goods), tuple(posts))
-    _write_products(catalogue, goods, np.random.default_rng([seed, products]))
+    catalogue = Catalogue(folder, tuple(product for _, product in drawings), tuple(posts))
+    _write_products(catalogue, drawings, np.random.default_rng([seed, products]))
     _write_posts(catalogue)
     return catalogue
 
 
 def describe_product(id: str) -> DemoProduct | None:
-    """What is true of the product with this id, in whatever catalogue it was drawn; None for other ids."""
+    """Ground truth of the product with this id, which is the same in all catalogues; None for other ids."""
     digits = id.removeprefix("p")
     if not digits.isdecimal() or not 1 <= int(digits) <= MAX_PRODUCTS:
         return None
@@ -116,20 +116,20 @@ def describe_product(id: str) -> DemoProduct | None:
 
 
 def _describe(number: int) -> tuple[ProductKind, DemoProduct]:
-    """The product of this number: kinds in turn, and of each kind all colours before a colour comes again."""
-    turn, place = divmod(number, len(KINDS))
-    kind = KINDS[place]
-    # A step of 5 visits all twelve colours, and neighbours in the list do not share one.
-    colour = tuple(COLOURS)[(5 * turn + 7 * place) % len(COLOURS)]
-    pattern = PATTERNS[(turn + place + turn // len(COLOURS)) % len(PATTERNS)]
+    """The product with this number: kinds rotate, and each kind uses all colours before one repeats."""
+    cycle, position = divmod(number, len(KINDS))
+    kind = KINDS[position]
+    # A step of 5 visits all twelve colours, and adjacent products have different colours.
+    colour = tuple(COLOURS)[(5 * cycle + 7 * position) % len(COLOURS)]
+    pattern = PATTERNS[(cycle + position + cycle // len(COLOURS)) % len(PATTERNS)]
     name = f"p{number + 1:04}"
     return kind, DemoProduct(name, kind.name, colour, pattern, f"{IMAGES}/{name}.jpg", f"{PHOTOS}/{name}.jpg")
 
 
 def _draw(kind: ProductKind, product: DemoProduct, rng: np.random.Generator) -> Image.Image:
     red, green, blue = (channel * rng.uniform(0.95, 1.05) for channel in COLOURS[product.colour])
-    own: Colour = (red, green, blue)
-    pen = Pen(Finish(own, WHITE, product.pattern), rng)
+    colour: Colour = (red, green, blue)
+    pen = Pen(Finish(colour, WHITE, product.pattern), rng)
     kind.draw(pen)
     return pen.cutout()
 
@@ -148,16 +148,16 @@ def _actor(creator: str) -> str:
 
 
 def _write_products(
-    catalogue: Catalogue, goods: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator
+    catalogue: Catalogue, drawings: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator
 ) -> None:
     with catalogue.products_file.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows(_rows(goods, rng))
+        writer.writerows(_rows(drawings, rng))
 
 
-def _rows(goods: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
-    for kind, product in goods:
+def _rows(drawings: list[tuple[ProductKind, DemoProduct]], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+    for kind, product in drawings:
         brand = BRANDS[int(rng.integers(len(BRANDS)))]
         title = f"{ADJECTIVES[product.pattern]} {product.colour} {product.kind} by {brand}"
         price = f"{int(rng.integers(*kind.prices))}.99 EUR"
@@ -172,11 +172,11 @@ def _write_posts(catalogue: Catalogue) -> None:
 
 
 def _activity(number: int, post: DemoPost) -> dict[str, object]:
-    """A post as ActivityStreams 2.0: somebody creates a note with a picture and hashtags."""
+    """A post as an ActivityStreams 2.0 `Create` activity of a note with a picture and hashtags."""
     actor = _actor(post.creator)
-    thing = f"{post.product.colour} {post.product.kind}"
+    label = f"{post.product.colour} {post.product.kind}"
     published = (FIRST_POST + timedelta(hours=7 * number)).isoformat()
-    words = (post.product.kind.replace("-", ""), post.product.colour, "mystyle")
+    hashtags = (post.product.kind.replace("-", ""), post.product.colour, "mystyle")
     return {
         "@context": "https://www.w3.org/ns/activitystreams",
         "id": f"{post.id}/activity",
@@ -189,8 +189,8 @@ def _activity(number: int, post: DemoPost) -> dict[str, object]:
             "attributedTo": {"type": "Person", "id": actor, "preferredUsername": post.creator},
             "published": published,
             "url": post.id,
-            "content": f"<p>{REMARKS[number % len(REMARKS)].format(thing)}</p>",
-            "tag": [{"type": "Hashtag", "name": f"#{word}"} for word in words],
-            "attachment": [{"type": "Image", "mediaType": "image/jpeg", "url": post.image, "name": f"a {thing}"}],
+            "content": f"<p>{REMARKS[number % len(REMARKS)].format(label)}</p>",
+            "tag": [{"type": "Hashtag", "name": f"#{hashtag}"} for hashtag in hashtags],
+            "attachment": [{"type": "Image", "mediaType": "image/jpeg", "url": post.image, "name": f"a {label}"}],
         },
     }

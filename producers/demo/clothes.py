@@ -1,4 +1,4 @@
-"""Drawings of things that people wear."""
+"""Clothes: draw products that people wear."""
 
 from producers.demo.drawing import CLOTH, DARK, GLAZE, GOLD, LEATHER, METAL, STEEL, WHITE, Form, Pen
 from producers.demo.shapes import blob, box, cut, ellipse, join, mirrored, polygon, stroke, within
@@ -6,7 +6,7 @@ from producers.demo.shapes import blob, box, cut, ellipse, join, mirrored, polyg
 
 def t_shirt(pen: Pen) -> None:
     """Short sleeves, round neck, from the front."""
-    hem, sleeve = pen.between(84, 90), pen.between(-3, 3)
+    hem, sleeve = pen.uniform(84, 90), pen.uniform(-3, 3)
     left = [(41, 14), (41, 14), (33, 16), (24, 20), (7, 40 + sleeve), (7, 40 + sleeve), (19, 49 + sleeve)]
     left += [(19, 49 + sleeve), (29, 40), (29, 40), (30, 60), (28, hem), (28, hem), (50, hem + 1.5)]
     shape = blob(mirrored(left))
@@ -23,7 +23,7 @@ def t_shirt(pen: Pen) -> None:
 
 def dress(pen: Pen) -> None:
     """Thin straps, a belt, and a wide skirt."""
-    hem, waist = pen.between(86, 92), pen.between(40, 45)
+    hem, waist = pen.uniform(86, 92), pen.uniform(40, 45)
     bodice = blob(mirrored([(36, 8), (36, 8), (35, 22), (36, 32), (40, waist), (40, waist), (50, waist)]))
     neck = blob([(39, 0), (39, 14), (50, 24), (61, 14), (61, 0)])
     skirt_left = [(40, waist), (40, waist), (33, 60), (16, hem - 3), (16, hem - 3), (30, hem + 1), (50, hem + 2)]
@@ -39,8 +39,8 @@ def dress(pen: Pen) -> None:
 
 def trousers(pen: Pen) -> None:
     """Two legs, a waistband with a button, and pockets."""
-    hem = pen.between(90, 94)
-    spread = pen.between(-2, 2)
+    hem = pen.uniform(90, 94)
+    spread = pen.uniform(-2, 2)
     left = [(33, 7), (33, 7), (30, 24), (27, 50), (25 - spread, hem), (25 - spread, hem), (42 - spread, hem)]
     left += [(42 - spread, hem), (47, 48), (50, 36), (50, 36)]
     shape = blob(mirrored(left))
@@ -59,7 +59,7 @@ def trousers(pen: Pen) -> None:
 
 def sneaker(pen: Pen) -> None:
     """A low running shoe from its side, toe to the right."""
-    collar = pen.between(28, 33)
+    collar = pen.uniform(28, 33)
     back = [(8, 72), (8, 72), (7, 50), (10, collar), (10, collar), (22, collar + 6), (34, collar + 2)]
     front = [(38, collar - 3), (46, 36), (58, 49), (74, 54), (92, 59), (95, 72), (95, 72)]
     upper = blob([*back, *front])
@@ -81,7 +81,7 @@ def sneaker(pen: Pen) -> None:
 
 def boot(pen: Pen) -> None:
     """A high boot from its side with a heel, toe to the right."""
-    top = pen.between(8, 14)
+    top = pen.uniform(8, 14)
     shaft = [(28, 30), (27, top), (27, top), (54, top - 1), (54, top - 1), (53, 36), (54, 52)]
     foot = [(60, 62), (78, 68), (88, 76), (88, 84), (88, 84), (26, 84), (26, 84), (26, 66), (30, 50)]
     shape = blob([*shaft, *foot])
@@ -118,7 +118,7 @@ def cap(pen: Pen) -> None:
 
 def sunglasses(pen: Pen) -> None:
     """Large lenses in a thick frame, from the front."""
-    wide = pen.between(0, 3)
+    wide = pen.uniform(0, 3)
     lenses, rims = [], []
     for flip in (False, True):
         lens = [(13, 41), (26, 38), (43, 40), (45, 50), (40, 63), (26, 66 + wide), (15, 60)]
@@ -140,7 +140,7 @@ def sunglasses(pen: Pen) -> None:
 
 def watch(pen: Pen) -> None:
     """A wrist watch with a broad strap, from the front."""
-    round_case = pen.between(20, 22.5)
+    round_case = pen.uniform(20, 22.5)
     strap = blob(mirrored([(38, 3), (38, 3), (36, 18), (34, 34), (34, 66), (36, 82), (38, 97), (38, 97)]))
     pen.body(strap, Form(round=4, bulge=1.1, gloss=0.15))
     for x in (37.5, 62.5):
@@ -162,7 +162,7 @@ def watch(pen: Pen) -> None:
 
 def glove(pen: Pen) -> None:
     """A knitted mitten with a ribbed cuff, thumb to the left."""
-    cuff = pen.between(70, 74)
+    cuff = pen.uniform(70, 74)
     hand = blob([(36, cuff), (36, cuff), (33, 44), (37, 18), (52, 8), (67, 17), (71, 44), (68, cuff), (68, cuff)])
     thumb = blob([(38, 64), (24, 56), (14, 38), (19, 31), (27, 33), (38, 50)])
     pen.body(join(hand, thumb), Form(round=5, bulge=1.2, folds=0.2))

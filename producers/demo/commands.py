@@ -1,4 +1,4 @@
-"""The demo's command: the whole system, shown on a small shop that is drawn in code."""
+"""Demo command: run the whole system on a small product catalogue that is drawn in code."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What `demo` is told."""
+    """Options of `demo`."""
 
     products: Annotated[int, typer.Option(help="How many products to draw.")] = 288
     queries: Annotated[int, typer.Option(help="How many casual photos to search with.")] = 90
@@ -32,8 +32,8 @@ def demo(options: DemoOptions) -> None:
     from infra.config.settings import read_settings
     from producers.demo.tour import TourOptions, run_tour
 
-    # SIGTERM unwinds like Ctrl-C, so that what was started is stopped again.
+    # SIGTERM raises KeyboardInterrupt like Ctrl-C, so that the started system is stopped again.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = TourOptions(options.products, options.queries, options.keep_up, options.out)
-    if not run_tour(read_settings(), plan, Console(highlight=False)):
+    tour_options = TourOptions(options.products, options.queries, options.keep_up, options.out)
+    if not run_tour(read_settings(), tour_options, Console(highlight=False)):
         raise typer.Exit(FAILED)

@@ -1,4 +1,4 @@
-"""A pen that paints parts of a thing with form, light and cloth, onto a transparent sheet."""
+"""Drawing: paint the parts of a product with shape, shading and pattern onto a transparent RGBA image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,21 +27,21 @@ SHADOW: Colour = (20, 16, 18)
 Vector = NDArray[np.float32]
 
 LIGHT: Vector = np.array([-0.42, -0.58, 0.70], dtype=np.float32)
-"""Direction to the lamp: left, above and in front of the thing; y points down."""
+"""Unit vector towards the light: left, above and in front of the object; y points down."""
 
-HALFWAY: Vector = np.array([-0.23, -0.31, 0.92], dtype=np.float32)
-"""Halfway between the lamp and the eye: a surface that looks there shows the highlight (Blinn and Phong)."""
+HALF_VECTOR: Vector = np.array([-0.23, -0.31, 0.92], dtype=np.float32)
+"""Half vector between light and viewer: a surface with this normal shows the highlight (Blinn-Phong)."""
 
 AMBIENT = 0.45
-"""Share of the light that comes from everywhere."""
+"""Share of ambient light, 0 to 1."""
 
 FOLD_HEIGHT = 6.0
-"""Height in pixels of the folds of a cloth whose `folds` is 1."""
+"""Height of the folds in pixels when `Form.folds` is 1."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a part bulges and shines; `round` is the width of its rounded rim in units."""
+    """Surface shape and gloss of a part; `round` is the width of its rounded rim in units of the sheet."""
 
     round: float
     bulge: float = 1.0
@@ -59,7 +59,7 @@ CUSHION = Form(round=4.5, bulge=1.3, folds=0.25)
 
 @dataclass(frozen=True)
 class Finish:
-    """What a product's surface is: its colour, a second one, and the pattern they make."""
+    """Surface of a product: its main colour, a second colour and their pattern."""
 
     colour: Colour
     second: Colour
@@ -68,7 +68,7 @@ class Finish:
 
 @dataclass
 class Pen:
-    """Paints a product part by part; what is painted later covers what was there."""
+    """Paints a product part by part; later parts cover earlier ones."""
 
     finish: Finish
     rng: np.random.Generator
@@ -76,86 +76,88 @@ class Pen:
     alpha: Field = field(default_factory=lambda: np.zeros((SIZE, SIZE), dtype=np.float32))
 
     def __post_init__(self) -> None:
-        self._share = second_colour(self.finish.pattern, self.rng)
-        self._creases = soft_noise(self.rng, 5, 4, SIZE // 2)
+        self._pattern_share = second_colour(self.finish.pattern, self.rng)
+        self._fold_heights = soft_noise(self.rng, 5, 4, SIZE // 2)
 
-    def between(self, low: float, high: float) -> float:
-        """A measure of this one product, so that no two of a kind are quite alike."""
+    def uniform(self, low: float, high: float) -> float:
+        """A random measure for this product, so that products of one kind differ."""
         return float(self.rng.uniform(low, high))
 
     def body(self, stencil: Stencil, form: Form, tone: float = 1.0) -> None:
         """Paint a part in the product's colour and pattern; `tone` below 1 is darker."""
-        self._paint(stencil, form, lambda window: self._cloth(window) * tone)
+        self._paint(stencil, form, lambda window: self._pattern_colour(window) * tone)
 
     def plain(self, stencil: Stencil, form: Form, tone: float = 1.0) -> None:
         """Paint a part in the product's colour, without its pattern."""
         self.part(stencil, self.shade(tone), form)
 
     def part(self, stencil: Stencil, colour: Colour, form: Form) -> None:
-        """Paint a part in a colour of its own."""
+        """Paint a part in the given colour."""
         self._paint(stencil, form, lambda window: np.array(colour, dtype=np.float32))
 
     def shade(self, tone: float) -> Colour:
-        """The product's colour, darker (below 1) or lighter (above 1)."""
+        """The product's colour, darker (`tone` below 1) or lighter (above 1)."""
         red, green, blue = (min(255.0, 6 + channel * tone) for channel in self.finish.colour)
         return red, green, blue
 
     def flat(self, stencil: Stencil, colour: Colour, strength: float = 1.0) -> None:
-        """Lay a colour over what is there, without form."""
-        window, cover = _covered(stencil)
-        self._lay(window, cover * strength, np.array(colour, dtype=np.float32))
+        """Paint a colour over the drawing, without shading."""
+        window, cover = _coverage(stencil)
+        self._composite(window, cover * strength, np.array(colour, dtype=np.float32))
 
     def seam(self, points: Outline, width: float = 0.5, strength: float = 0.35) -> None:
-        """A thin dark line: a seam, a crease, an edge."""
+        """Draw a thin dark line: a seam, a crease or an edge."""
         self.flat(stroke(points, width), SHADOW, strength)
 
     def stitches(self, points: Sequence[tuple[float, float]], count: int) -> None:
-        """A row of small light stitches along a straight line between the two ends."""
+        """Draw a row of small light stitches along a straight line between two points."""
         (x0, y0), (x1, y1) = points
         for start in np.linspace(0, 1, count, endpoint=False):
-            stop = start + 0.55 / count
-            ends = [(x0 + (x1 - x0) * t, y0 + (y1 - y0) * t) for t in (start, stop)]
+            end = start + 0.55 / count
+            ends = [(x0 + (x1 - x0) * t, y0 + (y1 - y0) * t) for t in (start, end)]
             self.flat(stroke(ends, 0.45), WHITE, 0.6)
 
     def shadow(self, stencil: Stencil, on: Stencil, reach: float = 2.0, strength: float = 0.4) -> None:
-        """A soft shadow of one part, falling on another."""
+        """Draw the soft shadow that one part casts on another."""
         small = stencil.reduce(8).filter(ImageFilter.GaussianBlur(reach * STENCIL / 800))
         self.flat(within(small.resize(stencil.size, Image.Resampling.BILINEAR), on), SHADOW, strength)
 
     def cutout(self) -> Image.Image:
-        """The drawing so far, RGBA, SIZE x SIZE, transparent around the thing."""
-        # What is painted over a transparent sheet is dark by its transparency: that is undone here.
-        solid = np.maximum(self.alpha, 1 / 255)[..., None]
-        pixels = np.concatenate([self.rgb / solid, self.alpha[..., None] * 255], axis=2)
+        """The drawing so far as RGBA, SIZE x SIZE, transparent around the object."""
+        # The stored colours are premultiplied by alpha; this divides them by alpha again.
+        divisor = np.maximum(self.alpha, 1 / 255)[..., None]
+        pixels = np.concatenate([self.rgb / divisor, self.alpha[..., None] * 255], axis=2)
         return Image.fromarray(pixels.astype(np.uint8), "RGBA")
 
-    def _cloth(self, window: Window) -> Pixels:
-        own = np.array(self.finish.colour, dtype=np.float32)
-        if self._share is None:
-            return own
-        other = np.array(self.finish.second, dtype=np.float32)
-        return own + self._share[window][..., None] * (other - own)
+    def _pattern_colour(self, window: Window) -> Pixels:
+        main = np.array(self.finish.colour, dtype=np.float32)
+        if self._pattern_share is None:
+            return main
+        second = np.array(self.finish.second, dtype=np.float32)
+        return main + self._pattern_share[window][..., None] * (second - main)
 
     def _paint(self, stencil: Stencil, form: Form, colour: Callable[[Window], Pixels]) -> None:
-        window, cover = _covered(stencil)
+        window, cover = _coverage(stencil)
         across, down = self._slope(stencil, window, form)
-        lit = colour(window) * _diffuse(across, down)[..., None]
-        self._lay(window, cover, lit + _highlight(across, down, form.gloss)[..., None] if form.gloss else lit)
+        shaded = colour(window) * _diffuse(across, down)[..., None]
+        self._composite(
+            window, cover, shaded + _highlight(across, down, form.gloss)[..., None] if form.gloss else shaded
+        )
 
-    def _lay(self, window: Window, cover: Field, pixels: Pixels) -> None:
-        rest = (1 - cover)[..., None]
-        self.rgb[window] = self.rgb[window] * rest + np.clip(pixels, 0, 255) * cover[..., None]
-        self.alpha[window] = self.alpha[window] * rest[..., 0] + cover
+    def _composite(self, window: Window, cover: Field, pixels: Pixels) -> None:
+        transparency = (1 - cover)[..., None]
+        self.rgb[window] = self.rgb[window] * transparency + np.clip(pixels, 0, 255) * cover[..., None]
+        self.alpha[window] = self.alpha[window] * transparency[..., 0] + cover
 
     def _slope(self, stencil: Stencil, window: Window, form: Form) -> tuple[Field, Field]:
-        """How a part's surface rises across and down, at half size: steep at its rim and flat inside."""
+        """Gradient of a part's surface height (across, down) at half size: steep at the rim and flat inside."""
         rows, columns = (slice(side.start // 2, side.stop // 2) for side in window)
         small = np.asarray(stencil.crop(_stencil_box(window)).reduce(4), dtype=np.float32) / 255
         sigma = form.round * SIZE / 200
         blur = _blur_matrix(sigma)
         blurred = blur[rows, rows] @ small @ blur[columns, columns].T
-        # A blurred edge is 1 / (2.5 sigma) steep; scaled by sigma, every rim leans the same whatever its width.
-        height = 2 * form.bulge * sigma * blurred + form.folds * FOLD_HEIGHT * self._creases[rows, columns]
+        # The slope of a blurred edge is 1 / (2.5 sigma). Scaled by sigma, it is the same for rims of any width.
+        height = 2 * form.bulge * sigma * blurred + form.folds * FOLD_HEIGHT * self._fold_heights[rows, columns]
         down, across = np.gradient(height)
         return across, down
 
@@ -165,10 +167,10 @@ def _stencil_box(window: Window) -> tuple[int, int, int, int]:
     return 2 * columns.start, 2 * rows.start, 2 * columns.stop, 2 * rows.stop
 
 
-def _covered(stencil: Stencil) -> tuple[Window, Field]:
-    """Where in the drawing a stencil lies, and how much of each pixel there it covers, 0 to 1."""
+def _coverage(stencil: Stencil) -> tuple[Window, Field]:
+    """The window of the drawing that contains a stencil, and the stencil's coverage of each pixel there, 0 to 1."""
     left, top, right, bottom = stencil.getbbox() or (0, 0, 1, 1)
-    # Two pixels of margin for the slope at the rim; even borders, because light is worked out at half size.
+    # Two pixels of margin for the slope at the rim; even borders, because shading is computed at half size.
     rows = slice(max(0, top // 4 * 2 - 2), min(SIZE, -(-bottom // 4) * 2 + 2))
     columns = slice(max(0, left // 4 * 2 - 2), min(SIZE, -(-right // 4) * 2 + 2))
     window = rows, columns
@@ -178,29 +180,29 @@ def _covered(stencil: Stencil) -> tuple[Window, Field]:
 
 @lru_cache(maxsize=32)
 def _blur_matrix(sigma: float) -> Field:
-    """Multiplied from the left it blurs columns by a Gaussian of this many pixels; transposed, rows."""
-    place = np.arange(SIZE // 2, dtype=np.float32)
-    weight = np.exp(-0.5 * ((place[:, None] - place[None, :]) / sigma) ** 2)
+    """Matrix of a Gaussian blur with this sigma in pixels: from the left for columns, transposed for rows."""
+    position = np.arange(SIZE // 2, dtype=np.float32)
+    weight = np.exp(-0.5 * ((position[:, None] - position[None, :]) / sigma) ** 2)
     return np.asarray(weight / (sigma * np.sqrt(2 * np.pi)), dtype=np.float32)
 
 
-def _facing(direction: Vector, across: Field, down: Field) -> Field:
-    """How far a slope faces a direction: the cosine between its normal and that direction."""
-    towards = direction[2] - direction[0] * across - direction[1] * down
-    return np.asarray(towards / np.sqrt(across**2 + down**2 + 1), dtype=np.float32)
+def _cosine(direction: Vector, across: Field, down: Field) -> Field:
+    """Cosine between the normal of a slope and a direction."""
+    product = direction[2] - direction[0] * across - direction[1] * down
+    return np.asarray(product / np.sqrt(across**2 + down**2 + 1), dtype=np.float32)
 
 
 def _diffuse(across: Field, down: Field) -> Field:
-    """Light on a slope, at twice its size: 1 on a surface that faces us."""
-    lamp = np.clip(_facing(LIGHT, across, down) / LIGHT[2], 0, 1.5)
-    return _doubled(AMBIENT + (1 - AMBIENT) * lamp)
+    """Diffuse and ambient light on a slope, at twice its size; 1 on a surface that faces the viewer."""
+    diffuse = np.clip(_cosine(LIGHT, across, down) / LIGHT[2], 0, 1.5)
+    return _upsample(AMBIENT + (1 - AMBIENT) * diffuse)
 
 
 def _highlight(across: Field, down: Field, gloss: float) -> Field:
-    """The lamp's reflection on a slope, at twice its size, 0 to 255."""
-    return _doubled(255 * gloss * np.clip(_facing(HALFWAY, across, down), 0, 1) ** 40)
+    """Specular highlight on a slope, at twice its size, 0 to 255."""
+    return _upsample(255 * gloss * np.clip(_cosine(HALF_VECTOR, across, down), 0, 1) ** 40)
 
 
-def _doubled(values: Field) -> Field:
+def _upsample(values: Field) -> Field:
     picture = Image.fromarray(values)
     return np.asarray(picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.BILINEAR))

@@ -1,4 +1,4 @@
-"""What the tour measured, in numbers that a program can read."""
+"""Figures: the measurements of a demo run, and the checks that decide whether it succeeded."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from infra.observability.host_info import describe_machine, installed_versions
 
-WANTED_SHARE = 0.8
-"""Least share of first hits that must be the right kind and the right colour."""
+MIN_SHARE = 0.8
+"""Minimum share of first hits that must have the right kind and the right colour."""
 
 
 @dataclass(frozen=True)
 class LatencySpread:
-    """Some durations in milliseconds."""
+    """Percentiles of some durations, in milliseconds."""
 
     p50: float
     p95: float
@@ -24,36 +24,36 @@ def spread(milliseconds: Sequence[float]) -> LatencySpread:
     """Median and 95th percentile (nearest rank); zeros when nothing was measured."""
     if not milliseconds:
         return LatencySpread(0, 0, 0)
-    ranked = sorted(milliseconds)
-    nearest = ranked[min(len(ranked) - 1, round(0.95 * len(ranked)))]
-    return LatencySpread(round(statistics.median(ranked), 1), round(nearest, 1), len(ranked))
+    ordered = sorted(milliseconds)
+    p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+    return LatencySpread(round(statistics.median(ordered), 1), round(p95, 1), len(ordered))
 
 
 @dataclass(frozen=True)
 class IngestFigures:
-    """What became of the items."""
+    """Results of ingesting the items."""
 
     products: int
     posts: int
     seconds: float
-    """From the first product of the bulk to the last one being searchable."""
+    """From the first event of the bulk until its last product is searchable."""
     images_per_second: float
     missing: tuple[str, ...]
-    """Items without an outcome in time, or refused, with the reason."""
+    """Items that were rejected or had no outcome in time, with the reason."""
     event_to_searchable: LatencySpread
-    """Of events sent one at a time to an idle system."""
+    """Latency of events that are sent one at a time to an idle system."""
 
 
 @dataclass(frozen=True)
 class FirstHits:
-    """How many first hits of the phone photos were right."""
+    """How many first hits of the searches with casual photos were right."""
 
     queries: int
     kind: int
     colour: int
     both: int
     product: int
-    """The very product in the photo."""
+    """First hits that are exactly the product in the photo."""
 
     @property
     def share(self) -> float:
@@ -63,7 +63,7 @@ class FirstHits:
 
 @dataclass(frozen=True)
 class SearchFigures:
-    """How long searches took: as the client saw it, and each step as the worker saw it."""
+    """Duration of searches: in total as measured by the client, and of each step as measured by the worker."""
 
     client: LatencySpread
     queued: LatencySpread
@@ -75,7 +75,7 @@ class SearchFigures:
 
 @dataclass(frozen=True)
 class PromiseCheck:
-    """Something that must hold of the answers, and whether it did."""
+    """A condition that the answers must satisfy, and whether they did."""
 
     what: str
     kept: bool
@@ -84,7 +84,7 @@ class PromiseCheck:
 
 @dataclass(frozen=True)
 class DemoFigures:
-    """All that the tour measured."""
+    """All measurements of a demo run."""
 
     ingested: IngestFigures
     first_hits: FirstHits
@@ -96,19 +96,19 @@ class DemoFigures:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def as_json(self) -> dict[str, object]:
-        """Everything, with the shares and the verdict spelled out."""
+        """All figures, with the computed share of right first hits and the complaints."""
         return asdict(self) | {"first_hits_right_share": self.first_hits.share, "complaints": complaints(self)}
 
 
 def complaints(figures: DemoFigures) -> list[str]:
-    """Why the demo failed, one sentence each; empty when all is well."""
-    found = [f"{promise.what}: {promise.detail}" for promise in figures.promises if not promise.kept]
+    """Reasons why the demo failed, one sentence each; empty if it succeeded."""
+    reasons = [f"{promise.what}: {promise.detail}" for promise in figures.promises if not promise.kept]
     if figures.ingested.missing:
-        shown = "; ".join(figures.ingested.missing[:3])
-        found.append(f"{len(figures.ingested.missing)} items did not become searchable: {shown}")
-    if figures.first_hits.share < WANTED_SHARE:
-        found.append(
+        examples = "; ".join(figures.ingested.missing[:3])
+        reasons.append(f"{len(figures.ingested.missing)} items did not become searchable: {examples}")
+    if figures.first_hits.share < MIN_SHARE:
+        reasons.append(
             f"{figures.first_hits.share:.0%} of the first hits are the right kind and colour, "
-            f"fewer than {WANTED_SHARE:.0%}"
+            f"fewer than {MIN_SHARE:.0%}"
         )
-    return found
+    return reasons

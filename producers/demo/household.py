@@ -1,4 +1,4 @@
-"""Drawings of bags and of things in a home."""
+"""Household: draw bags and products for the home."""
 
 from producers.demo.drawing import CUSHION, DARK, GLAZE, GOLD, LEATHER, METAL, STEEL, TIMBER, WHITE, WOOD, Form, Pen
 from producers.demo.shapes import blob, box, cut, ellipse, join, mirrored, polygon, stroke, within
@@ -6,7 +6,7 @@ from producers.demo.shapes import blob, box, cut, ellipse, join, mirrored, polyg
 
 def handbag(pen: Pen) -> None:
     """A stiff bag with one arched handle and a flap."""
-    high, drop = pen.between(36, 41), pen.between(58, 64)
+    high, drop = pen.uniform(36, 41), pen.uniform(58, 64)
     shape = blob(mirrored([(20, high), (20, high), (16, 60), (11, 84), (13, 89), (13, 89), (50, 90)]))
     flap = blob(mirrored([(19, high), (19, high), (16, 52), (24, drop), (50, drop + 6)]))
     handle = [(30, high + 3), (30, 20), (40, 9), (60, 9), (70, 20), (70, high + 3)]
@@ -23,7 +23,7 @@ def handbag(pen: Pen) -> None:
 
 def backpack(pen: Pen) -> None:
     """A rounded pack with a front pocket and a loop on top."""
-    pocket = pen.between(54, 58)
+    pocket = pen.uniform(54, 58)
     shape = blob(mirrored([(42, 9), (30, 12), (22, 26), (20, 50), (18, 78), (20, 92), (34, 94), (50, 94)]))
     for x in (14, 86):
         pen.plain(stroke([(50 + (x - 50) * 0.75, 28), (x, 48), (50 + (x - 50) * 0.82, 84)], 4.5), CUSHION, 0.6)
@@ -42,7 +42,7 @@ def backpack(pen: Pen) -> None:
 
 def mug(pen: Pen) -> None:
     """A straight mug with a handle on the right, half full."""
-    wide = pen.between(-2, 2)
+    wide = pen.uniform(-2, 2)
     left, right = 18 - wide, 66 + wide
     middle, half = (left + right) / 2, (right - left) / 2
     side = [(right - 2, 34), (right + 24, 30), (right + 24, 70), (right - 2, 72)]
@@ -57,7 +57,7 @@ def mug(pen: Pen) -> None:
 
 def teapot(pen: Pen) -> None:
     """A round pot: spout to the left, handle to the right, a lid with a knob."""
-    round_body = pen.between(25, 28)
+    round_body = pen.uniform(25, 28)
     spout = blob([(32, 68), (18, 58), (14, 42), (6, 34), (6, 34), (13, 31), (13, 31), (24, 40), (30, 50), (40, 52)])
     handle = stroke([(70, 42), (92, 34), (100, 56), (84, 70), (70, 70)], 5.5)
     pen.plain(handle, Form(round=2.2, bulge=1.3, gloss=0.5), 0.9)
@@ -71,7 +71,7 @@ def teapot(pen: Pen) -> None:
 
 def chair(pen: Pen) -> None:
     """A dining chair in three-quarter view: upholstered back and seat, wooden legs."""
-    top = pen.between(7, 12)
+    top = pen.uniform(7, 12)
     for foot in ([(40, 58), (37, 90)], [(78, 58), (80, 86)]):
         pen.part(stroke(foot, 3.4), (128, 90, 58), TIMBER)
     pen.part(join(stroke([(30, 14), (26, 60)], 3.6), stroke([(68, 12), (70, 60)], 3.6)), WOOD, TIMBER)
@@ -90,7 +90,7 @@ def chair(pen: Pen) -> None:
 
 def lamp(pen: Pen) -> None:
     """A table lamp: a lit shade on a slim stand."""
-    flare = pen.between(-3, 3)
+    flare = pen.uniform(-3, 3)
     shade = join(
         polygon([(34, 10), (66, 10), (82 + flare, 50), (18 - flare, 50)]),
         ellipse(50, 10, 16, 2.4),
@@ -107,8 +107,8 @@ def lamp(pen: Pen) -> None:
 
 
 def sofa(pen: Pen) -> None:
-    """Two seats, two cushions, rounded arms, short legs."""
-    top = pen.between(24, 29)
+    """A sofa with two seats, rounded arms and short legs."""
+    top = pen.uniform(24, 29)
     for x in (14, 83):
         pen.part(polygon([(x, 76), (x + 4, 76), (x + 3, 86), (x + 1, 86)]), WOOD, TIMBER)
     pen.body(box(10, top, 90, 70, 8), CUSHION, 0.92)
@@ -127,7 +127,7 @@ def sofa(pen: Pen) -> None:
 
 def bottle(pen: Pen) -> None:
     """A sports bottle with a steel cap and a loop."""
-    wide = pen.between(-1.5, 1.5)
+    wide = pen.uniform(-1.5, 1.5)
     left = [(44, 20), (44, 20), (43, 26), (35 - wide, 34), (34 - wide, 44), (34 - wide, 90), (38, 95), (50, 95.5)]
     pen.part(cut(ellipse(50, 8, 7, 5), ellipse(50, 8, 4.4, 3)), DARK, METAL)
     pen.body(blob(mirrored(left)), Form(round=7, bulge=1.5, gloss=0.55))
@@ -139,8 +139,8 @@ def bottle(pen: Pen) -> None:
 
 
 def umbrella(pen: Pen) -> None:
-    """Open, from its side, with a curved handle."""
-    rise = pen.between(12, 18)
+    """An open umbrella from the side, with a curved handle."""
+    rise = pen.uniform(12, 18)
     dome = [(5, 54), (5, 54), (10, 26), (34, rise), (50, rise - 1)]
     canopy = cut(blob(mirrored(dome)), *(ellipse(x, 57.5, 8.6, 7) for x in (14, 32, 50, 68, 86)))
     pen.part(stroke([(50, 8), (50, 86), (50, 98), (62, 98), (61, 86)], 2.0), (96, 66, 44), METAL)

@@ -1,4 +1,4 @@
-"""The kinds of things that the demo's shop sells, and the colours they come in."""
+"""Product kinds: what the demo catalogue contains, and in which colours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from producers.demo.drawing import Colour, Pen
 from schemas.filters import ColourName
 
 Place = Literal["laid", "table", "room"]
-"""Where people photograph a thing: laid flat and seen from above, on a table, or standing in a room."""
+"""Where a product is photographed: laid flat and from above, on a table, or standing in a room."""
 
 
 @dataclass(frozen=True)
 class ProductKind:
-    """One kind of thing: its name, how it is drawn, where it is photographed, its prices in euros."""
+    """A kind of product: its name, drawing function, place of casual photos, and price range in euros."""
 
     name: str
     draw: Callable[[Pen], None]
@@ -57,4 +57,4 @@ COLOURS: Mapping[ColourName, Colour] = {
     "black": (38, 37, 40),
     "grey": (132, 134, 138),
 }
-"""A typical sRGB value of each colour."""
+"""A typical sRGB value of each colour, 0 to 255."""

@@ -1,4 +1,4 @@
-"""Patterns of cloth and glaze: how much of the second colour lies at each pixel."""
+"""Patterns: compute the share of the second colour at each pixel."""
 
 from functools import lru_cache
 from typing import Literal, get_args
@@ -13,24 +13,24 @@ Pattern = Literal["plain", "stripes", "dots", "checks", "chevrons"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
 Field = NDArray[np.float32]
-"""One number for each pixel of a drawing, SIZE x SIZE."""
+"""One number for each pixel of a drawing, SIZE x SIZE, or of a part of it."""
 
 
 def soft_noise(rng: np.random.Generator, across: int, down: int, size: int = SIZE) -> Field:
-    """Smooth random hills, about -1 to 1, with so many of them across and down the picture."""
-    hills = rng.uniform(-1, 1, (down + 1, across + 1)).astype(np.float32)
-    return np.asarray(Image.fromarray(hills).resize((size, size), Image.Resampling.BICUBIC))
+    """Smooth random noise, about -1 to 1, interpolated (bicubic) from a grid of `across` x `down` cells."""
+    grid = rng.uniform(-1, 1, (down + 1, across + 1)).astype(np.float32)
+    return np.asarray(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def second_colour(pattern: Pattern, rng: np.random.Generator) -> Field | None:
-    """The share of the second colour at each pixel, 0 to 1; None for a plain thing.
+    """The share of the second colour at each pixel, 0 to 1; None for the plain pattern.
 
-    On average it stays below 0.4, so that the product's own colour is the one a person names.
+    On average it is below 0.4, so that people name the main colour as the colour of the product.
     """
     if pattern == "plain":
         return None
     period = float(rng.uniform(34, 46))
-    # Cloth is never flat: the pattern's lines waver with it.
+    # Cloth is never flat, so the lines of the pattern are distorted.
     across, down = (grid + 5 * soft_noise(rng, 4, 4) for grid in _grid())
     return _DRAW[pattern](across / period, down / period)
 
@@ -42,7 +42,7 @@ def _grid() -> tuple[Field, Field]:
 
 
 def _line(position: Field, width: float) -> Field:
-    """1 on a line of this width (a share of the period) around whole positions, 0 elsewhere."""
+    """1 on lines of this width (a share of the period) around integer positions, 0 elsewhere."""
     distance = np.abs(position - np.round(position))
     return np.clip((width / 2 - distance) * 14 + 0.5, 0, 1)
 

@@ -1,4 +1,4 @@
-"""What the tour shows at its end: tables for people, demo.json for programs, demo.png for the eye."""
+"""Demo report: print tables, and write demo.json and the contact sheet demo.png."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from producers.demo.questions import FilterTrial, PhotoAnswer
 from schemas.results import Hit
 
 SHEET_ROWS = 8
-"""Searches on the sheet at most."""
+"""Maximum number of searches on the contact sheet."""
 
 
 def print_report(console: Console, figures: DemoFigures) -> None:
-    """The figures as tables, and whether all went well."""
+    """Print the figures as tables, and then the complaints or a line of success."""
     console.print(_ingest_table(figures), _search_table(figures), _promise_table(figures))
-    found = complaints(figures)
-    for complaint in found:
+    failures = complaints(figures)
+    for complaint in failures:
         console.print(f"[bold red]✗[/] {complaint}")
-    if not found:
+    if not failures:
         console.print("[bold green]✓[/] everything was found as it should be")
 
 
@@ -35,13 +35,16 @@ def _table(title: str, figures: Sequence[tuple[str, str]]) -> Table:
 
 
 def _ingest_table(figures: DemoFigures) -> Table:
-    done = figures.ingested
+    ingest = figures.ingested
     return _table(
         "From event to searchable",
         [
-            ("items", f"{done.products} products and {done.posts} posts, {len(done.missing)} of them missing"),
-            ("bulk", f"{done.images_per_second:.1f} images/s over {done.seconds:.1f} s"),
-            ("one event, until it is searchable", _spread(done.event_to_searchable)),
+            (
+                "items",
+                f"{ingest.products} products and {ingest.posts} posts, {len(ingest.missing)} of them missing",
+            ),
+            ("bulk", f"{ingest.images_per_second:.1f} images/s over {ingest.seconds:.1f} s"),
+            ("one event, until it is searchable", _spread(ingest.event_to_searchable)),
         ],
     )
 
@@ -74,28 +77,31 @@ def _spread(times: LatencySpread) -> str:
     return f"p50 {times.p50:.0f} ms, p95 {times.p95:.0f} ms" if times.count else "not measured"
 
 
-def _share(count: int, of: int) -> str:
-    return f"{count} of {of} ({count / of:.1%})" if of else "none asked"
+def _share(count: int, total: int) -> str:
+    return f"{count} of {total} ({count / total:.1%})" if total else "none asked"
 
 
 def write_json(path: Path, figures: DemoFigures) -> None:
-    """The figures with machine and versions, for comparing runs."""
+    """Write the figures with machine and versions, so that runs can be compared."""
     path.write_text(json.dumps(figures.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def write_sheet(
     path: Path, catalogue: Catalogue, photos: Sequence[PhotoAnswer], trials: Sequence[FilterTrial]
 ) -> None:
-    """Queries and hits side by side: photos of as many kinds as fit, then the searches with filters."""
-    room = max(1, SHEET_ROWS - len(trials))
+    """Draw queries and hits side by side: as many photo searches as fit, then the searches with filters."""
+    photo_rows = max(1, SHEET_ROWS - len(trials))
     pictures = _pictures(catalogue)
-    asked = [(f"{a.product.colour} {a.product.kind}", a) for a in photos[:: max(1, len(photos) // room)][:room]]
-    asked += [(trial.caption, trial.answer) for trial in trials]
-    draw_sheet([_row(pictures, caption, answer) for caption, answer in asked]).save(path)
+    rows = [
+        (f"{a.product.colour} {a.product.kind}", a)
+        for a in photos[:: max(1, len(photos) // photo_rows)][:photo_rows]
+    ]
+    rows += [(trial.caption, trial.answer) for trial in trials]
+    draw_sheet([_row(pictures, caption, answer) for caption, answer in rows]).save(path)
 
 
 def _pictures(catalogue: Catalogue) -> dict[str, Path]:
-    """The picture of each item in full size: the index keeps but a small one."""
+    """Path of each item's full-size picture, because the index stores only a thumbnail."""
     products = {product.id: catalogue.folder / product.image for product in catalogue.products}
     return products | {post.id: catalogue.folder / post.image for post in catalogue.posts}
 
@@ -105,5 +111,5 @@ def _row(pictures: Mapping[str, Path], caption: str, answer: PhotoAnswer) -> She
 
 
 def _with_picture(pictures: Mapping[str, Path], hit: Hit) -> Hit:
-    found = pictures.get(hit.item_id)
-    return hit if found is None else hit.model_copy(update={"thumbnail": found.read_bytes()})
+    path = pictures.get(hit.item_id)
+    return hit if path is None else hit.model_copy(update={"thumbnail": path.read_bytes()})

@@ -1,7 +1,7 @@
-"""Outlines as stencils: grey pictures of 960 x 960 pixels, drawn on a sheet of 100 x 100 units.
+"""Shapes: draw outlines, in units of a 100 x 100 sheet, as stencils (grey pictures of 960 x 960 pixels).
 
-A stencil is white (255) where the shape is. Shapes are drawn at twice the final size, so that
-reducing them gives smooth edges.
+A stencil is white (255) inside the shape. Shapes are drawn at twice the final size, so that
+downsampling gives smooth edges.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ CORNER_CUTS = 4
 
 
 def ring(points: Outline) -> list[Point]:
-    """A smooth closed outline through the middles of the edges; a point given twice stays a corner.
+    """A smooth closed outline through the midpoints of the edges; a point that is given twice stays a corner.
 
-    Chaikin's corner cutting: its limit is the quadratic B-spline of the points.
+    Source: Chaikin's corner cutting, whose limit is the quadratic B-spline of the points.
     """
     line = np.asarray(points, dtype=np.float64)
     for _ in range(CORNER_CUTS):
@@ -36,7 +36,7 @@ def ring(points: Outline) -> list[Point]:
 
 
 def curve(points: Outline) -> list[Point]:
-    """A smooth line that starts and ends at the first and last point (ring is its closed sister)."""
+    """A smooth open line from the first to the last point; `ring` is the closed form."""
     line = np.asarray(points, dtype=np.float64)
     for _ in range(CORNER_CUTS):
         line = np.concatenate([line[:1], _cut_corners(line[:-1], line[1:]), line[-1:]])
@@ -44,12 +44,12 @@ def curve(points: Outline) -> list[Point]:
 
 
 def _cut_corners(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each edge keep the middle half: two points an edge."""
+    """Replace each edge by its middle half, which gives two points for each edge."""
     return np.stack([0.75 * starts + 0.25 * ends, 0.25 * starts + 0.75 * ends], axis=1).reshape(-1, 2)
 
 
 def mirrored(left: Outline) -> list[Point]:
-    """The whole outline of a symmetric thing from its left half, given from top to bottom."""
+    """The outline of a symmetric object from its left half, which is given from top to bottom."""
     return [*left, *((100 - x, y) for x, y in reversed(left))]
 
 
@@ -58,19 +58,19 @@ def _blank() -> tuple[Stencil, ImageDraw.ImageDraw]:
     return stencil, ImageDraw.Draw(stencil)
 
 
-def _scaled(points: Outline) -> list[Point]:
+def _to_pixels(points: Outline) -> list[Point]:
     return [(x * UNIT, y * UNIT) for x, y in points]
 
 
 def blob(points: Outline) -> Stencil:
-    """A filled shape with a smooth outline; a point given twice is a corner."""
+    """A filled shape with a smooth outline; a point that is given twice is a corner."""
     return polygon(ring(points))
 
 
 def polygon(points: Outline) -> Stencil:
     """A filled shape with straight edges."""
     stencil, draw = _blank()
-    draw.polygon(_scaled(points), fill=255)
+    draw.polygon(_to_pixels(points), fill=255)
     return stencil
 
 
@@ -91,7 +91,7 @@ def box(left: float, top: float, right: float, bottom: float, corner: float = 0)
 def stroke(points: Outline, width: float) -> Stencil:
     """A smooth line of this width with round ends."""
     stencil, draw = _blank()
-    line = _scaled(curve(points))
+    line = _to_pixels(curve(points))
     draw.line(line, fill=255, width=max(1, round(width * UNIT)), joint="curve")
     half = width * UNIT / 2
     for x, y in (line[0], line[-1]):
@@ -100,18 +100,18 @@ def stroke(points: Outline, width: float) -> Stencil:
 
 
 def join(*stencils: Stencil) -> Stencil:
-    """What lies in any of the stencils."""
-    whole = stencils[0]
+    """Union of the stencils."""
+    union = stencils[0]
     for other in stencils[1:]:
-        whole = ImageChops.lighter(whole, other)
-    return whole
+        union = ImageChops.lighter(union, other)
+    return union
 
 
 def cut(stencil: Stencil, *holes: Stencil) -> Stencil:
-    """What lies in the stencil and in none of the holes."""
+    """The stencil without the holes."""
     return ImageChops.subtract(stencil, join(*holes))
 
 
 def within(stencil: Stencil, other: Stencil) -> Stencil:
-    """What lies in both."""
+    """Intersection of two stencils."""
     return ImageChops.darker(stencil, other)

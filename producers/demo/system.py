@@ -1,4 +1,4 @@
-"""The system under the demo: found running, or started as `lookstream up` and stopped again."""
+"""Demo system: use the running system, or start `lookstream up` and stop it at the end."""
 
 import os
 import shlex
@@ -15,62 +15,66 @@ from infra.local_state import read_local_state, wait_until_ready
 from schemas.failures import Unavailable
 
 READY_SECONDS = 180.0
-"""A first start on a slow disk imports torch and loads the weights twice."""
+"""Maximum start time: the first start on a slow disk imports torch and loads the weights twice."""
 
 STOP_SECONDS = 40.0
-"""`lookstream up` drains for some seconds before it stops."""
+"""Maximum time of a normal stop: `lookstream up` drains for some seconds first."""
 
-IMPATIENT_SECONDS = 10.0
-"""After a second SIGTERM it stops without draining."""
+FORCED_STOP_SECONDS = 10.0
+"""Maximum time after a second SIGTERM, on which it stops without draining."""
 
-Say = Callable[[str], None]
-
-
-def command_line(*words: str) -> list[str]:
-    """The lookstream command with these words, run by this very Python."""
-    return [sys.executable, "-m", "lookstream", *words]
+CommandPrinter = Callable[[str], None]
 
 
-def run_command(words: Sequence[str], say: Say) -> None:
-    """Show and run a lookstream command in the foreground; raises Unavailable when it exits non-zero."""
-    say(shlex.join(["lookstream", *words]))
-    done = subprocess.run(command_line(*words), check=False)
-    if done.returncode != 0:
-        raise Unavailable(f"`{shlex.join(['lookstream', *words])}` ended with exit code {done.returncode}")
+def command_line(*arguments: str) -> list[str]:
+    """The command line that runs lookstream with these arguments in the current Python interpreter."""
+    return [sys.executable, "-m", "lookstream", *arguments]
+
+
+def run_command(arguments: Sequence[str], print_command: CommandPrinter) -> None:
+    """Print and run a lookstream command in the foreground; raises Unavailable if its exit code is not 0."""
+    print_command(shlex.join(["lookstream", *arguments]))
+    completed = subprocess.run(command_line(*arguments), check=False)
+    if completed.returncode != 0:
+        raise Unavailable(f"`{shlex.join(['lookstream', *arguments])}` ended with exit code {completed.returncode}")
 
 
 @contextmanager
-def running_system(settings: Settings, log: Path, say: Say, *, keep: bool) -> Iterator[int | None]:
-    """The system, ready; yields the process id of the `lookstream up` that was started here, if one was.
+def running_system(
+    settings: Settings, log: Path, print_command: CommandPrinter, *, keep: bool
+) -> Iterator[int | None]:
+    """Wait until the system is ready; start it if it is not running.
 
-    It is stopped at the end, unless it is to be kept and the tour went through.
+    Yields the process id of `lookstream up` if it was started here, otherwise None. A system that was started here
+    is stopped at the end, unless `keep` is set and the body raised no exception. Raises Unavailable if the system
+    does not become ready.
     """
     if read_local_state(settings.data) is not None:
         wait_until_ready(settings, READY_SECONDS)
         yield None
         return
-    say("lookstream up")
-    child, kept = _start(log), False
+    print_command("lookstream up")
+    child, leave_running = _start(log), False
     try:
-        _await_ready(child, settings, log)
+        _wait_until_ready(child, settings, log)
         yield child.pid
-        kept = keep
+        leave_running = keep
     finally:
-        if not kept:
+        if not leave_running:
             _stop(child)
 
 
 def _start(log: Path) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C reaches the tour alone, which then stops the system in good order.
+    # In its own session the child does not receive Ctrl-C; the tour receives it and stops the system in order.
     with log.open("wb") as file:
         return subprocess.Popen(
             command_line("up"), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
 
 
-def _await_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until:
+def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
         if child.poll() is not None:
             raise Unavailable(f"`lookstream up` ended with exit code {child.returncode}: {_last_line(log)}")
         try:
@@ -82,11 +86,11 @@ def _await_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) 
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Let it drain and stop its parts; an impatient Ctrl-C, or too long a wait, cuts that short."""
-    for patience in (STOP_SECONDS, IMPATIENT_SECONDS):
+    """Stop the system with SIGTERM, which drains it; on a timeout or Ctrl-C send a second SIGTERM, then SIGKILL."""
+    for timeout in (STOP_SECONDS, FORCED_STOP_SECONDS):
         child.terminate()
         try:
-            child.wait(patience)
+            child.wait(timeout)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             continue
         return

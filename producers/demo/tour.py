@@ -1,4 +1,4 @@
-"""The tour: draw a shop, start the system, put everything in, search it, and say what happened."""
+"""Demo tour: draw a catalogue, start the system, ingest and search the catalogue, and report the results."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,8 +19,8 @@ from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, DemoProduct, draw_
 from producers.demo.figures import DemoFigures, IngestFigures, PromiseCheck, complaints, spread
 from producers.demo.kinds import KINDS
 from producers.demo.questions import (
-    Ask,
     PhotoAnswer,
+    SearchFunction,
     count_first_hits,
     is_found,
     sample,
@@ -33,13 +33,13 @@ from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.system import run_command, running_system
 
 SEED = 7
-LATE_PRODUCTS = 12
-"""Products that come one at a time after the bulk, to time a single event."""
+SINGLE_PRODUCTS = 12
+"""Products that are sent one at a time after the bulk, to measure the latency of a single event."""
 
 
 @dataclass(frozen=True)
 class TourOptions:
-    """What the user wants of the tour."""
+    """Options of the tour."""
 
     products: int
     queries: int
@@ -49,97 +49,101 @@ class TourOptions:
 
 @dataclass(frozen=True)
 class DemoTour:
-    """A tour under way."""
+    """Settings, options and console of a running tour."""
 
     settings: Settings
-    plan: TourOptions
+    options: TourOptions
     console: Console
 
-    def say(self, command: str) -> None:
-        """Show a command before it runs."""
+    def print_command(self, command: str) -> None:
+        """Print a command before it runs."""
         self.console.print(f"[bold cyan]$[/] {command}", soft_wrap=True)
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Progress]:
-        """A bar for a step that takes long."""
+    def progress(self, description: str, total: int) -> Iterator[Progress]:
+        """Show a progress bar for a long step."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as bar:
-            bar.add_task(what, total=total)
+            bar.add_task(description, total=total)
             yield bar
 
 
-def run_tour(settings: Settings, plan: TourOptions, console: Console) -> bool:
-    """Run the whole demo and report; whether all went well.
+def run_tour(settings: Settings, options: TourOptions, console: Console) -> bool:
+    """Run the demo and print its report; returns whether there were no complaints.
 
-    Writes demo.png and demo.json into `plan.out`. Raises BadInput or Unavailable when it cannot go on.
+    Writes demo.png and demo.json into `options.out`. Raises BadInput for impossible options, and Unavailable if the
+    system does not work.
     """
-    fewest = len(KINDS) + LATE_PRODUCTS
-    if not fewest <= plan.products <= MAX_PRODUCTS:
-        raise BadInput(f"--products {plan.products}: give {fewest} to {MAX_PRODUCTS}")
-    if not 1 <= plan.queries <= plan.products:
-        raise BadInput(f"--queries {plan.queries}: give 1 to {plan.products}, as many as there are products")
-    tour = DemoTour(settings, plan, console)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    catalogue = _draw(tour)
+    min_products = len(KINDS) + SINGLE_PRODUCTS
+    if not min_products <= options.products <= MAX_PRODUCTS:
+        raise BadInput(f"--products {options.products}: give {min_products} to {MAX_PRODUCTS}")
+    if not 1 <= options.queries <= options.products:
+        raise BadInput(f"--queries {options.queries}: give 1 to {options.products}, as many as there are products")
+    tour = DemoTour(settings, options, console)
+    options.out.mkdir(parents=True, exist_ok=True)
+    catalogue = _draw_products(tour)
     log = settings.data / "demo" / "up.log"
-    with running_system(settings, log, tour.say, keep=plan.keep_up) as started:
-        figures = _go_through(tour, catalogue)
+    with running_system(settings, log, tour.print_command, keep=options.keep_up) as process_id:
+        figures = _run_steps(tour, catalogue)
     print_report(console, figures)
-    console.print(f"wrote {plan.out / 'demo.png'} and {plan.out / 'demo.json'}")
-    if started is not None and plan.keep_up:
+    console.print(f"wrote {options.out / 'demo.png'} and {options.out / 'demo.json'}")
+    if process_id is not None and options.keep_up:
         console.print(f"the page: `lookstream open --tenant {TENANT}`")
-        console.print(f"the system stays up: stop it with `kill {started}`; its messages go to {log}")
+        console.print(f"the system stays up: stop it with `kill {process_id}`; its messages go to {log}")
     return not complaints(figures)
 
 
-def _draw(tour: DemoTour) -> Catalogue:
-    with tour.progress("drawing products", tour.plan.products) as bar:
+def _draw_products(tour: DemoTour) -> Catalogue:
+    with tour.progress("drawing products", tour.options.products) as bar:
         folder = tour.settings.data / "demo"
-        return draw_catalogue(folder, tour.plan.products, SEED, lambda: bar.advance(bar.task_ids[0]))
+        return draw_catalogue(folder, tour.options.products, SEED, lambda: bar.advance(bar.task_ids[0]))
 
 
-def _go_through(tour: DemoTour, catalogue: Catalogue) -> DemoFigures:
-    """All that needs the system up."""
+def _run_steps(tour: DemoTour, catalogue: Catalogue) -> DemoFigures:
+    """Run the steps that need the running system."""
     kafka = resolve_kafka_settings(tour.settings)
     check_broker(kafka)
     arrivals = open_arrivals(kafka)
     try:
         ingested = _ingest(tour, kafka, catalogue, arrivals)
         with closing(SearchClient(kafka)) as client:
-            return _search(tour, catalogue, arrivals, ingested, client.search)
+            return _run_searches(tour, catalogue, arrivals, ingested, client.search)
     finally:
         arrivals.close()
 
 
 def _ingest(tour: DemoTour, kafka: KafkaSettings, catalogue: Catalogue, arrivals: Arrivals) -> IngestFigures:
     products = [product.id for product in catalogue.products]
-    bulk, late = products[:-LATE_PRODUCTS], products[-LATE_PRODUCTS:]
+    bulk, single = products[:-SINGLE_PRODUCTS], products[-SINGLE_PRODUCTS:]
     posts = [post.id for post in catalogue.posts]
-    place = ["--image-root", str(catalogue.folder), "--tenant", TENANT]
-    run_command(["ingest", "catalog", str(catalogue.products_file), *place, "--limit", str(len(bulk))], tour.say)
-    run_command(["ingest", "social", str(catalogue.posts_file), *place], tour.say)
+    arguments = ["--image-root", str(catalogue.folder), "--tenant", TENANT]
+    run_command(
+        ["ingest", "catalog", str(catalogue.products_file), *arguments, "--limit", str(len(bulk))],
+        tour.print_command,
+    )
+    run_command(["ingest", "social", str(catalogue.posts_file), *arguments], tour.print_command)
     with tour.console.status("waiting until everything can be found"):
         arrivals.await_items([*bulk, *posts])
         send_one_by_one(kafka, catalogue, len(bulk), arrivals)
-    done = arrivals.indexed(bulk)
-    seconds = bulk_seconds(done)
+    indexed = arrivals.indexed(bulk)
+    seconds = bulk_seconds(indexed)
     return IngestFigures(
         products=len(products),
         posts=len(posts),
         seconds=round(seconds, 2),
-        images_per_second=round(sum(outcome.images for outcome in done) / seconds, 1) if seconds else 0.0,
+        images_per_second=round(sum(outcome.images for outcome in indexed) / seconds, 1) if seconds else 0.0,
         missing=arrivals.missing([*products, *posts]),
-        # The first of them also opens the connection to Kafka.
-        event_to_searchable=spread(latencies(arrivals.indexed(late[1:]))),
+        # The first of them is left out, because it also opens the connection to Kafka.
+        event_to_searchable=spread(latencies(arrivals.indexed(single[1:]))),
     )
 
 
-def _search(
-    tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ingested: IngestFigures, ask: Ask
+def _run_searches(
+    tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ingested: IngestFigures, search: SearchFunction
 ) -> DemoFigures:
-    photos = _ask_photos(tour, catalogue, ask)
-    trials = [*try_filters(ask, catalogue), try_nothing(ask, catalogue)]
-    deletion = _delete_one(tour, catalogue, arrivals, ask)
+    photos = _search_photos(tour, catalogue, search)
+    trials = [*try_filters(search, catalogue), try_nothing(search, catalogue)]
+    deletion = _delete_one(tour, catalogue, arrivals, search)
     figures = DemoFigures(
         ingested=ingested,
         first_hits=count_first_hits(photos),
@@ -147,29 +151,32 @@ def _search(
         promises=(*(trial.promise for trial in trials), deletion),
         encoder=photos[0].result.encoder,
     )
-    write_sheet(tour.plan.out / "demo.png", catalogue, photos, trials)
-    write_json(tour.plan.out / "demo.json", figures)
+    write_sheet(tour.options.out / "demo.png", catalogue, photos, trials)
+    write_json(tour.options.out / "demo.json", figures)
     return figures
 
 
-def _ask_photos(tour: DemoTour, catalogue: Catalogue, ask: Ask) -> list[PhotoAnswer]:
-    asked = sample(catalogue, tour.plan.queries)
-    search_by_photo(ask, catalogue, asked[0])  # connections open and code loads once, which is no search's time
-    with tour.progress("searching with photos", len(asked)) as bar:
+def _search_photos(tour: DemoTour, catalogue: Catalogue, search: SearchFunction) -> list[PhotoAnswer]:
+    products = sample(catalogue, tour.options.queries)
+    # Warm-up, not measured: the first search also opens connections and loads code.
+    search_by_photo(search, catalogue, products[0])
+    with tour.progress("searching with photos", len(products)) as bar:
         answers = []
-        for product in asked:
-            answers.append(search_by_photo(ask, catalogue, product))
+        for product in products:
+            answers.append(search_by_photo(search, catalogue, product))
             bar.advance(bar.task_ids[0])
         return answers
 
 
-def _delete_one(tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ask: Ask) -> PromiseCheck:
-    """A product that was found must not be found any more once it is deleted."""
-    gone: DemoProduct = catalogue.products[-1]
-    before = is_found(ask, catalogue, gone)
-    arrivals.forget(gone.id)
-    run_command(["delete", gone.id, "--tenant", TENANT], tour.say)
-    arrivals.await_items([gone.id])
-    after = is_found(ask, catalogue, gone)
-    words = {True: "found", False: "not found"}
-    return PromiseCheck("a deleted product", before and not after, f"{words[before]} before, {words[after]} after")
+def _delete_one(tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, search: SearchFunction) -> PromiseCheck:
+    """Delete a product that was found, and check that it is not found any more."""
+    deleted: DemoProduct = catalogue.products[-1]
+    before = is_found(search, catalogue, deleted)
+    arrivals.expect_again(deleted.id)
+    run_command(["delete", deleted.id, "--tenant", TENANT], tour.print_command)
+    arrivals.await_items([deleted.id])
+    after = is_found(search, catalogue, deleted)
+    labels = {True: "found", False: "not found"}
+    return PromiseCheck(
+        "a deleted product", before and not after, f"{labels[before]} before, {labels[after]} after"
+    )
