@@ -8,9 +8,9 @@ import structlog
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.category_prediction import assign_categories
+from consumers.indexing.enrichers import ItemEnrichers
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
 from consumers.indexing.item_update import ItemUpdate, updates_of
-from consumers.indexing.judges import ItemEnrichers
 from consumers.indexing.merge import changes_by_item
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
 from consumers.indexing.watches.matcher import publish_matches

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consumers.points.payload import GIVEN
 from consumers.scoring.calibration import MAX_COSINE
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.sampling import given_category
+from consumers.scoring.sampling import merchant_category
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
@@ -41,7 +41,7 @@ def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
     """
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
-    voters = [(hit.score, name) for hit in valid if (name := given_category(hit.payload))][:VOTER_COUNT]
+    voters = [(hit.score, name) for hit in valid if (name := merchant_category(hit.payload))][:VOTER_COUNT]
     if not voters:
         return ()
     best = max(score for score, _ in voters)

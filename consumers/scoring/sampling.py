@@ -82,7 +82,7 @@ class CalibrationSampler:
         looks = self.index.vectors(list(payloads))
         points = [(looks[id], payload) for id, payload in payloads.items() if id in looks]
         return [
-            SampledItem(look, str(payload["item_id"]), given_category(payload), payload.get("studio") == "true")
+            SampledItem(look, str(payload["item_id"]), merchant_category(payload), payload.get("studio") == "true")
             for look, payload in points
         ]
 
@@ -104,11 +104,11 @@ class CalibrationSampler:
         self, probe: SampledItem, hits: Mapping[str, ScoredPoint], looks: Mapping[str, Floats]
     ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
-        same = [_agreement(probe.category, given_category(hit.payload)) for hit in hits.values()]
+        same = [_agreement(probe.category, merchant_category(hit.payload)) for hit in hits.values()]
         return Neighbourhood(self.parts.cosines(probe.look, others), np.array(same, np.int8))
 
 
-def given_category(payload: Payload) -> str | None:
+def merchant_category(payload: Payload) -> str | None:
     """Return the category of a point; None if it has none or it is only predicted."""
     category = payload.get("category")
     return str(category) if category and payload.get("category_source") != PREDICTED else None

@@ -47,7 +47,7 @@ class InferredIntent:
         """Return the inferred filters alone."""
         return Filters().model_copy(update=self._fields(self.narrows))
 
-    def given_up(self) -> Filters:
+    def relaxed_filters(self) -> Filters:
         """Return the inferred filters that were relaxed because of too few hits."""
         return Filters().model_copy(update=self._fields(self.relaxed_fields))
 

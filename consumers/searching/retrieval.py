@@ -129,7 +129,7 @@ class Retriever:
             palette=search.palette,
             look=search.query_look(),
             inferred_filters=search.inferred_intent.added(),
-            relaxed_filters=search.inferred_intent.given_up(),
+            relaxed_filters=search.inferred_intent.relaxed_filters(),
         )
 
     def _page(

@@ -11,8 +11,8 @@ import structlog
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.backfill import Backfill
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.points.progress import has_reached, target_offsets
 from consumers.runtime.ports import Sink
 from consumers.runtime.retry_headers import read_origin

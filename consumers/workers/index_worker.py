@@ -10,8 +10,8 @@ from pathlib import Path
 
 from consumers.embedding.moderation import moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.indexing.watches.watch_file import WATCHES_FILE, WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator

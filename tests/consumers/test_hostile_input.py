@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.facets_handler import FacetsHandler

@@ -87,7 +87,7 @@ def _reliability(pairs: Sequence[tuple[float, bool]]) -> Reliability:
 def strict(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:
     """Check strict searches by the queries; these drop hits that score like unrelated pictures."""
     results = _search_strictly(truth, truth.queries, system, track, "searching strictly")
-    relevance = truth.judge(truth.queries, results)
+    relevance = truth.relevance_of(truth.queries, results)
     answered = [n for n, result in enumerate(results) if result.hits]
     first = [bool(relevance.right[n, 0]) for n in answered]
     every = [bool(relevance.right[n, k]) for n in answered for k in range(len(results[n].hits))]

@@ -76,7 +76,7 @@ class GroundTruth:
         counts = Counter(value(row) for row in self.catalogue)
         return [counts[value(row)] - (self.position_of(row) is not None) if value(row) else 0 for row in rows]
 
-    def judge(
+    def relevance_of(
         self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: Value = label_of
     ) -> Relevance:
         """The relevance of the hits of each row's result."""

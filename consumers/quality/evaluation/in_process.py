@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator

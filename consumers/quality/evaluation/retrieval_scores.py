@@ -79,7 +79,9 @@ def agreement(truth: GroundTruth, results: Mapping[str, Results], value: Value) 
     rows = [n for n, row in enumerate(truth.queries) if value(row)]
     if not rows:
         return None
-    relevance = {name: truth.judge(truth.queries, answers, value).subset(rows) for name, answers in results.items()}
+    relevance = {
+        name: truth.relevance_of(truth.queries, answers, value).subset(rows) for name, answers in results.items()
+    }
     shares = {name: judged.right.mean(axis=1) for name, judged in relevance.items()}
     baseline = {name: shares[OBJECT] for name in shares}
     return Agreement(len(rows), estimates(shares, truth.seed), differences(shares, baseline, truth.seed))
@@ -113,7 +115,7 @@ def _score_filtered(
         SearchQuestion(row.path.read_bytes, weights, truth.filters(row, **filters)) for row, filters in queries
     ]
     results = search_all(system, questions, track, "searching with filters")
-    measures = score(truth.judge([row for row, _ in queries], results), truth.seed)
+    measures = score(truth.relevance_of([row for row, _ in queries], results), truth.seed)
     pairs = [(question, hit) for question, result in zip(questions, results, strict=True) for hit in result.hits]
     satisfying = sum(
         hit.category in question.filters.category and set(question.filters.colours) <= set(hit.colours)

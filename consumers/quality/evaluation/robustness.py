@@ -52,7 +52,7 @@ def _search_corrupted(
         SearchQuestion(partial(_read_corrupted, row, corruption), WEIGHTINGS[SIMILAR], truth.filters(row))
         for row in rows
     ]
-    return truth.judge(rows, search_all(system, questions, track, f"corrupted: {corruption}"))
+    return truth.relevance_of(rows, search_all(system, questions, track, f"corrupted: {corruption}"))
 
 
 def _read_corrupted(row: LabelledImage, corruption: str) -> bytes:

@@ -93,7 +93,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
     system, track, seed = setup.system, setup.track, data.seed
     truth, unusable = _prepare(data, setup)
     results = search_by_weighting(truth, system, track)
-    relevance = {name: truth.judge(truth.queries, answers) for name, answers in results.items()}
+    relevance = {name: truth.relevance_of(truth.queries, answers) for name, answers in results.items()}
     main_relevance, main_results = relevance[SIMILAR], results[SIMILAR]
     exact_figures = _measure_exact(truth, data, main_results, setup.store)
     figures = EvaluationResult(
@@ -154,7 +154,8 @@ def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationC
     """
     criteria: dict[str, Value] = {"label": label_of, "category": category_of}
     checks = {
-        name: calibration(truth.judge(truth.queries, results, value), results) for name, value in criteria.items()
+        name: calibration(truth.relevance_of(truth.queries, results, value), results)
+        for name, value in criteria.items()
     }
     if not any(row.category for row in truth.queries):
         checks.pop("category")

@@ -13,8 +13,8 @@ from PIL import Image
 
 from consumers.embedding.moderation import LabelCallable, ModerationPolicy, load_moderator, moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.indexing.merge import changes_by_item, merge
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.points.payload import ItemState

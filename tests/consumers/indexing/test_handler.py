@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.points.payload import hit_of
 from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import ImageEmbedder

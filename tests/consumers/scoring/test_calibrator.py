@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS, UNCALIBRATED, Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import (
     MAX_CATEGORIES,

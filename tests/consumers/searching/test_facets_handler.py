@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.points.progress import ProgressReader
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.facets_handler import FacetsHandler

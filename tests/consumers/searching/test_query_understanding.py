@@ -49,11 +49,11 @@ def test_nothing_is_guessed_about_what_was_said() -> None:
 
 def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
     first = infer_intent(ask(), boots(0.97), [RED]).relax()
-    assert (first.added(), first.given_up()) == (Filters(category=("Boots",)), Filters(colours=("red",)))
+    assert (first.added(), first.relaxed_filters()) == (Filters(category=("Boots",)), Filters(colours=("red",)))
     assert first.leans == ("colour",)
     last = first.relax()
     assert (last.added(), last.narrows) == (Filters(), ())
-    assert last.given_up() == Filters(category=("Boots",), colours=("red",))
+    assert last.relaxed_filters() == Filters(category=("Boots",), colours=("red",))
 
 
 def test_three_are_enough_and_fewer_if_fewer_were_asked_for() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler

@@ -9,8 +9,8 @@ import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import LatencyEstimate
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.replies import ReplyPublisher

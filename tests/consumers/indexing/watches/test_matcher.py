@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibration import UNCALIBRATED, LookParts

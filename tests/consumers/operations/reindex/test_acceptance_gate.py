@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.judges import enrichers_of
 from consumers.operations.reindex.acceptance_gate import AcceptanceGate, gate_violations, read_gate
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.scoring.calibrator import Calibrator
