@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from infra.config.kafka import KafkaSettings
 from infra.kafka.config import ANSWER_SECONDS, log, member_config, new_client
@@ -33,7 +33,10 @@ Callbacks = Mapping[str, Callable[..., None]]
 
 
 class Membership:
-    """A consumer group member. `rebalance_callbacks` get assignment changes, `event_callbacks` all other events."""
+    """A consumer group member, which joins at the first `receive`.
+
+    `rebalance_callbacks` get assignment changes, `event_callbacks` all other events.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,18 @@ class Membership:
         self._topics = [topic_name(kafka, topic) for topic in topics]
         self._rebalance_callbacks = rebalance_callbacks
         self._rejoined_at = float("-inf")
-        self.consumer = self._join()
+        self._is_subscribed = False
+        self.consumer = new_client(Consumer, self._config)
+
+    def receive(self, limit: int, seconds: float) -> list[Message]:
+        """Poll: wait for the first of up to `limit` messages; callbacks run meanwhile. Raises KafkaFault."""
+        if not self._is_subscribed:
+            self._subscribe()
+        with translate_errors("records were not received"):
+            if limit == 1:  # poll returns at once like consume(1), and costs less
+                message = self.consumer.poll(seconds)
+                return [] if message is None else [message]
+            return self.consumer.consume(limit, timeout=seconds)
 
     def rejoin(self, error: KafkaError) -> None:
         """Join again after fencing, from which the client does not recover by itself.
@@ -62,7 +76,8 @@ class Membership:
         self._rejoined_at = time.monotonic()
         log.warning("fenced, so joining anew once: %s", error.str())
         self.consumer.close()
-        self.consumer = self._join()
+        self.consumer = new_client(Consumer, self._config)
+        self._subscribe()
 
     def is_at_end(self, starts: Mapping[Partition, int]) -> bool:
         """Whether each partition was read to its end as of the last fetch.
@@ -103,7 +118,8 @@ class Membership:
         partitions would stay unassigned until its session ends.
         """
         try:
-            self._poll_until(has_joined)
+            if self._is_subscribed:
+                self._poll_until(has_joined)
             if self._kafka.static_member and has_joined():
                 self.consumer.unsubscribe()
                 self._poll_until(lambda: not holds_partitions())
@@ -111,11 +127,10 @@ class Membership:
             log.warning("the group was not left in good order: %s", error)
         self.consumer.close()
 
-    def _join(self) -> Consumer:
-        consumer = new_client(Consumer, self._config)
+    def _subscribe(self) -> None:
         with translate_errors("the group was not joined"):
-            consumer.subscribe(self._topics, **self._rebalance_callbacks)
-        return consumer
+            self.consumer.subscribe(self._topics, **self._rebalance_callbacks)
+        self._is_subscribed = True
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:
         for _ in Retry(LEAVE_SECONDS, sleep=self.consumer.poll, longest=0.05).attempts():

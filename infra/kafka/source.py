@@ -38,6 +38,7 @@ def due_immediately(_record: Record) -> float:
 class EventSource:
     """A consumer group member; one thread owns it, and must call take or look_ahead continually.
 
+    It joins the group at the first of these calls: a worker that loads a model first takes no partitions meanwhile.
     `due` returns when a record may be taken, in seconds since 1970; later records of its partition wait too.
     """
 
@@ -164,13 +165,7 @@ class EventSource:
 
     def _receive(self, limit: int, seconds: float) -> None:
         self._update_pauses()
-        with translate_errors("records were not received"):
-            if limit == 1:  # poll returns at once like consume(1), and costs less
-                message = self._member.consumer.poll(seconds)
-                messages = [] if message is None else [message]
-            else:
-                messages = self._member.consumer.consume(limit, timeout=seconds)
-        for message in messages:
+        for message in self._member.receive(limit, seconds):
             self._buffer_message(message)
 
     def _buffer_message(self, message: Message) -> None:

@@ -56,14 +56,9 @@ class AnswerLog:
         """How long each request waited for its first answer."""
         return [found[0].at - self.sent[name] for name, found in list(self.answers.items())]
 
-    def next_answer(self, partition: int, after: float) -> float | None:
-        """When a request of the partition that was sent after a moment had its answer, the first of these."""
-        times = [
-            found[0].at
-            for name, found in self.answers.items()
-            if self.sent[name] > after and self.partition_of(name) == partition
-        ]
-        return min(times, default=None)
+    def answer_times(self, partition: int) -> list[float]:
+        """When answers to requests of a partition could be read, in order."""
+        return sorted(found[0].at for name, found in self.answers.items() if self.partition_of(name) == partition)
 
     def judge(self, report: Report) -> None:
         """Note whether each request has exactly one answer, and what the answers are."""

@@ -14,6 +14,8 @@ ARRIVED, RESUMED = "arrived", "resumed"
 HARD = (KILLED, STOPPED)
 """Departures of which the group learns only when the session has run out."""
 READY_SECONDS = 45.0
+START_SECONDS = 2.0
+"""About how long an arrival takes until the worker has its partitions."""
 END_SECONDS = 60.0
 
 
@@ -120,7 +122,11 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many moves there are, in how long, and how many workers there must be."""
+    """How many moves there are, in how long, and how many workers there must be.
+
+    First come polite departures, then hard ones that have their whole time each, then departures of all kinds,
+    which overlap.
+    """
 
     moves: int
     seconds: float
@@ -128,37 +134,71 @@ class Plan:
     most: int
     session_seconds: float
     polite: float = 1 / 3
-    """Share of the moves, the first ones, of which all departures are polite: their pauses are theirs alone."""
+    """Share of the moves, the first ones, of which all departures are polite."""
+    apart: int = 0
+    """How many workers are killed or stopped one at a time, each followed by an arrival."""
 
     @property
     def stop_seconds(self) -> float:
         """How long a worker is stopped: past its session."""
         return self.session_seconds * 1.25 + 1
 
+    @property
+    def polite_moves(self) -> int:
+        """How many moves come before the first hard departure."""
+        return round(self.moves * self.polite)
+
 
 def carry_out(
     plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None] = lambda: None
 ) -> None:
-    """Have workers arrive and depart, evenly over the time, with at least one that has its partitions.
+    """Have workers arrive and depart, with at least one that has its partitions.
 
     One that is killed or stopped may still be starting; one that is ended is not.
     """
+    until, made = time.monotonic() + plan.seconds, len(fleet.moves)
+    apart_seconds = plan.apart * (plan.stop_seconds + START_SECONDS)
+    polite_until = until - apart_seconds - (plan.seconds - apart_seconds) * (1 - plan.polite)
+    _move_evenly(plan, fleet, chance, before_move, plan.polite_moves, polite_until, [ENDED])
+    _depart_apart(plan, fleet, chance, before_move)
+    left = plan.moves - (len(fleet.moves) - made)
+    _move_evenly(plan, fleet, chance, before_move, left, until, [ENDED, KILLED, STOPPED])
+
+
+def _move_evenly(
+    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None],
+    moves: int, until: float, kinds: list[str],
+) -> None:  # fmt: skip
     started, deck = time.monotonic(), list[str]()
-    for number in range(plan.moves):
-        _wait(fleet, started + plan.seconds * (number + 1) / (plan.moves + 1))
+    for number in range(moves):
+        _wait(fleet, started + (until - started) * (number + 1) / (moves + 1))
         working = fleet.working
         if len(working) <= plan.least or (len(working) < plan.most and chance.random() < 0.5):
             before_move()
             if not fleet.resume(plan.stop_seconds):
                 fleet.arrive()
             continue
-        deck = deck or chance.sample([ENDED, KILLED, STOPPED], 3)
-        how = ENDED if number < plan.moves * plan.polite else deck.pop()
-        leaver = chance.choice(working)
+        deck = deck or chance.sample(kinds, len(kinds))
+        how, leaver = deck.pop(), chance.choice(working)
         fleet.wait_until_ready(but=None if how == ENDED else leaver)
         before_move()
         fleet.depart(leaver, how)
-    _wait(fleet, started + plan.seconds)
+    _wait(fleet, until)
+
+
+def _depart_apart(plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None]) -> None:
+    """Kill or stop one worker after the other; each time the others are ready, and nobody arrives for a while."""
+    for number in range(plan.apart):
+        if len(fleet.working) <= plan.least:
+            before_move()
+            fleet.arrive()
+        fleet.wait_until_ready()
+        before_move()
+        fleet.depart(chance.choice(fleet.working), HARD[number % len(HARD)])
+        _wait(fleet, time.monotonic() + plan.stop_seconds)
+        before_move()
+        if not fleet.resume(plan.stop_seconds):
+            fleet.arrive()
 
 
 def _wait(fleet: Fleet, until: float) -> None:

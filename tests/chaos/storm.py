@@ -12,7 +12,7 @@ from schemas.topics import SEARCH_REQUESTS, Topic, all_topics
 from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
 from tests.chaos.asking import searchable, start_query
 from tests.chaos.brokers import Broker, kind_of_brokers, running_broker
-from tests.chaos.fleet import Fleet, Plan, carry_out
+from tests.chaos.fleet import Fleet, Move, Plan, carry_out
 from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.pauses import Pause, judge_pauses, pauses_of
 from tests.chaos.processes import Process
@@ -63,7 +63,7 @@ class Weathered:
     """What came of a storm."""
 
     report: Report
-    log: AnswerLog
+    moves: list[Move]
     pauses: list[Pause]
 
 
@@ -71,7 +71,8 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     """Ask while workers come and go; what came of it."""
     report, log = Report(), AnswerLog(storm.partitions)
     seconds = storm.searches / storm.rate
-    plan = Plan(storm.moves, seconds, storm.least, storm.most, storm.session_ms / 1000)
+    apart = storm.moves // 20 if storm.is_timed else 0
+    plan = Plan(storm.moves, seconds, storm.least, storm.most, storm.session_ms / 1000, apart=apart)
     settings = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(storm.session_ms), **storm.settings}
     with (
         report.timed(),
@@ -91,7 +92,7 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     pauses = pauses_of(log, fleet.moves, storm.session_ms / 1000)
     judge_pauses(report, pauses, is_timed=storm.is_timed)
     judge_fleet(report, fleet, folder)
-    return Weathered(report, log, pauses)
+    return Weathered(report, fleet.moves, pauses)
 
 
 def query_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:

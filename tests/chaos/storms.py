@@ -61,8 +61,10 @@ def _table(weathered: Weathered) -> Table:
 
 
 def _as_json(storm: Storm, kafka: Kind, weathered: Weathered) -> dict[str, Any]:
-    moves = [{**asdict(one.move), **asdict(one)} for one in weathered.pauses]
-    return {"kafka": kafka, "storm": asdict(storm), **asdict(weathered.report), "moves": moves}
+    moves, pauses = map(asdict, weathered.moves), map(asdict, weathered.pauses)
+    return {
+        "kafka": kafka, "storm": asdict(storm), **asdict(weathered.report), "moves": [*moves], "pauses": [*pauses]
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Static members on Apache Kafka: one that was fenced by mistake joins anew; of two with one name one ends."""
+"""Members of a group: when they join it; a fenced static one joins anew; of two with one name one ends."""
 
 import time
 from collections.abc import Callable
@@ -45,6 +45,21 @@ def take_first(source: EventSource) -> list[Record]:
     while not (records := list(source.take(1, 0, 0.05).records)):
         assert time.monotonic() < until, "waited in vain"
     return records
+
+
+def test_a_worker_takes_no_partitions_until_it_asks_for_records(kafka: KafkaSettings) -> None:
+    """It may have an encoder to load first, and the others go on meanwhile."""
+    names = [str(n) for n in range(32)]
+    with closing(EventSink(kafka)) as sink:
+        for name in names:
+            sink.send(CATALOG_ITEMS, name, Event(ItemDeleted(item_id=name, revision=1)))
+        sink.flush()
+    with closing(EventSource(kafka, "g", [CATALOG_ITEMS])), closing(join(kafka)) as other:
+        found: set[bytes | None] = set()
+        until = time.monotonic() + WAIT_SECONDS
+        while len(found) < len(names):
+            assert time.monotonic() < until, f"the one that asks has {len(found)} of {len(names)} records"
+            found |= {record.key for record in other.take(len(names), 0, 0.05).records}
 
 
 def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: KafkaSettings) -> None:
