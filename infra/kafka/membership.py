@@ -11,12 +11,13 @@ from infra.kafka.errors import (
     ErrorClass,
     Fenced,
     KafkaFault,
+    PartitionsRevoked,
     classify,
     explain,
     translate_errors,
     translate_member_errors,
 )
-from infra.kafka.names import OffsetAndMetadata, client_partition, plain_partition, topic_name
+from infra.kafka.names import OffsetAndMetadata, client_offsets, client_partition, plain_partition, topic_name
 from infra.kafka.record import Partition
 from infra.retry import Retry
 
@@ -52,7 +53,22 @@ class Membership:
         self._rebalance_callbacks = rebalance_callbacks
         self._rejoined_at = float("-inf")
         self._is_subscribed = False
+        self._member_id: str | None = None
         self.consumer = new_client(Consumer, self._config)
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether the group has removed this member since the last `confirm`, so that it joins as a new one.
+
+        The client keeps its partitions if it learns of that from the response to a join request: it tells the group
+        that it owns them, and calls nobody (librdkafka 2.16, rd_kafka_cgrp_handle_JoinGroup with
+        UNKNOWN_MEMBER_ID). Another member may have had them meanwhile.
+        """
+        return self._member_id is not None and self.consumer.memberid() != self._member_id
+
+    def confirm(self) -> None:
+        """Note that the partitions are assigned to the member which this client is now."""
+        self._member_id = self.consumer.memberid()
 
     def receive(self, limit: int, seconds: float) -> list[Message]:
         """Poll: wait for the first of up to `limit` messages; callbacks run meanwhile. Raises KafkaFault."""
@@ -75,7 +91,12 @@ class Membership:
             raise Fenced(f"{FENCED} ({error.str()})")
         self._rejoined_at = time.monotonic()
         log.warning("fenced, so joining anew once: %s", error.str())
+        self.restart()
+
+    def restart(self) -> None:
+        """Join as a new client, which keeps nothing of what this one was assigned."""
         self.consumer.close()
+        self._member_id = None
         self.consumer = new_client(Consumer, self._config)
         self._subscribe()
 
@@ -110,6 +131,23 @@ class Membership:
                     raise KafkaException(each.error)
         return {plain_partition(self._kafka, each): (each.offset, each.metadata or "") for each in found}
 
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata], *, asynchronous: bool) -> None:
+        """Commit offsets for the group. Raises Unavailable, PartitionsRevoked, Fenced or KafkaFault."""
+        with translate_member_errors("offsets were not committed"):
+            self._check_is_not_renewed()
+            new = client_offsets(self._kafka, offsets)
+            if asynchronous:
+                return self.consumer.commit(offsets=new, asynchronous=True)
+            for each in self.consumer.commit(offsets=new, asynchronous=False) or []:
+                if each.error is not None:
+                    raise KafkaException(each.error)
+
+    def group_metadata(self) -> object:
+        """The metadata of the group for a transaction. Raises PartitionsRevoked."""
+        metadata = self.consumer.consumer_group_metadata()
+        self._check_is_not_renewed()  # after: the metadata may be those of the new member
+        return metadata
+
     def leave(self, has_joined: Callable[[], bool], holds_partitions: Callable[[], bool]) -> None:
         """Leave the group, once the member has joined it, and close the client.
 
@@ -131,6 +169,10 @@ class Membership:
         with translate_errors("the group was not joined"):
             self.consumer.subscribe(self._topics, **self._rebalance_callbacks)
         self._is_subscribed = True
+
+    def _check_is_not_renewed(self) -> None:
+        if self.is_renewed:
+            raise PartitionsRevoked("the group has removed this member, so its partitions may be another one's")
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:
         for _ in Retry(LEAVE_SECONDS, sleep=self.consumer.poll, longest=0.05).attempts():

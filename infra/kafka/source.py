@@ -4,14 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from infra.config.kafka import KafkaSettings
 from infra.kafka.assignments import Assignments, Batch, BufferLimits, DueTime
 from infra.kafka.config import log
-from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translate_errors, translate_member_errors
+from infra.kafka.errors import ErrorClass, PartitionsRevoked, classify, translate_errors
 from infra.kafka.membership import Callbacks, Membership
-from infra.kafka.names import OffsetAndMetadata, client_offsets, client_partition, plain_partition, plain_topic
+from infra.kafka.names import OffsetAndMetadata, client_partition, plain_partition, plain_topic
 from infra.kafka.problems import Problems
 from infra.kafka.record import Partition, Record, record_of
 from infra.retry import HoldTimer
@@ -58,6 +58,7 @@ class EventSource:
         self.problems = Problems()
         """Errors that the client has reported, with their remedies, until they are resolved."""
         self.assigned = False  # possibly to no partitions
+        self._keeps_lost_partitions = False
         self.hold: HoldTimer | None = None
         """The wait for the last owners' notes while they cannot be read; new partitions supply no records then."""
         self._before_revoke: BeforeRevoke = no_revoke_callback
@@ -136,19 +137,12 @@ class EventSource:
     def commit_soon(self) -> None:
         """Commit the marked records asynchronously; the next call repeats this until the broker confirms it."""
         if offsets := self._assignments.uncommitted():
-            with translate_member_errors("offsets were not committed"):
-                self._member.consumer.commit(offsets=client_offsets(self._kafka, offsets), asynchronous=True)
+            self._member.commit(offsets, asynchronous=True)
 
     def commit_now(self) -> None:
         """Commit the marked records synchronously. Raises Unavailable, PartitionsRevoked, Fenced or KafkaFault."""
         if offsets := self._assignments.uncommitted():
-            with translate_member_errors("offsets were not committed"):
-                answer = self._member.consumer.commit(
-                    offsets=client_offsets(self._kafka, offsets), asynchronous=False
-                )
-                for each in answer or []:
-                    if each.error is not None:
-                        raise KafkaException(each.error)
+            self._member.commit(offsets, asynchronous=False)
             self._assignments.mark_committed(offsets)
 
     def are_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> bool:
@@ -157,13 +151,16 @@ class EventSource:
 
     def group_metadata(self) -> object:
         """Group metadata for a transaction that commits this member's offsets; read it right before the commit."""
-        return self._member.consumer.consumer_group_metadata()
+        return self._member.group_metadata()
 
     def close(self) -> None:
         """Leave the group."""
         self._member.leave(lambda: self.assigned, lambda: bool(list(self._assignments)))
 
     def _receive(self, limit: int, seconds: float) -> None:
+        if self._keeps_lost_partitions:
+            self._keeps_lost_partitions = self.assigned = False
+            self._member.restart()
         self._update_pauses()
         for message in self._member.receive(limit, seconds):
             self._buffer_message(message)
@@ -221,9 +218,17 @@ class EventSource:
         partitions = [plain_partition(self._kafka, each) for each in client_partitions]
         for topic, _ in partitions:
             self.problems.clear(topic)
+        if self._member.is_renewed and list(self._assignments):
+            log.warning("joining anew: the client has kept partitions of a member that the group had removed")
+            self._assignments.drop(self._assignments)
+            self._keeps_lost_partitions = True  # a client cannot be closed in its own callback
+            return
+        self._member.confirm()
         self._assignments.add(partitions)
 
     def _on_revoke(self, _consumer: Consumer, client_partitions: list[TopicPartition]) -> None:
+        if self._member.is_renewed:
+            return self._on_lost(_consumer, client_partitions)
         partitions = [plain_partition(self._kafka, each) for each in client_partitions]
         self._before_revoke(partitions)
         try:

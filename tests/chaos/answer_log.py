@@ -66,6 +66,8 @@ class AnswerLog:
         report.figures["requests"] = len(self.sent)
         report.expect("lost", self.open, 0)
         report.expect("doubled", sum(len(found) - 1 for found in self.answers.values()), 0)
+        if twice := [name for name, found in self.answers.items() if len(found) > 1]:
+            report.figures["which doubled"] = "; ".join(map(self._describe, twice[:6]))
         report.expect("expired", kinds["expired"], 0)
         report.expect(
             "answers of another kind", sum(n for kind, n in kinds.items() if kind not in (*GOOD, "expired")), 0
@@ -74,6 +76,10 @@ class AnswerLog:
         seconds = self.seconds() or [0.0]
         for name, share in (("p50", 50), ("p99", 99), ("longest", 100)):
             report.figures[f"answered in, {name}, ms"] = round(1000 * float(np.percentile(seconds, share)))
+
+    def _describe(self, name: str) -> str:
+        waits = ", ".join(f"{answer.at - self.sent[name]:.1f}" for answer in self.answers[name])
+        return f"{name} of partition {self.partition_of(name)} after {waits} s"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka import EventSink, EventSource, Fenced, Record
+from infra.kafka import Batch, EventSink, EventSource, Fenced, PartitionsRevoked, Record
 from infra.kafka.membership import REJOIN_INTERVAL_SECONDS
 from schemas.envelope import Event
 from schemas.items import ItemDeleted
@@ -60,6 +60,25 @@ def test_a_worker_takes_no_partitions_until_it_asks_for_records(kafka: KafkaSett
         while len(found) < len(names):
             assert time.monotonic() < until, f"the one that asks has {len(found)} of {len(names)} records"
             found |= {record.key for record in other.take(len(names), 0, 0.05).records}
+
+
+def test_what_a_removed_member_has_in_hand_is_not_committed_but_received_again(kafka: KafkaSettings) -> None:
+    """The client keeps its partitions, and says nothing, when it joins as a new member."""
+    with closing(EventSink(kafka)) as sink:
+        sink.send(CATALOG_ITEMS, "a", Event(ItemDeleted(item_id="a", revision=1)))
+        sink.flush()
+    with closing(join(kafka)) as source:
+        [record] = take_first(source)
+        batch = Batch([record], {record.place: source._assignments[record.place].epoch})
+        source._member._member_id = "the member before"
+        with pytest.raises(PartitionsRevoked):
+            source.group_metadata()
+        source.mark(batch)
+        with pytest.raises(PartitionsRevoked):
+            source.commit_now()
+        source._on_assign(source._member.consumer, [])
+        assert source.owned(batch).records == []
+        assert take_first(source) == [record]
 
 
 def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: KafkaSettings) -> None:
