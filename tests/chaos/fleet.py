@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.processes import Process
@@ -14,9 +14,14 @@ ARRIVED, RESUMED = "arrived", "resumed"
 HARD = (KILLED, STOPPED)
 """Departures of which the group learns only when the session has run out."""
 READY_SECONDS = 45.0
-START_SECONDS = 2.0
-"""About how long an arrival takes until the worker has its partitions."""
 END_SECONDS = 60.0
+ARRIVAL_SECONDS = 4.0
+"""In this time after its start an arrival has joined its group, which gives it partitions in two rebalances: each
+member rejoins once a second at most (librdkafka 2.16, rkcg_join_intvl)."""
+POLITE_SECONDS = 2.0
+"""In this time after a polite departure the others have its partitions."""
+DETECTED_SECONDS = 2.0
+"""After a hard one: in the session timeout and this."""
 
 
 @dataclass(frozen=True)
@@ -122,31 +127,27 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many moves there are, in how long, and how many workers there must be.
-
-    First come polite departures, then hard ones that have their whole time each, then departures of all kinds,
-    which overlap.
-    """
+    """How many moves there are, in how long, and how many workers there must be."""
 
     moves: int
     seconds: float
     least: int
     most: int
     session_seconds: float
-    polite: float = 1 / 3
-    """Share of the moves, the first ones, of which all departures are polite."""
-    apart: int = 0
-    """How many workers are killed or stopped one at a time, each followed by an arrival."""
+    apart: Sequence[str] = ()
+    """The kinds of the first departures, each of which has its whole time alone. All later moves may overlap."""
 
     @property
     def stop_seconds(self) -> float:
         """How long a worker is stopped: past its session."""
         return self.session_seconds * 1.25 + 1
 
-    @property
-    def polite_moves(self) -> int:
-        """How many moves come before the first hard departure."""
-        return round(self.moves * self.polite)
+
+def effect_seconds(what: str, session_seconds: float) -> float:
+    """In how many seconds after a move of this kind the group has settled, when there is no other."""
+    if what in HARD:
+        return session_seconds + DETECTED_SECONDS
+    return POLITE_SECONDS if what == ENDED else ARRIVAL_SECONDS
 
 
 def carry_out(
@@ -157,18 +158,14 @@ def carry_out(
     One that is killed or stopped may still be starting; one that is ended is not.
     """
     until, made = time.monotonic() + plan.seconds, len(fleet.moves)
-    apart_seconds = plan.apart * (plan.stop_seconds + START_SECONDS)
-    polite_until = until - apart_seconds - (plan.seconds - apart_seconds) * (1 - plan.polite)
-    _move_evenly(plan, fleet, chance, before_move, plan.polite_moves, polite_until, [ENDED])
-    _depart_apart(plan, fleet, chance, before_move)
-    left = plan.moves - (len(fleet.moves) - made)
-    _move_evenly(plan, fleet, chance, before_move, left, until, [ENDED, KILLED, STOPPED])
+    for how in plan.apart:
+        _depart_apart(plan, fleet, chance.choice, how, before_move)
+    _move_evenly(plan, fleet, chance, before_move, plan.moves - len(fleet.moves) + made, until)
 
 
 def _move_evenly(
-    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None],
-    moves: int, until: float, kinds: list[str],
-) -> None:  # fmt: skip
+    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None], moves: int, until: float
+) -> None:
     started, deck = time.monotonic(), list[str]()
     for number in range(moves):
         _wait(fleet, started + (until - started) * (number + 1) / (moves + 1))
@@ -178,7 +175,7 @@ def _move_evenly(
             if not fleet.resume(plan.stop_seconds):
                 fleet.arrive()
             continue
-        deck = deck or chance.sample(kinds, len(kinds))
+        deck = deck or chance.sample([ENDED, KILLED, STOPPED], 3)
         how, leaver = deck.pop(), chance.choice(working)
         fleet.wait_until_ready(but=None if how == ENDED else leaver)
         before_move()
@@ -186,19 +183,18 @@ def _move_evenly(
     _wait(fleet, until)
 
 
-def _depart_apart(plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None]) -> None:
-    """Kill or stop one worker after the other; each time the others are ready, and nobody arrives for a while."""
-    for number in range(plan.apart):
-        if len(fleet.working) <= plan.least:
-            before_move()
-            fleet.arrive()
-        fleet.wait_until_ready()
-        before_move()
-        fleet.depart(chance.choice(fleet.working), HARD[number % len(HARD)])
-        _wait(fleet, time.monotonic() + plan.stop_seconds)
+def _depart_apart(
+    plan: Plan, fleet: Fleet, choose: Callable[[list[str]], str], how: str, before_move: Callable[[], None]
+) -> None:
+    if len(fleet.working) <= plan.least:
         before_move()
         if not fleet.resume(plan.stop_seconds):
             fleet.arrive()
+    fleet.wait_until_ready()
+    _wait(fleet, time.monotonic() + fleet.moves[-1].at + ARRIVAL_SECONDS - time.time())
+    before_move()
+    fleet.depart(choose(fleet.working), how)
+    _wait(fleet, time.monotonic() + (plan.stop_seconds if how in HARD else POLITE_SECONDS))
 
 
 def _wait(fleet: Fleet, until: float) -> None:

@@ -35,7 +35,7 @@ def control(folder: Path, size: Size) -> Report:
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, moves = Report(), size.of(MOVES, least=6)
     seconds = moves * MOVE_SECONDS
-    plan = Plan(moves, seconds, least=1, most=3, session_seconds=SESSION_MS / 1000, polite=0.2)
+    plan = Plan(moves, seconds, least=1, most=3, session_seconds=SESSION_MS / 1000)
     feed = write_feed(size.of(EVENTS, least=600), size.of(ITEMS, least=60), size.seed, MIX)
     session = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
     with report.timed(), open_world(folder, **session) as world:

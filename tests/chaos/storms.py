@@ -24,7 +24,7 @@ Protocol = Literal["classic", "consumer"]
 
 def main(
     kafka: Annotated[Kind, typer.Option(help="Whose broker")] = "apache",
-    searches: Annotated[int, typer.Option(min=1)] = 10_000,
+    searches: Annotated[int, typer.Option(min=1)] = 12_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Searches a second")] = 50.0,
     moves: Annotated[int, typer.Option(min=1, help="Arrivals and departures")] = 100,
     least: Annotated[int, typer.Option(min=1, help="Workers at any time")] = 1,
