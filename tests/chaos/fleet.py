@@ -23,6 +23,9 @@ POLITE_SECONDS = 2.0
 DETECTED_SECONDS = 2.0
 """After a hard one: in the session timeout and this."""
 
+CLEAR_SECONDS = 0.3
+"""Between the time of one move and the next, where they must not touch."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -191,10 +194,10 @@ def _depart_apart(
         if not fleet.resume(plan.stop_seconds):
             fleet.arrive()
     fleet.wait_until_ready()
-    _wait(fleet, time.monotonic() + fleet.moves[-1].at + ARRIVAL_SECONDS - time.time())
+    _wait(fleet, time.monotonic() + fleet.moves[-1].at + ARRIVAL_SECONDS + CLEAR_SECONDS - time.time())
     before_move()
     fleet.depart(choose(fleet.working), how)
-    _wait(fleet, time.monotonic() + (plan.stop_seconds if how in HARD else POLITE_SECONDS))
+    _wait(fleet, time.monotonic() + (plan.stop_seconds if how in HARD else POLITE_SECONDS) + CLEAR_SECONDS)
 
 
 def _wait(fleet: Fleet, until: float) -> None:
