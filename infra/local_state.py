@@ -102,7 +102,7 @@ def read_local_state(folder: Path) -> LocalState | None:
 
 def wait_until_ready(settings: Settings, seconds: float) -> LocalState:
     """Wait until `lookstream up` is ready; raises Unavailable after `seconds`."""
-    for _ in Retry(seconds, longest=0.1).attempts():
+    for _ in Retry(seconds, max_pause=0.1).attempts():
         state = read_local_state(settings.data)
         if state is not None and state.ready:
             return state

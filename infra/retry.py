@@ -19,9 +19,9 @@ class Retry:
 
     seconds: float
     """Time limit: no pause starts after it; the last attempt is at its end. 0: one attempt; math.inf: no limit."""
-    first: float = 0.05
+    first_pause: float = 0.05
     """First pause in seconds; each following pause is twice as long."""
-    longest: float = 1.0
+    max_pause: float = 1.0
     """Longest pause in seconds, without jitter."""
     jitter: float = 0.2
     """Share by which a pause is randomly shortened or extended, so that callers do not retry together."""
@@ -62,10 +62,10 @@ class Retry:
         return self._pauses(self.clock() + self.seconds, stop)
 
     def _pauses(self, deadline: float, stop: threading.Event | None) -> Iterator[float]:
-        pause = self.first
+        pause = self.first_pause
         while not (stop and stop.is_set()) and (remaining := deadline - self.clock()) > 0:
             yield min(remaining, pause * self.uniform(1 - self.jitter, 1 + self.jitter))
-            pause = min(2 * pause, self.longest)
+            pause = min(2 * pause, self.max_pause)
 
     def _wait(self, seconds: float, stop: threading.Event | None) -> bool:
         """Sleep; returns whether `stop` was set meanwhile."""
@@ -79,11 +79,11 @@ class Retry:
 class HoldTimer:
     """A wait in progress: its reason, and its start on the monotonic clock."""
 
-    why: str
+    reason: str
     since: float
 
     @classmethod
-    def again(cls, before: "HoldTimer | None", why: object) -> "HoldTimer":
+    def continue_or_start(cls, before: "HoldTimer | None", why: object) -> "HoldTimer":
         """Continue the wait `before` with the reason `why`, or start a new one."""
         return cls(str(why), time.monotonic() if before is None else before.since)
 

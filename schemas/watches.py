@@ -47,7 +47,7 @@ class Watch(Model):
         return watch_key(self.tenant, self.watch_id)
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Fingerprint of 16 hex digits: unique among watches, including earlier watches with the same id."""
         return sha256(f"{self.key}\n{self.created_at.isoformat()}".encode()).hexdigest()[:16]
 

@@ -31,8 +31,8 @@ class EmbeddingCache:
     def __len__(self) -> int:
         return len(self._looks)
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        """As ImageEmbedder.look_at, but the same bytes with the same crop are embedded once.
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        """As ImageEmbedder.embed, but the same bytes with the same crop are embedded once.
 
         Looks from the cache have `encoded_ms` 0. Failures are not cached.
         """

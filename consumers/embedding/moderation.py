@@ -29,17 +29,17 @@ class ModerationPolicy:
     blocked: frozenset[str] = frozenset()
     restricted: frozenset[str] = frozenset()
 
-    def blocking(self, labels: Iterable[str]) -> tuple[str, ...]:
+    def blocked_labels(self, labels: Iterable[str]) -> tuple[str, ...]:
         """The labels that block, sorted; at most MAX_LABELS."""
         return tuple(sorted(self.blocked.intersection(labels)))[:MAX_LABELS]
 
-    def refusal(self, labels: Iterable[str], *, restricted: bool) -> Rejected | None:
+    def rejection(self, labels: Iterable[str], *, restricted: bool) -> Rejected | None:
         """The reason to reject a search whose query has these labels; None when it is allowed.
 
         `restricted` says whether the search allows restricted labels.
         """
         label_set = set(labels)
-        if blocked := self.blocking(label_set):
+        if blocked := self.blocked_labels(label_set):
             text = f"what is searched by bears labels that block it: {', '.join(blocked)}"
             return Rejected(Code.MODERATED, f"{text}; search by something else")
         if (restricting := sorted(self.restricted & label_set)) and not restricted:
@@ -47,7 +47,7 @@ class ModerationPolicy:
             return Rejected(Code.MODERATED, f"{text}; say `restricted` if whoever asks may see such things")
         return None
 
-    def showable(self, *, restricted: bool) -> tuple[Condition, ...]:
+    def visibility_conditions(self, *, restricted: bool) -> tuple[Condition, ...]:
         """Index conditions that the points of a search result must meet; `restricted` allows restricted points.
 
         Blocked labels are excluded too, because points may have been indexed under an earlier policy.

@@ -25,7 +25,7 @@ class PrefetchImages(Protocol):
 
 
 class EmbedImages(Protocol):
-    """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.look_at implements it."""
+    """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.embed implements it."""
 
     def __call__(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /
@@ -40,9 +40,9 @@ class ImagePipeline:
     """
 
     fetch: FetchImages
-    look_at: EmbedImages
+    embed: EmbedImages
     encoder: str
     policy: ModerationPolicy = ALLOW_ALL
     moderator: str = ""
-    ahead: PrefetchImages | None = None
+    prefetch: PrefetchImages | None = None
     """Replaces `fetch` where pictures can be fetched ahead of their batch."""

@@ -24,7 +24,7 @@ class StageTimer:
         elapsed, self._lap_start = (now - self._lap_start) * 1000, now
         return elapsed
 
-    def looked(self, looks: Sequence[Look | Failure]) -> None:
+    def record_embedding(self, looks: Sequence[Look | Failure]) -> None:
         """End a lap that embedded these looks: their `encoded_ms` counts as encoding, the rest as decoding.
 
         Decoding includes the extraction of colours.
@@ -46,12 +46,12 @@ class LatencyEstimate:
     mean: float = 0
     deviation: float = 0
 
-    def note(self, seconds: float) -> None:
+    def add(self, seconds: float) -> None:
         """Add the latency of one batch."""
         error = seconds - self.mean
         self.mean += error / 8
         self.deviation += (abs(error) - self.deviation) / 4
 
-    def longest(self) -> float:
+    def upper_bound(self) -> float:
         """Upper bound in seconds that few batches exceed: the mean plus four deviations."""
         return self.mean + 4 * self.deviation

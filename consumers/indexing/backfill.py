@@ -103,7 +103,7 @@ PROGRESS_ADAPTER = TypeAdapter(BackfillProgress)
 def restart_backfill(index: Index) -> None:
     """Restart the backfill of this index if it is done. Raises Unavailable."""
     if read_progress(index).done:
-        index.take_note(NOTE_NAME, _note(BackfillProgress()))
+        index.put_note(NOTE_NAME, _note(BackfillProgress()))
 
 
 def read_progress(index: Index) -> BackfillProgress:
@@ -142,7 +142,7 @@ class Backfill:
             self._progress, self._not_before = read_progress(self.target), began + GRACE_SECONDS
         while not self._progress.done:
             self._progress = self._copy_page(self._progress)
-            self.target.take_note(NOTE_NAME, _note(self._progress))
+            self.target.put_note(NOTE_NAME, _note(self._progress))
             now = self.clock()
             if now - began >= STEP_SECONDS or now < self._not_before:
                 break

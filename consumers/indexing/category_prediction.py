@@ -21,7 +21,7 @@ def assign_categories(updates: Sequence[ItemUpdate], categories: CategoryVoter, 
         update.set_category(prediction_in(update.stored.state.facts))
     vectors = index.vectors([update.ids[0] for update in formerly_given]) if formerly_given else {}
     predictable = [update for update in uncategorised if update.new_main_image or update.ids[0] in vectors]
-    predictions = categories.of([_unnamed_item(update, vectors) for update in predictable])
+    predictions = categories.predict([_unnamed_item(update, vectors) for update in predictable])
     for update, prediction in zip(predictable, predictions, strict=True):
         update.set_category(prediction)
 

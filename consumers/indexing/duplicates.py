@@ -85,13 +85,13 @@ class DuplicateFinder:
 
     def _plan(self, update: ItemUpdate, main: EmbeddedImage) -> SearchPlan:
         return SearchPlan(
-            vector=self._parts.weigh(main.look.vector, WEIGHTS),
+            vector=self._parts.apply_weights(main.look.vector, WEIGHTS),
             tenant=update.tenant,
-            apart_from=(update.item_id,),
-            also=(MAIN_PICTURE,),
+            excluded_ids=(update.item_id,),
+            extra_conditions=(MAIN_PICTURE,),
             limit=CANDIDATES,
             min_score=MIN_SCORE,
-            keys=KEYS,
+            included_keys=KEYS,
         )
 
     def _pairwise_scores(self, mains: Sequence[EmbeddedImage]) -> "np.typing.NDArray[np.float32]":
@@ -99,7 +99,7 @@ class DuplicateFinder:
         if not mains:
             return np.zeros((0, 0), np.float32)
         looks = np.stack([main.look.vector for main in mains])
-        return np.stack([self._parts.weigh(look, WEIGHTS) for look in looks]) @ looks.T
+        return np.stack([self._parts.apply_weights(look, WEIGHTS) for look in looks]) @ looks.T
 
 
 def verdict_of(bits: int, score: float, *, same_bytes: bool, studio: bool) -> Verdict | None:

@@ -81,7 +81,7 @@ class ItemIndexer(HandlerDefaults):
         while unfinished:
             unfinished = self._process_round(unfinished, images)
         self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer), self.tells)
-        verdicts = {id: verdict for update in updates for id, verdict in update.verdicts.items()}
+        verdicts = {id: verdict for update in updates for id, verdict in update.outcomes.items()}
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
         self._log_batch(updates, failures, images)
         return failures | {event.id: _not_an_item() for event in events if not isinstance(event.body, ItemEvent)}
@@ -97,7 +97,7 @@ class ItemIndexer(HandlerDefaults):
         self._load(updates)
         ImageResolver(self._pipeline, self._index).prefetch(_image_requests(updates))
 
-    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
+    def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was finally rejected."""
         self._outcomes.publish_rejection(record, event, failure)
 
@@ -169,7 +169,7 @@ class ItemIndexer(HandlerDefaults):
     def _log_batch(
         self, updates: Sequence[ItemUpdate], failures: Mapping[str, Failure], images: ImageResolver
     ) -> None:
-        verdicts = [verdict for update in updates for verdict in update.verdicts.values()]
+        verdicts = [verdict for update in updates for verdict in update.outcomes.values()]
         results = [image for update in updates for image in update.images]
         timer = images.timer
         self._log.info(

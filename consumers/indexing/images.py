@@ -89,12 +89,12 @@ class ImageResolver:
 
     def prefetch(self, requests: Sequence[ImageRequest]) -> None:
         """Start to fetch the pending pictures, for a later batch that will resolve them."""
-        if self._pipeline.ahead is not None:
-            self._pipeline.ahead.begin([_fetch_request(change, n) for change, n, _ in self._pending(requests)])
+        if self._pipeline.prefetch is not None:
+            self._pipeline.prefetch.begin([_fetch_request(change, n) for change, n, _ in self._pending(requests)])
 
     def _fetch(self, requests: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
-        if self._pipeline.ahead is not None:
-            return self._pipeline.ahead.fetch_all(requests)
+        if self._pipeline.prefetch is not None:
+            return self._pipeline.prefetch.fetch_all(requests)
         return self._pipeline.fetch([ref for _, ref in requests])
 
     def _pending(self, requests: Sequence[ImageRequest]) -> list[tuple[ItemChange, int, Points]]:
@@ -110,7 +110,9 @@ class ImageResolver:
         looks: dict[ImagePosition, Look] = {}
         for tenant in set(tenants.values()):
             positions = [position for position, owner in tenants.items() if owner == tenant]
-            points = self._index.same_bytes(tenant, sorted({self._checksums[position] for position in positions}))
+            points = self._index.find_by_checksum(
+                tenant, sorted({self._checksums[position] for position in positions})
+            )
             for position in positions:
                 point = points.get(self._checksums[position])
                 if point is not None and self._has_current_look(point.payload) and _is_sound(point):
@@ -120,10 +122,10 @@ class ImageResolver:
     def _embed(self, pictures: Mapping[ImagePosition, bytes]) -> None:
         """Embed pictures; the same bytes are embedded once."""
         distinct = {self._checksums[position]: picture for position, picture in pictures.items()}
-        looks = self._pipeline.look_at(list(distinct.values())) if distinct else []
+        looks = self._pipeline.embed(list(distinct.values())) if distinct else []
         by_checksum = dict(zip(distinct, looks, strict=True))
         self._looks |= {position: by_checksum[self._checksums[position]] for position in pictures}
-        self.timer.looked(looks)
+        self.timer.record_embedding(looks)
 
     def _result(self, change: ItemChange, n: int, ref: ImageRef, points: Points) -> ImageResult:
         position, point = (change.id, n), points.get(n)

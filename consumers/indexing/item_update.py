@@ -71,9 +71,9 @@ class ItemUpdate:
         return self.merged.state
 
     @property
-    def verdicts(self) -> dict[str, Precedence | Failure]:
+    def outcomes(self) -> dict[str, Precedence | Failure]:
         """The outcome of each event, by its id."""
-        return {**self.merged.verdicts, **self.failures}
+        return {**self.merged.outcomes, **self.failures}
 
     def load(self, stored: Mapping[str, Payload]) -> None:
         """Take the item's points from `stored` (payloads by point id), and apply the events to them."""
@@ -136,7 +136,7 @@ class ItemUpdate:
             unchanged = image is ImageStatus.UNCHANGED
             stored = strings_in(self.stored.points.get(n, {}), MODERATOR_LABELS_KEY) if unchanged else ()
             labels.update(image.look.labels if isinstance(image, EmbeddedImage) else stored)
-        if blocking := self.policy.blocking(labels):
+        if blocking := self.policy.blocked_labels(labels):
             state = self.state.block(blocking, revision)
             self.merged = replace(self.merged, state=state, base_change=None)
             self.images = ()

@@ -53,7 +53,7 @@ class MergeResult:
     base_change: ItemChange | None
     """The upsert or delete on which the state is based, if it is among these events; also if the index had it
     before. None for a blocked item: its pictures are not needed."""
-    verdicts: Mapping[str, Precedence | Failure]
+    outcomes: Mapping[str, Precedence | Failure]
     """The outcome of each event, by its id."""
 
 
@@ -136,7 +136,7 @@ def _apply_block(state: ItemState, change: ItemChange, policy: ModerationPolicy)
     Labels in other patches make no difference.
     """
     body = change.body
-    labels = policy.blocking(_labels(body))
+    labels = policy.blocked_labels(_labels(body))
     exists = state.live or state.blocked
     if not labels or not exists or body.revision < max(state.base, state.blocked_revision + 1):
         return state

@@ -54,7 +54,7 @@ class OutcomePublisher:
         """Publish the outcome of each event that has not failed and whose time `reports_outcomes` accepts."""
         for update in updates:
             for change in update.changes:
-                verdict = update.verdicts[change.id]
+                verdict = update.outcomes[change.id]
                 if not isinstance(verdict, Failure) and reports_outcomes(change.event.time):
                     self._send(change.id, _outcome(update, change, times, counts=verdict == "counts"))
 

@@ -40,7 +40,7 @@ def note_progress(index: Index, records: Sequence[Record]) -> None:
         partition = (record.topic, record.partition)
         newest[partition] = max(min(record.timestamp_ms, now_ms), newest.get(partition, 0))
     for partition, end in next_offsets(records).items():
-        index.take_note(_note_name(*partition), {"offset": end, "time_ms": newest[partition]})
+        index.put_note(_note_name(*partition), {"offset": end, "time_ms": newest[partition]})
 
 
 class ProgressReader:

@@ -25,7 +25,7 @@ Publish = Callable[[FinishedBatch], None]
 
 HOLD_SECONDS = 900.0
 """How long a batch is retried while a dependency is unavailable. Then the worker ends: a new one may reach it."""
-BATCH_BACKOFF = Retry(HOLD_SECONDS, first=0.2, longest=10.0)
+BATCH_BACKOFF = Retry(HOLD_SECONDS, first_pause=0.2, max_pause=10.0)
 """Backoff between two attempts at the same batch."""
 
 
@@ -107,10 +107,10 @@ class BatchProcessor:
         """Make finished work durable at once, so that it can be committed."""
         self._persist(now=True)
 
-    def look_ahead(self, upcoming: Callable[[], Sequence[Record]]) -> None:
+    def prepare_upcoming(self, upcoming: Callable[[], Sequence[Record]]) -> None:
         """Prepare the records of the next batch while the current one is processed."""
         if self._lookahead is not None and self._lookahead_allowed:
-            self._lookahead.look(upcoming)
+            self._lookahead.submit(upcoming)
 
     def is_behind(self) -> bool:
         """Whether the loop should take larger batches."""
@@ -133,34 +133,36 @@ class BatchProcessor:
 
     def _parse(self, part: Sequence[Record]) -> list[ParsedRecord]:
         """Parse records; a poison pill, which crashed the worker too often, is rejected without being parsed."""
-        if self._ledger.is_deadly(part[0]):
+        if self._ledger.is_poison_pill(part[0]):
             return [ParsedRecord(part[0], failure=_poison_pill_failure())]
         return [self._check_tenant(entry) for entry in parse(part)]
 
     def _check_tenant(self, entry: ParsedRecord) -> ParsedRecord:
         if entry.event is None:
             return entry
-        return replace(entry, failure=self._router.check_tenant(entry.record, entry.event))
+        return replace(entry, failure=self._router.check_tenant(entry.record))
 
     def _process_part(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
         """Process records and return the deferred ones. Expired records go first, without a wait."""
         if not parsed:
             return []
         parsed = self._retry_until_available(work, partial(self._flag_already_done, parsed))
-        events = [event for entry in parsed for event in entry.to_do]
-        deferred_ids = self._handler.deferred(events)
-        deferred = [entry for entry in parsed if any(event.id in deferred_ids for event in entry.to_do)]
+        events = [event for entry in parsed for event in entry.pending_events]
+        deferred_ids = self._handler.deferred_ids(events)
+        deferred = [entry for entry in parsed if any(event.id in deferred_ids for event in entry.pending_events)]
         ready = [entry for entry in parsed if entry not in deferred]
-        expired_ids = self._handler.expired([event for entry in ready for event in entry.to_do])
+        expired_ids = self._handler.expired_ids([event for entry in ready for event in entry.pending_events])
         expired, remaining = split_expired(ready, expired_ids)
-        for handle, entries in ((self._handler.refuse, expired), (self._handler.handle, remaining)):
+        for handle, entries in ((self._handler.handle_expired, expired), (self._handler.handle, remaining)):
             if entries and not self._is_stopped(work):
                 self._retry_until_available(work, partial(self._handle_and_publish, work, handle, entries))
         return deferred
 
     def _flag_already_done(self, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
         return [
-            replace(entry, was_done=self._handler.was_done(entry.record)) if entry.event is not None else entry
+            replace(entry, already_processed=self._handler.already_processed(entry.record))
+            if entry.event is not None
+            else entry
             for entry in parsed
         ]
 
@@ -175,14 +177,14 @@ class BatchProcessor:
         if not owned:
             return []
         self._strategy.begin()
-        failures = handle([event for entry in owned for event in entry.to_do])
+        failures = handle([event for entry in owned for event in entry.pending_events])
         for entry in owned:
             failure = entry.failure or (failures.get(entry.event.id) if entry.event else None)
             self._router.route(entry.record, entry.event, failure)
         records = [entry.record for entry in owned]
-        self._handler.note_done(records)
+        self._handler.mark_processed(records)
         work.publish(self._strategy.collect(work.batch.only(records)))
-        self._ledger.survived(records)
+        self._ledger.clear_suspects(records)
         return owned
 
     def _still_owned(self, work: BatchWork, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
@@ -216,7 +218,7 @@ class BatchProcessor:
                 self.hold = None
         except Unavailable as error:
             self._log.warning("not durable yet", why=str(error))
-            self.hold = HoldTimer.again(self.hold, error)
+            self.hold = HoldTimer.continue_or_start(self.hold, error)
 
     def _is_stopped(self, work: BatchWork) -> bool:
         return work.shutdown.now or self._stop_requested.is_set()

@@ -57,10 +57,10 @@ class CommitStrategy(Protocol):
     def commit(self, finished: FinishedBatch) -> None:
         """Commit a batch, or mark it for the next commit. Raises Unavailable, PartitionsRevoked: call it again."""
 
-    def commit_soon(self) -> None:
+    def commit_async(self) -> None:
         """Commit the marked offsets when it is due, without waiting for the broker."""
 
-    def commit_now(self) -> None:
+    def commit_sync(self) -> None:
         """Commit the marked offsets before a revocation or a shutdown. Raises Unavailable, PartitionsRevoked."""
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
@@ -71,7 +71,7 @@ class AtLeastOnceCommit:
     """Commits offsets after the sink has the results and `make_durable` has made them survive a power loss.
 
     After a crash the records since the last commit are handled again. `make_durable` of the embedded index takes
-    0.2 s (DECISIONS.md), so it is called at most every `seconds`.
+    15 ms (DECISIONS.md), so it is called at most every `seconds`.
     """
 
     def __init__(
@@ -107,17 +107,17 @@ class AtLeastOnceCommit:
         """Queue the batch; its offsets are committed once it is durable."""
         self._uncommitted.append(finished)
 
-    def commit_soon(self) -> None:
+    def commit_async(self) -> None:
         """Commit every `seconds`."""
         if time.monotonic() - self._committed_at >= self._seconds:
             self._committed_at = time.monotonic()
             self._mark()
-            self._source.commit_soon()
+            self._source.commit_async()
 
-    def commit_now(self) -> None:
+    def commit_sync(self) -> None:
         """Commit the durable batches, and wait for the broker."""
         self._mark()
-        self._source.commit_now()
+        self._source.commit_sync()
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
         """Bound nothing: `commit` does not wait."""
@@ -125,7 +125,7 @@ class AtLeastOnceCommit:
 
     def _mark(self) -> None:
         while self._uncommitted and self._uncommitted[0].sequence <= self._durable:
-            self._source.mark(self._uncommitted.popleft().batch)
+            self._source.mark_finished(self._uncommitted.popleft().batch)
 
 
 def skip_flush() -> None:
@@ -182,31 +182,33 @@ class TransactionalCommit:
 
     def commit(self, finished: FinishedBatch) -> None:
         """Send the results for partitions that are still owned and commit their offsets, in one transaction."""
-        owned = self._source.owned(finished.batch)
+        owned = self._source.filter_owned(finished.batch)
         if not owned.records:
             return
         partitions = {record.place for record in owned.records}
         outgoing = [
-            record for record in finished.outgoing if (partition_of(record.cause) or None) in (None, *partitions)
+            record
+            for record in finished.outgoing
+            if (partition_of(record.source_position) or None) in (None, *partitions)
         ]
         if not outgoing:
             # The local broker forgets the offsets of a transaction that holds nothing else (Tansu 0.6.0).
-            self._source.mark(owned)
-            return self._source.commit_now()
-        offsets = self._source.progress(owned)
+            self._source.mark_finished(owned)
+            return self._source.commit_sync()
+        offsets = self._source.offsets_to_commit(owned)
         if self._in_doubt is not finished or not self._was_committed(offsets):
             self._in_doubt = None
             self._send(finished, outgoing, offsets)
-        self._source.mark(owned)
+        self._source.mark_finished(owned)
         self._source.mark_committed(offsets)
 
-    def commit_soon(self) -> None:
+    def commit_async(self) -> None:
         """Commit the offsets of requests without replies whose earlier commit failed."""
-        self._source.commit_soon()
+        self._source.commit_async()
 
-    def commit_now(self) -> None:
+    def commit_sync(self) -> None:
         """Commit the offsets of requests without replies, and wait for the broker."""
-        self._source.commit_now()
+        self._source.commit_sync()
 
     def deadline(self, seconds: float) -> AbstractContextManager[None]:
         """Bound the transactions inside the block: one that is not over by then is left to the next owner.
@@ -229,7 +231,7 @@ class TransactionalCommit:
 
     def _was_committed(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> bool:
         """End the transaction in doubt, and say whether the group has just these offsets. Raises Unavailable."""
-        self._transactions.settle()
+        self._transactions.resolve_outcome()
         return self._source.are_committed(offsets)
 
 

@@ -34,7 +34,7 @@ class CrashLedger:
             self._write(())
 
     @property
-    def suspects(self) -> int:
+    def suspect_count(self) -> int:
         """How many records may have crashed the worker."""
         return len(self._crashes)
 
@@ -50,7 +50,7 @@ class CrashLedger:
         """Whether any of these records may have crashed the worker."""
         return any(record.position in self._crashes for record in batch)
 
-    def is_deadly(self, record: Record) -> bool:
+    def is_poison_pill(self, record: Record) -> bool:
         """Whether this record was in progress alone at too many crashes of the worker."""
         return self._crashes.get(record.position, 0) >= MAX_CRASHES
 
@@ -67,7 +67,7 @@ class CrashLedger:
             raise
         self._write(())
 
-    def survived(self, records: Sequence[Record]) -> None:
+    def clear_suspects(self, records: Sequence[Record]) -> None:
         """Clear these records of suspicion: they were processed."""
         for record in records:
             self._crashes.pop(record.position, None)

@@ -36,7 +36,7 @@ class DeadLetterLimit:
         self._now = now
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
-    def count(self, tenant: str, *, dead: bool) -> None:
+    def record_outcome(self, tenant: str, *, dead: bool) -> None:
         """Count a handled event; `dead` if it was dead-lettered."""
         count = self._counts.setdefault(tenant, _Count())
         self._counts.move_to_end(tenant)
@@ -66,7 +66,7 @@ class DeadLetterLimit:
 class Unlimited:
     """Sets no tenant aside: for searches, and for events that come from retry topics."""
 
-    def count(self, tenant: str, *, dead: bool) -> None:
+    def record_outcome(self, tenant: str, *, dead: bool) -> None:
         """Do nothing."""
 
     def is_set_aside(self, _tenant: str) -> bool:

@@ -39,7 +39,7 @@ TRUNCATED_BYTES = 1_024
 class DeadLetterCounter(Protocol):
     """Counts dead letters by tenant; implemented by DeadLetterLimit and Unlimited."""
 
-    def count(self, tenant: str, *, dead: bool) -> None: ...
+    def record_outcome(self, tenant: str, *, dead: bool) -> None: ...
     def is_set_aside(self, tenant: str) -> bool: ...
 
 
@@ -78,7 +78,7 @@ class FailureRouter:
     record_bytes: int = MAX_RECORD_BYTES
     """Size of the largest record that Kafka accepts."""
 
-    def check_tenant(self, record: Record, event: Event) -> Failure | None:
+    def check_tenant(self, record: Record) -> Failure | None:
         """Return a failure if the tenant of the event is set aside for too many dead letters, else None."""
         tenant = tenant_of(record)
         if not self.limit.is_set_aside(tenant):
@@ -92,7 +92,7 @@ class FailureRouter:
             return
         was_set_aside = failure is not None and failure.code is Code.TENANT_SET_ASIDE
         if failure is None:
-            self.limit.count(tenant_of(record), dead=False)
+            self.limit.record_outcome(tenant_of(record), dead=False)
             return
         origin = read_origin(record, self.now())
         if isinstance(failure, TryLater) and (retry := self._next_retry(failure, origin)) and self._fits(record):
@@ -101,7 +101,7 @@ class FailureRouter:
         self._send_to_dead_letters(record, origin, redacted)
         self.report(record, event, redacted)
         if event is not None and not was_set_aside:  # an unreadable record costs no work, so it is not counted
-            self.limit.count(tenant_of(record), dead=True)
+            self.limit.record_outcome(tenant_of(record), dead=True)
 
     def _next_retry(self, failure: TryLater, origin: Origin) -> tuple[Origin, str] | None:
         """Return the origin to write into the retry headers and the tier; None when all tiers are used up.
@@ -128,7 +128,9 @@ class FailureRouter:
         structlog.get_logger().info("later", at=origin.position, code=failure.code, seconds=round(delay, 1))
         headers = original_headers(record) | encode_headers(retry_headers(origin, due_ms))
         topic = retry_topic(source_topic(origin.topic), tier)
-        self.sink.send_record(OutgoingRecord(topic, record.key, record.value, headers, cause=record.position))
+        self.sink.send_record(
+            OutgoingRecord(topic, record.key, record.value, headers, source_position=record.position)
+        )
 
     def _send_to_dead_letters(self, record: Record, origin: Origin, failure: Failure) -> None:
         structlog.get_logger().warning("refused", at=origin.position, code=failure.code, why=failure.message)
@@ -176,5 +178,5 @@ def _truncated_dead_letter(record: Record, topic: str, cause_headers: Mapping[st
         key,
         value[:TRUNCATED_BYTES],
         headers | dict(cause_headers) | encode_headers(truncation_headers),
-        cause=record.position,
+        source_position=record.position,
     )

@@ -67,7 +67,7 @@ class InstrumentedHeartbeat:
         self.heartbeat.beat(state, why)
         now = self.now()
         if self._holding_since is not None:
-            self.metrics.held(now - self._holding_since)
+            self.metrics.add_hold_seconds(now - self._holding_since)
         self._holding_since = now if state == HOLDING else None
         if now - self._lag_read_at >= LAG_SECONDS:
             self._lag_read_at = now
@@ -78,7 +78,7 @@ class InstrumentedHeartbeat:
             lag = self.source.lag()
         except Unavailable:
             return
-        self.metrics.behind(self._zero_lag | lag)
+        self.metrics.set_lag(self._zero_lag | lag)
         self._zero_lag |= dict.fromkeys(lag, 0)
 
 
@@ -98,9 +98,9 @@ class InstrumentedHandler:
         """Handle a batch, and record its size, duration and failures."""
         return self._measure(self.handler.handle, events)
 
-    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         """Refuse a batch, and record its size, duration and failures."""
-        return self._measure(self.handler.refuse, events)
+        return self._measure(self.handler.handle_expired, events)
 
     def idle(self) -> None:
         """Do one small maintenance step."""
@@ -110,21 +110,21 @@ class InstrumentedHandler:
     def is_behind(self) -> bool:
         return self.handler.is_behind()
 
-    def was_done(self, record: Record) -> bool:
-        return self.handler.was_done(record)
+    def already_processed(self, record: Record) -> bool:
+        return self.handler.already_processed(record)
 
-    def note_done(self, records: Sequence[Record]) -> None:
+    def mark_processed(self, records: Sequence[Record]) -> None:
         """Count processed records by topic."""
-        self.handler.note_done(records)
+        self.handler.mark_processed(records)
         for topic, count in Counter(record.topic for record in records).items():
-            self.metrics.done(topic, count)
+            self.metrics.records_finished(topic, count)
         self.refresh()
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
-        return self.handler.expired(events)
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
+        return self.handler.expired_ids(events)
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
-        return self.handler.deferred(events)
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
+        return self.handler.deferred_ids(events)
 
     def prepare(self, events: Sequence[Event]) -> None:
         self.handler.prepare(events)
@@ -133,10 +133,10 @@ class InstrumentedHandler:
         self, handle: Callable[[Sequence[Event]], Mapping[str, Failure]], events: Sequence[Event]
     ) -> Mapping[str, Failure]:
         started, failures = time.perf_counter(), dict[str, Failure]()
-        self.metrics.taken(len(events))
+        self.metrics.batch_started(len(events))
         try:
             failures |= handle(events)
         finally:
             codes = [failure.code for failure in failures.values()]
-            self.metrics.handled(len(events), time.perf_counter() - started, codes)
+            self.metrics.batch_finished(len(events), time.perf_counter() - started, codes)
         return failures

@@ -37,7 +37,7 @@ class Lanes:
                     self.retry_all_now()
                     retries_shutdown.when_idle = True
             except BaseException:
-                retries_shutdown.at_once()
+                retries_shutdown.stop_now()
                 raise
             while not wait([retries], POLL_SECONDS).done:
                 pass
@@ -46,4 +46,4 @@ class Lanes:
 
 def _stop_on_error(retries: "Future[None]", shutdown: ShutdownSignal) -> None:
     if retries.exception() is not None:
-        shutdown.at_once()
+        shutdown.stop_now()

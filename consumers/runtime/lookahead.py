@@ -25,7 +25,7 @@ class LookAhead:
         self._known_positions: set[str] = set()
         self._log = structlog.get_logger()
 
-    def look(self, upcoming: Callable[[], Sequence[Record]]) -> None:
+    def submit(self, upcoming: Callable[[], Sequence[Record]]) -> None:
         """Submit the new ones of the upcoming records, unless the last submission is still running."""
         if self._future is not None:
             if not self._future.done():

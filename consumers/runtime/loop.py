@@ -100,7 +100,7 @@ class WorkerLoop:
             self._persist(DRAIN_SECONDS)
         finally:
             self._processor.stop_waiting()
-            commit_or_log(self._strategy.commit_now)
+            commit_or_log(self._strategy.commit_sync)
             self._source.call_before_revoke(no_revoke_callback)
             self._pool.shutdown(wait=False)
             self._processor.close()
@@ -113,23 +113,23 @@ class WorkerLoop:
         """Do one turn of the loop; returns whether there were records, or more are buffered."""
         for hold in (self._source.hold, self._processor.hold):
             if hold is not None and time.monotonic() - hold.since > self._backoff.seconds:
-                raise BatchOverdue(f"for {self._backoff.seconds:.0f} s the work could not go on: {hold.why}")
+                raise BatchOverdue(f"for {self._backoff.seconds:.0f} s the work could not go on: {hold.reason}")
         limit = self._size.records * (CATCH_UP_FACTOR if self._processor.is_behind() else 1)
         idle_seconds = DEFER_SECONDS if self._deferred else 0.2
-        batch = self._source.take(limit, self._size.seconds, idle_seconds)
+        batch = self._source.poll_batch(limit, self._size.seconds, idle_seconds)
         deferred = self._drop_revoked_deferred()
         finished: SimpleQueue[FinishedBatch | None] = SimpleQueue()
         if batch.records or self._deferred:
             to_process = batch + Batch((), deferred.epochs)
-            work = BatchWork(to_process, self._deferred, self._source.owned, finished.put, shutdown)
+            work = BatchWork(to_process, self._deferred, self._source.filter_owned, finished.put, shutdown)
             future = self._pool.submit(self._processor.process, work)
         else:
             future = self._pool.submit(self._processor.idle)
         future.add_done_callback(lambda _future: finished.put(None))
         self._poll_until_processed(InFlightBatch(batch + deferred, future, finished), shutdown)
         self._send_heartbeat(shutdown)
-        commit_or_log(self._strategy.commit_soon)
-        return bool(batch.records or self._deferred) or self._source.waiting > 0
+        commit_or_log(self._strategy.commit_async)
+        return bool(batch.records or self._deferred) or self._source.buffered_count > 0
 
     def _poll_until_processed(self, in_progress: InFlightBatch, shutdown: ShutdownSignal) -> None:
         """Poll until a batch is processed, and commit each part as it is finished."""
@@ -137,8 +137,8 @@ class WorkerLoop:
         while not in_progress.is_complete:
             self._uncommitted.extend(in_progress.collect(POLL_SECONDS))
             self._commit(shutdown)
-            self._source.look_ahead()
-            self._processor.look_ahead(partial(self._source.upcoming, self._size.records))
+            self._source.prefetch()
+            self._processor.prepare_upcoming(partial(self._source.peek, self._size.records))
             self._send_heartbeat(shutdown)
             if shutdown.now:
                 self._processor.stop_waiting()
@@ -162,7 +162,7 @@ class WorkerLoop:
             pause_end = time.monotonic() + pause
             while time.monotonic() < pause_end and self._uncommitted:
                 self._send_heartbeat(shutdown)
-                self._source.look_ahead()  # a poll, in which a rebalance of the group takes effect
+                self._source.prefetch()  # a poll, in which a rebalance of the group takes effect
                 time.sleep(POLL_SECONDS)
             if shutdown.now and time.monotonic() - started_at > DRAIN_SECONDS:
                 self._uncommitted.clear()  # nothing of it was sent: the next owner processes it again
@@ -198,10 +198,10 @@ class WorkerLoop:
                         break
             self._commit_once()
         self._persist(max(0.0, deadline - time.monotonic()))
-        commit_or_log(self._strategy.commit_now)
+        commit_or_log(self._strategy.commit_sync)
 
     def _owns_records_of(self, in_progress: InFlightBatch, partitions: Sequence[Partition]) -> bool:
-        return any(record.place in partitions for record in self._source.owned(in_progress.batch).records)
+        return any(record.place in partitions for record in self._source.filter_owned(in_progress.batch).records)
 
     def _persist(self, seconds: float) -> None:
         """Make finished work durable, if the processing thread is free; wait up to `seconds` for it."""
@@ -210,7 +210,7 @@ class WorkerLoop:
 
     def _drop_revoked_deferred(self) -> Batch:
         """Drop deferred records of revoked partitions, and return the batch of those that are left."""
-        owned = self._source.owned(self._deferred_batch)
+        owned = self._source.filter_owned(self._deferred_batch)
         partitions = {record.place for record in owned.records}
         self._deferred = [entry for entry in self._deferred if entry.record.place in partitions]
         return owned
@@ -218,7 +218,7 @@ class WorkerLoop:
     def _send_heartbeat(self, shutdown: ShutdownSignal) -> None:
         """Report the state of the worker; READY or DRAINING only while its batch takes less than STUCK_SECONDS."""
         started_at = self._in_progress.started_at if self._in_progress else time.monotonic()
-        holds = [hold.why for hold in (self._source.hold, self._processor.hold) if hold is not None]
+        holds = [hold.reason for hold in (self._source.hold, self._processor.hold) if hold is not None]
         problem = (
             self._processor.unavailable_reason
             or self._commit_error

@@ -17,13 +17,13 @@ class ParsedRecord:
     record: Record
     event: Event | None = None
     failure: Failure | None = None
-    was_done: bool = False
+    already_processed: bool = False
     """Whether a worker that crashed before its commit had already processed the record."""
 
     @property
-    def to_do(self) -> list[Event]:
+    def pending_events(self) -> list[Event]:
         """The event, in a list, if it must still be handled; else an empty list."""
-        return [] if self.event is None or self.failure is not None or self.was_done else [self.event]
+        return [] if self.event is None or self.failure is not None or self.already_processed else [self.event]
 
 
 def parse(records: Sequence[Record]) -> list[ParsedRecord]:
@@ -54,9 +54,9 @@ def split_expired(
     immediate, remaining = list[ParsedRecord](), list[ParsedRecord]()
     busy_partitions = set[Partition]()
     for entry in parsed:
-        if entry.record.place in busy_partitions or any(event.id not in expired for event in entry.to_do):
+        if entry.record.place in busy_partitions or any(event.id not in expired for event in entry.pending_events):
             busy_partitions.add(entry.record.place)
             remaining.append(entry)
         else:
             immediate.append(entry)
-    return (immediate, remaining) if any(entry.to_do for entry in immediate) else ([], list(parsed))
+    return (immediate, remaining) if any(entry.pending_events for entry in immediate) else ([], list(parsed))

@@ -47,19 +47,19 @@ class BatchHandler(Protocol):
     def is_behind(self) -> bool:
         """Whether the loop should take larger batches, to skip quickly over records that came too late."""
 
-    def was_done(self, record: Record) -> bool:
+    def already_processed(self, record: Record) -> bool:
         """Whether a worker that crashed before its commit has already processed this record."""
 
-    def note_done(self, records: Sequence[Record]) -> None:
+    def mark_processed(self, records: Sequence[Record]) -> None:
         """Receive the records that are done, as are all before them in their partitions."""
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of events that cannot be done in time; they are refused before the others."""
 
-    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         """Handle the expired events, quickly; they are committed before the others."""
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of events that must wait for something else; the loop asks again soon."""
 
     def prepare(self, events: Sequence[Event]) -> None:
@@ -79,22 +79,22 @@ class HandlerDefaults:
     def is_behind(self) -> bool:
         return False
 
-    def was_done(self, record: Record) -> bool:
+    def already_processed(self, record: Record) -> bool:
         """Return False: to process a record again has no effect."""
         return False
 
-    def note_done(self, records: Sequence[Record]) -> None:
+    def mark_processed(self, records: Sequence[Record]) -> None:
         """Do nothing."""
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         """Return no ids: events have no deadline."""
         return set()
 
-    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         """Return no failures: no event expires."""
         return {}
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         return set()
 
     def prepare(self, events: Sequence[Event]) -> None:

@@ -14,8 +14,8 @@ class ShutdownSignal:
     children: list["ShutdownSignal"] = field(default_factory=list)
     """Signals that `at_once` sets too."""
 
-    def at_once(self) -> None:
+    def stop_now(self) -> None:
         """Request a stop after the batch in progress, here and for all `children`."""
         self.now = True
         for child in self.children:
-            child.at_once()
+            child.stop_now()

@@ -50,16 +50,16 @@ class LookParts:
     object_size: int
     style_size: int
 
-    def weigh(self, look: Floats, weights: Weights) -> Floats:
+    def apply_weights(self, look: Floats, weights: Weights) -> Floats:
         """Return the look as a query vector: each part multiplied by its share of the weights."""
         return weight_look(look, weights, self.object_size, self.style_size)
 
-    def scale(self, look: Floats) -> Floats:
+    def normalise(self, look: Floats) -> Floats:
         """Return the look with each part scaled to unit length; parts that are all zeros stay unchanged."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         return np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts]).astype(np.float32)
 
-    def are_of_unit_length(self, look: Floats) -> bool:
+    def has_unit_parts(self, look: Floats) -> bool:
         """Return whether each part of a look has unit length or is all zeros; so it holds no NaN or infinity."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         lengths = np.array([np.linalg.norm(part.astype(np.float64)) for part in parts])
@@ -86,14 +86,14 @@ class CalibrationCurve:
     intercept: float
     slope: float
 
-    def of(self, scores: NDArray[np.floating]) -> Floats:
+    def confidence(self, scores: NDArray[np.floating]) -> Floats:
         """Return the confidence of each score, float32 0..1; 0 for scores below the threshold."""
         scores64 = np.asarray(scores, np.float64)
         confidence = _logistic(self.intercept + self.slope * (scores64 - self.threshold) / self.scale)
         return np.where(scores64 < self.threshold, 0.0, confidence).astype(np.float32)
 
     @property
-    def cuts(self) -> bool:
+    def has_threshold(self) -> bool:
         """Whether there is a threshold; without a calibration there is none."""
         return self.threshold > -1
 
@@ -106,7 +106,7 @@ class Neighbourhood(NamedTuple):
     """Candidates of a probe: cosines, float32 [n, 3], and SAME, OTHER or UNKNOWN for each, int8 [n]."""
 
     cosines: Floats
-    same: Codes
+    agreement: Codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +168,11 @@ def parse_calibration(note: Mapping[str, object]) -> Calibration:
 
 def stack_probes(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
     """Stack probes into two padded arrays: cosines [n, c, 3] and agreement [n, c], c being the most candidates."""
-    most = max((len(probe.same) for probe in probes), default=0)
+    most = max((len(probe.agreement) for probe in probes), default=0)
     cosines = np.full((len(probes), most, PART_COUNT), PAD, np.float32)
     same = np.full((len(probes), most), UNKNOWN, np.int8)
     for row, probe in enumerate(probes):
-        cosines[row, : len(probe.same)], same[row, : len(probe.same)] = probe.cosines, probe.same
+        cosines[row, : len(probe.agreement)], same[row, : len(probe.agreement)] = probe.cosines, probe.agreement
     # An invalid cosine comes from a broken vector, which must not change the tenant's threshold.
     return np.where(np.abs(cosines) <= MAX_COSINE, cosines, PAD).astype(np.float32), same
 

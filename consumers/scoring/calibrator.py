@@ -123,7 +123,7 @@ class Calibrator:
             self._pending_steps = None
             self._log.debug("cannot measure", why=str(error))
 
-    def keep_up(self) -> None:
+    def step_between_batches(self) -> None:
         """Do one small step between batches, for workers that are never idle; does not embed null pictures."""
         if self._load_nulls() is not None:
             self.idle()
@@ -160,7 +160,7 @@ class Calibrator:
     def _calibrate_steps(self, tenant: str) -> Steps:
         nulls = yield from self._embed_nulls()
         calibration = yield from CalibrationSampler(self._index, self.parts, tenant).calibrate(nulls)
-        self._index.take_note(_note_name(tenant), calibration.note())
+        self._index.put_note(_note_name(tenant), calibration.note())
         self._cache[tenant] = _CachedCurve(calibration, time.monotonic())
         self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
@@ -168,9 +168,9 @@ class Calibrator:
         """Return the looks of the null pictures from the index; if they are not there, compute and store them."""
         nulls = self._load_nulls()
         if nulls is None:
-            nulls = self._nulls = yield from self._null_embeddings.looks(self._embed)
+            nulls = self._nulls = yield from self._null_embeddings.embed(self._embed)
             note = {"looks": pack_array(nulls.looks), "studio": pack_array(nulls.studio)}
-            self._index.take_note(NULL_NOTE, note)
+            self._index.put_note(NULL_NOTE, note)
         return nulls
 
     def _load_nulls(self) -> NullSample | None:

@@ -57,7 +57,12 @@ def voter_plan(query: Vector, tenant: str, excluded_items: tuple[str, ...] = ())
     """Return the plan of the search for voters, without the given item ids; `query` has WEIGHTS applied."""
     condition = (HAS_GIVEN_CATEGORY,)
     return SearchPlan(
-        query, tenant, apart_from=excluded_items, also=condition, keys=PAYLOAD_KEYS, limit=VOTER_COUNT
+        query,
+        tenant,
+        excluded_ids=excluded_items,
+        extra_conditions=condition,
+        included_keys=PAYLOAD_KEYS,
+        limit=VOTER_COUNT,
     )
 
 
@@ -78,21 +83,21 @@ class CategoryVoter:
         self._index = index
         self._calibrator = calibrator
 
-    def of(self, items: Sequence[UncategorisedItem]) -> list[Likely | None]:
+    def predict(self, items: Sequence[UncategorisedItem]) -> list[Likely | None]:
         """Return each item's category; None unless the vote is clear and the best voter reaches the threshold.
 
         None for all items of tenants that are not calibrated. Raises Unavailable when the index is unreachable.
         """
-        weigh = self._calibrator.parts.weigh
+        weigh = self._calibrator.parts.apply_weights
         plans = [voter_plan(weigh(item.look, VOTE_WEIGHTS), item.tenant, (item.item_id,)) for item in items]
         neighbours = self._index.search(plans) if plans else []
         winners = [self._winner(item, hits) for item, hits in zip(items, neighbours, strict=True)]
         if plans:
-            self._calibrator.keep_up()
+            self._calibrator.step_between_batches()
         return winners
 
     def _winner(self, item: UncategorisedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
         ranked = vote(hits)
         curve = self._calibrator.curve(item.tenant, VOTE_WEIGHTS, studio=item.studio)
-        is_reliable = bool(ranked) and curve.cuts and hits[0].score >= curve.threshold
+        is_reliable = bool(ranked) and curve.has_threshold and hits[0].score >= curve.threshold
         return ranked[0] if is_reliable and ranked[0].confidence >= MIN_VOTE_SHARE else None

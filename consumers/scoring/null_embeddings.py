@@ -31,7 +31,7 @@ class NullEmbeddings:
     count: int = NULL_IMAGE_COUNT
     file: Path | None = None
 
-    def looks(self, embed: EmbedNulls) -> Generator[None, None, NullSample]:
+    def embed(self, embed: EmbedNulls) -> Generator[None, None, NullSample]:
         """Generate the looks, PICTURES_PER_STEP pictures at each step; return them at once if they are cached."""
         cached_nulls = self._read()
         if cached_nulls is not None:

@@ -97,8 +97,8 @@ class CalibrationSampler:
 
     def _plans(self, probe: SampledItem, limit: int) -> list[SearchPlan]:
         own_item = (probe.item_id,) if probe.item_id else ()
-        plan = SearchPlan(probe.look, self.tenant, limit=limit, keys=PAYLOAD_KEYS, apart_from=own_item)
-        return [replace(plan, vector=self.parts.weigh(probe.look, weights)) for weights in INTENTS.values()]
+        plan = SearchPlan(probe.look, self.tenant, limit=limit, included_keys=PAYLOAD_KEYS, excluded_ids=own_item)
+        return [replace(plan, vector=self.parts.apply_weights(probe.look, weights)) for weights in INTENTS.values()]
 
     def _compare(
         self, probe: SampledItem, hits: Mapping[str, ScoredPoint], looks: Mapping[str, Floats]

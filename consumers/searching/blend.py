@@ -35,7 +35,7 @@ def blend(parts: LookParts, query: Sequence[Look], like: Sequence[Look] = (), un
         look = look + LIKE_WEIGHT * _mean(like)
     if unlike:
         look = look - UNLIKE_WEIGHT * _mean(unlike)
-    return parts.scale(look)
+    return parts.normalise(look)
 
 
 def _mean(looks: Sequence[Look]) -> Look:

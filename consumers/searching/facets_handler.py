@@ -54,7 +54,7 @@ class FacetsHandler:
         """Return the plan for one facet: it applies the filters on all fields except the facet's own."""
         other_filters = {field: value for field, value in request.filters if field != name}
         filters = Filters.model_construct(**other_filters)
-        moderation = self._policy.showable(restricted=request.restricted)
+        moderation = self._policy.visibility_conditions(restricted=request.restricted)
         return FacetPlan(
             name, request.tenant, filters, request.any_of, request.none_of, (MAIN_PICTURE, *moderation)
         )

@@ -28,10 +28,10 @@ class Grouping:
         """Keep the first `size` hits of each group; every hit without a value is a group of its own."""
         if self.field is None:
             return list(hits)
-        collapsed, groups = list[ScoredPoint](), Counter[str]()
+        collapsed, groups = list[ScoredPoint](), Counter[str | None]()
         for hit in hits:
             group = self.group_of(hit)
-            groups[group or ""] += 1
+            groups[group] += 1
             if group is None or groups[group] <= self.size:
                 collapsed.append(hit)
         return collapsed
@@ -75,7 +75,7 @@ def _round_plan(plan: SearchPlan, grouping: Grouping, hits: Sequence[ScoredPoint
     full = grouping.full_groups(hits)
     exclusions = (NotAnyOf(grouping.field, full),) if full else ()
     limit = min(MAX_HITS_PER_ROUND, grouping.count << round_number + 1)
-    return replace(plan, limit=limit, also=plan.also + exclusions)
+    return replace(plan, limit=limit, extra_conditions=plan.extra_conditions + exclusions)
 
 
 def _by_score(hits: dict[str, ScoredPoint]) -> list[ScoredPoint]:

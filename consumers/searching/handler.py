@@ -57,19 +57,19 @@ class RequestHandler(HandlerDefaults):
             self._reply_index_behind(event)
         return failures
 
-    def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer requests that cannot be handled in time."""
-        return self._searches.refuse(events)
+        return self._searches.handle_expired(events)
 
     def is_behind(self) -> bool:
         """Return whether larger batches should be taken."""
         return self._searches.is_behind()
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of requests that cannot be handled in time, without searches that wait for the index."""
-        return self._searches.hopeless([event for event in events if not _has_freshness_bound(event)])
+        return self._searches.find_expired([event for event in events if not _has_freshness_bound(event)])
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of searches that have time to wait until the index has reached their `min_as_of`."""
         bounded = [event for event in events if _has_freshness_bound(event)]
         if not bounded:

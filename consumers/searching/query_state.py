@@ -37,7 +37,7 @@ class QueryState:
     def is_rearranged(self) -> bool:
         """Whether the hits are ordered by more than their scores."""
         in_range = self.request.offset + self.request.top_k <= REARRANGED
-        return self.request.is_rearranged or (bool(self.inferred_intent.leans) and in_range)
+        return self.request.is_rearranged or (bool(self.inferred_intent.boost_fields) and in_range)
 
     @property
     def query_vector(self) -> NDArray[np.float32]:

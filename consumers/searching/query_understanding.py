@@ -28,43 +28,43 @@ class InferredIntent:
 
     category: str | None = None
     colour: ColourName | None = None
-    narrows: tuple[str, ...] = ()
+    filter_fields: tuple[str, ...] = ()
     """Which of `category` and `colour` are filters; the others only boost hits."""
     relaxed_fields: tuple[str, ...] = ()
     """Which of them were filters until too few hits were found."""
 
     @property
-    def leans(self) -> tuple[str, ...]:
+    def boost_fields(self) -> tuple[str, ...]:
         """Which of `category` and `colour` boost hits."""
         values = {"category": self.category, "colour": self.colour}
-        return tuple(name for name, value in values.items() if value is not None and name not in self.narrows)
+        return tuple(name for name, value in values.items() if value is not None and name not in self.filter_fields)
 
-    def narrowed(self, filters: Filters) -> Filters:
+    def apply_filters(self, filters: Filters) -> Filters:
         """Return the filters together with the inferred ones."""
-        return filters.model_copy(update=self._fields(self.narrows))
+        return filters.model_copy(update=self._fields(self.filter_fields))
 
-    def added(self) -> Filters:
+    def inferred_filters(self) -> Filters:
         """Return the inferred filters alone."""
-        return Filters().model_copy(update=self._fields(self.narrows))
+        return Filters().model_copy(update=self._fields(self.filter_fields))
 
     def relaxed_filters(self) -> Filters:
         """Return the inferred filters that were relaxed because of too few hits."""
         return Filters().model_copy(update=self._fields(self.relaxed_fields))
 
-    def lean(self, payload: Payload) -> tuple[float, float]:
+    def boosts(self, payload: Payload) -> tuple[float, float]:
         """Return the score boosts of a hit with this payload: for its category, and for its colours."""
         colours = payload.get("colours")
         category_matches = payload.get("category") == self.category
         colour_matches = isinstance(colours, list) and self.colour in colours
         return (
-            INTENT_BOOST * ("category" in self.leans and category_matches),
-            INTENT_BOOST * ("colour" in self.leans and colour_matches),
+            INTENT_BOOST * ("category" in self.boost_fields and category_matches),
+            INTENT_BOOST * ("colour" in self.boost_fields and colour_matches),
         )
 
     def relax(self) -> "InferredIntent":
         """Return a copy with one filter less; the colour is removed first, because it depends on the lighting."""
-        *remaining, last = sorted(self.narrows)
-        return replace(self, narrows=tuple(remaining), relaxed_fields=(*self.relaxed_fields, last))
+        *remaining, last = sorted(self.filter_fields)
+        return replace(self, filter_fields=tuple(remaining), relaxed_fields=(*self.relaxed_fields, last))
 
     def _fields(self, names: Sequence[str]) -> dict[str, object]:
         fields: dict[str, object] = {}

@@ -47,7 +47,7 @@ class QueryVectors:
             if search.failure is None:
                 looks = [image.look for image in images if image.search is search and image.look]
                 self._set_look(search, looks, item_vectors)
-        timer.looked([image.look for image in images if image.look])
+        timer.record_embedding([image.look for image in images if image.look])
 
     def _load_item_vectors(self, searches: Sequence[QueryState]) -> dict[str, Vector]:
         """Return the looks of all named items by point id; a search that names an unknown item fails."""
@@ -72,7 +72,7 @@ class QueryVectors:
             else:
                 downloads.append((image, result))
         downloads = [download for download in downloads if download[0].search.failure is None]
-        looks = self._pipeline.look_at([data for _, data in downloads], [image.crop for image, _ in downloads])
+        looks = self._pipeline.embed([data for _, data in downloads], [image.crop for image, _ in downloads])
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)
             if failure is not None:
@@ -81,7 +81,7 @@ class QueryVectors:
                 image.look = look
 
     def _moderate(self, search: QueryState, labels: Sequence[str]) -> Failure | None:
-        return self._pipeline.policy.refusal(labels, restricted=search.request.restricted)
+        return self._pipeline.policy.rejection(labels, restricted=search.request.restricted)
 
     def _set_look(self, search: QueryState, looks: Sequence[Look], item_vectors: dict[str, Vector]) -> None:
         """Set the look of a search, and the palette and the studio flag of its first picture."""
@@ -93,7 +93,7 @@ class QueryVectors:
         if request.item_id is not None:
             query.append(item_vectors[_id(search, request.item_id)])
         vectors = {item: item_vectors[_id(search, item)] for item in request.named_items}
-        if broken := [item for item, vector in vectors.items() if not self._parts.are_of_unit_length(vector)]:
+        if broken := [item for item, vector in vectors.items() if not self._parts.has_unit_parts(vector)]:
             search.failure = broken_vector_failure(request.tenant, ", ".join(broken))
             return
         search.look = blend(self._parts, query, like, unlike)

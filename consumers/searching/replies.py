@@ -124,7 +124,7 @@ class ReplyPublisher:
         result = SearchResult(request_id=request_id, status="rejected", code=failure.code, message=message)
         self.send(result, requester)
 
-    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
+    def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Reject a failed request; when it could not be read (no event), its headers name the recipient."""
         requester = event or RecordSender(decode_headers(record), record.position)
         self.send_rejected(requester, request_id_of(requester.extra), failure)

@@ -48,7 +48,7 @@ class ReplyDeduplicator:
         self._answered_ids: dict[str, set[str]] = {}
         """Request ids of the results in each topic since then."""
 
-    def has(self, record: Record) -> bool:
+    def is_answered(self, record: Record) -> bool:
         """Return whether the request in this record has a result that consumers can read. Raises Unavailable.
 
         False for a record without a request id in its key or header, because its result cannot be identified.

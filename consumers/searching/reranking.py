@@ -38,13 +38,13 @@ def compute_boosts(
     payload: Payload, boosts: Boosts, now: datetime, intent: InferredIntent = NO_INTENT
 ) -> BoostTerms:
     """Return the boost terms of a hit with this payload: each from 0 to its weight, 0 for an unknown value."""
-    if boosts == NO_BOOSTS and not intent.leans:
+    if boosts == NO_BOOSTS and not intent.boost_fields:
         return BoostTerms()
     return BoostTerms(
         boosts.recency * _recency(payload, boosts, now),
         boosts.in_stock * (payload.get("in_stock") == "true"),
         boosts.price * _price_proximity(payload, boosts),
-        *intent.lean(payload),
+        *intent.boosts(payload),
     )
 
 

@@ -53,7 +53,9 @@ class Retriever:
         while retries := [
             at
             for at, s in enumerate(searches)
-            if s.failure is None and s.inferred_intent.narrows and has_too_few_hits(s.request, findings[at].count)
+            if s.failure is None
+            and s.inferred_intent.filter_fields
+            and has_too_few_hits(s.request, findings[at].count)
         ]:
             for at in retries:
                 searches[at].inferred_intent = searches[at].inferred_intent.relax()
@@ -121,14 +123,14 @@ class Retriever:
         return SearchFindings(
             hits=self._hits(search, page, looks, curve),
             categories=search.categories or (),
-            threshold=curve.threshold if curve.cuts else None,
+            threshold=curve.threshold if curve.has_threshold else None,
             best_score=best_score,
-            best_confidence=float(curve.of(np.array(-1.0 if best_score is None else best_score))),
+            best_confidence=float(curve.confidence(np.array(-1.0 if best_score is None else best_score))),
             count=page.count,
             has_more=page.has_more,
             palette=search.palette,
             look=search.query_look(),
-            inferred_filters=search.inferred_intent.added(),
+            inferred_filters=search.inferred_intent.inferred_filters(),
             relaxed_filters=search.inferred_intent.relaxed_filters(),
         )
 
@@ -151,12 +153,12 @@ class Retriever:
     def _similarity(self, request: SearchRequest, looks: Floats) -> Floats:
         """Return float32 [n, n]: the score of hit j with hit i as the query."""
         weights = request.weighting()
-        return np.stack([self._calibrator.parts.weigh(look, weights) for look in looks]) @ looks.T
+        return np.stack([self._calibrator.parts.apply_weights(look, weights) for look in looks]) @ looks.T
 
     def _hits(
         self, search: QueryState, page: ResultPage, looks: Mapping[str, Vector], curve: CalibrationCurve
     ) -> tuple[Hit, ...]:
-        confidences = curve.of(np.array([point.score for point in page.hits]))
+        confidences = curve.confidence(np.array([point.score for point in page.hits]))
         return tuple(
             hit_of(
                 point,
@@ -176,23 +178,23 @@ class Retriever:
         return Explained(object=object_, style=style, colour=colour, **asdict(terms))
 
     def _vote_plan(self, search: QueryState) -> SearchPlan:
-        query = self._calibrator.parts.weigh(search.query_vector, VOTE_WEIGHTS)
+        query = self._calibrator.parts.apply_weights(search.query_vector, VOTE_WEIGHTS)
         return voter_plan(query, search.request.tenant, search.request.named_items)
 
     def _plan(self, search: QueryState) -> SearchPlan:
         request, weights = search.request, search.request.weighting()
         total = weights.object + weights.style + weights.colour
         return SearchPlan(
-            vector=self._calibrator.parts.weigh(search.query_vector, weights),
+            vector=self._calibrator.parts.apply_weights(search.query_vector, weights),
             tenant=request.tenant,
-            filters=search.inferred_intent.narrowed(request.filters),
-            apart_from=request.named_items,
+            filters=search.inferred_intent.apply_filters(request.filters),
+            excluded_ids=request.named_items,
             any_of=request.any_of,
             none_of=request.none_of,
-            also=self._policy.showable(restricted=request.restricted),
+            extra_conditions=self._policy.visibility_conditions(restricted=request.restricted),
             min_score=request.min_score,
-            without=(NOTIFIED_WATCHES,) if request.thumbnails else (NOTIFIED_WATCHES, "thumbnail"),
-            effort=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
+            excluded_keys=(NOTIFIED_WATCHES,) if request.thumbnails else (NOTIFIED_WATCHES, "thumbnail"),
+            hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
 
 
@@ -200,7 +202,7 @@ def _passes_thresholds(point: ScoredPoint, request: SearchRequest, curve: Calibr
     """Return whether a hit passes the score threshold (strict requests) and `min_confidence`."""
     if request.strict and point.score < curve.threshold:
         return False
-    return request.min_confidence == 0 or float(curve.of(np.array(point.score))) >= request.min_confidence
+    return request.min_confidence == 0 or float(curve.confidence(np.array(point.score))) >= request.min_confidence
 
 
 def _candidate_grouping(search: QueryState) -> Grouping:

@@ -63,16 +63,16 @@ class SearchHandler:
         self._refuse(not_in_time, started)
         if in_time:
             batches = math.ceil(len(in_time) / self._batch_size)
-            self._pace.note((datetime.now(UTC) - started).total_seconds() / batches)
+            self._pace.add((datetime.now(UTC) - started).total_seconds() / batches)
         return {e.id: _not_a_search() for e in events if not isinstance(e.body, SearchRequest)}
 
-    def hopeless(self, events: Sequence[Event]) -> set[str]:
+    def find_expired(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of the requests that are too late, or for which the other requests leave no time."""
         _, not_in_time = self._split(events, datetime.now(UTC))
         self._behind = bool(not_in_time)
         return {search.event.id for search in not_in_time}
 
-    def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer requests that cannot be done in time."""
         self._refuse(_searches(events), datetime.now(UTC))
         return {}
@@ -88,13 +88,13 @@ class SearchHandler:
 
     def _split(self, events: Sequence[Event], now: datetime) -> tuple[list[QueryState], list[QueryState]]:
         """Return the searches that can be done in time, and the others."""
-        late, in_time = split_by_deadline(_searches(events), now, self._pace.longest())
+        late, in_time = split_by_deadline(_searches(events), now, self._pace.upper_bound())
         in_time, too_many = self._affordable(in_time, now)
         return in_time, late + too_many
 
     def _refuse(self, searches: Sequence[QueryState], now: datetime) -> None:
         for search in searches:
-            if search.is_late(now, self._pace.longest()):
+            if search.is_late(now, self._pace.upper_bound()):
                 self._replies.send_expired(search.event, search.request)
             else:
                 self._replies.send_unavailable(search.event, search.request, Unavailable(OVERLOADED))

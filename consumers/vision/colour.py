@@ -52,7 +52,7 @@ class ColourExtractor:
     table: NameTable
     shares: Floats
 
-    def of(self, image: Image) -> ColourFacts:
+    def extract(self, image: Image) -> ColourFacts:
         """Extract the colours of an RGB picture."""
         rgb = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
         codes = _codes(rgb)
@@ -64,7 +64,7 @@ class ColourExtractor:
         palette = _swatches(rgb.reshape(-1, 3), self.table.names[codes], weights)
         return ColourFacts(_dominant_names(votes), palette, histogram.astype(np.float32))
 
-    def name_of(self, red: int, green: int, blue: int) -> ColourName:
+    def colour_name(self, red: int, green: int, blue: int) -> ColourName:
         """The name of one sRGB colour, each channel 0..255."""
         return NAMES[self.table.names[_codes(np.array([red, green, blue], np.uint8))]]
 

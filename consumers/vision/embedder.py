@@ -138,7 +138,7 @@ class ImageEmbedder:
     decode: Decode = decode
     moderator: ImageModerator = NO_MODERATOR
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         """Embed each picture; a picture that fails gets a Failure in its place, and the others are unaffected.
 
         `crops` is empty or has one entry per picture. The encoder runs once for the whole batch.
@@ -167,7 +167,7 @@ class ImageEmbedder:
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
-        return _EncodedImage(encoder_input, self.colours.of(image), small, *size, phash, labels)
+        return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels)
 
     def _assemble(self, image: _EncodedImage, encoded: Vector, encoded_ms: float) -> Look | Failure:
         vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)

@@ -39,12 +39,12 @@ class GenerationOwnership:
 
     def reports_outcomes(self, time: datetime) -> bool:
         """Whether this generation publishes the outcome of an event with this `Event.time`."""
-        return self.register.read().tells(self.number, time.timestamp())
+        return self.register.read().reports_outcomes(self.number, time.timestamp())
 
     def owns_failures(self, record: Record) -> bool:
         """Whether this generation sends the record to a retry or dead-letter topic when it fails."""
         origin = read_origin(record, datetime.now(UTC))
-        return self.register.read().tells(self.number, origin.timestamp_ms / 1000)
+        return self.register.read().reports_outcomes(self.number, origin.timestamp_ms / 1000)
 
     @property
     def generation(self) -> Generation:

@@ -97,7 +97,7 @@ def _install_signal_handlers(shutdown: "ShutdownSignal") -> None:
     def stop_now(_number: int, _frame: object) -> None:
         if shutdown.now:
             os._exit(1)
-        shutdown.at_once()
+        shutdown.stop_now()
 
     def stop_when_idle(_number: int, _frame: object) -> None:
         shutdown.when_idle = True

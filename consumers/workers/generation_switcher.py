@@ -64,9 +64,9 @@ class GenerationSwitcher:
         with self._current_handler() as handler:
             return dict(handler.handle(events))
 
-    def refuse(self, events: Sequence[Event]) -> dict[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> dict[str, Failure]:
         with self._current_handler() as handler:
-            return dict(handler.refuse(events))
+            return dict(handler.handle_expired(events))
 
     def idle(self) -> None:
         with self._current_handler() as handler:
@@ -75,21 +75,21 @@ class GenerationSwitcher:
     def is_behind(self) -> bool:
         return self._handler.is_behind()
 
-    def was_done(self, record: Record) -> bool:
+    def already_processed(self, record: Record) -> bool:
         with self._current_handler() as handler:
-            return handler.was_done(record)
+            return handler.already_processed(record)
 
-    def note_done(self, records: Sequence[Record]) -> None:
+    def mark_processed(self, records: Sequence[Record]) -> None:
         with self._current_handler() as handler:
-            handler.note_done(records)
+            handler.mark_processed(records)
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         with self._current_handler() as handler:
-            return handler.expired(events)
+            return handler.expired_ids(events)
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         with self._current_handler() as handler:
-            return handler.deferred(events)
+            return handler.deferred_ids(events)
 
     def prepare(self, events: Sequence[Event]) -> None:
         """Do nothing."""

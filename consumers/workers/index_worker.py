@@ -110,12 +110,12 @@ def index_worker(
         items = _make_indexer(context, live, live_sinks.sink, stack, watches)
         retry_items = _make_indexer(context, retries, retry_sinks.sink, stack, watches)
         items.tells = retry_items.tells = ownership.reports_outcomes
-        router = _make_router(context, sink, items.tell, live)
+        router = _make_router(context, sink, items.publish_rejection, live)
         router = replace(router, owns_failures=ownership.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
 
         def retry_all_now() -> None:
-            retry_source.take_at_once()
+            retry_source.ignore_due_times()
             retry_router.delays = {}
 
         pipeline = make_image_pipeline(context, None, stack)
@@ -123,7 +123,7 @@ def index_worker(
         maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
         handler = LiveItems(context, live_sinks.trace(items.handle), items, backfill, maintenance)
         gauge = IndexGauge(context.index, context.metrics)
-        live_handler = InstrumentedHandler(handler, context.metrics, gauge.look)
+        live_handler = InstrumentedHandler(handler, context.metrics, gauge.update)
         retry_handler = InstrumentedHandler(RetriedItems(retry_sinks.trace(retry_items.handle)), context.metrics)
         live_loop = _make_loop(context, live, source, router, live_handler)
         retry_loop = _make_loop(context, retries, retry_source, retry_router, retry_handler)
@@ -201,7 +201,7 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
     fetcher = stack.enter_context(closing(ImageFetcher(context.settings.images, timeout_s, breakers=breakers)))
     policy, moderator = moderation_policy(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
-        fetcher.fetch_all, context.embedder.look_at, context.encoder, policy, moderator, Prefetch(fetcher)
+        fetcher.fetch_all, context.embedder.embed, context.encoder, policy, moderator, Prefetch(fetcher)
     )
 
 

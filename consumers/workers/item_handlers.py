@@ -50,7 +50,7 @@ class LiveItems(HandlerDefaults):
         for step in (*self.maintenance, self.backfill):
             step()
 
-    def note_done(self, records: Sequence[Record]) -> None:
+    def mark_processed(self, records: Sequence[Record]) -> None:
         """Record the progress in the index, and do a backfill step."""
         note_progress(self.context.index, records)
         self.backfill()

@@ -26,7 +26,7 @@ class IndexGauge:
     now: Callable[[], float] = time.monotonic
     _read_at: float = field(default=float("-inf"))
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Read the size when due. An index that is unavailable or damaged is skipped: its users report that."""
         now = self.now()
         if now - self._read_at < INDEX_SECONDS:

@@ -75,7 +75,7 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[WorkerL
         sink = InstrumentedSink(reply_sink, observe, worker.metrics)
         sinks, partitions = make_lane_sinks(worker, sink), PartitionCache(kafka)
         deduplicator = ReplyDeduplicator(
-            partial(read_answered_ids, kafka), round(time.time() * 1000), partitions.takes
+            partial(read_answered_ids, kafka), round(time.time() * 1000), partitions.is_writable
         )
 
         def open_handler(generation: Generation, handler_stack: ExitStack) -> BatchHandler:
@@ -85,7 +85,7 @@ def query_worker(settings: Settings, heartbeat: Path | None) -> Iterator[WorkerL
 
         register = connect_register(settings)
         switcher = stack.enter_context(closing(GenerationSwitcher(lambda: register.read().serving, open_handler)))
-        report = ReplyPublisher(sinks.sink, "", partitions.takes).tell
+        report = ReplyPublisher(sinks.sink, "", partitions.is_writable).publish_rejection
         router = FailureRouter(
             sink,
             report,
@@ -117,7 +117,7 @@ class QueryWorkerHandler(HandlerDefaults):
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         return self.handle_events(events)
 
-    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         """Reply that the requests have expired."""
         return self.refuse_events(events)
 
@@ -127,17 +127,17 @@ class QueryWorkerHandler(HandlerDefaults):
     def is_behind(self) -> bool:
         return self.requests.is_behind()
 
-    def was_done(self, record: Record) -> bool:
+    def already_processed(self, record: Record) -> bool:
         """Whether a worker that crashed has already sent the reply."""
-        return self.deduplicator.has(record)
+        return self.deduplicator.is_answered(record)
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of requests that cannot be served in time."""
-        return self.requests.expired(events)
+        return self.requests.expired_ids(events)
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         """Return the ids of searches that wait for a fresher index."""
-        return self.requests.deferred(events)
+        return self.requests.deferred_ids(events)
 
 
 def _make_handler(
@@ -147,19 +147,19 @@ def _make_handler(
     deduplicator: ReplyDeduplicator,
     stack: ExitStack,
 ) -> QueryWorkerHandler:
-    replies = ReplyPublisher(sinks.sink, context.encoder, partitions.takes)
+    replies = ReplyPublisher(sinks.sink, context.encoder, partitions.is_writable)
     # The query worker has the most idle turns, so it embeds the null pictures for both kinds of worker.
     calibrator = make_calibrator(context, SEARCH_SYNC_POINTS)
     pipeline = make_image_pipeline(context, SEARCH_FETCH_TIMEOUT_SECONDS, stack)
-    pipeline = replace(pipeline, look_at=EmbeddingCache(pipeline.look_at).look_at)
+    pipeline = replace(pipeline, embed=EmbeddingCache(pipeline.embed).embed)
     searches = SearchHandler(pipeline, context.index, calibrator, replies, context.settings.worker.search_records)
     ends = partial(topic_ends, context.kafka, ITEM_TOPICS)
-    freshness = ProgressReader(context.index, partitions.count, ends)
+    freshness = ProgressReader(context.index, partitions.partition_count, ends)
     requests = RequestHandler(searches, FacetsHandler(context.index, replies, pipeline.policy), freshness, replies)
     return QueryWorkerHandler(
         requests,
         sinks.trace(requests.handle),
-        sinks.trace(requests.refuse),
+        sinks.trace(requests.handle_expired),
         MaintenanceTask(calibrator.idle),
         deduplicator,
     )

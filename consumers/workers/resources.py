@@ -27,7 +27,7 @@ from infra.qdrant.generations import Generation
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
-INDEX_RETRY = Retry(seconds=30, first=0.2, longest=2)
+INDEX_RETRY = Retry(seconds=30, first_pause=0.2, max_pause=2)
 """How long a starting worker waits for an index that is unavailable."""
 
 
@@ -94,7 +94,7 @@ def open_context(worker: WorkerContext, generation: Generation, stack: ExitStack
 def make_calibrator(context: IndexContext, at_once: int) -> Calibrator:
     """Make the calibrator that turns similarity scores in this index into confidences."""
     nulls = NullEmbeddings(file=null_embeddings_path(context.settings.cache, context.encoder))
-    return Calibrator(context.index, context.embedder.look_at, context.parts, nulls, at_once)
+    return Calibrator(context.index, context.embedder.embed, context.parts, nulls, at_once)
 
 
 def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:

@@ -65,7 +65,7 @@ class TracingSink:
             {"lookstream.status": status, "lookstream.event": cause.id},
         )
         parent = cause.extra.get(TRACEPARENT)
-        traceparent = self.tracing.tell(parent, span, _step_spans(body, cause.time), attributes)
+        traceparent = self.tracing.write_span(parent, span, _step_spans(body, cause.time), attributes)
         return replace(event, extra={**event.extra, TRACEPARENT: traceparent})
 
 

@@ -118,11 +118,11 @@ def _graph_growth(points: float) -> float:
 
 
 def _storage_nodes(target: CapacityTarget, measured: MeasuredConstants, replicas: int) -> int:
-    """Nodes that are needed to store the points."""
+    """Nodes that are needed to store the points, with each copy of a shard on a node of its own."""
     memory_gb = target.points * _memory_bytes_per_point(target.points, measured) * replicas / 1e9
     nodes_for_memory = math.ceil(memory_gb / (NODE_GB * USED))
     nodes_for_points = math.ceil(target.points * replicas / NODE_POINTS)
-    return max(3 if replicas > 1 else 1, nodes_for_memory, nodes_for_points)
+    return max(3 if replicas > 1 else 1, replicas, nodes_for_memory, nodes_for_points)
 
 
 def _partitions(workers: int) -> int:

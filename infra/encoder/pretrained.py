@@ -17,6 +17,8 @@ from transformers import AutoImageProcessor, AutoModel, ViTImageProcessorPil
 
 from infra.encoder import EncoderUnavailable
 
+PORTS = {"http": 80, "https": 443}
+"""Default ports by the scheme of HF_ENDPOINT."""
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
 """Exceptions that transformers raises for a folder or a name that it cannot open."""
 
@@ -116,8 +118,9 @@ def _is_hub_reachable() -> bool:
         return False
     if getproxies():
         return True
+    hub = urlsplit(constants.ENDPOINT)
     try:
-        with socket.create_connection((urlsplit(constants.ENDPOINT).hostname or "", 443), timeout=5):
+        with socket.create_connection((hub.hostname or "", hub.port or PORTS.get(hub.scheme, 443)), timeout=5):
             return True
     except OSError:
         return False

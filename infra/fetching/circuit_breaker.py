@@ -44,7 +44,7 @@ class CircuitBreakers:
         self._lock = threading.Lock()
 
     @contextmanager
-    def watching(self, host: str, seconds: float) -> Iterator[None]:
+    def guard(self, host: str, seconds: float) -> Iterator[None]:
         """Guard a request to `host` of at most `seconds`; raises TryLater at once while the host is paused."""
         self._admit(host)
         try:

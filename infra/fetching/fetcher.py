@@ -102,7 +102,7 @@ class ImageFetcher:
         seconds = min(deadline - time.monotonic(), self._patience, self._settings.fetch_seconds)
         if seconds <= 0:
             raise out_of_time()
-        with self._breakers.watching(host, seconds):
+        with self._breakers.guard(host, seconds):
             data = get(seconds)
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             message = f"the picture from {host} is not the one that `sha256` names: send an event for what is there"

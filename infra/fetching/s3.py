@@ -29,7 +29,7 @@ class StoredObject:
     """An object of a bucket: its key, a mark that changes with its content, and the time of its last change."""
 
     key: str
-    mark: str
+    version_tag: str
     changed_at: datetime
 
 
@@ -65,7 +65,7 @@ class ObjectStore:
         except ValueError:
             raise Rejected(Code.SOURCE_REFUSED, f"{uri} is not a key that can be read") from None
 
-    def listing(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
+    def list_objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
         """The objects below a prefix; raises Unavailable, or Rejected if listing is not permitted."""
         uri = f"s3://{bucket}/{prefix}"
         try:

@@ -18,7 +18,7 @@ class BufferLimits:
     """Limits of prefetched data, in records and bytes; partitions are paused beyond them."""
 
     records: int = 512
-    size: int = 64 << 20
+    bytes: int = 64 << 20
     resume_share: float = 0.4
     """A partition is resumed when the used share of all limits, or of its own part of them, is at most this."""
 
@@ -166,8 +166,8 @@ class Assignments:
         }
         records = sum(len(assignment.buffer) for assignment in active.values())
         size = sum(assignment.size for assignment in active.values())
-        return active, max(records / limits.records, size / limits.size)
+        return active, max(records / limits.records, size / limits.bytes)
 
 
 def _buffer_share(assignment: Assignment, limits: BufferLimits) -> float:
-    return max(len(assignment.buffer) / limits.records, assignment.size / limits.size)
+    return max(len(assignment.buffer) / limits.records, assignment.size / limits.bytes)

@@ -15,13 +15,13 @@ from schemas.failures import Fault, Unavailable
 class ErrorClass(StrEnum):
     """How an error is handled."""
 
-    TRY_AGAIN = "try again"
+    RETRIABLE = "try again"
     """Transient: wait and retry within a deadline."""
     REVOKED = "taken away"
     """The group has rebalanced: poll first, then check which partitions are still assigned."""
     FENCED = "fenced"
     """Another client has this one's name, or the broker assumes so: create a new client once, then end."""
-    RECORD = "the record's fault"
+    RECORD_REJECTED = "the record's fault"
     """This record will never be accepted: send its fallback instead."""
     FATAL = "fatal"
     """Waiting does not help: credentials, permissions, settings, or a bug of ours. Report the remedy and end."""
@@ -44,7 +44,7 @@ class KafkaFault(Fault):
 
 
 _NAMES = {
-    ErrorClass.TRY_AGAIN: """
+    ErrorClass.RETRIABLE: """
         _FAIL _TRANSPORT _RESOLVE _MSG_TIMED_OUT _PARTITION_EOF _UNKNOWN_PARTITION _UNKNOWN_TOPIC _ALL_BROKERS_DOWN
         _TIMED_OUT _QUEUE_FULL _ISR_INSUFF _NODE_UPDATE _WAIT_COORD _IN_PROGRESS _PREV_IN_PROGRESS _OUTDATED
         _TIMED_OUT_QUEUE _WAIT_CACHE _INTR _PARTIAL _RETRY _UNKNOWN_BROKER _PURGE_QUEUE _PURGE_INFLIGHT _NOOP
@@ -71,7 +71,7 @@ _NAMES = {
         _FENCED FENCED_INSTANCE_ID PRODUCER_FENCED INVALID_PRODUCER_EPOCH INVALID_PRODUCER_ID_MAPPING
         UNKNOWN_PRODUCER_ID INVALID_TXN_STATE
     """,
-    ErrorClass.RECORD: """
+    ErrorClass.RECORD_REJECTED: """
         INVALID_MSG INVALID_MSG_SIZE MSG_SIZE_TOO_LARGE RECORD_LIST_TOO_LARGE INVALID_TIMESTAMP INVALID_RECORD
         TOPIC_EXCEPTION UNSUPPORTED_COMPRESSION_TYPE UNSUPPORTED_FOR_MESSAGE_FORMAT _KEY_SERIALIZATION
         _VALUE_SERIALIZATION _KEY_DESERIALIZATION _VALUE_DESERIALIZATION POLICY_VIOLATION
@@ -136,8 +136,8 @@ def classify(error: KafkaError) -> ErrorClass:
         return ErrorClass.FENCED
     error_class = _BY_CODE.get(error.code())
     if error_class is None:
-        return ErrorClass.FATAL if error.fatal() else ErrorClass.TRY_AGAIN
-    return ErrorClass.FENCED if error.fatal() and error_class is ErrorClass.TRY_AGAIN else error_class
+        return ErrorClass.FATAL if error.fatal() else ErrorClass.RETRIABLE
+    return ErrorClass.FENCED if error.fatal() and error_class is ErrorClass.RETRIABLE else error_class
 
 
 def explain(error: KafkaError) -> str:
@@ -150,13 +150,13 @@ def to_exception(error: KafkaError, what: str) -> Exception:
     """Our exception for an error; `what` names the failed step, as in "offsets were not committed"."""
     text = f"{what}: {explain(error)}"
     match classify(error):
-        case ErrorClass.TRY_AGAIN:
+        case ErrorClass.RETRIABLE:
             return Unavailable(text)
         case ErrorClass.REVOKED:
             return PartitionsRevoked(text)
         case ErrorClass.FENCED:
             return Fenced(text)
-        case ErrorClass.RECORD:
+        case ErrorClass.RECORD_REJECTED:
             return RecordRefused(text)
     return KafkaFault(text)
 

@@ -175,6 +175,6 @@ class Membership:
             raise PartitionsRevoked("the group has removed this member, so its partitions may be another one's")
 
     def _poll_until(self, condition: Callable[[], bool]) -> None:
-        for _ in Retry(LEAVE_SECONDS, sleep=self.consumer.poll, longest=0.05).attempts():
+        for _ in Retry(LEAVE_SECONDS, sleep=self.consumer.poll, max_pause=0.05).attempts():
             if condition():
                 return

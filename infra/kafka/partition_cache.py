@@ -34,14 +34,14 @@ class PartitionCache:
         self._not_writable: set[str] = set()
         self._refreshed_at = float("-inf")
 
-    def takes(self, topic: str, partition: int | None) -> bool:
+    def is_writable(self, topic: str, partition: int | None) -> bool:
         """Whether the topic has this partition (None: any) and this user may write to it.
 
         False for unknown topics while the broker is unavailable.
         """
-        return (partition or 0) < self.count(topic) and topic not in self._not_writable
+        return (partition or 0) < self.partition_count(topic) and topic not in self._not_writable
 
-    def count(self, topic: str) -> int:
+    def partition_count(self, topic: str) -> int:
         """Number of partitions of a topic; 0 if it does not exist or the broker cannot be asked about it."""
         age = time.monotonic() - self._refreshed_at
         if age > MAX_AGE_SECONDS or (topic not in self._counts and age > MIN_REFRESH_SECONDS):

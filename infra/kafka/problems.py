@@ -20,7 +20,7 @@ class Problems:
         self._now = now
         self._problems: dict[str | None, tuple[float, bool, str]] = {}
 
-    def note(self, error: KafkaError, topic: str | None = None) -> None:
+    def record_error(self, error: KafkaError, topic: str | None = None) -> None:
         """Store a reported error of a topic or of the connection, and log it if it is new.
 
         A specific error (wrong credentials) is not replaced by its consequence (all brokers are down).

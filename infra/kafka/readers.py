@@ -167,7 +167,7 @@ def _raise_if_refused(message: Message | None, problems: Problems) -> None:
     error = None if message is None else message.error()
     if message is None or error is None or _is_end(error):
         return
-    problems.note(error, message.topic())
+    problems.record_error(error, message.topic())
     if error.fatal() or classify(error) is ErrorClass.FATAL:
         raise to_exception(error, f"{message.topic()} was not read")
 
@@ -180,7 +180,7 @@ def _reader(kafka: KafkaSettings, overrides: Config, problems: Problems) -> Cons
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
         "isolation.level": "read_committed",
     }
-    return new_client(Consumer, config | overrides | {"error_cb": problems.note})
+    return new_client(Consumer, config | overrides | {"error_cb": problems.record_error})
 
 
 def _end_of(consumer: Consumer, kafka: KafkaSettings, partition: TopicPartition) -> int:

@@ -1,9 +1,9 @@
 """Records: a record as read from Kafka, and a record to be sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message
 
 Partition = tuple[str, int]
 """Topic and partition number."""
@@ -42,7 +42,7 @@ class OutgoingRecord:
     headers: Mapping[str, bytes | None] = field(default_factory=dict)
     partition: int | None = None
     timestamp_ms: int = 0
-    cause: str = ""
+    source_position: str = ""
     """Position of the record that this one replies to or forwards; empty for none."""
     fallback: "OutgoingRecord | None" = None
     """Record to send instead if this one is refused: a shorter one, or one for a topic that certainly exists."""
@@ -88,11 +88,6 @@ def partition_of(position: str) -> Partition | None:
     topic, _, rest = position.partition("/")
     number = rest.partition("/")[0]
     return (topic, int(number)) if number.isdecimal() else None
-
-
-def partitions_of(partitions: Iterable[TopicPartition]) -> list[Partition]:
-    """Partitions converted from the client's type."""
-    return [(each.topic, each.partition) for each in partitions]
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -43,7 +43,9 @@ LOW_LATENCY_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": False, 
 def record_of_event(topic: str, key: str, event: Event, partition: int | None = None) -> OutgoingRecord:
     """The record that carries an event."""
     headers = {name: value.encode() for name, value in to_headers(event).items()}
-    return OutgoingRecord(topic, key.encode(), to_bytes(event.body), headers, partition, cause=event.position)
+    return OutgoingRecord(
+        topic, key.encode(), to_bytes(event.body), headers, partition, source_position=event.position
+    )
 
 
 class EventSink:
@@ -101,7 +103,7 @@ class EventSink:
                 error: KafkaError = problem.args[0]
                 if (fallback := fallback_for(record, error)) is not None:
                     return self.send_record(fallback)
-                size = f" ({record.size:,} bytes)" if classify(error) is ErrorClass.RECORD else ""
+                size = f" ({record.size:,} bytes)" if classify(error) is ErrorClass.RECORD_REJECTED else ""
                 raise to_exception(error, f"a record for {record.topic}{size} was not taken") from None
             else:
                 self._serve(0)
@@ -163,7 +165,7 @@ class EventSink:
         return len(self.producer)
 
     def _start(self) -> Producer:
-        return new_client(Producer, self._config | {"error_cb": self.problems.note})
+        return new_client(Producer, self._config | {"error_cb": self.problems.record_error})
 
     def _produce(self, record: OutgoingRecord, thread_id: int) -> None:
         self.producer.produce(
@@ -195,7 +197,7 @@ class EventSink:
             self._failed[thread_id].append((record, error))
             self._is_rejected = self._is_rejected or error.code() in FENCED_CODES
             if classify(error) is ErrorClass.FATAL:
-                self.problems.note(error, record.topic)
+                self.problems.record_error(error, record.topic)
         elif topic is not None and partition is not None and offset is not None:
             topic_partition = plain_topic(self._kafka, topic), partition
             self.arrived[topic_partition] = max(offset, self.arrived.get(topic_partition, 0))
@@ -204,7 +206,7 @@ class EventSink:
 
 def fallback_for(record: OutgoingRecord, error: KafkaError) -> OutgoingRecord | None:
     """The fallback of a record that was refused for good; None if the error must be raised."""
-    is_refused = classify(error) is ErrorClass.RECORD or error.code() in UNKNOWN_TOPIC_CODES
+    is_refused = classify(error) is ErrorClass.RECORD_REJECTED or error.code() in UNKNOWN_TOPIC_CODES
     return record.fallback if is_refused else None
 
 
@@ -212,6 +214,6 @@ def _delivery_error(failed: Sequence[tuple[OutgoingRecord, KafkaError]], remaini
     """The exception for undelivered records; a permanent refusal takes precedence over transient errors."""
     if not failed:
         return Unavailable(f"{remaining} records were not delivered: no acknowledgement came")
-    transient = (ErrorClass.TRY_AGAIN, ErrorClass.REVOKED)
+    transient = (ErrorClass.RETRIABLE, ErrorClass.REVOKED)
     record, error = min(failed, key=lambda each: classify(each[1]) in transient)
     return to_exception(error, f"{len(failed) + remaining} records were not delivered; one for {record.topic}")

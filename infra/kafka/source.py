@@ -63,39 +63,39 @@ class EventSource:
         """The wait for the last owners' notes while they cannot be read; new partitions supply no records then."""
         self._before_revoke: BeforeRevoke = no_revoke_callback
         changes: Callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
-        events: Callbacks = {"on_commit": self._on_commit, "error_cb": self.problems.note}
+        events: Callbacks = {"on_commit": self._on_commit, "error_cb": self.problems.record_error}
         self._member = Membership(kafka, group, topics, changes, events)
 
     def call_before_revoke(self, call: BeforeRevoke) -> None:
         """Set the callback before partitions are revoked: the last chance to mark finished records."""
         self._before_revoke = call
 
-    def take_at_once(self) -> None:
+    def ignore_due_times(self) -> None:
         """From now on ignore due times."""
         self._due = due_immediately
 
-    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
+    def poll_batch(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Up to `limit` due records: waits up to `idle_seconds` for the first, then up to `seconds` for more.
 
         The records are taken after the last poll, so all belong to the current assignment.
         """
-        if not self.upcoming(limit):
+        if not self.peek(limit):
             self._receive(1, idle_seconds)
-        if 0 < (ready := len(self.upcoming(limit))) < limit:
+        if 0 < (ready := len(self.peek(limit))) < limit:
             self._receive(limit - ready, seconds)
         self._resume()
         return self._assignments.take(limit, self._due)
 
-    def look_ahead(self) -> None:
+    def prefetch(self) -> None:
         """Buffer records that have arrived, without waiting, up to the buffer limits."""
         self._receive(min(MAX_PREFETCH_RECORDS, self._assignments.free_records(self._limits)), 0)
 
-    def upcoming(self, limit: int) -> list[Record]:
+    def peek(self, limit: int) -> list[Record]:
         """The records that `take` would return now, without taking them."""
         return self._assignments.upcoming(limit, self._due)
 
     @property
-    def waiting(self) -> int:
+    def buffered_count(self) -> int:
         """Number of records that were received and not taken yet."""
         return self._assignments.waiting
 
@@ -118,15 +118,15 @@ class EventSource:
         starts = {partition: self._assignments[partition].start for partition in self._assignments}
         return all(self._assignments[partition].resumed for partition in starts) and self._member.is_at_end(starts)
 
-    def owned(self, batch: Batch) -> Batch:
+    def filter_owned(self, batch: Batch) -> Batch:
         """The records of a batch whose partitions are still assigned to this member. Thread-safe."""
         return self._assignments.owned(batch)
 
-    def progress(self, batch: Batch) -> dict[Partition, OffsetAndMetadata]:
+    def offsets_to_commit(self, batch: Batch) -> dict[Partition, OffsetAndMetadata]:
         """The offsets to commit once this batch, which must be owned entirely, is finished."""
         return self._assignments.progress(batch)
 
-    def mark(self, batch: Batch) -> None:
+    def mark_finished(self, batch: Batch) -> None:
         """Mark records as finished; those of partitions that were revoked meanwhile are skipped."""
         self._assignments.finish(batch)
 
@@ -134,12 +134,12 @@ class EventSource:
         """Record the offsets that a transaction has committed."""
         self._assignments.mark_committed(offsets)
 
-    def commit_soon(self) -> None:
+    def commit_async(self) -> None:
         """Commit the marked records asynchronously; the next call repeats this until the broker confirms it."""
         if offsets := self._assignments.uncommitted():
             self._member.commit(offsets, asynchronous=True)
 
-    def commit_now(self) -> None:
+    def commit_sync(self) -> None:
         """Commit the marked records synchronously. Raises Unavailable, PartitionsRevoked, Fenced or KafkaFault."""
         if offsets := self._assignments.uncommitted():
             self._member.commit(offsets, asynchronous=False)
@@ -177,7 +177,7 @@ class EventSource:
 
     def _handle_error(self, error: KafkaError, topic: str | None) -> None:
         """Store an error of this member; rejoin the group if it is fatal."""
-        self.problems.note(error, None if topic is None else plain_topic(self._kafka, topic))
+        self.problems.record_error(error, None if topic is None else plain_topic(self._kafka, topic))
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._assignments.drop(self._assignments)
             self.assigned = False
@@ -206,7 +206,7 @@ class EventSource:
             committed = self._member.committed(new)
         except (Unavailable, PartitionsRevoked) as error:
             log.warning("%s", error)
-            self.hold = HoldTimer.again(self.hold, error)
+            self.hold = HoldTimer.continue_or_start(self.hold, error)
             return
         self._next_resume_at, self.hold = 0.0, None
         for partition, (offset, note) in committed.items():
@@ -232,7 +232,7 @@ class EventSource:
         partitions = [plain_partition(self._kafka, each) for each in client_partitions]
         self._before_revoke(partitions)
         try:
-            self.commit_now()
+            self.commit_sync()
         except (Unavailable, PartitionsRevoked) as error:
             log.warning("offsets of partitions that went were not committed: %s", error)
         self._assignments.drop(partitions)
@@ -245,6 +245,6 @@ class EventSource:
             partition = plain_partition(self._kafka, each)
             if (problem := error or each.error) is not None:
                 if classify(problem) is ErrorClass.FATAL:
-                    self.problems.note(problem, partition[0])
+                    self.problems.record_error(problem, partition[0])
             else:
                 self._assignments.mark_committed({partition: (each.offset, each.metadata or "")})

@@ -33,11 +33,11 @@ class TopicDifference:
 
     topic: str
     setting: str
-    found: str
+    actual: str
     needed: str
 
     def __str__(self) -> str:
-        return f"{self.topic}: {self.setting} is {self.found}, and must be {self.needed}"
+        return f"{self.topic}: {self.setting} is {self.actual}, and must be {self.needed}"
 
     def command(self, bootstrap: str) -> str:
         """The kafka-configs.sh command line that corrects it."""

@@ -93,7 +93,7 @@ class TransactionSink:
         records of the batch were taken. Raises Unavailable or PartitionsRevoked if nothing was committed and the
         same call may succeed later; OutcomeUnknown; Fenced or KafkaFault if this producer must end.
         """
-        self.settle()
+        self.resolve_outcome()
         self._abort()
         with translate_errors("a transaction was not begun"):
             self._sink.producer.begin_transaction()
@@ -125,7 +125,7 @@ class TransactionSink:
         finally:
             self._deadline = float("inf")
 
-    def settle(self) -> None:
+    def resolve_outcome(self) -> None:
         """After OutcomeUnknown: complete or abort the transaction by a new producer. Raises Unavailable."""
         if self._is_outcome_unknown:
             self._replace_producer()

@@ -46,7 +46,7 @@ class WorkerPlacement:
 
     folder: Path
     metrics_port: int
-    drains: bool
+    is_drainable: bool
 
 
 def query_worker_service(placement: WorkerPlacement) -> Service:
@@ -88,7 +88,11 @@ def _worker_service(
     ]
     # A member of the old broker's group would rejoin the new one, whose group then waits for it for ever.
     return Service(
-        component_name(name, generation), command, heartbeat_check(heartbeat), placement.drains, needs=BROKER
+        component_name(name, generation),
+        command,
+        heartbeat_check(heartbeat),
+        placement.is_drainable,
+        depends_on=BROKER,
     )
 
 

@@ -44,9 +44,9 @@ class Service:
     command: Sequence[str]
     is_ready: Callable[[float], bool]
     """Readiness check; takes the start time in seconds since 1970."""
-    drains: bool = False
+    is_drainable: bool = False
     """Whether SIGUSR1 makes it finish queued work and then end."""
-    needs: str = ""
+    depends_on: str = ""
     """Name of a part. When that part dies this one is killed, and the caller of `watch` must restart it."""
 
 
@@ -105,7 +105,7 @@ class Supervisor:
 
     def dependents(self, name: str) -> list[str]:
         """Names of the parts that depend on this one."""
-        return [child.part.name for child in self._children.values() if child.part.needs == name]
+        return [child.part.name for child in self._children.values() if child.part.depends_on == name]
 
     def watch(self) -> list[str]:
         """Restart dead children whose pause has ended; returns their names."""
@@ -131,7 +131,7 @@ class Supervisor:
 
     def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
         """Have the draining parts finish their queued work; returns whether they did within `seconds`."""
-        waiting = [c.process for c in self._children.values() if c.part.drains and c.process.poll() is None]
+        waiting = [c.process for c in self._children.values() if c.part.is_drainable and c.process.poll() is None]
         for process in waiting:
             process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + seconds

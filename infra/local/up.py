@@ -238,6 +238,6 @@ class Up:
 
 def _wait_for_broker(kafka: KafkaSettings) -> None:
     host, port = str(kafka.bootstrap).rsplit(":", 1)
-    if not any(is_listening((host, int(port))) for _ in Retry(BROKER_SECONDS, longest=0.2).attempts()):
+    if not any(is_listening((host, int(port))) for _ in Retry(BROKER_SECONDS, max_pause=0.2).attempts()):
         raise ServiceFailed(f"the broker did not come back on {kafka.bootstrap}")
     check_broker(kafka)

@@ -37,7 +37,7 @@ class CanaryMetrics:
         for gauge in self._gauges.values():
             gauge.set(math.nan)  # not measured yet, which differs from 0
 
-    def found(self, name: Finding, value: float) -> None:
+    def set_value(self, name: Finding, value: float) -> None:
         """Set a value that the last round has measured."""
         self._gauges[name].set(value)
 

@@ -55,11 +55,11 @@ class WorkerMetrics:
         self._encoder.clear()
         self._encoder.labels(self._worker, fingerprint).set(1)
 
-    def taken(self, events: int) -> None:
+    def batch_started(self, events: int) -> None:
         """Count the events of a batch whose processing starts."""
         self._in_flight.labels(self._worker).inc(events)
 
-    def handled(self, events: int, seconds: float, failed: Iterable[str]) -> None:
+    def batch_finished(self, events: int, seconds: float, failed: Iterable[str]) -> None:
         """Record a processed batch; `failed` holds the error codes of its failed events."""
         self._in_flight.labels(self._worker).dec(events)
         self._batch.labels(self._worker).observe(events)
@@ -67,7 +67,7 @@ class WorkerMetrics:
         for code in failed:
             self._failures.labels(self._worker, code).inc()
 
-    def done(self, topic: str, records: int) -> None:
+    def records_finished(self, topic: str, records: int) -> None:
         """Count finished records."""
         self._records.labels(self._worker, topic).inc(records)
 
@@ -79,12 +79,12 @@ class WorkerMetrics:
         """Count a record that was sent to a dead-letter topic."""
         self._dead_letters.labels(self._worker, topic, code).inc()
 
-    def behind(self, lag: Mapping[str, int]) -> None:
+    def set_lag(self, lag: Mapping[str, int]) -> None:
         """Set the consumer lag in records, by topic."""
         for topic, records in lag.items():
             self._lag.labels(self._worker, topic).set(records)
 
-    def held(self, seconds: float) -> None:
+    def add_hold_seconds(self, seconds: float) -> None:
         """Count seconds for which processing was on hold."""
         self._hold_seconds.labels(self._worker).inc(seconds)
 

@@ -50,7 +50,7 @@ class SpanWriter:
     def __init__(self, tracer: "Tracer") -> None:
         self._tracer = tracer
 
-    def tell(
+    def write_span(
         self, parent: str | None, whole: SpanStep, parts: list[SpanStep], attributes: Mapping[str, str]
     ) -> str:
         """Write a span with child spans under the span of the traceparent `parent`; returns its own traceparent."""
@@ -73,7 +73,7 @@ class SpanWriter:
         """The event with the traceparent of a new span for its sending; without a parent that starts a trace."""
         whole = SpanStep(f"send {topic}", event.time, datetime.now(UTC))
         parent = event.extra.get(TRACEPARENT) or CALLER_TRACEPARENT.get()
-        traceparent = self.tell(parent, whole, [], {"lookstream.event": event.id})
+        traceparent = self.write_span(parent, whole, [], {"lookstream.event": event.id})
         return replace(event, extra={**event.extra, TRACEPARENT: traceparent})
 
 

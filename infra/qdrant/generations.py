@@ -59,23 +59,23 @@ class Generations:
                 return one
         raise KeyError(number)
 
-    def tells(self, number: int, moment: float) -> bool:
+    def reports_outcomes(self, number: int, moment: float) -> bool:
         """Whether this generation reports the outcome of events of that time (seconds since 1970)."""
         reporter = next((s.number for s in reversed(self.switches) if s.moment <= moment), self.switches[0].number)
         return reporter == number
 
-    def begun(self, encoder: str) -> "Generations":
+    def with_new(self, encoder: str) -> "Generations":
         """Return a copy with a new generation in addition to the serving one."""
         number = max(one.number for one in self.known) + 1
         return replace(self, known=(self.serving, Generation(number, encoder)))
 
-    def switched(self, moment: float) -> "Generations":
+    def with_switch(self, moment: float) -> "Generations":
         """Return a copy in which the other generation serves from this time; raises ValueError if there is none."""
         if self.other is None:
             raise ValueError("there is no other generation to switch to")
         return replace(self, switches=(*self.switches, GenerationSwitch(moment, self.other.number)))
 
-    def dropped(self) -> "Generations":
+    def serving_only(self) -> "Generations":
         """Return a copy with only the serving generation."""
         return Generations((self.serving,), (GenerationSwitch(0.0, self.serving.number),))
 
@@ -89,7 +89,7 @@ class GenerationRegister(Protocol):
     def write(self, generations: Generations) -> None:
         """Replace the stored generations; raises Unavailable."""
 
-    def forget(self, number: int) -> None:
+    def delete_index(self, number: int) -> None:
         """Delete the data of an index that is no longer in the register; raises Unavailable."""
 
 
@@ -120,7 +120,7 @@ class FileGenerationRegister:
             os.fsync(file.fileno())
         draft.replace(self._path)
 
-    def forget(self, number: int) -> None:
+    def delete_index(self, number: int) -> None:
         """Do nothing: `lookstream up` deletes the folder of an index after its process has ended."""
 
 

@@ -70,7 +70,7 @@ class ChangeFollower:
 
     def step(self) -> None:
         """Publish one batch. Records are done once a record of a later database commit has arrived."""
-        batch = self.source.take(BATCH, 0.05, WAIT_SECONDS)
+        batch = self.source.poll_batch(BATCH, 0.05, WAIT_SECONDS)
         finished = [part for record in batch.records if (part := self._publish(record, batch.epochs))]
         if batch.records:
             self.sink.flush()
@@ -78,10 +78,10 @@ class ChangeFollower:
         elif self.clock() - self._last_record_at > QUIET_SECONDS:
             finished = [self._end(state) for state in self._states.values() if state.open]
         for ended in finished:
-            self.source.mark(ended)
+            self.source.mark_finished(ended)
         if finished:
             with suppress(PartitionsRevoked):  # the new owner of the partitions sends the same events again
-                self.source.commit_now()
+                self.source.commit_sync()
 
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
         """Publish one record; returns the records of the previous commit if this one starts another commit."""

@@ -13,7 +13,7 @@ from producers.demo.catalogue import Catalogue
 from producers.image_refs import embed_from_folder
 from schemas.envelope import Event, from_bytes
 from schemas.items import ItemUpserted, item_key
-from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved
+from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRejected, ItemSuperseded
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 
 TENANT = "demo"
@@ -74,13 +74,21 @@ def _demo_outcome(record: Record | None) -> ItemOutcome | None:
     if record is None or record.value is None or not (record.key or b"").startswith(f"{TENANT}:".encode()):
         return None
     body = from_bytes(record.value)
-    return body if isinstance(body, ItemIndexed | ItemRemoved | ItemRejected) else None
+    return body if isinstance(body, ItemOutcome) else None
 
 
 def _describe_failure(outcome: ItemOutcome | None) -> str:
-    if isinstance(outcome, ItemRejected):
-        return outcome.message
-    return "removed" if isinstance(outcome, ItemRemoved) else "no outcome came"
+    match outcome:
+        case None:
+            return "no outcome came"
+        case ItemRejected():
+            return outcome.message
+        case ItemBlocked():
+            return "blocked by moderation"
+        case ItemSuperseded():
+            return "superseded by a newer event"
+        case _:
+            return "removed"
 
 
 def latencies(indexed: Iterable[ItemIndexed]) -> list[float]:

@@ -1,5 +1,6 @@
 """Figures: the measurements of a demo run, and the checks that decide whether it succeeded."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,7 @@ def spread(milliseconds: Sequence[float]) -> LatencySpread:
     if not milliseconds:
         return LatencySpread(0, 0, 0)
     ordered = sorted(milliseconds)
-    p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+    p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
     return LatencySpread(round(statistics.median(ordered), 1), round(p95, 1), len(ordered))
 
 

@@ -152,7 +152,7 @@ def _check_hits(name: str, result: SearchResult, is_satisfied: Callable[[Hit], b
 def try_nothing(search: SearchFunction, catalogue: Catalogue) -> FilterTrial:
     """Search with a noise picture once the index is calibrated; the answer must be `no_match`."""
     picture = _noise_picture()
-    for _ in Retry(CALIBRATION_SECONDS, first=1).attempts():
+    for _ in Retry(CALIBRATION_SECONDS, first_pause=1).attempts():
         answer = _search(search, catalogue.products[0], picture, CATALOG_ONLY)
         if answer.result.threshold is not None:
             break

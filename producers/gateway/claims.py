@@ -62,7 +62,7 @@ class RequestClaim(BaseModel):
     instead_of: str = ""
     """Owner of an unanswered claim that this one replaces."""
 
-    def anew(self, instead_of: "RequestClaim") -> "RequestClaim":
+    def renewed(self, instead_of: "RequestClaim") -> "RequestClaim":
         """A copy of this claim with the present time, which replaces an unanswered one."""
         identity = {"owner": uuid.uuid4().hex, "at_ms": time.time_ns() // 1_000_000}
         return self.model_copy(update={**identity, "instead_of": instead_of.owner})

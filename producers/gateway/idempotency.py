@@ -66,7 +66,7 @@ class IdempotencyCache(Generic[Answer]):
         self._max_requests, self._max_bytes = max_requests, room
         self._requests: OrderedDict[RequestName, RememberedRequest[Answer]] = OrderedDict()
 
-    def ask(
+    def get_or_send(
         self, name: RequestName, body: bytes, send: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
     ) -> RememberedRequest[Answer]:
         """The request of this name, sent unless it is cached and has not failed.

@@ -86,7 +86,7 @@ class SearchService:
             if is_shared
             else partial(self._send, sent, named.request_id)
         )
-        return tenant, named.request_id, self.cache.ask((tenant, named.request_id), digest, send)
+        return tenant, named.request_id, self.cache.get_or_send((tenant, named.request_id), digest, send)
 
     async def find(self, tenant: str, name: str) -> RememberedRequest[HttpResult]:
         """A search sent by this gateway or another one; raises Problem (404) if there is none."""
@@ -95,7 +95,9 @@ class SearchService:
         claim = await self.claims.find("search", tenant, name)
         if claim is None:
             raise Problem(404, f"nothing was asked as `{name[:64]}` in the last {CLAIM_SECONDS / 60:g} minutes")
-        return self.cache.ask((tenant, name), bytes.fromhex(claim.digest), partial(self._read_answer, claim))
+        return self.cache.get_or_send(
+            (tenant, name), bytes.fromhex(claim.digest), partial(self._read_answer, claim)
+        )
 
     async def count(self, request: Request, fields: Fields) -> FacetsResult:
         """Answer a facets request. Raises Problem, ValidationError, Unavailable."""
@@ -136,7 +138,7 @@ class SearchService:
         while first.owner != own.owner:
             if (result := await self.answers.answer(first)) is not None:
                 return _http_result(result, own.name)
-            own = own.anew(instead_of=first)
+            own = own.renewed(instead_of=first)
             first = await self.claims.claim(own)
         return await self._send(search, own.name, accepted)
 

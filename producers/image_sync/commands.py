@@ -76,7 +76,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
         display_tally(console) as update,
     ):
         publisher = ImagePublisher(scanner, state, sink, console, update)
-        tally = _watch(publisher, options, stopped) if options.watch else publisher.look_at_all(stopped)
+        tally = _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
     sink.close()
     typer.echo(tally.line(), err=True)
     if tally.bad:
@@ -91,7 +91,7 @@ def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Call
     while not stopped():
         due = time.monotonic() + options.every
         try:
-            publisher.look(stopped)
+            publisher.scan_once(stopped)
             last_error = ""
         except Unavailable as error:
             if last_error != str(error):

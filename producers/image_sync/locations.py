@@ -25,7 +25,7 @@ class ListedImage:
     """One picture of a location: its relative path, a mark of its version, and its modification time."""
 
     path: str
-    mark: str
+    version_tag: str
     changed_at: datetime
 
 
@@ -93,9 +93,9 @@ class BucketLocation:
 
     def pictures(self) -> Iterator[ListedImage]:
         """All present pictures; raises Unavailable or Rejected."""
-        for each in self.store.listing(self.bucket, self.prefix):
+        for each in self.store.list_objects(self.bucket, self.prefix):
             if is_picture(each.key) and (path := self._path(each)):
-                yield ListedImage(path, each.mark, each.changed_at)
+                yield ListedImage(path, each.version_tag, each.changed_at)
 
     def reference(self, path: str) -> ImageRef:
         """The reference to the object at this path below the prefix."""

@@ -34,19 +34,19 @@ class ImagePublisher:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     tally: IngestTally = field(default_factory=IngestTally)
 
-    def look_at_all(self, stopped: Callable[[], bool]) -> IngestTally:
+    def scan_until_complete(self, stopped: Callable[[], bool]) -> IngestTally:
         """Scan until no file is left for a later scan; files still changing after PATIENCE are bad rows."""
         until = self.now() + PATIENCE
-        while not self.look(stopped).interrupted and (unsettled := self.scanner.unsettled):
+        while not self.scan_once(stopped).interrupted and (unsettled := self.scanner.incomplete_paths):
             if self.now() > until:
                 self._publish([ScanStep(BadRow(0, f"{path}: {STILL_CHANGING}"), None, None) for path in unsettled])
                 break
             time.sleep(PAUSE_SECONDS)
         return self.tally
 
-    def look(self, stopped: Callable[[], bool]) -> IngestTally:
+    def scan_once(self, stopped: Callable[[], bool]) -> IngestTally:
         """Scan once, and publish all changes; raises Unavailable."""
-        steps = self.scanner.look(self.state.all(), self.now())
+        steps = self.scanner.scan(self.state.all(), self.now())
         while batch := list(islice(steps, FLUSH_EVERY)):
             if stopped():
                 self.tally.interrupted = True
@@ -60,5 +60,8 @@ class ImagePublisher:
             if isinstance(step.event, BadRow):
                 self.console.print(printable(step.event.message), markup=False, soft_wrap=True)
         self.sink.flush()
-        self.state.note([step.sent for step in steps if step.sent], [step.gone for step in steps if step.gone])
+        self.state.note(
+            [step.sent_image for step in steps if step.sent_image],
+            [step.deleted_path for step in steps if step.deleted_path],
+        )
         self.on_progress(self.tally)

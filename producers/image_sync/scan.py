@@ -25,8 +25,8 @@ class ScanStep(NamedTuple):
     """A change of one picture: the event to publish, and what to record in the state afterwards."""
 
     event: Publishable
-    sent: ListedImage | None
-    gone: str | None
+    sent_image: ListedImage | None
+    deleted_path: str | None
 
 
 @dataclass
@@ -38,29 +38,33 @@ class LocationScanner:
     source: Source = "catalog"
     categories: bool = False
     """Whether the name of a picture's folder is its category."""
-    lets_go: bool = False
+    allow_mass_deletion: bool = False
     """Whether to accept that most pictures disappear at once."""
-    unsettled: list[str] = field(default_factory=list)
+    incomplete_paths: list[str] = field(default_factory=list)
     """Paths that the last scan left for a later one, because they may still be being written."""
     _revisions: Iterator[int] = field(default_factory=revisions)
     _changing: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     """For each unsettled path, its mark and the time since when it has had that mark."""
 
-    def look(self, known: Mapping[str, str], now: datetime) -> Iterator[ScanStep]:
+    def scan(self, known: Mapping[str, str], now: datetime) -> Iterator[ScanStep]:
         """Scan once, and yield the differences from `known` (path -> mark). A picture is read when its step is due.
 
         Raises Unavailable if the location, or most of it, is missing.
         """
         present = {each.path: each for each in self.location.pictures()}
         missing = known.keys() - present.keys()
-        if len(known) >= GUARDED_COUNT and len(missing) > MAX_MISSING_SHARE * len(known) and not self.lets_go:
+        if (
+            len(known) >= GUARDED_COUNT
+            and len(missing) > MAX_MISSING_SHARE * len(known)
+            and not self.allow_mass_deletion
+        ):
             raise Unavailable(
                 f"{len(missing)} of {len(known)} pictures of {self.location.name} are gone at once: is it mounted? "
                 "If they are to go, say --let-go"
             )
-        changed = [each for each in present.values() if known.get(each.path) != each.mark]
-        self.unsettled = [each.path for each in changed if not self._is_settled(each, now)]
-        self._changing = {path: self._changing[path] for path in self.unsettled}
+        changed = [each for each in present.values() if known.get(each.path) != each.version_tag]
+        self.incomplete_paths = [each.path for each in changed if not self._is_settled(each, now)]
+        self._changing = {path: self._changing[path] for path in self.incomplete_paths}
         for each in changed:
             if each.path not in self._changing:
                 yield self._upsert(each)
@@ -75,8 +79,8 @@ class LocationScanner:
         if listed.changed_at <= now - MIN_AGE:
             return True
         mark, since = self._changing.get(listed.path, ("", now))
-        self._changing[listed.path] = (listed.mark, since if mark == listed.mark else now)
-        return mark == listed.mark and now - since >= MIN_AGE
+        self._changing[listed.path] = (listed.version_tag, since if mark == listed.version_tag else now)
+        return mark == listed.version_tag and now - since >= MIN_AGE
 
     def _upsert(self, listed: ListedImage) -> ScanStep:
         path, revision = PurePosixPath(listed.path), next(self._revisions)

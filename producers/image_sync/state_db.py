@@ -24,7 +24,7 @@ class SyncState:
     def note(self, sent: Iterable[ListedImage], deleted: Iterable[str]) -> None:
         """Record sent and deleted pictures in one transaction."""
         with self._connection:
-            rows = ((each.path, each.mark) for each in sent)
+            rows = ((each.path, each.version_tag) for each in sent)
             self._connection.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", rows)
             self._connection.executemany("DELETE FROM known WHERE path = ?", ((path,) for path in deleted))
 

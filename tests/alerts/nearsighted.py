@@ -14,7 +14,7 @@ search = EmbeddedIndex.search
 
 def glance(index: EmbeddedIndex, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
     """What a search finds that follows one path."""
-    return search(index, [replace(plan, effort=LEAST) for plan in plans])
+    return search(index, [replace(plan, hnsw_ef=LEAST) for plan in plans])
 
 
 if __name__ == "__main__":

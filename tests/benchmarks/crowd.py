@@ -100,5 +100,5 @@ def make_crowd(seen: Seen, points: int, chance: np.random.Generator) -> Crowd:
 
 def noisy(look: Floats, parts: LookParts, chance: np.random.Generator) -> Floats:
     """A look with noise on each part, all parts of unit length again."""
-    noise = parts.scale(chance.standard_normal(len(look)).astype(np.float32))
-    return parts.scale(look + NOISE * noise)
+    noise = parts.normalise(chance.standard_normal(len(look)).astype(np.float32))
+    return parts.normalise(look + NOISE * noise)

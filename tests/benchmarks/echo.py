@@ -38,7 +38,7 @@ def _answer(kafka: KafkaSettings, ready: threading.Event, over: threading.Event)
         closing(TransactionSink(kafka, "echo")) as transactions,
     ):
         while not over.is_set():
-            batch = source.take(1, 0)
+            batch = source.poll_batch(1, 0)
             if source.assigned:
                 ready.set()
             for record in batch.records:
@@ -47,7 +47,7 @@ def _answer(kafka: KafkaSettings, ready: threading.Event, over: threading.Event)
                 name, place = event.body.request_id, int(event.extra[REPLY_PARTITION])
                 answer = Event(SearchResult(request_id=name, status="no_match"), extra={CORRELATION_ID: name})
                 answers = [record_of_event(SEARCH_RESULTS, name, answer, place)]
-                offsets = source.progress(batch)
+                offsets = source.offsets_to_commit(batch)
                 transactions.commit(answers, offsets, source.group_metadata)
-                source.mark(batch)
+                source.mark_finished(batch)
                 source.mark_committed(offsets)

@@ -55,15 +55,15 @@ class Hops:
             taken, until = Batch(), time.monotonic() + TAKE_SECONDS
             while len(taken.records) < BATCH:
                 assert time.monotonic() < until, "what was sent did not come"
-                taken = taken + self.source.take(BATCH - len(taken.records), 0)
+                taken = taken + self.source.poll_batch(BATCH - len(taken.records), 0)
             self.taken = taken
 
         return _milliseconds(read)
 
     def commit(self, _round: int) -> float:
         """Milliseconds until the broker keeps how far they were read."""
-        self.source.mark(self.taken)
-        return _milliseconds(self.source.commit_now)
+        self.source.mark_finished(self.taken)
+        return _milliseconds(self.source.commit_sync)
 
     def reply(self, round_: int) -> float:
         """Milliseconds for a transaction with ANSWERS results."""
@@ -71,7 +71,7 @@ class Hops:
 
         def answer() -> None:
             records = [record_of_event(SEARCH_RESULTS, each.request_id, Event(each)) for each in results]
-            offsets = self.source.progress(self.taken)
+            offsets = self.source.offsets_to_commit(self.taken)
             self.replies.commit(records, offsets, self.source.group_metadata)
 
         return _milliseconds(answer)
@@ -95,7 +95,7 @@ def open_hops(pictures: Sequence[bytes]) -> Iterator[Hops]:
         host = stack.enter_context(serving(_host_of(shown)))
         source = stack.enter_context(closing(EventSource(kafka, "bench", [CATALOG_ITEMS])))
         while not source.assigned:
-            source.take(1, 0)
+            source.poll_batch(1, 0)
         yield Hops(
             stack.enter_context(closing(ImageFetcher(settings))),
             [UrlImage(url=f"http://{LOOPBACK}:{host}/{n}") for n in range(BATCH)],

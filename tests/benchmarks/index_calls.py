@@ -86,13 +86,13 @@ class Bench:
     def measure(self, queries: int, ask: "Asked", weights: Weights = WEIGHTS) -> Calls:
         """Search so many times; each hit is judged against all points that pass the filter."""
         passing = np.flatnonzero(ask.passes)
-        asked = [self.seen.parts.weigh(self.look(ask), weights) for _ in range(queries)]
+        asked = [self.seen.parts.apply_weights(self.look(ask), weights) for _ in range(queries)]
         recalls, times, worst, answers = list[float](), list[float](), 0.0, []
         self.index.search(
-            [SearchPlan(query, TENANT, ask.filters, without=("thumbnail",)) for query in asked[:WARM_UP]]
+            [SearchPlan(query, TENANT, ask.filters, excluded_keys=("thumbnail",)) for query in asked[:WARM_UP]]
         )
         for query in asked:  # one after the other: judging takes all the memory's speed, and comes later
-            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP, effort=HNSW_EF, without=("thumbnail",))
+            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP, hnsw_ef=HNSW_EF, excluded_keys=("thumbnail",))
             started = time.perf_counter()
             answers += self.index.search([plan])
             times.append((time.perf_counter() - started) * 1000)
@@ -172,7 +172,7 @@ def optimise(bench: Bench, load: Load, patience: float = 1_800) -> Stalls:
         bench.index.optimise()
         while (now := bench.index.status()).wanted or now.optimising:
             assert time.monotonic() - started < patience, "the index is optimised in time"
-            query = SearchPlan(bench.seen.parts.weigh(bench.look(everything), WEIGHTS), TENANT, limit=TOP)
+            query = SearchPlan(bench.seen.parts.apply_weights(bench.look(everything), WEIGHTS), TENANT, limit=TOP)
             begun = time.perf_counter()
             bench.index.search([query])
             times.append((time.perf_counter() - begun) * 1000)

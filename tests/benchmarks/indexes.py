@@ -129,7 +129,7 @@ class Ours:
             time.sleep(0.2)
 
     def search(self, query: Floats, effort: int) -> Sequence[int]:
-        [hits] = self._index.search([SearchPlan(query, TENANT, limit=TOP, effort=effort)])
+        [hits] = self._index.search([SearchPlan(query, TENANT, limit=TOP, hnsw_ef=effort)])
         return [int(str(hit.payload["item_id"])) for hit in hits]
 
 

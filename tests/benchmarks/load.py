@@ -127,7 +127,7 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
 def look_at(material: Material, encoder: Encoder) -> Seen:
     """What the encoder sees in the pictures of the items."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = ImageEmbedder(encoder, make_colour_extractor(), DecodeLimits(thumbnail=0), pool).look_at(
+        found = ImageEmbedder(encoder, make_colour_extractor(), DecodeLimits(thumbnail=0), pool).embed(
             material.shots
         )
     looks = [look for look in found if isinstance(look, Look)]

@@ -138,7 +138,7 @@ def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Prog
     looks, kinds = list[Look](), list[str]()
     encoder = eyes.encoder
     with open_embedding_store(cache, eyes) as kept:
-        for look, kind in see(labelled, kept.look_at):
+        for look, kind in see(labelled, kept.embed):
             looks.append(look)
             kinds.append(kind)
             progress.advance(task)

@@ -76,7 +76,7 @@ class Bench:
 
     def colour(self, _round: int) -> float:
         """Milliseconds a picture, on one thread, for its colours."""
-        return self._each(self.colours.of, self.images)
+        return self._each(self.colours.extract, self.images)
 
     def prepare(self, _round: int) -> float:
         """Milliseconds a picture, on one thread, for what the encoder is shown of it."""
@@ -116,7 +116,7 @@ def see(data: bytes, encoder: Encoder, colours: ColourExtractor) -> EncoderInput
     limits = DecodeLimits()
     image = decode(data, limits).image
     thumbnail(image, limits.thumbnail)
-    colours.of(image)
+    colours.extract(image)
     return show(image, encoder)
 
 
@@ -132,7 +132,7 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
     colours = make_colour_extractor()
     pictures = [shot.read_bytes() for shot in shots]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        looked = ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at(pictures)
+        looked = ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed(pictures)
     looks = [look for look in looked if isinstance(look, Look)]
     assert len(looks) == len(pictures), "every drawn picture can be used"
     images = [decode(data, DecodeLimits()).image for data in pictures]

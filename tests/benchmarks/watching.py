@@ -60,17 +60,17 @@ def measure_watching(seen: Seen, labelled: Labelled, eyes: ImageEmbedder, folder
     with closing(Shard(folder, 0)) as shard:
         shard.open(seen.fingerprint, crowd.vectors.shape[1])
         crowd.write(shard, 0, calibrated_on, lambda _count: None)
-        confidence = Calibrator(shard, eyes.look_at, seen.parts, at_once=ITEM_SYNC_POINTS)
+        confidence = Calibrator(shard, eyes.embed, seen.parts, at_once=ITEM_SYNC_POINTS)
         watchlist = WatchMatrix(seen.fingerprint, crowd.vectors.shape[1], seen.parts)
         for each in _watches(seen, watches):
-            watchlist.put(each.key, to_bytes(each))
+            watchlist.apply(each.key, to_bytes(each))
         standing = WatchMatcher(watchlist.rows, confidence)
         standing.match(_batch(crowd, 0))  # which calibrates, and makes the matrix
         looking, matching, found = list[float](), list[float](), 0
         for turn in range(ROUNDS):
             start = turn * BATCH % max(1, len(labelled) - BATCH)
             pictures = [picture for picture, _ in labelled[start : start + BATCH]]
-            looking.append(_timed(partial(eyes.look_at, pictures)))
+            looking.append(_timed(partial(eyes.embed, pictures)))
             batch = _batch(crowd, calibrated_on + turn * BATCH)
             matching.append(_timed(partial(standing.match, batch)))
             found += sum(map(len, standing.match(batch).values()))

@@ -73,9 +73,11 @@ class DoomedPlain(AtLeastOnceCommit):
 class Forgetful(ReplyDeduplicator):
     """The control again: what was answered by others is not looked up."""
 
-    def has(self, record: Record) -> bool:
+    def is_answered(self, record: Record) -> bool:
         """Never."""
-        return os.environ.get("LOOKSTREAM_WORKER_SEARCH_DELIVERY") != "at_least_once" and super().has(record)
+        return os.environ.get("LOOKSTREAM_WORKER_SEARCH_DELIVERY") != "at_least_once" and super().is_answered(
+            record
+        )
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from lookstream.__main__ import main
 class Hasty(EventSource):
     """A source that tells the broker at once that all it gives out is done."""
 
-    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
+    def poll_batch(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Records that nobody will be given again."""
-        batch = super().take(limit, seconds, idle_seconds)
-        self.mark(batch)
-        self.commit_now()
+        batch = super().poll_batch(limit, seconds, idle_seconds)
+        self.mark_finished(batch)
+        self.commit_sync()
         return batch
 
 

@@ -111,12 +111,12 @@ def run(_folder: Path, size: Size) -> Report:
         eyes = ImageEmbedder(
             open_encoder("fake", TorchSettings()), make_colour_extractor(), limits, pool, decoders.decode
         )
-        [wanted] = eyes.look_at([good])
-        [whole] = eyes.look_at([largest(form.pixels)])
+        [wanted] = eyes.embed([good])
+        [whole] = eyes.embed([largest(form.pixels)])
         flipped = (("flip", data) for data in flips(size.of(FLIPS), size.seed))
         for name, data in chain(attacks(form.side), flipped):
             started = time.monotonic()
-            look, beside = eyes.look_at([data, good])
+            look, beside = eyes.embed([data, good])
             tally.note(name, look, time.monotonic() - started)
             tally.spoilt += not same(beside, wanted)
     never = {name for name, _ in chain(bombs(20), disguises())}

@@ -10,9 +10,9 @@ from lookstream.__main__ import main
 class OneLimit(DeadLetterLimit):
     """Whoever sends bad events: all are set aside."""
 
-    def count(self, _tenant: str, *, dead: bool) -> None:
+    def record_outcome(self, _tenant: str, *, dead: bool) -> None:
         """Count an event."""
-        super().count("", dead=dead)
+        super().record_outcome("", dead=dead)
 
     def is_set_aside(self, _tenant: str) -> bool:
         """Whether all events wait for now."""

@@ -108,7 +108,7 @@ class Writer(threading.Thread):
     def search(self, numbers: list[int]) -> None:
         """Look for something."""
         with suppress(Unavailable):
-            self._client.search([SearchPlan(vector_of(numbers[0]), "t", keys=())])
+            self._client.search([SearchPlan(vector_of(numbers[0]), "t", included_keys=())])
 
 
 def run(folder: Path, size: Size) -> Report:

@@ -16,9 +16,9 @@ class StaleGroup(EventSource):
 
     _then: object = None
 
-    def take(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
+    def poll_batch(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Records."""
-        taken = super().take(limit, seconds, idle_seconds)
+        taken = super().poll_batch(limit, seconds, idle_seconds)
         if taken.records and self._then is None:
             self._then = super().group_metadata()
         return taken

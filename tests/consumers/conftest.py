@@ -66,13 +66,13 @@ def images() -> Iterator[ImageFetcher]:
 
 @pytest.fixture
 def sight(images: ImageFetcher, eyes: ImageEmbedder) -> ImagePipeline:
-    return ImagePipeline(images.fetch_all, eyes.look_at, "fake:1")
+    return ImagePipeline(images.fetch_all, eyes.embed, "fake:1")
 
 
 @pytest.fixture
 def confidence(index: Index, eyes: ImageEmbedder) -> Calibrator:
     """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
-    return Calibrator(index, eyes.look_at, parts_of(eyes), nulls=NullEmbeddings(32))
+    return Calibrator(index, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(32))
 
 
 def parts_of(eyes: ImageEmbedder) -> LookParts:

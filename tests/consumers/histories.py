@@ -48,7 +48,7 @@ def data_of(ref: ImageRef) -> bytes:
 
 def vector_of(data: bytes) -> "np.ndarray[Any, np.dtype[np.float32]]":
     """A look of its own for each picture, whose parts are of unit length."""
-    return LookParts(4, 2).scale(np.frombuffer(sha256(data).digest(), np.uint8)[:SIZE].astype(np.float32) + 1)
+    return LookParts(4, 2).normalise(np.frombuffer(sha256(data).digest(), np.uint8)[:SIZE].astype(np.float32) + 1)
 
 
 # --- events ---

@@ -49,7 +49,7 @@ class Canned:
     def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
         return self.fetch([ref for _, ref in wanted])
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         self.looked += pictures
         self.meanwhile()
         bad = Rejected(Code.IMAGE_UNREADABLE, "not a picture")
@@ -88,8 +88,8 @@ def open_shop(
 ) -> Shop:
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
-    judges = enrichers_of(index, Calibrator(index, canned.look_at, LookParts(4, 2)))
-    sight = ImagePipeline(canned.fetch, canned.look_at, ENCODER, ahead=canned)
+    judges = enrichers_of(index, Calibrator(index, canned.embed, LookParts(4, 2)))
+    sight = ImagePipeline(canned.fetch, canned.embed, ENCODER, prefetch=canned)
     return Shop(ItemIndexer(sight, index, judges, outbox, now), index, outbox, canned)
 
 

@@ -55,7 +55,7 @@ def breaks(engine: Index, sight: ImagePipeline, eyes: ImageEmbedder, monkeypatch
 def job(sight: ImagePipeline, engine: Index, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over flags and signs of two tenants."""
     parts = LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
-    confidence = Calibrator(engine, eyes.look_at, parts, nulls=NullEmbeddings(32))
+    confidence = Calibrator(engine, eyes.embed, parts, nulls=NullEmbeddings(32))
     events = [*items(0, 6), *items(10, 4, tenant="other")]
     ItemIndexer(sight, engine, enrichers_of(engine, confidence), outbox).handle(events)
     outbox.sent.clear()
@@ -109,10 +109,10 @@ def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
 ) -> None:
     breaks("i0", spoil)
     parts, twin = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
-    judges = enrichers_of(engine, Calibrator(engine, eyes.look_at, parts))
+    judges = enrichers_of(engine, Calibrator(engine, eyes.embed, parts))
     [again] = items(0, 1, item_id="twin")
     assert ItemIndexer(sight, engine, judges, outbox).handle([again]) == {}
-    assert parts.are_of_unit_length(engine.vectors([twin])[twin])
+    assert parts.has_unit_parts(engine.vectors([twin])[twin])
 
 
 def test_facets_go_on_beside_a_broken_vector(

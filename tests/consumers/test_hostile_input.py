@@ -31,7 +31,7 @@ LARGEST, NOW_MS = 20_000, 1_714_564_800_000
 
 @pytest.fixture
 def confidence(engine: Index, eyes: ImageEmbedder) -> Calibrator:
-    return Calibrator(engine, eyes.look_at, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
+    return Calibrator(engine, eyes.embed, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
 
 
 def event_of(record: HostileRecord) -> Event | None:

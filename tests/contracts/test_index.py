@@ -269,7 +269,7 @@ def test_items_that_a_search_is_apart_from_are_no_hits_and_take_no_others_place(
 ) -> None:
     index.upsert([point(index_tenant, name, n=n) for name in "abcde" for n in range(MAX_IMAGES)])
     for apart, limit in ((("a",), 4), (("a", "b", "e"), 2), (("a",), 1), (("no such",), 5)):
-        [found] = index.search([replace(plan(index_tenant), apart_from=apart, limit=limit)])
+        [found] = index.search([replace(plan(index_tenant), excluded_ids=apart, limit=limit)])
         items = [str(hit.payload["item_id"]) for hit in found]
         assert len(set(items)) == len(items) == limit
         assert not {*items} & {*apart}
@@ -316,13 +316,13 @@ def test_nothing_below_the_least_score_is_found(index: Index, index_tenant: str)
 
 def test_what_must_hold_besides_the_filters_holds(index: Index, index_tenant: str) -> None:
     index.upsert([point(index_tenant, name, category_source=name) for name in ("given", "predicted")])
-    only_given = replace(plan(index_tenant), also=(AnyOf("category_source", ("given",)),))
+    only_given = replace(plan(index_tenant), extra_conditions=(AnyOf("category_source", ("given",)),))
     assert items_for(index, only_given) == {"given"}
 
 
 def test_hits_come_with_no_more_payload_than_asked_for(index: Index, index_tenant: str) -> None:
     index.upsert([point(index_tenant, "a", category="Lamps", title="Lamp")])
-    [[hit]] = index.search([replace(plan(index_tenant), keys=("category", "brand"))])
+    [[hit]] = index.search([replace(plan(index_tenant), included_keys=("category", "brand"))])
     assert hit.payload == {"item_id": "a", "category": "Lamps"}
 
 
@@ -353,10 +353,10 @@ def test_points_are_counted_in_all_and_by_tenant(index: Index, index_tenant: str
 def test_a_note_is_kept_until_the_next_one_and_never_found_or_counted(index: Index, index_tenant: str) -> None:
     before = index.count()
     assert index.notes([index_tenant]) == {}
-    index.take_note(index_tenant, {"looks": [0.5, 1], "of": {"points": 3}})
-    index.take_note(f"{index_tenant}-other", {"looks": []})
+    index.put_note(index_tenant, {"looks": [0.5, 1], "of": {"points": 3}})
+    index.put_note(f"{index_tenant}-other", {"looks": []})
     assert index.notes([index_tenant, "nobody took it"]) == {index_tenant: {"looks": [0.5, 1], "of": {"points": 3}}}
-    index.take_note(index_tenant, {"points": 4})
+    index.put_note(index_tenant, {"points": 4})
     assert index.notes([index_tenant]) == {index_tenant: {"points": 4}}
     assert index.count() == before
     assert items_for(index, plan(index_tenant)) == set()
@@ -384,7 +384,7 @@ def test_pages_give_every_point_once_with_payload_and_vector_and_no_notes(index:
     live = [point(index_tenant, str(n), look=np.arange(1, SIZE + 1) * (n + 1), title=f"item {n}") for n in range(7)]
     dead = tombstone(point(index_tenant, "gone"), 2, dead_at=9)
     index.upsert([*live, dead])
-    index.take_note("a note", {"for": "nobody"})
+    index.put_note("a note", {"for": "nobody"})
     found, after, pages = list[Point](), None, 0
     while pages == 0 or after is not None:
         page, after = index.page(after, 3)
@@ -402,7 +402,7 @@ def test_pages_give_every_point_once_with_payload_and_vector_and_no_notes(index:
 def test_the_status_counts_live_points_and_those_outside_the_graph(index: Index, index_tenant: str) -> None:
     before = index.status()
     index.upsert([point(index_tenant, "a"), tombstone(point(index_tenant, "b"), 2, dead_at=9)])
-    index.take_note("another note", {})
+    index.put_note("another note", {})
     after = index.status()
     assert (after.fingerprint, after.size) == (FINGERPRINT, SIZE)
     assert after.live == index.count() == before.live + 1
@@ -414,7 +414,7 @@ def test_points_of_the_same_bytes_are_found_whole_within_their_tenant(index: Ind
     first = point(index_tenant, "a", look=np.arange(1, SIZE + 1), sha256="aa", title="first")
     index.upsert([first, point(index_tenant, "b", sha256="bb"), point(f"{index_tenant}2", "c", sha256="cc")])
     index.upsert([tombstone(point(index_tenant, "gone", sha256="dd"), 2)])
-    found = index.same_bytes(index_tenant, ["aa", "cc", "dd", "ee"])
+    found = index.find_by_checksum(index_tenant, ["aa", "cc", "dd", "ee"])
     assert found.keys() == {"aa"}
     assert (found["aa"].id, found["aa"].payload) == (first.id, first.payload)
     assert np.array_equal(np.asarray(found["aa"].vector), np.asarray(first.vector))

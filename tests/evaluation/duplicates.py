@@ -124,7 +124,7 @@ def judge(kind: Kind, variant: Seen, parts: LookParts) -> Found:
 
 def verdicts(known: Seen, asked: Seen, at: int, parts: LookParts) -> list[tuple[Pair, str | None]]:
     """What one picture is to all that score enough, the best first."""
-    scores = known.looks @ parts.weigh(asked.looks[at], WEIGHTS)
+    scores = known.looks @ parts.apply_weights(asked.looks[at], WEIGHTS)
     close = np.flatnonzero(scores >= MIN_SCORE)
     close = close[np.argsort(-scores[close])]
     bits = bits_between(asked.hashes[at], known.hashes[close])
@@ -172,7 +172,7 @@ def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> t
             def see(pictures: Sequence[bytes], what: str) -> list[Look]:
                 batches = [pictures[n : n + 16] for n in range(0, len(pictures), 16)]
                 tracked = progress_on(console)(batches, what, len(batches))
-                return [look for batch in tracked for look in kept.look_at(batch) if isinstance(look, Look)]
+                return [look for batch in tracked for look in kept.embed(batch) if isinstance(look, Look)]
 
             for name in names:
                 rows = read_set(data, name)[:most]

@@ -165,7 +165,7 @@ def _reliability(found: CalibrationCheck) -> Iterator[str]:
             f"{one.low:.1f} to {one.high:.1f}", str(one.count), f"{one.expected:.2f}", f"{one.observed:.2f}",
             f"{sure.left:.3f}", f"{sure.right:.3f}",
         )
-        for one, sure in zip(found.top.bins, found.top.sure(), strict=True)
+        for one, sure in zip(found.top.bins, found.top.threshold_cuts(), strict=True)
     ]  # fmt: skip
     yield from _table(("confidence", "hits", "expected", "observed", "so sure or surer", "right of those"), rows)
 

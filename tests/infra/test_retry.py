@@ -118,7 +118,7 @@ def test_a_stop_event_ends_it_with_the_last_error() -> None:
         raise ConnectionError(f"failure {calls}")
 
     with pytest.raises(ConnectionError, match="failure 3"):
-        Retry(math.inf, first=0.001).run(step, ConnectionError, stop)
+        Retry(math.inf, first_pause=0.001).run(step, ConnectionError, stop)
     assert calls == 3
 
 
@@ -128,7 +128,7 @@ def test_a_stop_event_cuts_a_pause_short() -> None:
     attempts: list[int] = []
 
     def count() -> None:
-        for attempt in Retry(math.inf, first=3_600, longest=3_600).attempts(stop):
+        for attempt in Retry(math.inf, first_pause=3_600, max_pause=3_600).attempts(stop):
             attempts.append(attempt)
             begun.set()
 

@@ -66,7 +66,7 @@ class WatchMatcher:
         scores = rows.queries @ looks.T
         confidences = self._confidences(tenant, rows, scores)
         best: dict[tuple[int, ItemUpdate], int] = {}
-        for row, column in np.argwhere(confidences >= rows.least[:, None]).tolist():
+        for row, column in np.argwhere(confidences >= rows.min_confidences[:, None]).tolist():
             update, point = new_points[column]
             best_column = best.get((row, update))
             if best_column is not None and scores[row, best_column] >= scores[row, column]:
@@ -81,9 +81,9 @@ class WatchMatcher:
     def _confidences(self, tenant: str, rows: WatchRows, scores: Floats) -> Floats:
         """The confidence of each score, float32 [watches, points], as `scores`."""
         parts = []
-        for group in rows.kinds:
+        for group in rows.groups:
             curve = self._confidence.curve(tenant, group.weights, studio=group.studio)
-            parts.append(curve.of(scores[group.rows]))
+            parts.append(curve.confidence(scores[group.rows]))
         return np.concatenate(parts)
 
 
@@ -112,9 +112,9 @@ def publish_matches(
                     confidence=match.confidence,
                 ),
             )
-            name = f"{match.watch.mark}\n{item_key(update.tenant, update.item_id)}"
+            name = f"{match.watch.fingerprint}\n{item_key(update.tenant, update.item_id)}"
             sink.send(SEARCH_MATCHES, match.watch.key, Event(body, id=str(uuid.uuid5(NAMESPACE, name))))
-        new_marks = (match.watch.mark for match in item_matches)
+        new_marks = (match.watch.fingerprint for match in item_matches)
         update.notified_watches = tuple(sorted({*update.notified_watches, *new_marks}))
     if matches:
         sink.flush()

@@ -40,9 +40,9 @@ class WatchRows:
     """For each watch the conditions on the payload of a match, without that on the tenant."""
     queries: Floats
     """The weighted looks of the watches, float32 [n, size]; the dot product with a look is the score."""
-    least: Floats
+    min_confidences: Floats
     """The minimum confidence of each watch, float32 [n]."""
-    kinds: tuple[WatchGroup, ...]
+    groups: tuple[WatchGroup, ...]
 
 
 class WatchMatrix:
@@ -60,7 +60,7 @@ class WatchMatrix:
         self._rows: dict[str, WatchRows] = {}
         self._log = structlog.get_logger()
 
-    def put(self, key: str, value: bytes | None) -> bool:
+    def apply(self, key: str, value: bytes | None) -> bool:
         """Apply a record of the topic: a watch replaces the older one, a tombstone removes it.
 
         Returns whether the value is a valid watch. Anyone may write to the topic, so the value may be arbitrary
@@ -99,7 +99,7 @@ class WatchMatrix:
                 "a watch rests: add it again for this encoder", key=watch.key, encoder=watch.encoder[:80]
             )
             return False
-        if not self._parts.are_of_unit_length(np.frombuffer(watch.look.vector, "<f4")):
+        if not self._parts.has_unit_parts(np.frombuffer(watch.look.vector, "<f4")):
             why = "the parts of its look are not of unit length: take the look from a search result"
             self._log.warning("a watch rests", key=watch.key, why=why)
             return False
@@ -108,7 +108,9 @@ class WatchMatrix:
     def _build_rows(self, watches: list[Watch]) -> WatchRows:
         watches.sort(key=_group_key)
         looks = [np.frombuffer(watch.look.vector, "<f4") for watch in watches]
-        queries = [self._parts.weigh(look, watch.weights) for look, watch in zip(looks, watches, strict=True)]
+        queries = [
+            self._parts.apply_weights(look, watch.weights) for look, watch in zip(looks, watches, strict=True)
+        ]
         of_tenant = tenant_conditions(watches[0].tenant)
         plans = [
             SearchPlan(
@@ -117,17 +119,19 @@ class WatchMatrix:
                 watch.filters,
                 watch.any_of,
                 watch.none_of,
-                also=self._policy.showable(restricted=watch.restricted),
+                extra_conditions=self._policy.visibility_conditions(restricted=watch.restricted),
             )
             for query, watch in zip(queries, watches, strict=True)
         ]
         return WatchRows(
             watches=tuple(watches),
-            marks=tuple(watch.mark for watch in watches),
+            marks=tuple(watch.fingerprint for watch in watches),
             conditions=tuple(tuple(each for each in conditions(plan) if each not in of_tenant) for plan in plans),
             queries=np.stack(queries),
-            least=np.maximum(np.array([watch.min_confidence for watch in watches], np.float32), MIN_CONFIDENCE),
-            kinds=tuple(_groups(watches)),
+            min_confidences=np.maximum(
+                np.array([watch.min_confidence for watch in watches], np.float32), MIN_CONFIDENCE
+            ),
+            groups=tuple(_groups(watches)),
         )
 
 

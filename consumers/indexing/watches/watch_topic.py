@@ -69,7 +69,7 @@ class WatchTopic:
         if self._values.get(key) == value:
             return False
         previous = self._values.pop(key, None)
-        if self._matrix.put(key, value) and value is not None:
+        if self._matrix.apply(key, value) and value is not None:
             self._values[key] = value
         return self._values.get(key) != previous
 
@@ -88,7 +88,7 @@ class WatchTopic:
         A key in `topic_keys` is current in the topic, even if its record is a tombstone.
         """
         for key, value in file.read().items():
-            if key not in topic_keys and self._matrix.put(key, value):
+            if key not in topic_keys and self._matrix.apply(key, value):
                 sink.send_record(OutgoingRecord(SEARCH_WATCHES, key.encode(), value))
                 self._values[key] = value
         sink.flush()

@@ -170,9 +170,9 @@ def save() -> None:
     with report_errors():
         _, store = _open()
         count_letters = store.save()
-        if count_letters and store.kept:
+        if count_letters and store.local_file:
             _print_message(
-                f"kept {format_count(count_letters, 'dead letter', 'dead letters')} in {store.kept.path}"
+                f"kept {format_count(count_letters, 'dead letter', 'dead letters')} in {store.local_file.path}"
             )
 
 
@@ -225,7 +225,7 @@ def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
     """Print how many letters a replay skips, by reason."""
     from collections import Counter
 
-    kinds = Counter(skipped.why for skipped in plan.skipped).most_common()
+    kinds = Counter(skipped.reason for skipped in plan.skipped).most_common()
     for reason, count_letters in kinds[:MAX_REASONS]:
         _print_message(
             printable(redact(f"left alone, {format_count(count_letters, 'letter', 'letters')}: {reason}"))

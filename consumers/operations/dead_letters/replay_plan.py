@@ -45,7 +45,7 @@ class SkippedLetter:
     """A letter that must not be replayed, and the reason."""
 
     letter: DeadLetter
-    why: str
+    reason: str
 
 
 @dataclass
@@ -95,7 +95,7 @@ class ReplayPlanner:
 
     def _evaluate(self, letter: DeadLetter) -> ReplayTarget | str:
         """The target of a letter, or the reason why it cannot be replayed, regardless of the index."""
-        if not self._selection.takes(letter):
+        if not self._selection.matches(letter):
             return ""  # not selected, so the reason is never shown
         if letter.topic not in ITEM_TOPICS:
             return SEARCH_REQUEST if letter.topic.startswith("search.") else OTHER_TOPIC

@@ -25,7 +25,7 @@ class Selection:
     limit: int | None = None
     """Maximum number of letters; each command defines which ones come first."""
 
-    def takes(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Whether the filter matches a letter, without regard to the limit."""
         return (
             (not self.codes or letter.code in self.codes)
@@ -35,11 +35,11 @@ class Selection:
 
     def newest(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
         """The matching letters, newest first, at most `limit`."""
-        return sorted(filter(self.takes, letters), key=_rejection_order, reverse=True)[: self.limit]
+        return sorted(filter(self.matches, letters), key=_rejection_order, reverse=True)[: self.limit]
 
     def oldest(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
         """The matching letters, oldest first, without the limit."""
-        return sorted(filter(self.takes, letters), key=_rejection_order)
+        return sorted(filter(self.matches, letters), key=_rejection_order)
 
 
 def parse_selection(

@@ -24,12 +24,14 @@ class DeadLetterStore:
 
     kafka: KafkaSettings | None
     """None in local mode when the system does not run."""
-    kept: DeadLetterFile | None
+    local_file: DeadLetterFile | None
     audit: FileAudit | None
 
     def letters(self) -> Iterator[DeadLetter]:
         """Every letter, those of earlier runs first, with duplicates; raises Unavailable."""
-        return chain(self.kept.read() if self.kept else (), read_topics(self.kafka) if self.kafka else ())
+        return chain(
+            self.local_file.read() if self.local_file else (), read_topics(self.kafka) if self.kafka else ()
+        )
 
     def replayed(self) -> dict[str, DeadLetterReplayed]:
         """The last audit event of each replayed letter, by the id of the letter; raises Unavailable."""
@@ -38,18 +40,18 @@ class DeadLetterStore:
 
     def tidy(self) -> None:
         """Drop the replayed letters from the local file; their audit events stay."""
-        if self.kept is not None and any(True for _ in self.kept.read()):
-            self.kept.drop(self.replayed().keys())
+        if self.local_file is not None and any(True for _ in self.local_file.read()):
+            self.local_file.drop(self.replayed().keys())
 
     def save(self) -> int:
         """Copy the letters of the local broker that were not replayed to the file, because the broker loses them.
 
         Returns the number of letters that are new in the file.
         """
-        if self.kept is None or self.kafka is None:
+        if self.local_file is None or self.kafka is None:
             return 0
         replayed = self.replayed()
-        return self.kept.add(letter for letter in read_topics(self.kafka) if letter.id not in replayed)
+        return self.local_file.add(letter for letter in read_topics(self.kafka) if letter.id not in replayed)
 
 
 def open_store(settings: Settings) -> DeadLetterStore:

@@ -27,7 +27,7 @@ from schemas.failures import Unavailable
 SWITCH_DELAY_SECONDS = 2.0
 """Time from the registration of a switch until it takes effect: workers read the register for every event."""
 POLL_SECONDS = 0.25
-INDEX_RETRY = Retry(seconds=120, first=0.1)
+INDEX_RETRY = Retry(seconds=120, first_pause=0.1)
 """How long an index may be unavailable: while it is created, starts, or its process is restarted."""
 
 Result = TypeVar("Result")
@@ -70,7 +70,7 @@ class Migration:
         embedder = open_embedder(self.settings, encoder, self._stack)
         serving = self._serving_index()
         if other is None:
-            self.register.write(self.generations.begun(encoder))
+            self.register.write(self.generations.with_new(encoder))
             other = self.generations.other
         assert other is not None
         if self.settings.qdrant.url:
@@ -123,7 +123,7 @@ class Migration:
 
     def switch(self) -> Generation:
         """Register the other generation to serve after SWITCH_DELAY_SECONDS, and return it."""
-        self.register.write(self.generations.switched(self.now() + SWITCH_DELAY_SECONDS))
+        self.register.write(self.generations.with_switch(self.now() + SWITCH_DELAY_SECONDS))
         return self.generations.serving
 
     def back(self) -> Generation:
@@ -141,8 +141,8 @@ class Migration:
         if any(switch.number == other.number for switch in self.generations.switches):
             time.sleep(max(0.0, self.generations.switches[-1].moment - self.now()))
             self.catch_up(self._index(serving), self._index(other))
-        self.register.write(self.generations.dropped())
-        self.register.forget(other.number)
+        self.register.write(self.generations.serving_only())
+        self.register.delete_index(other.number)
         return other
 
     def status(self) -> list[dict[str, object]]:

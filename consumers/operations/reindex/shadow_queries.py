@@ -80,7 +80,7 @@ def measure(target: ShadowIndex, queries: Sequence[ShadowQuery]) -> ShadowMeasur
     shares: list[float] = []
     for n in range(0, len(queries), QUERY_BATCH):
         batch = queries[n : n + QUERY_BATCH]
-        looks = target.embedder.look_at([query.thumbnail for query in batch])
+        looks = target.embedder.embed([query.thumbnail for query in batch])
         pairs = [(query, look) for query, look in zip(batch, looks, strict=True) if isinstance(look, Look)]
         plans = [_plan(target.parts, query, look) for query, look in pairs]
         for (query, _), hits in zip(pairs, target.index.search(plans) if plans else [], strict=True):
@@ -98,7 +98,10 @@ def _mean(values: Sequence[float]) -> float | None:
 def _plan(parts: LookParts, query: ShadowQuery, look: Look) -> SearchPlan:
     keys = ("category", "category_source")
     return SearchPlan(
-        parts.weigh(look.vector, INTENTS["similar"]), query.tenant, limit=HITS_PER_SEARCH + 1, keys=keys
+        parts.apply_weights(look.vector, INTENTS["similar"]),
+        query.tenant,
+        limit=HITS_PER_SEARCH + 1,
+        included_keys=keys,
     )
 
 

@@ -50,7 +50,7 @@ class Canary:
     queries: int
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
 
-    def look(self) -> bool:
+    def run_round(self) -> bool:
         """Run one round; return whether every service answered. An unavailable one is tried again next round."""
         try:
             self._measure_freshness()
@@ -74,14 +74,17 @@ class Canary:
 
     def _measure_recall(self, ids: Sequence[str]) -> None:
         looks = self.index.vectors(ids).values()
-        plans = [SearchPlan(self._add_noise(look), self.tenant, limit=HITS_PER_SEARCH, keys=()) for look in looks]
+        plans = [
+            SearchPlan(self._add_noise(look), self.tenant, limit=HITS_PER_SEARCH, included_keys=())
+            for look in looks
+        ]
         approximate = self.index.search(plans)
         exact = self.index.search([replace(plan, exact=True) for plan in plans])
         recalls = [
             _overlap([hit.id for hit in found], [hit.id for hit in true])
             for found, true in zip(approximate, exact, strict=True)
         ]
-        self.metrics.found("recall", float(np.mean(recalls)))
+        self.metrics.set_value("recall", float(np.mean(recalls)))
 
     def _add_noise(self, look: Floats) -> Floats:
         noise = self.rng.standard_normal(len(look))
@@ -105,7 +108,7 @@ class Canary:
         for item_id, result in zip(thumbnails, results, strict=True):
             best = [hit.item_id for hit in result.hits if hit.score >= result.hits[0].score - TIE_TOLERANCE]
             correct += item_id in best
-        self.metrics.found("first_hit_rate", correct / len(thumbnails))
+        self.metrics.set_value("first_hit_rate", correct / len(thumbnails))
 
     def _request(self, thumbnail: str) -> SearchRequest:
         picture = InlineImage(data=base64.b64decode(thumbnail))
@@ -131,7 +134,7 @@ class Canary:
             times = outcome.times if isinstance(outcome, ItemIndexed) else None
             if times and times.searchable_at and times.event_time:
                 seconds = (times.searchable_at - times.event_time).total_seconds()
-                self.metrics.found("freshness_seconds", seconds)
+                self.metrics.set_value("freshness_seconds", seconds)
 
     def _measure_drift(self, ids: Sequence[str]) -> None:
         looks = self.index.vectors(ids)
@@ -141,17 +144,17 @@ class Canary:
         reference = self.index.notes([note]).get(note)
         if reference is None:
             reference = {"mean": mean.tolist(), "norm": norm, "near": neighbour_score}
-            self.index.take_note(note, reference)
+            self.index.put_note(note, reference)
         reference_mean = np.array(reference["mean"], np.float32)
         norms = float(np.linalg.norm(mean) * np.linalg.norm(reference_mean))
-        self.metrics.found("mean_cosine", float(mean @ reference_mean) / max(norms, 1e-9))
-        self.metrics.found("norm", norm / float(str(reference["norm"])))
-        self.metrics.found("neighbour_score", neighbour_score)
-        self.metrics.found("neighbour_reference", float(str(reference["near"])))
+        self.metrics.set_value("mean_cosine", float(mean @ reference_mean) / max(norms, 1e-9))
+        self.metrics.set_value("norm", norm / float(str(reference["norm"])))
+        self.metrics.set_value("neighbour_score", neighbour_score)
+        self.metrics.set_value("neighbour_reference", float(str(reference["near"])))
 
     def _median_neighbour_score(self, looks: dict[str, Floats]) -> float:
         """The median, over the looks, of the score of the nearest other item; 0 for a look without one."""
-        plans = [SearchPlan(look, self.tenant, limit=2, keys=()) for look in looks.values()]
+        plans = [SearchPlan(look, self.tenant, limit=2, included_keys=()) for look in looks.values()]
         scores = [
             next((hit.score for hit in hits if hit.id != own_id), 0.0)
             for own_id, hits in zip(looks, self.index.search(plans), strict=True)

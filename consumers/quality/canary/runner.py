@@ -46,7 +46,7 @@ def run_canary(settings: Settings, schedule: CanarySchedule) -> bool:
         canary = Canary(index, system, metrics, schedule.tenant, schedule.queries)
         for number in count(1):
             started = time.monotonic()
-            succeeded = canary.look()
+            succeeded = canary.run_round()
             structlog.get_logger().info("looked", well=succeeded, seconds=round(time.monotonic() - started, 1))
             if number == schedule.rounds or stop.wait(max(0.0, schedule.every - (time.monotonic() - started))):
                 break

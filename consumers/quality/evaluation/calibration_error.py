@@ -26,7 +26,7 @@ class ConfidenceBin:
 class ConfidenceCut:
     """A threshold `least`: the share of hits at or above it (`left`), and the share of those that is correct."""
 
-    least: float
+    threshold: float
     left: float
     right: float
 
@@ -44,7 +44,7 @@ class Reliability:
     brier: float
     bins: tuple[ConfidenceBin, ...]
 
-    def sure(self) -> tuple[ConfidenceCut, ...]:
+    def threshold_cuts(self) -> tuple[ConfidenceCut, ...]:
         """The effect of a threshold at the lower end of each bin, in ascending order."""
         cuts, count, correct = list[ConfidenceCut](), 0, 0.0
         for bin_ in reversed(self.bins):

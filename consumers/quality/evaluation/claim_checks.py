@@ -18,6 +18,7 @@ from consumers.quality.evaluation.system_under_test import (
     index_rows,
     search_all,
 )
+from infra.config.errors import BadInput
 from schemas.outcomes import ItemIndexed, ItemOutcome
 from schemas.results import SearchResult
 
@@ -103,6 +104,8 @@ def off_topic(
     """Check strict searches by off-topic pictures; unreadable pictures are counted separately."""
     results = _search_strictly(truth, off_topic_images, system, track, "searching off topic")
     readable = [result.status == "no_match" for result in results if result.status != "rejected"]
+    if not readable:
+        raise BadInput(f"--off-topic: none of its {len(results)} pictures can be read: {results[0].message}")
     return OffTopicCheck(len(readable), len(results) - len(readable), share(readable, truth.seed))
 
 

@@ -37,22 +37,25 @@ class EmbeddingStore:
     embedder: ImageEmbedder
     database: sqlite3.Connection
     cache_key: str
-    seen: int = 0
+    requested: int = 0
     """Pictures that were requested."""
-    kept: int = 0
+    cache_hits: int = 0
     """Those of them that were in the cache."""
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         """A look for each picture, or the failure that prevented it; with crops, the cache is not used."""
         if any(crops):
-            return self.embedder.look_at(pictures, crops)
+            return self.embedder.embed(pictures, crops)
         digests = [sha256(picture).hexdigest() for picture in pictures]
         cached: dict[str, Look | Failure] = dict(self._load(digests))
-        self.seen, self.kept = self.seen + len(digests), self.kept + sum(digest in cached for digest in digests)
+        self.requested, self.cache_hits = (
+            self.requested + len(digests),
+            self.cache_hits + sum(digest in cached for digest in digests),
+        )
         missing = {
             digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
         }
-        computed = dict(zip(missing, self.embedder.look_at(list(missing.values())), strict=True)) if missing else {}
+        computed = dict(zip(missing, self.embedder.embed(list(missing.values())), strict=True)) if missing else {}
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
         return [(cached | computed)[digest] for digest in digests]
 

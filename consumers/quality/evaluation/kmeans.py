@@ -20,4 +20,4 @@ def dominant_by_kmeans(image: Image, colours: ColourExtractor) -> ColourName:
         )
     largest = centres[np.bincount(nearest, minlength=CLUSTERS).argmax()]
     red, green, blue = (round(channel) for channel in largest)
-    return colours.name_of(red, green, blue)
+    return colours.colour_name(red, green, blue)

@@ -127,7 +127,7 @@ def _reliability(criterion: str, check: CalibrationCheck) -> Table:
     )
     errors = f"{first}; of all hits {every}"
     table = _table(title, "confidence", "hits", "expected", "observed", "so sure or surer", "right", caption=errors)
-    for bin_, cut in zip(check.top.bins, check.top.sure(), strict=True):
+    for bin_, cut in zip(check.top.bins, check.top.threshold_cuts(), strict=True):
         cells = (
             f"{bin_.low:.1f} to {bin_.high:.1f}", str(bin_.count), f"{bin_.expected:.2f}", f"{bin_.observed:.2f}",
         )  # fmt: skip

@@ -169,7 +169,7 @@ def _measure_exact(
     if store is None:
         return ExactFigures(None, {})
     encoder = store.embedder.encoder
-    exact = open_exact(truth, store.look_at, (encoder.object_size, encoder.style_size))
+    exact = open_exact(truth, store.embed, (encoder.object_size, encoder.style_size))
     same = {column: same_elsewhere(exact, column) for column in data.same}
     return ExactFigures(
         engine_recall(exact, results), {column: shares for column, shares in same.items() if shares is not None}

@@ -45,7 +45,7 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
     images, colours = settings.images, make_colour_extractor()
     limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=0)
     namers = ColourNamers(
-        colour_namer(lambda image: colours.of(image).names, limits),
+        colour_namer(lambda image: colours.extract(image).names, limits),
         colour_namer(lambda image: (dominant_by_kmeans(image, colours),), limits),
     )
     track = progress_on(options.console)
@@ -60,7 +60,7 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
         nulls = NullEmbeddings(file=null_embeddings_path(settings.cache, embedder.encoder.fingerprint))
         yield EvaluationSetup(stack.enter_context(open_direct(store, nulls)), through, namers, track, store)
         options.console.print(
-            f"{store.kept} of {store.seen} looks were kept from before, in {options.cache}", markup=False
+            f"{store.cache_hits} of {store.requested} looks were kept from before, in {options.cache}", markup=False
         )
 
 

@@ -107,7 +107,7 @@ def fit_head(gallery: FeatureMatrix, names: Sequence[str], setup: FitSetup) -> F
     """
     labels, seed = number_labels(names), setup.recipe.seed
     split = hold_out(labels, setup.validation, seed)
-    validation_set = draw_validation_set(split.held, split.train, labels, seed)
+    validation_set = draw_validation_set(split.held_out, split.train, labels, seed)
     base, scores = choose_base(make_bases(gallery, setup.backbone, setup.shipped), gallery, validation_set)
     trainer = HeadTrainer(gallery, labels, base, setup.recipe, setup.track)
     history, best = trainer.train_until_best(split.train, validation_set)
@@ -125,7 +125,7 @@ def _try_novel_labels(trainer: HeadTrainer, epochs: int) -> HeadWeightTrial | No
         return None
     axes = trainer.train(split.train, epochs, "trying labels that the head never saw")
     validation_set = draw_validation_set(
-        split.held, np.arange(len(trainer.labels)), trainer.labels, trainer.recipe.seed
+        split.held_out, np.arange(len(trainer.labels)), trainer.labels, trainer.recipe.seed
     )
     return HeadWeightTrial(
         validation_set, project_objects(trainer.gallery, trainer.base.tensors), trainer.project(axes)

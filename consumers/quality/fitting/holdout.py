@@ -20,7 +20,7 @@ class HoldoutSplit:
     """Row numbers of the pictures to train on, and of those held out."""
 
     train: Integers
-    held: Integers
+    held_out: Integers
 
 
 def hold_out(labels: Integers, share: float, seed: int) -> HoldoutSplit:

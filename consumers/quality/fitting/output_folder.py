@@ -33,9 +33,18 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield draft
         if out.exists():
             out.rename(old)
-        draft.rename(out)
+        _rename_or_restore(draft, out, old)
     except OSError as error:
         raise BadInput(f"--out {out} cannot be written: {error.strerror}") from None
     finally:
         for leftover in (draft, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _rename_or_restore(draft: Path, out: Path, old: Path) -> None:
+    try:
+        draft.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from infra.qdrant.embedded.wire import MalformedMessage, decode, encode
 
-MAGIC = b"LSI1"
+MAGIC = b"LSI2"
 HEADER = struct.Struct("!4sI")
 MAX_MESSAGE_BYTES = 256 << 20
 """Maximum bytes of a message. 10,000 points with thumbnails and 1,000-dimensional vectors take half of that."""

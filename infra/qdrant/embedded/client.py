@@ -100,7 +100,7 @@ class EmbeddedIndex:
         vectors: dict[str, Vector] = self._request("vectors", list(ids))
         return vectors
 
-    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+    def find_by_checksum(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
         """Return a live point of the tenant for each `sha256`, if a search of limited length finds one."""
         points: dict[str, Point] = self._request("same_bytes", tenant, list(checksums))
         return points
@@ -115,7 +115,7 @@ class EmbeddedIndex:
         count: int = self._request("count", tenant)
         return count
 
-    def take_note(self, name: str, note: Payload) -> None:
+    def put_note(self, name: str, note: Payload) -> None:
         """Store a note; replaces an earlier note with this name."""
         self._request("take_note", name, dict(note))
 

@@ -45,11 +45,11 @@ class OptimisePolicy:
         minimum = _engine_minimum(status.size)
         return status.unindexed >= (minimum if idle else max(minimum, _busy_threshold(status.live)))
 
-    def failed(self, now: float) -> None:
+    def record_failure(self, now: float) -> None:
         """Record a failed attempt; the next one is delayed."""
         self.failed_at = now
 
-    def was_in_vain(self) -> None:
+    def record_nothing_to_do(self) -> None:
         """Record that the engine found nothing to do."""
         self.futile_unindexed = self.latest.unindexed if self.latest else -1
 

@@ -144,7 +144,7 @@ class IndexOwner:
         """Start an optimisation: have the shard copied, and optimise the copy in a child."""
         folder, size = self._folder, status.bytes or 0
         if shutil.disk_usage(folder).free < DISK_SPACE_FACTOR * size + self._context.min_free:
-            self._policy.failed(time.monotonic())
+            self._policy.record_failure(time.monotonic())
             self._log.warning(
                 "not optimised: it takes more disk than is free", mb=round(DISK_SPACE_FACTOR * size / 1e6)
             )
@@ -162,13 +162,13 @@ class IndexOwner:
 
     def _handle_early_exit(self, code: int) -> None:
         if code == NOTHING_TO_DO:
-            self._policy.was_in_vain()
+            self._policy.record_nothing_to_do()
             self._discard_copy()
         else:
             self._abandon_copy(f"exit code {code}")
 
     def _abandon_copy(self, reason: str) -> None:
-        self._policy.failed(time.monotonic())
+        self._policy.record_failure(time.monotonic())
         self._log.warning("optimising has failed, the index goes on as it was", why=reason)
         self._discard_copy()
 
@@ -226,4 +226,4 @@ def _bound_socket(address: Address) -> Iterator[socket.socket]:
 
 def _with_retries(attempt: Callable[[], Result]) -> Result:
     """Retry for LOCK_SECONDS, until the children of a killed owner have released the folder."""
-    return Retry(LOCK_SECONDS, first=TICK_SECONDS, longest=TICK_SECONDS).run(attempt, OSError)
+    return Retry(LOCK_SECONDS, first_pause=TICK_SECONDS, max_pause=TICK_SECONDS).run(attempt, OSError)

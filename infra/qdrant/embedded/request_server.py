@@ -161,7 +161,7 @@ class RequestServer:
         with self._exclusive() if method in WRITES else self._engine_lock:
             answer: object = getattr(self._shard, method)(*arguments)
             if self._journal is not None and method in LOGGED_WRITES:
-                self._journal.note((method, arguments))
+                self._journal.append((method, arguments))
             return answer
 
     @contextmanager

@@ -102,7 +102,7 @@ class Shard:
         records = self._opened().retrieve(list(ids), with_payload=False, with_vector=[VECTOR])
         return rows.vectors_in(records)
 
-    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+    def find_by_checksum(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
         """Return a live point of the tenant for each `sha256`, if a search of limited length finds one."""
         point_filter = filter_of(rows.checksum_conditions(tenant, checksums))
         request = edge.ScrollRequest(
@@ -121,7 +121,7 @@ class Shard:
         """Return the number of live points, in total or of one tenant."""
         return self._opened().count(edge.CountRequest(exact=True, filter=filter_of(live_conditions(tenant))))
 
-    def take_note(self, name: str, note: Payload) -> None:
+    def put_note(self, name: str, note: Payload) -> None:
         """Store a note; replaces an earlier note with this name."""
         point = edge.Point(rows.note_id(name), {}, rows.note_payload(note))
         self._writable().update(edge.UpdateOperation.upsert_points([point]))

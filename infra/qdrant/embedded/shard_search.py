@@ -58,12 +58,12 @@ class SearchState:
     @property
     def selection(self) -> Selection:
         """The payload keys to read."""
-        return tuple(self.plan.payload_keys) or None, self.plan.without
+        return tuple(self.plan.payload_keys) or None, self.plan.excluded_keys
 
     def add(self, hit: edge.ScoredPoint, payload: Payload) -> None:
         """Add a hit, unless its item has a better one or is excluded."""
         item = str(payload["item_id"])
-        if item not in self.plan.apart_from:
+        if item not in self.plan.excluded_ids:
             self.best.setdefault(item, ScoredPoint(str(hit.id), hit.score, payload))
 
 
@@ -94,14 +94,14 @@ def _check_scores(plan: SearchPlan, hits: Sequence[edge.ScoredPoint]) -> None:
 
 
 def _limit(plan: SearchPlan) -> int:
-    return plan.limit * OVERFETCH + len(plan.apart_from)
+    return plan.limit * OVERFETCH + len(plan.excluded_ids)
 
 
 def _query(state: SearchState) -> edge.QueryRequest:
-    plan, known_items = state.plan, (*state.best, *state.plan.apart_from)
+    plan, known_items = state.plan, (*state.best, *state.plan.excluded_ids)
     new_items: list[Condition] = [NotAnyOf("item_id", known_items)] if state.was_queried and known_items else []
     params = edge.SearchParams(
-        hnsw_ef=plan.effort,
+        hnsw_ef=plan.hnsw_ef,
         exact=plan.exact,
         quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),

@@ -20,7 +20,7 @@ class WriteJournal:
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("wb", buffering=0)
 
-    def note(self, request: Request) -> None:
+    def append(self, request: Request) -> None:
         """Append a request that was executed."""
         method, arguments = request
         entry = encode([method, arguments])

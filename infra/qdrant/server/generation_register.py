@@ -71,18 +71,18 @@ class ServerGenerationRegister:
         version = stored.version + 1
         row = rows.PointRow(POINT_ID, {"version": version, "generations": to_json(generations)}, None)
         try:
-            self._cluster.ask(lambda client: self._write(client, version, row))
+            self._cluster.run(lambda client: self._write(client, version, row))
             self._cached = self._fetch(self._clock())
         except Unavailable as error:
             raise Unavailable(f"which index serves was perhaps not written down: {error}; run it again") from None
         if self._cached.generations != generations:
             raise Unavailable("another command has changed which indexes there are: look, then run it again")
-        self._cluster.ask(lambda client: point_alias(client, self._name, generations.serving.number))
+        self._cluster.run(lambda client: point_alias(client, self._name, generations.serving.number))
 
-    def forget(self, number: int) -> None:
+    def delete_index(self, number: int) -> None:
         """Delete the collection of a generation that is no longer in the register; raises Unavailable."""
         try:
-            self._cluster.ask(lambda client: drop(client, self._name, number))
+            self._cluster.run(lambda client: drop(client, self._name, number))
         except Unavailable as error:
             raise Unavailable(f"collection {self._name}-{number} could not be removed: {error}") from None
 
@@ -100,7 +100,7 @@ class ServerGenerationRegister:
         )
 
     def _fetch(self, now: float) -> _CachedRegister:
-        return self._cluster.ask(lambda client: self._retrieve(client, now))
+        return self._cluster.run(lambda client: self._retrieve(client, now))
 
     def _retrieve(self, client: QdrantClient, now: float) -> _CachedRegister:
         exists = client.collection_exists(self._collection)

@@ -65,7 +65,7 @@ class ServerIndex:
             server_collection.ensure(client, self._settings, self._number(), size)
             return server_collection.claim(client, self._name(client), encoder)
 
-        rows.check_encoder(self._cluster.ask(ensure), encoder)
+        rows.check_encoder(self._cluster.run(ensure), encoder)
         self._size = size
 
     def _name(self, client: QdrantClient) -> str:
@@ -78,7 +78,7 @@ class ServerIndex:
         """Run a request with the collection name; raises SettingsError if the opened collection is gone."""
 
         def send() -> T:
-            return self._cluster.ask(lambda client: request(client, self._name(client)))
+            return self._cluster.run(lambda client: request(client, self._name(client)))
 
         if not self._size:
             return send()  # not opened here: another process creates the collection, perhaps later
@@ -133,7 +133,7 @@ class ServerIndex:
             )
         )
 
-    def same_bytes(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
+    def find_by_checksum(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
         """Return a live point of the tenant for each `sha256`, if a search of limited length finds one."""
         point_filter = filter_of(rows.checksum_conditions(tenant, checksums))
         records, _ = self._request(
@@ -156,7 +156,7 @@ class ServerIndex:
         point_filter = filter_of(live_conditions(tenant))
         return self._request(lambda client, name: client.count(name, point_filter, exact=True)).count
 
-    def take_note(self, name: str, note: Payload) -> None:
+    def put_note(self, name: str, note: Payload) -> None:
         """Store a note; replaces an earlier note with this name."""
         point = models.PointStruct(id=rows.note_id(name), vector={}, payload=rows.note_payload(note))
         self._write([models.UpsertOperation(upsert=models.PointsList(points=[point]))])
@@ -201,7 +201,7 @@ class ServerIndex:
     def check(self) -> None:
         """Raise Unavailable unless a server answers, SettingsError if it is too old or rejects the API key."""
         self._cluster.check()
-        self._cluster.ask(lambda client: client.collection_exists(self._settings.collection))
+        self._cluster.run(lambda client: client.collection_exists(self._settings.collection))
 
     def _write(self, operations: Sequence[models.UpdateOperation]) -> None:
         if not operations:
@@ -219,7 +219,7 @@ class ServerIndex:
 
 def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoint]:
     params = models.SearchParams(
-        hnsw_ef=plan.effort,
+        hnsw_ef=plan.hnsw_ef,
         exact=plan.exact,
         quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
@@ -232,15 +232,15 @@ def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoi
         query_filter=filter_of(conditions(plan)),
         search_params=params,
         score_threshold=plan.min_score,
-        with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.without)),
-        limit=plan.limit + len(plan.apart_from),
+        with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.excluded_keys)),
+        limit=plan.limit + len(plan.excluded_ids),
         group_size=1,
     )
     hits = [
         ScoredPoint(str(group.hits[0].id), group.hits[0].score, group.hits[0].payload or {})
         for group in answer.groups
     ]
-    return [hit for hit in hits if hit.payload["item_id"] not in plan.apart_from][: plan.limit]
+    return [hit for hit in hits if hit.payload["item_id"] not in plan.excluded_ids][: plan.limit]
 
 
 def _count_values(client: QdrantClient, name: str, plan: FacetPlan) -> dict[str, int]:

@@ -51,7 +51,7 @@ class Cluster:
         """The addresses of the nodes, for messages."""
         return ", ".join(node.place for node in self._nodes)
 
-    def ask(self, request: Callable[[QdrantClient], T]) -> T:
+    def run(self, request: Callable[[QdrantClient], T]) -> T:
         """Run a request on the node that answered last, or on the next one that is reachable.
 
         Raises Unavailable if no node is reachable, or the translated server error (infra.qdrant.server.errors).
@@ -75,7 +75,7 @@ class Cluster:
 
     def check(self) -> None:
         """Raise SettingsError if a node that answers is too old, Unavailable if none answers."""
-        self.ask(lambda _client: None)
+        self.run(lambda _client: None)
         for node in self._nodes:
             try:
                 self._check(node)

@@ -22,7 +22,7 @@ class Seeing:
 
     seen: list[tuple[bytes, Crop | None]] = field(default_factory=list)
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
         shown = list(zip(pictures, crops or [None] * len(pictures), strict=True))
         self.seen += shown
         return [BROKEN if picture.startswith(b"x") else look_of(picture, crop) for picture, crop in shown]
@@ -35,9 +35,9 @@ def look_of(picture: bytes, crop: Crop | None) -> Look:
 
 def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> None:
     eyes = Seeing()
-    looks = EmbeddingCache(eyes.look_at)
-    [first] = looks.look_at([b"a"])
-    again, part = looks.look_at([b"a", b"a"], [None, LEFT])
+    looks = EmbeddingCache(eyes.embed)
+    [first] = looks.embed([b"a"])
+    again, part = looks.embed([b"a", b"a"], [None, LEFT])
     assert eyes.seen == [(b"a", None), (b"a", LEFT)]
     assert isinstance(first, Look)
     assert isinstance(again, Look)
@@ -49,9 +49,9 @@ def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> No
 
 def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
     eyes = Seeing()
-    looks = EmbeddingCache(eyes.look_at)
-    assert looks.look_at([b"x", b"x"]) == [BROKEN, BROKEN]
-    assert looks.look_at([b"x"]) == [BROKEN]
+    looks = EmbeddingCache(eyes.embed)
+    assert looks.embed([b"x", b"x"]) == [BROKEN, BROKEN]
+    assert looks.embed([b"x"]) == [BROKEN]
     assert len(eyes.seen) == 2
 
 
@@ -59,9 +59,9 @@ def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
     st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"x"]), max_size=6), max_size=12), st.integers(1, 3)
 )
 def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[list[bytes]], most: int) -> None:
-    looks = EmbeddingCache(Seeing().look_at, most)
+    looks = EmbeddingCache(Seeing().embed, most)
     for batch in batches:
-        found = looks.look_at(batch)
+        found = looks.embed(batch)
         assert len(looks) <= most
         for picture, look in zip(batch, found, strict=True):
             assert look is BROKEN if picture == b"x" else isinstance(look, Look) and look.vector[0] == picture[0]
@@ -69,7 +69,7 @@ def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[li
 
 def test_those_asked_for_last_are_kept() -> None:
     eyes = Seeing()
-    looks = EmbeddingCache(eyes.look_at, most=2)
+    looks = EmbeddingCache(eyes.embed, most=2)
     for picture in (b"a", b"b", b"a", b"c", b"a", b"b"):
-        looks.look_at([picture])
+        looks.embed([picture])
     assert [picture for picture, _ in eyes.seen] == [b"a", b"b", b"c", b"b"]

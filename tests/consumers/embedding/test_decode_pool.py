@@ -80,8 +80,8 @@ def test_a_process_refuses_in_the_same_words_by_the_limits_of_the_caller(decoder
 def test_eyes_see_the_same_through_processes(decoders: DecodePool) -> None:
     encoder, colours = open_encoder("fake", TorchSettings()), make_colour_extractor()
     with ThreadPoolExecutor(2) as pool:
-        here = ImageEmbedder(encoder, colours, LIMITS, pool).look_at([DISC, b"<html>"])
-        there = ImageEmbedder(encoder, colours, LIMITS, pool, decoders.decode).look_at([DISC, b"<html>"])
+        here = ImageEmbedder(encoder, colours, LIMITS, pool).embed([DISC, b"<html>"])
+        there = ImageEmbedder(encoder, colours, LIMITS, pool, decoders.decode).embed([DISC, b"<html>"])
     assert isinstance(here[0], Look)
     assert isinstance(there[0], Look)
     assert np.array_equal(here[0].vector, there[0].vector)

@@ -52,8 +52,8 @@ SHOWN = {BATH: ("adult",), CRIME: ("illegal", "odd")}
 class Watchful(Canned):
     """Looks at pictures with a moderator beside."""
 
-    def look_at(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        looks = super().look_at(pictures, crops)
+    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+        looks = super().embed(pictures, crops)
         seen = [SHOWN.get(data, ()) for data in pictures]
         return [
             replace(look, labels=labels, moderator="m") if isinstance(look, Look) else look
@@ -107,12 +107,12 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = "m") -> Moderated:
     canned, outbox = Watchful(), Outbox()
-    confidence = Calibrator(index, canned.look_at, PARTS)
-    sight = ImagePipeline(canned.fetch, canned.look_at, ENCODER, policy, moderator)
+    confidence = Calibrator(index, canned.embed, PARTS)
+    sight = ImagePipeline(canned.fetch, canned.embed, ENCODER, policy, moderator)
     watchlist = WatchMatrix(ENCODER, SIZE, PARTS, policy)
     for each in (watch("all", min_confidence=0.01), watch("some", min_confidence=0.01, restricted=True)):
         open_to_all = each.model_copy(update={"tenant": "default"})
-        watchlist.put(open_to_all.key, to_bytes(open_to_all))
+        watchlist.apply(open_to_all.key, to_bytes(open_to_all))
     answers = ReplyPublisher(outbox, ENCODER)
     return Moderated(
         index,

@@ -61,7 +61,7 @@ class Both(NamedTuple):
     new: Shop
 
     def refill(self) -> Backfill:
-        sight = ImagePipeline(self.new.canned.fetch, self.new.canned.look_at, ENCODER)
+        sight = ImagePipeline(self.new.canned.fetch, self.new.canned.embed, ENCODER)
         return Backfill(self.old.index, self.new.index, sight, self.new.job)
 
     def fill(self, meanwhile: Callable[[], None] = lambda: None) -> BackfillProgress:

@@ -64,7 +64,7 @@ def patch(item: str, revision: int, **facts: object) -> Event:
 
 
 def found(index: Index, eyes: ImageEmbedder, picture: InlineImage, filters: Filters | None = None) -> list[Hit]:
-    [look] = eyes.look_at([picture.data])
+    [look] = eyes.embed([picture.data])
     assert not isinstance(look, Exception)
     [points] = index.search([SearchPlan(look.vector, "shop", filters or Filters())])
     return [hit_of(point, thumbnail=True) for point in points]
@@ -197,7 +197,7 @@ def test_an_upsert_that_fails_takes_nothing_with_it(
 def test_whoever_sent_an_event_hears_that_it_was_refused(job: ItemIndexer, outbox: "Outbox") -> None:
     event = upsert("x", 7, InlineImage(data=b"broken"))
     record = Record(CATALOG_ITEMS, 0, 3, b"shop:x", b"...")
-    job.tell(record, event, job.handle([event])[event.id])
+    job.publish_rejection(record, event, job.handle([event])[event.id])
     [outcome] = outbox.bodies(ITEM_OUTCOMES)
     assert isinstance(outcome, ItemRejected)
     assert (outcome.tenant, outcome.item_id, outcome.revision, outcome.code) == ("shop", "x", 7, Code.IMAGE_FORMAT)
@@ -220,7 +220,9 @@ def test_a_record_that_cannot_be_read_is_told_of_as_far_as_it_says(
     headers: dict[str, bytes | None],
     expected: tuple[str | None, ...],
 ) -> None:
-    job.tell(Record(CATALOG_ITEMS, 0, 3, key, b"...", headers), None, Rejected(Code.EVENT_UNREADABLE, "no" * 999))
+    job.publish_rejection(
+        Record(CATALOG_ITEMS, 0, 3, key, b"...", headers), None, Rejected(Code.EVENT_UNREADABLE, "no" * 999)
+    )
     [outcome] = outbox.bodies(ITEM_OUTCOMES)
     assert isinstance(outcome, ItemRejected)
     assert (outcome.tenant, outcome.item_id, outcome.event_id) == expected

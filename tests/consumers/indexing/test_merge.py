@@ -31,7 +31,7 @@ def folded(*batches: Sequence[Event]) -> ItemState:
 def verdicts(known: ItemState, *events: Event) -> list[object]:
     """What becomes of each event: a word, or the code of its failure."""
     [told] = changes_by_item(events).values()
-    found = merge(known, told).verdicts
+    found = merge(known, told).outcomes
     return [verdict.code if isinstance(verdict := found[e.id], Failure) else verdict for e in events]
 
 
@@ -112,7 +112,7 @@ def test_each_event_gets_one_verdict(known: ItemState, event: Event, verdict: ob
 def test_a_patch_waits_for_its_item_and_then_is_refused() -> None:
     event = patch("a", 1, title="x")
     [told] = changes_by_item([event]).values()
-    failure = merge(ItemState(), told).verdicts[event.id]
+    failure = merge(ItemState(), told).outcomes[event.id]
     assert isinstance(failure, TryLater)
     assert failure.tries == 3
 
@@ -124,7 +124,7 @@ def test_of_two_events_of_one_revision_the_first_counts_and_a_repeat_is_none() -
     known = folded([first])
     assert verdicts(known, other, again) == [Code.REVISION_CONFLICT, "counts"]
     assert verdicts(known, delete("a", 5), upsert("a", 6, SHOE)) == [Code.REVISION_CONFLICT, "counts"]
-    assert isinstance(merge(known, changes_by_item([other])["default:a"]).verdicts[other.id], Rejected)
+    assert isinstance(merge(known, changes_by_item([other])["default:a"]).outcomes[other.id], Rejected)
 
 
 def test_an_upsert_outweighs_a_patch_of_its_own_revision_whichever_comes_first() -> None:

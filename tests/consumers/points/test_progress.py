@@ -124,7 +124,7 @@ def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_fr
         note_progress(index, [Record(CATALOG_ITEMS, 0, 3, b"k", b"v", timestamp_ms=at)])
         [as_of] = ProgressReader(index, two).read()
         assert as_of.time.year == 1970 or before <= as_of.time <= datetime.now(UTC) + timedelta(seconds=1)
-    index.take_note(f"reached:{CATALOG_ITEMS}:0", {"offset": 4, "time_ms": 253_402_300_800_000})
+    index.put_note(f"reached:{CATALOG_ITEMS}:0", {"offset": 4, "time_ms": 253_402_300_800_000})
     [as_of] = ProgressReader(index, two).read()
     assert as_of.time.year == 9999
 
@@ -140,10 +140,10 @@ def test_a_search_that_is_early_waits_in_memory_while_it_has_time(
 ) -> None:
     event = Event(search(deadline_ms=5_000), extra=EXTRA, time=datetime.fromtimestamp(time.time() - 1, UTC))
     other = Event(SearchRequest(request_id="other", item_id="b"))
-    assert job.deferred([event, other]) == job.deferred([event]) == {event.id}
+    assert job.deferred_ids([event, other]) == job.deferred_ids([event]) == {event.id}
     assert outbox.sent == []
     note_progress(index, [record(1, 7)])
-    assert job.deferred([event]) == set()
+    assert job.deferred_ids([event]) == set()
 
 
 def test_a_search_from_the_future_waits_no_longer_than_it_allows(
@@ -154,13 +154,13 @@ def test_a_search_from_the_future_waits_no_longer_than_it_allows(
     event = Event(search(deadline_ms=5_000), time=datetime(9999, 1, 1, tzinfo=UTC))
     waited = []
     for now[0] in (100, 104, 104.9, 105, 110):
-        waited.append(job.deferred([event]) == {event.id})
+        waited.append(job.deferred_ids([event]) == {event.id})
     assert waited == [True, True, False, False, False]
 
 
 def test_no_more_searches_wait_than_there_is_room_for(job: RequestHandler) -> None:
     events = [Event(search(deadline_ms=5_000)) for _ in range(MAX_WAITING_SEARCHES + 20)]
-    assert len(job.deferred(events)) == MAX_WAITING_SEARCHES
+    assert len(job.deferred_ids(events)) == MAX_WAITING_SEARCHES
 
 
 def test_once_the_index_has_come_so_far_it_is_answered_and_told(

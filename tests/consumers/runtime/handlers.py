@@ -30,20 +30,20 @@ class Calls(HandlerDefaults):
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         return self.work(events)
 
-    def refuse(self, events: Sequence[Event]) -> Mapping[str, Failure]:
+    def handle_expired(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         return self.work(events)
 
     def idle(self) -> None:
         if self.when_idle is not None:
             self.when_idle()
 
-    def was_done(self, record: Record) -> bool:
+    def already_processed(self, record: Record) -> bool:
         return self.find_done is not None and self.find_done(record)
 
-    def expired(self, events: Sequence[Event]) -> set[str]:
+    def expired_ids(self, events: Sequence[Event]) -> set[str]:
         return set() if self.find_expired is None else self.find_expired(events)
 
-    def deferred(self, events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, events: Sequence[Event]) -> set[str]:
         return set() if self.find_deferred is None else self.find_deferred(events)
 
     def prepare(self, events: Sequence[Event]) -> None:

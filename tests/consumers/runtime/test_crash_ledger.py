@@ -47,21 +47,21 @@ def test_a_record_is_deadly_once_it_was_alone_in_hand_at_so_many_deaths(tmp_path
     die_with(path, [first, second])
     assert CrashLedger(path).split([first, second]) == [[first], [second]]
     for _ in range(MAX_CRASHES):
-        assert not CrashLedger(path).is_deadly(first)
+        assert not CrashLedger(path).is_poison_pill(first)
         die_with(path, [first])
-    assert CrashLedger(path).is_deadly(first)
-    assert not CrashLedger(path).is_deadly(second)
+    assert CrashLedger(path).is_poison_pill(first)
+    assert not CrashLedger(path).is_poison_pill(second)
 
 
 def test_what_survives_is_no_suspect_any_more(tmp_path: Path) -> None:
     path, batch = tmp_path / "a", records(3)
     die_with(path, batch)
     attempts = CrashLedger(path)
-    assert attempts.suspects == 3
+    assert attempts.suspect_count == 3
     for part in attempts.split(batch):
         with attempts.in_progress(part):
-            attempts.survived(part)
-    assert attempts.suspects == 0
+            attempts.clear_suspects(part)
+    assert attempts.suspect_count == 0
     assert attempts.split(batch) == [batch]
 
 
@@ -90,4 +90,4 @@ def test_a_note_replaces_a_longer_one_and_a_shorter_one_as_a_whole(tmp_path: Pat
         with suppress(KeyboardInterrupt), ledger.in_progress(records(count)):
             raise KeyboardInterrupt  # as at a death the note stays
         copy = Path(shutil.copy(path, tmp_path / "copy"))
-        assert CrashLedger(copy).suspects == count
+        assert CrashLedger(copy).suspect_count == count

@@ -96,7 +96,7 @@ class Querying:
 def looked_up(kafka: KafkaSettings, answering: Answering) -> Calls:
     """A handler that looks up what others have answered, as the query worker does."""
     answered = ReplyDeduplicator(partial(read_answered_ids, kafka), round(time.time() * 1000))
-    return Calls(answering.handle, find_done=answered.has)
+    return Calls(answering.handle, find_done=answered.is_answered)
 
 
 def ask(kafka: KafkaSettings, names: Sequence[str], partition: int | None = None) -> None:
@@ -239,10 +239,10 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
             seen = set(answers(kafka))
             wait_for(partial(has_more_than, kafka, seen, len(names)))
             if worker is workers[1]:
-                signals[0].at_once()
+                signals[0].stop_now()
         wait_for(lambda: set(answers(kafka)) == set(names))
         for signal in signals:
-            signal.at_once()
+            signal.stop_now()
         for run in runs:
             run.result()
     assert answers(kafka) == names

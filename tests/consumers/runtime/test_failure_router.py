@@ -167,10 +167,10 @@ def test_a_row_of_dead_letters_sets_their_tenant_aside_for_a_while_and_nobody_el
     moment = [0.0]
     limit = DeadLetterLimit(3, 1.0, now=lambda: moment[0])
     for dead in (True, True, False, True, True):
-        limit.count("a", dead=dead)
-        limit.count("b", dead=dead)
+        limit.record_outcome("a", dead=dead)
+        limit.record_outcome("b", dead=dead)
     assert not limit.is_set_aside("a")
-    limit.count("a", dead=True)
+    limit.record_outcome("a", dead=True)
     assert (limit.is_set_aside("a"), limit.is_set_aside("b")) == (True, False)
     moment[0] = SET_ASIDE_SECONDS
     assert not limit.is_set_aside("a")
@@ -179,29 +179,29 @@ def test_a_row_of_dead_letters_sets_their_tenant_aside_for_a_while_and_nobody_el
 def test_a_large_share_of_dead_letters_sets_a_tenant_aside_once_there_are_enough_events() -> None:
     limit, closed = DeadLetterLimit(1_000, 0.2, now=lambda: 0.0), list[bool]()
     for n in range(501):
-        limit.count("a", dead=n % 4 == 0)
+        limit.record_outcome("a", dead=n % 4 == 0)
         closed.append(limit.is_set_aside("a"))
     assert closed.index(True) == 500
     steady = DeadLetterLimit(1_000, 0.2)
     for n in range(2_000):
-        steady.count("a", dead=n % 5 == 0)
+        steady.record_outcome("a", dead=n % 5 == 0)
     assert not steady.is_set_aside("a")
 
 
 def test_no_more_tenants_are_counted_than_there_is_room_for() -> None:
     limit = DeadLetterLimit(2, 1.0)
-    limit.count("first", dead=True)
+    limit.record_outcome("first", dead=True)
     for n in range(MAX_TENANTS):
-        limit.count(f"{n}", dead=False)
-    limit.count("first", dead=True)
+        limit.record_outcome(f"{n}", dead=False)
+    limit.record_outcome("first", dead=True)
     assert not limit.is_set_aside("first"), "its first dead letter was forgotten"
 
 
 def test_a_tenant_that_is_set_aside_stays_so_however_many_others_come() -> None:
     limit = DeadLetterLimit(1, 1.0)
-    limit.count("flood", dead=True)
+    limit.record_outcome("flood", dead=True)
     for n in range(MAX_TENANTS):
-        limit.count(f"{n}", dead=False)
+        limit.record_outcome(f"{n}", dead=False)
     assert limit.is_set_aside("flood")
 
 

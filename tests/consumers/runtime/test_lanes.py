@@ -71,7 +71,7 @@ def make_lanes(kafka: KafkaSettings) -> Iterator[Callable[..., Lanes]]:
             settler_again = replace(settler)
 
             def last_call() -> None:
-                later.take_at_once()
+                later.ignore_due_times()
                 settler_again.delays = {}
 
             return Lanes(lane(source, notes, settler), lane(later, notes, settler_again), last_call)
@@ -97,7 +97,7 @@ def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_
     runner.start()
     while not notes.told or len(notes.done) < 4:
         runner.join(0.05)
-    stop.at_once()
+    stop.stop_now()
     runner.join(20)
     assert sorted(notes.done) == items[:4]
     assert notes.failed == {item: min(int(item[0]), 3) for item in items}

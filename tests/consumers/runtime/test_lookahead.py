@@ -82,7 +82,7 @@ def look_until(ahead: LookAhead, noted: Noted, upcoming: list[Record], times: in
     """Look at what comes next until so many times something was got ready."""
 
     def enough() -> bool:
-        ahead.look(lambda: upcoming)
+        ahead.submit(lambda: upcoming)
         return len(noted.seen) >= times
 
     wait_for(enough)
@@ -102,7 +102,7 @@ def test_nobody_waits_while_something_is_got_ready() -> None:
     noted.go_on.clear()
     ahead = LookAhead(noted.prepare)
     for number in range(5):
-        ahead.look(lambda number=number: records(number))  # type: ignore[misc]
+        ahead.submit(lambda number=number: records(number))  # type: ignore[misc]
     assert noted.seen == []
     noted.go_on.set()
     look_until(ahead, noted, records(9), 2)
@@ -180,6 +180,6 @@ def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp
         for batch, upcoming in ((suspects, records(8)), (others, records(9))):
             work = BatchWork(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
             processor.process(work)
-            processor.look_ahead(partial(list, upcoming))
+            processor.prepare_upcoming(partial(list, upcoming))
         wait_for(lambda: bool(noted.seen))
     assert noted.seen == [["i9"]]

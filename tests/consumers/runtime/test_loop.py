@@ -35,7 +35,7 @@ USUAL = BatchSize(64, 0.05)
 class Notes:
     """A job that writes down what it is given, and fails as it is told to."""
 
-    refuse: set[str] = field(default_factory=set)
+    handle_expired: set[str] = field(default_factory=set)
     away: int = 0
     seen: list[list[str]] = field(default_factory=list)
     told: list[tuple[str, Code]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Notes:
             self.away -= 1
             raise Unavailable("the index is away, for the test")
         no = Rejected(Code.IMAGE_MISSING, "refused, for the test")
-        return {event.id: no for event in events if item_of(event) in self.refuse}
+        return {event.id: no for event in events if item_of(event) in self.handle_expired}
 
     def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
         self.told.append((record.position, failure.code))
@@ -59,10 +59,10 @@ class Notes:
     def idle(self) -> None:
         self.idled.append(len(self.seen))
 
-    def was_done(self, _record: Record) -> bool:
+    def already_processed(self, _record: Record) -> bool:
         return False
 
-    def deferred(self, _events: Sequence[Event]) -> set[str]:
+    def deferred_ids(self, _events: Sequence[Event]) -> set[str]:
         return set()
 
     @property
@@ -104,7 +104,7 @@ def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Set
     given = setting or Setting()
     strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
     router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
-    calls = Calls(notes.handle, notes.idle, notes.was_done, find_deferred=notes.deferred)
+    calls = Calls(notes.handle, notes.idle, notes.already_processed, find_deferred=notes.deferred_ids)
     processor = BatchProcessor(calls, router, strategy, CrashLedger(given.ledger), given.pauses)
     return WorkerLoop(source, processor, strategy, given.batches, HeartbeatFile(None))
 
@@ -130,7 +130,7 @@ def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka
 
 def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, "good", "bad", "fine")
-    notes = Notes(refuse={"bad"})
+    notes = Notes(handle_expired={"bad"})
     run_until_idle(kafka, sink, notes)
     [letter] = read_topics(kafka)
     assert notes.done == {"good", "bad", "fine"}
@@ -187,7 +187,7 @@ def test_what_stays_away_for_too_long_ends_the_worker_with_its_name_and_the_next
 ) -> None:
     send(sink, "a")
     with pytest.raises(BatchOverdue, match="could not be done: the index is away, for the test"):
-        run_until_idle(kafka, sink, Notes(away=1_000), Setting(pauses=Retry(0.5, first=0.05)))
+        run_until_idle(kafka, sink, Notes(away=1_000), Setting(pauses=Retry(0.5, first_pause=0.05)))
     notes = Notes()
     run_until_idle(kafka, sink, notes)
     assert notes.done == {"a"}
@@ -200,7 +200,7 @@ def test_a_worker_that_is_stopped_while_holding_commits_nothing(kafka: KafkaSett
     @dataclass
     class Stopping(Notes):
         def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-            stop.at_once()
+            stop.stop_now()
             raise Unavailable("away, for the test")
 
     make_worker(source, sink, Stopping()).run(stop)
@@ -269,7 +269,7 @@ def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: KafkaSett
         body = ItemDeleted(tenant="flood", item_id=item, revision=1)
         sink.send(CATALOG_ITEMS, f"flood:{item}", Event(body), partition=0)
     send(sink, *others)
-    notes = Notes(refuse=set(flood))
+    notes = Notes(handle_expired=set(flood))
     setting = Setting(BatchSize(1, 0), limit=DeadLetterLimit(5, 1.0), delays={"600s": 600.0})
     run_until_idle(kafka, sink, notes, setting)
     waiting = list(read_to_end(kafka, [retry_topic(CATALOG_ITEMS, "600s")]))
@@ -332,8 +332,8 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
 
     @dataclass
     class Blinded(Notes):
-        def was_done(self, _record: Record) -> bool:
-            stop.at_once()
+        def already_processed(self, _record: Record) -> bool:
+            stop.stop_now()
             raise Unavailable("the broker is away, for the test")
 
     given_up, after = Blinded(), Notes()
@@ -352,7 +352,7 @@ def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_fou
     class Deferring(Mortal):
         met: set[str] = field(default_factory=set)
 
-        def deferred(self, events: Sequence[Event]) -> set[str]:
+        def deferred_ids(self, events: Sequence[Event]) -> set[str]:
             new = {event.id for event in events} - self.met
             self.met |= new
             return new

@@ -25,7 +25,7 @@ def parsed_of(told: Sequence[tuple[int, str]]) -> list[ParsedRecord]:
         parsed.append(
             ParsedRecord(record, None, broken)
             if kind == "broken"
-            else ParsedRecord(record, event, was_done=kind == "done")
+            else ParsedRecord(record, event, already_processed=kind == "done")
         )
     return parsed
 
@@ -36,7 +36,7 @@ def test_of_each_partition_only_what_comes_before_all_work_is_settled_first(told
     expired = {one.event.id for one in parsed if one.event and one.event.id.startswith("expired")}
     first, then = split_expired(parsed, expired)
     assert sorted(first + then, key=lambda one: one.record.offset) == parsed
-    assert all(event.id in expired for one in first for event in one.to_do)
+    assert all(event.id in expired for one in first for event in one.pending_events)
     for partition in range(3):
         early = [one.record.offset for one in first if one.record.partition == partition]
         late = [one.record.offset for one in then if one.record.partition == partition]

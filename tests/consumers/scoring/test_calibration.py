@@ -49,15 +49,15 @@ def test_confidence_rises_with_the_score_and_is_0_below_the_threshold(
 ) -> None:
     curve = CalibrationCurve(threshold, scale, -1.0, slope)
     ordered = np.sort(np.array(given))
-    confidence = curve.of(ordered)
+    confidence = curve.confidence(ordered)
     assert np.all(np.diff(confidence) >= 0)
     assert np.all((confidence >= 0) & (confidence <= 1))
     assert np.array_equal(confidence == 0, ordered < threshold)
 
 
 def test_without_a_calibration_nothing_is_cut() -> None:
-    assert not UNCALIBRATED.cuts
-    assert np.all(UNCALIBRATED.of(np.array([-0.9, 0.0, 0.5, 1.0])) > 0)
+    assert not UNCALIBRATED.has_threshold
+    assert np.all(UNCALIBRATED.confidence(np.array([-0.9, 0.0, 0.5, 1.0])) > 0)
 
 
 def test_the_threshold_leaves_most_null_pictures_below_and_most_neighbours_above() -> None:
@@ -78,7 +78,7 @@ def test_where_null_pictures_come_as_near_as_neighbours_the_neighbours_are_kept(
 def test_with_few_points_nothing_is_cut() -> None:
     nulls = np.linspace(0.1, 0.3, 201, dtype=np.float32)
     assert measured(nulls, np.full(MIN_POINTS - 1, 0.9, np.float32)).curve(OBJECT) == UNCALIBRATED
-    assert measured(nulls, np.full(MIN_POINTS, 0.9, np.float32)).curve(OBJECT).cuts
+    assert measured(nulls, np.full(MIN_POINTS, 0.9, np.float32)).curve(OBJECT).has_threshold
 
 
 def test_photos_and_studio_pictures_have_thresholds_of_their_own() -> None:
@@ -96,16 +96,16 @@ def test_the_curve_tells_the_share_of_right_neighbours() -> None:
     same = np.where(rng.random(4000) < share, SAME, OTHER)
     curve = measured(np.full(200, 0.2, np.float32), near, same).curve(OBJECT)
     asked = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-    assert curve.of(asked) == pytest.approx(1 / (1 + np.exp(-12 * (asked - 0.7))), abs=0.05)
+    assert curve.confidence(asked) == pytest.approx(1 / (1 + np.exp(-12 * (asked - 0.7))), abs=0.05)
 
 
 def test_a_few_labels_move_the_curve_but_little() -> None:
     near = np.linspace(0.4, 0.9, 40, dtype=np.float32)
     nulls = np.full(200, 0.2, np.float32)
-    without = measured(nulls, near).curve(OBJECT).of(np.array([0.65]))
+    without = measured(nulls, near).curve(OBJECT).confidence(np.array([0.65]))
     same = np.full(40, UNKNOWN)
     same[20] = OTHER
-    with_one = measured(nulls, near, same).curve(OBJECT).of(np.array([0.65]))
+    with_one = measured(nulls, near, same).curve(OBJECT).confidence(np.array([0.65]))
     assert without - 0.25 < with_one < without
 
 
@@ -117,7 +117,7 @@ def test_what_studio_pictures_score_with_each_other_says_nothing_of_photos() -> 
     assert of_studio.threshold == pytest.approx(0.2)
     assert of_photos.threshold > 0.25
     assert (of_studio.intercept, of_studio.slope) == pytest.approx(PRIOR_MEAN)
-    assert of_studio.of(np.array([0.7])) > of_photos.of(np.array([0.7]))
+    assert of_studio.confidence(np.array([0.7])) > of_photos.confidence(np.array([0.7]))
 
 
 def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
@@ -155,5 +155,5 @@ def test_parts_weigh_and_compare_part_by_part() -> None:
     assert cosines.shape == (5, 3)
     weights = Weights(object=0.5, style=0.25, colour=0.25)
     shares = np.array([0.5, 0.25, 0.25], np.float32)
-    np.testing.assert_allclose(cosines @ shares, others @ parts.weigh(look, weights), atol=1e-6)
+    np.testing.assert_allclose(cosines @ shares, others @ parts.apply_weights(look, weights), atol=1e-6)
     assert LookParts(5, 0).cosines(np.ones(6, np.float32), np.ones((1, 6), np.float32)).tolist() == [[5, 0, 1]]

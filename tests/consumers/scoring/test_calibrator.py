@@ -40,9 +40,9 @@ class Glances:
         self.eyes = eyes
         self.batches: list[int] = []
 
-    def look_at(self, pictures: Sequence[bytes]) -> Sequence[Look | Failure]:
+    def embed(self, pictures: Sequence[bytes]) -> Sequence[Look | Failure]:
         self.batches.append(len(pictures))
-        return self.eyes.look_at(pictures)
+        return self.eyes.embed(pictures)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
 ) -> None:
     indexer.handle(items(0, 24))
     glances = Glances(eyes)
-    patient = Calibrator(index, glances.look_at, confidence.parts, nulls=NullEmbeddings(FEW))
+    patient = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     assert patient.curve("default", SIMILAR) == UNCALIBRATED
     for _ in range(FEW // 4):
         patient.idle()
@@ -65,7 +65,7 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
         patient.idle()
         turns += 1
         assert turns < MANY_TURNS
-    assert patient.curve("default", SIMILAR).cuts
+    assert patient.curve("default", SIMILAR).has_threshold
 
 
 def test_only_the_first_worker_looks_at_the_null_pictures(
@@ -74,9 +74,9 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     glances = Glances(eyes)
-    second = Calibrator(index, glances.look_at, confidence.parts, nulls=NullEmbeddings(FEW))
+    second = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
-    assert theirs.cuts
+    assert theirs.has_threshold
     assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3)
     second.calibrate("default")
     assert glances.batches == []
@@ -86,14 +86,14 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
-    assert not hasty.curve("default", SIMILAR).cuts
+    hasty = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    assert not hasty.curve("default", SIMILAR).has_threshold
     indexer.handle(items(0, 24))
-    again = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
-    assert again.curve("default", SIMILAR).cuts
+    again = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    assert again.curve("default", SIMILAR).has_threshold
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
-    third = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    third = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     third.curve("default", SIMILAR)
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
@@ -105,19 +105,19 @@ def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_no
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     indexer.handle(items(24, 24))
-    worker = Calibrator(index, eyes.look_at, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
-    assert worker.curve("default", SIMILAR).cuts
+    worker = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    assert worker.curve("default", SIMILAR).has_threshold
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
     turns = 0
     while index.notes(["confidence:default"])["confidence:default"]["points"] == 24:
-        worker.keep_up()
+        worker.step_between_batches()
         turns += 1
         assert turns < MANY_TURNS
     assert turns > 1, "in small steps"
 
 
 def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: ImageEmbedder, confidence: Calibrator) -> None:
-    away = Calibrator(EmbeddedIndex(Path("nobody listens here")), eyes.look_at, confidence.parts)
+    away = Calibrator(EmbeddedIndex(Path("nobody listens here")), eyes.embed, confidence.parts)
     away.idle()
     away.idle()
 
@@ -126,7 +126,7 @@ def test_own_weights_need_no_new_measurement(index: Index, confidence: Calibrato
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     own = confidence.curve("default", Weights(object=0.5, style=0.2, colour=0.3))
-    assert own.cuts
+    assert own.has_threshold
     assert own.threshold != confidence.curve("default", SIMILAR).threshold
 
 

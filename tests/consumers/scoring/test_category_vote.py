@@ -104,9 +104,9 @@ def test_predicted_items_never_vote(
     indexer: ItemIndexer, index: Index, confidence: Calibrator, eyes: ImageEmbedder
 ) -> None:
     indexer.handle(items(40, 2, category=None))
-    [look] = eyes.look_at([portrait(40, "rgbk")])
+    [look] = eyes.embed([portrait(40, "rgbk")])
     assert isinstance(look, Look)
-    [voters] = index.search([voter_plan(confidence.parts.weigh(look.vector, VOTE_WEIGHTS), "default")])
+    [voters] = index.search([voter_plan(confidence.parts.apply_weights(look.vector, VOTE_WEIGHTS), "default")])
     assert len(voters) == VOTER_COUNT
     assert {hit.payload["category_source"] for hit in voters} == {"given"}
     assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})

@@ -20,9 +20,9 @@ def looked(pictures: NullEmbeddings, eyes: ImageEmbedder) -> tuple[NullSample, i
 
     def look_at(few: Sequence[bytes]) -> Sequence[Look | Failure]:
         seen.extend(few)
-        return eyes.look_at(few)
+        return eyes.embed(few)
 
-    steps = pictures.looks(look_at)
+    steps = pictures.embed(look_at)
     while True:
         try:
             next(steps)

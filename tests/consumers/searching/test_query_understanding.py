@@ -27,12 +27,12 @@ def boots(confidence: float) -> tuple[Likely, ...]:
 
 def test_what_is_sure_narrows_and_what_is_likely_leans() -> None:
     sure = infer_intent(ask(), boots(0.97), [RED])
-    assert sure.added() == Filters(category=("Boots",), colours=("red",))
-    assert sure.leans == ()
+    assert sure.inferred_filters() == Filters(category=("Boots",), colours=("red",))
+    assert sure.boost_fields == ()
     likely = infer_intent(ask(), boots(0.6), [PALE_RED])
-    assert likely.added() == Filters()
-    assert likely.lean({"category": "Boots", "colours": ["blue", "red"]}) == (INTENT_BOOST, INTENT_BOOST)
-    assert likely.lean({"category": "Bags", "colours": ["blue"]}) == (0, 0)
+    assert likely.inferred_filters() == Filters()
+    assert likely.boosts({"category": "Boots", "colours": ["blue", "red"]}) == (INTENT_BOOST, INTENT_BOOST)
+    assert likely.boosts({"category": "Bags", "colours": ["blue"]}) == (0, 0)
     assert infer_intent(ask(), boots(0.4), []) == NO_INTENT
 
 
@@ -44,15 +44,18 @@ def test_colours_count_only_where_they_were_asked_for(intent: str) -> None:
 def test_nothing_is_guessed_about_what_was_said() -> None:
     said = ask(filters=Filters(category=("Bags",), colours=("blue",)))
     assert infer_intent(said, boots(1), [RED]) == NO_INTENT
-    assert NO_INTENT.narrowed(said.filters) == said.filters
+    assert NO_INTENT.apply_filters(said.filters) == said.filters
 
 
 def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
     first = infer_intent(ask(), boots(0.97), [RED]).relax()
-    assert (first.added(), first.relaxed_filters()) == (Filters(category=("Boots",)), Filters(colours=("red",)))
-    assert first.leans == ("colour",)
+    assert (first.inferred_filters(), first.relaxed_filters()) == (
+        Filters(category=("Boots",)),
+        Filters(colours=("red",)),
+    )
+    assert first.boost_fields == ("colour",)
     last = first.relax()
-    assert (last.added(), last.narrows) == (Filters(), ())
+    assert (last.inferred_filters(), last.filter_fields) == (Filters(), ())
     assert last.relaxed_filters() == Filters(category=("Boots",), colours=("red",))
 
 
@@ -64,4 +67,4 @@ def test_three_are_enough_and_fewer_if_fewer_were_asked_for() -> None:
 
 def test_one_colour_in_several_swatches_counts_together() -> None:
     parts = [RED.model_copy(update={"share": 0.45}), RED.model_copy(update={"share": 0.4, "hex": "#d02828"})]
-    assert infer_intent(ask(), (), parts) == InferredIntent(colour="red", narrows=("colour",))
+    assert infer_intent(ask(), (), parts) == InferredIntent(colour="red", filter_fields=("colour",))

@@ -43,9 +43,9 @@ def test_a_reading_that_failed_is_done_again_when_the_broker_is_back() -> None:
     results = Results(search_results={"known"}, away=1)
     answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
     with pytest.raises(Unavailable):
-        answered.has(request("known"))
-    assert answered.has(request("known"))
-    assert not answered.has(request("new"))
+        answered.is_answered(request("known"))
+    assert answered.is_answered(request("known"))
+    assert not answered.is_answered(request("new"))
     assert len(results.asked) == 2
 
 
@@ -53,21 +53,21 @@ def test_a_reading_that_failed_is_done_again_when_the_broker_is_back() -> None:
 def test_an_answer_for_a_topic_that_is_not_there_is_looked_for_where_it_went(at_ms: int) -> None:
     results = Results(search_results={"known"})
     answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
-    assert answered.has(request("known", "search.results.nowhere", at_ms=at_ms))
-    assert not answered.has(request("new", "search.results.elsewhere", at_ms=at_ms))
+    assert answered.is_answered(request("known", "search.results.nowhere", at_ms=at_ms))
+    assert not answered.is_answered(request("new", "search.results.elsewhere", at_ms=at_ms))
     assert set(results.asked) == {SEARCH_RESULTS}
 
 
 def test_a_request_is_known_by_its_key_or_its_header_and_one_without_either_is_not() -> None:
     results = Results(search_results={"known", "unknown"})  # "unknown" is whom unreadable records are answered to
     answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
-    assert answered.has(request("known", key=False))
-    assert not answered.has(request(None))
+    assert answered.is_answered(request("known", key=False))
+    assert not answered.is_answered(request(None))
 
 
 def test_what_came_after_the_start_is_not_looked_up() -> None:
     results = Results(search_results={"known"})
-    assert not ReplyDeduplicator(results.read, STARTED_MS, results.exists).has(
+    assert not ReplyDeduplicator(results.read, STARTED_MS, results.exists).is_answered(
         request("known", at_ms=STARTED_MS + 60_000)
     )
     assert results.asked == []

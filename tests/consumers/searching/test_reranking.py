@@ -75,7 +75,7 @@ def test_with_diversity_a_second_one_of_a_kind_comes_after_another_kind() -> Non
 
 def test_a_blend_lies_towards_what_is_liked_and_away_from_what_is_not() -> None:
     rng = np.random.default_rng(1)
-    query, liked, disliked = (PARTS.scale(rng.standard_normal(8).astype(np.float32)) for _ in range(3))
+    query, liked, disliked = (PARTS.normalise(rng.standard_normal(8).astype(np.float32)) for _ in range(3))
     plain, mixed = blend(PARTS, [query]), blend(PARTS, [query], [liked], [disliked])
     assert plain == pytest.approx(query, abs=1e-6)
     assert mixed @ liked > plain @ liked
@@ -85,7 +85,7 @@ def test_a_blend_lies_towards_what_is_liked_and_away_from_what_is_not() -> None:
 
 
 def test_items_to_resemble_are_the_query_when_there_is_none() -> None:
-    looks = [PARTS.scale(np.eye(8, dtype=np.float32)[at] + 0.5) for at in (0, 1)]
+    looks = [PARTS.normalise(np.eye(8, dtype=np.float32)[at] + 0.5) for at in (0, 1)]
     assert blend(PARTS, [], looks) == pytest.approx(blend(PARTS, looks), abs=1e-6)
     with pytest.raises(ValueError, match="nothing to blend"):
         blend(PARTS, [])

@@ -154,8 +154,8 @@ def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_
     ]
     now = datetime.now(UTC)
     events = [Event(body, time=now - timedelta(milliseconds=n)) for n, body in enumerate(requests)]
-    hopeless = job.hopeless(events)
-    job.refuse([event for event in events if event.id in hopeless])
+    hopeless = job.find_expired(events)
+    job.handle_expired([event for event in events if event.id in hopeless])
     refused = len(outbox.bodies(SEARCH_RESULTS))
     assert refused == 40 - done
     job.handle([event for event in events if event.id not in hopeless])
@@ -163,7 +163,7 @@ def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_
     assert {r.request_id for r in results if r.status == "ok"} == {f"q{n}" for n in range(done)}
     assert {r.request_id for r in results if r.status == "unavailable"} == {f"q{n}" for n in range(done, 40)}
     assert job.is_behind() == (done < 40)
-    assert not job.hopeless([Event(requests[0])])
+    assert not job.find_expired([Event(requests[0])])
     assert not job.is_behind()
 
 
@@ -181,7 +181,7 @@ def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_
 def away(sight: ImagePipeline, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over an embedded index that is not there."""
     nobody = EmbeddedIndex(Path("nobody listens here"))
-    confidence = Calibrator(nobody, eyes.look_at, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
+    confidence = Calibrator(nobody, eyes.embed, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
     return SearchHandler(sight, nobody, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 
 
@@ -228,7 +228,9 @@ def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: SearchHan
 def test_even_an_unreadable_request_is_answered(outbox: "Outbox", asked: bytes | None, named: str) -> None:
     headers = {} if asked is None else {CORRELATION_ID: asked}
     record = Record(SEARCH_REQUESTS, 0, 1, b"k", b"{", headers)
-    ReplyPublisher(outbox, "fake:1", everywhere).tell(record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON"))
+    ReplyPublisher(outbox, "fake:1", everywhere).publish_rejection(
+        record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON")
+    )
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, SearchResult)
     assert (result.request_id, result.status, result.code) == (named, "rejected", Code.EVENT_UNREADABLE)

@@ -78,7 +78,7 @@ class Watched:
 
 
 def test_a_look_has_three_unit_parts_and_the_facts(eyes: ImageEmbedder, red: bytes) -> None:
-    [look] = eyes.look_at([red])
+    [look] = eyes.embed([red])
     assert isinstance(look, Look)
     assert look.vector.shape == (look_size(eyes.encoder),) == (48 + 16 + 64,)
     assert [np.linalg.norm(part) for part in np.split(look.vector, [48, 64])] == pytest.approx([1, 1, 1], abs=1e-4)
@@ -89,7 +89,7 @@ def test_a_look_has_three_unit_parts_and_the_facts(eyes: ImageEmbedder, red: byt
 
 
 def test_one_bad_picture_never_fails_the_others(eyes: ImageEmbedder, red: bytes) -> None:
-    good, bad, also_good = eyes.look_at([red, b"not a picture", red])
+    good, bad, also_good = eyes.embed([red, b"not a picture", red])
     assert isinstance(good, Look)
     assert isinstance(bad, Rejected)
     assert bad.code == Code.IMAGE_FORMAT
@@ -98,18 +98,18 @@ def test_one_bad_picture_never_fails_the_others(eyes: ImageEmbedder, red: bytes)
 
 
 def test_bad_pictures_alone_need_no_encoder(eyes: ImageEmbedder) -> None:
-    assert [type(one) for one in eyes.look_at([b"", b"?"])] == [Rejected, Rejected]
+    assert [type(one) for one in eyes.embed([b"", b"?"])] == [Rejected, Rejected]
 
 
 def test_no_pictures_give_no_looks(eyes: ImageEmbedder) -> None:
-    assert eyes.look_at([]) == []
+    assert eyes.embed([]) == []
 
 
 def test_a_crop_counts_for_its_own_picture(eyes: ImageEmbedder, encode: Encode) -> None:
     image = Image.new("RGB", (200, 100), "red")
     image.paste("blue", (100, 0, 200, 100))
     right = Crop(x=0.5, y=0, w=0.5, h=1)
-    whole, part = eyes.look_at([encode(image)] * 2, [None, right])
+    whole, part = eyes.embed([encode(image)] * 2, [None, right])
     assert isinstance(whole, Look)
     assert isinstance(part, Look)
     assert (set(whole.colours), part.colours) == ({"red", "blue"}, ("blue",))
@@ -121,7 +121,7 @@ def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = Watched()
-    ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at([encode(Image.fromarray(noise)), red])
+    ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed([encode(Image.fromarray(noise)), red])
     photo, studio = encoder.shown
     assert (photo.studio, len(photo.views)) == (False, 2)
     assert (studio.studio, len(studio.views)) == (True, 1)
@@ -133,7 +133,7 @@ def test_the_views_of_a_crop_lie_within_it(
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = Watched()
-    ImageEmbedder(encoder, colours, DecodeLimits(), pool).look_at(
+    ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed(
         [encode(Image.fromarray(noise))], [Crop(x=0.5, y=0, w=0.5, h=1)]
     )
     whole, middle = encoder.boxes
@@ -152,20 +152,20 @@ def test_the_views_of_a_crop_lie_within_it(
 
 def test_crops_must_match_the_pictures(eyes: ImageEmbedder, red: bytes) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        eyes.look_at([red, red], [None])
+        eyes.embed([red, red], [None])
 
 
 def test_a_vector_that_is_not_finite_is_rejected(
     pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes
 ) -> None:
-    first, second = ImageEmbedder(Overflowing(), colours, DecodeLimits(), pool).look_at([red, red])
+    first, second = ImageEmbedder(Overflowing(), colours, DecodeLimits(), pool).embed([red, red])
     assert isinstance(first, Rejected)
     assert first.code == Code.VECTOR_INVALID
     assert isinstance(second, Look)
 
 
 def test_thumbnails_can_be_left_out(pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes) -> None:
-    [look] = ImageEmbedder(GridEncoder(), colours, DecodeLimits(thumbnail=0), pool).look_at([red])
+    [look] = ImageEmbedder(GridEncoder(), colours, DecodeLimits(thumbnail=0), pool).embed([red])
     assert isinstance(look, Look)
     assert look.thumbnail is None
 
@@ -184,7 +184,7 @@ def test_a_weighted_dot_product_is_the_weighted_sum_of_cosines(shares: tuple[flo
 
 @pytest.mark.parametrize("intent", INTENTS)
 def test_a_look_scores_one_against_itself(intent: str, eyes: ImageEmbedder, red: bytes) -> None:
-    [look] = eyes.look_at([red])
+    [look] = eyes.embed([red])
     assert isinstance(look, Look)
     weights = {str(name): weights for name, weights in INTENTS.items()}[intent]
     assert weight_look(look.vector, weights, 48, 16) @ look.vector == pytest.approx(1, abs=1e-4)

@@ -76,7 +76,7 @@ def test_batches_go_to_whatever_serves(stage: Stage, job: GenerationSwitcher) ->
     stage.serving = NEW
     wait_until(lambda: stage.gone == ["old"])
     job.handle([delete("a", 2), delete("b", 1)])
-    job.refuse([])
+    job.handle_expired([])
     assert stage.handled == [("old", 1), ("new", 2), ("new", 0)]
 
 
@@ -117,7 +117,7 @@ def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: G
 
     wait_until(is_told)
     with pytest.raises(ZeroDivisionError):
-        job.deferred([])
+        job.deferred_ids([])
 
 
 def test_at_the_end_all_is_let_go_of(stage: Stage) -> None:

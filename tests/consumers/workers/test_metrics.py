@@ -107,7 +107,7 @@ def test_a_batch_is_counted_with_its_failures_and_in_hand_only_while_it_is() -> 
 
     job = InstrumentedHandler(Calls(handle), metrics)
     job.handle([Event(ItemDeleted(item_id=f"{n}", revision=1)) for n in range(3)])
-    job.note_done([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
+    job.mark_processed([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
     assert during == [{("index",): 3}]
     assert values(metrics, "lookstream_in_hand_records") == {}
     assert values(metrics, "lookstream_failures_total") == {("index", "image_missing"): 1}
@@ -142,7 +142,7 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
         for n in range(5):
             sink.send(CATALOG_ITEMS, "one", Event(ItemDeleted(item_id=f"{n}", revision=1)))
         sink.flush()
-        while not (taken := source.take(2, 0.1).records):
+        while not (taken := source.poll_batch(2, 0.1).records):
             pass
         pulse = InstrumentedHeartbeat(Quiet(), source, metrics, clock)
         for clock.seconds, state in ((0, READY), (1, HOLDING), (3, HOLDING), (4, READY), (9, READY)):
@@ -163,7 +163,7 @@ def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -
     pulse = InstrumentedHeartbeat(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 2):
         pulse.beat()
-    metrics.behind({"catalog.items.retry.5s": 4})  # the other lane tells through the same metrics
+    metrics.set_lag({"catalog.items.retry.5s": 4})  # the other lane tells through the same metrics
     assert values(metrics, "lookstream_lag_records") == {
         ("index", SOCIAL_POSTS): 3, ("index", "catalog.items.retry.5s"): 4
     }  # fmt: skip
@@ -196,7 +196,7 @@ def test_the_index_is_asked_now_and_then_how_large_it_is(monkeypatch: pytest.Mon
 
     gauge = IndexGauge(Index(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 5, 20, 21, 40, 60):
-        gauge.look()
+        gauge.update()
     assert len(seen) == 4
     assert values(metrics, "lookstream_index_points") == {("index",): 7}
     assert values(metrics, "lookstream_index_unindexed_points") == {("index",): 2}

@@ -32,7 +32,7 @@ def ask(breakers: CircuitBreakers, *codes: Code | None, host: str = "slow.test",
     asked = []
     for code in codes:
         asked.append(False)
-        with suppress(Failure), breakers.watching(host, seconds):
+        with suppress(Failure), breakers.guard(host, seconds):
             asked[-1] = True
             if code is not None:
                 raise Failure(code, "as told")
@@ -68,7 +68,7 @@ def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code:
 def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: CircuitBreakers, clock: Clock) -> None:
     ask(breakers, LATE, LATE, LATE)
     clock.now = 10
-    with breakers.watching("slow.test", 8):
+    with breakers.guard("slow.test", 8):
         assert ask(breakers, None) == [False], "one picture alone"
     assert ask(breakers, LATE, LATE) == [True, True]
 

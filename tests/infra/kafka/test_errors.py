@@ -46,7 +46,7 @@ def test_a_call_that_fails_raises_the_exception_of_its_class(code: int, kind: ty
 
 
 def test_what_passes_by_itself_is_fenced_when_the_client_says_that_it_is_fatal() -> None:
-    assert classify(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)) is ErrorClass.TRY_AGAIN
+    assert classify(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)) is ErrorClass.RETRIABLE
     assert classify(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "x", True)) is ErrorClass.FENCED
 
 

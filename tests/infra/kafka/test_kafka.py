@@ -41,7 +41,7 @@ def take_all(source: EventSource, wanted: int, seconds: float = 15) -> list[Reco
     records: list[Record] = []
     until = time.monotonic() + seconds
     while len(records) < wanted and time.monotonic() < until:
-        records += source.take(64, 0.05).records
+        records += source.poll_batch(64, 0.05).records
     return records
 
 
@@ -58,8 +58,8 @@ def test_what_is_taken_ahead_is_bounded_and_nothing_of_it_is_missing(kafka: Kafk
     first, most = take_all(source, 1), 0
     until = time.monotonic() + 1
     while time.monotonic() < until:  # as while a batch is being worked on
-        source.look_ahead()
-        most = max(most, source.waiting)
+        source.prefetch()
+        most = max(most, source.buffered_count)
     rest = take_all(source, 600 - len(first))
     source.close()
     assert room.records <= most < 2 * room.records + MAX_PREFETCH_RECORDS
@@ -74,7 +74,9 @@ def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: KafkaSe
     sink.flush()
     due = {1: time.time() + 3_600}
     source = EventSource(kafka, "g", [CATALOG_ITEMS], lambda record: due.get(record.offset, 0))
-    early = [record.offset for record in take_all(source, 1)] + [r.offset for r in source.take(64, 0.05).records]
+    early = [record.offset for record in take_all(source, 1)] + [
+        r.offset for r in source.poll_batch(64, 0.05).records
+    ]
     assert early == [0]
     due.clear()
     assert [record.offset for record in take_all(source, 2)] == [1, 2]
@@ -89,9 +91,9 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: KafkaSettings) 
     first = EventSource(kafka, "g", [CATALOG_ITEMS])
     batch = Batch()
     while len(batch.records) < 10:
-        batch = batch + first.take(64, 0.05)
-    first.mark(batch.only(batch.records[:4]))
-    first.commit_now()
+        batch = batch + first.poll_batch(64, 0.05)
+    first.mark_finished(batch.only(batch.records[:4]))
+    first.commit_sync()
     first.close()
     second = EventSource(kafka, "g", [CATALOG_ITEMS])
     assert [r.offset for r in take_all(second, 6)] == [4, 5, 6, 7, 8, 9]
@@ -101,7 +103,7 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: KafkaSettings) 
 @pytest.mark.local_broker("it makes a member wait before it has joined")
 def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: KafkaSettings) -> None:
     hasty = EventSource(kafka, "g", [CATALOG_ITEMS])
-    hasty.take(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others
+    hasty.poll_batch(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others
     assert not hasty.assigned
     hasty.close()
     successor = EventSource(kafka, "g", [CATALOG_ITEMS])

@@ -36,13 +36,13 @@ def poll_until(source: EventSource, holds: Callable[[], bool]) -> None:
     until = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < until, "waited in vain"
-        source.take(1, 0, 0.05)
+        source.poll_batch(1, 0, 0.05)
 
 
 def take_first(source: EventSource) -> list[Record]:
     """The first batch that has records."""
     until = time.monotonic() + WAIT_SECONDS
-    while not (records := list(source.take(1, 0, 0.05).records)):
+    while not (records := list(source.poll_batch(1, 0, 0.05).records)):
         assert time.monotonic() < until, "waited in vain"
     return records
 
@@ -59,7 +59,7 @@ def test_a_worker_takes_no_partitions_until_it_asks_for_records(kafka: KafkaSett
         until = time.monotonic() + WAIT_SECONDS
         while len(found) < len(names):
             assert time.monotonic() < until, f"the one that asks has {len(found)} of {len(names)} records"
-            found |= {record.key for record in other.take(len(names), 0, 0.05).records}
+            found |= {record.key for record in other.poll_batch(len(names), 0, 0.05).records}
 
 
 def test_what_a_removed_member_has_in_hand_is_not_committed_but_received_again(kafka: KafkaSettings) -> None:
@@ -73,11 +73,11 @@ def test_what_a_removed_member_has_in_hand_is_not_committed_but_received_again(k
         source._member._member_id = "the member before"
         with pytest.raises(PartitionsRevoked):
             source.group_metadata()
-        source.mark(batch)
+        source.mark_finished(batch)
         with pytest.raises(PartitionsRevoked):
-            source.commit_now()
+            source.commit_sync()
         source._on_assign(source._member.consumer, [])
-        assert source.owned(batch).records == []
+        assert source.filter_owned(batch).records == []
         assert take_first(source) == [record]
 
 
@@ -103,5 +103,5 @@ def poll_both(first: EventSource, second: EventSource) -> None:
     """Have two members take what comes, until one cannot."""
     until = time.monotonic() + REJOIN_INTERVAL_SECONDS + WAIT_SECONDS
     while time.monotonic() < until:
-        first.take(1, 0, 0.05)
-        second.take(1, 0, 0.05)
+        first.poll_batch(1, 0, 0.05)
+        second.poll_batch(1, 0, 0.05)

@@ -166,10 +166,10 @@ def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: Ap
     grant(node, KafkaUser.QUERY, [*access_rights(KafkaUser.QUERY, prefix), *more])
     kafka = kafka_of(node, KafkaUser.QUERY, prefix=prefix)
     partitions = PartitionCache(kafka)
-    taking = {topic for topic in (SEARCH_RESULTS, ours, theirs) if partitions.takes(topic, 0)}
+    taking = {topic for topic in (SEARCH_RESULTS, ours, theirs) if partitions.is_writable(topic, 0)}
     assert taking == {SEARCH_RESULTS, ours}
-    assert partitions.count(theirs) == 1
-    assert not partitions.takes(ours, 1)
+    assert partitions.partition_count(theirs) == 1
+    assert not partitions.is_writable(ours, 1)
     assert read_answered_ids(kafka, ours, 0) == set(), "it may be written to and not read, which ends nobody either"
 
 

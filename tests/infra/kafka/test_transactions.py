@@ -55,14 +55,14 @@ def requests(kafka: KafkaSettings, count: int) -> None:
 def take(source: EventSource, count: int) -> Batch:
     batch = Batch()
     while len(batch.records) < count:
-        batch = batch + source.take(count - len(batch.records), 0.05)
+        batch = batch + source.poll_batch(count - len(batch.records), 0.05)
     return batch
 
 
 def commit(transactions: TransactionSink, source: EventSource, batch: Batch, names: Sequence[str]) -> None:
-    offsets = source.progress(batch)
+    offsets = source.offsets_to_commit(batch)
     transactions.commit([answer(name) for name in names], offsets, source.group_metadata)
-    source.mark(batch)
+    source.mark_finished(batch)
     source.mark_committed(offsets)
 
 
@@ -70,14 +70,14 @@ def commit_late(
     transactions: TransactionSink, source: EventSource, batch: Batch, name: str, pauses: Iterator[float]
 ) -> None:
     """The same, but the transaction stays open for a while."""
-    offsets = source.progress(batch)
+    offsets = source.offsets_to_commit(batch)
 
     def metadata() -> object:
         time.sleep(next(pauses, 0.0))
         return source.group_metadata()
 
     transactions.commit([answer(name)], offsets, metadata)
-    source.mark(batch)
+    source.mark_finished(batch)
     source.mark_committed(offsets)
 
 
@@ -101,7 +101,7 @@ def until_it_works(step: Callable[[], None], source: EventSource, seconds: float
             return step()
         except (Unavailable, PartitionsRevoked):
             assert time.monotonic() < until
-            source.look_ahead()
+            source.prefetch()
 
 
 def test_results_and_offsets_become_visible_together(kafka: KafkaSettings) -> None:
@@ -187,11 +187,11 @@ def test_a_transaction_that_met_a_frozen_broker_is_done_once_when_it_is_back(
         broker.process.send_signal(signal.SIGCONT)
 
         def again() -> None:
-            if owned := source.owned(batch).records:
+            if owned := source.filter_owned(batch).records:
                 commit(transactions, source, batch.only(owned), ["once"])
 
         until_it_works(again, source)
-        owned = bool(source.owned(batch).records)
+        owned = bool(source.filter_owned(batch).records)
     assert results(kafka) == (["once"] if owned else [])
 
 
@@ -205,5 +205,7 @@ def test_an_answer_that_kafka_refuses_is_sent_as_its_fallback(kafka: KafkaSettin
         batch = take(source, 1)
         too_large = OutgoingRecord(SEARCH_RESULTS, b"huge", b"x" * 200_000, fallback=answer("short"))
         nowhere = OutgoingRecord(SEARCH_RESULTS, b"lost", b"x", partition=4_000, fallback=answer("there"))
-        transactions.commit([too_large, nowhere, answer("fine")], source.progress(batch), source.group_metadata)
+        transactions.commit(
+            [too_large, nowhere, answer("fine")], source.offsets_to_commit(batch), source.group_metadata
+        )
     assert sorted(results(kafka)) == ["fine", "short", "there"]

@@ -135,7 +135,7 @@ def test_a_child_takes_along_those_that_need_it_until_they_are_restarted(
     first = part("broker", writes_pid(broker), lambda _started: bool(pids(broker)))
     supervisor.start([first], 10, never)
     second = part("worker", writes_pid(worker), lambda _started: bool(pids(worker)))
-    supervisor.start([replace(second, needs="broker")], 10, never)
+    supervisor.start([replace(second, depends_on="broker")], 10, never)
     os.kill(pids(broker)[0], signal.SIGKILL)
     assert watch_until(supervisor, lambda: len(pids(broker)) == 2) == ["broker"]
     assert len(pids(worker)) == 1

@@ -26,7 +26,7 @@ def read(port: int, path: str = "/metrics", token: str | None = None) -> str:
 def test_prometheus_reads_what_a_worker_has_counted() -> None:
     metrics, port = WorkerMetrics("index"), find_free_port(0)
     ItemMetrics(metrics.registry).item("indexed", "catalog")
-    metrics.done("catalog.items", 3)
+    metrics.records_finished("catalog.items", 3)
     with serve_metrics(MetricsSettings(port=port), metrics.registry):
         found = {s.name: s for f in text_string_to_metric_families(read(port)) for s in f.samples}
     assert found["lookstream_records_total"].labels == {"worker": "index", "topic": "catalog.items"}

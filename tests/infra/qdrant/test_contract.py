@@ -79,7 +79,7 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
     counted = FacetPlan("colours", "acme")
     used = [*conditions(plan(everything)), *patch_conditions(Patch("a", {"version": 1})), *tombstone_conditions(1)]
     used += conditions(counted)
-    used += ModerationPolicy(frozenset("a"), frozenset("b")).showable(restricted=False)
+    used += ModerationPolicy(frozenset("a"), frozenset("b")).visibility_conditions(restricted=False)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
     beside = {"category_source", "sha256", "duplicate_group", counted.name}
     assert named | beside == {field.name for field in FIELDS}

@@ -133,7 +133,7 @@ def test_a_person_would_name_the_colour_of_nearly_every_studio_shot(catalogue: C
     named = 0
     for product in catalogue.products:
         with Image.open(catalogue.folder / product.image) as studio:
-            names = colours.of(studio.convert("RGB")).names
+            names = colours.extract(studio.convert("RGB")).names
         assert product.colour in names
         named += names[0] == product.colour
     assert named >= 0.9 * len(catalogue.products)

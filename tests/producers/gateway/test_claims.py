@@ -43,4 +43,4 @@ def test_a_claim_that_was_first_counts(kafka: KafkaSettings) -> None:
         sink.send_record(OutgoingRecord(GATEWAY_CLAIMS, first.key.encode(), first.model_dump_json().encode()))
         sink.flush()
     with closing(ClaimRegister(kafka)) as claims:
-        assert asyncio.run(claims.claim(first.anew(first).model_copy(update={"instead_of": ""}))) == first
+        assert asyncio.run(claims.claim(first.renewed(first).model_copy(update={"instead_of": ""}))) == first

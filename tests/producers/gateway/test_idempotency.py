@@ -15,7 +15,9 @@ def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
             await may_answer.wait()
             return "found"
 
-        first, second = (asyncio.create_task(memory.ask(("shop", "a"), b"", answer).outcome()) for _ in range(2))
+        first, second = (
+            asyncio.create_task(memory.get_or_send(("shop", "a"), b"", answer).outcome()) for _ in range(2)
+        )
         await asyncio.sleep(0)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -31,7 +33,7 @@ def test_the_oldest_answers_are_forgotten_when_all_together_are_too_large() -> N
         async def answer(_accepted: asyncio.Event) -> bytes:
             return bytes(size)
 
-        await memory.ask(("shop", name), b"", answer).outcome()
+        await memory.get_or_send(("shop", name), b"", answer).outcome()
 
     async def known() -> list[str]:
         memory = IdempotencyCache[bytes](len, room=100)

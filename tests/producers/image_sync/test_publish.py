@@ -45,12 +45,12 @@ def folder(tmp_path: Path) -> Path:
 
 def look(watched: LocationScanner, known: dict[str, str], after: timedelta = LATER) -> list[ScanStep]:
     """One look, after which what it found is known."""
-    steps = list(watched.look(known, datetime.now(UTC) + after))
+    steps = list(watched.scan(known, datetime.now(UTC) + after))
     for step in steps:
-        if step.sent:
-            known[step.sent.path] = step.sent.mark
-        if step.gone:
-            del known[step.gone]
+        if step.sent_image:
+            known[step.sent_image.path] = step.sent_image.version_tag
+        if step.deleted_path:
+            del known[step.deleted_path]
     return steps
 
 
@@ -91,9 +91,9 @@ def test_a_file_whose_time_lies_ahead_is_taken_once_it_has_not_changed_for_a_sec
     os.utime(folder / "a.png", (ahead, ahead))
     watched, known = LocationScanner(location_of(str(folder), ImageSettings()), "shop"), dict[str, str]()
     assert "a.png" not in told(look(watched, known, timedelta(seconds=2)))
-    assert watched.unsettled == ["a.png"]
+    assert watched.incomplete_paths == ["a.png"]
     assert told(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
-    assert watched.unsettled == []
+    assert watched.incomplete_paths == []
 
 
 def test_one_run_takes_files_that_were_only_just_written(kafka: KafkaSettings, tmp_path: Path) -> None:
@@ -103,7 +103,9 @@ def test_one_run_takes_files_that_were_only_just_written(kafka: KafkaSettings, t
         (folder / f"{n}.png").write_bytes(b"%d" % n)
     place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
     with open_sync_state(tmp_path / "data", place.name, "shop") as known:
-        tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console()).look_at_all(lambda: False)
+        tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console()).scan_until_complete(
+            lambda: False
+        )
         assert (tally.sent, tally.bad) == (5, 0)
         assert len(known.all()) == 5
 
@@ -126,9 +128,9 @@ def test_one_run_says_which_files_did_not_stop_changing(
 
     place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
     with open_sync_state(tmp_path / "data", place.name, "shop") as known:
-        tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console(), now=later).look_at_all(
-            lambda: False
-        )
+        tally = ImagePublisher(
+            LocationScanner(place, "shop"), known, sink, Console(), now=later
+        ).scan_until_complete(lambda: False)
         assert (tally.sent, tally.bad) == (0, 1)
         assert known.all() == {}
     assert "a.png: it is still being written, and was left out" in capsys.readouterr().out
@@ -162,7 +164,7 @@ def test_a_folder_that_is_away_takes_nothing_out(folder: Path) -> None:
     full = {f"{n}.png": "1-1" for n in range(20)}
     with pytest.raises(Unavailable, match=r"20 of 20 pictures of .* are gone at once: is it mounted"):
         look(LocationScanner(location_of(str(folder), ImageSettings()), "shop"), full)
-    steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop", lets_go=True), full)
+    steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop", allow_mass_deletion=True), full)
     assert list(told(steps).values()).count("item.deleted/1") == 20
 
 
@@ -224,7 +226,7 @@ def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
         with open_sync_state(tmp_path / "known", place.name, "shop") as known:
             watched, quiet = LocationScanner(place, "shop"), Console(quiet=True)
             keeper = ImagePublisher(watched, known, sink, quiet, now=lambda: datetime.now(UTC) + LATER)
-            tally = keeper.look(lambda: stopped)
+            tally = keeper.scan_once(lambda: stopped)
         sink.close()
         return tally
 

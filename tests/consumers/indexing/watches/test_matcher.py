@@ -61,8 +61,8 @@ def shop(shard: Shard, watchlist: WatchMatrix) -> Shop:
 
 def open_watched_shop(index: Index, watchlist: WatchMatrix, canned: Canned) -> Shop:
     outbox = Outbox()
-    judges = enrichers_of(index, Calibrator(index, canned.look_at, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), index, judges, outbox)
+    judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, outbox)
     return Shop(job, index, outbox, canned)
 
 
@@ -85,7 +85,7 @@ def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: WatchMatrix, s
     vector = posed(0).astype("<f4")
     vector[:4] *= spoil
     look = QueryLook(vector=vector.tobytes(), studio=False)
-    assert watchlist.put("t:a", to_bytes(watch("a", look=look)))
+    assert watchlist.apply("t:a", to_bytes(watch("a", look=look)))
     assert (watchlist.rows("t") is not None) == (spoil in (0, -1))
 
 
@@ -93,12 +93,12 @@ def test_the_smallest_confidence_that_can_be_asked_for_is_more_than_none(watchli
     put(watchlist, watch("a", min_confidence=5e-324))
     rows = watchlist.rows("t")
     assert rows is not None
-    assert rows.least[0] > 0
+    assert rows.min_confidences[0] > 0
 
 
 def put(watchlist: WatchMatrix, *watches: Watch) -> None:
     for each in watches:
-        watchlist.put(each.key, to_bytes(each))
+        watchlist.apply(each.key, to_bytes(each))
 
 
 def index(
@@ -134,7 +134,9 @@ def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
     [(_, match)] = index(shop, "a", "alike", title="A shoe")
     assert (match.watch_id, match.tenant, match.hit.item_id, match.hit.title) == ("shoes", "t", "a", "A shoe")
     assert match.hit.score == pytest.approx(np.cos(np.radians(20)), abs=1e-4)
-    assert match.hit.confidence == pytest.approx(float(UNCALIBRATED.of(np.array(match.hit.score))), abs=1e-4)
+    assert match.hit.confidence == pytest.approx(
+        float(UNCALIBRATED.confidence(np.array(match.hit.score))), abs=1e-4
+    )
     assert index(shop, "b", "other") == []
 
 
@@ -185,8 +187,8 @@ def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: WatchMatri
 
 def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"), watch("boots"))
-    watchlist.put("t:shoes", None)
-    watchlist.put("t:never-was", None)
+    watchlist.apply("t:shoes", None)
+    watchlist.apply("t:never-was", None)
     assert [match.watch_id for _, match in index(shop, "a", "front")] == ["boots"]
 
 
@@ -202,7 +204,7 @@ def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: WatchMat
 )
 def test_what_cannot_be_compared_is_left_out(watchlist: WatchMatrix, key: str, value: bytes) -> None:
     put(watchlist, watch("a"))
-    watchlist.put(key, value)
+    watchlist.apply(key, value)
     rows = watchlist.rows("t")
     assert (rows is None) == (key == "t:a")
 
@@ -234,8 +236,8 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
             done.append("flush")
 
     canned, index = Canned(), cast("Index", Logged())
-    judges = enrichers_of(index, Calibrator(index, canned.look_at, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), index, judges, LoggedOutbox())
+    judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, LoggedOutbox())
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     assert done.index("flush") < done.index("upsert")
 
@@ -255,13 +257,13 @@ def test_rows_of_one_kind_lie_together_and_score_as_their_searches_do(
     put(watchlist, *made)
     rows = watchlist.rows("t")
     assert rows is not None
-    for kind in rows.kinds:
+    for kind in rows.groups:
         assert {(each.weights, each.look.studio) for each in rows.watches[kind.rows]} == {
             (kind.weights, kind.studio)
         }
-    assert [kind.rows.start for kind in rows.kinds] == [0, *(kind.rows.stop for kind in rows.kinds)][:-1]
+    assert [kind.rows.start for kind in rows.groups] == [0, *(kind.rows.stop for kind in rows.groups)][:-1]
     for each, query in zip(rows.watches, rows.queries, strict=True):
-        weighed = PARTS.weigh(np.frombuffer(each.look.vector, "<f4"), each.weights)
+        weighed = PARTS.apply_weights(np.frombuffer(each.look.vector, "<f4"), each.weights)
         assert query @ look == pytest.approx(weighed @ look, abs=1e-5)
 
 
@@ -270,10 +272,12 @@ def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchl
 
     put(watchlist, watch("all", min_confidence=0.01))
     canned, noting = Canned(), Noting()
-    judges = enrichers_of(shard, Calibrator(shard, canned.look_at, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.look_at, ENCODER), shard, judges, noting)
+    judges = enrichers_of(shard, Calibrator(shard, canned.embed, PARTS), watchlist.rows)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), shard, judges, noting)
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     [(_, key, event, _)] = [sent for sent in noting.sent if sent[0] == SEARCH_MATCHES]
     assert key == "t:all"
     assert uuid.UUID(event.id).version == 5
-    assert shard.payloads([point_id("t", "a", 0)], ["told"])[point_id("t", "a", 0)]["told"] == [watch("all").mark]
+    assert shard.payloads([point_id("t", "a", 0)], ["told"])[point_id("t", "a", 0)]["told"] == [
+        watch("all").fingerprint
+    ]

@@ -107,7 +107,7 @@ def test_the_age_of_a_letter_counts_from_its_first_failure_before_any_replay() -
 )
 def test_letters_are_chosen_by_code_time_and_key(words: dict[str, Any], takes: bool) -> None:
     asked: dict[str, Any] = {"codes": None, "since": None, "key": None, "limit": None} | words
-    assert parse_selection(**asked, now=NOW).takes(letter()) is takes
+    assert parse_selection(**asked, now=NOW).matches(letter()) is takes
 
 
 def test_the_newest_come_first_and_the_limit_counts() -> None:

@@ -87,11 +87,11 @@ def test_what_is_open_when_the_broker_stops_is_saved_and_what_was_replayed_is_ti
         undertaker.bury(make_record(item, offset=n))
     shelf = DeadLetterStore(kafka, DeadLetterFile(tmp_path / "letters.jsonl"), FileAudit(tmp_path / "audit.jsonl"))
     assert shelf.audit is not None
-    assert shelf.kept is not None
+    assert shelf.local_file is not None
     [a, b, c] = read_topics(kafka)
     shelf.audit.note(note(a))
     assert shelf.save() == 2
-    assert list(shelf.kept.read()) == [b, c]
+    assert list(shelf.local_file.read()) == [b, c]
     shelf.audit.note(note(b))
     shelf.tidy()
-    assert list(shelf.kept.read()) == [c]
+    assert list(shelf.local_file.read()) == [c]

@@ -60,7 +60,7 @@ def sent(kafka: KafkaSettings) -> list[Record]:
 
 
 def reasons(plan: ReplayPlan) -> dict[str | None, str]:
-    return {skipped.letter.key_text: skipped.why for skipped in plan.skipped}
+    return {skipped.letter.key_text: skipped.reason for skipped in plan.skipped}
 
 
 def put(index: Index, item: str, base: int) -> None:
@@ -260,12 +260,12 @@ def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once
 ) -> None:
     undertaker.bury(make_record("before"))
     shelf = local_shelf(kafka, tmp_path, [replace(letter, timestamp_ms=1) for letter in read_topics(kafka)])
-    assert shelf.kept is not None
+    assert shelf.local_file is not None
     assert shelf.audit is not None
     todo = ReplayPlanner(Selection(), shelf.replayed(), index, datetime.now(UTC)).plan(shelf.letters())
     assert len(todo.send) == 2
     run_plan(shelf, kafka, todo, 1000, ReplayTally())
-    assert list(shelf.kept.read()) == []
+    assert list(shelf.local_file.read()) == []
     assert {replayed_id(note) for note in shelf.audit.read()} == shelf.replayed().keys() == todo.send.keys()
 
 

@@ -133,7 +133,7 @@ def at_work(build: Callable[[], AbstractContextManager[WorkerLoop | Lanes]]) -> 
         assert ready.wait(60)
         yield
     finally:
-        stop.at_once()
+        stop.stop_now()
         thread.join(60)
     assert troubles == []
 
@@ -211,11 +211,11 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_on_a_server(
         assert {hit.item_id for hit in shop.search("red").hits} == {"blue", "green"}
         second.close()
         assert change.drop().number == 2
-        assert not cluster.ask(lambda client: client.collection_exists(f"{name}-2"))
+        assert not cluster.run(lambda client: client.collection_exists(f"{name}-2"))
         assert alias_of(cluster, name) == f"{name}-1"
         assert [one["index"] for one in change.status()] == [1]
 
 
 def alias_of(cluster: Cluster, name: str) -> str:
-    aliases = cluster.ask(lambda client: client.get_aliases()).aliases
+    aliases = cluster.run(lambda client: client.get_aliases()).aliases
     return {alias.alias_name: alias.collection_name for alias in aliases}[name]

@@ -71,7 +71,7 @@ def make(index: Any, over: KafkaSystem) -> Canary:
 
 def test_while_all_is_well_it_finds_what_is_there_soon_and_unchanged(index: Index, over: KafkaSystem) -> None:
     canary = make(index, over)
-    assert canary.look()
+    assert canary.run_round()
     told = found(canary)
     assert told["recall"] == 1.0
     assert told["first_hit_rate"] >= 0.75  # the quick encoder sees little of a thumbnail
@@ -99,7 +99,7 @@ class Forgetful:
 
 def test_a_graph_that_misses_half_of_the_nearest_shows(index: Index, over: KafkaSystem) -> None:
     canary = make(Forgetful(index), over)
-    assert canary.look()
+    assert canary.run_round()
     assert found(canary)["recall"] == 0.5
 
 
@@ -117,9 +117,9 @@ class Turned:
 
 
 def test_looks_that_have_turned_and_grown_show(index: Index, over: KafkaSystem) -> None:
-    assert make(index, over).look()
+    assert make(index, over).run_round()
     canary = make(Turned(index), over)
-    assert canary.look()
+    assert canary.run_round()
     told = found(canary)
     assert told["mean_cosine"] < 0.95
     assert told["norm"] == pytest.approx(2, rel=0.01)
@@ -135,7 +135,7 @@ def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index
             }
 
     canary = make(Swapped(index), over)
-    assert canary.look()
+    assert canary.run_round()
     assert found(canary)["first_hit_rate"] < 0.5
 
 
@@ -144,7 +144,7 @@ def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: 
     with pytest.raises(Unavailable):
         away.status()
     canary = make(away, over)
-    assert not canary.look()
+    assert not canary.run_round()
     [rounds] = [m for m in canary.metrics.registry.collect() if m.name == "lookstream_canary_rounds"]
     assert {s.labels["ended"]: s.value for s in rounds.samples if s.name.endswith("_total")} == {
         "away": 1,

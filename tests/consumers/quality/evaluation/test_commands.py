@@ -116,6 +116,16 @@ def test_what_cannot_be_read_is_named_and_left_out(labels: Path, tmp_path: Path)
     assert "2 pictures cannot be read: disc-red-1.png, disc-red-0.png" in done.stderr
 
 
+def test_off_topic_pictures_of_which_none_can_be_read_are_refused(
+    labels: Path, strangers: Path, tmp_path: Path
+) -> None:
+    for picture in strangers.parent.glob("*.png"):
+        picture.write_bytes(b"no picture")
+    words = [*sides(labels), "--robustness", "0", "--off-topic", str(strangers)]
+    refused = evaluate(*words, code=2, data=tmp_path / "data")
+    assert "--off-topic: none of its 4 pictures can be read" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -59,7 +59,7 @@ def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
         assert stored.size == (64, 96)
     with ThreadPoolExecutor(1) as pool:
         eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool)
-        upright, turned = eyes.look_at([corrupt(photo(), "saved again"), lying])
+        upright, turned = eyes.embed([corrupt(photo(), "saved again"), lying])
     assert isinstance(upright, Look)
     assert isinstance(turned, Look)
     assert float(upright.vector[:48] @ turned.vector[:48]) > 0.999

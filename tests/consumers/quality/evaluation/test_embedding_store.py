@@ -45,10 +45,10 @@ def plain(colour: str) -> bytes:
 def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: ImageEmbedder) -> None:
     pictures = [plain("red"), plain("blue"), plain("red")]
     with open_embedding_store(tmp_path, eyes) as looks:
-        first = looks.look_at(pictures)
+        first = looks.embed(pictures)
     with open_embedding_store(tmp_path, eyes) as looks:
-        second = looks.look_at(pictures)
-        assert (looks.seen, looks.kept) == (3, 3)
+        second = looks.embed(pictures)
+        assert (looks.requested, looks.cache_hits) == (3, 3)
     assert isinstance(eyes.encoder, CountingEncoder)
     assert eyes.encoder.shown == [2]
     for one, other in zip(first, second, strict=True):
@@ -64,21 +64,21 @@ def test_another_encoder_looks_afresh(tmp_path: Path, eyes: ImageEmbedder) -> No
     other = replace(eyes, encoder=CountingEncoder("fake:2"))
     for one in (eyes, other):
         with open_embedding_store(tmp_path, one) as looks:
-            looks.look_at([plain("red")])
-            assert looks.kept == 0
+            looks.embed([plain("red")])
+            assert looks.cache_hits == 0
 
 
 def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: ImageEmbedder) -> None:
     with open_embedding_store(tmp_path, eyes) as looks:
         for _ in range(2):
-            bad, good = looks.look_at([b"no picture", plain("red")])
+            bad, good = looks.embed([b"no picture", plain("red")])
             assert isinstance(bad, Failure)
             assert isinstance(good, Look)
-        assert looks.kept == 1
+        assert looks.cache_hits == 1
 
 
 def test_crops_are_looked_at_afresh(tmp_path: Path, eyes: ImageEmbedder) -> None:
     with open_embedding_store(tmp_path, eyes) as looks:
-        looks.look_at([plain("red")])
-        looks.look_at([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
-        assert looks.kept == 0
+        looks.embed([plain("red")])
+        looks.embed([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
+        assert looks.cache_hits == 0

@@ -93,7 +93,7 @@ def test_claims_that_are_certain_and_right_have_no_error(right: list[bool]) -> N
 
 def test_what_is_left_of_sure_claims_is_counted_from_above() -> None:
     claims, right = np.array([0.15, 0.55, 0.56, 0.95]), np.array([False, True, False, True])
-    found = [(one.least, one.left, one.right) for one in reliability(claims, right).sure()]
+    found = [(one.threshold, one.left, one.right) for one in reliability(claims, right).threshold_cuts()]
     assert found == [(0.1, 1.0, 0.5), (0.5, 0.75, pytest.approx(2 / 3)), (0.9, 0.25, 1.0)]
 
 

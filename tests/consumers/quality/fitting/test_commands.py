@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from consumers.quality.fitting.output_folder import new_folder
+from infra.config.errors import BadInput
 from infra.config.settings import TorchSettings
 from infra.encoder import FITTED, open_encoder, open_parts
 from infra.encoder.lite import probe
@@ -90,6 +91,16 @@ def test_ctrl_c_leaves_nothing_behind_and_what_was_there(tmp_path: Path) -> None
         (draft / FITTED).write_text("old")
     with pytest.raises(KeyboardInterrupt):
         write_half(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+    assert (out / FITTED).read_text() == "old"
+
+
+def test_an_encoder_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    out = tmp_path / "encoder"
+    with new_folder(out) as draft:
+        (draft / FITTED).write_text("old")
+    with pytest.raises(BadInput, match="cannot be written"), new_folder(out) as draft:
+        draft.rmdir()  # so that it cannot take the other's place
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
     assert (out / FITTED).read_text() == "old"
 

@@ -100,12 +100,12 @@ def test_two_pictures_of_each_label_are_always_left_to_train_on() -> None:
     labels = np.repeat(np.arange(4), [1, 2, 3, 40])
     split = hold_out(labels, 0.5, seed=0)
     assert np.bincount(labels[split.train]).tolist() == [1, 2, 2, 20]
-    assert np.array_equal(np.sort(np.concatenate([split.train, split.held])), np.arange(46))
+    assert np.array_equal(np.sort(np.concatenate([split.train, split.held_out])), np.arange(46))
 
 
 def test_labels_are_held_back_whole() -> None:
     labels = np.repeat(np.arange(20), 5)
     split = hold_out_labels(labels, seed=0)
     assert split is not None
-    assert set(labels[split.train]) & set(labels[split.held]) == set()
-    assert len(set(labels[split.held])) == 3
+    assert set(labels[split.train]) & set(labels[split.held_out]) == set()
+    assert len(set(labels[split.held_out])) == 3

@@ -64,14 +64,14 @@ def test_it_is_optimised_when_somebody_asks_unless_it_is_at_that() -> None:
 def test_after_a_failure_it_is_left_for_a_while() -> None:
     upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=MIN_UNINDEXED)
     assert upkeep.is_due(full, 0.0)
-    upkeep.failed(0.0)
+    upkeep.record_failure(0.0)
     assert not upkeep.is_due(full, RETRY_SECONDS - 1)
     assert upkeep.is_due(full, RETRY_SECONDS)
 
 
 def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
     upkeep, asked = OptimisePolicy(), replace(STATUS, wanted=True)
-    upkeep.failed(0.0)
+    upkeep.record_failure(0.0)
     assert not upkeep.is_due(asked, REQUESTED_RETRY_SECONDS - 1)
     assert upkeep.is_due(asked, REQUESTED_RETRY_SECONDS)
 
@@ -79,6 +79,6 @@ def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
 def test_what_the_engine_does_not_optimise_is_not_tried_again_before_there_is_more() -> None:
     upkeep, full = OptimisePolicy(), replace(STATUS, unindexed=MIN_UNINDEXED)
     assert upkeep.is_due(full, 0.0)
-    upkeep.was_in_vain()
+    upkeep.record_nothing_to_do()
     assert not upkeep.is_due(full, 1_000.0)
     assert upkeep.is_due(replace(full, unindexed=MIN_UNINDEXED + 1), 1_001.0)

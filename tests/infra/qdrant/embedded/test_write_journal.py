@@ -23,7 +23,7 @@ def test_each_request_is_replayed_once_and_in_order_while_more_are_taken_down(
     reader = JournalReader(path)
     for part in (first, second):
         for request in part:
-            journal.note(request)
+            journal.append(request)
         assert reader.replay(replayed.append) == len(part)
     journal.close()
     reader.close()
@@ -33,7 +33,7 @@ def test_each_request_is_replayed_once_and_in_order_while_more_are_taken_down(
 def test_an_entry_that_is_not_there_whole_is_left_for_later(tmp_path: Path) -> None:
     path, replayed = tmp_path / "journal", list[Request]()
     journal = WriteJournal(path)
-    journal.note(("upsert", ("whole",)))
+    journal.append(("upsert", ("whole",)))
     journal.close()
     entry = path.read_bytes()
     reader = JournalReader(path)

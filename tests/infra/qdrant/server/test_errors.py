@@ -51,7 +51,7 @@ def answer_of(code: StatusCode, details: str = "as the test has it") -> Exceptio
     """What the caller gets when the server fails with that code."""
     kinds = (Unavailable, EngineError, SettingsError, ValueError)
     with refusing(code, details) as server, node_at(server.port) as node, pytest.raises(kinds) as caught:
-        Cluster([node]).ask(list_collections)
+        Cluster([node]).run(list_collections)
     assert server.calls
     return caught.value
 

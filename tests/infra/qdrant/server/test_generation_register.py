@@ -47,7 +47,7 @@ def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster,
     clock = Clock()
     ours, theirs = (ServerGenerationRegister(cluster, settings, encoder, clock) for encoder in ("best", "another"))
     assert theirs.read().serving == Generation(FIRST, "another")
-    ours.write(ours.read().begun("fast"))
+    ours.write(ours.read().with_new("fast"))
     assert ours.read().other == Generation(2, "fast")
     assert theirs.read().other is None
     clock.now = 0.3
@@ -59,9 +59,9 @@ def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdr
     clock = Clock()
     ours, theirs = (ServerGenerationRegister(cluster, settings, "best", clock) for _ in range(2))
     before = ours.read(), theirs.read()
-    ours.write(before[0].begun("fast"))
+    ours.write(before[0].with_new("fast"))
     with pytest.raises(Unavailable, match="another command has changed"):
-        theirs.write(before[1].begun("balanced"))
+        theirs.write(before[1].with_new("balanced"))
     assert ours.read().other == Generation(2, "fast")
 
 
@@ -71,7 +71,7 @@ def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is
     clock = Clock()
     node = Node(QdrantClient(":memory:"), "memory:")
     register = ServerGenerationRegister(Cluster([node]), settings, "best", clock)
-    register.write(register.read().begun("fast"))
+    register.write(register.read().with_new("fast"))
     with closing(node.client), closing(client_of_nothing()) as node.client:
         clock.now = 1.0
         assert register.read().other == Generation(2, "fast")
@@ -89,15 +89,15 @@ def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
         ServerIndex(cluster, settings, partial(resolve_generation, register, n)) for n in (1, 2, None)
     )
     first.open("a:1", 4)
-    register.write(register.read().begun("fast"))
+    register.write(register.read().with_new("fast"))
     second.open("b:1", 8)
     assert [index.status().fingerprint for index in (first, second, serving)] == ["a:1", "b:1", "a:1"]
-    register.write(register.read().switched(0.0))
+    register.write(register.read().with_switch(0.0))
     assert serving.status().fingerprint == "b:1"
     assert alias_of(cluster, settings) == f"{settings.collection}-2"
-    register.write(register.read().dropped())
-    register.forget(1)
-    assert not cluster.ask(lambda client: client.collection_exists(f"{settings.collection}-1"))
+    register.write(register.read().serving_only())
+    register.delete_index(1)
+    assert not cluster.run(lambda client: client.collection_exists(f"{settings.collection}-1"))
     with pytest.raises(Unavailable, match="there is no index 1"):
         first.count()
     assert second.count() == 0
@@ -107,19 +107,19 @@ def test_a_collection_of_the_name_itself_stays_the_first_and_is_never_given_an_a
     cluster: Cluster, settings: QdrantSettings
 ) -> None:
     look = {"look": models.VectorParams(size=4, distance=models.Distance.DOT)}
-    cluster.ask(lambda client: client.create_collection(settings.collection, vectors_config=look))
+    cluster.run(lambda client: client.create_collection(settings.collection, vectors_config=look))
     register = ServerGenerationRegister(cluster, settings, "best", Clock())
     ServerIndex(cluster, settings).open("a:1", 4)
-    assert cluster.ask(lambda client: name_of(client, settings.collection, 1)) == settings.collection
-    register.write(register.read().begun("fast"))
+    assert cluster.run(lambda client: name_of(client, settings.collection, 1)) == settings.collection
+    register.write(register.read().with_new("fast"))
     ServerIndex(cluster, settings, lambda: 2).open("b:1", 4)
-    register.write(register.read().switched(0.0))
+    register.write(register.read().with_switch(0.0))
     assert alias_of(cluster, settings) is None
 
 
 def alias_of(cluster: Cluster, settings: QdrantSettings) -> str | None:
     """The collection that the alias leads to."""
-    aliases = cluster.ask(lambda client: client.get_aliases()).aliases
+    aliases = cluster.run(lambda client: client.get_aliases()).aliases
     return {alias.alias_name: alias.collection_name for alias in aliases}.get(settings.collection)
 
 

@@ -39,7 +39,7 @@ def test_an_index_whose_worker_has_only_made_the_collection_is_not_there_yet(
     cluster: Cluster, settings: QdrantSettings
 ) -> None:
     index = ServerIndex(cluster, settings, lambda: 2)
-    cluster.ask(lambda client: server_collection.ensure(client, settings, 2, SIZE))
+    cluster.run(lambda client: server_collection.ensure(client, settings, 2, SIZE))
     with pytest.raises(Unavailable, match="does not say yet which encoder made it"):
         index.status()
     index.open("an encoder", SIZE)

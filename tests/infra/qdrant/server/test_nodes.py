@@ -31,8 +31,8 @@ def list_collections(client: QdrantClient) -> int:
 
 def test_the_next_node_answers_while_one_is_away(healthy: Node) -> None:
     with node_at(find_free_port(0)) as away:
-        assert Cluster([away, healthy]).ask(list_collections) == 0
-        assert Cluster([healthy, away]).ask(list_collections) == 0
+        assert Cluster([away, healthy]).run(list_collections) == 0
+        assert Cluster([healthy, away]).run(list_collections) == 0
 
 
 @pytest.mark.parametrize("code", [StatusCode.UNAVAILABLE, StatusCode.INTERNAL])
@@ -40,7 +40,7 @@ def test_the_node_that_answered_is_asked_from_then_on(healthy: Node, code: Statu
     with refusing(code, details=NO_REPLICA) as server, node_at(server.port) as sick:
         cluster = Cluster([sick, healthy])
         for _ in range(5):
-            assert cluster.ask(list_collections) == 0
+            assert cluster.run(list_collections) == 0
         assert len(server.calls) == 1
 
 
@@ -48,8 +48,8 @@ def test_a_node_that_is_too_slow_is_not_asked_again_while_another_answers(health
     with refusing(StatusCode.DEADLINE_EXCEEDED) as server, node_at(server.port) as slow:
         cluster = Cluster([slow, healthy])
         with pytest.raises(Unavailable, match="does not answer in time"):
-            cluster.ask(list_collections)
-        assert cluster.ask(list_collections) == 0
+            cluster.run(list_collections)
+        assert cluster.run(list_collections) == 0
         assert len(server.calls) == 1
 
 
@@ -61,7 +61,7 @@ def test_a_request_that_is_refused_is_not_made_at_other_nodes() -> None:
         node_at(second.port) as other,
     ):
         with pytest.raises(ValueError, match="refuses the request"):
-            Cluster([one, other]).ask(list_collections)
+            Cluster([one, other]).run(list_collections)
         assert (len(first.calls), len(second.calls)) == (1, 0)
 
 
@@ -71,7 +71,7 @@ def test_when_all_are_away_each_is_named_with_the_remedy() -> None:
         node_at(find_free_port(0)) as other,
         pytest.raises(Unavailable) as error,
     ):
-        Cluster([one, other]).ask(list_collections)
+        Cluster([one, other]).run(list_collections)
     for words in (one.place, other.place, "UNAVAILABLE", "LOOKSTREAM_QDRANT_URL"):
         assert words in str(error.value)
 
@@ -80,7 +80,7 @@ def test_a_node_that_is_too_old_is_refused_before_its_first_request(healthy: Nod
     with refusing(StatusCode.UNAVAILABLE, version="1.16.3") as server, node_at(server.port) as old:
         for nodes in ([old], [old, healthy]):
             with pytest.raises(SettingsError, match=r"is version 1\.16\.3, and lookstream needs 1\.17 or newer"):
-                Cluster(nodes).ask(list_collections)
+                Cluster(nodes).run(list_collections)
         with pytest.raises(SettingsError, match="upgrade it"):
             Cluster([healthy, old]).check()
         assert server.calls == []
