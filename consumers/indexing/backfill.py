@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 import structlog
 from pydantic import TypeAdapter
 
-from consumers.embedding.moderation import ModerationPolicy
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.handler import ItemIndexer, image_requests
 from consumers.indexing.images import ImageResolver
-from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.item_update import ItemEvents, ItemUpdate, StoredState, add_images, merge_item
 from consumers.indexing.merge import ItemChange
 from consumers.points.payload import (
     CATEGORY_FIELDS,
@@ -33,7 +32,7 @@ from consumers.points.payload import (
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
-from schemas.items import FileImage, ImageRef, ItemDeleted, ItemUpserted, item_key
+from schemas.items import FileImage, ImageRef, ItemDeleted, ItemUpserted
 
 NOTE_NAME = "refill"
 PAGE_SIZE = 16
@@ -153,14 +152,14 @@ class Backfill:
         updates = self._outdated([point.payload for point in points if point.payload.get("n") == 0])
         if progress.passed:
             updates = [update for update in updates if not self._may_arrive(update)]
-        provenances = {_key(update): _provenance(update) for update in updates}
+        provenances = {update.item.key: _provenance(update) for update in updates}
         images = ImageResolver(self.pipeline, self.target)
-        bases = [(update.merged.base_change, update.stored.points) for update in updates]
-        images.resolve([(base, points) for base, points in bases if base is not None])
-        ready = [update for update in updates if update.prepare_write(images) and not update.failures]
+        images.resolve(image_requests(updates))
+        updates = [add_images(update, images, self.pipeline.policy) for update in updates]
+        ready = [update for update in updates if update.is_ready and not update.item.failures]
         if ready:
             self.indexer.write(ready)
-        missing = [_key(update) for update in updates if update.failures]
+        missing = [update.item.key for update in updates if update.item.failures]
         self._skipped_now |= {key: provenances[key] for key in missing}
         progress = progress.advance(len(points), len(ready), missing)
         if after is not None:
@@ -180,9 +179,9 @@ class Backfill:
 
     def _may_arrive(self, update: ItemUpdate) -> bool:
         """Whether the event may still arrive from its topic: the previous pass did not miss the same one."""
-        if self._skipped_before.get(_key(update)) == _provenance(update):
+        if self._skipped_before.get(update.item.key) == _provenance(update):
             return False
-        self._skipped_now[_key(update)] = _provenance(update)
+        self._skipped_now[update.item.key] = _provenance(update)
         return True
 
     def _outdated(self, mains: Sequence[Payload]) -> list[ItemUpdate]:
@@ -194,14 +193,10 @@ class Backfill:
         for main, ids in items:
             points = {n: old[id] for n, id in enumerate(ids) if id in old}
             if 0 in points and _is_outdated(new.get(ids[0], {}), points[0]):
-                updates.append(_update(main, ids, points, self.pipeline.policy))
-                updates[-1].load(new)
-                updates[-1].merged = replace(updates[-1].merged, state=_state(points[0]))
+                stored = StoredState({n: new[id] for n, id in enumerate(ids) if id in new})
+                update = merge_item(_item(main, ids, points), stored, self.pipeline.policy)
+                updates.append(replace(update, merged=replace(update.merged, state=_state(points[0]))))
         return updates
-
-
-def _key(update: ItemUpdate) -> str:
-    return item_key(update.tenant, update.item_id)
 
 
 def _provenance(update: ItemUpdate) -> Payload:
@@ -229,7 +224,7 @@ def _state(main: Payload) -> ItemState:
     return replace(state, facts={key: value for key, value in state.facts.items() if key not in CATEGORY_FIELDS})
 
 
-def _update(main: Payload, ids: Sequence[str], points: Points, policy: ModerationPolicy) -> ItemUpdate:
+def _item(main: Payload, ids: Sequence[str], points: Points) -> ItemEvents:
     """An item as its base event would give it; watches that were notified of it are not notified again."""
     state, fields = state_of(points[0]), {"tenant": main["tenant"], "item_id": main["item_id"]}
     fields |= {"revision": state.base, "source": points[0].get("source", "catalog")}
@@ -242,7 +237,7 @@ def _update(main: Payload, ids: Sequence[str], points: Points, policy: Moderatio
         body = ItemDeleted.model_validate(fields)
     change = ItemChange(Event(body), body, {}, state.digest)
     notified = strings_in(points[0], NOTIFIED_WATCHES)
-    return ItemUpdate(str(main["tenant"]), str(main["item_id"]), [change], ids, policy, notified_watches=notified)
+    return ItemEvents(str(main["tenant"]), str(main["item_id"]), [change], ids, notified_watches=notified)
 
 
 def _image(point: Payload) -> ImageRef:

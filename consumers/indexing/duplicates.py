@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from consumers.indexing.images import EmbeddedImage
-from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.item_update import ItemEvents, ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP
 from consumers.scoring.calibration import LookParts
 from consumers.vision.perceptual_hash import hamming_distance, parse_hash
@@ -72,22 +72,25 @@ class DuplicateFinder:
         self._index = index
         self._parts = parts
 
-    def assign_groups(self, updates: Sequence[ItemUpdate]) -> None:
-        """Set the duplicate and the group of each update with a new main picture. Raises Unavailable."""
+    def add_duplicates(self, updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
+        """The updates with the duplicate and the group of each new main picture. Raises Unavailable."""
         new = [(update, main) for update in updates if update.state.live and (main := update.new_main_image)]
-        plans = [self._plan(update, main) for update, main in new]
+        plans = [self._plan(update.item, main) for update, main in new]
         results = self._index.search(plans) if plans else []
         scores = self._pairwise_scores([main for _, main in new])
-        for row, ((update, main), hits) in enumerate(zip(new, results, strict=True)):
-            matches = [*_index_matches(main, hits), *_batch_matches(new, scores, row)]
+        grouped: list[tuple[ItemUpdate, EmbeddedImage]] = []
+        for (update, main), hits, row in zip(new, results, scores, strict=True):
+            matches = [*_index_matches(main, hits), *_batch_matches(update.item.tenant, main, grouped, row)]
             best = min(matches, key=lambda match: match.rank, default=NO_MATCH)
-            update.set_duplicate(best.duplicate, best.group)
+            grouped.append((update.with_duplicate(best.duplicate, best.group), main))
+        results_of = {update: with_group for (update, _), (with_group, _) in zip(new, grouped, strict=True)}
+        return [results_of.get(update, update) for update in updates]
 
-    def _plan(self, update: ItemUpdate, main: EmbeddedImage) -> SearchPlan:
+    def _plan(self, item: ItemEvents, main: EmbeddedImage) -> SearchPlan:
         return SearchPlan(
             vector=self._parts.apply_weights(main.look.vector, WEIGHTS),
-            tenant=update.tenant,
-            excluded_ids=(update.item_id,),
+            tenant=item.tenant,
+            excluded_ids=(item.item_id,),
             extra_conditions=(MAIN_PICTURE,),
             limit=CANDIDATES,
             min_score=MIN_SCORE,
@@ -124,17 +127,19 @@ def _index_matches(main: EmbeddedImage, hits: Sequence[ScoredPoint]) -> Iterator
 
 
 def _batch_matches(
-    new: Sequence[tuple[ItemUpdate, EmbeddedImage]], scores: "np.typing.NDArray[np.float32]", row: int
+    tenant: str,
+    main: EmbeddedImage,
+    earlier: Sequence[tuple[ItemUpdate, EmbeddedImage]],
+    scores: "np.typing.NDArray[np.float32]",
 ) -> Iterator[DuplicateMatch]:
-    """The matches among the items that precede this one in the batch."""
-    update, main = new[row]
-    for (other, other_main), score in zip(new[:row], scores[row, :row], strict=True):
-        if other.tenant == update.tenant:
+    """The matches among the items that precede this one in the batch; `scores` begins with theirs."""
+    for (other, other_main), score in zip(earlier, scores, strict=False):
+        if other.item.tenant == tenant:
             bits = hamming_distance(main.look.phash, other_main.look.phash)
             same = other_main.sha256 == main.sha256
             studio = main.look.studio and other_main.look.studio
             verdict = verdict_of(bits, float(score), same_bytes=same, studio=studio)
-            yield from _match(verdict, NearImage(other.item_id, float(score), bits), other.group)
+            yield from _match(verdict, NearImage(other.item.item_id, float(score), bits), other.group)
 
 
 def _match(verdict: Verdict | None, near: NearImage, group: str) -> Iterator[DuplicateMatch]:

@@ -2,21 +2,20 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.indexing.category_prediction import assign_categories
 from consumers.indexing.enrichers import ItemEnrichers
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
-from consumers.indexing.item_update import ItemUpdate, updates_of
-from consumers.indexing.merge import changes_by_item
+from consumers.indexing.item_update import ItemEvents, ItemUpdate, add_images, items_of, merge_item, read
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
 from consumers.indexing.watches.matcher import publish_matches
 from consumers.indexing.writes import WriteSet, diff, write
-from consumers.points.payload import KNOWN_KEYS, PROVENANCE_KEYS
-from consumers.runtime.ports import HandlerDefaults, Sink
+from consumers.points.payload import PROVENANCE_KEYS
+from consumers.runtime.ports import HandlerDefaults
 from infra.kafka import Record
 from infra.qdrant.contract import Index
 from schemas.envelope import Event
@@ -37,13 +36,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def always(_time: datetime) -> bool:
-    """Default of `ItemIndexer.tells`: report the outcome of every event."""
-    return True
-
-
 class ItemIndexer(HandlerDefaults):
     """Writes item events to the index. The resulting state of an item depends on revisions alone.
+
+    read the stored states -> merge the events into them -> resolve the pictures -> enrich -> diff -> write
 
     Any number of threads and processes may write to one index. Each item is read, and then written on condition
     that nobody has written it since; a writer that loses this race reads the item again.
@@ -54,17 +50,14 @@ class ItemIndexer(HandlerDefaults):
         pipeline: ImagePipeline,
         index: Index,
         enrichers: ItemEnrichers,
-        sink: Sink,
+        outcomes: OutcomePublisher,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._pipeline = pipeline
         self._index = index
         self._enrichers = enrichers
-        self._sink = sink
-        self._outcomes = OutcomePublisher(sink)
+        self._outcomes = outcomes
         self._now = now
-        self.tells: Callable[[datetime], bool] = always
-        """Whether this indexer publishes the outcome of an event with this time."""
         self._collected_at: datetime | None = None
         self._write_lock = threading.Lock()
         self._log = structlog.get_logger()
@@ -76,13 +69,16 @@ class ItemIndexer(HandlerDefaults):
         Returns the failures by event id.
         """
         received, images = self._now(), ImageResolver(self._pipeline, self._index)
-        updates = updates_of(changes_by_item(events), self._pipeline.policy)
-        unfinished: Sequence[ItemUpdate] = updates
-        while unfinished:
-            unfinished = self._process_round(unfinished, images)
-        self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer), self.tells)
-        verdicts = {id: verdict for update in updates for id, verdict in update.outcomes.items()}
-        failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
+        items = items_of(events)
+        finished: dict[str, ItemUpdate] = {}
+        pending: Sequence[ItemEvents] = items
+        while pending:
+            written, pending = self._process_round(pending, images)
+            finished |= {update.item.key: update for update in written}
+        updates = [finished[item.key] for item in items]
+        self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer))
+        outcomes = {id: outcome for update in updates for id, outcome in update.outcomes.items()}
+        failures = {id: outcome for id, outcome in outcomes.items() if isinstance(outcome, Failure)}
         self._log_batch(updates, failures, images)
         return failures | {event.id: _not_an_item() for event in events if not isinstance(event.body, ItemEvent)}
 
@@ -93,9 +89,8 @@ class ItemIndexer(HandlerDefaults):
 
     def prepare(self, events: Sequence[Event]) -> None:
         """Start to fetch the pictures that a batch of these events will need. Raises Unavailable."""
-        updates = updates_of(changes_by_item(events), self._pipeline.policy)
-        self._load(updates)
-        ImageResolver(self._pipeline, self._index).prefetch(_image_requests(updates))
+        updates = self._read_and_merge(items_of(events))
+        ImageResolver(self._pipeline, self._index).prefetch(image_requests(updates))
 
     def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was finally rejected."""
@@ -113,26 +108,32 @@ class ItemIndexer(HandlerDefaults):
         if count:
             self._log.info("collected", tombstones=count)
 
-    def _process_round(self, updates: Sequence[ItemUpdate], images: ImageResolver) -> list[ItemUpdate]:
-        """Process items as far as possible. Returns those that need another round."""
-        self._load(updates)
-        resolved = images.resolve(_image_requests(updates))
+    def _process_round(
+        self, items: Sequence[ItemEvents], images: ImageResolver
+    ) -> tuple[list[ItemUpdate], list[ItemEvents]]:
+        """Process items as far as possible. Returns what was written, and the items that need another round."""
+        updates = self._read_and_merge(items)
+        fetched = images.resolve(image_requests(updates))
         with self._write_lock:
-            if resolved:  # fetching and embedding took time, in which others may have written
-                self._load(updates)
-            ready = [update for update in updates if update.prepare_write(images)]
+            if fetched:  # fetching and embedding took time, in which others may have written
+                updates = self._read_and_merge(items)
+            updates = [add_images(update, images, self._pipeline.policy) for update in updates]
             images.timer.lap()
-            lost = self.write(ready)
+            written, lost = self.write([update for update in updates if update.is_ready])
             images.timer.written += images.timer.lap()
-        return lost + [update for update in updates if update not in ready]
+        return written, lost + [update.item for update in updates if not update.is_ready]
 
-    def write(self, updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
-        """Enrich and write updates that are ready. Returns those that other writers have written meanwhile."""
-        assign_categories(updates, self._enrichers.categories, self._index)
-        self._enrichers.duplicates.assign_groups(updates)
-        write_sets = self._publish_matches(updates)
+    def write(self, updates: Sequence[ItemUpdate]) -> tuple[list[ItemUpdate], list[ItemEvents]]:
+        """Enrich and write updates that are ready.
+
+        Returns those that are in the index now, and the items that other writers have written meanwhile.
+        """
+        write_sets = self._publish_matches(self._enrichers.enrich(updates))
         write(self._index, write_sets)
-        return self._lost_updates([each for each in write_sets if each.ids])
+        lost = self._lost_updates([each for each in write_sets if each.ids])
+        return [each.update for each in write_sets if each.update not in lost], [
+            _lose_race(update) for update in lost
+        ]
 
     def _publish_matches(self, updates: Sequence[ItemUpdate]) -> list[WriteSet]:
         """Publish the watches that the updates match, and return the writes, which record these watches.
@@ -143,33 +144,31 @@ class ItemIndexer(HandlerDefaults):
         encoder, now = self._pipeline.encoder, self._now()
         write_sets = [diff(update, encoder, now) for update in updates]
         matches = self._enrichers.watches.match(write_sets)
-        publish_matches(self._sink, matches, self.tells)
-        return [diff(each.update, encoder, now) if each.update in matches else each for each in write_sets]
+        publish_matches(self._outcomes.sink, matches, self._outcomes.reports_outcomes)
+        notified = {
+            update: update.with_notified(match.watch.fingerprint for match in item_matches)
+            for update, item_matches in matches.items()
+        }
+        return [
+            diff(notified[each.update], encoder, now) if each.update in notified else each for each in write_sets
+        ]
 
-    def _load(self, updates: Sequence[ItemUpdate]) -> None:
-        """Apply the events to the stored points: all points are read, so that incomplete writes are repaired."""
-        stored = self._index.payloads([id for update in updates for id in update.ids], KNOWN_KEYS)
-        for update in updates:
-            update.load(stored)
+    def _read_and_merge(self, items: Sequence[ItemEvents]) -> list[ItemUpdate]:
+        """Apply the events to the stored states. Raises Unavailable."""
+        stored = zip(items, read(self._index, items), strict=True)
+        return [merge_item(item, state, self._pipeline.policy) for item, state in stored]
 
     def _lost_updates(self, write_sets: Sequence[WriteSet]) -> list[ItemUpdate]:
-        """The items that another writer has written meanwhile. Raises Unavailable after MOST_LOST lost races."""
+        """The updates of items that another writer has written meanwhile. Raises Unavailable."""
         if not write_sets:
             return []
         stored = self._index.payloads([id for each in write_sets for id in each.ids], PROVENANCE_KEYS)
-        lost = [each.update for each in write_sets if not each.is_applied(stored)]
-        for update in lost:
-            update.lost_races += 1
-            if update.lost_races > MAX_LOST_RACES:
-                raise Unavailable(
-                    f"item {update.item_id} of {update.tenant} is being written by others all the time"
-                )
-        return lost
+        return [each.update for each in write_sets if not each.is_applied(stored)]
 
     def _log_batch(
         self, updates: Sequence[ItemUpdate], failures: Mapping[str, Failure], images: ImageResolver
     ) -> None:
-        verdicts = [verdict for update in updates for verdict in update.outcomes.values()]
+        outcomes = [outcome for update in updates for outcome in update.outcomes.values()]
         results = [image for update in updates for image in update.images]
         timer = images.timer
         self._log.info(
@@ -177,10 +176,10 @@ class ItemIndexer(HandlerDefaults):
             items=len(updates),
             pictures=sum(isinstance(image, EmbeddedImage) for image in results),
             unchanged=results.count(ImageStatus.UNCHANGED),
-            superseded=verdicts.count("superseded"),
+            superseded=outcomes.count("superseded"),
             blocked=sum(bool(update.state.blocked) for update in updates),
             conflicts=sum(failure.code == Code.REVISION_CONFLICT for failure in failures.values()),
-            raced=sum(update.lost_races for update in updates),
+            raced=sum(update.item.lost_races for update in updates),
             fetched_ms=round(timer.fetched),
             decoded_ms=round(timer.decoded),
             encoded_ms=round(timer.encoded),
@@ -188,10 +187,18 @@ class ItemIndexer(HandlerDefaults):
         )
 
 
-def _image_requests(updates: Sequence[ItemUpdate]) -> list[ImageRequest]:
+def image_requests(updates: Sequence[ItemUpdate]) -> list[ImageRequest]:
     """The upserts on which the states of the items are based, if they are among the events, with their points."""
     requests = [(update.merged.base_change, update.stored.points) for update in updates]
     return [(base, points) for base, points in requests if base is not None]
+
+
+def _lose_race(update: ItemUpdate) -> ItemEvents:
+    """The item for the next round, after one more lost race. Raises Unavailable after MAX_LOST_RACES."""
+    item = replace(update.item, lost_races=update.item.lost_races + 1)
+    if item.lost_races > MAX_LOST_RACES:
+        raise Unavailable(f"item {item.item_id} of {item.tenant} is being written by others all the time")
+    return item
 
 
 def _not_an_item() -> Rejected:

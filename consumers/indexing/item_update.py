@@ -1,13 +1,17 @@
-"""Item updates: merge the events of a batch about one item with the state that the index holds of it."""
+"""Item updates: the events of a batch about one item, merged with the state that the index holds of it.
 
-from collections.abc import Mapping, Sequence
+All types are immutable: each step of a batch (read, merge, resolve, enrich) returns new updates.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumers.embedding.moderation import ALLOW_ALL, EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
+from consumers.embedding.moderation import EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
 from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus, Points
-from consumers.indexing.merge import ItemChange, MergeResult, Precedence, merge
+from consumers.indexing.merge import ItemChange, MergeResult, Precedence, changes_by_item, merge
 from consumers.points.payload import (
     DUPLICATE_GROUP,
+    KNOWN_KEYS,
     NOTIFIED_WATCHES,
     ItemState,
     as_int,
@@ -15,11 +19,35 @@ from consumers.points.payload import (
     state_of,
     strings_in,
 )
-from infra.qdrant.contract import Payload
+from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import point_ids
+from schemas.envelope import Event
 from schemas.failures import Failure, TryLater
+from schemas.items import item_key
 from schemas.outcomes import Duplicate
 from schemas.results import Likely
+
+
+@dataclass(frozen=True)
+class ItemEvents:
+    """The events of a batch about one item, and what earlier rounds of the batch have found out about them."""
+
+    tenant: str
+    item_id: str
+    changes: Sequence[ItemChange]
+    ids: Sequence[str]
+    """The ids that its points can have; the main point's is first."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """Failures of events whose pictures have failed, by event id; the state ignores these events."""
+    notified_watches: tuple[str, ...] = ()
+    """The marks of the watches that have been notified of the item."""
+    lost_races: int = 0
+    """How often another writer wrote the item between reading and writing."""
+
+    @property
+    def key(self) -> str:
+        """Tenant and item id as one string."""
+        return item_key(self.tenant, self.item_id)
 
 
 @dataclass(frozen=True)
@@ -29,9 +57,14 @@ class StoredState:
     points: Points = field(default_factory=dict)
 
     @property
+    def main(self) -> Payload:
+        """The payload of the main point; empty if there is none."""
+        return self.points.get(0, {})
+
+    @property
     def state(self) -> ItemState:
         """The state in the main point."""
-        return state_of(self.points.get(0, {}))
+        return state_of(self.main)
 
     @property
     def version(self) -> int:
@@ -39,31 +72,19 @@ class StoredState:
         return max((as_int(point.get("version", 0)) for point in self.points.values()), default=0)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class ItemUpdate:
-    """One item of a batch, from its events to what is written to the index."""
+    """One item of a batch: its events, its stored state, and the state that results from both."""
 
-    tenant: str
-    item_id: str
-    changes: Sequence[ItemChange]
-    ids: Sequence[str]
-    """The ids that its points can have; the main point's is first."""
-    policy: ModerationPolicy = ALLOW_ALL
-    """Decides which labels block the item."""
-    stored: StoredState = field(default_factory=StoredState)
-    merged: MergeResult = field(default_factory=lambda: MergeResult(ItemState(), None, {}))
+    item: ItemEvents
+    stored: StoredState
+    merged: MergeResult
+    group: str
+    """Id of its duplicate group."""
     images: Sequence[ImageResult] = ()
     """The pictures of the upsert on which the state is based, if that upsert is among the events."""
-    failures: dict[str, Failure] = field(default_factory=dict)
-    """Failures of events whose pictures have failed, by event id; the state ignores these events."""
-    group: str = ""
-    """Id of its duplicate group."""
     duplicate: Duplicate | None = None
     """The item that its new main picture duplicates."""
-    notified_watches: tuple[str, ...] = ()
-    """The marks of the watches that have been notified of the item."""
-    lost_races: int = 0
-    """How often another writer wrote the item between reading and writing."""
 
     @property
     def state(self) -> ItemState:
@@ -73,34 +94,12 @@ class ItemUpdate:
     @property
     def outcomes(self) -> dict[str, Precedence | Failure]:
         """The outcome of each event, by its id."""
-        return {**self.merged.outcomes, **self.failures}
+        return {**self.merged.outcomes, **self.item.failures}
 
-    def load(self, stored: Mapping[str, Payload]) -> None:
-        """Take the item's points from `stored` (payloads by point id), and apply the events to them."""
-        self.stored = StoredState({n: stored[id] for n, id in enumerate(self.ids) if id in stored})
-        main = self.stored.points.get(0, {})
-        self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
-        notified = main.get(NOTIFIED_WATCHES)
-        stored_marks = notified if isinstance(notified, list) else ()
-        self.notified_watches = tuple(sorted({*self.notified_watches, *stored_marks}))
-        self._merge()
-
-    def prepare_write(self, images: ImageResolver) -> bool:
-        """Whether the item can be written now; it cannot while a picture that it needs is pending.
-
-        Upserts whose pictures have failed are moved to `failures`, and the state is merged again without them.
-        """
-        while (base := self.merged.base_change) is not None:
-            self.images = images.results(base, self.stored.points)
-            failure = self._failure()
-            if failure is None and ImageStatus.PENDING in self.images:
-                return False
-            if failure is None:
-                self._block_if_needed(base.body.revision)
-                return True
-            self.failures[base.id] = failure
-            self._merge()
-        return True
+    @property
+    def is_ready(self) -> bool:
+        """Whether the item can be written now; it cannot while a picture that it needs is pending."""
+        return ImageStatus.PENDING not in self.images
 
     @property
     def needs_category(self) -> bool:
@@ -114,47 +113,80 @@ class ItemUpdate:
         main = self.images[0] if self.images else None
         return main if isinstance(main, EmbeddedImage) else None
 
-    def set_duplicate(self, duplicate: Duplicate | None, group: str) -> None:
-        """Set the item that its new main picture duplicates; a merely similar one does not join the group."""
+    def with_category(self, likely: Likely | None) -> "ItemUpdate":
+        """The update with the predicted category, if there is one, among its facts."""
+        if likely is None:
+            return self
+        facts = {**self.state.facts, **prediction_payload(likely)}
+        return replace(self, merged=replace(self.merged, state=replace(self.state, facts=facts)))
+
+    def with_duplicate(self, duplicate: Duplicate | None, group: str) -> "ItemUpdate":
+        """The update with the item that its main picture duplicates; a merely similar one does not join a group."""
         joins = duplicate is not None and duplicate.verdict != "similar"
-        self.duplicate, self.group = duplicate, group if joins else self.item_id
+        return replace(self, duplicate=duplicate, group=group if joins else self.item.item_id)
 
-    def set_category(self, likely: Likely | None) -> None:
-        """Add the predicted category, if there is one, to the facts."""
-        if likely is not None:
-            facts = {**self.state.facts, **prediction_payload(likely)}
-            self.merged = replace(self.merged, state=replace(self.state, facts=facts))
-
-    def _merge(self) -> None:
-        changes = [change for change in self.changes if change.id not in self.failures]
-        self.merged, self.images = merge(self.stored.state, changes, self.policy), ()
-
-    def _block_if_needed(self, revision: int) -> None:
-        """Block the item if it or its pictures have blocking labels; stored labels may be older than the policy."""
-        labels = set(strings_in(self.state.facts, EVENT_LABELS_KEY))
-        for n, image in enumerate(self.images):
-            unchanged = image is ImageStatus.UNCHANGED
-            stored = strings_in(self.stored.points.get(n, {}), MODERATOR_LABELS_KEY) if unchanged else ()
-            labels.update(image.look.labels if isinstance(image, EmbeddedImage) else stored)
-        if blocking := self.policy.blocked_labels(labels):
-            state = self.state.block(blocking, revision)
-            self.merged = replace(self.merged, state=state, base_change=None)
-            self.images = ()
-
-    def _failure(self) -> Failure | None:
-        """Why the upsert cannot be indexed: its main picture has failed, or another may succeed later."""
-        failures = (
-            image
-            for n, image in enumerate(self.images)
-            if isinstance(image, TryLater) or (n == 0 and isinstance(image, Failure))
-        )
-        return next(failures, None)
+    def with_notified(self, marks: Iterable[str]) -> "ItemUpdate":
+        """The update with more watches that have been notified of its item."""
+        notified = tuple(sorted({*self.item.notified_watches, *marks}))
+        return replace(self, item=replace(self.item, notified_watches=notified))
 
 
-def updates_of(items: Mapping[str, list[ItemChange]], policy: ModerationPolicy) -> list[ItemUpdate]:
-    """One update for each item that has events."""
-    bodies = [(changes[0].body, changes) for changes in items.values()]
+def items_of(events: Iterable[Event]) -> list[ItemEvents]:
+    """The items of a batch, each with its events."""
     return [
-        ItemUpdate(body.tenant, body.item_id, changes, point_ids(body.tenant, body.item_id), policy)
-        for body, changes in bodies
+        ItemEvents(body.tenant, body.item_id, changes, point_ids(body.tenant, body.item_id))
+        for changes in changes_by_item(events).values()
+        for body in (changes[0].body,)
     ]
+
+
+def read(index: Index, items: Sequence[ItemEvents]) -> list[StoredState]:
+    """The stored states of items: all points are read, so that incomplete writes are repaired."""
+    stored = index.payloads([id for item in items for id in item.ids], KNOWN_KEYS)
+    return [StoredState({n: stored[id] for n, id in enumerate(item.ids) if id in stored}) for item in items]
+
+
+def merge_item(item: ItemEvents, stored: StoredState, policy: ModerationPolicy) -> ItemUpdate:
+    """Apply the events of an item, without those that have failed, to its stored state."""
+    changes = [change for change in item.changes if change.id not in item.failures]
+    group = str(stored.main.get(DUPLICATE_GROUP) or item.item_id)
+    update = ItemUpdate(item, stored, merge(stored.state, changes, policy), group)
+    return update.with_notified(strings_in(stored.main, NOTIFIED_WATCHES))
+
+
+def add_images(update: ItemUpdate, images: ImageResolver, policy: ModerationPolicy) -> ItemUpdate:
+    """Add the results of the pictures that the update needs.
+
+    An upsert whose pictures have failed becomes a failure of the item, and the events are merged again without it.
+    """
+    while (base := update.merged.base_change) is not None:
+        update = replace(update, images=images.results(base, update.stored.points))
+        if (failure := _image_failure(update.images)) is None:
+            return _block(update, policy, base.body.revision) if update.is_ready else update
+        failures = {**update.item.failures, base.id: failure}
+        update = merge_item(replace(update.item, failures=failures), update.stored, policy)
+    return update
+
+
+def _block(update: ItemUpdate, policy: ModerationPolicy, revision: int) -> ItemUpdate:
+    """Block the item if it or its pictures have blocking labels; stored labels may be older than the policy."""
+    labels = set(strings_in(update.state.facts, EVENT_LABELS_KEY))
+    for n, image in enumerate(update.images):
+        unchanged = image is ImageStatus.UNCHANGED
+        stored = strings_in(update.stored.points.get(n, {}), MODERATOR_LABELS_KEY) if unchanged else ()
+        labels.update(image.look.labels if isinstance(image, EmbeddedImage) else stored)
+    blocked = policy.blocked_labels(labels)
+    if not blocked:
+        return update
+    merged = replace(update.merged, state=update.state.block(blocked, revision), base_change=None)
+    return replace(update, merged=merged, images=())
+
+
+def _image_failure(images: Sequence[ImageResult]) -> Failure | None:
+    """Why an upsert cannot be indexed: its main picture has failed, or another may succeed later."""
+    failures = (
+        image
+        for n, image in enumerate(images)
+        if isinstance(image, TryLater) or (n == 0 and isinstance(image, Failure))
+    )
+    return next(failures, None)

@@ -42,20 +42,25 @@ class BatchTimes:
     timer: StageTimer
 
 
+def always(_time: datetime) -> bool:
+    """Report the outcome of every event."""
+    return True
+
+
+@dataclass(frozen=True)
 class OutcomePublisher:
     """Publishes outcomes. The id of an outcome derives from its event's id, so consumers can detect repeats."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    sink: Sink
+    reports_outcomes: Callable[[datetime], bool] = always
+    """Whether the outcome of an event with this time is published; another index worker publishes the others."""
 
-    def publish(
-        self, updates: Sequence[ItemUpdate], times: BatchTimes, reports_outcomes: Callable[[datetime], bool]
-    ) -> None:
-        """Publish the outcome of each event that has not failed and whose time `reports_outcomes` accepts."""
+    def publish(self, updates: Sequence[ItemUpdate], times: BatchTimes) -> None:
+        """Publish the outcome of each event that has not failed."""
         for update in updates:
-            for change in update.changes:
+            for change in update.item.changes:
                 verdict = update.outcomes[change.id]
-                if not isinstance(verdict, Failure) and reports_outcomes(change.event.time):
+                if not isinstance(verdict, Failure) and self.reports_outcomes(change.event.time):
                     self._send(change.id, _outcome(update, change, times, counts=verdict == "counts"))
 
     def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
@@ -74,7 +79,7 @@ class OutcomePublisher:
 
     def _send(self, event_id: str, outcome: ItemOutcome) -> None:
         key = item_key(str(outcome.tenant), str(outcome.item_id))
-        self._sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(NAMESPACE, event_id))))
+        self.sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(NAMESPACE, event_id))))
 
 
 def _outcome(update: ItemUpdate, change: ItemChange, times: BatchTimes, *, counts: bool) -> ItemOutcome:

@@ -16,7 +16,7 @@ from consumers.points.payload import (
     provenance,
 )
 from infra.qdrant.contract import Index, Patch, Payload, Point
-from schemas.items import ItemUpserted, item_key, revision_at
+from schemas.items import ItemUpserted, revision_at
 
 MAIN = 0
 """The number of the main picture: its point is written last, so that the others exist by then."""
@@ -63,12 +63,12 @@ def diff(update: ItemUpdate, encoder: str, now: datetime) -> WriteSet:
             look = {"encoder": encoder, "sha256": image.sha256, **look_payload(image.look)}
             writes.points[n] = _point(update, n, payload | look | {"version": version}, image)
         elif changed and state.live:
-            writes.patches[n] = Patch(update.ids[n], changed | {"version": version})
+            writes.patches[n] = Patch(update.item.ids[n], changed | {"version": version})
         elif changed:
             writes.points[n] = _point(update, n, payload | {"version": version, "dead_at": revision_at(now)}, None)
     # A point of a newer upsert than the item's belongs to another writer, who is about to write the main point.
     removable = (n for n, point in update.stored.points.items() if as_int(point.get("base", 0)) <= state.base)
-    writes.removals = {update.ids[n]: version for n in removable if n not in payloads}
+    writes.removals = {update.item.ids[n]: version for n in removable if n not in payloads}
     return writes
 
 
@@ -95,8 +95,8 @@ def _target_payloads(update: ItemUpdate) -> dict[int, dict[str, object]]:
     if not state.live:
         return {MAIN: payload}
     payload[DUPLICATE_GROUP] = update.group
-    if update.notified_watches:
-        payload[NOTIFIED_WATCHES] = list(update.notified_watches)
+    if update.item.notified_watches:
+        payload[NOTIFIED_WATCHES] = list(update.item.notified_watches)
     if base and isinstance(base.body, ItemUpserted):
         refs = base.body.images
         return {
@@ -115,9 +115,10 @@ def _payload_changes(current: Payload, target: Payload) -> dict[str, object]:
 
 def _point(update: ItemUpdate, n: int, payload: Payload, image: EmbeddedImage | None) -> Point:
     """A whole point to write; without a look it is a tombstone."""
-    identity = {"item": item_key(update.tenant, update.item_id), "item_id": update.item_id, "tenant": update.tenant}
+    item = update.item
+    identity = {"item": item.key, "item_id": item.item_id, "tenant": item.tenant}
     known = {key: value for key, value in payload.items() if value is not None}
-    return Point(update.ids[n], {**identity, "n": n, **known}, image.look.vector if image else None)
+    return Point(item.ids[n], {**identity, "n": n, **known}, image.look.vector if image else None)
 
 
 def _by_version(points: Iterable[Point]) -> list[Point]:

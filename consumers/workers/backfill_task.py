@@ -13,6 +13,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.backfill import Backfill
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.points.progress import has_reached, target_offsets
 from consumers.runtime.ports import Sink
 from consumers.runtime.retry_headers import read_origin
@@ -93,5 +94,5 @@ class BackfillTask:
         self._target_offsets = target_offsets(source, self.context.kafka)
         self._calibrator = make_calibrator(self.context, ITEM_SYNC_POINTS)
         enrichers = enrichers_of(self.context.index, self._calibrator)
-        items = ItemIndexer(self.pipeline, self.context.index, enrichers, self.sink)
+        items = ItemIndexer(self.pipeline, self.context.index, enrichers, OutcomePublisher(self.sink))
         self._backfill, self._source = Backfill(source, self.context.index, self.pipeline, items), serving

@@ -6,12 +6,14 @@ It is separate from commands.py because it imports everything, which `lookstream
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from consumers.embedding.moderation import moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.indexing.watches.watch_file import WATCHES_FILE, WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic
@@ -107,9 +109,9 @@ def index_worker(
         sink = _open_sink(context, source.problems, stack)
         watches = _open_watches(context, sink, stack)
         live_sinks, retry_sinks = make_lane_sinks(context, sink), make_lane_sinks(context, sink)
-        items = _make_indexer(context, live, live_sinks.sink, stack, watches)
-        retry_items = _make_indexer(context, retries, retry_sinks.sink, stack, watches)
-        items.tells = retry_items.tells = ownership.reports_outcomes
+        make_indexer = partial(_make_indexer, context, watches, stack)
+        items = make_indexer(live, OutcomePublisher(live_sinks.sink, ownership.reports_outcomes))
+        retry_items = make_indexer(retries, OutcomePublisher(retry_sinks.sink, ownership.reports_outcomes))
         router = _make_router(context, sink, items.publish_rejection, live)
         router = replace(router, owns_failures=ownership.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
@@ -178,10 +180,11 @@ def make_lane_sinks(context: WorkerContext, sink: Sink) -> LaneSinks:
 
 
 def _make_indexer(
-    context: IndexContext, lane: Lane, sink: Sink, stack: ExitStack, watches: WatchTopic
+    context: IndexContext, watches: WatchTopic, stack: ExitStack, lane: Lane, outcomes: OutcomePublisher
 ) -> ItemIndexer:
     enrichers = enrichers_of(context.index, make_calibrator(context, ITEM_SYNC_POINTS), watches.rows)
-    return ItemIndexer(make_image_pipeline(context, lane.fetch_timeout_s, stack), context.index, enrichers, sink)
+    pipeline = make_image_pipeline(context, lane.fetch_timeout_s, stack)
+    return ItemIndexer(pipeline, context.index, enrichers, outcomes)
 
 
 def _open_watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:

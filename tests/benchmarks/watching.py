@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.indexing.item_update import ItemUpdate
+from consumers.embedding.moderation import ALLOW_ALL
+from consumers.indexing.item_update import ItemEvents, StoredState, merge_item
 from consumers.indexing.watches.matcher import WatchMatcher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.writes import WriteSet
@@ -98,7 +99,8 @@ def _watches(seen: Seen, count: int) -> list[Watch]:
 
 def _batch(crowd: Crowd, first: int) -> list[WriteSet]:
     points = [crowd.point(number) for number in range(first, first + BATCH)]
-    entries = [ItemUpdate(TENANT, f"c{n}", (), point_ids(TENANT, f"c{n}")) for n in range(first, first + BATCH)]
+    items = [ItemEvents(TENANT, f"c{n}", (), point_ids(TENANT, f"c{n}")) for n in range(first, first + BATCH)]
+    entries = [merge_item(item, StoredState(), ALLOW_ALL) for item in items]
     return [WriteSet(entry, {0: point}) for entry, point in zip(entries, points, strict=True)]
 
 

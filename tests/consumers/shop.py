@@ -12,6 +12,7 @@ from typing import Any, cast
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
@@ -84,13 +85,18 @@ class Shop:
 
 
 def open_shop(
-    index: Index, canned: Canned | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    index: Index,
+    canned: Canned | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    reports_outcomes: Callable[[datetime], bool] = lambda _time: True,
 ) -> Shop:
     """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
     canned, outbox = canned or Canned(), Outbox()
     judges = enrichers_of(index, Calibrator(index, canned.embed, LookParts(4, 2)))
     sight = ImagePipeline(canned.fetch, canned.embed, ENCODER, prefetch=canned)
-    return Shop(ItemIndexer(sight, index, judges, outbox, now), index, outbox, canned)
+    return Shop(
+        ItemIndexer(sight, index, judges, OutcomePublisher(outbox, reports_outcomes), now), index, outbox, canned
+    )
 
 
 def open_shard(folder: Path) -> Shard:

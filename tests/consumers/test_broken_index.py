@@ -9,6 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stack_probes
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import vote
@@ -57,7 +58,7 @@ def job(sight: ImagePipeline, engine: Index, eyes: ImageEmbedder, outbox: "Outbo
     parts = LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
     confidence = Calibrator(engine, eyes.embed, parts, nulls=NullEmbeddings(32))
     events = [*items(0, 6), *items(10, 4, tenant="other")]
-    ItemIndexer(sight, engine, enrichers_of(engine, confidence), outbox).handle(events)
+    ItemIndexer(sight, engine, enrichers_of(engine, confidence), OutcomePublisher(outbox)).handle(events)
     outbox.sent.clear()
     return SearchHandler(sight, engine, confidence, ReplyPublisher(outbox, "fake:1"))
 
@@ -111,7 +112,7 @@ def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
     parts, twin = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
     judges = enrichers_of(engine, Calibrator(engine, eyes.embed, parts))
     [again] = items(0, 1, item_id="twin")
-    assert ItemIndexer(sight, engine, judges, outbox).handle([again]) == {}
+    assert ItemIndexer(sight, engine, judges, OutcomePublisher(outbox)).handle([again]) == {}
     assert parts.has_unit_parts(engine.vectors([twin])[twin])
 
 

@@ -7,6 +7,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.facets_handler import FacetsHandler
@@ -47,7 +48,7 @@ def event_of(record: HostileRecord) -> Event | None:
 def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
     engine: Index, confidence: Calibrator, sight: ImagePipeline, outbox: "Outbox"
 ) -> None:
-    job = ItemIndexer(sight, engine, enrichers_of(engine, confidence), outbox)
+    job = ItemIndexer(sight, engine, enrichers_of(engine, confidence), OutcomePublisher(outbox))
     records = [record for record in hostile_records(4, 500, LARGEST) if record.topic != SEARCH_WATCHES]
     read = [(record, event) for record in records if (event := event_of(record)) is not None]
     assert len(read) > 100

@@ -18,7 +18,6 @@ from consumers.scoring.calibrator import Calibrator
 from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.contract import Point, ScoredPoint
 from schemas.envelope import Event
-from schemas.items import item_key
 from schemas.topics import SEARCH_MATCHES
 from schemas.watches import Watch, WatchMatched
 
@@ -51,7 +50,7 @@ class WatchMatcher:
         tenants = defaultdict[str, list[NewPoint]](list)
         for each in write_sets:
             embedded = [point for point in each.points.values() if point.vector is not None]
-            tenants[each.update.tenant] += [(each.update, point) for point in embedded]
+            tenants[each.update.item.tenant] += [(each.update, point) for point in embedded]
         matches = defaultdict[ItemUpdate, list[WatchMatch]](list)
         for tenant, new_points in tenants.items():
             if new_points and (rows := self._rows(tenant)) is not None:
@@ -71,7 +70,7 @@ class WatchMatcher:
             best_column = best.get((row, update))
             if best_column is not None and scores[row, best_column] >= scores[row, column]:
                 continue
-            notified = rows.marks[row] in update.notified_watches
+            notified = rows.marks[row] in update.item.notified_watches
             if not notified and satisfies_all(rows.conditions[row], point.payload):
                 best[row, update] = column
         for (row, update), column in best.items():
@@ -92,10 +91,9 @@ def publish_matches(
     matches: Mapping[ItemUpdate, Sequence[WatchMatch]],
     reports_outcomes: Callable[[datetime], bool],
 ) -> None:
-    """Publish matches, and record in each update which watches were notified of it. Raises Unavailable.
+    """Publish matches. Raises Unavailable.
 
-    Matches of an event whose time `reports_outcomes` rejects are only recorded, as another index worker publishes
-    them.
+    Matches of an event whose time `reports_outcomes` rejects are left out, as another index worker publishes them.
 
     Returns after delivery of all matches: an item that is written with notified watches must not lose its matches
     if this process dies.
@@ -105,16 +103,14 @@ def publish_matches(
         for match in item_matches if base is None or reports_outcomes(base.event.time) else ():
             body = WatchMatched(
                 watch_id=match.watch.watch_id,
-                tenant=update.tenant,
+                tenant=update.item.tenant,
                 hit=hit_of(
                     ScoredPoint(match.point.id, match.score, match.point.payload),
                     thumbnail=False,
                     confidence=match.confidence,
                 ),
             )
-            name = f"{match.watch.fingerprint}\n{item_key(update.tenant, update.item_id)}"
+            name = f"{match.watch.fingerprint}\n{update.item.key}"
             sink.send(SEARCH_MATCHES, match.watch.key, Event(body, id=str(uuid.uuid5(NAMESPACE, name))))
-        new_marks = (match.watch.fingerprint for match in item_matches)
-        update.notified_watches = tuple(sorted({*update.notified_watches, *new_marks}))
     if matches:
         sink.flush()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
@@ -106,7 +107,7 @@ def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProc
         index.open(encoder.fingerprint, look_size(encoder))
         pipeline, outbox = ImagePipeline(fetch_inline, store.embed, encoder.fingerprint), Outbox()
         confidence = Calibrator(index, store.embed, LookParts(encoder.object_size, encoder.style_size), nulls)
-        items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), outbox)
+        items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
         searches = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
         yield InProcessSystem(items, searches, confidence, outbox)
 

@@ -16,6 +16,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.merge import changes_by_item, merge
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.points.payload import ItemState
 from consumers.quality.evaluation.in_process import Outbox
@@ -118,7 +119,7 @@ def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = 
         index,
         outbox,
         canned,
-        ItemIndexer(sight, index, enrichers_of(index, confidence, watchlist.rows), outbox),
+        ItemIndexer(sight, index, enrichers_of(index, confidence, watchlist.rows), OutcomePublisher(outbox)),
         SearchHandler(sight, index, confidence, answers),
         FacetsHandler(index, answers, policy),
     )

@@ -9,6 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.points.payload import hit_of
 from consumers.scoring.calibrator import Calibrator
 from consumers.vision.embedder import ImageEmbedder
@@ -42,7 +43,7 @@ pytestmark = [
 
 @pytest.fixture
 def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
-    return ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    return ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
 
 
 def inline(folder: Path, name: str) -> InlineImage:

@@ -234,8 +234,8 @@ def test_an_item_that_came_back_is_not_forgotten(shard: Shard) -> None:
 
 
 def test_what_another_worker_tells_of_is_written_without_a_word(shop: Shop) -> None:
-    shop.job.tells = lambda moment: False
+    other = open_shop(shop.index, reports_outcomes=lambda _time: False)
     event = upsert("a", 1, RED)
-    assert shop.job.handle([event]) == {}
-    assert shop.outcomes() == []
+    assert other.job.handle([event]) == {}
+    assert other.outcomes() == []
     assert held(shop.index, ["a"]) == expected([event])

@@ -9,6 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS, UNCALIBRATED, Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
@@ -47,7 +48,7 @@ class Glances:
 
 @pytest.fixture
 def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
-    return ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    return ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
 
 
 def test_idle_turns_measure_bit_by_bit_what_was_asked_for(

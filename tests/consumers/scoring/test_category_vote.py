@@ -8,6 +8,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import (
     MAX_CATEGORIES,
@@ -64,7 +65,7 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
 @pytest.fixture
 def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
     """An indexer over 24 labelled items, calibrated."""
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     job.handle(items(0, 24))
     confidence.calibrate("default")
     outbox.sent.clear()
@@ -120,7 +121,7 @@ def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, ind
 def test_before_a_calibration_nothing_is_predicted(
     sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     job.handle(items(0, 24))
     job.handle(items(40, 1, category=None))
     assert payload(index, "i40") == {}

@@ -9,6 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.points.progress import ProgressReader
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.facets_handler import FacetsHandler
@@ -42,7 +43,7 @@ def ask(**fields: Any) -> FacetsRequest:
 @pytest.fixture
 def counted(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> FacetsHandler:
     """Facets of twelve flags and signs, all of brand Acme but three."""
-    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     indexer.handle(items(0, 9, brand="Acme") + items(9, 3, brand="Other", in_stock=True))
     outbox.sent.clear()
     return FacetsHandler(index, ReplyPublisher(outbox, "fake:1"))

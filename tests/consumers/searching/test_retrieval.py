@@ -9,6 +9,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
@@ -54,7 +55,7 @@ def thing(number: int) -> ItemUpserted:
 @pytest.fixture
 def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> SearchHandler:
     """Searches over six flags and six signs."""
-    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     assert indexer.handle([Event(thing(number)) for number in range(12)]) == {}
     return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
 

@@ -11,6 +11,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import LatencyEstimate
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.replies import ReplyPublisher
@@ -56,7 +57,9 @@ def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Out
         )
         for name in COLOURS
     ]
-    ItemIndexer(sight, index, enrichers_of(index, confidence), outbox).handle([Event(item) for item in items])
+    ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox)).handle(
+        [Event(item) for item in items]
+    )
     outbox.sent.clear()
     return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 

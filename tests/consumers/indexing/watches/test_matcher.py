@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibration import UNCALIBRATED, LookParts
@@ -62,7 +63,7 @@ def shop(shard: Shard, watchlist: WatchMatrix) -> Shop:
 def open_watched_shop(index: Index, watchlist: WatchMatrix, canned: Canned) -> Shop:
     outbox = Outbox()
     judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, outbox)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, OutcomePublisher(outbox))
     return Shop(job, index, outbox, canned)
 
 
@@ -237,7 +238,9 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
 
     canned, index = Canned(), cast("Index", Logged())
     judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, LoggedOutbox())
+    job = ItemIndexer(
+        ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, OutcomePublisher(LoggedOutbox())
+    )
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     assert done.index("flush") < done.index("upsert")
 
@@ -273,7 +276,7 @@ def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchl
     put(watchlist, watch("all", min_confidence=0.01))
     canned, noting = Canned(), Noting()
     judges = enrichers_of(shard, Calibrator(shard, canned.embed, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), shard, judges, noting)
+    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), shard, judges, OutcomePublisher(noting))
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     [(_, key, event, _)] = [sent for sent in noting.sent if sent[0] == SEARCH_MATCHES]
     assert key == "t:all"

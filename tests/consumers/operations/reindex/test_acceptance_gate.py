@@ -8,6 +8,7 @@ import pytest
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
+from consumers.indexing.outcomes import OutcomePublisher
 from consumers.operations.reindex.acceptance_gate import AcceptanceGate, gate_violations, read_gate
 from consumers.operations.reindex.shadow_queries import ShadowIndex, ShadowMeasures, draw, measure
 from consumers.scoring.calibrator import Calibrator
@@ -75,7 +76,7 @@ def test_a_gate_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None,
 def test_shadow_queries_find_items_by_their_own_thumbnails_and_judge_by_given_categories(
     index: Index, eyes: ImageEmbedder, sight: ImagePipeline, confidence: Calibrator, outbox: "Outbox", discs: Path
 ) -> None:
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), outbox)
+    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     kinds = {"red": "disc", "green": "disc", "blue": "disc", "yellow": "ball", "black": None}
     job.handle([upsert(name, 1, inline(discs, name), category=kind) for name, kind in kinds.items()])
     queries = draw(index, index, 100)
