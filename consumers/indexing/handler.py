@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.indexing.category_prediction import assign_categories
-from consumers.indexing.enrichers import ItemEnrichers
+from consumers.indexing.enrichers import ItemEnrichers, assign_categories
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
 from consumers.indexing.item_update import ItemUpdate, updates_of
 from consumers.indexing.merge import changes_by_item
@@ -153,7 +152,7 @@ class ItemIndexer(HandlerDefaults):
             update.load(stored)
 
     def _lost_updates(self, write_sets: Sequence[WriteSet]) -> list[ItemUpdate]:
-        """The items that another writer has written meanwhile. Raises Unavailable after MOST_LOST lost races."""
+        """The items that another writer has written meanwhile. Raises Unavailable after MAX_LOST_RACES."""
         if not write_sets:
             return []
         stored = self._index.payloads([id for each in write_sets for id in each.ids], PROVENANCE_KEYS)
