@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from infra.client.async_search_client import AsyncSearchClient
     from infra.client.item_publisher import ItemPublisher
-    from infra.client.search_client import NoAnswer, SearchClient
+    from infra.client.reply_router import NoAnswer
+    from infra.client.search_client import SearchClient
     from infra.config.kafka import KafkaSettings
     from schemas.failures import Unavailable
 
@@ -20,7 +21,7 @@ _MODULES = {
     "AsyncSearchClient": "infra.client.async_search_client",
     "ItemPublisher": "infra.client.item_publisher",
     "KafkaSettings": "infra.config.kafka",
-    "NoAnswer": "infra.client.search_client",
+    "NoAnswer": "infra.client.reply_router",
     "SearchClient": "infra.client.search_client",
     "Unavailable": "schemas.failures",
 }

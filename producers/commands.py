@@ -101,8 +101,8 @@ def facets(options: FacetsOptions) -> None:
     from infra.client.search_client import SearchClient
     from infra.config.settings import read_settings
     from infra.local_state import resolve_kafka_settings
-    from producers.counting import make_facets_request, show_counts
     from producers.filter_syntax import parse_filters
+    from producers.search_output import make_facets_request, show_counts
     from schemas.envelope import to_bytes
 
     request = make_facets_request(

@@ -1,9 +1,10 @@
-"""Search on the command line: build the request, and print its result."""
+"""Search and facet counts on the command line: build the request, and print its result."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -15,6 +16,7 @@ from infra.config.images import ImageSettings
 from infra.console import format_count, printable
 from producers.image_refs import MAX_FILE_BYTES, embed
 from schemas.envelope import describe
+from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
 from schemas.results import Hit, SearchResult, SearchTimes
@@ -24,6 +26,7 @@ ITEM = "item:"
 PARTS = ("object", "style", "colour", "boost")
 FACTS = ("title", "item", "category", "colours", "price")
 """Columns of the table: components of the score, and facts about the hit."""
+Request = TypeVar("Request", SearchRequest, FacetsRequest)
 
 
 def query_of(texts: Sequence[str]) -> dict[str, object]:
@@ -66,11 +69,20 @@ def read_picture(path: Path) -> InlineImage:
 
 def make_request(**fields: object) -> SearchRequest:
     """A search request with a new id; fields that are None are omitted. Raises BadInput."""
+    return _validate(SearchRequest, fields, "this search makes no sense")
+
+
+def make_facets_request(**fields: object) -> FacetsRequest:
+    """A facets request with a new id; fields that are None are omitted. Raises BadInput."""
+    return _validate(FacetsRequest, fields, "these counts make no sense")
+
+
+def _validate(kind: type[Request], fields: Mapping[str, object], refusal: str) -> Request:
     present = {name: value for name, value in fields.items() if value is not None}
     try:
-        return SearchRequest.model_validate({"request_id": str(uuid.uuid4()), **present})
+        return kind.model_validate({"request_id": str(uuid.uuid4()), **present})
     except ValidationError as error:
-        raise BadInput(f"this search makes no sense: {describe(error)}") from None
+        raise BadInput(f"{refusal}: {describe(error)}") from None
 
 
 def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
@@ -105,6 +117,22 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
     count = format_count(len(result.hits), "hit", "hits") + (", and more" if result.more else "")
     console.print(f"{count} in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
+
+
+def show_counts(result: FacetsResult, console: Console | None = None) -> None:
+    """Print the counts as a table, or the error."""
+    console = console or Console(highlight=False)
+    if result.status != "ok":
+        console.print(printable(f"{result.status}: {result.message or ''}"), markup=False, soft_wrap=True)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("field")
+    table.add_column("value", overflow="fold")
+    table.add_column("items", justify="right")
+    for name, counts in result.counts.items():
+        for count in counts:
+            table.add_row(name, escape(printable(count.value)), str(count.count))
+    console.print(table)
 
 
 def _times(times: SearchTimes) -> str:

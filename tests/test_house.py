@@ -76,6 +76,12 @@ FORBIDDEN_NAMES = {"utils.py", "helpers.py", "base.py", "common.py", "misc.py"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6
 """Lines, lines, and parameters with `self`."""
+SMALLEST_FILE = 40
+"""Lines. A smaller file that only one other imports belongs to that one, or to a file of the same subject."""
+MAY_BE_SMALL = {
+    "producers/gateway/shrink_process.py",  # the program of a process
+}
+"""Small files that only one other imports; those of commands, which the command line mounts, may be small too."""
 
 
 FORKING = {"fork", "forkpty", "register_at_fork"}
@@ -192,6 +198,27 @@ def test_files_stay_small_and_say_what_they_are() -> None:
         assert len(path.read_text().splitlines()) <= LONGEST_FILE, name_of(path)
         assert ast.get_docstring(parsed(path)), f"{name_of(path)} opens with one sentence"
         assert path.name not in FORBIDDEN_NAMES
+
+
+def single_importer(module: str, imported: dict[Path, set[str]]) -> Path | None:
+    """The file that imports a module, if just one does."""
+    found = [path for path, names in imported.items() if module in names]
+    return found[0] if len(found) == 1 else None
+
+
+def test_no_small_file_has_a_single_importer() -> None:
+    imported = {path: {*imports(path), *imports(path, members=True)} for path in sources()}
+    for path in sources():
+        is_free = path.name in ("__init__.py", "__main__.py", "commands.py") or name_of(path) in MAY_BE_SMALL
+        if not is_free and len(path.read_text().splitlines()) < SMALLEST_FILE:
+            importer = single_importer(name_of(path).removesuffix(".py").replace("/", "."), imported)
+            assert importer is None, f"{name_of(path)}: merge it into {name_of(importer)}, which alone imports it"
+
+
+def test_a_single_importer_is_found() -> None:
+    one, other = ROOT / "one.py", ROOT / "other.py"
+    assert single_importer("infra.thing", {one: {"infra.thing"}, other: {"infra"}}) == one
+    assert single_importer("infra.thing", {one: {"infra.thing"}, other: {"infra.thing"}}) is None
 
 
 def test_functions_stay_small() -> None:

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import structlog
 
-from consumers.runtime.commit import CommitStrategy, FinishedBatch
+from consumers.runtime.batches import FinishedBatch
+from consumers.runtime.commit import CommitStrategy
 from consumers.runtime.crash_ledger import MAX_CRASHES, CrashLedger
 from consumers.runtime.failure_router import FailureRouter
 from consumers.runtime.lookahead import LookAhead

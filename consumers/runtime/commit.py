@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from consumers.runtime.batches import FinishedBatch
 from consumers.runtime.ports import RecordSink
 from infra.kafka import (
     Batch,
@@ -27,16 +28,6 @@ from infra.kafka import (
 )
 from schemas.envelope import Event
 from schemas.failures import Unavailable
-
-
-@dataclass(frozen=True)
-class FinishedBatch:
-    """Records that were processed, and the records to send together with their offsets."""
-
-    batch: Batch
-    outgoing: Sequence[OutgoingRecord] = ()
-    sequence: int = 0
-    """1 for the first finished batch of a strategy, 2 for the next, and so on."""
 
 
 class CommitStrategy(Protocol):

@@ -20,8 +20,8 @@ from queue import SimpleQueue
 import structlog
 
 from consumers.runtime.batch_processor import BatchOverdue, BatchProcessor, BatchWork
-from consumers.runtime.commit import CommitStrategy, FinishedBatch, commit_or_log
-from consumers.runtime.inflight_batch import InFlightBatch
+from consumers.runtime.batches import FinishedBatch, InFlightBatch
+from consumers.runtime.commit import CommitStrategy, commit_or_log
 from consumers.runtime.parsing import ParsedRecord
 from consumers.runtime.ports import Heartbeat
 from consumers.runtime.shutdown import ShutdownSignal

@@ -20,7 +20,7 @@ class MaintenanceTask:
         self._retry_at = float("-inf")
 
     def __call__(self) -> None:
-        """Do one step, unless the last one failed less than AGAIN_SECONDS ago."""
+        """Do one step, unless the last one failed less than RETRY_SECONDS ago."""
         if self._now() < self._retry_at:
             return
         log = structlog.get_logger()

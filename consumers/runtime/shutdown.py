@@ -12,7 +12,7 @@ class ShutdownSignal:
     when_idle: bool = False
     """Stop once no more records come."""
     children: list["ShutdownSignal"] = field(default_factory=list)
-    """Signals that `at_once` sets too."""
+    """Signals that `stop_now` sets too."""
 
     def stop_now(self) -> None:
         """Request a stop after the batch in progress, here and for all `children`."""

@@ -1,9 +1,13 @@
 """Resources: open what both kinds of worker share (Kafka settings, metrics, the index, the embedder)."""
 
+import fcntl
 import os
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -18,7 +22,6 @@ from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
-from infra.local.instance_slot import slot
 from infra.metrics import WorkerMetrics, serve_metrics
 from infra.observability.tracing import SpanWriter, tracing
 from infra.qdrant.connect import connect
@@ -29,6 +32,7 @@ from schemas.failures import Unavailable
 
 INDEX_RETRY = Retry(seconds=30, first_pause=0.2, max_pause=2)
 """How long a starting worker waits for an index that is unavailable."""
+MAX_SLOTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,32 @@ def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, sta
     metrics = WorkerMetrics(kind)
     stack.enter_context(serve_metrics(settings.metrics, metrics.registry))
     spans = stack.enter_context(tracing(settings.traces, f"lookstream-{kind}"))
-    name = stack.enter_context(slot(settings.data / "run", kind, settings.worker.slot))
+    name = stack.enter_context(_instance_slot(settings.data / "run", kind, settings.worker.slot))
     return WorkerContext(settings, _as_member(kafka, kind, name), name, metrics, spans)
+
+
+@contextmanager
+def _instance_slot(folder: Path, kind: str, name: str | None) -> Iterator[str]:
+    """`name` if one is given, else this host's name and the lowest number that no running worker here uses.
+
+    As the name outlives the process, its successor can end a transaction that a killed process left open, and find
+    the records that crashed it.
+    """
+    if name is not None:
+        yield name
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(MAX_SLOTS):
+        with (folder / f"{kind}-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"{socket.gethostname()[:80]}-{number}"
+            return
+    raise OSError(
+        f"{MAX_SLOTS} workers of kind {kind} run on {folder} already: name another LOOKSTREAM_DATA folder"
+    )
 
 
 def _as_member(kafka: KafkaSettings, kind: str, slot: str) -> KafkaSettings:

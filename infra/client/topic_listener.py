@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from infra.client.search_client import POLL_SECONDS
+from infra.client.reply_router import POLL_SECONDS
 from infra.kafka import Record
 from schemas.failures import Failure, Unavailable
 

@@ -83,7 +83,7 @@ class Membership:
     def rejoin(self, error: KafkaError) -> None:
         """Join again after fencing, from which the client does not recover by itself.
 
-        Raises KafkaFault for any other error, and Fenced if the last rejoin is less than SECOND_LOOK_SECONDS ago.
+        Raises KafkaFault for any other error, and Fenced within REJOIN_INTERVAL_SECONDS of the last rejoin.
         """
         if classify(error) is not ErrorClass.FENCED:
             raise KafkaFault(f"this member can receive nothing more: {explain(error)}")

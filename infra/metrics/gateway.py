@@ -5,7 +5,7 @@ from collections.abc import Callable
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client import generate_latest as exposition_of
 
-from infra.metrics.bounds import SECONDS
+from infra.metrics.workers import SECONDS
 
 EXPOSITION_TYPE = CONTENT_TYPE_LATEST
 """Media type of the text that `exposition` returns."""

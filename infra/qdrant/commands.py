@@ -95,7 +95,7 @@ def migrate() -> None:
     from infra.console import report_errors
     from infra.qdrant.connect import connect
     from infra.qdrant.contract import EncoderDiffers, EngineError
-    from infra.qdrant.copy_points import copy_points
+    from infra.qdrant.points_io import copy_points
 
     with report_errors(EncoderDiffers, EngineError):
         settings = read_settings()

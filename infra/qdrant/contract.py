@@ -30,8 +30,8 @@ OVERSAMPLING = 2.0
 ACORN_SELECTIVITY, ACORN_SELECTIVITY_LINKED = 0.4, 0.02
 """Below this share of points that pass the filters (the engine's own estimate), graph search also visits neighbours
 of neighbours (ACORN, arXiv 2403.04871). Without it, a price filter that 9 % of 100,000 points pass finds only 8 %
-of the true hits. RARE_LINKED is for keywords: their own graph links find as many hits without ACORN, in a third of
-the time."""
+of the true hits. ACORN_SELECTIVITY_LINKED is for keywords: their own graph links find as many hits without ACORN,
+in a third of the time."""
 
 MAX_FACET_VALUES = 1_000
 """Maximum number of values that a facet returns; the most frequent ones."""
@@ -222,7 +222,7 @@ class Index(Protocol):
 
 
 def acorn_max_selectivity(plan: SearchPlan) -> float:
-    """Return the share of passing points below which search uses ACORN (RARE_LINKED for LINKED fields only)."""
+    """Return the share of passing points below which search uses ACORN; it is lower if all fields are LINKED."""
     linked = all(isinstance(each, AnyOf | NotAnyOf) and each.field in LINKED for each in conditions(plan))
     return ACORN_SELECTIVITY_LINKED if linked else ACORN_SELECTIVITY
 

@@ -1,8 +1,9 @@
-"""Index export: write all points of an index to a file."""
+"""All points of an index: write them to a file, or copy them to another index with the same encoder."""
 
 import base64
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,24 @@ def write_points(index: Index, path: Path, console: Console) -> int:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
+    return count
+
+
+def copy_points(source: Index, target: Index, console: Console) -> int:
+    """Copy all points, including tombstones, and show progress on the console; return the number copied.
+
+    The target accepts only points that it lacks or has in an older version, so a repeated run is safe, after an
+    interruption or after changes to the source. Notes are not copied: calibration is measured again, and the
+    indexing progress of events belongs to the topics. Raises EncoderDiffers if the target has another encoder's
+    vectors.
+    """
+    status, count = source.status(), 0
+    target.open(status.fingerprint, status.size)
+    points = iter(track(iterate_points(source), "copying", status.live, console=console))
+    while page := list(islice(points, PAGE)):
+        target.upsert(page)
+        count += len(page)
+    target.flush()
     return count
 
 

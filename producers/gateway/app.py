@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from infra.metrics import GatewayMetrics
 from producers.gateway.item_routes import ItemService, item_routes
 from producers.gateway.metered import MetricsMiddleware, metrics_routes
-from producers.gateway.middleware import GuardMiddleware, GuardSettings
+from producers.gateway.middleware import GuardMiddleware, GuardSettings, TracingMiddleware
 from producers.gateway.problem_details import SCHEMA, Problem, add_problem_handlers, problem_response, problems
 from producers.gateway.read_routes import ReadService, read_routes
 from producers.gateway.readiness import Readiness
@@ -19,7 +19,6 @@ from producers.gateway.search_registry import SearchService
 from producers.gateway.search_routes import search_routes
 from producers.gateway.server import Background
 from producers.gateway.static_page import page_routes
-from producers.gateway.traced import TracingMiddleware
 from schemas.facets import FacetsRequest
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest

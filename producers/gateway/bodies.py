@@ -1,4 +1,4 @@
-"""Body limits: bound the size and the minimum rate of a request body, and the memory of all bodies together."""
+"""Body limits: bound the size and rate of request bodies and the memory of all of them; drain refused ones."""
 
 import asyncio
 from collections import Counter, deque
@@ -21,6 +21,8 @@ WAIT_SECONDS = 5.0
 """How long a request waits for memory before it gets a 503 with Retry-After."""
 MAX_WAITING = 64
 """Requests that may wait for memory at a time; further ones get a 503 at once."""
+READ_INTERVAL_SECONDS = 0.008
+"""Seconds between two reads of refused bodies. One read returns up to 256 KiB, so at most 32 MiB/s are read."""
 LEASE = "lookstream.body"
 """Key in the ASGI scope of a request for the BodyLease of its body."""
 
@@ -113,6 +115,34 @@ class ReadRateLimit:
         now = asyncio.get_running_loop().time()
         self._free_at = max(self._free_at, now) + size / self._rate
         await asyncio.sleep(self._free_at - now)
+
+
+class BodyDrain:
+    """Connections whose refused bodies are read to their ends, round robin, so that other requests go first."""
+
+    def __init__(self) -> None:
+        self._queue: deque[asyncio.Transport] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, transport: asyncio.Transport) -> None:
+        """Pause reading from this connection until it is its turn."""
+        transport.pause_reading()
+        self._queue.append(transport)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(READ_INTERVAL_SECONDS, self._resume_next)
+
+    def _resume_next(self) -> None:
+        self._timer = None
+        while self._queue:
+            transport = self._queue.popleft()
+            if not transport.is_closing():
+                transport.resume_reading()
+                break
+        if self._queue:
+            self._schedule()
 
 
 class BodyLimits:

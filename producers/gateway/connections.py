@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from infra.config.gateway import GatewaySettings
-from producers.gateway.body_drain import BodyDrain
+from producers.gateway.bodies import BodyDrain
 from producers.gateway.clients import UNKNOWN, ClientAddresses, rate_key
 from producers.gateway.problem_details import MEDIA_TYPE, TITLES
 

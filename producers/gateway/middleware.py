@@ -1,5 +1,6 @@
-"""Guard middleware: check the token, rate and size of every request, and add security headers to every response."""
+"""Middleware: guard (token, rate and size of requests, security headers of responses) and trace context."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.config.gateway import GatewaySettings
 from infra.fetching.address_policy import is_loopback
+from infra.observability.tracing import CALLER_TRACEPARENT
 from producers.gateway.bodies import BodyLimits
 from producers.gateway.clients import ClientAddresses, rate_key
 from producers.gateway.problem_details import Problem, problem_response
 from producers.gateway.static_page import ASSETS, ENTRY
 from producers.gateway.tokens import ACCESS, EVERYTHING, TokenTable
+from schemas.envelope import TRACEPARENT
 from schemas.topics import MAX_RECORD_BYTES
 
 HEADERS = {
@@ -42,6 +45,8 @@ LOGGED_STATUSES, LOGS_PER_MINUTE = (401, 403, 429), 6
 MAX_PARAMETERS = 32
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 """Host names of a gateway on loopback. Others are refused, which stops DNS rebinding by pages of other sites."""
+TRACEPARENT_PATTERN = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""Format of `traceparent` (https://www.w3.org/TR/trace-context, section 3.2.2); other values are ignored."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,18 @@ class GuardMiddleware:
     async def _log_refusal(self, scope: Scope, client: str, status: int) -> None:
         if status in LOGGED_STATUSES and await self._limiter.hit(self._log_rate, "noted", rate_key(client)):
             self._log.warning("a request is refused", status=status, client=client, method=scope["method"])
+
+
+class TracingMiddleware:
+    """ASGI middleware that stores the `traceparent` header of the request in a context variable."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        traceparent = Headers(scope=scope).get(TRACEPARENT, "") if scope["type"] == "http" else ""
+        CALLER_TRACEPARENT.set(traceparent if TRACEPARENT_PATTERN.fullmatch(traceparent) else None)
+        await self._app(scope, receive, send)
 
 
 def _check_query(scope: Scope) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from infra.client.search_client import NoAnswer
+from infra.client.reply_router import NoAnswer
 from infra.kafka import RecordRefused
 from infra.qdrant.contract import EngineError
 from schemas.envelope import describe

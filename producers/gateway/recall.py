@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 
-from infra.client.search_client import GRACE_SECONDS, POLL_SECONDS, matching_answer
+from infra.client.reply_router import GRACE_SECONDS, POLL_SECONDS, matching_answer
 from infra.config.kafka import KafkaSettings
 from infra.kafka import Record, TopicReader, read_to_end
 from producers.gateway.claims import RequestClaim

@@ -124,7 +124,7 @@ def digest_of(fields: Fields) -> bytes:
 
 
 def _has_many_marks(body: bytes) -> bool:
-    """Whether a body has more than MOST_MARKS of the characters in MARKS.
+    """Whether a body has more than MAX_MARKS of the characters in MARKS.
 
     It counts in slices and stops early: `bytes.count` holds the GIL, so meanwhile no other thread runs, not even
     the event loop.

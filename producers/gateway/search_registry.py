@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import Request
 
 from infra.client.async_search_client import AsyncSearchClient
-from infra.client.search_client import GRACE_SECONDS, NoAnswer, no_answer_message
+from infra.client.reply_router import GRACE_SECONDS, no_answer
 from infra.metrics import GatewayMetrics
 from producers.gateway.bodies import LEASE
 from producers.gateway.claims import CLAIM_SECONDS, ClaimRegister, RequestClaim
@@ -146,7 +146,7 @@ class SearchService:
         accepted.set()
         result = await self.answers.answer(claim)
         if result is None:
-            raise NoAnswer(no_answer_message(claim.name, GRACE_SECONDS))
+            raise no_answer(claim.name, GRACE_SECONDS)
         return _http_result(result, claim.name)
 
     async def _fields(self, request: Request) -> tuple[Fields, str]:

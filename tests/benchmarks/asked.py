@@ -12,7 +12,7 @@ from itertools import cycle
 import numpy as np
 
 from infra.client.async_search_client import AsyncSearchClient
-from infra.client.search_client import NoAnswer
+from infra.client.reply_router import NoAnswer
 from infra.config.kafka import KafkaSettings
 from schemas.items import InlineImage
 from schemas.results import SearchResult

@@ -25,7 +25,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from infra.client.search_client import NoAnswer, SearchClient
+from infra.client.reply_router import NoAnswer
+from infra.client.search_client import SearchClient
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from infra.local_state import read_local_state

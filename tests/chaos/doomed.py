@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
-from consumers.runtime.commit import AtLeastOnceCommit, FinishedBatch
+from consumers.runtime.batches import FinishedBatch
+from consumers.runtime.commit import AtLeastOnceCommit
 from consumers.searching.reply_deduplication import ReplyDeduplicator
 from consumers.workers import query_worker
 from infra.kafka import Batch, OffsetAndMetadata, OutgoingRecord, Partition, Record, TransactionSink

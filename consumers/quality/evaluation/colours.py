@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL.Image import Image
+from PIL.Image import Image, Resampling
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimates
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.merchant_colours import map_colour_word
 from consumers.quality.evaluation.system_under_test import TrackProgress
+from consumers.vision.colour import ColourExtractor
 from consumers.vision.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 from schemas.filters import ColourName
@@ -27,6 +28,8 @@ class ColourNamers:
 
 
 FIRST, ANY, BASELINE = "first", "any", "k-means"
+SIDE, CLUSTERS, ROUNDS = 32, 5, 10
+"""Of k-means: the side to which pictures are scaled, in pixels, the clusters, and the rounds."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ def colour_namer(names_of: Callable[[Image], tuple[ColourName, ...]], limits: De
             return ()
 
     return name
+
+
+def dominant_by_kmeans(image: Image, colours: ColourExtractor) -> ColourName:
+    """The name of the centre of the largest of 5 clusters of an RGB picture's pixels; the seed is fixed."""
+    pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float64).reshape(-1, 3)
+    centres = pixels[np.random.default_rng(0).choice(len(pixels), CLUSTERS, replace=False)]
+    for _ in range(ROUNDS):
+        nearest = ((pixels[:, None] - centres) ** 2).sum(-1).argmin(1)
+        centres = np.stack(
+            [pixels[nearest == n].mean(0) if (nearest == n).any() else centres[n] for n in range(CLUSTERS)]
+        )
+    largest = centres[np.bincount(nearest, minlength=CLUSTERS).argmax()]
+    red, green, blue = (round(channel) for channel in largest)
+    return colours.colour_name(red, green, blue)
 
 
 def colour_name_of(row: LabelledImage) -> str:

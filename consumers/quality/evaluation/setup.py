@@ -10,10 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from consumers.quality.evaluation.colours import ColourNamers, colour_namer
+from consumers.quality.evaluation.colours import ColourNamers, colour_namer, dominant_by_kmeans
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.in_process import open_direct
-from consumers.quality.evaluation.kmeans import dominant_by_kmeans
 from consumers.quality.evaluation.over_kafka import open_over_kafka
 from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress

@@ -196,7 +196,7 @@ class _EngineDeaths:
         self._count = 0
 
     def record_death(self, method: str, arguments: Sequence[object]) -> None:
-        """Record a death during this request; raises EngineError after MOST_DEATHS of them."""
+        """Record a death during this request; raises EngineError after MAX_ENGINE_DEATHS of them."""
         digest = _request_digest(method, arguments)
         self._count = self._count + 1 if digest == self._failed_digest else 1
         self._failed_digest = digest

@@ -11,7 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.workers.tracing import TracingSink
-from infra.client.search_client import NoAnswer, SearchClient
+from infra.client.reply_router import NoAnswer
+from infra.client.search_client import SearchClient
 from infra.config.kafka import KafkaSettings
 from infra.config.observability import TraceSettings
 from infra.kafka import OutgoingRecord, TopicReader

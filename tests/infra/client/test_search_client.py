@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from infra.client.search_client import NoAnswer, SearchClient
+from infra.client.reply_router import NoAnswer
+from infra.client.search_client import SearchClient
 from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO

@@ -17,11 +17,10 @@ from typer.testing import CliRunner, Result
 from infra.local_state import LocalState
 from infra.qdrant.commands import app
 from infra.qdrant.contract import EncoderDiffers, Point
-from infra.qdrant.copy_points import copy_points
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.owner_process import serve
-from infra.qdrant.points_io import iterate_points
+from infra.qdrant.points_io import copy_points, iterate_points
 from infra.qdrant.server.index import ServerIndex
 from schemas.failures import Unavailable
 from tests.chaos.processes import wait_for

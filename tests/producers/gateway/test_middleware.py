@@ -1,19 +1,25 @@
-"""What a gateway refuses, and what it says then."""
+"""What a gateway refuses, and what it says then; the trace of a request."""
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from infra.config.errors import BadInput
 from infra.config.gateway import GatewaySettings
+from infra.observability.tracing import CALLER_TRACEPARENT
 from infra.qdrant.contract import EngineError
+from producers.gateway.middleware import TracingMiddleware
 from producers.gateway.server import require_token
 from schemas.failures import Fault, Unavailable
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
 
 PROBLEM = "application/problem+json"
+GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+"""A `traceparent`."""
 
 
 @pytest.mark.parametrize(
@@ -125,3 +131,29 @@ def test_a_picture_is_whatever_begins_like_one(client: httpx.Client) -> None:
         "/v1/search", files={"picture": ("a.png", png())}, data={"request": '{"deadline_ms": 50}'}
     )
     assert response.status_code == 504, "nobody answers here, but it was asked"
+
+
+@pytest.mark.parametrize(
+    ("headers", "noted"),
+    [
+        ([(b"traceparent", GIVEN.encode())], GIVEN),
+        ([(b"traceparent", b"00-short-01\r\nx: y")], None),
+        ([], None),
+    ],
+)
+def test_a_requests_trace_is_known_where_its_events_are_sent(
+    headers: list[tuple[bytes, bytes]], noted: str | None
+) -> None:
+    seen: list[str | None] = []
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(await asyncio.to_thread(CALLER_TRACEPARENT.get))
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(_message: Message) -> None:
+        """Nobody listens."""
+
+    asyncio.run(TracingMiddleware(app)({"type": "http", "headers": headers}, receive, send))
+    assert seen == [noted]

@@ -1,13 +1,23 @@
-"""In-flight batch: the state of a batch in processing as the polling thread sees it."""
+"""Batches of the loop: one in processing, as the polling thread sees it, and its finished parts."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from consumers.runtime.commit import FinishedBatch
 from consumers.runtime.parsing import ParsedRecord
-from infra.kafka import Batch
+from infra.kafka import Batch, OutgoingRecord
+
+
+@dataclass(frozen=True)
+class FinishedBatch:
+    """Records that were processed, and the records to send together with their offsets."""
+
+    batch: Batch
+    outgoing: Sequence[OutgoingRecord] = ()
+    sequence: int = 0
+    """1 for the first finished batch of a strategy, 2 for the next, and so on."""
 
 
 @dataclass
