@@ -153,10 +153,7 @@ def _make_lanes(settings: WorkerSettings, heartbeat: Path | None, number: int) -
 
 
 def resolve_broker(settings: Settings) -> KafkaSettings:
-    """Return the settings of the broker once it answers.
-
-    Open the sources next: their members join the group during the seconds that the encoder takes to load.
-    """
+    """Return the settings of the broker once it answers."""
     kafka = resolve_kafka_settings(settings)
     check_broker(kafka)
     return kafka

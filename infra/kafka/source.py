@@ -36,7 +36,7 @@ def due_immediately(_record: Record) -> float:
 
 
 class EventSource:
-    """A consumer group member; one thread owns it, and must call take or look_ahead continually.
+    """A consumer group member; one thread owns it, and must call poll_batch or prefetch continually.
 
     It joins the group at the first of these calls: a worker that loads a model first takes no partitions meanwhile.
     `due` returns when a record may be taken, in seconds since 1970; later records of its partition wait too.
@@ -91,7 +91,7 @@ class EventSource:
         self._receive(min(MAX_PREFETCH_RECORDS, self._assignments.free_records(self._limits)), 0)
 
     def peek(self, limit: int) -> list[Record]:
-        """The records that `take` would return now, without taking them."""
+        """The records that `poll_batch` would return now, without taking them."""
         return self._assignments.upcoming(limit, self._due)
 
     @property

@@ -27,7 +27,7 @@ from schemas.failures import Unavailable
 
 METHODS = frozenset(
     {"open", "payloads", "upsert", "patch", "remove", "collect_tombstones", "search", "facets", "vectors"}
-    | {"same_bytes", "sample", "count", "take_note", "notes", "status", "optimise", "page", "flush"}
+    | {"find_by_checksum", "sample", "count", "put_note", "notes", "status", "optimise", "page", "flush"}
 )
 CONTRACT = (ValueError, EncoderDiffers, Unavailable)
 """The errors that the `Index` contract allows."""
@@ -102,7 +102,7 @@ class EmbeddedIndex:
 
     def find_by_checksum(self, tenant: str, checksums: Sequence[str]) -> dict[str, Point]:
         """Return a live point of the tenant for each `sha256`, if a search of limited length finds one."""
-        points: dict[str, Point] = self._request("same_bytes", tenant, list(checksums))
+        points: dict[str, Point] = self._request("find_by_checksum", tenant, list(checksums))
         return points
 
     def sample(self, tenant: str, limit: int) -> dict[str, Payload]:
@@ -117,7 +117,7 @@ class EmbeddedIndex:
 
     def put_note(self, name: str, note: Payload) -> None:
         """Store a note; replaces an earlier note with this name."""
-        self._request("take_note", name, dict(note))
+        self._request("put_note", name, dict(note))
 
     def notes(self, names: Sequence[str]) -> dict[str, Payload]:
         """Return the stored notes among these names."""

@@ -29,7 +29,7 @@ from infra.qdrant.embedded.wire import ErrorAnswer, MalformedMessage
 from infra.qdrant.embedded.write_journal import WriteJournal
 from schemas.failures import Unavailable
 
-LOGGED_WRITES = frozenset({"upsert", "patch", "remove", "collect_tombstones", "take_note"})
+LOGGED_WRITES = frozenset({"upsert", "patch", "remove", "collect_tombstones", "put_note"})
 """Methods that a copy must replay."""
 WRITES = LOGGED_WRITES | {"open"}
 """Methods that change files and therefore wait while the files are copied."""
