@@ -60,7 +60,7 @@ new one (librdkafka 2.16.1, rd_kafka_txn_send_TxnOffsetCommitRequest)."""
 
 
 class OutcomeUnknown(Exception):
-    """It is unknown whether a transaction was committed: call `resolve_outcome`, then read the group's committed offsets."""
+    """It is unknown whether a transaction was committed: call `resolve_outcome`, then read the committed offsets."""
 
 
 class TransactionSink:

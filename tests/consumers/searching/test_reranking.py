@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.scoring.calibration import LookParts
-from consumers.searching.blend import blend
+from consumers.searching.query_vectors import blend
 from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
 from infra.qdrant.contract import ScoredPoint
 from schemas.items import revision_at
