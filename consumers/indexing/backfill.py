@@ -8,7 +8,7 @@ such item. Its progress is a note in the new index, so that the process can be k
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import structlog
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from consumers.embedding.moderation import ModerationPolicy
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer
-from consumers.indexing.images import ImageResolver
+from consumers.indexing.images import ImageResolver, Points
 from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.merge import ItemChange
 from consumers.points.payload import (
@@ -50,9 +50,6 @@ UNAVAILABLE_IMAGE = FileImage(root="gone", path="gone")
 """Placeholder for a picture that was inline in its event and cannot be fetched again, or that was left out."""
 
 IMAGE_REF_ADAPTER: TypeAdapter[ImageRef] = TypeAdapter(ImageRef)
-
-Points = Mapping[int, Payload]
-"""The payloads of an item's points, by picture number."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ class Backfill:
             if 0 in points and _is_outdated(new.get(ids[0], {}), points[0]):
                 updates.append(_update(main, ids, points, self.pipeline.policy))
                 updates[-1].load(new)
-                updates[-1].merged = replace(updates[-1].merged, state=_state(points[0]))
+                updates[-1].set_state(_state(points[0]))
         return updates
 
 

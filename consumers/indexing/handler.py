@@ -38,7 +38,7 @@ def utc_now() -> datetime:
 
 
 def always(_time: datetime) -> bool:
-    """Default of `ItemIndexer.tells`: report the outcome of every event."""
+    """Default of `ItemIndexer`: report the outcome of every event."""
     return True
 
 
@@ -63,11 +63,15 @@ class ItemIndexer(HandlerDefaults):
         self._sink = sink
         self._outcomes = OutcomePublisher(sink)
         self._now = now
-        self.tells: Callable[[datetime], bool] = always
+        self._is_reported: Callable[[datetime], bool] = always
         """Whether this indexer publishes the outcome of an event with this time."""
         self._collected_at: datetime | None = None
         self._write_lock = threading.Lock()
         self._log = structlog.get_logger()
+
+    def limit_reports(self, is_reported: Callable[[datetime], bool]) -> None:
+        """Publish only the outcomes of events whose time satisfies `is_reported`."""
+        self._is_reported = is_reported
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Index, patch or remove each item, then publish the outcomes; by then all changes are searchable.
@@ -80,7 +84,7 @@ class ItemIndexer(HandlerDefaults):
         unfinished: Sequence[ItemUpdate] = updates
         while unfinished:
             unfinished = self._process_round(unfinished, images)
-        self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer), self.tells)
+        self._outcomes.publish(updates, BatchTimes(received, self._now(), images.timer), self._is_reported)
         verdicts = {id: verdict for update in updates for id, verdict in update.outcomes.items()}
         failures = {id: verdict for id, verdict in verdicts.items() if isinstance(verdict, Failure)}
         self._log_batch(updates, failures, images)
@@ -123,7 +127,7 @@ class ItemIndexer(HandlerDefaults):
             ready = [update for update in updates if update.prepare_write(images)]
             images.timer.lap()
             lost = self.write(ready)
-            images.timer.written += images.timer.lap()
+            images.timer.record_writing()
         return lost + [update for update in updates if update not in ready]
 
     def write(self, updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
@@ -143,7 +147,7 @@ class ItemIndexer(HandlerDefaults):
         encoder, now = self._pipeline.encoder, self._now()
         write_sets = [diff(update, encoder, now) for update in updates]
         matches = self._enrichers.watches.match(write_sets)
-        publish_matches(self._sink, matches, self.tells)
+        publish_matches(self._sink, matches, self._is_reported)
         return [diff(each.update, encoder, now) if each.update in matches else each for each in write_sets]
 
     def _load(self, updates: Sequence[ItemUpdate]) -> None:
@@ -159,7 +163,7 @@ class ItemIndexer(HandlerDefaults):
         stored = self._index.payloads([id for each in write_sets for id in each.ids], PROVENANCE_KEYS)
         lost = [each.update for each in write_sets if not each.is_applied(stored)]
         for update in lost:
-            update.lost_races += 1
+            update.count_lost_race()
             if update.lost_races > MAX_LOST_RACES:
                 raise Unavailable(
                     f"item {update.item_id} of {update.tenant} is being written by others all the time"

@@ -1,6 +1,6 @@
 """Item updates: merge the events of a batch about one item with the state that the index holds of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.embedding.moderation import ALLOW_ALL, EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
@@ -82,7 +82,7 @@ class ItemUpdate:
         self.group, self.duplicate = str(main.get(DUPLICATE_GROUP) or self.item_id), None
         notified = main.get(NOTIFIED_WATCHES)
         stored_marks = notified if isinstance(notified, list) else ()
-        self.notified_watches = tuple(sorted({*self.notified_watches, *stored_marks}))
+        self.add_notified_watches(stored_marks)
         self._merge()
 
     def prepare_write(self, images: ImageResolver) -> bool:
@@ -114,6 +114,18 @@ class ItemUpdate:
         main = self.images[0] if self.images else None
         return main if isinstance(main, EmbeddedImage) else None
 
+    def add_notified_watches(self, marks: Iterable[str]) -> None:
+        """Add the marks of watches that have been notified of the item."""
+        self.notified_watches = tuple(sorted({*self.notified_watches, *marks}))
+
+    def count_lost_race(self) -> None:
+        """Count that another writer has written the item between reading and writing."""
+        self.lost_races += 1
+
+    def set_state(self, state: ItemState) -> None:
+        """Replace the state of the item."""
+        self.merged = replace(self.merged, state=state)
+
     def set_duplicate(self, duplicate: Duplicate | None, group: str) -> None:
         """Set the item that its new main picture duplicates; a merely similar one does not join the group."""
         joins = duplicate is not None and duplicate.verdict != "similar"
@@ -123,7 +135,7 @@ class ItemUpdate:
         """Add the predicted category, if there is one, to the facts."""
         if likely is not None:
             facts = {**self.state.facts, **prediction_payload(likely)}
-            self.merged = replace(self.merged, state=replace(self.state, facts=facts))
+            self.set_state(replace(self.state, facts=facts))
 
     def _merge(self) -> None:
         changes = [change for change in self.changes if change.id not in self.failures]

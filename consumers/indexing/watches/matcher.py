@@ -13,8 +13,8 @@ from consumers.indexing.watches.watch_matrix import WatchRows
 from consumers.indexing.writes import WriteSet
 from consumers.points.payload import hit_of
 from consumers.runtime.ports import Sink
-from consumers.scoring.calibration import Floats
 from consumers.scoring.calibrator import Calibrator
+from infra.arrays import Floats
 from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.contract import Point, ScoredPoint
 from schemas.envelope import Event
@@ -114,7 +114,6 @@ def publish_matches(
             )
             name = f"{match.watch.fingerprint}\n{item_key(update.tenant, update.item_id)}"
             sink.send(SEARCH_MATCHES, match.watch.key, Event(body, id=str(uuid.uuid5(NAMESPACE, name))))
-        new_marks = (match.watch.fingerprint for match in item_matches)
-        update.notified_watches = tuple(sorted({*update.notified_watches, *new_marks}))
+        update.add_notified_watches(match.watch.fingerprint for match in item_matches)
     if matches:
         sink.flush()

@@ -234,7 +234,7 @@ def test_an_item_that_came_back_is_not_forgotten(shard: Shard) -> None:
 
 
 def test_what_another_worker_tells_of_is_written_without_a_word(shop: Shop) -> None:
-    shop.job.tells = lambda moment: False
+    shop.job.limit_reports(lambda moment: False)
     event = upsert("a", 1, RED)
     assert shop.job.handle([event]) == {}
     assert shop.outcomes() == []
