@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumers.scoring.calibration import LookParts
-from infra.arrays import Floats
+
+Look = NDArray[np.float32]
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 0.75, 0.3
 """Weights of the items to resemble and of the items to avoid; the query itself has weight 1.
@@ -18,9 +20,7 @@ feedback. Measured on 239 photos of clothes whose first wrong hit was disliked: 
 """
 
 
-def blend(
-    parts: LookParts, query: Sequence[Floats], like: Sequence[Floats] = (), unlike: Sequence[Floats] = ()
-) -> Floats:
+def blend(parts: LookParts, query: Sequence[Look], like: Sequence[Look] = (), unlike: Sequence[Look] = ()) -> Look:
     """Return the query look: the mean of `query`, moved towards `like` and away from `unlike`.
 
     Each part of the look is scaled to unit length. Without a query, `like` is used as the query.
@@ -38,6 +38,6 @@ def blend(
     return parts.normalise(look)
 
 
-def _mean(looks: Sequence[Floats]) -> Floats:
-    mean: Floats = np.stack(looks).mean(axis=0)
+def _mean(looks: Sequence[Look]) -> Look:
+    mean: Look = np.stack(looks).mean(axis=0)
     return mean
