@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
-Tenant = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
-Limit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
+TenantOption = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
+RowLimit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
 Restricted = Annotated[
     bool, typer.Option("--restricted", help="Items whose moderation labels restrict them count too.")
 ]
-ImageRoot = Annotated[
+ImageRootOption = Annotated[
     str | None,
     typer.Option(
         help="Where relative picture paths lead: a folder, whose pictures then travel inside the events, or a "
@@ -31,12 +31,12 @@ class CatalogOptions:
         list[str] | None,
         typer.Option(metavar="FIELD=COLUMN", help="Another column than Google's for a field.", show_default=False),
     ] = None
-    image_root: ImageRoot = None
+    image_root: ImageRootOption = None
     currency: Annotated[
         str | None, typer.Option(help="ISO 4217 code of prices that name none.", show_default=False)
     ] = None
-    limit: Limit = None
-    tenant: Tenant = "default"
+    limit: RowLimit = None
+    tenant: TenantOption = "default"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class SocialOptions:
     """Options of `ingest social`."""
 
     file: File
-    image_root: ImageRoot = None
-    limit: Limit = None
-    tenant: Tenant = "default"
+    image_root: ImageRootOption = None
+    limit: RowLimit = None
+    tenant: TenantOption = "default"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class DeleteOptions:
     """Options of `delete`."""
 
     items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
     source: Annotated[Literal["catalog", "social"], typer.Option(help="Where the items came from.")] = "catalog"
 
 
@@ -77,7 +77,7 @@ class FacetsOptions:
     ] = None
     limit: Annotated[int, typer.Option(min=1, max=200, help="Values of each field at most.")] = 20
     restricted: Restricted = False
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
 
@@ -165,7 +165,7 @@ class SearchOptions:
     ] = 0
     best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
     restricted: Restricted = False
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False
     sheet: Annotated[

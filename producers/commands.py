@@ -138,8 +138,8 @@ def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> No
 
     kafka = resolve_kafka_settings(settings)
     check_broker(kafka)
-    sink = EventSink(kafka)
-    with tracing(settings.traces, SERVICE) as sink.tracing:
+    with tracing(settings.traces, SERVICE) as spans:
+        sink = EventSink(kafka, tracing=spans)
         tally = publish_with_progress(rows, sink, total, error_console())
     sink.close()
     if tally.interrupted:

@@ -21,7 +21,7 @@ LINE_HEIGHT = 19
 PAGE, WHITE, EDGE, SHADE = "#eef1f5", "#ffffff", "#dde2ea", "#f6f7f9"
 INK, MUTED, ACCENT, FRAME = "#17202e", "#687386", "#2457d6", "#c3cad6"
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 Position = tuple[int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -77,14 +77,14 @@ def _draw_row(page: "SheetPage", row: SheetRow, top: int) -> None:
         _draw_hit(page, hit, rank + 1, (x, y, x + CARD_SIZE[0], y + CARD_SIZE[1]))
 
 
-def _draw_query(page: "SheetPage", row: SheetRow, box: Box) -> None:
+def _draw_query(page: "SheetPage", row: SheetRow, box: PixelBox) -> None:
     left, top, right, bottom = box
     page.card(box, ACCENT)
     page.picture(row.picture, (left + PAD, top + PAD, right - PAD, bottom - PAD - LINE_HEIGHT - 4), row.crop)
     page.text((left + PAD, bottom - PAD - LINE_HEIGHT + 3), row.caption, STRONG, right - left - 2 * PAD)
 
 
-def _draw_hit(page: "SheetPage", hit: Hit, rank: int, box: Box) -> None:
+def _draw_hit(page: "SheetPage", hit: Hit, rank: int, box: PixelBox) -> None:
     left, top, right, bottom = box
     page.card(box, EDGE)
     page.picture(hit.thumbnail, (left + PAD, top + PAD, right - PAD, bottom - PAD - 3 * LINE_HEIGHT))
@@ -110,7 +110,7 @@ class SheetPage:
         self.image = image
         self._draw = ImageDraw.Draw(image)
 
-    def card(self, box: Box, edge: str) -> None:
+    def card(self, box: PixelBox, edge: str) -> None:
         """Draw a white card with round corners."""
         self._draw.rounded_rectangle(_scaled(box), 10 * SCALE, fill=WHITE, outline=edge, width=SCALE)
 
@@ -119,7 +119,7 @@ class SheetPage:
         x, y = position
         self._draw.ellipse(_scaled((x, y, x + 11, y + 11)), fill=colour, outline=FRAME, width=1)
 
-    def picture(self, data: bytes | None, box: Box, crop: Crop | None = None) -> None:
+    def picture(self, data: bytes | None, box: PixelBox, crop: Crop | None = None) -> None:
         """Draw an encoded picture centred in the box, with its crop outlined; a grey field if undecodable."""
         left, top, right, bottom = _scaled(box)
         size = (right - left, bottom - top)
@@ -174,6 +174,6 @@ def _fit(text: str, font: Font, width: int) -> str:
     return line.rstrip() + "…" if line else ""
 
 
-def _scaled(box: Box) -> Box:
+def _scaled(box: PixelBox) -> PixelBox:
     left, top, right, bottom = box
     return left * SCALE, top * SCALE, right * SCALE, bottom * SCALE

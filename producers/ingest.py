@@ -46,6 +46,22 @@ class IngestTally:
         """Events per second since the start."""
         return self.sent / max(time.monotonic() - self.started, 1e-6)
 
+    def count_sent(self) -> None:
+        """Count an event that was sent."""
+        self.sent += 1
+
+    def count_bad(self) -> None:
+        """Count a row that cannot be used."""
+        self.bad += 1
+
+    def count_skipped(self) -> None:
+        """Count a row that is no item."""
+        self.skipped += 1
+
+    def interrupt(self) -> None:
+        """Record that publishing ended before all rows were read."""
+        self.interrupted = True
+
     def line(self) -> str:
         """The counts in one line."""
         parts = [f"sent {format_count(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
@@ -68,7 +84,7 @@ def publish(
     tally = IngestTally()
     for row in rows:
         if stopped():
-            tally.interrupted = True
+            tally.interrupt()
             break
         publish_one(row, sink, tally)
         watch(row, tally)
@@ -98,14 +114,14 @@ def catch_ctrl_c() -> Iterator[Callable[[], bool]]:
 def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None) -> None:
     """Send an event to the topic of its source, or count a bad or skipped row."""
     if isinstance(row, BadRow):
-        tally.bad += 1
+        tally.count_bad()
     elif isinstance(row, SkippedRow):
-        tally.skipped += 1
+        tally.count_skipped()
     else:
         source = f"lookstream/{row.source}"
         event = Event(row, source) if event_id is None else Event(row, source, event_id)
         sink.send(TOPIC_OF[row.source], item_key(row.tenant, row.item_id), event)
-        tally.sent += 1
+        tally.count_sent()
         if tally.sent % FLUSH_EVERY == 0:
             sink.flush()
 

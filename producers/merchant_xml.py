@@ -42,6 +42,10 @@ class _Product:
             texts = self.google if name.startswith(GOOGLE_NAMESPACE) else self.texts
             texts.setdefault(_local(name), []).append(text.strip())
 
+    def count_text(self, text: str) -> None:
+        """Add the characters of a text to the size."""
+        self.size += len(text)
+
     def row(self) -> FeedRow:
         """The product as a row; Google's elements take precedence."""
         merged = self.texts | self.google
@@ -88,7 +92,7 @@ class _Reader:
     def _characters(self, text: str) -> None:
         if self._product_depth is None or self._depth != self._product_depth + 1:
             return  # deeper elements, such as the parts of g:shipping, are not used
-        self._product.size += len(text)
+        self._product.count_text(text)
         if self._product.size > MAX_CHARACTERS:
             raise _Refused(f"has a product of more than {MAX_CHARACTERS:,} characters")
         self._text.append(text)

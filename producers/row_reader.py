@@ -23,6 +23,7 @@ LOOK_AHEAD = 1_000
 
 Json = object
 """A parsed JSON value; numbers stay text, so that 19.90 stays 19.90."""
+JsonObject = Mapping[str, Json]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Source: https://www.w3.org/TR/activitystreams-vocabulary/.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from producers.image_refs import Locate, image_reference, refuse_paths
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, read_objects, revisions
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, parse_time, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at
 
 Post = ItemUpserted | ItemDeleted | BadRow | SkippedRow
-Object = Mapping[str, Json]
 
 UPSERT_ACTIVITIES = {"Create", "Update"}
 POST_TYPES = {"Note", "Image"}
@@ -58,7 +57,7 @@ def _read_activity(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
         return BadRow(row.line, str(error))
 
 
-def _deletion(activity: Object, social_format: SocialFormat, now: int) -> ItemDeleted:
+def _deletion(activity: JsonObject, social_format: SocialFormat, now: int) -> ItemDeleted:
     post = _object(activity.get("object"))
     revision = _revision(now, activity.get("published"), post.get("deleted"), activity.get("updated"))
     return ItemDeleted(tenant=social_format.tenant, item_id=_identity(post), source="social", revision=revision)
@@ -92,7 +91,7 @@ def _upsert(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
     )
 
 
-def _pictures(post: Object) -> list[str]:
+def _pictures(post: JsonObject) -> list[str]:
     """The URLs or paths of a post's pictures: its attachments, and its own URL if it is an Image itself."""
     found = [
         _object(value) for name in ("attachment", "attachments", "image") for value in _as_list(post.get(name))
@@ -102,7 +101,7 @@ def _pictures(post: Object) -> list[str]:
     return list(dict.fromkeys([*own, *urls]))
 
 
-def _is_picture(attachment: Object) -> bool:
+def _is_picture(attachment: JsonObject) -> bool:
     kind = _text(attachment.get("mediaType"))
     return bool(_types(attachment) & PICTURE_TYPES) and (kind is None or kind.startswith("image/"))
 
@@ -121,7 +120,7 @@ def _urls(value: Json, kind: str = "") -> list[str]:
     return found
 
 
-def _identity(value: Object) -> str:
+def _identity(value: JsonObject) -> str:
     found = _text(value.get("id"))
     if found is None:
         raise ValueError("the post has no `id`: later changes could not be told from new posts")
@@ -136,14 +135,14 @@ def _actor(value: Json) -> str | None:
     return None
 
 
-def _hashtags(post: Object) -> tuple[str, ...]:
+def _hashtags(post: JsonObject) -> tuple[str, ...]:
     """The hashtags of a post without #, at most 50; mentions and other tags are ignored."""
     tags = [_object(value) for value in _as_list(post.get("tag"))]
     names = [_text(tag.get("name")) or _text(tag.get("id")) for tag in tags if _types(tag) <= {"Hashtag"}]
     return tuple(dict.fromkeys(name.lstrip("#") for name in names if name and name.lstrip("#")))[:50]
 
 
-def _title(post: Object) -> str | None:
+def _title(post: JsonObject) -> str | None:
     """The post's name, else its text, shortened to MAX_TITLE characters."""
     text = _text(post.get("name")) or plain_text(_text(post.get("content")) or "")
     if len(text) <= MAX_TITLE:
@@ -189,11 +188,11 @@ def _revision(now: int, *times: Json) -> int:
     return now if found is None else revision_at(parse_time(found))
 
 
-def _types(value: Object) -> set[str]:
+def _types(value: JsonObject) -> set[str]:
     return {kind for kind in _as_list(value.get("type")) if isinstance(kind, str)}
 
 
-def _object(value: Json) -> Object:
+def _object(value: Json) -> JsonObject:
     """An object; a text becomes an object with that id, anything else an empty one."""
     if isinstance(value, str):
         return {"id": value}

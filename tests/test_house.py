@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OURS = {"lookstream", "schemas", "infra", "producers", "consumers"}
-LEAVES = {"schemas", "infra.config", "infra.console", "infra.futures", "infra.retry"}
+LEAVES = {"schemas", "infra.arrays", "infra.config", "infra.console", "infra.futures", "infra.retry"}
 """What every room of infra, consumers and producers may import."""
 ITEM_ROOMS = {f"consumers.{room}" for room in ("embedding", "points", "runtime", "scoring", "vision")}
 WORKER_ROOMS = {*ITEM_ROOMS, "consumers.indexing", "consumers.searching"}
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "infra/processes": set(),
     "infra/qdrant": {"infra.local_state", "infra.observability", "infra.processes"},
     "consumers/runtime": {"infra.kafka", "infra.metrics", "infra.observability"},
-    "consumers/vision": set(),
+    "consumers/vision": {"infra.arrays"},
     "consumers/embedding": {"consumers.vision", "infra.qdrant"},
     "consumers/points": {"consumers.embedding", "consumers.vision", "infra.kafka", "infra.qdrant"},
     "consumers/scoring": {"consumers.points", "consumers.vision", "infra.qdrant"},
@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "producers/gateway": {"infra", "producers.image_refs"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
-MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 45)}
+MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 46)}
 """Of the rooms of a folder: levels, and pairs of which one imports the other."""
 HOMES = {
     "confluent_kafka": ("infra/kafka/",),
@@ -91,6 +91,46 @@ FORMATS_WITH_CODE = {"pickle", "_pickle", "shelve", "marshal", "dill", "cloudpic
 START_METHODS = {"spawn", "forkserver"}
 MAY_FORK = {"tests/infra/processes/test_spawn.py": {"preexec_fn"}}
 """The control of a test that nothing forks."""
+
+
+BANNED_WORDS = {
+    "told", "tell", "tells", "asked", "wanted", "shown", "kept", "taken", "seen", "said", "settles", "beside",
+    "premises", "gaze", "shelf", "desk", "cage", "whereabouts",
+}  # fmt: skip
+"""Words that no name contains: what a thing is, in the words of the field, makes a better name."""
+FIXED_NAMES = {
+    ("consumers/indexing/backfill.py", "seen"),  # key of the note about a backfill that an index holds
+    ("consumers/quality/evaluation/claim_checks.py", "kept"),  # JSON key of an evaluation's result
+    ("consumers/quality/fitting/fit.py", "seen"),  # JSON key of the report of `lookstream fit`
+    ("infra/qdrant/contract.py", "wanted"),  # JSON key of `lookstream index status` and of the engine's protocol
+    ("producers/demo/figures.py", "kept"),  # JSON key of the figures of `lookstream demo`
+}
+"""Names with a banned word that a format fixes."""
+FOREIGN_PRIVATE = {
+    "os._exit",  # Python's documented name
+    "stage._replace",  # the documented method of a namedtuple
+    "torch.ops.mkldnn._reorder_convolution_weight",  # PyTorch offers oneDNN's fused convolutions under these names
+    "torch.ops.mkldnn._is_mkldnn_bf16_supported",
+    "torch.ops.mkldnn._convolution_pointwise",
+}
+"""Private attributes of outside libraries that have no public name; besides librdkafka's own errors, which
+confluent-kafka names KafkaError._NAME."""
+FOREIGN_ASSIGNMENTS = {
+    "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
+    "infra/observability/logging.py": {"record.msg", "record.args", "record.exc_text"},  # logging.LogRecord
+    "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},
+    "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
+    "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document
+    "producers/gateway/connections.py": {"self.cycle.disconnected"},  # uvicorn's RequestResponseCycle
+    "producers/merchant_xml.py": {
+        f"self._parser.{name}"  # pyexpat's parser is configured by its attributes
+        for name in (
+            "buffer_text", "StartElementHandler", "EndElementHandler", "CharacterDataHandler",
+            "StartDoctypeDeclHandler",
+        )
+    },
+}  # fmt: skip
+"""Attributes that are assigned from outside their class, by file."""
 
 
 def sources() -> list[Path]:
@@ -191,6 +231,115 @@ def test_schemas_and_vision_import_little_from_outside() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             outside = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - OURS
             assert outside <= allowed, name_of(path)
+
+
+def defined_names(tree: ast.Module) -> Iterator[str]:
+    """Every name that a file defines: classes, functions, parameters, variables and attributes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+                yield name
+            case (
+                ast.Name(name, ast.Store())
+                | ast.Attribute(attr=name, ctx=ast.Store())
+                | ast.alias(asname=str(name))
+            ):
+                yield name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+
+
+def words_of(name: str) -> set[str]:
+    """The parts of a snake_case or CamelCase name."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def test_names_are_the_words_of_the_field() -> None:
+    found = {(name_of(path), name) for path in sources() for name in defined_names(parsed(path))}
+    assert {(path, name) for path, name in found if words_of(name) & BANNED_WORDS} == FIXED_NAMES
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The modules from which a file imports private names, as paths, and the names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = (node.module or "").replace(".", "/") + "/"
+            yield from ((module, alias.name) for alias in node.names if is_private(alias.name))
+
+
+def private_uses(tree: ast.Module) -> Iterator[str]:
+    """The private attributes that a file uses and does not define."""
+    own = set(defined_names(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            owner = ast.unparse(node.value)
+            if owner not in ("self", "cls", "KafkaError"):
+                yield f"{owner}.{node.attr}"
+
+
+def test_private_names_stay_in_their_rooms() -> None:
+    for path in sources():
+        for module, name in private_imports(parsed(path)):
+            assert room_of(name_of(path)) == room_of(module), f"{name_of(path)} imports {name}"
+        assert set(private_uses(parsed(path))) <= FOREIGN_PRIVATE, name_of(path)
+
+
+def foreign_assignments(tree: ast.Module) -> Iterator[str]:
+    """The public attributes that a file assigns of objects other than `self` and `cls`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ast.Name("self" | "cls"), _, ast.Store()):
+                continue
+            case ast.Attribute(_, name, ast.Store()) if not is_private(name):
+                yield ast.unparse(node)
+            case ast.Call(ast.Name("setattr")):
+                yield ast.unparse(node)
+
+
+def test_attributes_are_assigned_by_their_class() -> None:
+    found = {name_of(path): set(foreign_assignments(parsed(path))) for path in sources()}
+    assert {path: names for path, names in found.items() if names} == FOREIGN_ASSIGNMENTS
+
+
+def module_types(tree: ast.Module) -> Iterator[str]:
+    """The classes and type aliases of a module. Type variables are local to their module, so they do not count."""
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name) | ast.AnnAssign(ast.Name(name), ast.Name("TypeAlias")):
+                yield name
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("TypeVar"))):
+                continue
+            case ast.Assign([ast.Name(name)]) if re.match(r"_?[A-Z][A-Za-z0-9]*[a-z]", name):
+                yield name
+
+
+def test_one_name_is_one_type() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sources():
+        for name in module_types(parsed(path)):
+            homes.setdefault(name, []).append(name_of(path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_a_planted_name_is_found() -> None:
+    for line in ("def tell(): pass", "class WasSeen: pass", "x.kept = 1", "def f(last_seen): pass", "a as_told"):
+        tree = ast.parse(line.replace("a as_told", "import a as as_told"))
+        assert any(words_of(name) & BANNED_WORDS for name in defined_names(tree)), line
+    assert not words_of("unseen_labels") & BANNED_WORDS
+    assert list(private_imports(ast.parse("from infra.kafka.sink import a, _b"))) == [("infra/kafka/sink/", "_b")]
+    assert list(private_uses(ast.parse("sink._config"))) == ["sink._config"]
+    assert not list(private_uses(ast.parse("self._config = 1\nother._config")))
+    for line in ("sink.tracing = 1", "self.sink.tracing += 1", "with a() as b.c: pass", "setattr(a, 'b', 1)"):
+        assert list(foreign_assignments(ast.parse(line))), line
+    assert not list(foreign_assignments(ast.parse("self.tracing = 1")))
+    assert list(module_types(ast.parse("class A: pass\nFloats = B[c]\nT = TypeVar('T')\nMOST = 1"))) == [
+        "A",
+        "Floats",
+    ]
 
 
 def test_files_stay_small_and_say_what_they_are() -> None:

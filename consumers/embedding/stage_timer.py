@@ -24,6 +24,14 @@ class StageTimer:
         elapsed, self._lap_start = (now - self._lap_start) * 1000, now
         return elapsed
 
+    def record_fetching(self) -> None:
+        """End a lap that fetched pictures."""
+        self.fetched += self.lap()
+
+    def record_writing(self) -> None:
+        """End a lap that wrote to the index."""
+        self.written += self.lap()
+
     def record_embedding(self, looks: Sequence[Look | Failure]) -> None:
         """End a lap that embedded these looks: their `encoded_ms` counts as encoding, the rest as decoding.
 

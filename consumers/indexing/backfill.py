@@ -8,7 +8,7 @@ such item. Its progress is a note in the new index, so that the process can be k
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import structlog
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer, image_requests
-from consumers.indexing.images import ImageResolver
+from consumers.indexing.images import ImageResolver, Points
 from consumers.indexing.item_update import ItemEvents, ItemUpdate, StoredState, add_images, merge_item
 from consumers.indexing.merge import ItemChange
 from consumers.points.payload import (
@@ -49,9 +49,6 @@ UNAVAILABLE_IMAGE = FileImage(root="gone", path="gone")
 """Placeholder for a picture that was inline in its event and cannot be fetched again, or that was left out."""
 
 IMAGE_REF_ADAPTER: TypeAdapter[ImageRef] = TypeAdapter(ImageRef)
-
-Points = Mapping[int, Payload]
-"""The payloads of an item's points, by picture number."""
 
 
 @dataclass(frozen=True)

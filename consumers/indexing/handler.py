@@ -120,7 +120,7 @@ class ItemIndexer(HandlerDefaults):
             updates = [add_images(update, images, self._pipeline.policy) for update in updates]
             images.timer.lap()
             written, lost = self.write([update for update in updates if update.is_ready])
-            images.timer.written += images.timer.lap()
+            images.timer.record_writing()
         return written, lost + [update.item for update in updates if not update.is_ready]
 
     def write(self, updates: Sequence[ItemUpdate]) -> tuple[list[ItemUpdate], list[ItemEvents]]:

@@ -72,7 +72,7 @@ class ImageResolver:
             return False
         self.timer.lap()
         fetched = self._fetch([_fetch_request(change, n) for change, n, _ in pending])
-        self.timer.fetched += self.timer.lap()
+        self.timer.record_fetching()
         new: dict[ImagePosition, bytes] = {}
         tenants: dict[ImagePosition, str] = {}
         for (change, n, points), picture in zip(pending, fetched, strict=True):

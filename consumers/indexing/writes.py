@@ -68,7 +68,7 @@ def diff(update: ItemUpdate, encoder: str, now: datetime) -> WriteSet:
             writes.points[n] = _point(update, n, payload | {"version": version, "dead_at": revision_at(now)}, None)
     # A point of a newer upsert than the item's belongs to another writer, who is about to write the main point.
     removable = (n for n, point in update.stored.points.items() if as_int(point.get("base", 0)) <= state.base)
-    writes.removals = {update.item.ids[n]: version for n in removable if n not in payloads}
+    writes.removals.update({update.item.ids[n]: version for n in removable if n not in payloads})
     return writes
 
 

@@ -161,11 +161,11 @@ class TransactionalCommit:
 
     def begin(self) -> None:
         """Discard the results of an earlier attempt."""
-        self._sink.buffer = []
+        self._sink.buffer.clear()
 
     def collect(self, batch: Batch) -> FinishedBatch:
         """Return the batch with its buffered results."""
-        return FinishedBatch(batch, self._sink.buffer)
+        return FinishedBatch(batch, list(self._sink.buffer))
 
     def persist(self, *, now: bool = False) -> bool:
         """Do nothing: Kafka stores all of the results."""

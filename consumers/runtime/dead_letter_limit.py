@@ -26,6 +26,11 @@ class _Count:
     set_aside_until: float = float("-inf")
     """End of the time for which the tenant is set aside, by the clock of the limit."""
 
+    def record_outcome(self, *, dead: bool) -> None:
+        """Count an event; `dead` if it was dead-lettered."""
+        self.consecutive = self.consecutive + 1 if dead else 0
+        self.recent.append(dead)
+
 
 class DeadLetterLimit:
     """Sets a tenant aside after `max_consecutive` dead letters, or more than `max_share` of its last 500 events."""
@@ -42,8 +47,7 @@ class DeadLetterLimit:
         self._counts.move_to_end(tenant)
         if len(self._counts) > MAX_TENANTS:
             del self._counts[self._tenant_to_evict(tenant)]
-        count.consecutive = count.consecutive + 1 if dead else 0
-        count.recent.append(dead)
+        count.record_outcome(dead=dead)
         if dead and (count.consecutive >= self._max_consecutive or self._is_flood(count)):
             self._counts[tenant] = _Count(set_aside_until=self._now() + SET_ASIDE_SECONDS)
             structlog.get_logger().error("tenant set aside", tenant=tenant, seconds=SET_ASIDE_SECONDS)

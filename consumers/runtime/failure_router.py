@@ -78,6 +78,10 @@ class FailureRouter:
     record_bytes: int = MAX_RECORD_BYTES
     """Size of the largest record that Kafka accepts."""
 
+    def stop_retries(self) -> None:
+        """Send every failed record to its dead-letter topic from now on."""
+        self.delays = {}
+
     def check_tenant(self, record: Record) -> Failure | None:
         """Return a failure if the tenant of the event is set aside for too many dead letters, else None."""
         tenant = tenant_of(record)

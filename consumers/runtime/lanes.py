@@ -35,7 +35,7 @@ class Lanes:
                 self.live.run(shutdown, idle_seconds)
                 if not shutdown.now:
                     self.retry_all_now()
-                    retries_shutdown.when_idle = True
+                    retries_shutdown.stop_when_idle()
             except BaseException:
                 retries_shutdown.stop_now()
                 raise

@@ -14,6 +14,10 @@ class ShutdownSignal:
     children: list["ShutdownSignal"] = field(default_factory=list)
     """Signals that `stop_now` sets too."""
 
+    def stop_when_idle(self) -> None:
+        """Request a stop once no more records come."""
+        self.when_idle = True
+
     def stop_now(self) -> None:
         """Request a stop after the batch in progress, here and for all `children`."""
         self.now = True

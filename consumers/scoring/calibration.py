@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.embedder import UNIT_TOLERANCE, weight_look
+from infra.arrays import Floats
 from schemas.ranking import Weights
 
-Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
 PART_COUNT = 3

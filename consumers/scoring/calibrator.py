@@ -64,6 +64,10 @@ class _CachedCurve:
         """Whether an idle worker should check if the tenant must be (re)calibrated."""
         return self.calibration is None or self.is_outgrown or not self.is_fresh
 
+    def compare_size(self, points: int) -> None:
+        """Set whether the number of points of the tenant requires a (re)calibration."""
+        self.is_outgrown = _is_outgrown(self.calibration, points)
+
 
 class Calibrator:
     """Confidence curves of all tenants; their calibrations are notes in the index, shared by all workers.
@@ -135,7 +139,7 @@ class Calibrator:
             return entry
         entry = self._read(tenant)
         points = self._index.count(tenant)
-        entry.is_outgrown = _is_outgrown(entry.calibration, points)
+        entry.compare_size(points)
         at_once = self._at_once if entry.calibration is None else min(self._at_once, SEARCH_SYNC_POINTS)
         if entry.is_outgrown and points <= at_once and self._load_nulls() is not None:
             self.calibrate(tenant)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consumers.points.payload import GIVEN
 from consumers.scoring.calibration import MAX_COSINE
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.sampling import merchant_category
+from infra.arrays import Floats
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
@@ -30,8 +30,6 @@ VOTE_WEIGHTS = INTENTS["similar"]
 """Weights of the neighbour search: those of a default search, so that a search's own hits can vote."""
 HAS_GIVEN_CATEGORY = AnyOf("category_source", (GIVEN,))
 PAYLOAD_KEYS = ("category", "category_source")
-
-Vector = NDArray[np.float32]
 
 
 def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
@@ -53,7 +51,7 @@ def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
     return tuple(Likely(name=name, confidence=min(1.0, shares[name] / total)) for name in ranked)
 
 
-def voter_plan(query: Vector, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
+def voter_plan(query: Floats, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
     """Return the plan of the search for voters, without the given item ids; `query` has WEIGHTS applied."""
     condition = (HAS_GIVEN_CATEGORY,)
     return SearchPlan(
@@ -72,7 +70,7 @@ class UncategorisedItem:
 
     tenant: str
     item_id: str
-    look: Vector
+    look: Floats
     studio: bool
 
 

@@ -14,11 +14,11 @@ from consumers.scoring.calibration import (
     UNKNOWN,
     Calibration,
     Codes,
-    Floats,
     LookParts,
     Neighbourhood,
     stack_probes,
 )
+from infra.arrays import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 

@@ -43,7 +43,7 @@ class RequestHandler(HandlerDefaults):
 
     def handle(self, events: Sequence[Event]) -> dict[str, Failure]:
         """Answer each request. Raises Unavailable before anything is sent."""
-        self._replies.as_of = self._as_of()
+        self._replies.update_as_of(self._as_of())
         facets, premature, ready = list[Event](), list[Event](), list[Event]()
         for event in events:
             if isinstance(event.body, FacetsRequest):
@@ -74,7 +74,7 @@ class RequestHandler(HandlerDefaults):
         bounded = [event for event in events if _has_freshness_bound(event)]
         if not bounded:
             return set()
-        self._replies.as_of = self._as_of()
+        self._replies.update_as_of(self._as_of())
         return {event.id for event in bounded if self._needs_fresher_index(event) and self._may_wait(event)}
 
     def _may_wait(self, event: Event) -> bool:

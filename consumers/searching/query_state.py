@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
+from consumers.vision.embedder import Look
+from infra.arrays import Floats
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.results import Likely, QueryLook, Swatch
@@ -24,7 +23,7 @@ class QueryState:
 
     event: Event
     request: SearchRequest
-    look: NDArray[np.float32] | None = None
+    look: Floats | None = None
     studio: bool = False
     palette: tuple[Swatch, ...] = ()
     """Colours of the first picture, largest first; empty when the search has no picture."""
@@ -40,11 +39,29 @@ class QueryState:
         return self.request.is_rearranged or (bool(self.inferred_intent.boost_fields) and in_range)
 
     @property
-    def query_vector(self) -> NDArray[np.float32]:
+    def query_vector(self) -> Floats:
         """The look. Raises ValueError when there is none, as for a search that has failed."""
         if self.look is None:
             raise ValueError("a search without a look cannot be planned")
         return self.look
+
+    def fail(self, failure: Failure) -> None:
+        """Set the failure with which the search is answered."""
+        self.failure = failure
+
+    def set_look(self, look: Floats, image: Look | None) -> None:
+        """Set the look; whether it is a studio picture and its colours come from the first picture, if any."""
+        self.look = look
+        if image is not None:
+            self.studio, self.palette = image.studio, image.palette
+
+    def set_categories(self, categories: tuple[Likely, ...]) -> None:
+        """Set the likely categories of the query."""
+        self.categories = categories
+
+    def set_inferred_intent(self, intent: InferredIntent) -> None:
+        """Set what the query is inferred to mean."""
+        self.inferred_intent = intent
 
     def query_look(self) -> QueryLook | None:
         """Return the look for the result, if the request asks for it."""

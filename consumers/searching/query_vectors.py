@@ -38,6 +38,10 @@ class _QueryImage:
     crop: Crop | None = None
     look: Look | None = None
 
+    def set_look(self, look: Look) -> None:
+        """Set the look, once the picture is embedded."""
+        self.look = look
+
 
 class QueryVectors:
     """Sets the look of each search."""
@@ -50,7 +54,8 @@ class QueryVectors:
     def compute(self, searches: Sequence[QueryState], timer: StageTimer) -> None:
         """Set the look or the failure of each search. Raises Unavailable when the index is unreachable."""
         for search in searches:
-            search.failure = self._moderate(search, search.request.moderation)
+            if failure := self._moderate(search, search.request.moderation):
+                search.fail(failure)
         images = [image for search in searches for image in _query_images(search)]
         item_vectors = self._load_item_vectors(searches)
         self._embed(images, timer)
@@ -68,18 +73,18 @@ class QueryVectors:
             missing = [item for item in search.request.named_items if _id(search, item) not in vectors]
             if missing and search.failure is None:
                 message = f"item {missing[0]} is not indexed: search by a picture, or index it first"
-                search.failure = Rejected(Code.ITEM_UNKNOWN, message)
+                search.fail(Rejected(Code.ITEM_UNKNOWN, message))
         return vectors
 
     def _embed(self, images: Sequence[_QueryImage], timer: StageTimer) -> None:
         """Fetch and embed the pictures of searches that have not failed."""
         pending = [image for image in images if image.search.failure is None]
         results = self._pipeline.fetch([for_tenant(image.ref, image.search.request.tenant) for image in pending])
-        timer.fetched = timer.lap()
+        timer.record_fetching()
         downloads: list[tuple[_QueryImage, bytes]] = []
         for image, result in zip(pending, results, strict=True):
             if isinstance(result, Failure):
-                image.search.failure = result
+                image.search.fail(result)
             else:
                 downloads.append((image, result))
         downloads = [download for download in downloads if download[0].search.failure is None]
@@ -87,9 +92,9 @@ class QueryVectors:
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)
             if failure is not None:
-                image.search.failure = failure
+                image.search.fail(failure)
             elif isinstance(look, Look):
-                image.look = look
+                image.set_look(look)
 
     def _moderate(self, search: QueryState, labels: Sequence[str]) -> Failure | None:
         return self._pipeline.policy.rejection(labels, restricted=search.request.restricted)
@@ -105,11 +110,9 @@ class QueryVectors:
             query.append(item_vectors[_id(search, request.item_id)])
         vectors = {item: item_vectors[_id(search, item)] for item in request.named_items}
         if broken := [item for item, vector in vectors.items() if not self._parts.has_unit_parts(vector)]:
-            search.failure = broken_vector_failure(request.tenant, ", ".join(broken))
+            search.fail(broken_vector_failure(request.tenant, ", ".join(broken)))
             return
-        search.look = blend(self._parts, query, like, unlike)
-        if looks:
-            search.studio, search.palette = looks[0].studio, looks[0].palette
+        search.set_look(blend(self._parts, query, like, unlike), looks[0] if looks else None)
 
 
 def _query_images(search: QueryState) -> list[_QueryImage]:

@@ -84,6 +84,10 @@ class ReplyPublisher:
         self.as_of: tuple[Watermark, ...] = ()
         """Progress of the index, sent with the findings of each search."""
 
+    def update_as_of(self, as_of: tuple[Watermark, ...]) -> None:
+        """Set the progress of the index."""
+        self.as_of = as_of
+
     def send_findings(
         self, event: Event, request: SearchRequest, findings: SearchFindings, times: SearchTimes
     ) -> None:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
+from infra.arrays import Floats
 from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts
-
-Floats = NDArray[np.float32]
 
 DAY_US = 86_400_000_000
 NO_BOOSTS = Boosts()

@@ -8,7 +8,7 @@ import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
 from consumers.points.payload import DUPLICATE_GROUP, NOTIFIED_WATCHES, broken_vector_failure, hit_of
-from consumers.scoring.calibration import MAX_COSINE, CalibrationCurve, Floats
+from consumers.scoring.calibration import MAX_COSINE, CalibrationCurve
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
 from consumers.searching.grouping import Grouping, gather
@@ -16,6 +16,7 @@ from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_INTENT, has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
+from infra.arrays import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.filters import Filters
 from schemas.results import Explained, Hit, Likely
@@ -58,7 +59,7 @@ class Retriever:
             and has_too_few_hits(s.request, findings[at].count)
         ]:
             for at in retries:
-                searches[at].inferred_intent = searches[at].inferred_intent.relax()
+                searches[at].set_inferred_intent(searches[at].inferred_intent.relax())
             retry_findings = self._retrieve_once([searches[at] for at in retries], now)
             for at, relaxed_findings in zip(retries, retry_findings, strict=True):
                 findings[at] = relaxed_findings
@@ -68,8 +69,9 @@ class Retriever:
         """Set the likely categories and the inferred intent of each search."""
         voters_of_searches = self._index.search([self._vote_plan(s) for s in searches]) if searches else []
         for search, voters in zip(searches, voters_of_searches, strict=True):
-            search.categories = self._vote(search, voters)
-            search.inferred_intent = infer_intent(search.request, search.categories, search.palette)
+            categories = self._vote(search, voters)
+            search.set_categories(categories)
+            search.set_inferred_intent(infer_intent(search.request, categories, search.palette))
 
     def _retrieve_once(self, searches: Sequence[QueryState], now: datetime) -> list[SearchFindings]:
         """Return the findings of each search, without relaxing filters.
@@ -85,7 +87,7 @@ class Retriever:
         voters = dict(zip((s.event.id for s in vote_searches), results[len(searches) :], strict=True))
         for s, points in zip(searches, results[: len(searches)], strict=True):
             if s.categories is None:
-                s.categories = self._vote(s, voters.get(s.event.id, points))
+                s.set_categories(self._vote(s, voters.get(s.event.id, points)))
         looks = self._load_looks(searches, results)
         return [self._findings(s, points, looks, now) for s, points in zip(searches, results, strict=False)]
 
@@ -114,7 +116,7 @@ class Retriever:
         request = search.request
         if broken := [point for point in points if not abs(point.score) <= MAX_COSINE]:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
-            search.failure = broken_vector_failure(request.tenant, items)
+            search.fail(broken_vector_failure(request.tenant, items))
             return SearchFindings()
         curve = self._calibrator.curve(request.tenant, request.weighting(), studio=search.studio)
         candidates = [point for point in points if _passes_thresholds(point, request, curve)]

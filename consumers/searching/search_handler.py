@@ -20,7 +20,7 @@ from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
 from schemas.results import SearchTimes
 from schemas.searches import SearchRequest
 
-Answer = Callable[[], None]
+SendReply = Callable[[], None]
 """Sends one result when called."""
 
 MAX_BATCH_SHARE = 1 / 8
@@ -114,7 +114,7 @@ class SearchHandler:
             count = len(candidates)
         return newest[:count], newest[count:]
 
-    def _prepare_answers(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
+    def _prepare_answers(self, searches: Sequence[QueryState], started: datetime) -> list[SendReply]:
         """Return an answer for each search. If the index fails at a batch, each search is retried alone."""
         try:
             return self._process(searches, started)
@@ -127,13 +127,13 @@ class SearchHandler:
             unavailable = Unavailable(INDEX_FAILED)
             return [partial(self._replies.send_unavailable, search.event, search.request, unavailable)]
 
-    def _process(self, searches: Sequence[QueryState], started: datetime) -> list[Answer]:
+    def _process(self, searches: Sequence[QueryState], started: datetime) -> list[SendReply]:
         """Return an answer for each search; those whose deadline passed while embedding are not searched."""
         timer = StageTimer()
         self._query_vectors.compute(searches, timer)
         searchable = [s for s in searches if s.failure is None]
         late, in_time = split_by_deadline(searchable, datetime.now(UTC))
-        answers: list[Answer] = [partial(self._replies.send_expired, s.event, s.request) for s in late]
+        answers: list[SendReply] = [partial(self._replies.send_expired, s.event, s.request) for s in late]
         answers += self._search(in_time, timer, started)
         for s in searches:
             if s.failure is not None and _is_transient(s.failure):
@@ -143,11 +143,11 @@ class SearchHandler:
                 answers.append(partial(self._replies.send_rejected, s.event, s.request.request_id, s.failure))
         return answers
 
-    def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[Answer]:
+    def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[SendReply]:
         results = self._retriever.retrieve(searches, started)
         searched = timer.lap()
         steps = {"fetched": timer.fetched, "decoded": timer.decoded, "encoded": timer.encoded, "searched": searched}
-        answers: list[Answer] = []
+        answers: list[SendReply] = []
         finished = datetime.now(UTC)
         for search, findings in zip(searches, results, strict=True):
             if search.failure is not None:

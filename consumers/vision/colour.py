@@ -9,11 +9,11 @@ from PIL.Image import Image, Resampling
 from consumers.vision.cielab import to_lab
 from consumers.vision.colour_names import NAMES, NameTable, name_table, soft_assignment, squared_distances
 from consumers.vision.foreground import foreground
+from infra.arrays import Floats
 from schemas.filters import ColourName
 from schemas.results import Swatch
 
-Floats = NDArray[np.float32]
-Codes = NDArray[np.intp]
+ColourCodes = NDArray[np.intp]
 
 SHADE_BINS = 50
 SHADE_SIGMA = 13.0
@@ -77,10 +77,10 @@ def make_colour_extractor() -> ColourExtractor:
     return ColourExtractor(lab, name_table(lab), _shade_shares(lab))
 
 
-def _codes(rgb: NDArray[np.uint8]) -> Codes:
+def _codes(rgb: NDArray[np.uint8]) -> ColourCodes:
     """Bin indices 0..32767 of sRGB colours [..., 3]."""
     red, green, blue = np.moveaxis(rgb.astype(np.intp) >> 3, -1, 0)
-    codes: Codes = (red << 10) | (green << 5) | blue
+    codes: ColourCodes = (red << 10) | (green << 5) | blue
     return codes
 
 

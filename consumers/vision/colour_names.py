@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.cielab import ciede2000, to_lab
+from infra.arrays import Floats
 from schemas.filters import ColourName
-
-Floats = NDArray[np.float32]
 
 NAMES: tuple[ColourName, ...] = get_args(ColourName)
 

@@ -10,9 +10,7 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from consumers.vision.cielab import to_lab
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of a picture, in pixels."""
+from infra.arrays import Box
 
 SIDE = 64
 """Side in pixels of the square to which a picture is reduced before its border is examined."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
-from consumers.vision.crops import Box, select_views
+from consumers.vision.crops import select_views
 from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
+from infra.arrays import Box, Floats, Pixels
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights
@@ -29,8 +29,6 @@ from schemas.searches import Crop
 UNIT_TOLERANCE = 0.01
 """Largest deviation from 1 of the length of a part: encoders may round to 8 bits of mantissa."""
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Vector = NDArray[np.float32]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
 """Decodes encoded bytes to a picture, or to its crop; raises Rejected."""
 
@@ -61,7 +59,7 @@ class Encoder(Protocol):
     def prepare(self) -> Callable[[Image, Box], Pixels]:
         """Function from a box of an upright RGB picture to pixels, all of one shape; thread-safe."""
 
-    def run(self, batch: Sequence[EncoderInput], /) -> Vector:
+    def run(self, batch: Sequence[EncoderInput], /) -> Floats:
         """Encode N pictures of one or more views: float32 [N, object_size + style_size], parts of unit length."""
 
 
@@ -69,7 +67,7 @@ class Encoder(Protocol):
 class Look:
     """Vector and attributes of a picture. `width` and `height` are those of the upright picture, or of its crop."""
 
-    vector: Vector
+    vector: Floats
     colours: tuple[ColourName, ...]
     palette: tuple[Swatch, ...]
     thumbnail: bytes | None
@@ -169,7 +167,7 @@ class ImageEmbedder:
         size, phash = (picture.width, picture.height), perceptual_hash(image)
         return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels)
 
-    def _assemble(self, image: _EncodedImage, encoded: Vector, encoded_ms: float) -> Look | Failure:
+    def _assemble(self, image: _EncodedImage, encoded: Floats, encoded_ms: float) -> Look | Failure:
         vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)
         if not _has_unit_parts(vector, self.encoder):
             message = "the encoder gave no vector of numbers and unit length for the picture: send another one"
@@ -189,7 +187,7 @@ class ImageEmbedder:
         )
 
 
-def _has_unit_parts(vector: Vector, encoder: Encoder) -> bool:
+def _has_unit_parts(vector: Floats, encoder: Encoder) -> bool:
     """Whether object, style and colour each have unit length or are all zeros; this excludes NaN and infinity."""
     parts = np.split(vector.astype(np.float64), [encoder.object_size, encoder.object_size + encoder.style_size])
     lengths = np.array([np.linalg.norm(part) for part in parts])
@@ -201,7 +199,7 @@ def look_size(encoder: Encoder) -> int:
     return encoder.object_size + encoder.style_size + COLOUR_SIZE
 
 
-def weight_look(vector: Vector, weights: Weights, object_size: int, style_size: int) -> Vector:
+def weight_look(vector: Floats, weights: Weights, object_size: int, style_size: int) -> Floats:
     """Multiply each part of `vector` by its share of the weights; the dot product with a look is then the score."""
     shares = np.array([weights.object, weights.style, weights.colour]) / (
         weights.object + weights.style + weights.colour

@@ -9,13 +9,12 @@ import io
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from consumers.vision.synthetic_textures import TEXTURES
+from infra.arrays import Doubles
 
-Floats = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, int, int], Floats]
+Draw = Callable[[np.random.Generator, int, int], Doubles]
 
 DRAWING_VERSION = 1
 """Version of the drawings. Change it whenever the pictures change: it invalidates their stored looks."""
@@ -49,7 +48,7 @@ def encode_jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _coloured_texture(draw: Draw, rng: np.random.Generator) -> Floats:
+def _coloured_texture(draw: Draw, rng: np.random.Generator) -> Doubles:
     """Draw a texture and map it to random colours: [height, width, 3] of 0..1."""
     short_side = int(rng.integers(*SHORT_SIDES))
     height, width = (LONG_SIDE, short_side) if rng.random() < 0.5 else (short_side, LONG_SIDE)
@@ -59,7 +58,7 @@ def _coloured_texture(draw: Draw, rng: np.random.Generator) -> Floats:
     return np.stack([np.interp(field, positions, stops[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _on_plain_background(pixels: Floats, rng: np.random.Generator) -> Floats:
+def _on_plain_background(pixels: Doubles, rng: np.random.Generator) -> Doubles:
     """Cut an irregular region out of the picture and put it on a plain background that reaches every edge."""
     height, width = pixels.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]

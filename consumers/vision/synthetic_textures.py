@@ -3,21 +3,21 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Floats = NDArray[np.float64]
+from infra.arrays import Doubles
+
 Generator = np.random.Generator
-Texture = Callable[[Generator, int, int], Floats]
+Texture = Callable[[Generator, int, int], Doubles]
 
 
-def gradient(rng: Generator, height: int, width: int) -> Floats:
+def gradient(rng: Generator, height: int, width: int) -> Doubles:
     """A smooth gradient from one side to the other, slightly curved."""
     along, across = _rotated_coordinates(rng, height, width)
     return _normalised(along + rng.uniform(-0.5, 0.5) * across**2)
 
 
-def noise(rng: Generator, height: int, width: int) -> Floats:
+def noise(rng: Generator, height: int, width: int) -> Doubles:
     """Noise whose power falls with the frequency, from white noise to clouds."""
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
     frequency = np.maximum(np.hypot(rows, columns), 1 / max(height, width))
@@ -25,7 +25,7 @@ def noise(rng: Generator, height: int, width: int) -> Floats:
     return _normalised(np.fft.irfft2(spectrum, s=(height, width)))
 
 
-def grain(rng: Generator, height: int, width: int) -> Floats:
+def grain(rng: Generator, height: int, width: int) -> Doubles:
     """Noise that is smooth in one direction, like brushed metal."""
     along = max(2, int(rng.integers(10, 60)))
     rough = rng.random((height, width + along)).cumsum(1)
@@ -33,7 +33,7 @@ def grain(rng: Generator, height: int, width: int) -> Floats:
     return _normalised(lines if rng.random() < 0.5 else np.resize(lines.T, (height, width)))
 
 
-def stripes(rng: Generator, height: int, width: int) -> Floats:
+def stripes(rng: Generator, height: int, width: int) -> Doubles:
     """Bands of uneven widths, at a random angle."""
     along, across = _rotated_coordinates(rng, height, width)
     bands = np.sort(rng.uniform(-1.5, 1.5, int(rng.integers(4, 40))))
@@ -43,17 +43,17 @@ def stripes(rng: Generator, height: int, width: int) -> Floats:
     return np.asarray(shades[bins], np.float64)
 
 
-def checks(rng: Generator, height: int, width: int) -> Floats:
+def checks(rng: Generator, height: int, width: int) -> Doubles:
     """A rotated chessboard with squares in different shades."""
     along, across = _rotated_coordinates(rng, height, width)
     cells = rng.uniform(2, 12)
     columns, rows = np.floor(along * cells).astype(int), np.floor(across * cells).astype(int)
     shades = rng.random((7, 5))
-    board: Floats = np.where((columns + rows) % 2, shades[columns % 7, rows % 5], shades[0, 0])
+    board: Doubles = np.where((columns + rows) % 2, shades[columns % 7, rows % 5], shades[0, 0])
     return board
 
 
-def rings(rng: Generator, height: int, width: int) -> Floats:
+def rings(rng: Generator, height: int, width: int) -> Doubles:
     """Circular waves around two centres."""
     y, x = _coordinates(height, width)
     waves = np.zeros((height, width))
@@ -63,7 +63,7 @@ def rings(rng: Generator, height: int, width: int) -> Floats:
     return _normalised(waves)
 
 
-def plasma(rng: Generator, height: int, width: int) -> Floats:
+def plasma(rng: Generator, height: int, width: int) -> Doubles:
     """Sum of sine waves in random directions."""
     waves = np.zeros((height, width))
     for _ in range(6):
@@ -72,7 +72,7 @@ def plasma(rng: Generator, height: int, width: int) -> Floats:
     return _normalised(waves)
 
 
-def cells(rng: Generator, height: int, width: int) -> Floats:
+def cells(rng: Generator, height: int, width: int) -> Doubles:
     """Voronoi cells, each in its own shade, with dark borders."""
     y, x = _coordinates(height, width)
     seeds = rng.uniform(-1.1, 1.1, (int(rng.integers(12, 70)), 2))
@@ -82,7 +82,7 @@ def cells(rng: Generator, height: int, width: int) -> Floats:
     return np.where(nearest[..., 1] - nearest[..., 0] < 0.015, 0.0, shades)
 
 
-def polygons(rng: Generator, height: int, width: int) -> Floats:
+def polygons(rng: Generator, height: int, width: int) -> Doubles:
     """Overlapping random triangles and quadrangles."""
     canvas, pen = _canvas(rng, height, width)
     for _ in range(int(rng.integers(15, 50))):
@@ -91,7 +91,7 @@ def polygons(rng: Generator, height: int, width: int) -> Floats:
     return _field(canvas)
 
 
-def blobs(rng: Generator, height: int, width: int) -> Floats:
+def blobs(rng: Generator, height: int, width: int) -> Doubles:
     """Merging blobs, quantised into steps."""
     y, x = _coordinates(height, width)
     heat = np.zeros((height, width))
@@ -102,7 +102,7 @@ def blobs(rng: Generator, height: int, width: int) -> Floats:
     return np.round(_normalised(heat) * steps) / steps
 
 
-def glyphs(rng: Generator, height: int, width: int) -> Floats:
+def glyphs(rng: Generator, height: int, width: int) -> Doubles:
     """Rows of random strokes that look like letters of no alphabet."""
     canvas, pen = _canvas(rng, height, width)
     side = int(rng.integers(8, 20))
@@ -115,7 +115,7 @@ def glyphs(rng: Generator, height: int, width: int) -> Floats:
     return _field(canvas)
 
 
-def weave(rng: Generator, height: int, width: int) -> Floats:
+def weave(rng: Generator, height: int, width: int) -> Doubles:
     """Woven threads that pass over and under each other."""
     along, across = _rotated_coordinates(rng, height, width)
     threads = rng.uniform(12, 50)
@@ -124,7 +124,7 @@ def weave(rng: Generator, height: int, width: int) -> Floats:
     return _normalised(np.where(over, np.abs(warp), -np.abs(weft)) + rng.normal(0, 0.1, warp.shape))
 
 
-def scribble(rng: Generator, height: int, width: int) -> Floats:
+def scribble(rng: Generator, height: int, width: int) -> Doubles:
     """Random walks of a pen."""
     canvas, pen = _canvas(rng, height, width)
     for _ in range(int(rng.integers(2, 7))):
@@ -137,7 +137,7 @@ def scribble(rng: Generator, height: int, width: int) -> Floats:
     return _field(canvas)
 
 
-def maze(rng: Generator, height: int, width: int) -> Floats:
+def maze(rng: Generator, height: int, width: int) -> Doubles:
     """A grid of squares, each with a diagonal or an arc in one of two directions."""
     canvas, pen = _canvas(rng, height, width)
     side, line_width, ink = int(rng.integers(8, 28)), int(rng.integers(1, 6)), _random_shade(rng)
@@ -154,7 +154,7 @@ def maze(rng: Generator, height: int, width: int) -> Floats:
     return _field(canvas)
 
 
-def circuit(rng: Generator, height: int, width: int) -> Floats:
+def circuit(rng: Generator, height: int, width: int) -> Doubles:
     """Lines along a grid, each ending in a dot."""
     canvas, pen = _canvas(rng, height, width)
     step = int(rng.integers(6, 14))
@@ -170,7 +170,7 @@ def circuit(rng: Generator, height: int, width: int) -> Floats:
     return _field(canvas)
 
 
-def dots(rng: Generator, height: int, width: int) -> Floats:
+def dots(rng: Generator, height: int, width: int) -> Doubles:
     """A raster of dots whose size varies."""
     along, across = _rotated_coordinates(rng, height, width)
     raster = rng.uniform(15, 60)
@@ -184,22 +184,22 @@ TEXTURES: tuple[Texture, ...] = (
 )  # fmt: skip
 
 
-def _coordinates(height: int, width: int) -> tuple[Floats, Floats]:
+def _coordinates(height: int, width: int) -> tuple[Doubles, Doubles]:
     """y and x of each pixel, -1..1."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return y, x
 
 
-def _rotated_coordinates(rng: Generator, height: int, width: int) -> tuple[Floats, Floats]:
+def _rotated_coordinates(rng: Generator, height: int, width: int) -> tuple[Doubles, Doubles]:
     """Coordinates along and across a random direction, from those of `_coordinates`."""
     y, x = _coordinates(height, width)
     angle = rng.uniform(0, np.pi)
     return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
 
-def _normalised(field: Floats) -> Floats:
+def _normalised(field: Doubles) -> Doubles:
     """The field rescaled linearly to 0..1."""
-    rescaled: Floats = (field - field.min()) / max(np.ptp(field), 1e-9)
+    rescaled: Doubles = (field - field.min()) / max(np.ptp(field), 1e-9)
     return rescaled
 
 
@@ -212,5 +212,5 @@ def _canvas(rng: Generator, height: int, width: int) -> tuple[Image.Image, Image
     return canvas, ImageDraw.Draw(canvas)
 
 
-def _field(canvas: Image.Image) -> Floats:
+def _field(canvas: Image.Image) -> Doubles:
     return _normalised(np.asarray(canvas, np.float64))

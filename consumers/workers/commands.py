@@ -24,7 +24,7 @@ app.add_typer(worker, name="worker")
 EXIT_ENCODER_ERROR = 3
 """Exit code when a restart cannot help: the encoder is missing, or is not the one of the index."""
 
-HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
+HeartbeatOption = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
 MetricsPort = Annotated[
     int | None,
     typer.Option("--metrics", help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT; 0: none"),
@@ -33,7 +33,7 @@ MetricsPort = Annotated[
 
 @worker.command("index")
 def index(
-    heartbeat: HeartbeatFile = None,
+    heartbeat: HeartbeatOption = None,
     metrics: MetricsPort = None,
     generation: Annotated[
         int | None, typer.Option(help="Whose index to fill; the one that serves, unless `reindex` is under way.")
@@ -48,7 +48,7 @@ def index(
 
 
 @worker.command("query")
-def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
+def query(heartbeat: HeartbeatOption = None, metrics: MetricsPort = None) -> None:
     """Take search requests and answer them."""
     from consumers.workers.query_worker import query_worker
 
@@ -75,7 +75,7 @@ def _run_worker(kind: str, build: "Build", heartbeat: Path | None, metrics: int 
         with report_errors():
             settings = read_settings()
             if metrics is not None:
-                settings.metrics.port = metrics
+                settings = settings.with_port("metrics", metrics)
             configure_logs(settings.logs, kind, redaction(settings))
             if kind == "index":
                 lower_priority(settings.worker.niceness)
@@ -100,7 +100,7 @@ def _install_signal_handlers(shutdown: "ShutdownSignal") -> None:
         shutdown.stop_now()
 
     def stop_when_idle(_number: int, _frame: object) -> None:
-        shutdown.when_idle = True
+        shutdown.stop_when_idle()
 
     signal.signal(signal.SIGTERM, stop_now)
     signal.signal(signal.SIGINT, stop_now)

@@ -115,11 +115,6 @@ def index_worker(
         router = _make_router(context, sink, items.publish_rejection, live)
         router = replace(router, owns_failures=ownership.owns_failures, delays=delays)
         retry_router = replace(router, limit=retries.limit)
-
-        def retry_all_now() -> None:
-            retry_source.ignore_due_times()
-            retry_router.delays = {}
-
         pipeline = make_image_pipeline(context, None, stack)
         backfill = MaintenanceTask(BackfillTask(context, ownership, pipeline, sink, stack).step)
         maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
@@ -129,7 +124,13 @@ def index_worker(
         retry_handler = InstrumentedHandler(RetriedItems(retry_sinks.trace(retry_items.handle)), context.metrics)
         live_loop = _make_loop(context, live, source, router, live_handler)
         retry_loop = _make_loop(context, retries, retry_source, retry_router, retry_handler)
-        yield Lanes(live_loop, retry_loop, retry_all_now)
+        yield Lanes(live_loop, retry_loop, partial(_retry_all_now, retry_source, retry_router))
+
+
+def _retry_all_now(source: EventSource, router: FailureRouter) -> None:
+    """Retry all waiting records; those that fail again go to their dead-letter topics."""
+    source.ignore_due_times()
+    router.stop_retries()
 
 
 def _make_router(context: IndexContext, sink: Sink, report: Report, lane: Lane) -> FailureRouter:

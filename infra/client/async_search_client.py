@@ -2,7 +2,7 @@
 
 import asyncio
 
-from infra.client.reply_router import GRACE_SECONDS, Kind, ReplyRouter, Request, checked
+from infra.client.reply_router import GRACE_SECONDS, Kind, ReplyRouter, SearchOrFacets, checked
 from infra.client.topic_listener import TopicListener
 from infra.config.kafka import KafkaSettings
 from infra.observability.tracing import SpanWriter
@@ -47,7 +47,7 @@ class AsyncSearchClient:
         """Close the connection to the broker; pending requests get no answer."""
         self._listener.close()
 
-    async def _request(self, request: Request, kind: type[Kind]) -> Kind:
+    async def _request(self, request: SearchOrFacets, kind: type[Kind]) -> Kind:
         answer = self._router.expect(request.request_id)
         try:
             await asyncio.to_thread(self._send, request)
@@ -58,6 +58,6 @@ class AsyncSearchClient:
         finally:
             self._router.forget(request.request_id)
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: SearchOrFacets) -> None:
         self._router.send(request)
         self._router.flush()

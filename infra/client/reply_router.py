@@ -18,7 +18,7 @@ GRACE_SECONDS = 2.0
 """Seconds after the deadline in which an answer may still arrive, such as one with the status `expired`."""
 POLL_SECONDS = 0.1
 
-Request = SearchRequest | FacetsRequest
+SearchOrFacets = SearchRequest | FacetsRequest
 Answer = SearchResult | FacetsResult
 Kind = TypeVar("Kind", SearchResult, FacetsResult)
 
@@ -33,8 +33,7 @@ class ReplyRouter:
     def __init__(self, kafka: KafkaSettings, reply_to: str, grace_s: float, tracing: SpanWriter | None) -> None:
         # Create the reader first: its position must be fixed before the first request is sent.
         self._reader = ReplyReader(kafka, reply_to)
-        self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY)
-        self._sink.tracing = tracing
+        self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY, tracing=tracing)
         self._reply_to = reply_to
         self._grace_s = grace_s
         self._pending: dict[str, Future[Answer]] = {}
@@ -53,7 +52,7 @@ class ReplyRouter:
         """Stop expecting an answer; without effect after it has arrived."""
         self._pending.pop(request_id, None)
 
-    def send(self, request: Request) -> None:
+    def send(self, request: SearchOrFacets) -> None:
         """Queue a request, with its reply topic and partition in the headers."""
         id, partition = request.request_id, str(self._reader.partition)
         headers = {CORRELATION_ID: id, REPLY_TO: self._reply_to, REPLY_PARTITION: partition}
@@ -63,7 +62,7 @@ class ReplyRouter:
         """Wait until Kafka has the queued requests; raises Unavailable if it did not accept them."""
         self._sink.flush()
 
-    def patience_s(self, request: Request) -> float:
+    def patience_s(self, request: SearchOrFacets) -> float:
         """Seconds to wait for the answer: the request's deadline and the grace."""
         return request.deadline_ms / 1000 + self._grace_s
 

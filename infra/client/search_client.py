@@ -7,7 +7,15 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from infra.client.reply_router import GRACE_SECONDS, POLL_SECONDS, Answer, Kind, ReplyRouter, Request, checked
+from infra.client.reply_router import (
+    GRACE_SECONDS,
+    POLL_SECONDS,
+    Answer,
+    Kind,
+    ReplyRouter,
+    SearchOrFacets,
+    checked,
+)
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from infra.observability.tracing import SpanWriter
@@ -60,7 +68,7 @@ class SearchClient:
             waiting.append(request.request_id)
         return answers + [self.wait(request_id) for request_id in waiting]
 
-    def send(self, requests: Sequence[Request]) -> None:
+    def send(self, requests: Sequence[SearchOrFacets]) -> None:
         """Queue requests, each of which must be waited for; the first wait flushes them all."""
         for request in requests:
             self._router.send(request)

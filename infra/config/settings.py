@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     traces: TraceSettings = Field(default_factory=TraceSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
 
+    def with_port(self, group: Literal["gateway", "metrics"], port: int) -> "Settings":
+        """A copy in which the server of a group listens on another port."""
+        return self.model_copy(update={group: getattr(self, group).model_copy(update={"port": port})})
+
 
 def read_settings() -> Settings:
     """The settings in the environment; raises SettingsError with one sentence if one is invalid."""

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
+from infra.arrays import Box, Floats, PreparedViews
+
 GRID_CELLS, CELL_PIXELS = 4, 8
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Vectors = NDArray[np.float32]
-Box = tuple[float, float, float, float]
-Shown = tuple[tuple[Pixels, ...], bool]
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class GridEncoder:
         """Resize a box of an RGB picture to uint8 [32, 32, 3], regardless of its aspect ratio."""
         return np.asarray(image.resize((GRID_CELLS * CELL_PIXELS, GRID_CELLS * CELL_PIXELS), Resampling.BOX, box))
 
-    def run(self, batch: Sequence[Shown]) -> Vectors:
+    def run(self, batch: Sequence[PreparedViews]) -> Floats:
         """Encode N pictures by their first view: float32 [N, 64], both parts of unit length."""
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)
@@ -37,9 +35,9 @@ class GridEncoder:
         return np.concatenate([_l2_normalise(mean_colours), _l2_normalise(contrast)], axis=1).astype(np.float32)
 
 
-def _l2_normalise(rows: Vectors) -> Vectors:
+def _l2_normalise(rows: Floats) -> Floats:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     first_axis = np.eye(1, rows.shape[1], dtype=np.float32)
     # A picture of one colour has no contrast: its row is zero and has no direction. It becomes the first axis.
-    normalised: Vectors = np.where(norms > 1e-6, rows / np.maximum(norms, 1e-6), first_axis)
+    normalised: Floats = np.where(norms > 1e-6, rows / np.maximum(norms, 1e-6), first_axis)
     return normalised

@@ -11,14 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-Floats = NDArray[np.float32]
-Halves = NDArray[np.float16]
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from infra.arrays import Floats, Halves, Integers, Mask
 
 MAX_LABELS_PER_BATCH = 32
 """Maximum number of labels in a batch: with more labels, a batch has fewer pictures of each."""

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from transformers.utils import logging
 
+from infra.arrays import Box, Floats
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet_model import register
 from infra.encoder.pretrained import Pretrained, first_sentence, read_pretrained
-from infra.encoder.runtime import Backbone, Box, Runtime, l2_normalise
+from infra.encoder.runtime import Backbone, Runtime, l2_normalise
 
 RECIPE = "2: summary of the image tower, moments of the middle hidden state"
 
@@ -31,8 +31,6 @@ CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
 
 FORWARD_ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError)
 """Exceptions of a model that needs more input than a picture, or does not return hidden states."""
-
-Floats = NDArray[np.float32]
 
 
 def open_huggingface(name: str, runtime: Runtime) -> Backbone:

@@ -21,10 +21,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from infra.arrays import Box
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, FeatureMaps, from_checkpoint, stages
 from infra.encoder.fused import fuse
-from infra.encoder.runtime import Backbone, Box, Runtime, l2_normalise, one_thread
+from infra.encoder.runtime import Backbone, Runtime, l2_normalise, one_thread
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """Folder with the projections of the default encoders, which tests/evaluation/fit_defaults.py fits."""

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from infra.arrays import Floats
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
 from infra.encoder.runtime import Runtime
-
-Array = NDArray[np.float32]
 
 
 def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
@@ -59,7 +57,7 @@ class CompiledMaps:
 
     def __call__(self, pixels: Tensor) -> FeatureMaps:
         """Compute the maps of a batch; thread-safe, as concurrent calls wait for each other."""
-        pixel_array: Array = pixels.float().contiguous().numpy()
+        pixel_array: Floats = pixels.float().contiguous().numpy()
         pictures = [pixel_array[n : n + 1] for n in range(len(pixel_array))]
         with self.lock:
             outputs = (
@@ -70,15 +68,15 @@ class CompiledMaps:
         middle, last = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*outputs, strict=True))
         return FeatureMaps(middle, last)
 
-    def _infer_sequentially(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
+    def _infer_sequentially(self, pictures: list[Floats]) -> list[tuple[Floats, Floats]]:
         outputs = []
         for picture in pictures:
             self.latency_request.infer([picture])
             outputs.append(_outputs(self.latency_request))
         return outputs
 
-    def _infer_in_parallel(self, pictures: list[Array]) -> list[tuple[Array, Array]]:
-        outputs: dict[int, tuple[Array, Array]] = {}
+    def _infer_in_parallel(self, pictures: list[Floats]) -> list[tuple[Floats, Floats]]:
+        outputs: dict[int, tuple[Floats, Floats]] = {}
         self.throughput_queue.set_callback(lambda request, n: outputs.update({n: _outputs(request)}))
         for n, picture in enumerate(pictures):
             self.throughput_queue.start_async([picture], n)
@@ -86,7 +84,7 @@ class CompiledMaps:
         return [outputs[n] for n in range(len(pictures))]
 
 
-def _outputs(request: Any) -> tuple[Array, Array]:
+def _outputs(request: Any) -> tuple[Floats, Floats]:
     # Copies, because the next inference overwrites the output tensors of the request.
     return request.get_output_tensor(0).data.copy(), request.get_output_tensor(1).data.copy()
 

@@ -23,14 +23,13 @@ from safetensors.numpy import save
 from safetensors.torch import load_file
 from torch import Tensor
 
+from infra.arrays import Box, Floats, Pixels, PreparedViews
 from infra.encoder import EncoderUnavailable
-from infra.encoder.runtime import Backbone, Box, Pixels, Shown, l2_normalise
+from infra.encoder.runtime import Backbone, l2_normalise
 
 STYLE_SIZE = 64
 MIN_REFERENCE_COSINE = 0.98
 """Minimum cosine to the reference vector; the lowest of 32 photos in bfloat16 was .993."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class TorchEncoder:
         """Function from a part of an upright RGB picture to the network's pixels; thread-safe."""
         return self.backbone.prepare
 
-    def run(self, batch: Sequence[Shown]) -> Floats:
+    def run(self, batch: Sequence[PreparedViews]) -> Floats:
         """Encode N pictures: float32 [N, object_size + style_size], not finite where the network overflowed."""
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)

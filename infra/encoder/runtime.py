@@ -8,20 +8,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from infra.arrays import Box, Pixels
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable
-
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Vectors = NDArray[np.float32]
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom edges of a part of a picture, in pixels."""
-Shown = tuple[tuple[Pixels, ...], bool]
-"""Prepared views of one picture, and whether it is a studio picture."""
 
 CPU_BATCH = 8
 """Batch size on a CPU; larger activations exceed the caches (Lite2 fp32: 100 a second at 8, 84 at 32)."""

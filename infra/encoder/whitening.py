@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL.Image import Image
 
+from infra.arrays import Floats, Mask
 from infra.encoder.projection import STYLE_SIZE, build_projection, to_storage_precision
 from infra.encoder.runtime import Backbone
 
@@ -19,9 +19,6 @@ OBJECT_SIZE = 256
 POWER = 0.25
 MIN_PICTURES_FOR_MEAN = 50
 """Minimum number of pictures of a kind (photos, or studio pictures) for a reliable mean."""
-
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 def whiten(features: Floats, studio: Mask, backbone: Backbone) -> dict[str, Floats]:

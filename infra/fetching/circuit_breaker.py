@@ -23,6 +23,19 @@ class _HostRecord:
     probe_at: float = 0
     """Time from which one request may probe the host, on the breaker's clock."""
 
+    def add_timeout(self, probe_at: float) -> None:
+        """Count a timeout; the host may be probed from `probe_at`."""
+        self.score += 1
+        self.probe_at = probe_at
+
+    def postpone_probe(self, probe_at: float) -> None:
+        """Block other requests until `probe_at`, during a probe."""
+        self.probe_at = probe_at
+
+    def add_answer(self, after: int, forgiven: float) -> None:
+        """Count an answer: one to a probe closes the breaker; one between timeouts only reduces the score."""
+        self.score = 0 if self.score >= after else self.score - forgiven
+
 
 class CircuitBreakers:
     """Opens for `rest_s` seconds for hosts whose score of timeouts has reached `after`.
@@ -66,13 +79,12 @@ class CircuitBreakers:
             if now < record.probe_at:
                 message = f"{host} timed out too often of late: it is asked again a little later"
                 raise TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
-            record.probe_at = now + self._rest_s  # blocks other requests during this probe
+            record.postpone_probe(now + self._rest_s)
 
     def _record_timeout(self, host: str) -> None:
         with self._lock:
             record = self._records.pop(host, None) or _HostRecord()
-            record.score += 1
-            record.probe_at = self._clock() + self._rest_s
+            record.add_timeout(self._clock() + self._rest_s)
             self._records[host] = record  # moved to the end: the oldest is removed first
             if len(self._records) > MAX_HOSTS:
                 del self._records[next(iter(self._records))]
@@ -82,7 +94,6 @@ class CircuitBreakers:
             record = self._records.get(host)
             if record is None:
                 return
-            # An answer to a probe closes the breaker; an answer between timeouts only reduces the score.
-            record.score = 0 if record.score >= self._after else record.score - self._forgiven
+            record.add_answer(self._after, self._forgiven)
             if record.score <= 0:
                 del self._records[host]

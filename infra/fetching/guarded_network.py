@@ -50,6 +50,10 @@ class DownloadBudget:
         """Raise the limit for a picture: headers, chunk framing and body together may have `most` bytes."""
         self.bytes_left += max(0, most - HEAD_BYTES)
 
+    def spend(self, count: int) -> None:
+        """Subtract the bytes that were received."""
+        self.bytes_left -= count
+
     def seconds(self) -> float:
         """Remaining seconds; raises ReadTimeout if there are none."""
         left = self.until - time.monotonic()
@@ -127,7 +131,7 @@ class DeadlineStream(httpcore.NetworkStream):
         if not isinstance(timeout, DownloadBudget):
             return self.stream.read(max_bytes, timeout)
         data = self.stream.read(min(max_bytes, timeout.room()), timeout.seconds())
-        timeout.bytes_left -= len(data)
+        timeout.spend(len(data))
         return data
 
     def write(self, buffer: bytes, timeout: DownloadBudget | float | None = None) -> None:

@@ -42,6 +42,14 @@ class Assignment:
     _unreceived: set[int] = field(default_factory=set)
     """Offsets that the last owner left unfinished and that have not been received yet."""
 
+    def mark_committed(self, offset: tuple[int, str]) -> None:
+        """Record the offset and the note that the broker has stored."""
+        self.committed = offset
+
+    def mark_paused(self, *, paused: bool) -> None:
+        """Record whether the client pauses the partition."""
+        self.paused = paused
+
     def receive(self, record: Record) -> None:
         """Add a received record to the buffer."""
         self.buffer.append(record)

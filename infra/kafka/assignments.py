@@ -128,7 +128,7 @@ class Assignments:
         """Record that the broker has stored these offsets."""
         for partition, offset in offsets.items():
             if partition in self._assignments:
-                self._assignments[partition].committed = offset
+                self._assignments[partition].mark_committed(offset)
 
     def free_records(self, limits: BufferLimits) -> int:
         """How many records may be fetched: the free capacity, or one partition's part of it if there is none."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from infra.config.errors import SettingsError
 from infra.config.kafka import KafkaSettings
 
-Value = str | int | float | bool
+ConfigValue = str | int | float | bool
 
 
 def name_client(kafka: KafkaSettings, part: str) -> KafkaSettings:
@@ -19,10 +19,10 @@ def name_client(kafka: KafkaSettings, part: str) -> KafkaSettings:
     return kafka.model_copy(update={"client_id": kafka.client_id or f"lookstream-{part}-{socket.gethostname()}"})
 
 
-def security_settings(kafka: KafkaSettings) -> dict[str, Value]:
+def security_settings(kafka: KafkaSettings) -> dict[str, ConfigValue]:
     """The librdkafka properties for the client id and authentication; unset ones are left out."""
     oauth = kafka.sasl_mechanism == "OAUTHBEARER"
-    settings: dict[str, Value | Path | SecretStr | None] = {
+    settings: dict[str, ConfigValue | Path | SecretStr | None] = {
         "client.id": kafka.client_id or f"lookstream-{socket.gethostname()}",
         "security.protocol": kafka.security_protocol,
         "sasl.mechanism": kafka.sasl_mechanism,
@@ -43,7 +43,7 @@ def security_settings(kafka: KafkaSettings) -> dict[str, Value]:
     return {name: _plain(value) for name, value in settings.items() if value is not None} | extra_settings(kafka)
 
 
-def extra_settings(kafka: KafkaSettings) -> dict[str, Value]:
+def extra_settings(kafka: KafkaSettings) -> dict[str, ConfigValue]:
     """The librdkafka properties of LOOKSTREAM_KAFKA_CLIENT; raises SettingsError if librdkafka rejects one.
 
     A client that has its own properties applies these again after them, so that the operator's take precedence.
@@ -55,14 +55,14 @@ def extra_settings(kafka: KafkaSettings) -> dict[str, Value]:
     return settings
 
 
-def _plain(value: Value | Path | SecretStr) -> Value:
+def _plain(value: ConfigValue | Path | SecretStr) -> ConfigValue:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value) if isinstance(value, Path) else value
 
 
 @cache
-def _rejection_reason(name: str, value: Value) -> str | None:
+def _rejection_reason(name: str, value: ConfigValue) -> str | None:
     """Why librdkafka rejects a property; None if it accepts it."""
     silent = logging.Logger("librdkafka", logging.CRITICAL)  # a producer logs warnings about consumer properties
     try:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from confluent_kafka.admin import AdminClient
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka.client_settings import extra_settings, security_settings
+from infra.kafka.client_settings import ConfigValue, extra_settings, security_settings
 from infra.kafka.errors import translate_errors
 from infra.kafka.names import group_name
 
@@ -17,7 +17,6 @@ ANSWER_SECONDS = 5.0
 REQUEST_MS = 10_000
 """Milliseconds until any request of the client times out: a consumer's owner must poll again in time."""
 
-ConfigValue = str | int | float | bool
 Config = dict[str, ConfigValue]
 """librdkafka properties by name."""
 

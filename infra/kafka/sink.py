@@ -10,8 +10,8 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka.client_settings import extra_settings
-from infra.kafka.config import ConfigValue, client_config, new_client
+from infra.kafka.client_settings import ConfigValue, extra_settings
+from infra.kafka.config import client_config, new_client
 from infra.kafka.errors import ErrorClass, classify, to_exception
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
@@ -59,6 +59,7 @@ class EventSink:
         kafka: KafkaSettings,
         delivery: Mapping[str, ConfigValue] = IDEMPOTENT_DELIVERY,
         problems: Problems | None = None,
+        tracing: SpanWriter | None = None,
     ) -> None:
         self.problems = Problems() if problems is None else problems
         """Errors that the client has reported, with their remedies, until they are resolved."""
@@ -78,7 +79,7 @@ class EventSink:
         self.producer = self._start()
         """Only for infra.kafka.transactions."""
         self._failed: dict[int, list[tuple[OutgoingRecord, KafkaError]]] = defaultdict(list)
-        self.tracing: SpanWriter | None = None
+        self.tracing = tracing
         """Writes a span for each event that is sent; None in workers, which trace their processing instead."""
         self.arrived: dict[Partition, int] = {}
         """Offset of the newest acknowledged record in each partition."""

@@ -192,7 +192,7 @@ class EventSource:
         if partitions:
             self._member.pause(partitions, paused=paused)
             for partition in partitions:
-                self._assignments[partition].paused = paused
+                self._assignments[partition].mark_paused(paused=paused)
 
     def _resume(self) -> None:
         """Read the notes in the last owners' commits; until then a partition supplies no records."""

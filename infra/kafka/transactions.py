@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from infra.config.kafka import KafkaSettings
 from infra.futures import call_in_thread
-from infra.kafka.config import ConfigValue, log, no_broker_message
+from infra.kafka.client_settings import ConfigValue
+from infra.kafka.config import log, no_broker_message
 from infra.kafka.errors import (
     ErrorClass,
     Fenced,
@@ -60,7 +61,7 @@ new one (librdkafka 2.16.1, rd_kafka_txn_send_TxnOffsetCommitRequest)."""
 
 
 class OutcomeUnknown(Exception):
-    """It is unknown whether a transaction was committed: call `resolve_outcome`, then read the committed offsets."""
+    """It is unknown whether a transaction was committed: call `resolve_outcome`, then read the offsets."""
 
 
 class TransactionSink:

@@ -67,6 +67,30 @@ class RunningService:
     reported_code: int | None = None
     """The exit code whose remedy has been logged already."""
 
+    def schedule_restart(self, code: int) -> float:
+        """Count a death, and set when to restart; returns the pause until then in seconds."""
+        if time.monotonic() - self.started_monotonic >= YOUNG_SECONDS:
+            self.deaths, self.reported_code = 0, None
+        self.deaths += 1
+        pause = restart_pause(self.deaths, code)
+        self.restart_at = time.monotonic() + pause
+        return pause
+
+    def mark_reported(self, code: int) -> None:
+        """Record that the remedy of an exit code has been logged."""
+        self.reported_code = code
+
+    def kill(self) -> None:
+        """Kill the process; it is restarted only on request."""
+        self.process.kill()
+        self.restart_at = math.inf
+
+    def replace(self, replacement: "RunningService") -> None:
+        """Continue with the process of a replacement."""
+        self.process, self.stderr_lines = replacement.process, replacement.stderr_lines
+        self.started_at, self.started_monotonic = replacement.started_at, replacement.started_monotonic
+        self.restart_at = None
+
 
 class Supervisor:
     """Starts parts in order, restarts them when they die, and ends them in reverse order."""
@@ -149,26 +173,18 @@ class Supervisor:
 
     def _schedule(self, child: RunningService, code: int) -> None:
         """Log the death of a child, schedule its restart, and kill its dependents."""
-        if time.monotonic() - child.started_monotonic >= YOUNG_SECONDS:
-            child.deaths, child.reported_code = 0, None
-        child.deaths += 1
-        pause = restart_pause(child.deaths, code)
-        child.restart_at = time.monotonic() + pause
+        pause = child.schedule_restart(code)
         details = {"name": child.part.name, "code": code, "again_in_seconds": round(pause, 1)}
         if code in PERMANENT and child.reported_code != code:
-            child.reported_code = code
+            child.mark_reported(code)
             self._log.error("child cannot run", **details, why=child.stderr_lines.last(), remedy=PERMANENT[code])
         elif code not in PERMANENT:
             self._log.warning("child died", **details, last_lines=child.stderr_lines.lines())
         for name in self.dependents(child.part.name):
-            self._children[name].process.kill()
-            self._children[name].restart_at = math.inf
+            self._children[name].kill()
 
     def _start_again(self, child: RunningService) -> None:
-        replacement = self._spawn(child.part)
-        child.process, child.stderr_lines = replacement.process, replacement.stderr_lines
-        child.started_at, child.started_monotonic = replacement.started_at, replacement.started_monotonic
-        child.restart_at = None
+        child.replace(self._spawn(child.part))
 
     def _spawn(self, part: Service) -> RunningService:
         process = spawn(part.command, signal.SIGTERM, self._environment, ChildSetup(stderr=subprocess.PIPE))

@@ -45,11 +45,12 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Ite
         server.server_close()
 
 
-def _handler(registry: CollectorRegistry, expected: str | None) -> type[MetricsHandler]:
+def _handler(metrics: CollectorRegistry, expected: str | None) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
         """Answers GET /metrics for clients that send the token."""
 
         timeout = PATIENCE_SECONDS
+        registry = metrics
 
         def do_GET(self) -> None:
             authorization = self.headers.get("Authorization", "")
@@ -60,5 +61,4 @@ def _handler(registry: CollectorRegistry, expected: str | None) -> type[MetricsH
             else:
                 super().do_GET()
 
-    Handler.registry = registry
     return Handler

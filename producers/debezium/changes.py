@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from producers.catalog import CatalogFormat, read_item
 from producers.debezium.mapping import TableMapping
-from producers.debezium.values import NO_FIELDS, Object, cells_of, objects_in
+from producers.debezium.values import NO_FIELDS, cells_of, objects_in
 from producers.image_refs import Locate
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, is_utf8
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, is_utf8
 from schemas.envelope import describe
 from schemas.items import ItemDeleted, ItemUpserted
 
@@ -28,8 +28,8 @@ UPSERT_OPS, DELETE_OP = ("c", "u", "r"), "d"
 class RowChange:
     """One change event: the row and its schema, whether it was deleted, and the time of change in ms since 1970."""
 
-    row: Object
-    schema: Object | None
+    row: JsonObject
+    schema: JsonObject | None
     is_deleted: bool
     at_ms: int
 
@@ -119,7 +119,7 @@ def parse_change(value: bytes | str | None, key: bytes | None, line: int) -> Row
 
 
 def _row_change(
-    row: Object | None, schema: Object | None, at: Json, line: int, *, is_deleted: bool
+    row: JsonObject | None, schema: JsonObject | None, at: Json, line: int, *, is_deleted: bool
 ) -> RowChange | BadRow:
     if row is None:
         return BadRow(line, "the change event has no row, nor a key in JSON that names it")
@@ -128,7 +128,7 @@ def _row_change(
     return RowChange(row, schema, is_deleted, int(str(at)))
 
 
-def _payload(text: bytes | str) -> tuple[Object | None, Object | None]:
+def _payload(text: bytes | str) -> tuple[JsonObject | None, JsonObject | None]:
     """A JSON object, and its schema if Kafka Connect wraps both in {schema, payload}; None for anything else."""
     try:
         found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)

@@ -9,7 +9,7 @@ import typer
 
 from infra.config.errors import BadInput
 from infra.console import FAILED, command_options, error_console, printable
-from producers.cli_options import ImageRoot
+from producers.cli_options import ImageRootOption
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
@@ -35,7 +35,7 @@ class DebeziumOptions:
     topic: Annotated[
         str | None, typer.Option(help="Follow this topic of change events instead.", show_default=False)
     ] = None
-    image_root: ImageRoot = None
+    image_root: ImageRootOption = None
 
 
 @app.command("debezium")
@@ -68,8 +68,8 @@ def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "In
     assert file is not None
     total, kafka = count_lines(file), resolve_kafka_settings(settings)
     check_broker(kafka)
-    sink = EventSink(kafka)
-    with tracing(settings.traces, SERVICE) as sink.tracing:
+    with tracing(settings.traces, SERVICE) as spans:
+        sink = EventSink(kafka, tracing=spans)
         tally = publish_with_progress(read_changes(file, table), sink, total, error_console())
     sink.close()
     return tally
@@ -88,11 +88,11 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
     unprefixed = kafka.model_copy(
         update={"prefix": ""}
     )  # the topic belongs to Debezium and has no prefix; the group is ours
-    source, sink = EventSource(unprefixed, f"{kafka.prefix}{GROUP}-{topic}", [topic]), EventSink(kafka)
+    source = EventSource(unprefixed, f"{kafka.prefix}{GROUP}-{topic}", [topic])
 
     console.print(f"following {topic} until Ctrl-C", markup=False)
     with (
-        tracing(settings.traces, SERVICE) as sink.tracing,
+        tracing(settings.traces, SERVICE) as spans,
         catch_ctrl_c() as stopped,
         display_tally(console) as update,
     ):
@@ -102,6 +102,7 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
                 console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
             update(tally)
 
+        sink = EventSink(kafka, tracing=spans)
         tally = ChangeFollower(source, sink, table, watch).run(stopped)
     source.close()
     sink.close()

@@ -43,6 +43,21 @@ class _PartitionState:
     """Assignment epochs under which the first of the open records was read."""
     last: int = -1
 
+    def advance(self, offset: int) -> None:
+        """Record the offset of the last record that was read."""
+        self.last = offset
+
+    def add(self, record: Record, epochs: Mapping[Partition, int]) -> None:
+        """Add a record to the present commit."""
+        if not self.open:
+            self.epochs = epochs
+        self.open.append(record)
+
+    def end(self) -> Batch:
+        """End the present commit; returns its records."""
+        ended, self.open = self.open, []
+        return Batch(ended, self.epochs)
+
 
 @dataclass
 class ChangeFollower:
@@ -65,7 +80,7 @@ class ChangeFollower:
         """Follow until `stopped` is true; raises Unavailable if Kafka does not accept all events."""
         while not stopped():
             self.step()
-        self.tally.interrupted = True
+        self.tally.interrupt()
         return self.tally
 
     def step(self) -> None:
@@ -76,7 +91,7 @@ class ChangeFollower:
             self.sink.flush()
             self._last_record_at = self.clock()
         elif self.clock() - self._last_record_at > QUIET_SECONDS:
-            finished = [self._end(state) for state in self._states.values() if state.open]
+            finished = [state.end() for state in self._states.values() if state.open]
         for ended in finished:
             self.source.mark_finished(ended)
         if finished:
@@ -88,10 +103,8 @@ class ChangeFollower:
         state, ended = self._state_of(record), None
         parsed = parse_change(record.value, record.key, record.offset)
         if isinstance(parsed, RowChange) and state.times.is_new_time(parsed.at_ms) and state.open:
-            ended = self._end(state)
-        if not state.open:
-            state.epochs = epochs
-        state.open.append(record)
+            ended = state.end()
+        state.add(record, epochs)
         change = self.table.read(parsed, state.times, record.offset) if isinstance(parsed, RowChange) else parsed
         publish_one(change, self.sink, self.tally, event_id=record.position)
         if isinstance(change, BadRow):
@@ -102,17 +115,13 @@ class ChangeFollower:
         self.watch(change, self.tally)
         return ended
 
-    def _end(self, state: _PartitionState) -> Batch:
-        ended, state.open = state.open, []
-        return Batch(ended, state.epochs)
-
     def _state_of(self, record: Record) -> _PartitionState:
         """The state of the record's partition; a new one if the record is read again."""
         place = record.topic, record.partition
         state = self._states.get(place)
         if state is None or record.offset <= state.last:
             state = self._states[place] = _PartitionState()
-        state.last = record.offset
+        state.advance(record.offset)
         return state
 
 

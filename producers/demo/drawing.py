@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from infra.arrays import Floats
 from producers.demo.patterns import Field, Pattern, second_colour, soft_noise
 from producers.demo.shapes import SIZE, STENCIL, Outline, Stencil, stroke, within
 
@@ -15,7 +15,6 @@ Colour = tuple[float, float, float]
 Window = tuple[slice, slice]
 """Rows and columns of a drawing."""
 
-Pixels = NDArray[np.float32]
 
 WHITE: Colour = (244, 242, 238)
 DARK: Colour = (44, 42, 46)
@@ -24,12 +23,11 @@ GOLD: Colour = (204, 164, 84)
 WOOD: Colour = (176, 128, 84)
 SHADOW: Colour = (20, 16, 18)
 
-Vector = NDArray[np.float32]
 
-LIGHT: Vector = np.array([-0.42, -0.58, 0.70], dtype=np.float32)
+LIGHT: Floats = np.array([-0.42, -0.58, 0.70], dtype=np.float32)
 """Unit vector towards the light: left, above and in front of the object; y points down."""
 
-HALF_VECTOR: Vector = np.array([-0.23, -0.31, 0.92], dtype=np.float32)
+HALF_VECTOR: Floats = np.array([-0.23, -0.31, 0.92], dtype=np.float32)
 """Half vector between light and viewer: a surface with this normal shows the highlight (Blinn-Phong)."""
 
 AMBIENT = 0.45
@@ -72,7 +70,7 @@ class Pen:
 
     finish: Finish
     rng: np.random.Generator
-    rgb: Pixels = field(default_factory=lambda: np.zeros((SIZE, SIZE, 3), dtype=np.float32))
+    rgb: Floats = field(default_factory=lambda: np.zeros((SIZE, SIZE, 3), dtype=np.float32))
     alpha: Field = field(default_factory=lambda: np.zeros((SIZE, SIZE), dtype=np.float32))
 
     def __post_init__(self) -> None:
@@ -129,14 +127,14 @@ class Pen:
         pixels = np.concatenate([self.rgb / divisor, self.alpha[..., None] * 255], axis=2)
         return Image.fromarray(pixels.astype(np.uint8), "RGBA")
 
-    def _pattern_colour(self, window: Window) -> Pixels:
+    def _pattern_colour(self, window: Window) -> Floats:
         main = np.array(self.finish.colour, dtype=np.float32)
         if self._pattern_share is None:
             return main
         second = np.array(self.finish.second, dtype=np.float32)
         return main + self._pattern_share[window][..., None] * (second - main)
 
-    def _paint(self, stencil: Stencil, form: Form, colour: Callable[[Window], Pixels]) -> None:
+    def _paint(self, stencil: Stencil, form: Form, colour: Callable[[Window], Floats]) -> None:
         window, cover = _coverage(stencil)
         across, down = self._slope(stencil, window, form)
         shaded = colour(window) * _diffuse(across, down)[..., None]
@@ -144,7 +142,7 @@ class Pen:
             window, cover, shaded + _highlight(across, down, form.gloss)[..., None] if form.gloss else shaded
         )
 
-    def _composite(self, window: Window, cover: Field, pixels: Pixels) -> None:
+    def _composite(self, window: Window, cover: Field, pixels: Floats) -> None:
         transparency = (1 - cover)[..., None]
         self.rgb[window] = self.rgb[window] * transparency + np.clip(pixels, 0, 255) * cover[..., None]
         self.alpha[window] = self.alpha[window] * transparency[..., 0] + cover
@@ -186,7 +184,7 @@ def _blur_matrix(sigma: float) -> Field:
     return np.asarray(weight / (sigma * np.sqrt(2 * np.pi)), dtype=np.float32)
 
 
-def _cosine(direction: Vector, across: Field, down: Field) -> Field:
+def _cosine(direction: Floats, across: Field, down: Field) -> Field:
     """Cosine between the normal of a slope and a direction."""
     product = direction[2] - direction[0] * across - direction[1] * down
     return np.asarray(product / np.sqrt(across**2 + down**2 + 1), dtype=np.float32)

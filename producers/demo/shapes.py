@@ -17,14 +17,14 @@ STENCIL = 2 * SIZE
 UNIT = STENCIL / 100
 
 Stencil = Image.Image
-Point = tuple[float, float]
-Outline = Sequence[Point]
+Vertex = tuple[float, float]
+Outline = Sequence[Vertex]
 
 
 CORNER_CUTS = 4
 
 
-def ring(points: Outline) -> list[Point]:
+def ring(points: Outline) -> list[Vertex]:
     """A smooth closed outline through the midpoints of the edges; a point that is given twice stays a corner.
 
     Source: Chaikin's corner cutting, whose limit is the quadratic B-spline of the points.
@@ -35,7 +35,7 @@ def ring(points: Outline) -> list[Point]:
     return [(float(x), float(y)) for x, y in line]
 
 
-def curve(points: Outline) -> list[Point]:
+def curve(points: Outline) -> list[Vertex]:
     """A smooth open line from the first to the last point; `ring` is the closed form."""
     line = np.asarray(points, dtype=np.float64)
     for _ in range(CORNER_CUTS):
@@ -48,7 +48,7 @@ def _cut_corners(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDAr
     return np.stack([0.75 * starts + 0.25 * ends, 0.25 * starts + 0.75 * ends], axis=1).reshape(-1, 2)
 
 
-def mirrored(left: Outline) -> list[Point]:
+def mirrored(left: Outline) -> list[Vertex]:
     """The outline of a symmetric object from its left half, which is given from top to bottom."""
     return [*left, *((100 - x, y) for x, y in reversed(left))]
 
@@ -58,7 +58,7 @@ def _blank() -> tuple[Stencil, ImageDraw.ImageDraw]:
     return stencil, ImageDraw.Draw(stencil)
 
 
-def _to_pixels(points: Outline) -> list[Point]:
+def _to_pixels(points: Outline) -> list[Vertex]:
     return [(x * UNIT, y * UNIT) for x, y in points]
 
 

@@ -28,7 +28,7 @@ def gateway(
     with report_errors(), ExitStack() as stack:
         settings = read_settings()
         if port is not None:
-            settings.gateway.port = port
+            settings = settings.with_port("gateway", port)
         require_token(settings.gateway)
         configure_logs(settings.logs, "gateway", redaction(settings))
         parts = open_gateway_parts(settings, stack)

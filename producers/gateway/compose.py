@@ -31,8 +31,7 @@ def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     metrics = GatewayMetrics()
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
     client = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))
-    sink = stack.enter_context(closing(EventSink(kafka)))
-    sink.tracing = spans
+    sink = stack.enter_context(closing(EventSink(kafka, tracing=spans)))
     outcomes = stack.enter_context(closing(OutcomeWaiter(kafka)))
     index = stack.enter_context(closing(connect(settings)))
     parser, max_bytes = stack.enter_context(closing(Parser())), kafka.record_bytes

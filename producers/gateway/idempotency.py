@@ -15,16 +15,16 @@ MAX_REQUESTS, KEEP_SECONDS = 1_000, 600.0
 MAX_BYTES = 32 << 20
 """Total size of the cached answers in bytes; results contain thumbnails."""
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 RequestName = tuple[str, str]
 """A tenant, and the name that it gave the request."""
 
 
 @dataclass
-class RememberedRequest(Generic[Answer]):
+class RememberedRequest(Generic[Response]):
     """A request that is in progress or answered."""
 
-    answer: "asyncio.Task[Answer]"
+    answer: "asyncio.Task[Response]"
     digest: bytes
     """SHA-256 of the `body` that identifies the request's content."""
     started: float
@@ -42,7 +42,7 @@ class RememberedRequest(Generic[Answer]):
         if not self.accepted.is_set():
             await self.outcome()
 
-    async def outcome(self) -> Answer:
+    async def outcome(self) -> Response:
         """Wait for the answer. The request is shielded: if one waiter is cancelled, it continues for the others."""
         return await asyncio.shield(self.answer)
 
@@ -52,23 +52,23 @@ class RememberedRequest(Generic[Answer]):
         return self.answer.done() and (self.answer.cancelled() or self.answer.exception() is not None)
 
 
-class IdempotencyCache(Generic[Answer]):
+class IdempotencyCache(Generic[Response]):
     """Caches requests by tenant and name; for the tasks of one event loop."""
 
     def __init__(
         self,
-        size: Callable[[Answer], int] = lambda _answer: 0,
+        size: Callable[[Response], int] = lambda _answer: 0,
         clock: Callable[[], float] = time.monotonic,
         max_requests: int = MAX_REQUESTS,
         room: int = MAX_BYTES,
     ) -> None:
         self._size_of, self._clock = size, clock
         self._max_requests, self._max_bytes = max_requests, room
-        self._requests: OrderedDict[RequestName, RememberedRequest[Answer]] = OrderedDict()
+        self._requests: OrderedDict[RequestName, RememberedRequest[Response]] = OrderedDict()
 
     def get_or_send(
-        self, name: RequestName, body: bytes, send: Callable[[asyncio.Event], Coroutine[Any, Any, Answer]]
-    ) -> RememberedRequest[Answer]:
+        self, name: RequestName, body: bytes, send: Callable[[asyncio.Event], Coroutine[Any, Any, Response]]
+    ) -> RememberedRequest[Response]:
         """The request of this name, sent unless it is cached and has not failed.
 
         `send` sends it, and sets the given event once other gateways can find it. Raises Problem (422) if another
@@ -86,7 +86,7 @@ class IdempotencyCache(Generic[Answer]):
             )
         return cached
 
-    def find(self, name: RequestName) -> RememberedRequest[Answer] | None:
+    def find(self, name: RequestName) -> RememberedRequest[Response] | None:
         """The cached request of this name, if there is one."""
         self._evict()
         return self._requests.get(name)
@@ -103,6 +103,6 @@ class IdempotencyCache(Generic[Answer]):
             self._requests.popitem(last=False)
             total_bytes -= self._answer_bytes(oldest)
 
-    def _answer_bytes(self, request: RememberedRequest[Answer]) -> int:
+    def _answer_bytes(self, request: RememberedRequest[Response]) -> int:
         is_answered = request.answer.done() and not request.has_failed
         return self._size_of(request.answer.result()) if is_answered else 0

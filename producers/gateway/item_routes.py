@@ -55,7 +55,7 @@ ITEM_BODY = {
     },
 }
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for the outcome")]
-ItemEvent = ItemUpserted | ItemDeleted
+ItemWrite = ItemUpserted | ItemDeleted
 
 
 class ItemReceipt(BaseModel):
@@ -94,7 +94,7 @@ class ItemService:
             fields["images"] = [picture.model_dump(mode="json") for picture in pictures]
         return await self.send_event(fields, ItemUpserted, key)
 
-    async def send_event(self, fields: Fields, kind: type[ItemEvent], key: str | None) -> ItemReceipt:
+    async def send_event(self, fields: Fields, kind: type[ItemWrite], key: str | None) -> ItemReceipt:
         """Send an event once, and return its receipt. The revision is the present time unless `fields` has one."""
         event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
         prepare = partial(self._prepare, fields, kind, event_id)
@@ -111,13 +111,13 @@ class ItemService:
             outcome=f"/v1/outcomes/{event_id}",
         )
 
-    def _prepare(self, fields: Fields, kind: type[ItemEvent], event_id: str) -> tuple[ItemEvent, bytes]:
+    def _prepare(self, fields: Fields, kind: type[ItemWrite], event_id: str) -> tuple[ItemWrite, bytes]:
         """The event, checked to fit a record, and the digest of its fields. Raises Problem, ValidationError."""
         event = model_of(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
         check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
         return event, digest_of(fields)
 
-    async def _send_once(self, event: ItemEvent, event_id: str, key: str, digest: str) -> ItemEvent:
+    async def _send_once(self, event: ItemWrite, event_id: str, key: str, digest: str) -> ItemWrite:
         """Send an event unless it was sent under this key; returns it with the revision of the first sending."""
         own = RequestClaim(
             kind="item", tenant=event.tenant, name=key, digest=digest, wire_id=event_id, revision=event.revision
@@ -129,7 +129,7 @@ class ItemService:
             await self.claims.finish(first)
         return event
 
-    def _send(self, event: ItemEvent, event_id: str) -> None:
+    def _send(self, event: ItemWrite, event_id: str) -> None:
         envelope = Event(event, source="lookstream/gateway", id=event_id)
         self.sink.send(TOPIC_OF[event.source], item_key(event.tenant, event.item_id), envelope)
         self.sink.flush()

@@ -17,9 +17,9 @@ from schemas.stored import StoredItem
 PICTURE_SECONDS = 300
 """How long a browser may cache a thumbnail."""
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
-Tenant = Annotated[str, permit("search")]
+SearchTenant = Annotated[str, permit("search")]
 Number = Annotated[int, Path(ge=0, lt=MAX_IMAGES, description="Number of the item's picture, from 0")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items")]
+PageLimit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items")]
 
 
 class SystemStatus(BaseModel):
@@ -45,12 +45,12 @@ def read_routes(service: ReadService) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["looking"])
 
     @routes.get("/items", responses=problems())
-    async def some(tenant: Tenant, limit: Limit = 12) -> list[StoredItem]:
+    async def some(tenant: SearchTenant, limit: PageLimit = 12) -> list[StoredItem]:
         """A few items to start from; the same ones as long as the index does not change."""
         return await asyncio.to_thread(service.stored.sample, tenant, limit)
 
     @routes.get("/items/{item_id:path}", responses=problems(404))
-    async def item(item_id: str, tenant: Tenant) -> StoredItem:
+    async def item(item_id: str, tenant: SearchTenant) -> StoredItem:
         """An item as the index stores it."""
         found = await asyncio.to_thread(service.stored.item, tenant, item_id)
         if found is None:
@@ -58,7 +58,7 @@ def read_routes(service: ReadService) -> APIRouter:
         return found
 
     @routes.get("/pictures/{number}/{item_id:path}", response_class=Response, responses=problems(404) | JPEG)
-    async def picture(number: Number, item_id: str, tenant: Tenant) -> Response:
+    async def picture(number: Number, item_id: str, tenant: SearchTenant) -> Response:
         """The thumbnail (JPEG) of a picture of an item."""
         found = await asyncio.to_thread(service.stored.thumbnail, tenant, item_id, number)
         if found is None:

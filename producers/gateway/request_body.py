@@ -32,7 +32,7 @@ have a memory pool and a thread of their own, so that smaller ones never wait fo
 
 Fields = dict[str, Any]
 T = TypeVar("T")
-Body = TypeVar("Body", bound=BaseModel)
+RequestModel = TypeVar("RequestModel", bound=BaseModel)
 
 
 class Parser:
@@ -105,7 +105,7 @@ def parse_object(body: bytes) -> Fields:
     return found
 
 
-def model_of(kind: type[Body], fields: Mapping[str, Any]) -> Body:
+def model_of(kind: type[RequestModel], fields: Mapping[str, Any]) -> RequestModel:
     """Validate the fields as a model; raises ValidationError."""
     return kind.model_validate_json(json.dumps(fields))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from infra.console import FAILED, command_options, error_console, print_error
-from producers.cli_options import Tenant
+from producers.cli_options import TenantOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class PicturesOptions:
     let_go: Annotated[
         bool, typer.Option("--let-go", help="Take items out even when most pictures are gone at once.")
     ] = False
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
 
 
 @app.command("pictures")
@@ -68,13 +68,13 @@ def ingest_pictures(options: PicturesOptions) -> None:
     scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
     console, kafka = error_console(), resolve_kafka_settings(settings)
     check_broker(kafka)
-    sink = EventSink(kafka)
     with (
-        tracing(settings.traces, SERVICE) as sink.tracing,
+        tracing(settings.traces, SERVICE) as spans,
         open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
         catch_ctrl_c() as stopped,
         display_tally(console) as update,
     ):
+        sink = EventSink(kafka, tracing=spans)
         publisher = ImagePublisher(scanner, state, sink, console, update)
         tally = _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
     sink.close()
@@ -98,5 +98,5 @@ def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Call
                 print_error(last_error := str(error))
         while not stopped() and time.monotonic() < due:
             time.sleep(PAUSE_SECONDS)
-    publisher.tally.interrupted = True
+    publisher.tally.interrupt()
     return publisher.tally

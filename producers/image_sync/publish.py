@@ -49,7 +49,7 @@ class ImagePublisher:
         steps = self.scanner.scan(self.state.all(), self.now())
         while batch := list(islice(steps, FLUSH_EVERY)):
             if stopped():
-                self.tally.interrupted = True
+                self.tally.interrupt()
                 break
             self._publish(batch)
         return self.tally

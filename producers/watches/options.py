@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from producers.cli_options import Restricted, Tenant
+from producers.cli_options import Restricted, TenantOption
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class WatchAddOptions:
         Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
     ] = "similar"
     restricted: Restricted = False
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the look.")] = 5
 
 
@@ -64,7 +64,7 @@ class WatchListOptions:
     """Options of `watch list`."""
 
     tenant: Annotated[str | None, typer.Option(help="Those of this tenant alone.", show_default=False)] = None
-    json: Json = False
+    json: JsonLinesOption = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class WatchRemoveOptions:
     """Options of `watch remove`."""
 
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which to end.", show_default=False)]
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class WatchFollowOptions:
         list[str] | None,
         typer.Argument(metavar="[ID...]", help="Whose matches; those of all unless given.", show_default=False),
     ] = None
-    tenant: Tenant = "default"
+    tenant: TenantOption = "default"
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin with the oldest that are kept, not with the next.")
     ] = False
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many matches.", show_default=False)] = None
-    json: Json = False
+    json: JsonLinesOption = False

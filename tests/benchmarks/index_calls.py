@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.scoring.calibration import Floats
 from consumers.searching.retrieval import HNSW_EF
+from infra.arrays import Floats
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.figures import LatencySpread, spread

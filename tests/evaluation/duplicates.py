@@ -23,10 +23,11 @@ from rich.table import Table
 from consumers.indexing.duplicates import CANDIDATES, MIN_SCORE, WEIGHTS, verdict_of
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
-from consumers.scoring.calibration import Floats, LookParts
+from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
+from infra.arrays import Floats
 from infra.config.settings import read_settings
 from infra.encoder import open_encoder
 from tests.evaluation.variants import VARIANTS, variants_of

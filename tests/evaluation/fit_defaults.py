@@ -16,12 +16,13 @@ from rich.progress import track
 
 from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
+from infra.arrays import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone
 from infra.encoder.lite import PROFILES, WEIGHTS, probe
 from infra.encoder.projection import write_projection
 from infra.encoder.runtime import CPU_BATCH, Backbone
-from infra.encoder.whitening import POWER, Floats, known_vector, whiten
+from infra.encoder.whitening import POWER, known_vector, whiten
 
 
 def choose(folder: Path, limit: int) -> list[Path]:

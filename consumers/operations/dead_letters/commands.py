@@ -31,7 +31,7 @@ app.add_typer(dead_letters, name="dead-letters")
 MAX_REASONS = 20
 """Maximum number of reasons for skipped letters that are printed."""
 
-Codes = Annotated[
+CodesOption = Annotated[
     list[str] | None, typer.Option("--code", help="Only those with this code; may be repeated.", show_default=False)
 ]
 Since = Annotated[
@@ -44,19 +44,19 @@ Key = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="Only this item key, tenant:item_id, or with * keys that begin so."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="So many at the most.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+LetterLimit = Annotated[int | None, typer.Option(min=1, help="So many at the most.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
 @dataclass(frozen=True)
 class DeadLetterListOptions:
     """Options of `list` and `stats`."""
 
-    code: Codes = None
+    code: CodesOption = None
     since: Since = None
     key: Key = None
-    limit: Limit = None
-    json: Json = False
+    limit: LetterLimit = None
+    json: JsonOption = False
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class ShowOptions:
 class ReplayOptions:
     """Options of `replay`."""
 
-    code: Codes = None
+    code: CodesOption = None
     since: Since = None
     key: Key = None
-    limit: Limit = None
+    limit: LetterLimit = None
     rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Records a second at the most.")] = 50
     again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter
 from consumers.operations.dead_letters.stats import DeadLetterStats
@@ -47,15 +47,14 @@ def letter_fields(letter: DeadLetter, replayed: ReplayedById, redact: Redaction)
 def letters_table(letters: Sequence[DeadLetter], replayed: ReplayedById, redact: Redaction) -> Table:
     """Table of one letter per row; a letter that shares its position with another is named by its id."""
     positions = Counter(letter.position for letter in letters)
-    table = Table("record", "refused (UTC)", "code", "key", "tries", "replayed", "why")
+    unwrapped = (Column(heading, no_wrap=True) for heading in ("record", "refused (UTC)", "code"))
+    table = Table(*unwrapped, "key", "tries", "replayed", "why")
     for letter in letters:
         name = letter.id if positions[letter.position] > 1 else letter.position
         replayed_mark = "yes" if letter.id in replayed else ""
         key, reason = redact.name(letter.key_text or ""), redact(letter.message)
         row = name, _format_minute(letter.died_at), letter.code, key, str(letter.attempts), replayed_mark, reason
         table.add_row(*map(printable, row))
-    for column in table.columns[:3]:
-        column.no_wrap = True
     return table
 
 

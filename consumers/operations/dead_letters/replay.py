@@ -20,7 +20,7 @@ POLL_SECONDS = 0.1
 """Interval at which a pause checks whether it should stop."""
 
 
-class RecordSink(Protocol):
+class ReplaySink(Protocol):
     """Producer of records that name their topic and partition; infra.kafka.EventSink implements it."""
 
     def send_record(self, record: OutgoingRecord) -> None: ...
@@ -43,6 +43,14 @@ class ReplayTally:
     sent: int = 0
     interrupted: bool = False
 
+    def count_sent(self) -> None:
+        """Count a letter that was sent."""
+        self.sent += 1
+
+    def interrupt(self) -> None:
+        """Record that the replay ended before all letters were sent."""
+        self.interrupted = True
+
 
 class Replay:
     """Sends letters one at a time: sends one, waits for the acknowledgement, then writes its audit event.
@@ -52,7 +60,7 @@ class Replay:
     """
 
     def __init__(
-        self, sink: RecordSink, audits: Sequence[Audit], request: ReplayRequest, is_stopped: Callable[[], bool]
+        self, sink: ReplaySink, audits: Sequence[Audit], request: ReplayRequest, is_stopped: Callable[[], bool]
     ) -> None:
         self._sink = sink
         self._audits = audits
@@ -69,10 +77,10 @@ class Replay:
                 continue
             self._wait_until(started + tally.sent / self._request.rate)
             if self._is_stopped():
-                tally.interrupted = True
+                tally.interrupt()
                 return
             self._send(letter, pending.pop(letter.id).code)
-            tally.sent += 1
+            tally.count_sent()
             yield letter
             if not pending:
                 return

@@ -58,6 +58,13 @@ class ReplayPlan:
     left: int = 0
     """Number of letters beyond the limit."""
 
+    def add(self, letter: DeadLetter, limit: int | None) -> None:
+        """Add a letter to send, or count it if `limit` letters are planned already."""
+        if limit is None or len(self.send) < limit:
+            self.send[letter.id] = letter
+        else:
+            self.left += 1
+
 
 class ReplayPlanner:
     """Plans a replay. `replayed` holds the ids of letters to skip; `index` gives the newest revision of each item.
@@ -87,10 +94,7 @@ class ReplayPlanner:
             else:
                 plan.skipped.append(SkippedLetter(letter, outcome))
         for letter in self._not_superseded(candidates, plan.skipped):
-            if self._selection.limit is None or len(plan.send) < self._selection.limit:
-                plan.send[letter.id] = letter
-            else:
-                plan.left += 1
+            plan.add(letter, self._selection.limit)
         return plan
 
     def _evaluate(self, letter: DeadLetter) -> ReplayTarget | str:

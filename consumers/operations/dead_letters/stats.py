@@ -25,6 +25,14 @@ class DeadLetterStats:
     messages: dict[str, str] = field(default_factory=dict)
     """For each code, the first message of its most frequent kind; a kind varies only in names and numbers."""
 
+    def add(self, letter: DeadLetter) -> None:
+        """Count a letter."""
+        self.letters += 1
+        self.codes[letter.code] += 1
+        self.topics[letter.topic] += 1
+        self.hours[letter.died_at.astimezone(UTC).strftime("%Y-%m-%dT%H:00Z")] += 1
+        self.workers[letter.worker or "unknown"] += 1
+
     def to_json(self) -> dict[str, object]:
         """The counts as JSON values, the most frequent first, but hours in chronological order."""
         counts: Mapping[str, object] = {
@@ -41,13 +49,9 @@ def count_letters(letters: Iterable[DeadLetter]) -> DeadLetterStats:
     stats, kinds = DeadLetterStats(), dict[str, Counter[str]]()
     first_messages: dict[tuple[str, str], str] = {}
     for letter in letters:
-        stats.letters += 1
-        stats.codes[letter.code] += 1
-        stats.topics[letter.topic] += 1
-        stats.hours[letter.died_at.astimezone(UTC).strftime("%Y-%m-%dT%H:00Z")] += 1
-        stats.workers[letter.worker or "unknown"] += 1
+        stats.add(letter)
         kind = VARIABLE_TEXT.sub("_", letter.message)
         kinds.setdefault(letter.code, Counter())[kind] += 1
         first_messages.setdefault((letter.code, kind), letter.message)
-    stats.messages = {code: first_messages[code, kind.most_common(1)[0][0]] for code, kind in kinds.items()}
+    stats.messages.update({code: first_messages[code, kind.most_common(1)[0][0]] for code, kind in kinds.items()})
     return stats

@@ -14,18 +14,16 @@ from statistics import median
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from consumers.quality.evaluation.over_kafka import KafkaSystem
 from consumers.vision.null_images import encode_jpeg, null_pictures
+from infra.arrays import Floats
 from infra.metrics import CanaryMetrics
 from infra.qdrant.contract import Index, SearchPlan
 from schemas.failures import Unavailable
 from schemas.items import InlineImage, ItemUpserted
 from schemas.outcomes import ItemIndexed
 from schemas.searches import SearchRequest
-
-Floats = NDArray[np.float32]
 
 TENANT = "canary"
 """The tenant that owns the canary's own item."""

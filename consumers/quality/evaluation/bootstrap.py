@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from infra.arrays import Doubles
 
 RESAMPLES = 2_000
 CHUNK = 200
@@ -24,7 +24,7 @@ class Estimate:
     high: float
 
 
-def estimates(values: Mapping[str, Floats], seed: int) -> dict[str, Estimate]:
+def estimates(values: Mapping[str, Doubles], seed: int) -> dict[str, Estimate]:
     """The mean of each measure with its interval; all measures are resampled with the same queries.
 
     All values have the shape [Q]; raises ValueError when there are no queries.
@@ -42,7 +42,7 @@ def estimate(values: NDArray[np.generic], seed: int) -> Estimate:
     return estimates({"": np.asarray(values, np.float64)}, seed)[""]
 
 
-def differences(values: Mapping[str, Floats], baseline: Mapping[str, Floats], seed: int) -> dict[str, Estimate]:
+def differences(values: Mapping[str, Doubles], baseline: Mapping[str, Doubles], seed: int) -> dict[str, Estimate]:
     """The mean of values minus baseline for each measure that both have, paired by query.
 
     The paired interval is much narrower than the intervals of the two runs would suggest.
@@ -50,7 +50,7 @@ def differences(values: Mapping[str, Floats], baseline: Mapping[str, Floats], se
     return estimates({name: own - baseline[name] for name, own in values.items() if name in baseline}, seed)
 
 
-def _resampled_means(table: Floats, seed: int) -> Floats:
+def _resampled_means(table: Doubles, seed: int) -> Doubles:
     """Means over queries drawn with replacement, [RESAMPLES, measures]."""
     rng, queries = np.random.default_rng(seed), len(table)
     probabilities = np.full(queries, 1 / queries)

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from infra.arrays import Doubles, Mask
 
 BINS = 10
 
@@ -53,7 +51,7 @@ class Reliability:
         return tuple(reversed(cuts))
 
 
-def reliability(confidences: Floats, correct: Bools) -> Reliability:
+def reliability(confidences: Doubles, correct: Mask) -> Reliability:
     """Compare confidences, 0 to 1 [N], with correctness, [N]; raises ValueError when there are none."""
     if len(confidences) == 0:
         raise ValueError("nothing was claimed: there is no reliability to measure")
@@ -65,7 +63,7 @@ def reliability(confidences: Floats, correct: Bools) -> Reliability:
     return Reliability(len(confidences), ece, float(np.mean((confidences - correct) ** 2)), bins)
 
 
-def _bin(number: int, confidences: Floats, correct: Bools) -> ConfidenceBin:
+def _bin(number: int, confidences: Doubles, correct: Mask) -> ConfidenceBin:
     return ConfidenceBin(
         number / BINS, (number + 1) / BINS, len(confidences), float(confidences.mean()), float(correct.mean())
     )

@@ -170,7 +170,7 @@ def canary(options: CanaryOptions) -> None:
     with report_errors():
         settings = read_settings()
         if options.metrics is not None:
-            settings.metrics.port = options.metrics
+            settings = settings.with_port("metrics", options.metrics)
         configure_logs(settings.logs, "canary", redaction(settings))
         succeeded = run_canary(settings, options)
     raise typer.Exit(0 if succeeded else FAILED)

@@ -13,10 +13,10 @@ from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.retrieval_scores import Agreement, Results
 from consumers.quality.evaluation.system_under_test import catalogue_position
 from consumers.vision.embedder import Look, weight_look
+from infra.arrays import Floats
 from schemas.failures import Failure
 from schemas.ranking import Weights
 
-Vectors = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 CHUNK = 64
@@ -31,8 +31,8 @@ class ExactSearch:
     """The looks of the catalogue, [N, D], and of the queries, [Q, D]; NaN where a picture has none."""
 
     truth: GroundTruth
-    catalogue_vectors: Vectors
-    query_vectors: Vectors
+    catalogue_vectors: Floats
+    query_vectors: Floats
     object_size: int
     style_size: int
 
@@ -58,7 +58,7 @@ def open_exact(truth: GroundTruth, embed: EmbedOne, sizes: tuple[int, int]) -> E
     return ExactSearch(truth, catalogue_vectors, query_vectors, *sizes)
 
 
-def _vectors(rows: Sequence[LabelledImage], embed: EmbedOne) -> Vectors:
+def _vectors(rows: Sequence[LabelledImage], embed: EmbedOne) -> Floats:
     looks: list[Look | Failure] = []
     for start in range(0, len(rows), CHUNK):
         looks += embed([row.path.read_bytes() for row in rows[start : start + CHUNK]])

@@ -23,7 +23,7 @@ WEIGHTINGS: dict[str, Weights] = {OBJECT: Weights(object=1)} | {
 }
 """The weightings that are evaluated: the object part alone, and the weighting of each intent."""
 
-Value = Callable[[LabelledImage], str]
+LabelFunction = Callable[[LabelledImage], str]
 """The value in which a hit must equal the query to be relevant; an empty value equals nothing."""
 
 
@@ -71,13 +71,13 @@ class GroundTruth:
             for row in (self.queries if rows is None else rows)
         ]
 
-    def count_relevant(self, rows: Iterable[LabelledImage], value: Value = label_of) -> list[int]:
+    def count_relevant(self, rows: Iterable[LabelledImage], value: LabelFunction = label_of) -> list[int]:
         """The number of relevant pictures in the catalogue for each row, without the row itself."""
         counts = Counter(value(row) for row in self.catalogue)
         return [counts[value(row)] - (self.position_of(row) is not None) if value(row) else 0 for row in rows]
 
     def relevance_of(
-        self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: Value = label_of
+        self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: LabelFunction = label_of
     ) -> Relevance:
         """The relevance of the hits of each row's result."""
         correct = np.zeros((len(rows), DEPTH), bool)

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Integers = NDArray[np.int64]
+from infra.arrays import Doubles, Integers, Mask
 
 DEPTH = 10
 """The number of hits of a result that are judged."""
@@ -25,19 +22,19 @@ class Relevance:
     Raises ValueError when the shapes do not match.
     """
 
-    right: Bools
+    right: Mask
     relevant: Integers
 
     def __post_init__(self) -> None:
         if self.right.shape != (len(self.relevant), DEPTH):
             raise ValueError(f"right is {self.right.shape} for {len(self.relevant)} queries, not [Q, {DEPTH}]")
 
-    def subset(self, selected: Sequence[int] | Bools) -> "Relevance":
+    def subset(self, selected: Sequence[int] | Mask) -> "Relevance":
         """The relevance of some of the queries, by row number or mask."""
         return Relevance(self.right[selected], self.relevant[selected])
 
 
-def per_query(relevance: Relevance) -> dict[str, Floats]:
+def per_query(relevance: Relevance) -> dict[str, Doubles]:
     """The values of each measure, 0 to 1, [Q]; a query without any relevant item scores 0.
 
     recall@k: 1 when a relevant hit is among the first k. precision@k: relevant hits among the first k, divided by
@@ -46,7 +43,7 @@ def per_query(relevance: Relevance) -> dict[str, Floats]:
     (Manning, Raghavan and Schuetze, Introduction to Information Retrieval, 2008, chapter 8).
     """
     correct = relevance.right.astype(np.float64)
-    values: dict[str, Floats] = {f"recall@{k}": correct[:, :k].max(axis=1) for k in CUTS}
+    values: dict[str, Doubles] = {f"recall@{k}": correct[:, :k].max(axis=1) for k in CUTS}
     values |= {f"precision@{k}": correct[:, :k].mean(axis=1) for k in CUTS}
     possible = np.clip(relevance.relevant, 1, DEPTH)
     ranks = np.arange(1, DEPTH + 1)

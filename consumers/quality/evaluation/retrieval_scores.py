@@ -8,7 +8,7 @@ import numpy as np
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences, estimate, estimates
 from consumers.quality.evaluation.colours import NameColours
-from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, GroundTruth, Value
+from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, GroundTruth, LabelFunction
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import Relevance, per_query
 from consumers.quality.evaluation.system_under_test import (
@@ -65,7 +65,7 @@ def search_by_weighting(truth: GroundTruth, system: SystemUnderTest, track: Trac
     }
 
 
-def by_group(truth: GroundTruth, relevance: Relevance, value: Value) -> dict[str, Score]:
+def by_group(truth: GroundTruth, relevance: Relevance, value: LabelFunction) -> dict[str, Score]:
     """The score of the queries with each value, by value; empty when no query has one."""
     groups: dict[str, list[int]] = defaultdict(list)
     for n, row in enumerate(truth.queries):
@@ -74,7 +74,7 @@ def by_group(truth: GroundTruth, relevance: Relevance, value: Value) -> dict[str
     return {name: score(relevance.subset(groups[name]), truth.seed) for name in sorted(groups)}
 
 
-def agreement(truth: GroundTruth, results: Mapping[str, Results], value: Value) -> Agreement | None:
+def agreement(truth: GroundTruth, results: Mapping[str, Results], value: LabelFunction) -> Agreement | None:
     """How often hits have the query's value, by weighting; None when no query has a value."""
     rows = [n for n, row in enumerate(truth.queries) if value(row)]
     if not rows:

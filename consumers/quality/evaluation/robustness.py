@@ -8,13 +8,14 @@ from consumers.quality.evaluation.bootstrap import Estimate, differences, estima
 from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupt
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage, sample
-from consumers.quality.evaluation.ranking_metrics import MAIN, Floats, Relevance, per_query
+from consumers.quality.evaluation.ranking_metrics import MAIN, Relevance, per_query
 from consumers.quality.evaluation.system_under_test import (
     SearchQuestion,
     SystemUnderTest,
     TrackProgress,
     search_all,
 )
+from infra.arrays import Doubles
 
 MEASURES = (*MAIN, "precision@10")
 
@@ -59,5 +60,5 @@ def _read_corrupted(row: LabelledImage, corruption: str) -> bytes:
     return corrupt(row.path.read_bytes(), corruption)
 
 
-def _measures(relevance: Relevance) -> dict[str, Floats]:
+def _measures(relevance: Relevance) -> dict[str, Doubles]:
     return {name: values for name, values in per_query(relevance).items() if name in MEASURES}

@@ -13,7 +13,7 @@ from consumers.quality.evaluation.ground_truth import (
     SIMILAR,
     WEIGHTINGS,
     GroundTruth,
-    Value,
+    LabelFunction,
     category_of,
     colour_of,
     fair_ground_truth,
@@ -152,7 +152,7 @@ def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationC
 
     Categories are what a confidence refers to.
     """
-    criteria: dict[str, Value] = {"label": label_of, "category": category_of}
+    criteria: dict[str, LabelFunction] = {"label": label_of, "category": category_of}
     checks = {
         name: calibration(truth.relevance_of(truth.queries, results, value), results)
         for name, value in criteria.items()

@@ -11,19 +11,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consumers.quality.evaluation.embedding_store import LOCK_TIMEOUT_SECONDS, cache_key
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
-from infra.encoder.runtime import Backbone, Shown
+from infra.arrays import Floats, Halves, Mask, PreparedViews
+from infra.encoder.runtime import Backbone
 from schemas.failures import Rejected
-
-Halves = NDArray[np.float16]
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 BATCH = 16
 """Pictures that are decoded in parallel and go through the backbone as one batch."""
@@ -86,7 +82,7 @@ class FeatureStore:
         self._save(computed)
         return iter([(cached | computed | rejected)[digest] for digest in digests])
 
-    def _prepare(self, picture: bytes) -> Shown | str:
+    def _prepare(self, picture: bytes) -> PreparedViews | str:
         try:
             image = decode(picture, self.limits).image
         except Rejected as failure:
@@ -94,7 +90,7 @@ class FeatureStore:
         focus = select_views(image)
         return tuple(self.backbone.prepare(image, box) for box in focus.boxes), focus.studio
 
-    def _run_backbone(self, inputs: Sequence[Shown]) -> Iterator[ImageFeatures]:
+    def _run_backbone(self, inputs: Sequence[PreparedViews]) -> Iterator[ImageFeatures]:
         """Each view goes through the backbone as a separate picture."""
         single_views = [(view,) for views, _ in inputs for view in views]
         if not single_views:

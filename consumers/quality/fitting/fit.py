@@ -10,15 +10,15 @@ from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share
 from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import EpochScore, HeadTrainer
-from consumers.quality.fitting.validation import Integers, draw_validation_set, mean_scores
+from consumers.quality.fitting.validation import draw_validation_set, mean_scores
 from consumers.quality.fitting.whitening_base import (
-    Floats,
     Tensors,
     WhiteningBase,
     choose_base,
     make_bases,
     project_objects,
 )
+from infra.arrays import Floats, Integers
 from infra.config.errors import BadInput
 from infra.console import printable
 from infra.encoder.heads import Recipe

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.quality.fitting.validation import Floats, Scores, ValidationSet
+from consumers.quality.fitting.validation import Scores, ValidationSet
+from infra.arrays import Floats
 
 SHARES = tuple(round(tenths / 10, 1) for tenths in range(11))
 CHOSEN_BY = "mAP@10"

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
+from infra.arrays import Integers
 
 FEWEST_TO_HOLD = 3
 """Pictures a label needs for one to be held out: two remain, which attract each other in training."""

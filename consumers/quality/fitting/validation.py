@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
+from infra.arrays import Floats, Integers
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
 Scores = dict[str, NDArray[np.float64]]
 """Measures of `evaluate`, one value for each query."""
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import Scores, ValidationSet
+from infra.arrays import Floats
 from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import OBJECT_SIZE, kind_means, whiten
 
-Floats = NDArray[np.float32]
 Tensors = dict[str, Floats]
 """The tensors of a projection by name, as infra.encoder.projection writes them."""
 

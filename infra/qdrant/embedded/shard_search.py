@@ -32,7 +32,7 @@ ROUNDS = MAX_IMAGES // OVERFETCH + 1
 An item has at most MAX_IMAGES points, and the first round may return excluded items only, so ROUNDS always
 suffice."""
 
-Selection = tuple[tuple[str, ...] | None, tuple[str, ...]]
+PayloadSelection = tuple[tuple[str, ...] | None, tuple[str, ...]]
 """Payload keys to return: the included keys, or (None) all except the excluded keys."""
 
 
@@ -56,9 +56,14 @@ class SearchState:
         return self.plan.limit - len(self.best)
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> PayloadSelection:
         """The payload keys to read."""
         return tuple(self.plan.payload_keys) or None, self.plan.excluded_keys
+
+    def extend(self, hits: Sequence[edge.ScoredPoint], *, is_exhausted: bool) -> None:
+        """Add the hits of a query; `is_exhausted`: whether the engine has no more."""
+        self.hits.extend(hits)
+        self.was_queried, self.is_exhausted = True, is_exhausted
 
     def add(self, hit: edge.ScoredPoint, payload: Payload) -> None:
         """Add a hit, unless its item has a better one or is excluded."""
@@ -77,8 +82,7 @@ def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[Scor
         answers = shard.query_batch(edge.QueryBatchRequest([_query(each) for each in open_states]))
         for each, hits in zip(open_states, answers, strict=True):
             _check_scores(each.plan, hits)
-            each.hits.extend(hits)
-            each.was_queried, each.is_exhausted = True, len(hits) < _limit(each.plan)
+            each.extend(hits, is_exhausted=len(hits) < _limit(each.plan))
         _read_payloads(shard, open_states)
     return [list(each.best.values()) for each in states]
 
@@ -119,14 +123,14 @@ def _query(state: SearchState) -> edge.QueryRequest:
 def _read_payloads(shard: edge.EdgeShard, states: Sequence[SearchState]) -> None:
     """Read payloads, best hits first, until each plan has all its items or no more hits."""
     while open_states := [each for each in states if each.missing and each.hits]:
-        by_selection = defaultdict[Selection, list[SearchState]](list)
+        by_selection = defaultdict[PayloadSelection, list[SearchState]](list)
         for each in open_states:
             by_selection[each.selection].append(each)
         for selection, group in by_selection.items():
             _read_batch(shard, group, selection)
 
 
-def _read_batch(shard: edge.EdgeShard, states: Sequence[SearchState], selection: Selection) -> None:
+def _read_batch(shard: edge.EdgeShard, states: Sequence[SearchState], selection: PayloadSelection) -> None:
     """Read, for each plan, the payloads of as many hits as it has items missing."""
     keys, excluded_keys = selection
     batches = [[each.hits.popleft() for _ in range(min(each.missing, len(each.hits)))] for each in states]

@@ -34,6 +34,10 @@ class Node:
     checked: bool = False
     """Whether its version was checked and is supported."""
 
+    def mark_checked(self) -> None:
+        """Record that its version is supported."""
+        self.checked = True
+
 
 class Cluster:
     """The nodes of a cluster, or a single server. Thread-safe.
@@ -97,7 +101,7 @@ class Cluster:
                 f"LOOKSTREAM_QDRANT_URL: Qdrant at {node.place} is version {version}, and lookstream needs "
                 f"{required} or newer: upgrade it"
             )
-        node.checked = True
+        node.mark_checked()
 
 
 def reach_cluster(settings: QdrantSettings) -> Cluster:

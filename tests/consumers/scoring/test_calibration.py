@@ -18,12 +18,12 @@ from consumers.scoring.calibration import (
     UNKNOWN,
     Calibration,
     CalibrationCurve,
-    Floats,
     LookParts,
     Neighbourhood,
     parse_calibration,
     stack_probes,
 )
+from infra.arrays import Floats
 from schemas.ranking import INTENTS, Weights
 
 OBJECT = Weights(object=1)

@@ -10,7 +10,7 @@ import pytest
 
 from infra.client import reply_router
 from infra.client.async_search_client import AsyncSearchClient
-from infra.client.reply_router import Answer, NoAnswer, Request
+from infra.client.reply_router import Answer, NoAnswer, SearchOrFacets
 from infra.client.search_client import SearchClient
 from infra.config.kafka import KafkaSettings
 from infra.kafka import Record
@@ -20,7 +20,7 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
-Respond = Callable[[Request], list[Answer]]
+Respond = Callable[[SearchOrFacets], list[Answer]]
 PARTITION = 3
 
 
@@ -32,7 +32,7 @@ def found(name: str) -> SearchResult:
     return SearchResult(request_id=name, status="no_match")
 
 
-def answer_to(request: Request) -> list[Answer]:
+def answer_to(request: SearchOrFacets) -> list[Answer]:
     """The answer to a request between two to other requests, and once more."""
     name = request.request_id
     own: Answer = found(name) if isinstance(request, SearchRequest) else FacetsResult(request_id=name, status="ok")
@@ -48,11 +48,11 @@ class Broker:
         self.respond: Respond = answer_to
         self.tracing = None
         self.closed = 0
-        self._queued: list[Request] = []
+        self._queued: list[SearchOrFacets] = []
         self._records: SimpleQueue[Record] = SimpleQueue()
 
     def send(self, topic: str, key: str, event: Event) -> None:
-        assert isinstance(event.body, Request)
+        assert isinstance(event.body, SearchOrFacets)
         assert (topic, key) == (SEARCH_REQUESTS, event.body.request_id)
         assert event.extra == {CORRELATION_ID: key, REPLY_TO: SEARCH_RESULTS, REPLY_PARTITION: str(PARTITION)}
         self._queued.append(event.body)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from infra.encoder.heads import Examples, Floats, Recipe, supervised_contrast, train_head
+from infra.arrays import Floats
+from infra.encoder.heads import Examples, Recipe, supervised_contrast, train_head
 
 
 def planted(seed: int = 0, pictures: int = 240, size: int = 24) -> Examples:

@@ -14,7 +14,7 @@ import pytest
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, latest, read_topics
 from consumers.operations.dead_letters.local_file import DeadLetterFile
-from consumers.operations.dead_letters.replay import RecordSink, Replay, ReplayRequest, ReplayTally
+from consumers.operations.dead_letters.replay import Replay, ReplayRequest, ReplaySink, ReplayTally
 from consumers.operations.dead_letters.replay_audit import Audit, FileAudit, TopicAudit, read_audit, replayed_id
 from consumers.operations.dead_letters.replay_plan import TRUNCATED, ReplayPlan, ReplayPlanner
 from consumers.operations.dead_letters.replay_run import run_plan
@@ -44,7 +44,7 @@ def plan(
 
 def run(
     kafka: KafkaSettings,
-    sink: RecordSink,
+    sink: ReplaySink,
     audits: Sequence[Audit],
     wanted: dict[str, DeadLetter],
     stop_after: int = 10**9,

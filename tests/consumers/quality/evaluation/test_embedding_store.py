@@ -14,7 +14,8 @@ from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.encoder.grid import GridEncoder, Shown, Vectors
+from infra.arrays import Floats, PreparedViews
+from infra.encoder.grid import GridEncoder
 from schemas.failures import Failure
 from schemas.searches import Crop
 
@@ -25,7 +26,7 @@ class CountingEncoder(GridEncoder):
 
     shown: list[int] = field(default_factory=list)
 
-    def run(self, batch: Sequence[Shown]) -> Vectors:
+    def run(self, batch: Sequence[PreparedViews]) -> Floats:
         self.shown.append(len(batch))
         return super().run(batch)
 
