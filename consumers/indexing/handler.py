@@ -111,7 +111,7 @@ class ItemIndexer(HandlerDefaults):
         count = self._index.collect_tombstones(revision_at(now - timedelta(days=TOMBSTONE_DAYS)))
         self._collected_at = now
         if count:
-            self._log.info("collected", tombstones=count)
+            self._log.info("tombstones removed", count=count)
 
     def _process_round(self, updates: Sequence[ItemUpdate], images: ImageResolver) -> list[ItemUpdate]:
         """Process items as far as possible. Returns those that need another round."""

@@ -99,7 +99,7 @@ class BatchProcessor:
         try:
             self._handler.idle()
         except Unavailable as error:
-            self._log.debug("idle", why=str(error))
+            self._log.debug("maintenance step postponed", reason=str(error))
         self._persist()
         return []
 
@@ -203,7 +203,7 @@ class BatchProcessor:
                 self.unavailable_reason = None
                 return result
             pause = self._next_pause(pauses)
-            self._log.warning("holding", why=self.unavailable_reason, seconds=round(pause, 1))
+            self._log.warning("waiting for a dependency", reason=self.unavailable_reason, seconds=round(pause, 1))
             if work.shutdown.now or self._stop_requested.wait(pause):
                 return []
 
@@ -217,7 +217,7 @@ class BatchProcessor:
             if self._strategy.persist(now=now):
                 self.hold = None
         except Unavailable as error:
-            self._log.warning("not durable yet", why=str(error))
+            self._log.warning("finished work not durable yet", reason=str(error))
             self.hold = HoldTimer.continue_or_start(self.hold, error)
 
     def _is_stopped(self, work: BatchWork) -> bool:

@@ -158,7 +158,9 @@ class WorkerLoop:
                 raise BatchOverdue(
                     f"for {self._backoff.seconds:.0f} s a batch could not be committed: {self._commit_error}"
                 )
-            structlog.get_logger().warning("holding", why=self._commit_error, seconds=round(pause, 1))
+            structlog.get_logger().warning(
+                "commit not possible yet", reason=self._commit_error, seconds=round(pause, 1)
+            )
             pause_end = time.monotonic() + pause
             while time.monotonic() < pause_end and self._uncommitted:
                 self._send_heartbeat(shutdown)

@@ -43,7 +43,7 @@ class FacetsHandler:
                 raise
             return FacetsResult(request_id=request.request_id, status="unavailable", message=str(error)[:500])
         except (EngineError, ValueError) as error:  # concerns this request only, so the worker must not stop
-            structlog.get_logger().exception("the index fails at a request", why=str(error))
+            structlog.get_logger().exception("facet counts failed", reason=str(error))
             return FacetsResult(request_id=request.request_id, status="unavailable", message=INDEX_FAILED)
         counts = {
             name: _top_values(values, request.limit) for name, values in zip(request.facets, facets, strict=True)

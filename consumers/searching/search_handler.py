@@ -123,7 +123,7 @@ class SearchHandler:
                 retries = [QueryState(search.event, search.request) for search in searches]
                 return [answer for search in retries for answer in self._prepare_answers([search], started)]
             [search] = searches
-            self._log.exception("the index fails at a search", request_id=search.request.request_id, why=str(error))
+            self._log.exception("search failed", request_id=search.request.request_id, reason=str(error))
             unavailable = Unavailable(INDEX_FAILED)
             return [partial(self._replies.send_unavailable, search.event, search.request, unavailable)]
 

@@ -189,7 +189,7 @@ class TransactionSink:
         try:
             self._step(lambda: self._sink.producer.abort_transaction(self._limit_seconds(self._answer_seconds)))
         except KafkaException as problem:
-            log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
+            log.warning("abort failed, a new producer will abort the transaction: %s", problem.args[0].str())
             self._replace_producer()
         self._sink.pop_failed()
         self._is_open = False
@@ -202,7 +202,7 @@ class TransactionSink:
                 text = f"another worker has the name {self._name}: give each a slot of its own ({error.str()})"
                 raise Fenced(text)
             self._replaced_at = now
-        log.warning("fenced, so starting anew: %s", error.str())
+        log.warning("fenced, starting a new producer: %s", error.str())
         self._replace_producer()
 
     def _replace_producer(self) -> None:

@@ -154,10 +154,10 @@ class Supervisor:
         child.deaths += 1
         pause = restart_pause(child.deaths, code)
         child.restart_at = time.monotonic() + pause
-        details = {"name": child.part.name, "code": code, "again_in_seconds": round(pause, 1)}
+        details = {"name": child.part.name, "code": code, "restart_in_seconds": round(pause, 1)}
         if code in PERMANENT and child.reported_code != code:
             child.reported_code = code
-            self._log.error("child cannot run", **details, why=child.stderr_lines.last(), remedy=PERMANENT[code])
+            self._log.error("child cannot run", **details, reason=child.stderr_lines.last(), remedy=PERMANENT[code])
         elif code not in PERMANENT:
             self._log.warning("child died", **details, last_lines=child.stderr_lines.lines())
         for name in self.dependents(child.part.name):

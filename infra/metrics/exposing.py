@@ -37,7 +37,7 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Ite
     except OSError as error:
         raise BadInput(f"LOOKSTREAM_METRICS_PORT {settings.port} cannot be listened on: {error.strerror}") from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    structlog.get_logger().info("metrics", host=settings.host, port=server.server_port)
+    structlog.get_logger().info("metrics server started", host=settings.host, port=server.server_port)
     try:
         yield
     finally:

@@ -107,7 +107,7 @@ class GuardMiddleware:
 
     async def _log_refusal(self, scope: Scope, client: str, status: int) -> None:
         if status in LOGGED_STATUSES and await self._limiter.hit(self._log_rate, "noted", rate_key(client)):
-            self._log.warning("a request is refused", status=status, client=client, method=scope["method"])
+            self._log.warning("request refused", status=status, client=client, method=scope["method"])
 
 
 def _check_query(scope: Scope) -> None:

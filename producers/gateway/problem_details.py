@@ -125,7 +125,7 @@ def _add_fault_handlers(app: FastAPI) -> None:
     @app.exception_handler(EngineError)
     @app.exception_handler(Fault)
     async def fault(_request: Request, error: Exception) -> JSONResponse:
-        structlog.get_logger().error("a request met a fault", error=str(error))
+        structlog.get_logger().error("request failed", reason=str(error))
         # No Retry-After, because an operator must fix it.
         return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
 
