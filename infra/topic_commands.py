@@ -22,7 +22,7 @@ class CreateOptions:
     """Options of `topics create`."""
 
     update: Annotated[
-        bool, typer.Option("--update", help="Change the settings of existing topics that differ, too.")
+        bool, typer.Option("--update", help="Also change the settings of existing topics that differ.")
     ] = False
 
 
@@ -37,11 +37,11 @@ class AclsOptions:
 
     part: Annotated[
         list[KafkaUser] | None,
-        typer.Option(help="A part of the system; again for another. None: all.", show_default=False),
+        typer.Option(help="A part of the system; repeatable. Default: all.", show_default=False),
     ] = None
     principal: Annotated[
         str | None,
-        typer.Option(help="Who is allowed, as User:lookstream. None: User:lookstream-PART.", show_default=False),
+        typer.Option(help="Principal, as User:lookstream. Default: User:lookstream-PART.", show_default=False),
     ] = None
 
 

@@ -24,10 +24,10 @@ app.add_typer(worker, name="worker")
 EXIT_ENCODER_ERROR = 3
 """Exit code when a restart cannot help: the encoder is missing, or is not the one of the index."""
 
-HeartbeatFile = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
+HeartbeatFile = Annotated[Path | None, typer.Option(help="Heartbeat file, for health checks")]
 MetricsPort = Annotated[
     int | None,
-    typer.Option("--metrics", help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT; 0: none"),
+    typer.Option("--metrics", help="Port of the metrics, instead of LOOKSTREAM_METRICS_PORT; 0: none"),
 ]
 
 

@@ -16,7 +16,7 @@ from infra.console import FAILED, command_options, error_console, print_error
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
 
-app = typer.Typer(help="The index: how it is, optimise it, export it, move it.", no_args_is_help=True)
+app = typer.Typer(help="The index: show its status, optimise it, export it, copy it.", no_args_is_help=True)
 
 POLL_SECONDS = 0.5
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -33,14 +33,14 @@ class IndexStatusOptions:
 class OptimiseOptions:
     """Options of `index optimise`."""
 
-    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True
+    wait: Annotated[bool, typer.Option(help="Wait until the optimisation ends.")] = True
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Options of `index export`."""
 
-    file: Annotated[Path, typer.Argument(help="Where to write; it must not exist.", show_default=False)]
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.", show_default=False)]
 
 
 @app.command("status")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.watches import Watch, WatchMatched
 
 app = typer.Typer()
-watch = typer.Typer(no_args_is_help=True, help="Standing searches: be told when something like it is indexed.")
+watch = typer.Typer(no_args_is_help=True, help="Standing searches: report similar items when they are indexed.")
 app.add_typer(watch, name="watch")
 
 MAX_HITS = 100

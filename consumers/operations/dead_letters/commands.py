@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from infra.observability.redaction import Redact
 
 app = typer.Typer()
-dead_letters = typer.Typer(help="Records that were refused, whole, with the reason.", no_args_is_help=True)
+dead_letters = typer.Typer(help="Show and replay the records that were rejected.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 
 MAX_REASONS = 20
@@ -42,9 +42,9 @@ Since = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="Only this item key, tenant:item_id, or with * keys that begin so."),
+    typer.Option(metavar="KEY", help="Only this item key, tenant:item_id; a trailing * matches a prefix."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="So many at the most.", show_default=False)]
+Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
@@ -63,9 +63,9 @@ class DeadLetterListOptions:
 class ShowOptions:
     """Options of `show`."""
 
-    position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` names it.")]
+    position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` prints it.")]
     raw: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the record's own value here.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="File for the value of the record.", show_default=False)
     ] = None
 
 
@@ -77,9 +77,9 @@ class ReplayOptions:
     since: Since = None
     key: Key = None
     limit: Limit = None
-    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Records a second at the most.")] = 50
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Maximum number of records per second.")] = 50
     again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and send nothing.")] = False
 
 
 @dead_letters.command("list")

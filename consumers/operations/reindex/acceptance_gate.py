@@ -14,10 +14,14 @@ class AcceptanceGate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first_hit_rate: float = Field(0.9, ge=0, le=1, description="It finds so many items by their own look")
-    first_hit_loss: float = Field(0.02, ge=0, le=1, description="and at most so many fewer than the old one")
-    category_loss: float = Field(0.02, ge=0, le=1, description="Of the ten best so many fewer are of the category")
-    missing: int = Field(0, ge=0, description="Items whose pictures cannot be had again, at most")
+    first_hit_rate: float = Field(
+        0.9, ge=0, le=1, description="Minimum share of items that their own look finds first"
+    )
+    first_hit_loss: float = Field(0.02, ge=0, le=1, description="Maximum loss of that share against the old index")
+    category_loss: float = Field(
+        0.02, ge=0, le=1, description="Maximum loss of hits of the right category in the top 10"
+    )
+    missing: int = Field(0, ge=0, description="Maximum number of items whose pictures are missing")
 
 
 def read_gate(path: Path) -> AcceptanceGate:

@@ -26,12 +26,15 @@ app.add_typer(reindex, name="reindex")
 def change(
     context: typer.Context,
     encoder: Annotated[
-        str | None, typer.Option(help="The new encoder, as LOOKSTREAM_ENCODER names them.", show_default=False)
+        str | None, typer.Option(help="The new encoder, a value of LOOKSTREAM_ENCODER.", show_default=False)
     ] = None,
     gate: Annotated[
-        Path | None, typer.Option(help="TOML file of what the new index must come to.", show_default=False)
+        Path | None,
+        typer.Option(help="TOML file with the limits that the new index must meet.", show_default=False),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, max=10_000, help="Shadow queries to weigh both by.")] = 200,
+    queries: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Number of shadow queries that compare both.")
+    ] = 200,
 ) -> None:
     """Fill a second index by another encoder, weigh it against the one that serves, and have it serve if it passes.
 

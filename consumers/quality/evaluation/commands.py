@@ -67,9 +67,9 @@ class EvaluateOptions:
         Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
     ] = None
     cache: Annotated[
-        Path | None, typer.Option(help="Where looks are kept; else in LOOKSTREAM_DATA.", show_default=False)
+        Path | None, typer.Option(help="Cache of looks; default: in LOOKSTREAM_DATA.", show_default=False)
     ] = None
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0
 
 
 @app.command()
@@ -150,10 +150,11 @@ class CanaryOptions:
 
     every: Annotated[float, typer.Option(min=1, help="Seconds from one round to the next.")] = 60
     queries: Annotated[int, typer.Option(min=1, max=200, help="Searches of each kind in a round.")] = 16
-    tenant: Annotated[str, typer.Option(help="Whose items are asked for.")] = "default"
-    rounds: Annotated[int, typer.Option(min=0, help="How many rounds; 0: until it is stopped.")] = 0
+    tenant: Annotated[str, typer.Option(help="Tenant whose items are searched.")] = "default"
+    rounds: Annotated[int, typer.Option(min=0, help="Number of rounds; 0: until it is stopped.")] = 0
     metrics: Annotated[
-        int | None, typer.Option(help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT.", show_default=False)
+        int | None,
+        typer.Option(help="Port of the metrics, instead of LOOKSTREAM_METRICS_PORT.", show_default=False),
     ] = None
 
 

@@ -41,10 +41,10 @@ class FitOptions:
     validation: Annotated[
         float, typer.Option(min=0.05, max=0.5, help="Share of each label's pictures to choose by.")
     ] = 0.15
-    epochs: Annotated[int, typer.Option(min=1, max=1_000, help="Passes over the pictures at most.")] = 60
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    epochs: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of epochs.")] = 60
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0
     cache: Annotated[
-        Path | None, typer.Option(help="Where features are kept; else in LOOKSTREAM_DATA.", show_default=False)
+        Path | None, typer.Option(help="Cache of features; default: in LOOKSTREAM_DATA.", show_default=False)
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Replace the encoder in --out.")] = False
 
