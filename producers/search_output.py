@@ -70,7 +70,7 @@ def make_request(**fields: object) -> SearchRequest:
     try:
         return SearchRequest.model_validate({"request_id": str(uuid.uuid4()), **present})
     except ValidationError as error:
-        raise BadInput(f"this search makes no sense: {describe(error)}") from None
+        raise BadInput(f"the search is invalid: {describe(error)}") from None
 
 
 def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:

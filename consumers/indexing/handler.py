@@ -162,7 +162,8 @@ class ItemIndexer(HandlerDefaults):
             update.lost_races += 1
             if update.lost_races > MAX_LOST_RACES:
                 raise Unavailable(
-                    f"item {update.item_id} of {update.tenant} is being written by others all the time"
+                    f"item {update.item_id} of {update.tenant} is being changed by others all the time: "
+                    "the event is tried again"
                 )
         return lost
 

@@ -210,7 +210,9 @@ class BatchProcessor:
     def _next_pause(self, pauses: Iterator[float]) -> float:
         for pause in pauses:
             return pause
-        raise BatchOverdue(f"for {self.backoff.seconds:.0f} s a batch could not be done: {self.unavailable_reason}")
+        raise BatchOverdue(
+            f"for {self.backoff.seconds:.0f} s a batch could not be processed: {self.unavailable_reason}"
+        )
 
     def _persist(self, *, now: bool = False) -> None:
         try:

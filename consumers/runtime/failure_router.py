@@ -83,7 +83,7 @@ class FailureRouter:
         tenant = tenant_of(record)
         if not self.limit.is_set_aside(tenant):
             return None
-        text = f"too many events of tenant {tenant} were refused: this one waits, so that others need not"
+        text = f"too many events of tenant {tenant} were refused: this event waits, so that other tenants do not"
         return TryLater(Code.TENANT_SET_ASIDE, text, tried=False)
 
     def route(self, record: Record, event: Event | None, failure: Failure | None) -> None:

@@ -25,7 +25,7 @@ Answer = Callable[[], None]
 
 MAX_BATCH_SHARE = 1 / 8
 """Largest share of a search's remaining time that a batch may take, because other searches wait behind it."""
-OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
+OVERLOADED = "more searches are waiting than can be answered in time: ask again, or set a longer deadline"
 
 
 class SearchHandler:

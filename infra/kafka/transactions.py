@@ -157,13 +157,13 @@ class TransactionSink:
         failed, error = self._sink.pop_failed(), problem.args[0]
         if error.code() == KafkaError.FENCED_INSTANCE_ID:  # this fences the group member, not the producer
             self._abort()
-            raise PartitionsRevoked(f"a transaction was undone: {explain(error)}")
+            raise PartitionsRevoked(f"a transaction was aborted: {explain(error)}")
         if error.fatal() or classify(error) is ErrorClass.FENCED:
             self._handle_fencing(error)
-            raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
+            raise Unavailable(f"a new producer has aborted the transaction: {explain(error)}")
         if _is_transient(problem) or error.code() == PRODUCER_ID_LOST:
             self._replace_producer()
-            raise Unavailable(f"the coordinator has not served, so a new producer is used: {explain(error)}")
+            raise Unavailable(f"the coordinator has not answered, so a new producer is used: {explain(error)}")
         self._abort()
         fallbacks = {
             id(record): fallback

@@ -28,7 +28,7 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Ite
         return
     if settings.token is None and not is_loopback(settings.host):
         raise BadInput(
-            f"the metrics would be open to whoever reaches {settings.host}: set LOOKSTREAM_METRICS_TOKEN, "
+            f"the metrics would be open to everyone who reaches {settings.host}: set LOOKSTREAM_METRICS_TOKEN, "
             "or listen on 127.0.0.1"
         )
     expected = f"Bearer {settings.token.get_secret_value()}" if settings.token else None

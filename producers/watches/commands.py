@@ -33,9 +33,7 @@ def add(options: WatchAddOptions) -> None:
     added, result = _client().add(watch_id, _request(options), options.min_confidence)
     present = sum(hit.confidence >= options.min_confidence for hit in result.hits)
     more = " or more" if present == MAX_HITS else ""
-    typer.echo(
-        f"{added.watch_id} looks from now on; {format_count(present, 'item', 'items')}{more} here would match it"
-    )
+    typer.echo(f"{added.watch_id} is active; {format_count(present, 'item', 'items')}{more} here would match it")
 
 
 @watch.command("list")

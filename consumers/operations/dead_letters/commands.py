@@ -235,7 +235,7 @@ def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
             f"left alone, {sum(count_letters for _, count_letters in kinds[MAX_REASONS:])} more for other reasons"
         )
     if plan.left:
-        _print_message(f"left for another time, by --limit: {format_count(plan.left, 'letter', 'letters')}")
+        _print_message(f"not replayed because of --limit: {format_count(plan.left, 'letter', 'letters')}")
 
 
 def _print_message(text: str) -> None:

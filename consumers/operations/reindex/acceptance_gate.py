@@ -42,7 +42,7 @@ def gate_violations(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasur
     """One sentence for each limit that the new index violates; empty when it may serve."""
     reasons = []
     if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:
-        reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate wants {gate.first_hit_rate:.3f}")
+        reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate requires {gate.first_hit_rate:.3f}")
     losses = (
         ("first_hit_loss", _loss(old.first_hit_rate, new.first_hit_rate), gate.first_hit_loss),
         ("category_loss", _loss(old.category_share, new.category_share), gate.category_loss),

@@ -58,7 +58,7 @@ def change(
         if not reasons:
             number = migration.switch().number
     if reasons:
-        print_error(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
+        print_error(f"the gate rejects the new index: {'; '.join(reasons)}. The old index continues to serve")
         raise typer.Exit(FAILED)
     typer.echo(f"index {number} serves, with {name}; `lookstream reindex rollback` goes back, `drop` ends it")
 

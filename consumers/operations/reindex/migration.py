@@ -172,7 +172,7 @@ class Migration:
     def _both_generations(self, command: str) -> tuple[Generation, Generation]:
         other = self.generations.other
         if other is None:
-            raise BadInput(f"reindex {command}: there is no index beside the one that serves")
+            raise BadInput(f"reindex {command}: there is no index except the one that serves")
         return self.generations.serving, other
 
     def _serving_index(self) -> ShadowIndex:
@@ -216,5 +216,5 @@ def migration_lock(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput("another `lookstream reindex` is at work on this data folder: wait for it") from None
+            raise BadInput("another `lookstream reindex` runs on this data folder: wait until it ends") from None
         yield

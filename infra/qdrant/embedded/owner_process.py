@@ -156,7 +156,7 @@ class IndexOwner:
         try:
             self._request("copy", str(copy))
         except (OSError, EOFError, Unavailable, EngineError) as error:
-            self._abandon_copy(str(error) or "it hung up")
+            self._abandon_copy(str(error) or "it closed the connection")
         else:
             self._optimiser = children.start(children.OPTIMISE, self._copy_context)
 
