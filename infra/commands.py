@@ -94,7 +94,7 @@ def embedded_index(
     socket: Annotated[Path, typer.Option(help="Path of the socket")],
     generation: Annotated[int, typer.Option(help="Number of the index")] = 1,
 ) -> None:
-    """Own the embedded index and answer the workers; `lookstream up` runs this."""
+    """Run the process of the embedded index; `lookstream up` starts it."""
     from infra.config.settings import read_settings
     from infra.console import report_errors
     from infra.local_state import restrict_permissions

@@ -48,7 +48,7 @@ class AclsOptions:
 @app.command("create")
 @command_options(CreateOptions)
 def create(options: CreateOptions) -> None:
-    """Create the topics that do not exist yet; tell which of the others differ from what is needed."""
+    """Create the missing topics; list the other ones whose settings differ from the required ones."""
     from infra.kafka.topics import create_topics, find_topic_differences, update_topics
     from schemas.failures import Unavailable
     from schemas.topics import all_topics
@@ -75,7 +75,7 @@ def create(options: CreateOptions) -> None:
 @app.command("check")
 @command_options(CheckOptions)
 def check(_options: CheckOptions) -> None:
-    """Tell which topics are missing or differ, with the commands that mend them; exit 1 when there are any."""
+    """List the topics that are missing or differ, with the commands that correct them; exit 1 if there are any."""
     from infra.kafka.topics import find_missing_topics, find_topic_differences
     from schemas.topics import all_topics
 
@@ -93,7 +93,7 @@ def check(_options: CheckOptions) -> None:
 @app.command("acls")
 @command_options(AclsOptions)
 def acls(options: AclsOptions) -> None:
-    """Print what each part must be allowed, as commands of Apache Kafka's kafka-acls.sh."""
+    """Print the permissions that each part needs, as commands of Apache Kafka's kafka-acls.sh."""
     from infra.config.settings import read_settings
     from infra.kafka_access import access_rights
 

@@ -39,7 +39,7 @@ def index(
         int | None, typer.Option(help="Whose index to fill; the one that serves, unless `reindex` is under way.")
     ] = None,
 ) -> None:
-    """Take item events, look at their pictures, and put them into the index."""
+    """Read item events, embed their pictures, and write them to the index."""
     from functools import partial
 
     from consumers.workers.index_worker import index_worker
@@ -49,7 +49,7 @@ def index(
 
 @worker.command("query")
 def query(heartbeat: HeartbeatFile = None, metrics: MetricsPort = None) -> None:
-    """Take search requests and answer them."""
+    """Read search requests and answer them."""
     from consumers.workers.query_worker import query_worker
 
     _run_worker("query", query_worker, heartbeat, metrics)

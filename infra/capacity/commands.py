@@ -53,7 +53,7 @@ class PlanOptions:
 @app.command()
 @command_options(PlanOptions)
 def plan(options: PlanOptions) -> None:
-    """Say what a load needs: the index's memory, disk, nodes and shards, workers, partitions, and what to mind."""
+    """Plan the capacity: memory, disk, nodes and shards of the index, workers, partitions, and warnings."""
     import json
     import sys
 

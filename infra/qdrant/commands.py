@@ -59,7 +59,7 @@ def status(options: IndexStatusOptions) -> None:
 @app.command("optimise")
 @command_options(OptimiseOptions)
 def optimise(options: OptimiseOptions) -> None:
-    """Bring all points into the graph; searches and writes go on meanwhile. It happens by itself, too."""
+    """Bring all points into the graph; searches and writes continue. It also happens automatically."""
     with _index() as index:
         index.optimise()
         with error_console().status("optimising"):
@@ -74,7 +74,7 @@ def optimise(options: OptimiseOptions) -> None:
 def export(options: ExportOptions) -> None:
     """Write all points to a file, one JSON object a line: id, payload, vector (base64 of float32, little endian).
 
-    The first line says which encoder made the vectors. What is written to the index meanwhile may be missing.
+    The first line says which encoder made the vectors. Points that are written during the export may be missing.
     """
     from infra.qdrant.points_io import write_points
 

@@ -50,7 +50,7 @@ class PicturesOptions:
 @app.command("pictures")
 @command_options(PicturesOptions)
 def ingest_pictures(options: PicturesOptions) -> None:
-    """Send the pictures of a folder or a bucket, each as an item; later, what has changed there since."""
+    """Send the pictures of a folder or a bucket, each as an item; later runs send only changes."""
     from infra.config.settings import read_settings
     from infra.kafka import EventSink, check_broker
     from infra.local_state import resolve_kafka_settings

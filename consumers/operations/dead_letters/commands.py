@@ -116,7 +116,7 @@ def show(options: ShowOptions) -> None:
 @dead_letters.command("stats")
 @command_options(DeadLetterListOptions)
 def stats(options: DeadLetterListOptions) -> None:
-    """Count dead letters by code, topic, hour and worker, with what most of each code say."""
+    """Count dead letters by code, topic, hour and worker, with the commonest message of each code."""
     from consumers.operations.dead_letters.rendering import stats_tables
     from consumers.operations.dead_letters.stats import count_letters
     from infra.observability.redaction import redact_all, redaction
@@ -164,7 +164,7 @@ def replay(options: ReplayOptions) -> None:
 
 @dead_letters.command("save", hidden=True)
 def save() -> None:
-    """Keep the open dead letters of the local broker in a file, since it forgets them; `up` does so as it stops."""
+    """Store the open dead letters of the local broker, which keeps none, in a file; `up` does so when it stops."""
     from infra.console import report_errors
 
     with report_errors():
@@ -207,7 +207,8 @@ def _find(store: "DeadLetterStore", name: str) -> "DeadLetter":
         )
     if len(matches) > 1:
         raise BadInput(
-            f"several lay at {name[:300]}, in topics made anew: name one of {', '.join(sorted(matches))}"
+            f"several dead letters are from {name[:300]}, as topics were recreated: name one of "
+            f"{', '.join(sorted(matches))}"
         )
     return matches.popitem()[1]
 

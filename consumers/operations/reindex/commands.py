@@ -36,10 +36,10 @@ def change(
         int, typer.Option(min=1, max=10_000, help="Number of shadow queries that compare both.")
     ] = 200,
 ) -> None:
-    """Fill a second index by another encoder, weigh it against the one that serves, and have it serve if it passes.
+    """Fill a second index with another encoder, compare it with the serving one, and switch to it if it passes.
 
-    Safe to stop and to run again: what is filled stays. `rollback` has the old one serve again, `drop` removes the
-    one that does not serve.
+    Safe to stop and to run again: it continues where it stopped. `rollback` switches back to the old index, `drop`
+    removes the one that does not serve.
     """
     if context.invoked_subcommand is not None:
         return
@@ -65,7 +65,7 @@ def change(
 
 @reindex.command("rollback")
 def rollback() -> None:
-    """Have the other index serve again, which has been kept up to date all the while."""
+    """Switch back to the other index, which has been kept up to date."""
     with report_errors(), _open_migration() as migration:
         generation = migration.back()
     typer.echo(f"index {generation.number} serves, with {generation.encoder}")
@@ -89,7 +89,7 @@ class ReindexStatusOptions:
 @reindex.command("status")
 @command_options(ReindexStatusOptions)
 def status(options: ReindexStatusOptions) -> None:
-    """Show the indexes that there are, and how far a new one was filled."""
+    """Show the indexes, and how far a new one is filled."""
     with _open_migration(exclusive=False) as migration:
         indexes = migration.status()
     if options.json:

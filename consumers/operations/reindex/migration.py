@@ -64,8 +64,8 @@ class Migration:
         other = self.generations.other
         if other is not None and other.encoder != encoder:
             raise BadInput(
-                f"--encoder: there is an index {other.number} of {other.encoder} beside the one that serves: "
-                "go on with that, or `lookstream reindex drop` it first"
+                f"--encoder: index {other.number} of {other.encoder} exists next to the serving one: "
+                "continue with that encoder, or run `lookstream reindex drop` first"
             )
         embedder = open_embedder(self.settings, encoder, self._stack)
         serving = self._serving_index()

@@ -75,7 +75,7 @@ class EvaluateOptions:
 @app.command()
 @command_options(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
-    """Say how good it is: search labelled pictures by labelled pictures, and count what is right."""
+    """Measure the quality: search labelled pictures by labelled pictures, and count the correct hits."""
     import sys
 
     from rich.console import Console
@@ -161,7 +161,7 @@ class CanaryOptions:
 @app.command()
 @command_options(CanaryOptions)
 def canary(options: CanaryOptions) -> None:
-    """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
+    """Measure a running system at intervals: recall, first hits, freshness and drift, as metrics."""
     from consumers.quality.canary.runner import run_canary
     from infra.config.settings import read_settings
     from infra.console import report_errors

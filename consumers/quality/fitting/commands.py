@@ -52,7 +52,7 @@ class FitOptions:
 @app.command()
 @command_options(FitOptions)
 def fit(options: FitOptions) -> None:
-    """Teach it your catalogue: fit an encoder on labelled pictures, for LOOKSTREAM_ENCODER to name."""
+    """Fit an encoder to your catalogue with labelled pictures; LOOKSTREAM_ENCODER then names it."""
     from consumers.quality.evaluation.labelled_dataset import sample
     from consumers.quality.fitting.dataset import DatasetOptions, read_dataset
     from consumers.quality.fitting.output_folder import check_out
