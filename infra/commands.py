@@ -26,7 +26,7 @@ class UpOptions:
     """Options of `up`."""
 
     gateway: Annotated[bool, typer.Option(help="Whether the HTTP gateway and its page run too.")] = True
-    canary: Annotated[bool, typer.Option(help="Whether a canary looks how good the answers are.")] = False
+    canary: Annotated[bool, typer.Option(help="Whether a canary measures the quality of the answers.")] = False
 
 
 @app.command()
@@ -53,7 +53,7 @@ def up(options: UpOptions) -> None:
 
 
 @app.command("open")
-def open_page(tenant: Annotated[str, typer.Option(help="Whose items to look at.")] = "default") -> None:
+def open_page(tenant: Annotated[str, typer.Option(help="Tenant whose items the page shows.")] = "default") -> None:
     """Print the address of the page of a running `lookstream up`, and open it in a browser."""
     import webbrowser
     from urllib.parse import urlencode
@@ -91,10 +91,10 @@ def config() -> None:
 
 @app.command(hidden=True)
 def embedded_index(
-    socket: Annotated[Path, typer.Option(help="Where to listen")],
-    generation: Annotated[int, typer.Option(help="Whose index it is")] = 1,
+    socket: Annotated[Path, typer.Option(help="Path of the socket")],
+    generation: Annotated[int, typer.Option(help="Number of the index")] = 1,
 ) -> None:
-    """Own the embedded index and answer the workers; `lookstream up` runs this."""
+    """Run the process of the embedded index; `lookstream up` starts it."""
     from infra.config.settings import read_settings
     from infra.console import report_errors
     from infra.local_state import restrict_permissions
@@ -116,12 +116,11 @@ class HealthOptions:
     """Options of `health`."""
 
     heartbeat: Annotated[
-        Path | None, typer.Argument(help="Heartbeat file of a worker; none: all that runs.", show_default=False)
+        Path | None,
+        typer.Argument(help="Heartbeat file of a worker; default: check all services.", show_default=False),
     ] = None
-    within: Annotated[float, typer.Option(help="Seconds that a worker's last beat may be old.")] = MAX_AGE_SECONDS
-    ready: Annotated[bool, typer.Option("--ready", help="Ask whether that worker is ready, not just alive.")] = (
-        False
-    )
+    within: Annotated[float, typer.Option(help="Maximum age of a worker's heartbeat in seconds.")] = MAX_AGE_SECONDS
+    ready: Annotated[bool, typer.Option("--ready", help="Check that the worker is ready, not only alive.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
 
 

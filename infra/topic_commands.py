@@ -22,7 +22,7 @@ class CreateOptions:
     """Options of `topics create`."""
 
     update: Annotated[
-        bool, typer.Option("--update", help="Change the settings of existing topics that differ, too.")
+        bool, typer.Option("--update", help="Also change the settings of existing topics that differ.")
     ] = False
 
 
@@ -37,18 +37,18 @@ class AclsOptions:
 
     part: Annotated[
         list[KafkaUser] | None,
-        typer.Option(help="A part of the system; again for another. None: all.", show_default=False),
+        typer.Option(help="A part of the system; repeatable. Default: all.", show_default=False),
     ] = None
     principal: Annotated[
         str | None,
-        typer.Option(help="Who is allowed, as User:lookstream. None: User:lookstream-PART.", show_default=False),
+        typer.Option(help="Principal, as User:lookstream. Default: User:lookstream-PART.", show_default=False),
     ] = None
 
 
 @app.command("create")
 @command_options(CreateOptions)
 def create(options: CreateOptions) -> None:
-    """Create the topics that do not exist yet; tell which of the others differ from what is needed."""
+    """Create the missing topics; list the other ones whose settings differ from the required ones."""
     from infra.kafka.topics import create_topics, find_topic_differences, update_topics
     from schemas.failures import Unavailable
     from schemas.topics import all_topics
@@ -75,7 +75,7 @@ def create(options: CreateOptions) -> None:
 @app.command("check")
 @command_options(CheckOptions)
 def check(_options: CheckOptions) -> None:
-    """Tell which topics are missing or differ, with the commands that mend them; exit 1 when there are any."""
+    """List the topics that are missing or differ, with the commands that correct them; exit 1 if there are any."""
     from infra.kafka.topics import find_missing_topics, find_topic_differences
     from schemas.topics import all_topics
 
@@ -93,7 +93,7 @@ def check(_options: CheckOptions) -> None:
 @app.command("acls")
 @command_options(AclsOptions)
 def acls(options: AclsOptions) -> None:
-    """Print what each part must be allowed, as commands of Apache Kafka's kafka-acls.sh."""
+    """Print the permissions that each part needs, as commands of Apache Kafka's kafka-acls.sh."""
     from infra.config.settings import read_settings
     from infra.kafka_access import access_rights
 

@@ -9,14 +9,12 @@ import typer
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The feed to read.", show_default=False)]
 TenantOption = Annotated[str, typer.Option(help="Owner of the items; searches never cross it.")]
 RowLimit = Annotated[int | None, typer.Option(min=0, help="Read this many rows at most.", show_default=False)]
-Restricted = Annotated[
-    bool, typer.Option("--restricted", help="Items whose moderation labels restrict them count too.")
-]
+Restricted = Annotated[bool, typer.Option("--restricted", help="Include items that moderation labels restrict.")]
 ImageRootOption = Annotated[
     str | None,
     typer.Option(
-        help="Where relative picture paths lead: a folder, whose pictures then travel inside the events, or a "
-        "name of LOOKSTREAM_IMAGES_ROOTS, whose paths alone do.",
+        help="Base of relative picture paths: a folder, whose pictures are sent inside the events, or a name of "
+        "LOOKSTREAM_IMAGES_ROOTS, of which only paths are sent.",
         show_default=False,
     ),
 ]
@@ -29,11 +27,13 @@ class CatalogOptions:
     file: File
     map: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Another column than Google's for a field.", show_default=False),
+        typer.Option(
+            metavar="FIELD=COLUMN", help="Column of a field, if its name differs from Google's.", show_default=False
+        ),
     ] = None
     image_root: ImageRootOption = None
     currency: Annotated[
-        str | None, typer.Option(help="ISO 4217 code of prices that name none.", show_default=False)
+        str | None, typer.Option(help="ISO 4217 code for prices without a currency.", show_default=False)
     ] = None
     limit: RowLimit = None
     tenant: TenantOption = "default"
@@ -55,7 +55,7 @@ class DeleteOptions:
 
     items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
     tenant: TenantOption = "default"
-    source: Annotated[Literal["catalog", "social"], typer.Option(help="Where the items came from.")] = "catalog"
+    source: Annotated[Literal["catalog", "social"], typer.Option(help="Source of the items.")] = "catalog"
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,18 @@ class FacetsOptions:
         list[str] | None,
         typer.Option(
             metavar="FIELD",
-            help="Count by category, colours, brand, creator, source, tags, in_stock or currency; by the first "
-            "three and source unless said.",
+            help="Count by category, colours, brand, creator, source, tags, in_stock or currency; default: the "
+            "first three and source.",
             show_default=False,
         ),
     ] = None
     filter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="What is counted; as those of `search`.", show_default=False),
+        typer.Option(
+            metavar="NAME=VALUE", help="Filters for the counted items; as those of `search`.", show_default=False
+        ),
     ] = None
-    limit: Annotated[int, typer.Option(min=1, max=200, help="Values of each field at most.")] = 20
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of values of each field.")] = 20
     restricted: Restricted = False
     tenant: TenantOption = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5
@@ -90,8 +92,8 @@ class SearchOptions:
         list[str],
         typer.Argument(
             metavar="IMAGE|URL|item:ID...",
-            help="What to search by: pictures of one thing, their addresses, or items; beside pictures, items are "
-            "what hits shall resemble too.",
+            help="What to search by: pictures of one thing, their addresses, or items; next to pictures, items are "
+            "further examples that hits should resemble.",
             show_default=False,
         ),
     ]
@@ -125,24 +127,28 @@ class SearchOptions:
     ] = None
     unlike: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="An item that hits shall not resemble.", show_default=False),
+        typer.Option(metavar="ID", help="An item that hits should not resemble.", show_default=False),
     ] = None
-    offset: Annotated[int, typer.Option(min=0, max=900, help="Leave out so many of the best: another page.")] = 0
+    offset: Annotated[
+        int, typer.Option(min=0, max=900, help="Skip this many of the best hits, for another page.")
+    ] = 0
     collapse: Annotated[
-        Literal["item", "duplicates", "brand", "creator"], typer.Option(help="Of each, --group-size hits at most.")
+        Literal["item", "duplicates", "brand", "creator"],
+        typer.Option(help="Return at most --group-size hits of each."),
     ] = "item"
     group_size: Annotated[
-        int, typer.Option(min=1, max=10, help="Hits of one brand, creator or group of duplicates.")
+        int, typer.Option(min=1, max=10, help="Maximum number of hits of each --collapse group.")
     ] = 1
     diversity: Annotated[
-        float, typer.Option(min=0, max=1, help="0: the best hits; towards 1: hits less like each other.")
+        float,
+        typer.Option(min=0, max=1, help="0: the best hits; towards 1: hits that differ more from each other."),
     ] = 0
     boost: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="What moves hits up, 0.2 at most each: recency=0.1 with half_life_days=30, in_stock=0.1, or "
-            "price=0.1 with near_price=20, price_spread=5 and currency=EUR.",
+            help="Boosts that raise scores, each by at most 0.2: recency=0.1 with half_life_days=30, in_stock=0.1, "
+            "or price=0.1 with near_price=20, price_spread=5 and currency=EUR.",
             show_default=False,
         ),
     ] = None
@@ -153,17 +159,18 @@ class SearchOptions:
             help="Narrow to the likely category (for exact and colour: the colour) when that is sure.",
         ),
     ] = False
-    explain: Annotated[bool, typer.Option("--explain", help="Tell what each score is made of.")] = False
+    explain: Annotated[bool, typer.Option("--explain", help="Show the parts of each score.")] = False
     intent: Annotated[
-        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
+        Literal["exact", "similar", "style", "colour"],
+        typer.Option(help="Preset of the weights of object, style and colour."),
     ] = "similar"
     min_score: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Return nothing below this score.", show_default=False)
+        float | None, typer.Option(min=-1, max=1, help="Minimum score of a hit.", show_default=False)
     ] = None
-    min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Return nothing of less confidence than this.")
-    ] = 0
-    best_effort: Annotated[bool, typer.Option("--best-effort", help="Show the nearest, alike or not.")] = False
+    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Minimum confidence of a hit.")] = 0
+    best_effort: Annotated[
+        bool, typer.Option("--best-effort", help="Show the nearest items even if none is similar.")
+    ] = False
     restricted: Restricted = False
     tenant: TenantOption = "default"
     deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for the answer.")] = 5

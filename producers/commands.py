@@ -68,7 +68,7 @@ def ingest_social(options: SocialOptions) -> None:
 @app.command("delete")
 @command_options(DeleteOptions)
 def delete(options: DeleteOptions) -> None:
-    """Take items out of the index."""
+    """Delete items from the index."""
     from infra.config.settings import read_settings
     from producers.ingest import deletions
 

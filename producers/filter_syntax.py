@@ -102,7 +102,7 @@ def _parse_single(name: str, value: str) -> dict[str, object]:
 
 def _add(target: dict[str, object], parsed: Mapping[str, object], text: str) -> None:
     if target.keys() & parsed.keys():
-        raise BadInput(f"--filter {text}: this one takes one value, it was given before")
+        raise BadInput(f"--filter {text}: it takes one value, and one was given before")
     target.update(parsed)
 
 

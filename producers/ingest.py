@@ -134,7 +134,7 @@ def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDel
             for item, revision in zip(items, revisions(), strict=False)
         ]
     except ValidationError as error:
-        raise BadInput(f"this deletion makes no sense: {describe(error)}") from None
+        raise BadInput(f"the deletion is invalid: {describe(error)}") from None
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def check_defaults(tenant: str, currency: str | None = None) -> None:
         ItemDeleted(tenant=tenant, item_id="any", revision=1)
         ItemFacts(currency=currency)
     except ValidationError as error:
-        raise BadInput(f"the options make no sense: {describe(error)}") from None
+        raise BadInput(f"the options are invalid: {describe(error)}") from None
 
 
 def parse_time(text: str) -> datetime:

@@ -69,12 +69,12 @@ def read_picture(path: Path) -> InlineImage:
 
 def make_request(**fields: object) -> SearchRequest:
     """A search request with a new id; fields that are None are omitted. Raises BadInput."""
-    return _validate(SearchRequest, fields, "this search makes no sense")
+    return _validate(SearchRequest, fields, "the search is invalid")
 
 
 def make_facets_request(**fields: object) -> FacetsRequest:
     """A facets request with a new id; fields that are None are omitted. Raises BadInput."""
-    return _validate(FacetsRequest, fields, "these counts make no sense")
+    return _validate(FacetsRequest, fields, "the count request is invalid")
 
 
 def _validate(kind: type[Request], fields: Mapping[str, object], refusal: str) -> Request:

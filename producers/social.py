@@ -123,7 +123,7 @@ def _urls(value: Json, kind: str = "") -> list[str]:
 def _identity(value: JsonObject) -> str:
     found = _text(value.get("id"))
     if found is None:
-        raise ValueError("the post has no `id`: later changes could not be told from new posts")
+        raise ValueError("the post has no `id`: without it, changes cannot be distinguished from new posts")
     return found
 
 

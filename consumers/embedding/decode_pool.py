@@ -156,9 +156,7 @@ class _DecodeProcess:
             self._receive(len(READY), _Deadline(START_SECONDS))
         except (OSError, EOFError):  # includes TimeoutError
             self.close()
-            raise Unavailable(
-                "a process that decodes pictures does not start: see what it wrote to stderr"
-            ) from None
+            raise Unavailable("a process that decodes pictures does not start: see its output on stderr") from None
         self._ready = True
 
     def decode(

@@ -40,11 +40,11 @@ class ModerationPolicy:
         """
         label_set = set(labels)
         if blocked := self.blocked_labels(label_set):
-            text = f"what is searched by bears labels that block it: {', '.join(blocked)}"
+            text = f"the query has labels that block it: {', '.join(blocked)}"
             return Rejected(Code.MODERATED, f"{text}; search by something else")
         if (restricting := sorted(self.restricted & label_set)) and not restricted:
-            text = f"what is searched by bears labels that restrict it: {', '.join(restricting)}"
-            return Rejected(Code.MODERATED, f"{text}; say `restricted` if whoever asks may see such things")
+            text = f"the query has labels that restrict it: {', '.join(restricting)}"
+            return Rejected(Code.MODERATED, f"{text}; set `restricted` if the user may see such content")
         return None
 
     def visibility_conditions(self, *, restricted: bool) -> tuple[Condition, ...]:
@@ -75,10 +75,10 @@ class LabelCallable:
         try:
             return tuple(sorted(set(LABELS_ADAPTER.validate_python(tuple(self.call(picture))))))
         except ValidationError:
-            text = f"{self.name} gave something else than up to {MAX_LABELS} labels in small letters: mend it"
+            text = f"{self.name} did not return at most {MAX_LABELS} labels in lower case: correct it"
             raise TryLater(Code.MODERATOR_FAILED, text) from None
         except Exception as error:  # user code may raise any exception
-            text = f"{self.name} failed with {type(error).__name__}: mend it, then replay the dead letter"
+            text = f"{self.name} failed with {type(error).__name__}: correct it, then replay the dead letter"
             raise TryLater(Code.MODERATOR_FAILED, text) from error
 
 

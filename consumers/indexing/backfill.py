@@ -162,7 +162,7 @@ class Backfill:
         if after is not None:
             return replace(progress, after=after)
         counts = {"points": progress.seen, "filled": progress.in_pass, "missing": progress.missing}
-        structlog.get_logger().info("refilled", **counts)
+        structlog.get_logger().info("backfill pass finished", **counts)
         return self._end_pass(progress)
 
     def _end_pass(self, progress: BackfillProgress) -> BackfillProgress:

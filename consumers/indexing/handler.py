@@ -106,7 +106,7 @@ class ItemIndexer(HandlerDefaults):
         count = self._index.collect_tombstones(revision_at(now - timedelta(days=TOMBSTONE_DAYS)))
         self._collected_at = now
         if count:
-            self._log.info("collected", tombstones=count)
+            self._log.info("tombstones removed", count=count)
 
     def _process_round(
         self, items: Sequence[ItemEvents], images: ImageResolver
@@ -131,9 +131,8 @@ class ItemIndexer(HandlerDefaults):
         write_sets = self._publish_matches(self._enrichers.enrich(updates))
         write(self._index, write_sets)
         lost = self._lost_updates([each for each in write_sets if each.ids])
-        return [each.update for each in write_sets if each.update not in lost], [
-            _lose_race(update) for update in lost
-        ]
+        written = [each.update for each in write_sets if each.update not in lost]
+        return written, [_lose_race(update) for update in lost]
 
     def _publish_matches(self, updates: Sequence[ItemUpdate]) -> list[WriteSet]:
         """Publish the watches that the updates match, and return the writes, which record these watches.
@@ -197,7 +196,8 @@ def _lose_race(update: ItemUpdate) -> ItemEvents:
     """The item for the next round, after one more lost race. Raises Unavailable after MAX_LOST_RACES."""
     item = replace(update.item, lost_races=update.item.lost_races + 1)
     if item.lost_races > MAX_LOST_RACES:
-        raise Unavailable(f"item {item.item_id} of {item.tenant} is being written by others all the time")
+        name = f"item {item.item_id} of {item.tenant}"
+        raise Unavailable(f"{name} is being changed by others all the time: the event is tried again")
     return item
 
 

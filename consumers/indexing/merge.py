@@ -189,8 +189,8 @@ def _image_content(ref: ImageRef) -> object:
 def _conflict(body: ItemEvent) -> NoReturn:
     raise Rejected(
         Code.REVISION_CONFLICT,
-        f"item {body.item_id} had another event of revision {body.revision} before, which said something else: "
-        "give every event of an item a revision of its own",
+        f"item {body.item_id} has another event of revision {body.revision} with other content: "
+        "give every event of an item its own revision",
     )
 
 

@@ -224,8 +224,8 @@ def broken_vector_failure(tenant: str, items: str) -> TryLater:
 
     The failure is temporary: the request is not its cause.
     """
-    structlog.get_logger().error("the index is broken: a vector holds no numbers", tenant=tenant, items=items[:200])
-    text = f"the index is broken: the vector of `{items[:200]}` holds no numbers; send the item again, or reindex"
+    structlog.get_logger().error("invalid vector in the index", tenant=tenant, items=items[:200])
+    text = f"the vector of `{items[:200]}` in the index is invalid: send the item again, or reindex"
     return TryLater(Code.VECTOR_INVALID, text)
 
 

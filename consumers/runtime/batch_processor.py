@@ -100,7 +100,7 @@ class BatchProcessor:
         try:
             self._handler.idle()
         except Unavailable as error:
-            self._log.debug("idle", why=str(error))
+            self._log.debug("maintenance step postponed", reason=str(error))
         self._persist()
         return []
 
@@ -204,21 +204,23 @@ class BatchProcessor:
                 self.unavailable_reason = None
                 return result
             pause = self._next_pause(pauses)
-            self._log.warning("holding", why=self.unavailable_reason, seconds=round(pause, 1))
+            self._log.warning("waiting for a dependency", reason=self.unavailable_reason, seconds=round(pause, 1))
             if work.shutdown.now or self._stop_requested.wait(pause):
                 return []
 
     def _next_pause(self, pauses: Iterator[float]) -> float:
         for pause in pauses:
             return pause
-        raise BatchOverdue(f"for {self.backoff.seconds:.0f} s a batch could not be done: {self.unavailable_reason}")
+        raise BatchOverdue(
+            f"for {self.backoff.seconds:.0f} s a batch could not be processed: {self.unavailable_reason}"
+        )
 
     def _persist(self, *, now: bool = False) -> None:
         try:
             if self._strategy.persist(now=now):
                 self.hold = None
         except Unavailable as error:
-            self._log.warning("not durable yet", why=str(error))
+            self._log.warning("finished work not durable yet", reason=str(error))
             self.hold = HoldTimer.continue_or_start(self.hold, error)
 
     def _is_stopped(self, work: BatchWork) -> bool:

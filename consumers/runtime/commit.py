@@ -231,7 +231,7 @@ def commit_or_log(commit: Callable[[], None]) -> None:
     try:
         commit()
     except (Unavailable, PartitionsRevoked) as error:
-        structlog.get_logger().warning("not committed, so done again later", why=str(error))
+        structlog.get_logger().warning("commit failed, the work will be repeated", reason=str(error))
 
 
 def _with_fallback(

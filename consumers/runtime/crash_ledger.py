@@ -80,7 +80,7 @@ class CrashLedger:
             _write_file(self._path, json.dumps(content).encode())
         except OSError as error:  # a full disk loses this entry, but must not stop the work
             if not self._failed:
-                structlog.get_logger().error("crash ledger not written", path=str(self._path), why=str(error))
+                structlog.get_logger().error("crash ledger not written", path=str(self._path), reason=str(error))
             self._failed = True
         else:
             self._failed = False

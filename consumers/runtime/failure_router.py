@@ -87,7 +87,7 @@ class FailureRouter:
         tenant = tenant_of(record)
         if not self.limit.is_set_aside(tenant):
             return None
-        text = f"too many events of tenant {tenant} were refused: this one waits, so that others need not"
+        text = f"too many events of tenant {tenant} were refused: this event waits, so that other tenants do not"
         return TryLater(Code.TENANT_SET_ASIDE, text, tried=False)
 
     def route(self, record: Record, event: Event | None, failure: Failure | None) -> None:
@@ -129,7 +129,9 @@ class FailureRouter:
     def _send_to_retry(self, record: Record, origin: Origin, tier: str, failure: Failure) -> None:
         delay = self.delays[tier] * random.uniform(1 - JITTER, 1 + JITTER)
         due_ms = round((self.now().timestamp() + delay) * 1000)
-        structlog.get_logger().info("later", at=origin.position, code=failure.code, seconds=round(delay, 1))
+        structlog.get_logger().info(
+            "record sent to a retry topic", position=origin.position, code=failure.code, seconds=round(delay, 1)
+        )
         headers = original_headers(record) | encode_headers(retry_headers(origin, due_ms))
         topic = retry_topic(source_topic(origin.topic), tier)
         self.sink.send_record(
@@ -137,7 +139,9 @@ class FailureRouter:
         )
 
     def _send_to_dead_letters(self, record: Record, origin: Origin, failure: Failure) -> None:
-        structlog.get_logger().warning("refused", at=origin.position, code=failure.code, why=failure.message)
+        structlog.get_logger().warning(
+            "record dead-lettered", position=origin.position, code=failure.code, reason=failure.message
+        )
         cause_headers = encode_headers(
             dead_letter_headers(origin, failure, failure.message)
             | {"dead-worker": self.worker, "dead-encoder": self.encoder()}

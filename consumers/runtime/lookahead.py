@@ -31,7 +31,7 @@ class LookAhead:
             if not self._future.done():
                 return
             if (error := self._future.exception()) is not None:
-                self._log.error("could not look ahead", exc_info=error)
+                self._log.error("look-ahead failed", exc_info=error)
         records = upcoming()
         new = [record for record in records if record.position not in self._known_positions]
         self._known_positions = {record.position for record in records}

@@ -113,7 +113,7 @@ class WorkerLoop:
         """Do one turn of the loop; returns whether there were records, or more are buffered."""
         for hold in (self._source.hold, self._processor.hold):
             if hold is not None and time.monotonic() - hold.since > self._backoff.seconds:
-                raise BatchOverdue(f"for {self._backoff.seconds:.0f} s the work could not go on: {hold.reason}")
+                raise BatchOverdue(f"for {self._backoff.seconds:.0f} s the work could not continue: {hold.reason}")
         limit = self._size.records * (CATCH_UP_FACTOR if self._processor.is_behind() else 1)
         idle_seconds = DEFER_SECONDS if self._deferred else 0.2
         batch = self._source.poll_batch(limit, self._size.seconds, idle_seconds)
@@ -158,7 +158,9 @@ class WorkerLoop:
                 raise BatchOverdue(
                     f"for {self._backoff.seconds:.0f} s a batch could not be committed: {self._commit_error}"
                 )
-            structlog.get_logger().warning("holding", why=self._commit_error, seconds=round(pause, 1))
+            structlog.get_logger().warning(
+                "commit not possible yet", reason=self._commit_error, seconds=round(pause, 1)
+            )
             pause_end = time.monotonic() + pause
             while time.monotonic() < pause_end and self._uncommitted:
                 self._send_heartbeat(shutdown)

@@ -27,9 +27,9 @@ class MaintenanceTask:
         try:
             self._step()
         except Unavailable as error:
-            log.debug("idle", why=str(error))
+            log.debug("maintenance step postponed", reason=str(error))
         except Fault:
             raise
         except Exception:
             self._retry_at = self._now() + RETRY_SECONDS
-            log.exception("a maintenance task failed", again_in=RETRY_SECONDS)
+            log.exception("maintenance task failed", retry_in_seconds=RETRY_SECONDS)

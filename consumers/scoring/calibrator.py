@@ -125,7 +125,7 @@ class Calibrator:
             self._pending_steps = None
         except Unavailable as error:
             self._pending_steps = None
-            self._log.debug("cannot measure", why=str(error))
+            self._log.debug("calibration postponed", reason=str(error))
 
     def step_between_batches(self) -> None:
         """Do one small step between batches, for workers that are never idle; does not embed null pictures."""

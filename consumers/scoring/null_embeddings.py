@@ -66,7 +66,7 @@ class NullEmbeddings:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            structlog.get_logger().debug("null pictures are not kept", why=str(error))
+            structlog.get_logger().debug("null embeddings not written to disk", reason=str(error))
 
 
 def null_embeddings_path(cache: Path, fingerprint: str) -> Path:

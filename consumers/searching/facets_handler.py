@@ -34,7 +34,7 @@ class FacetsHandler:
     def _count(self, event: Event, request: FacetsRequest) -> FacetsResult:
         seconds_left = request.deadline_ms / 1000 - (datetime.now(UTC) - event.time).total_seconds()
         if seconds_left <= 0:
-            message = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
+            message = f"the deadline of {request.deadline_ms} ms has passed: ask again, or set a longer deadline"
             return FacetsResult(request_id=request.request_id, status="expired", message=message)
         try:
             facets = self._index.facets([self._plan(request, name) for name in request.facets])
@@ -43,7 +43,7 @@ class FacetsHandler:
                 raise
             return FacetsResult(request_id=request.request_id, status="unavailable", message=str(error)[:500])
         except (EngineError, ValueError) as error:  # concerns this request only, so the worker must not stop
-            structlog.get_logger().exception("the index fails at a request", why=str(error))
+            structlog.get_logger().exception("facet counts failed", reason=str(error))
             return FacetsResult(request_id=request.request_id, status="unavailable", message=INDEX_FAILED)
         counts = {
             name: _top_values(values, request.limit) for name, values in zip(request.facets, facets, strict=True)

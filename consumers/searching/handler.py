@@ -22,9 +22,7 @@ WAIT_RECORD_SECONDS = 10.0
 MAX_WAITING_SEARCHES = 100
 """Most searches that wait for the index at the same time. Further ones are answered `unavailable`, so that waiting
 searches do not block the others."""
-INDEX_BEHIND = (
-    "the index has not come as far as `min_as_of` asks: wait for the outcome of the event, or allow more time"
-)
+INDEX_BEHIND = "the index has not reached `min_as_of`: wait for the outcome of the event, or set a longer deadline"
 
 
 class RequestHandler(HandlerDefaults):

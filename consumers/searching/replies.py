@@ -114,7 +114,7 @@ class ReplyPublisher:
 
     def send_expired(self, event: Event, request: SearchRequest) -> None:
         """Answer a request whose deadline has passed."""
-        message = f"the deadline of {request.deadline_ms} ms had passed: ask again, or allow more time"
+        message = f"the deadline of {request.deadline_ms} ms has passed: ask again, or set a longer deadline"
         self.send(SearchResult(request_id=request.request_id, status="expired", message=message), event)
 
     def send_unavailable(self, event: Event, request: SearchRequest, error: Unavailable) -> None:
@@ -197,12 +197,12 @@ def _no_match_message(findings: SearchFindings, request: SearchRequest) -> str:
     score, confidence = findings.best_score, findings.best_confidence
     if score is not None and 0 < confidence < request.min_confidence:
         return (
-            f"nothing here is as sure as asked: the nearest item has a confidence of {confidence:.2f}; "
+            f"no item reaches `min_confidence`: the nearest one has a confidence of {confidence:.2f}; "
             f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
         )
     if score is None or findings.threshold is None:
         return "nothing in the index satisfies the search"
     return (
-        f"nothing here looks like it: the nearest item scores {score:.2f}, and unrelated pictures reach "
-        f"{findings.threshold:.2f}; ask for best effort (strict: false) to see the nearest all the same"
+        f"no item is similar: the nearest one scores {score:.2f}, and unrelated pictures reach "
+        f"{findings.threshold:.2f}; set best effort (strict: false) to see the nearest items"
     )

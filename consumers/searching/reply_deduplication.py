@@ -77,5 +77,5 @@ def read_answered_ids(kafka: KafkaSettings, topic: str, since_ms: int) -> set[st
     try:
         return {request_id_of(decode_headers(result)) for result in read_to_end(kafka, [topic], since_ms)}
     except KafkaFault as error:
-        structlog.get_logger().warning("results cannot be looked up", topic=topic, why=str(error))
+        structlog.get_logger().warning("earlier results cannot be read", topic=topic, reason=str(error))
         return set()

@@ -25,7 +25,7 @@ SendReply = Callable[[], None]
 
 MAX_BATCH_SHARE = 1 / 8
 """Largest share of a search's remaining time that a batch may take, because other searches wait behind it."""
-OVERLOADED = "more searches are waiting than can be done in time: ask again, or allow more time"
+OVERLOADED = "more searches are waiting than can be answered in time: ask again, or set a longer deadline"
 
 
 class SearchHandler:
@@ -123,7 +123,7 @@ class SearchHandler:
                 retries = [QueryState(search.event, search.request) for search in searches]
                 return [answer for search in retries for answer in self._prepare_answers([search], started)]
             [search] = searches
-            self._log.exception("the index fails at a search", request_id=search.request.request_id, why=str(error))
+            self._log.exception("search failed", request_id=search.request.request_id, reason=str(error))
             unavailable = Unavailable(INDEX_FAILED)
             return [partial(self._replies.send_unavailable, search.event, search.request, unavailable)]
 

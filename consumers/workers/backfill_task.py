@@ -86,7 +86,7 @@ class BackfillTask:
             if not self._target_offsets:
                 self._backfill.step()
         except Unavailable as error:  # must not make the loop repeat a finished batch
-            structlog.get_logger().debug("cannot fill", why=str(error))
+            structlog.get_logger().debug("backfill step postponed", reason=str(error))
 
     def _open_source(self, serving: int) -> None:
         source = connect(self.context.settings, serving)

@@ -24,10 +24,10 @@ app.add_typer(worker, name="worker")
 EXIT_ENCODER_ERROR = 3
 """Exit code when a restart cannot help: the encoder is missing, or is not the one of the index."""
 
-HeartbeatOption = Annotated[Path | None, typer.Option(help="File to touch each turn, for health checks")]
+HeartbeatOption = Annotated[Path | None, typer.Option(help="Heartbeat file, for health checks")]
 MetricsPort = Annotated[
     int | None,
-    typer.Option("--metrics", help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT; 0: none"),
+    typer.Option("--metrics", help="Port of the metrics, instead of LOOKSTREAM_METRICS_PORT; 0: none"),
 ]
 
 
@@ -39,7 +39,7 @@ def index(
         int | None, typer.Option(help="Whose index to fill; the one that serves, unless `reindex` is under way.")
     ] = None,
 ) -> None:
-    """Take item events, look at their pictures, and put them into the index."""
+    """Read item events, embed their pictures, and write them to the index."""
     from functools import partial
 
     from consumers.workers.index_worker import index_worker
@@ -49,7 +49,7 @@ def index(
 
 @worker.command("query")
 def query(heartbeat: HeartbeatOption = None, metrics: MetricsPort = None) -> None:
-    """Take search requests and answer them."""
+    """Read search requests and answer them."""
     from consumers.workers.query_worker import query_worker
 
     _run_worker("query", query_worker, heartbeat, metrics)

@@ -113,7 +113,7 @@ class GenerationSwitcher:
             while not self._closed.wait(self._pause):
                 self._switch_if_due()
         except BaseException as error:
-            self._log.exception("the index that serves is not watched any more")
+            self._log.exception("thread that follows the serving index failed")
             self._watch_error = error
             raise
 
@@ -129,10 +129,10 @@ class GenerationSwitcher:
         try:
             stack, handler = self._open(serving)
         except (EncoderDiffers, EncoderUnavailable, Unavailable) as error:
-            self._log.error("cannot serve from the new index, the old one goes on", why=str(error))
+            self._log.error("cannot switch to the new index, the old one keeps serving", reason=str(error))
             self._pause = RETRY_SECONDS
             return
         with self._handler_lock:
             old_stack, self._stack, self._handler, self._generation = self._stack, stack, handler, serving
         old_stack.close()
-        self._log.info("serving", index=serving.number, encoder=serving.encoder)
+        self._log.info("switched to another index", index=serving.number, encoder=serving.encoder)

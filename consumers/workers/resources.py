@@ -151,7 +151,7 @@ def open_index(settings: Settings, fingerprint: str, size: int, generation: int 
 
     def is_unavailable(error: Exception) -> bool:
         if isinstance(error, Unavailable):
-            structlog.get_logger().warning("waiting for the index", why=str(error))
+            structlog.get_logger().warning("waiting for the index", reason=str(error))
         return isinstance(error, Unavailable)
 
     return INDEX_RETRY.run(open_once, is_unavailable)

@@ -21,14 +21,17 @@ app = typer.Typer()
 class PlanOptions:
     """Options of `plan`: the load, its service levels, and the inputs of the cost."""
 
-    items: Annotated[str, typer.Option(help="How many items, as 250000 or 1e9.")] = "1e6"
+    items: Annotated[str, typer.Option(help="Number of items, as 250000 or 1e9.")] = "1e6"
     searches: Annotated[str, typer.Option(help="Searches, as 2000/s.")] = "5/s"
     changes: Annotated[
-        str | None, typer.Option(help="Items that are new, as 30/s; else each once in 30 days.", show_default=False)
+        str | None,
+        typer.Option(help="Rate of new items, as 30/s; default: each item once in 30 days.", show_default=False),
     ] = None
     pictures: Annotated[float, typer.Option(min=1, max=8, help="Pictures of an item, on average.")] = 1.0
-    p95: Annotated[str, typer.Option(help="Most that 95 of 100 searches may take, as 200ms.")] = "400ms"
-    freshness: Annotated[str, typer.Option(help="When an item must be found after its event, as 1s.")] = "1s"
+    p95: Annotated[str, typer.Option(help="Limit of the 95th percentile of search latency, as 200ms.")] = "400ms"
+    freshness: Annotated[
+        str, typer.Option(help="Time within which an item is searchable after its event, as 1s.")
+    ] = "1s"
     replicas: Annotated[int, typer.Option(min=1, max=10, help="Copies of each shard.")] = 2
     measured: Annotated[
         list[Path] | None,
@@ -36,11 +39,13 @@ class PlanOptions:
     ] = None
     prices: Annotated[
         Path | None,
-        typer.Option(help="TOML file of what a node, a disk_gb and a worker cost a month.", show_default=False),
+        typer.Option(
+            help="TOML file with the monthly costs of a node, a disk_gb and a worker.", show_default=False
+        ),
     ] = None
     budget: Annotated[
         float | None,
-        typer.Option(min=0, help="What it may cost a month, by --prices; above that it fails.", show_default=False),
+        typer.Option(min=0, help="Maximum monthly cost by --prices; a higher one is an error.", show_default=False),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False
 
@@ -48,7 +53,7 @@ class PlanOptions:
 @app.command()
 @command_options(PlanOptions)
 def plan(options: PlanOptions) -> None:
-    """Say what a load needs: the index's memory, disk, nodes and shards, workers, partitions, and what to mind."""
+    """Plan the capacity: memory, disk, nodes and shards of the index, workers, partitions, and warnings."""
     import json
     import sys
 

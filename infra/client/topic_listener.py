@@ -53,4 +53,4 @@ class TopicListener:
             if record is not None:
                 self._handle(record)
         except (Unavailable, Failure) as error:
-            self._log.warning("a record is passed over", why=str(error))
+            self._log.warning("a record is passed over", reason=str(error))

@@ -50,7 +50,7 @@ class GatewaySettings(BaseModel):
         "`sha256` instead of `token`; uses are search, write, operate; without `tenants` for all of them",
     )
     proxies: tuple[Network, ...] = Field(
-        (), description='Networks of proxies, as ["10.0.0.0/8"], that are believed who their client is'
+        (), description='Networks of proxies, as ["10.0.0.0/8"], that are trusted to name their client'
     )
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
         "x-forwarded-for", description="The header in which these proxies name their client"
@@ -62,12 +62,17 @@ class GatewaySettings(BaseModel):
     bodies_mb: int = Field(
         64, ge=1, le=10_000, description="Memory for request bodies in MB; beyond it requests wait, then 503"
     )
-    in_flight: int = Field(64, ge=1, le=10_000, description="Searches awaited at a time; more are told 503")
+    in_flight: int = Field(
+        64, ge=1, le=10_000, description="Searches in progress at a time; further ones are answered with 503"
+    )
     connections: int = Field(
         1_000, ge=1, le=100_000, description="Open connections; beyond it the idle and the slow ones are closed"
     )
     connections_per_address: int = Field(
-        200, ge=1, le=100_000, description="The same from one address (IPv6: one /64) that is no proxy"
+        200,
+        ge=1,
+        le=100_000,
+        description="Open connections from one address (IPv6: one /64) that is not a trusted proxy",
     )
     request_s: float = Field(
         10, gt=0, le=600, description="Seconds for a request's head; bodies may pause for as long in all"

@@ -41,10 +41,10 @@ class ImageSettings(BaseModel):
     allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")
     allow_hosts: tuple[str, ...] = Field((), description='Hosts that may be on a private network, as ["cdn.local"]')
     only_hosts: tuple[str, ...] = Field(
-        (), description='The only hosts that are asked, as ["cdn.com", ".shop.com"]; empty: any public host'
+        (), description='The only hosts that serve pictures, as ["cdn.com", ".shop.com"]; empty: any public host'
     )
     cache: Path | None = Field(None, description="Folder that keeps pictures by their ETag; empty: none are kept")
-    cache_mb: int = Field(500, ge=1, le=1_000_000, description="Size of that folder in MB")
+    cache_mb: int = Field(500, ge=1, le=1_000_000, description="Maximum size of that folder in MB")
     s3_buckets: tuple[str, ...] = Field((), description='Buckets that may be read, as ["shop-pictures"]')
     s3_endpoint: str | None = Field(
         None, pattern=r"^https?://[^\s/@]+$", description="http(s)://host:port of the object store; empty: AWS"

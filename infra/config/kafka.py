@@ -116,14 +116,15 @@ class KafkaSettings(BaseModel):
     oauth_endpoint: str | None = Field(
         None, pattern=r"^https?://\S+$", description="Token endpoint of the OpenID provider, for OAUTHBEARER"
     )
-    oauth_client_id: str | None = Field(None, description="Client id that asks it for tokens")
-    oauth_client_secret: SecretStr | None = Field(None, description="Secret of that client")
+    oauth_client_id: str | None = Field(None, description="Client id for the token endpoint")
+    oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint")
     oauth_scope: str | None = Field(None, description="Scope of the tokens; empty: the provider's default")
     oauth_extensions: str | None = Field(
         None, description="SASL extensions, as logicalCluster=lkc-1,identityPoolId=pool-1"
     )
     oauth_ca: Path | None = Field(
-        None, description="File with the authorities that the token endpoint is trusted by; empty: the system's"
+        None,
+        description="File with the certificate authorities to trust for the token endpoint; empty: the system's",
     )
     ssl_ca: Path | None = Field(None, description="File with the certificate authorities to trust")
     ssl_certificate: Path | None = Field(None, description="Client certificate file, for mutual TLS")
@@ -168,7 +169,7 @@ class KafkaSettings(BaseModel):
     prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,50}$",
-        description="What the names of all topics, groups and transactions begin with, to share a cluster",
+        description="Prefix of the names of all topics, groups and transactions, to share a cluster",
     )
 
     @model_validator(mode="after")

@@ -25,10 +25,10 @@ class TorchSettings(BaseModel):
 
     threads: int = Field(0, ge=0, le=256, description="Threads for the model; 0: one for each core")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the processor is quicker in it"
+        "auto", description="auto: bfloat16 where the processor is faster with it"
     )
     engine: Literal["torch", "openvino"] = Field(
-        "torch", description="Whose operators run the default encoders; openvino needs the extra of that name"
+        "torch", description="Runtime of the default encoders; openvino needs the extra of that name"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 
@@ -36,15 +36,15 @@ class TorchSettings(BaseModel):
 class WorkerSettings(BaseModel):
     """How workers batch, buffer and deliver records."""
 
-    batch_records: int = Field(64, ge=1, le=1_000, description="Item events in one batch at most")
+    batch_records: int = Field(64, ge=1, le=1_000, description="Maximum number of item events in a batch")
     batch_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds to wait for a batch to fill")
     niceness: int = Field(
         10,
         ge=0,
         le=19,
-        description="Of index workers, so that searches on the same machine go first; 0: they do not",
+        description="Niceness of index workers, so that searches on the same machine go first; 0: no priority",
     )
-    search_records: int = Field(16, ge=1, le=1_000, description="Search requests in one batch at most")
+    search_records: int = Field(16, ge=1, le=1_000, description="Maximum number of search requests in a batch")
     search_ms: int = Field(
         0, ge=0, le=10_000, description="Milliseconds to wait for more search requests; they gather during a batch"
     )
@@ -56,19 +56,19 @@ class WorkerSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_.-]{1,100}$",
         description="Name of this worker among those of its kind, the same after a restart; empty: host and number",
     )
-    queue_records: int = Field(512, ge=1, le=100_000, description="Records that may be taken ahead of the work")
-    queue_mb: int = Field(64, ge=1, le=10_000, description="The same, in megabytes")
+    queue_records: int = Field(512, ge=1, le=100_000, description="Maximum number of records that are prefetched")
+    queue_mb: int = Field(64, ge=1, le=10_000, description="Maximum size of the prefetched records in MB")
     dead_in_a_row: int = Field(
         50,
         ge=1,
-        description="Dead letters in a row of one tenant at which its events wait for 10 minutes, so that those of "
-        "others go on",
+        description="Consecutive dead letters of a tenant at which its events wait for 10 minutes, so that "
+        "other tenants do not wait",
     )
     dead_share: float = Field(
         0.2,
         gt=0,
         le=1,
-        description="Share of dead letters among the last 500 events of a tenant at which they do",
+        description="Share of dead letters among the last 500 events of a tenant above which its events wait",
     )
     fetch_patience_s: float = Field(
         1, gt=0, le=60, description="Seconds that a batch waits for its pictures; slower ones are tried again later"
@@ -80,7 +80,7 @@ class ModerationSettings(BaseModel):
 
     blocked: tuple[str, ...] = Field(("blocked",), description="Labels whose items are never indexed")
     restricted: tuple[str, ...] = Field(
-        ("adult", "sensitive"), description="Labels that hide items unless asked for"
+        ("adult", "sensitive"), description="Labels whose items are only in results of searches with `restricted`"
     )
     call: str | None = Field(
         None,
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path(".lookstream"), description="Folder of the local mode: index, logs, dead letters")
     cache: Path = Field(
         Path("~/.cache/lookstream"),
-        description="Folder of this machine for what can be made anew",
+        description="Cache folder of this machine; its content can be computed again",
     )
     encoder: str = Field(
         "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"

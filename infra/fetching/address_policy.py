@@ -73,7 +73,9 @@ def resolution_failure(host: str, error: OSError | UnicodeError) -> TryLater:
     resolver gets the full retries of a quarter of an hour.
     """
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` was not resolved: the resolver is away")
+        return TryLater(
+            Code.IMAGE_UNREACHABLE, f"the host name `{host}` was not resolved: the name server does not answer"
+        )
     return TryLater(Code.IMAGE_UNREACHABLE, f"the host name `{host}` is not known", tries=1)
 
 

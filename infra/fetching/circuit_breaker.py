@@ -77,7 +77,7 @@ class CircuitBreakers:
             if record is None or record.score < self._after:
                 return
             if now < record.probe_at:
-                message = f"{host} timed out too often of late: it is asked again a little later"
+                message = f"{host} timed out too often: the picture is tried again later"
                 raise TryLater(Code.IMAGE_TIMEOUT, message, tried=False)
             record.postpone_probe(now + self._rest_s)
 

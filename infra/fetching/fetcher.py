@@ -105,7 +105,7 @@ class ImageFetcher:
         with self._breakers.guard(host, seconds):
             data = get(seconds)
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            message = f"the picture from {host} is not the one that `sha256` names: send an event for what is there"
+            message = f"the picture from {host} has another `sha256` than the event: send an event for that picture"
             raise Rejected(Code.IMAGE_DIFFERS, message)
         return data
 
@@ -137,5 +137,5 @@ def await_picture(picture: Pending, deadline: float) -> bytes | Failure:
 
 def out_of_time() -> TryLater:
     """The failure of a picture that did not arrive within the time limit."""
-    message = "the picture was not there in time: its host is slow, or has many to give"
+    message = "the picture was not fetched in time: its host is slow or overloaded"
     return TryLater(Code.IMAGE_TIMEOUT, message, tried=False)

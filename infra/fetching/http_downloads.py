@@ -73,7 +73,7 @@ class HttpDownloads:
                 current = _redirect_target(current, outcome)
         except httpcore.TimeoutException:
             raise TryLater(
-                Code.IMAGE_TIMEOUT, f"{redact_url(current)} was not there within {seconds:.3g} s"
+                Code.IMAGE_TIMEOUT, f"{redact_url(current)} was not fetched within {seconds:.3g} s"
             ) from None
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise TryLater(
@@ -112,7 +112,7 @@ def _redirect_target(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} redirects to what is no address") from None
+        raise Rejected(Code.SOURCE_REFUSED, f"{redact_url(url)} redirects to an invalid address") from None
 
 
 def check_status(status: int, url: str) -> None:
@@ -135,7 +135,7 @@ def check_headers(headers: Mapping[str, str], url: str, limit: int) -> None:
     if kind and not kind.startswith("image/") and kind not in GENERIC_TYPES:
         raise Rejected(Code.IMAGE_FORMAT, f"{url} is `{kind[:80]}`, not a picture")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Rejected(Code.IMAGE_FORMAT, f"{url} came compressed, although that was declined")
+        raise Rejected(Code.IMAGE_FORMAT, f"{url} is sent with a content encoding: serve the picture without one")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"{url} has more than {limit} bytes")
@@ -162,7 +162,7 @@ def read_body(chunks: Iterable[bytes], url: str, limit: int) -> bytes:
     for count, chunk in enumerate(chunks):
         body += chunk
         if count > FREE_CHUNKS + len(body) // MIN_CHUNK_BYTES:
-            raise Rejected(Code.SOURCE_REFUSED, f"{url} comes in crumbs: chunks of a few bytes each")
+            raise Rejected(Code.SOURCE_REFUSED, f"{url} comes in chunks of a few bytes each")
         if len(body) > limit:
             raise Rejected(Code.IMAGE_TOO_LARGE, f"{url} has more than {limit} bytes")
     return bytes(body)

@@ -128,7 +128,7 @@ def _open(bucket: str, settings: ImageSettings, seconds: float) -> S3Store:
 
 
 def _timeout(uri: str) -> TryLater:
-    return TryLater(Code.IMAGE_TIMEOUT, f"{uri} was not there in time")
+    return TryLater(Code.IMAGE_TIMEOUT, f"{uri} was not fetched in time")
 
 
 def _unreachable(uri: str) -> TryLater:

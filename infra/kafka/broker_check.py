@@ -89,7 +89,7 @@ def diagnosis(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str | None:
 
 def _wrong_protocol_message(kafka: KafkaSettings) -> str:
     return (
-        f"whoever listens at {kafka.bootstrap} hangs up at once: LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is "
+        f"the listener at {kafka.bootstrap} closes the connection at once: LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is "
         f"{kafka.security_protocol}, and this listener may want another, or be no Kafka"
     )
 

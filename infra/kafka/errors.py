@@ -170,7 +170,7 @@ def translate_member_errors(what: str) -> Iterator[None]:
         except KafkaException as error:
             if error.args[0].code() not in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
                 raise
-            raise PartitionsRevoked(f"{what}: the group has put this member out") from None
+            raise PartitionsRevoked(f"{what}: the group has removed this member") from None
 
 
 @contextmanager

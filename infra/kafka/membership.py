@@ -90,7 +90,7 @@ class Membership:
         if time.monotonic() - self._rejoined_at < REJOIN_INTERVAL_SECONDS:
             raise Fenced(f"{FENCED} ({error.str()})")
         self._rejoined_at = time.monotonic()
-        log.warning("fenced, so joining anew once: %s", error.str())
+        log.warning("fenced, rejoining the group as a new member: %s", error.str())
         self.restart()
 
     def restart(self) -> None:
@@ -162,7 +162,7 @@ class Membership:
                 self.consumer.unsubscribe()
                 self._poll_until(lambda: not holds_partitions())
         except (KafkaException, RuntimeError) as error:
-            log.warning("the group was not left in good order: %s", error)
+            log.warning("the group could not be left properly: %s", error)
         self.consumer.close()
 
     def _subscribe(self) -> None:

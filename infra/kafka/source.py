@@ -219,7 +219,7 @@ class EventSource:
         for topic, _ in partitions:
             self.problems.clear(topic)
         if self._member.is_renewed and list(self._assignments):
-            log.warning("joining anew: the client has kept partitions of a member that the group had removed")
+            log.warning("rejoining the group: the client has kept partitions of a member that was removed")
             self._assignments.drop(self._assignments)
             self._keeps_lost_partitions = True  # a client cannot be closed in its own callback
             return
@@ -234,7 +234,7 @@ class EventSource:
         try:
             self.commit_sync()
         except (Unavailable, PartitionsRevoked) as error:
-            log.warning("offsets of partitions that went were not committed: %s", error)
+            log.warning("offsets of revoked partitions were not committed: %s", error)
         self._assignments.drop(partitions)
 
     def _on_lost(self, _consumer: Consumer, client_partitions: list[TopicPartition]) -> None:

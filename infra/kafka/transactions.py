@@ -158,13 +158,13 @@ class TransactionSink:
         failed, error = self._sink.pop_failed(), problem.args[0]
         if error.code() == KafkaError.FENCED_INSTANCE_ID:  # this fences the group member, not the producer
             self._abort()
-            raise PartitionsRevoked(f"a transaction was undone: {explain(error)}")
+            raise PartitionsRevoked(f"a transaction was aborted: {explain(error)}")
         if error.fatal() or classify(error) is ErrorClass.FENCED:
             self._handle_fencing(error)
-            raise Unavailable(f"the transaction was undone by a new producer: {explain(error)}")
+            raise Unavailable(f"a new producer has aborted the transaction: {explain(error)}")
         if _is_transient(problem) or error.code() == PRODUCER_ID_LOST:
             self._replace_producer()
-            raise Unavailable(f"the coordinator has not served, so a new producer is used: {explain(error)}")
+            raise Unavailable(f"the coordinator has not answered, so a new producer is used: {explain(error)}")
         self._abort()
         fallbacks = {
             id(record): fallback
@@ -190,7 +190,7 @@ class TransactionSink:
         try:
             self._step(lambda: self._sink.producer.abort_transaction(self._limit_seconds(self._answer_seconds)))
         except KafkaException as problem:
-            log.warning("a transaction was not undone, so a new producer does it: %s", problem.args[0].str())
+            log.warning("abort failed, a new producer will abort the transaction: %s", problem.args[0].str())
             self._replace_producer()
         self._sink.pop_failed()
         self._is_open = False
@@ -203,7 +203,7 @@ class TransactionSink:
                 text = f"another worker has the name {self._name}: give each a slot of its own ({error.str()})"
                 raise Fenced(text)
             self._replaced_at = now
-        log.warning("fenced, so starting anew: %s", error.str())
+        log.warning("fenced, starting a new producer: %s", error.str())
         self._replace_producer()
 
     def _replace_producer(self) -> None:

@@ -75,12 +75,12 @@ def _worker_problem(path: Path, local_state: LocalState | None, within_seconds: 
     """Why a worker is not ready; None if it is."""
     state = read_state(path)
     if state is None:
-        return "has said nothing yet: wait, or see its log"
+        return "has written no heartbeat yet: wait, or see its log"
     if local_state and not is_process_running(state.pid):
         return f"has died (process {state.pid}): `lookstream up` starts it again, see its log"
     if not is_alive(path, within_seconds):
         age = time.time() - last_beat(path)
-        return f"was last heard of {age:.0f} s ago: see its log; if it is gone for good, remove {path}"
+        return f"has written no heartbeat for {age:.0f} s: see its log; if it no longer exists, remove {path}"
     if state.state != READY:
         return f"is {state.state} since {state.since}" + (f": {state.why}" if state.why else "")
     return None

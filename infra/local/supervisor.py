@@ -25,8 +25,8 @@ STOP_SECONDS = 12.0
 PERMANENT_PAUSE = 180.0
 """Pause in seconds before a child is restarted whose exit code means that it will fail again."""
 PERMANENT: Mapping[int, str] = {
-    2: "its command line or its settings are wrong: see its message, mend them and start `lookstream up` again",
-    3: "its encoder is missing, or is not the one that the index was made by: see its message",
+    2: "its command line or its settings are wrong: see its message, correct them and start `lookstream up` again",
+    3: "its encoder is missing, or differs from the encoder of the index: see its message",
     4: "the files of the index are damaged: see its message",
 }
 """Exit codes that a restart does not resolve, with the remedy: workers/commands.py, qdrant/embedded/damage.py."""
@@ -174,10 +174,10 @@ class Supervisor:
     def _schedule(self, child: RunningService, code: int) -> None:
         """Log the death of a child, schedule its restart, and kill its dependents."""
         pause = child.schedule_restart(code)
-        details = {"name": child.part.name, "code": code, "again_in_seconds": round(pause, 1)}
+        details = {"name": child.part.name, "code": code, "restart_in_seconds": round(pause, 1)}
         if code in PERMANENT and child.reported_code != code:
             child.mark_reported(code)
-            self._log.error("child cannot run", **details, why=child.stderr_lines.last(), remedy=PERMANENT[code])
+            self._log.error("child cannot run", **details, reason=child.stderr_lines.last(), remedy=PERMANENT[code])
         elif code not in PERMANENT:
             self._log.warning("child died", **details, last_lines=child.stderr_lines.lines())
         for name in self.dependents(child.part.name):

@@ -164,7 +164,7 @@ class Up:
             self._apply_generations(self._register.read())
         if services.BROKER not in self._supervisor.watch():
             return
-        self._say("the local broker died and took its topics along: send again what had no outcome yet")
+        self._say("the local broker died and lost its topics: send the events without an outcome again")
         _wait_for_broker(self._kafka)
         create_topics(self._kafka, all_topics())
         for name in (*self._supervisor.dependents(services.BROKER), *self._optional_names()):
@@ -185,7 +185,7 @@ class Up:
             self._write_state(ready=True)
             self._supervisor.add(parts)
         for number in self._generations - known:
-            self._say(f"index {number} goes")
+            self._say(f"index {number} is removed")
             self._supervisor.stop(
                 [component_name(services.INDEX_WORKER, number), component_name(services.INDEX, number)]
             )
@@ -209,9 +209,9 @@ class Up:
         self._supervisor.stop(self._optional_names())
         if not self._local_broker:
             return
-        self._say("finishing what is queued, since the local broker forgets it (again Ctrl-C: stop now)")
+        self._say("processing the queued events, which the local broker does not keep (Ctrl-C again: stop now)")
         if not self._supervisor.drain(self._settings.drain_s, lambda: self._stop_requests.count > 1):
-            self._say("stopped before all was done: what was still queued is lost, send it again")
+            self._say("stopped before all events were processed: the queued ones are lost, send them again")
         self._supervisor.stop(self._supervisor.dependents(services.BROKER))
         subprocess.run(
             [*services.lookstream_command(), "dead-letters", "save"], check=False, stdin=subprocess.DEVNULL

@@ -12,11 +12,11 @@ Finding = Literal[
 CANARY: Mapping[Finding, str] = {
     "recall": "Share of the true ten nearest that searches of the index find: recall@10.",
     "first_hit_rate": "Share of sampled items that a search by their thumbnail finds first.",
-    "freshness_seconds": "From an item's event to when it could be found, the last time that it was tried.",
+    "freshness_seconds": "Seconds from an event until its item was searchable, in the last round.",
     "mean_cosine": "Cosine between the mean look of sampled items and that of the reference.",
-    "norm": "Mean length of sampled looks, against the reference's: 1 when nothing has changed.",
+    "norm": "Mean norm of sampled looks, relative to the reference: 1 if nothing has changed.",
     "neighbour_score": "Median score of the nearest other item of sampled items.",
-    "neighbour_reference": "The same when the reference was taken.",
+    "neighbour_reference": "The same at the time of the reference.",
 }
 
 
@@ -29,9 +29,7 @@ class CanaryMetrics:
             name: Gauge(f"lookstream_canary_{name}", meaning, registry=self.registry)
             for name, meaning in CANARY.items()
         }
-        self._rounds = Counter(
-            "lookstream_canary_rounds", "Rounds, by how they ended.", ("ended",), registry=self.registry
-        )
+        self._rounds = Counter("lookstream_canary_rounds", "Rounds by result.", ("ended",), registry=self.registry)
         for ended in ("well", "away"):
             self._rounds.labels(ended)  # initialised to 0, as a rate needs two values
         for gauge in self._gauges.values():

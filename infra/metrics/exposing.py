@@ -28,7 +28,7 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Ite
         return
     if settings.token is None and not is_loopback(settings.host):
         raise BadInput(
-            f"the metrics would be open to whoever reaches {settings.host}: set LOOKSTREAM_METRICS_TOKEN, "
+            f"the metrics would be open to everyone who reaches {settings.host}: set LOOKSTREAM_METRICS_TOKEN, "
             "or listen on 127.0.0.1"
         )
     expected = f"Bearer {settings.token.get_secret_value()}" if settings.token else None
@@ -37,7 +37,7 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Ite
     except OSError as error:
         raise BadInput(f"LOOKSTREAM_METRICS_PORT {settings.port} cannot be listened on: {error.strerror}") from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    structlog.get_logger().info("metrics", host=settings.host, port=server.server_port)
+    structlog.get_logger().info("metrics server started", host=settings.host, port=server.server_port)
     try:
         yield
     finally:

@@ -21,26 +21,26 @@ class GatewayMetrics:
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "lookstream_http_requests",
-            "HTTP requests, by the route that took them (`none`: no route did) and the status of the response.",
+            "HTTP requests by route (`none`: no route matched) and status of the response.",
             ("method", "route", "status"),
             registry=self.registry,
         )
         self._seconds = Histogram(
             "lookstream_http_seconds",
-            "From the request's headers to the end of its response, the wait for the answer included.",
+            "Seconds from the headers of a request to the end of its response, with the wait for the answer.",
             ("route",),
             buckets=SECONDS,
             registry=self.registry,
         )
         self._results = Counter(
             "lookstream_http_results",
-            "Results of searches that were asked here, by their status.",
+            "Results of searches of this gateway by status.",
             ("status",),
             registry=self.registry,
         )
         self._in_flight = Gauge(
             "lookstream_http_searches_in_flight",
-            "Searches and facets that were asked here and whose answers are awaited.",
+            "Searches and facet requests of this gateway that are in progress.",
             registry=self.registry,
         )
 

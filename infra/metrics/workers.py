@@ -18,8 +18,8 @@ class WorkerMetrics:
         ProcessCollector(registry=registry)
         self._worker = worker
         by, topic, code = ("worker",), ("worker", "topic"), ("worker", "code")
-        self._records = Counter("lookstream_records", "Records that are done.", topic, registry=registry)
-        self._failures = Counter("lookstream_failures", "Events that failed, at each try.", code, registry=registry)
+        self._records = Counter("lookstream_records", "Processed records.", topic, registry=registry)
+        self._failures = Counter("lookstream_failures", "Failed attempts at events.", code, registry=registry)
         self._retries = Counter("lookstream_retries", "Records sent to a retry topic.", topic, registry=registry)
         self._dead_letters = Counter(
             "lookstream_dead_letters", "Records sent to a dead-letter topic.", (*topic, "code"), registry=registry
@@ -28,14 +28,14 @@ class WorkerMetrics:
             "lookstream_batch_records", "Events in a batch.", by, buckets=RECORDS, registry=registry
         )
         self._seconds = Histogram(
-            "lookstream_batch_seconds", "The work on a batch.", by, buckets=SECONDS, registry=registry
+            "lookstream_batch_seconds", "Seconds to process a batch.", by, buckets=SECONDS, registry=registry
         )
-        self._in_flight = Gauge("lookstream_in_hand_records", "Events that are worked on.", by, registry=registry)
+        self._in_flight = Gauge("lookstream_in_hand_records", "Events in progress.", by, registry=registry)
         self._lag = Gauge(
-            "lookstream_lag_records", "Not taken yet, by a topic's end at its last fetch.", topic, registry=registry
+            "lookstream_lag_records", "Unread records of a topic at its last fetch.", topic, registry=registry
         )
         self._hold_seconds = Counter(
-            "lookstream_held_seconds", "Work stood still for something that was away.", by, registry=registry
+            "lookstream_held_seconds", "Seconds of waiting for an unavailable dependency.", by, registry=registry
         )
         self._encoder = Gauge(
             "lookstream_encoder_info",
@@ -43,12 +43,12 @@ class WorkerMetrics:
             ("worker", "fingerprint"),
             registry=registry,
         )
-        self._points = Gauge("lookstream_index_points", "Points that can be found.", by, registry=registry)
+        self._points = Gauge("lookstream_index_points", "Searchable points.", by, registry=registry)
         self._unindexed = Gauge(
-            "lookstream_index_unindexed_points", "Those of them that are in no graph yet.", by, registry=registry
+            "lookstream_index_unindexed_points", "Searchable points in no graph yet.", by, registry=registry
         )
         self._index_bytes = Gauge(
-            "lookstream_index_bytes", "What the index takes on disk, where the engine says.", by, registry=registry
+            "lookstream_index_bytes", "Size of the index on disk, if the engine reports it.", by, registry=registry
         )
 
         self._hold_seconds.labels(worker)  # initialised to 0, as a rate needs two values
@@ -104,21 +104,21 @@ class ItemMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._items = Counter(
-            "lookstream_items", "Item events, by what became of them.", ("outcome", "source"), registry=registry
+            "lookstream_items", "Item events by outcome.", ("outcome", "source"), registry=registry
         )
         self._pictures = Counter(
             "lookstream_pictures", "Pictures of items: new, unchanged or skipped.", ("fate",), registry=registry
         )
         self._steps = Histogram(
             "lookstream_item_step_seconds",
-            "What a step took for the batch of an indexed item, once for each item.",
+            "Seconds of a step for the batch of an indexed item, once for each item.",
             ("step",),
             buckets=SECONDS,
             registry=registry,
         )
         self._searchable = Histogram(
             "lookstream_event_to_searchable_seconds",
-            "From an item's event to when it could be found.",
+            "Seconds from an event until its item is searchable.",
             ("source",),
             buckets=SECONDS,
             registry=registry,
@@ -148,16 +148,19 @@ class SearchMetrics:
         self._results = Counter("lookstream_search_results", "Results.", ("status", "code"), registry=registry)
         self._steps = Histogram(
             "lookstream_search_step_seconds",
-            "What a step took for the batch of a search, once for each search.",
+            "Seconds of a step for the batch of a search, once for each search.",
             ("step",),
             buckets=SECONDS,
             registry=registry,
         )
         self._seconds = Histogram(
-            "lookstream_search_seconds", "All steps of a search, with the wait.", buckets=SECONDS, registry=registry
+            "lookstream_search_seconds",
+            "Seconds of all steps of a search, with the wait in Kafka.",
+            buckets=SECONDS,
+            registry=registry,
         )
         self._confidence = Histogram(
-            "lookstream_search_confidence", "Of first hits.", buckets=SHARES, registry=registry
+            "lookstream_search_confidence", "Confidence of first hits.", buckets=SHARES, registry=registry
         )
 
     def result(self, status: str, code: str) -> None:

@@ -89,7 +89,7 @@ class LastLines:
 
     def last(self) -> str:
         """The last line of an ended child, without the prefix `error: `."""
-        return next(reversed(self.lines()), "it said nothing").removeprefix("error: ")
+        return next(reversed(self.lines()), "it wrote nothing").removeprefix("error: ")
 
     def _forward(self, stream: IO[bytes]) -> None:
         with stream:

@@ -16,7 +16,7 @@ from infra.console import FAILED, command_options, error_console, print_error
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
 
-app = typer.Typer(help="The index: how it is, optimise it, export it, move it.", no_args_is_help=True)
+app = typer.Typer(help="The index: show its status, optimise it, export it, copy it.", no_args_is_help=True)
 
 POLL_SECONDS = 0.5
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -33,14 +33,14 @@ class IndexStatusOptions:
 class OptimiseOptions:
     """Options of `index optimise`."""
 
-    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True
+    wait: Annotated[bool, typer.Option(help="Wait until the optimisation ends.")] = True
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Options of `index export`."""
 
-    file: Annotated[Path, typer.Argument(help="Where to write; it must not exist.", show_default=False)]
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.", show_default=False)]
 
 
 @app.command("status")
@@ -59,7 +59,7 @@ def status(options: IndexStatusOptions) -> None:
 @app.command("optimise")
 @command_options(OptimiseOptions)
 def optimise(options: OptimiseOptions) -> None:
-    """Bring all points into the graph; searches and writes go on meanwhile. It happens by itself, too."""
+    """Bring all points into the graph; searches and writes continue. It also happens automatically."""
     with _index() as index:
         index.optimise()
         with error_console().status("optimising"):
@@ -74,7 +74,7 @@ def optimise(options: OptimiseOptions) -> None:
 def export(options: ExportOptions) -> None:
     """Write all points to a file, one JSON object a line: id, payload, vector (base64 of float32, little endian).
 
-    The first line says which encoder made the vectors. What is written to the index meanwhile may be missing.
+    The first line says which encoder made the vectors. Points that are written during the export may be missing.
     """
     from infra.qdrant.points_io import write_points
 

@@ -100,4 +100,4 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
-    return f"{lines[-1] if lines else 'it said nothing'} (all of it: {log})"
+    return f"{lines[-1] if lines else 'it wrote nothing'} (all of it: {log})"

@@ -108,7 +108,7 @@ class ClaimRegister:
         if valid is None or claim.instead_of == valid.owner:
             valid = await self._write(claim)
         if valid.digest != claim.digest:
-            message = f"something else was asked as `{claim.name}` before: give each request an id of its own"
+            message = f"the id `{claim.name}` belongs to another request: give each request its own id"
             raise Problem(422, message)
         return valid
 
@@ -121,7 +121,7 @@ class ClaimRegister:
             await asyncio.wait_for(asyncio.wrap_future(read_back), READ_BACK_SECONDS)
         except TimeoutError:
             message = f"a claim did not come back from {GATEWAY_CLAIMS} within {READ_BACK_SECONDS:g} s"
-            raise Unavailable(f"{message}: see how Kafka fares") from None
+            raise Unavailable(f"{message}: check the state of Kafka") from None
         finally:
             with self._lock:
                 self._pending.pop(claim.owner, None)

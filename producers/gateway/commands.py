@@ -13,7 +13,7 @@ app = typer.Typer()
 def gateway(
     port: Annotated[int | None, typer.Option(help="Port to listen on, before the setting.")] = None,
 ) -> None:
-    """Answer HTTP requests by asking over Kafka, until Ctrl-C; where it listens is in LOOKSTREAM_GATEWAY_*."""
+    """Serve the HTTP API over Kafka until Ctrl-C; LOOKSTREAM_GATEWAY_* configure it."""
     from contextlib import ExitStack
 
     from infra.config.settings import read_settings

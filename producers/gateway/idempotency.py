@@ -81,9 +81,7 @@ class IdempotencyCache(Generic[Response]):
                 asyncio.create_task(send(accepted)), digest, self._clock(), accepted
             )
         elif cached.digest != digest:
-            raise Problem(
-                422, f"something else was asked as `{name[1]}` before: give each request an id of its own"
-            )
+            raise Problem(422, f"the id `{name[1]}` belongs to another request: give each request its own id")
         return cached
 
     def find(self, name: RequestName) -> RememberedRequest[Response] | None:

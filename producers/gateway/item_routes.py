@@ -168,7 +168,7 @@ def item_routes(service: ItemService) -> APIRouter:
         """The outcome of an item event that was sent recently."""
         item_outcome = await service.outcomes.wait_for(event_id, wait)
         if item_outcome is None or not access.has_tenant(item_outcome.tenant):
-            raise Problem(404, f"nothing is known of event `{event_id[:64]}` yet: ask again, with `wait`")
+            raise Problem(404, f"there is no outcome of event `{event_id[:64]}` yet: ask again, with `wait`")
         return Response(to_bytes(item_outcome), media_type="application/json")
 
     return routes

@@ -107,12 +107,14 @@ class GuardMiddleware:
 
     async def _check_rate(self, client: str) -> None:
         if not await self._limiter.hit(self._rate, rate_key(client)):
-            message = f"more than {self._rate.amount} requests came from here in a minute: wait a little"
+            message = (
+                f"more than {self._rate.amount} requests came from this address in a minute: wait, then try again"
+            )
             raise Problem(429, message, {"Retry-After": "5"})
 
     async def _log_refusal(self, scope: Scope, client: str, status: int) -> None:
         if status in LOGGED_STATUSES and await self._limiter.hit(self._log_rate, "noted", rate_key(client)):
-            self._log.warning("a request is refused", status=status, client=client, method=scope["method"])
+            self._log.warning("request refused", status=status, client=client, method=scope["method"])
 
 
 class TracingMiddleware:
@@ -135,7 +137,7 @@ def _check_query(scope: Scope) -> None:
         raise Problem(400, f"the query is not readable, or has more than {MAX_PARAMETERS} parameters") from None
     counts = Counter(name for name, _ in pairs)
     if repeated := next((name for name, count in counts.items() if count > 1), None):
-        raise Problem(400, f"the parameter `{repeated[:64]}` stands twice in the query: send it once")
+        raise Problem(400, f"the parameter `{repeated[:64]}` occurs twice in the query: send it once")
 
 
 def _check_host(headers: Headers, names: Sequence[str]) -> None:
@@ -143,7 +145,7 @@ def _check_host(headers: Headers, names: Sequence[str]) -> None:
     host = headers.get("host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in names:
-        raise Problem(400, f"this gateway is not called `{host[:64]}`: ask one of {', '.join(names)}")
+        raise Problem(400, f"`{host[:64]}` is not a host name of this gateway: use one of {', '.join(names)}")
 
 
 def _check_origin(headers: Headers) -> None:
@@ -154,7 +156,7 @@ def _check_origin(headers: Headers) -> None:
     else:
         is_own = site is None or site in OWN_SITES
     if not is_own:
-        raise Problem(403, "pages of other sites may not ask this gateway: ask from a server of yours")
+        raise Problem(403, "pages of other sites may not call this gateway: call it from your own server")
 
 
 class _Response:

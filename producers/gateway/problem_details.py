@@ -19,17 +19,17 @@ from schemas.failures import Fault, Rejected, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 TITLES: Mapping[int, str] = {
-    400: "The request makes no sense",
+    400: "The request is invalid",
     401: "A token is needed",
-    403: "That is not allowed from here",
-    404: "There is no such thing here",
-    405: "That cannot be done here",
+    403: "That is not allowed",
+    404: "Not found",
+    405: "The method is not allowed",
     408: "The request came too slowly",
     413: "The request is too large",
-    415: "That kind of content is not taken",
-    422: "The request makes no sense",
+    415: "The content type is not supported",
+    422: "The request is invalid",
     429: "Too many requests",
-    500: "It did not work",
+    500: "Internal error",
     503: "Not available now",
     504: "No answer came in time",
 }
@@ -125,13 +125,13 @@ def _add_fault_handlers(app: FastAPI) -> None:
     @app.exception_handler(EngineError)
     @app.exception_handler(Fault)
     async def fault(_request: Request, error: Exception) -> JSONResponse:
-        structlog.get_logger().error("a request met a fault", error=str(error))
+        structlog.get_logger().error("request failed", reason=str(error))
         # No Retry-After, because an operator must fix it.
-        return problem_response(Problem(503, "the index or Kafka cannot be asked: `lookstream health` says why"))
+        return problem_response(Problem(503, "the index or Kafka has a fault: `lookstream health` shows it"))
 
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        return problem_response(Problem(500, "a mistake of ours: its trace is in the gateway's log"))
+        return problem_response(Problem(500, "an internal error: its traceback is in the gateway's log"))
 
 
 def _allowed_methods(app: FastAPI, request: Request) -> str:

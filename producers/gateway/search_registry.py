@@ -94,7 +94,7 @@ class SearchService:
             return cached
         claim = await self.claims.find("search", tenant, name)
         if claim is None:
-            raise Problem(404, f"nothing was asked as `{name[:64]}` in the last {CLAIM_SECONDS / 60:g} minutes")
+            raise Problem(404, f"no request had the id `{name[:64]}` in the last {CLAIM_SECONDS / 60:g} minutes")
         return self.cache.get_or_send(
             (tenant, name), bytes.fromhex(claim.digest), partial(self._read_answer, claim)
         )
@@ -123,7 +123,7 @@ class SearchService:
     def _check_load(self) -> None:
         limit = self.limits.in_flight
         if self.client.in_flight >= limit:
-            raise Problem(503, f"{limit} searches are on their way already: ask again", {"Retry-After": "1"})
+            raise Problem(503, f"{limit} searches are already in progress: try again", {"Retry-After": "1"})
 
     async def _send(self, search: SearchRequest, name: str, accepted: asyncio.Event) -> HttpResult:
         accepted.set()

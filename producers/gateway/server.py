@@ -72,7 +72,7 @@ def require_token(settings: GatewaySettings) -> None:
     """Raise BadInput if the gateway would listen on an address other than loopback without a token."""
     if settings.token is None and not settings.tokens and not is_loopback(settings.host):
         raise BadInput(
-            f"the gateway would be open to whoever reaches {settings.host}: set LOOKSTREAM_GATEWAY_TOKENS, "
+            f"the gateway would be open to everyone who reaches {settings.host}: set LOOKSTREAM_GATEWAY_TOKENS, "
             "or listen on 127.0.0.1"
         )
 

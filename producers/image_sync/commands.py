@@ -30,19 +30,19 @@ class PicturesOptions:
         str,
         typer.Argument(
             metavar="FOLDER|NAME|s3://BUCKET/PREFIX",
-            help="Where the pictures lie: a folder, whose pictures then travel inside the events; or a name of "
-            "LOOKSTREAM_IMAGES_ROOTS or a bucket, where workers read them.",
+            help="Location of the pictures: a folder, whose pictures are sent inside the events; or a name of "
+            "LOOKSTREAM_IMAGES_ROOTS or a bucket, from which workers read them.",
             show_default=False,
         ),
     ]
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False
-    every: Annotated[float, typer.Option(min=0.5, max=86_400, help="Seconds from one look to the next.")] = 5
+    watch: Annotated[bool, typer.Option("--watch", help="Scan repeatedly, until Ctrl-C.")] = False
+    every: Annotated[float, typer.Option(min=0.5, max=86_400, help="Seconds from one scan to the next.")] = 5
     categories: Annotated[
-        bool, typer.Option("--categories", help="The folder that a picture lies in names its category.")
+        bool, typer.Option("--categories", help="Take the folder of a picture as its category.")
     ] = False
-    source: Annotated[Literal["catalog", "social"], typer.Option(help="What the pictures are.")] = "catalog"
+    source: Annotated[Literal["catalog", "social"], typer.Option(help="Source of the items.")] = "catalog"
     let_go: Annotated[
-        bool, typer.Option("--let-go", help="Take items out even when most pictures are gone at once.")
+        bool, typer.Option("--let-go", help="Delete items even if most pictures are missing at once.")
     ] = False
     tenant: TenantOption = "default"
 
@@ -50,7 +50,7 @@ class PicturesOptions:
 @app.command("pictures")
 @command_options(PicturesOptions)
 def ingest_pictures(options: PicturesOptions) -> None:
-    """Send the pictures of a folder or a bucket, each as an item; later, what has changed there since."""
+    """Send the pictures of a folder or a bucket, each as an item; later runs send only changes."""
     from infra.config.settings import read_settings
     from infra.kafka import EventSink, check_broker
     from infra.local_state import resolve_kafka_settings

@@ -60,7 +60,7 @@ class LocationScanner:
         ):
             raise Unavailable(
                 f"{len(missing)} of {len(known)} pictures of {self.location.name} are gone at once: is it mounted? "
-                "If they are to go, say --let-go"
+                "To delete their items, give --let-go"
             )
         changed = [each for each in present.values() if known.get(each.path) != each.version_tag]
         self.incomplete_paths = [each.path for each in changed if not self._is_settled(each, now)]

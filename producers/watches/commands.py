@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.watches import Watch, WatchMatched
 
 app = typer.Typer()
-watch = typer.Typer(no_args_is_help=True, help="Standing searches: be told when something like it is indexed.")
+watch = typer.Typer(no_args_is_help=True, help="Standing searches: report similar items when they are indexed.")
 app.add_typer(watch, name="watch")
 
 MAX_HITS = 100
@@ -26,16 +26,14 @@ MAX_HITS = 100
 @watch.command("add")
 @command_options(WatchAddOptions)
 def add(options: WatchAddOptions) -> None:
-    """Have a picture looked for in everything that is indexed from now on."""
+    """Add a standing search: compare a picture with every item that is indexed from now on."""
     watch_id = options.id or uuid.uuid4().hex[:12]
     if not _is_id(watch_id):
         raise BadInput(f"--id {watch_id}: use 1 to 64 letters, digits, _ . or -")
     added, result = _client().add(watch_id, _request(options), options.min_confidence)
     present = sum(hit.confidence >= options.min_confidence for hit in result.hits)
     more = " or more" if present == MAX_HITS else ""
-    typer.echo(
-        f"{added.watch_id} looks from now on; {format_count(present, 'item', 'items')}{more} here would match it"
-    )
+    typer.echo(f"{added.watch_id} is active; {format_count(present, 'item', 'items')}{more} here would match it")
 
 
 @watch.command("list")
@@ -54,7 +52,7 @@ def list_all(options: WatchListOptions) -> None:
 @watch.command("remove")
 @command_options(WatchRemoveOptions)
 def remove(options: WatchRemoveOptions) -> None:
-    """End standing searches."""
+    """Remove standing searches."""
     unknown = _client().remove(options.tenant, options.ids)
     if unknown:
         raise BadInput(f"tenant {options.tenant} has no watch {', '.join(unknown)}: see `lookstream watch list`")
@@ -63,7 +61,7 @@ def remove(options: WatchRemoveOptions) -> None:
 @watch.command("follow")
 @command_options(WatchFollowOptions)
 def follow(options: WatchFollowOptions) -> None:
-    """Show what standing searches match, as it is indexed, until Ctrl-C."""
+    """Show the matches of standing searches as items are indexed, until Ctrl-C."""
     from schemas.envelope import to_bytes
 
     remaining = options.limit

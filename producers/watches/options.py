@@ -7,7 +7,7 @@ import typer
 
 from producers.cli_options import Restricted, TenantOption
 
-JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print JSON only, one object per line.")]
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class WatchAddOptions:
     ]
     id: Annotated[
         str | None,
-        typer.Option(help="Its id; one of that id is replaced. Made up unless given.", show_default=False),
+        typer.Option(
+            help="Id of the watch; replaces one with the same id. Default: generated.", show_default=False
+        ),
     ] = None
-    min_confidence: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Tell of nothing below this confidence.")
-    ] = 0.5
+    min_confidence: Annotated[float, typer.Option(min=0.01, max=1, help="Minimum confidence of a match.")] = 0.5
     filter: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,7 +43,7 @@ class WatchAddOptions:
     ] = None
     unlike: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="An item that matches shall not resemble.", show_default=False),
+        typer.Option(metavar="ID", help="An item that matches should not resemble.", show_default=False),
     ] = None
     crop: Annotated[
         str | None,
@@ -52,7 +52,8 @@ class WatchAddOptions:
         ),
     ] = None
     intent: Annotated[
-        Literal["exact", "similar", "style", "colour"], typer.Option(help="What counts, and how much.")
+        Literal["exact", "similar", "style", "colour"],
+        typer.Option(help="Preset of the weights of object, style and colour."),
     ] = "similar"
     restricted: Restricted = False
     tenant: TenantOption = "default"
@@ -63,7 +64,7 @@ class WatchAddOptions:
 class WatchListOptions:
     """Options of `watch list`."""
 
-    tenant: Annotated[str | None, typer.Option(help="Those of this tenant alone.", show_default=False)] = None
+    tenant: Annotated[str | None, typer.Option(help="Only watches of this tenant.", show_default=False)] = None
     json: JsonLinesOption = False
 
 
@@ -71,7 +72,9 @@ class WatchListOptions:
 class WatchRemoveOptions:
     """Options of `watch remove`."""
 
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which to end.", show_default=False)]
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of the watches to remove.", show_default=False)
+    ]
     tenant: TenantOption = "default"
 
 
@@ -81,11 +84,13 @@ class WatchFollowOptions:
 
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Whose matches; those of all unless given.", show_default=False),
+        typer.Argument(metavar="[ID...]", help="Ids of the watches; default: all.", show_default=False),
     ] = None
     tenant: TenantOption = "default"
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin with the oldest that are kept, not with the next.")
+        bool, typer.Option("--from-start", help="Begin with the oldest stored match, not with the next one.")
     ] = False
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many matches.", show_default=False)] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many matches.", show_default=False)] = (
+        None
+    )
     json: JsonLinesOption = False

@@ -66,7 +66,7 @@ def test_a_worker_of_an_earlier_run_that_is_not_started_again_is_no_matter_of_he
 @pytest.mark.local_broker("it takes its topics along when it dies")
 def test_after_the_local_broker_was_killed_the_system_works_again(system: System, shop: Path, discs: Path) -> None:
     os.kill(system.children()["broker"], signal.SIGKILL)
-    system.wait_for(lambda: "took its topics along" in system.log.read_text(), "the loss to be said")
+    system.wait_for(lambda: "lost its topics" in system.log.read_text(), "the loss to be said")
 
     def found() -> bool:
         # Sent again until it arrives: what is sent while the broker comes back may be lost with it.

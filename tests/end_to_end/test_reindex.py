@@ -21,7 +21,7 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
     refused = system.run("reindex", code=2)
     assert "--encoder" in refused.stderr
     refused = system.run("reindex", "rollback", code=2)
-    assert "no index beside" in refused.stderr
+    assert "no index except" in refused.stderr
     refused = system.run("reindex", "--encoder", "no/such-model", code=1)
     assert "no/such-model" in refused.stderr
 

@@ -86,23 +86,23 @@ class WatchMatrix:
             check_parts(value)
             watch = from_bytes(value)
         except Rejected as failure:
-            self._log.warning("not a watch", key=key[:80], why=failure.message)
+            self._log.warning("invalid watch", key=key[:80], reason=failure.message)
             return None
         if isinstance(watch, Watch) and watch.key == key:
             return watch
-        self._log.warning("not a watch", key=key[:80], why="the value is another event, or another key's")
+        reason = "the value is not a watch event, or its key differs from the key of the record"
+        self._log.warning("invalid watch", key=key[:80], reason=reason)
         return None
 
     def _is_comparable(self, watch: Watch) -> bool:
         """Whether a watch has our encoder, and a look of our size with parts of unit length; logs why not."""
         if watch.encoder != self._encoder or len(watch.look.vector) != 4 * self._size:
-            self._log.warning(
-                "a watch rests: add it again for this encoder", key=watch.key, encoder=watch.encoder[:80]
-            )
+            reason = f"it was added with encoder {watch.encoder[:80]}: add it again"
+            self._log.warning("inactive watch", key=watch.key, reason=reason)
             return False
         if not self._parts.has_unit_parts(np.frombuffer(watch.look.vector, "<f4")):
-            why = "the parts of its look are not of unit length: take the look from a search result"
-            self._log.warning("a watch rests", key=watch.key, why=why)
+            reason = "the parts of its look are not of unit length: take the look from a search result"
+            self._log.warning("inactive watch", key=watch.key, reason=reason)
             return False
         return True
 

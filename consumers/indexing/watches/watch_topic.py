@@ -37,7 +37,7 @@ class WatchTopic:
             topic_keys.add(_key(record))
         if file is not None:
             self._restore(file, topic_keys, sink)
-        structlog.get_logger().info("standing searches", count=len(self._values))
+        structlog.get_logger().info("watches loaded", count=len(self._values))
 
     def rows(self, tenant: str) -> WatchRows | None:
         """The watches of a tenant after reading new records; None if it has none."""
@@ -80,7 +80,7 @@ class WatchTopic:
                 self._file.write(self._values)
             self._file_is_current = True
         except OSError as error:
-            structlog.get_logger().error("standing searches are not kept on disk", why=error.strerror)
+            structlog.get_logger().error("watches not written to disk", reason=error.strerror)
 
     def _restore(self, file: WatchFile, topic_keys: Collection[str], sink: Sink) -> None:
         """Send the watches again that the local broker has lost: those whose keys the topic does not hold.

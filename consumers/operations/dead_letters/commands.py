@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from infra.observability.redaction import Redact
 
 app = typer.Typer()
-dead_letters = typer.Typer(help="Records that were refused, whole, with the reason.", no_args_is_help=True)
+dead_letters = typer.Typer(help="Show and replay the records that were rejected.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 
 MAX_REASONS = 20
@@ -42,9 +42,9 @@ Since = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="Only this item key, tenant:item_id, or with * keys that begin so."),
+    typer.Option(metavar="KEY", help="Only this item key, tenant:item_id; a trailing * matches a prefix."),
 ]
-LetterLimit = Annotated[int | None, typer.Option(min=1, help="So many at the most.", show_default=False)]
+LetterLimit = Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
@@ -63,9 +63,9 @@ class DeadLetterListOptions:
 class ShowOptions:
     """Options of `show`."""
 
-    position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` names it.")]
+    position: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `list` prints it.")]
     raw: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the record's own value here.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="File for the value of the record.", show_default=False)
     ] = None
 
 
@@ -77,9 +77,9 @@ class ReplayOptions:
     since: Since = None
     key: Key = None
     limit: LetterLimit = None
-    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Records a second at the most.")] = 50
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Maximum number of records per second.")] = 50
     again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and send nothing.")] = False
 
 
 @dead_letters.command("list")
@@ -116,7 +116,7 @@ def show(options: ShowOptions) -> None:
 @dead_letters.command("stats")
 @command_options(DeadLetterListOptions)
 def stats(options: DeadLetterListOptions) -> None:
-    """Count dead letters by code, topic, hour and worker, with what most of each code say."""
+    """Count dead letters by code, topic, hour and worker, with the commonest message of each code."""
     from consumers.operations.dead_letters.rendering import stats_tables
     from consumers.operations.dead_letters.stats import count_letters
     from infra.observability.redaction import redact_all, redaction
@@ -164,7 +164,7 @@ def replay(options: ReplayOptions) -> None:
 
 @dead_letters.command("save", hidden=True)
 def save() -> None:
-    """Keep the open dead letters of the local broker in a file, since it forgets them; `up` does so as it stops."""
+    """Store the open dead letters of the local broker, which keeps none, in a file; `up` does so when it stops."""
     from infra.console import report_errors
 
     with report_errors():
@@ -207,7 +207,8 @@ def _find(store: "DeadLetterStore", name: str) -> "DeadLetter":
         )
     if len(matches) > 1:
         raise BadInput(
-            f"several lay at {name[:300]}, in topics made anew: name one of {', '.join(sorted(matches))}"
+            f"several dead letters are from {name[:300]}, as topics were recreated: name one of "
+            f"{', '.join(sorted(matches))}"
         )
     return matches.popitem()[1]
 
@@ -235,7 +236,7 @@ def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
             f"left alone, {sum(count_letters for _, count_letters in kinds[MAX_REASONS:])} more for other reasons"
         )
     if plan.left:
-        _print_message(f"left for another time, by --limit: {format_count(plan.left, 'letter', 'letters')}")
+        _print_message(f"not replayed because of --limit: {format_count(plan.left, 'letter', 'letters')}")
 
 
 def _print_message(text: str) -> None:

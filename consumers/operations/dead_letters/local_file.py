@@ -60,7 +60,7 @@ class DeadLetterFile:
         try:
             return from_json(line)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise BadInput(f"line {number} of {self.path} is no dead letter: mend it, or take it out") from None
+            raise BadInput(f"line {number} of {self.path} is not a dead letter: correct it, or remove it") from None
 
 
 def to_json(letter: DeadLetter) -> str:

@@ -19,15 +19,15 @@ MARGIN = timedelta(hours=1)
 """Safety margin for the time until the worker handles a replayed record: tombstones must not expire before."""
 LOOKUP_BATCH = 256
 
-SEARCH_REQUEST = "a search request, and whoever asked is gone: ask again"
+SEARCH_REQUEST = "a search request, whose sender no longer waits: search again"
 OTHER_TOPIC = f"of none of the topics {', '.join(ITEM_TOPICS)}"
 TRUNCATED = "was cut, because it did not fit: have its sender send it again"
 TOO_OLD = (
-    f"first failed {TOMBSTONE_DAYS} days ago or earlier: if its item was deleted since, nothing remembers that, so "
-    "it would come back: have it sent anew"
+    f"first failed {TOMBSTONE_DAYS} days ago or earlier: it could bring back an item that was deleted since, "
+    "because tombstones are kept no longer: have its sender send it again"
 )
 REPLAYED = "replayed before: --again does it once more"
-SUPERSEDED = "older than what the index has of its item"
+SUPERSEDED = "older than the state of its item in the index"
 CONFLICT = "would be refused again: the index has another event of its revision; send it with one of its own"
 
 

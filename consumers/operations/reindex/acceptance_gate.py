@@ -14,10 +14,14 @@ class AcceptanceGate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first_hit_rate: float = Field(0.9, ge=0, le=1, description="It finds so many items by their own look")
-    first_hit_loss: float = Field(0.02, ge=0, le=1, description="and at most so many fewer than the old one")
-    category_loss: float = Field(0.02, ge=0, le=1, description="Of the ten best so many fewer are of the category")
-    missing: int = Field(0, ge=0, description="Items whose pictures cannot be had again, at most")
+    first_hit_rate: float = Field(
+        0.9, ge=0, le=1, description="Minimum share of items that their own look finds first"
+    )
+    first_hit_loss: float = Field(0.02, ge=0, le=1, description="Maximum loss of that share against the old index")
+    category_loss: float = Field(
+        0.02, ge=0, le=1, description="Maximum loss of hits of the right category in the top 10"
+    )
+    missing: int = Field(0, ge=0, description="Maximum number of items whose pictures are missing")
 
 
 def read_gate(path: Path) -> AcceptanceGate:
@@ -38,7 +42,7 @@ def gate_violations(gate: AcceptanceGate, old: ShadowMeasures, new: ShadowMeasur
     """One sentence for each limit that the new index violates; empty when it may serve."""
     reasons = []
     if new.first_hit_rate is not None and new.first_hit_rate < gate.first_hit_rate:
-        reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate wants {gate.first_hit_rate:.3f}")
+        reasons.append(f"first_hit_rate is {new.first_hit_rate:.3f}, the gate requires {gate.first_hit_rate:.3f}")
     losses = (
         ("first_hit_loss", _loss(old.first_hit_rate, new.first_hit_rate), gate.first_hit_loss),
         ("category_loss", _loss(old.category_share, new.category_share), gate.category_loss),

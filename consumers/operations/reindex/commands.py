@@ -26,17 +26,20 @@ app.add_typer(reindex, name="reindex")
 def change(
     context: typer.Context,
     encoder: Annotated[
-        str | None, typer.Option(help="The new encoder, as LOOKSTREAM_ENCODER names them.", show_default=False)
+        str | None, typer.Option(help="The new encoder, a value of LOOKSTREAM_ENCODER.", show_default=False)
     ] = None,
     gate: Annotated[
-        Path | None, typer.Option(help="TOML file of what the new index must come to.", show_default=False)
+        Path | None,
+        typer.Option(help="TOML file with the limits that the new index must meet.", show_default=False),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, max=10_000, help="Shadow queries to weigh both by.")] = 200,
+    queries: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Number of shadow queries that compare both.")
+    ] = 200,
 ) -> None:
-    """Fill a second index by another encoder, weigh it against the one that serves, and have it serve if it passes.
+    """Fill a second index with another encoder, compare it with the serving one, and switch to it if it passes.
 
-    Safe to stop and to run again: what is filled stays. `rollback` has the old one serve again, `drop` removes the
-    one that does not serve.
+    Safe to stop and to run again: it continues where it stopped. `rollback` switches back to the old index, `drop`
+    removes the one that does not serve.
     """
     if context.invoked_subcommand is not None:
         return
@@ -55,14 +58,14 @@ def change(
         if not reasons:
             number = migration.switch().number
     if reasons:
-        print_error(f"the gate holds: {'; '.join(reasons)}. The old index goes on to serve")
+        print_error(f"the gate rejects the new index: {'; '.join(reasons)}. The old index continues to serve")
         raise typer.Exit(FAILED)
     typer.echo(f"index {number} serves, with {name}; `lookstream reindex rollback` goes back, `drop` ends it")
 
 
 @reindex.command("rollback")
 def rollback() -> None:
-    """Have the other index serve again, which has been kept up to date all the while."""
+    """Switch back to the other index, which has been kept up to date."""
     with report_errors(), _open_migration() as migration:
         generation = migration.back()
     typer.echo(f"index {generation.number} serves, with {generation.encoder}")
@@ -86,7 +89,7 @@ class ReindexStatusOptions:
 @reindex.command("status")
 @command_options(ReindexStatusOptions)
 def status(options: ReindexStatusOptions) -> None:
-    """Show the indexes that there are, and how far a new one was filled."""
+    """Show the indexes, and how far a new one is filled."""
     with _open_migration(exclusive=False) as migration:
         indexes = migration.status()
     if options.json:

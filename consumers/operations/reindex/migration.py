@@ -64,8 +64,8 @@ class Migration:
         other = self.generations.other
         if other is not None and other.encoder != encoder:
             raise BadInput(
-                f"--encoder: there is an index {other.number} of {other.encoder} beside the one that serves: "
-                "go on with that, or `lookstream reindex drop` it first"
+                f"--encoder: index {other.number} of {other.encoder} exists next to the serving one: "
+                "continue with that encoder, or run `lookstream reindex drop` first"
             )
         embedder = open_embedder(self.settings, encoder, self._stack)
         serving = self._serving_index()
@@ -172,7 +172,7 @@ class Migration:
     def _both_generations(self, command: str) -> tuple[Generation, Generation]:
         other = self.generations.other
         if other is None:
-            raise BadInput(f"reindex {command}: there is no index beside the one that serves")
+            raise BadInput(f"reindex {command}: there is no index except the one that serves")
         return self.generations.serving, other
 
     def _serving_index(self) -> ShadowIndex:
@@ -216,5 +216,5 @@ def migration_lock(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput("another `lookstream reindex` is at work on this data folder: wait for it") from None
+            raise BadInput("another `lookstream reindex` runs on this data folder: wait until it ends") from None
         yield

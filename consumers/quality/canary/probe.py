@@ -58,7 +58,7 @@ class Canary:
                 self._measure_first_hits(ids[: self.queries])
                 self._measure_drift(ids)
         except Unavailable as error:
-            structlog.get_logger().warning("canary", why=str(error))
+            structlog.get_logger().warning("canary round failed", reason=str(error))
             self.metrics.round("away")
             return False
         self.metrics.round("well")

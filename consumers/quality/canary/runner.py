@@ -47,7 +47,9 @@ def run_canary(settings: Settings, schedule: CanarySchedule) -> bool:
         for number in count(1):
             started = time.monotonic()
             succeeded = canary.run_round()
-            structlog.get_logger().info("looked", well=succeeded, seconds=round(time.monotonic() - started, 1))
+            structlog.get_logger().info(
+                "canary round finished", succeeded=succeeded, seconds=round(time.monotonic() - started, 1)
+            )
             if number == schedule.rounds or stop.wait(max(0.0, schedule.every - (time.monotonic() - started))):
                 break
     return succeeded

@@ -67,15 +67,15 @@ class EvaluateOptions:
         Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
     ] = None
     cache: Annotated[
-        Path | None, typer.Option(help="Where looks are kept; else in LOOKSTREAM_DATA.", show_default=False)
+        Path | None, typer.Option(help="Cache of looks; default: in LOOKSTREAM_DATA.", show_default=False)
     ] = None
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0
 
 
 @app.command()
 @command_options(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
-    """Say how good it is: search labelled pictures by labelled pictures, and count what is right."""
+    """Measure the quality: search labelled pictures by labelled pictures, and count the correct hits."""
     import sys
 
     from rich.console import Console
@@ -150,17 +150,18 @@ class CanaryOptions:
 
     every: Annotated[float, typer.Option(min=1, help="Seconds from one round to the next.")] = 60
     queries: Annotated[int, typer.Option(min=1, max=200, help="Searches of each kind in a round.")] = 16
-    tenant: Annotated[str, typer.Option(help="Whose items are asked for.")] = "default"
-    rounds: Annotated[int, typer.Option(min=0, help="How many rounds; 0: until it is stopped.")] = 0
+    tenant: Annotated[str, typer.Option(help="Tenant whose items are searched.")] = "default"
+    rounds: Annotated[int, typer.Option(min=0, help="Number of rounds; 0: until it is stopped.")] = 0
     metrics: Annotated[
-        int | None, typer.Option(help="Port to tell metrics at, for LOOKSTREAM_METRICS_PORT.", show_default=False)
+        int | None,
+        typer.Option(help="Port of the metrics, instead of LOOKSTREAM_METRICS_PORT.", show_default=False),
     ] = None
 
 
 @app.command()
 @command_options(CanaryOptions)
 def canary(options: CanaryOptions) -> None:
-    """Ask a running system now and then what shows decay: recall, first hits, freshness and drift, as metrics."""
+    """Measure a running system at intervals: recall, first hits, freshness and drift, as metrics."""
     from consumers.quality.canary.runner import run_canary
     from infra.config.settings import read_settings
     from infra.console import report_errors

@@ -41,10 +41,10 @@ class FitOptions:
     validation: Annotated[
         float, typer.Option(min=0.05, max=0.5, help="Share of each label's pictures to choose by.")
     ] = 0.15
-    epochs: Annotated[int, typer.Option(min=1, max=1_000, help="Passes over the pictures at most.")] = 60
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    epochs: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of epochs.")] = 60
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0
     cache: Annotated[
-        Path | None, typer.Option(help="Where features are kept; else in LOOKSTREAM_DATA.", show_default=False)
+        Path | None, typer.Option(help="Cache of features; default: in LOOKSTREAM_DATA.", show_default=False)
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Replace the encoder in --out.")] = False
 
@@ -52,7 +52,7 @@ class FitOptions:
 @app.command()
 @command_options(FitOptions)
 def fit(options: FitOptions) -> None:
-    """Teach it your catalogue: fit an encoder on labelled pictures, for LOOKSTREAM_ENCODER to name."""
+    """Fit an encoder to your catalogue with labelled pictures; LOOKSTREAM_ENCODER then names it."""
     from consumers.quality.evaluation.labelled_dataset import sample
     from consumers.quality.fitting.dataset import DatasetOptions, read_dataset
     from consumers.quality.fitting.output_folder import check_out

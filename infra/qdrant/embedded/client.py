@@ -173,7 +173,7 @@ class EmbeddedIndex:
         return self._channel
 
     def _message(self, error: Exception) -> str:
-        reason = str(error) or "it hung up"
+        reason = str(error) or "it closed the connection"
         if isinstance(error, TimeoutError):
             reason = f"no answer in {self._timeout_s:g} s"
         elif isinstance(error, OSError):
@@ -203,7 +203,7 @@ class _EngineDeaths:
         if self._count >= MAX_ENGINE_DEATHS:
             self._failed_digest, self._count = b"", 0
             raise EngineError(
-                f"the process of the embedded index ends whenever it is to {method} this: see its log"
+                f"the process of the embedded index ends at each `{method}` of this request: see its log"
             )
 
     def record_answer(self, method: str, arguments: Sequence[object]) -> None:

@@ -114,7 +114,7 @@ class IndexOwner:
             sys.exit(code if code in (0, damage.EXIT_CODE) else 1)
         self._copy = None
         storage.sweep(self._folder)
-        self._log.info("optimised", shard=storage.current_shard(self._folder).name)
+        self._log.info("index optimised", shard=storage.current_shard(self._folder).name)
 
     def _check_copy(self) -> None:
         if self._optimiser is not None and (code := self._optimiser.poll()) is not None:
@@ -146,17 +146,17 @@ class IndexOwner:
         if shutil.disk_usage(folder).free < DISK_SPACE_FACTOR * size + self._context.min_free:
             self._policy.record_failure(time.monotonic())
             self._log.warning(
-                "not optimised: it takes more disk than is free", mb=round(DISK_SPACE_FACTOR * size / 1e6)
+                "index not optimised: not enough free disk space", needed_mb=round(DISK_SPACE_FACTOR * size / 1e6)
             )
             return
         copy = storage.next_copy(folder)
         storage.remove(copy)
-        self._log.info("optimising", points=status.live, outside_the_graph=status.unindexed)
+        self._log.info("index optimisation started", points=status.live, unindexed=status.unindexed)
         self._copy = copy
         try:
             self._request("copy", str(copy))
         except (OSError, EOFError, Unavailable, EngineError) as error:
-            self._abandon_copy(str(error) or "it hung up")
+            self._abandon_copy(str(error) or "it closed the connection")
         else:
             self._optimiser = children.start(children.OPTIMISE, self._copy_context)
 
@@ -169,7 +169,7 @@ class IndexOwner:
 
     def _abandon_copy(self, reason: str) -> None:
         self._policy.record_failure(time.monotonic())
-        self._log.warning("optimising has failed, the index goes on as it was", why=reason)
+        self._log.warning("index optimisation failed, the index stays as it is", reason=reason)
         self._discard_copy()
 
     def _discard_copy(self) -> None:

@@ -83,7 +83,7 @@ class RequestServer:
             if peer_has_access(stream):
                 self._answer_all(channel)
             else:
-                self._log.warning("connection refused: it comes from another user of this machine")
+                self._log.warning("connection refused: the client runs as another user")
 
     def _answer_all(self, channel: Channel) -> None:
         with ExitStack() as locks, suppress(OSError, EOFError):
@@ -92,7 +92,7 @@ class RequestServer:
                     request = channel.receive()
                     answer = self._answer(request, locks)
                 except MalformedMessage as error:
-                    self._log.warning("connection ended: its request cannot be read", why=str(error))
+                    self._log.warning("connection closed: the request is malformed", reason=str(error))
                     channel.send(ErrorAnswer("ValueError", f"the index cannot read the request: {error}"))
                     return
                 self._reply(channel, answer)
@@ -127,7 +127,7 @@ class RequestServer:
             raise Unavailable(f"the embedded index could not {method}: {error}") from error
         except BaseException as error:
             failure = engine_error(error, self._path.parent)
-            self._log.error("a request failed", method=method, exc_info=error)
+            self._log.error("index request failed", method=method, exc_info=error)
             if isinstance(failure, IndexDamaged):
                 self._damage = failure
             if not isinstance(error, Exception):  # the engine panicked, so its state is unknown

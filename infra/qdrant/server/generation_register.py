@@ -62,7 +62,7 @@ class ServerGenerationRegister:
                 self._cached = self._fetch(now)
             except Unavailable as error:
                 if self._cached is None or now - self._cached.read_at > STALE_SECONDS:
-                    raise Unavailable(f"{error} (so nobody can say which index serves)") from None
+                    raise Unavailable(f"{error} (so it is unknown which index serves)") from None
         return self._cached.generations
 
     def write(self, generations: Generations) -> None:
@@ -74,9 +74,11 @@ class ServerGenerationRegister:
             self._cluster.run(lambda client: self._write(client, version, row))
             self._cached = self._fetch(self._clock())
         except Unavailable as error:
-            raise Unavailable(f"which index serves was perhaps not written down: {error}; run it again") from None
+            raise Unavailable(f"the change of the serving index may not be stored: {error}; run it again") from None
         if self._cached.generations != generations:
-            raise Unavailable("another command has changed which indexes there are: look, then run it again")
+            raise Unavailable(
+                "another command has changed the indexes: check `lookstream reindex status`, then run it again"
+            )
         self._cluster.run(lambda client: point_alias(client, self._name, generations.serving.number))
 
     def delete_index(self, number: int) -> None:

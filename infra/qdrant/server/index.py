@@ -86,8 +86,8 @@ class ServerIndex:
             return MISSING_COLLECTION_RETRY.run(send, CollectionMissing)
         except CollectionMissing as error:
             raise SettingsError(
-                f"LOOKSTREAM_QDRANT_COLLECTION: the collection is gone while it was used ({error}): restart the "
-                "workers, which make it anew, or restore it from a snapshot"
+                f"LOOKSTREAM_QDRANT_COLLECTION: the collection was deleted while it was in use ({error}): restart "
+                "the workers, which create it again, or restore it from a snapshot"
             ) from None
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:

@@ -241,7 +241,7 @@ def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_jud
         LabelCallable("m", lambda _: [str(1 // 0)]).labels(picture)
     assert failed.value.code == Code.MODERATOR_FAILED
     for bad in (["Not A Label"], "ab c", ["x"] * 21):
-        with pytest.raises(TryLater, match="something else than up to 20 labels"):
+        with pytest.raises(TryLater, match="did not return at most 20 labels"):
             LabelCallable("m", lambda _, given=bad: given).labels(picture)  # type: ignore[misc]
 
 

@@ -177,7 +177,7 @@ def test_a_job_that_always_comes_too_late_holds_its_batch(shop: Shop, shard: Sha
         shop.handle(patch("a", next(revisions), brand="x"))
 
     busy = open_shop(between(shard, write))
-    with pytest.raises(Unavailable, match="item a of default is being written by others"):
+    with pytest.raises(Unavailable, match="item a of default is being changed by others"):
         busy.handle(patch("a", 5_000, title="x"))
     assert next(revisions) > MAX_LOST_RACES
 

@@ -186,7 +186,7 @@ def test_what_stays_away_for_too_long_ends_the_worker_with_its_name_and_the_next
     kafka: KafkaSettings, sink: EventSink
 ) -> None:
     send(sink, "a")
-    with pytest.raises(BatchOverdue, match="could not be done: the index is away, for the test"):
+    with pytest.raises(BatchOverdue, match="could not be processed: the index is away, for the test"):
         run_until_idle(kafka, sink, Notes(away=1_000), Setting(pauses=Retry(0.5, first_pause=0.05)))
     notes = Notes()
     run_until_idle(kafka, sink, notes)
@@ -312,7 +312,7 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
     setting = Setting(commit_seconds=0.3, pauses=Retry(1))  # most turns lie between two attempts
     with (
         closing(EventSource(kafka, "workers", [CATALOG_ITEMS])) as source,
-        pytest.raises(BatchOverdue, match="the work could not go on: the disk is full"),
+        pytest.raises(BatchOverdue, match="the work could not continue: the disk is full"),
     ):
         make_worker(source, sink, Forgetful(), setting).run(ShutdownSignal())
     after = Notes()

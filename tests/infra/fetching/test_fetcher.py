@@ -229,8 +229,8 @@ def test_a_host_that_only_times_out_is_left_alone_for_a_while(counting: int, por
     now = [0.0]
     ref = UrlImage(url=f"http://localhost:{counting}/never")
     with closing(ImageFetcher(settings, 1.1, breakers=CircuitBreakers(2, 10, clock=lambda: now[0]))) as opened:
-        assert "was not there within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
-        assert "was not there within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
+        assert "was not fetched within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
+        assert "was not fetched within" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
         Counting.released.set()
         assert "timed out too often" in assert_fails(opened.fetch(ref), TryLater, Code.IMAGE_TIMEOUT)
         assert opened.fetch(at(port, "/ok.png")) == PICTURE

@@ -158,7 +158,7 @@ def test_a_child_that_no_restart_mends_is_told_once_and_the_others_go_on(
     told = capsys.readouterr().out
     assert told.count("child cannot run") == 1
     assert PERMANENT[code] in told
-    assert "why=no" in told
+    assert "reason=no" in told
 
 
 def test_pauses_grow_and_end_in_a_rare_try() -> None:

@@ -139,13 +139,13 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_pat
     well, why = says(settings, "index")
     assert not well
     assert "is away" in why
-    assert says(settings, "query worker") == (False, "has said nothing yet: wait, or see its log")
+    assert says(settings, "query worker") == (False, "has written no heartbeat yet: wait, or see its log")
     heartbeat.beat()
     assert says(settings, "index worker") == (True, f"is ready since {told(path).since}")
     heartbeat.beat("holding", "the index is away")
     assert says(settings, "index worker") == (False, f"is holding since {told(path).since}: the index is away")
     age(path, 100)
-    assert re.match(r"was last heard of 1\d\d s ago", says(settings, "index worker")[1])
+    assert re.match(r"has written no heartbeat for 1\d\d s", says(settings, "index worker")[1])
 
 
 def test_a_worker_whose_process_is_gone_is_dead_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_an_index_that_waiting_does_not_mend_is_told_without_its_words(
 
     response = make_client(check=fail).get("/readyz")
     assert response.status_code == 503
-    assert "`lookstream health` says why" in response.json()["detail"]
+    assert "`lookstream health` shows it" in response.json()["detail"]
     assert str(error) not in response.text
 
 

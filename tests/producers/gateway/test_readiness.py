@@ -44,8 +44,8 @@ def test_where_up_runs_its_parts_count_too(
     assert " worker: " not in why_not(settings)
     LocalState(os.getpid(), kafka.bootstrap, None, ready=True, generations=(1, 2)).write(tmp_path)
     query, index = (HeartbeatFile(tmp_path / "run" / f"{job}.alive") for job in ("query", "index"))
-    assert "query worker: has said nothing yet" in why_not(settings)
-    assert "index worker: has said nothing yet" in why_not(settings)
+    assert "query worker: has written no heartbeat yet" in why_not(settings)
+    assert "index worker: has written no heartbeat yet" in why_not(settings)
     query.beat()
     index.beat()
     assert " worker: " not in why_not(settings), "the worker of the other index is still to come"

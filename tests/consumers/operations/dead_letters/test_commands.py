@@ -116,7 +116,8 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
     ]
     assert first != second
     assert (
-        "several lay at catalog.items/1/0, in topics made anew" in run("show", "catalog.items/1/0", code=2).stderr
+        "several dead letters are from catalog.items/1/0, as topics were recreated"
+        in run("show", "catalog.items/1/0", code=2).stderr
     )
     assert '"item_id": "later"' in run("show", first).stdout
     assert first in run("list").stdout

@@ -66,7 +66,7 @@ def test_a_line_of_an_earlier_version_is_understood_and_one_that_is_none_is_name
     [found] = DeadLetterFile(path).read()
     assert (found.key, found.value, found.headers, found.timestamp_ms) == (b"a", None, {"mine": b"text"}, 0)
     path.write_text(json.dumps(old) + "\n{}\n")
-    with pytest.raises(BadInput, match=r"line 2 of .*letters\.jsonl is no dead letter"):
+    with pytest.raises(BadInput, match=r"line 2 of .*letters\.jsonl is not a dead letter"):
         list(DeadLetterFile(path).read())
 
 

@@ -145,11 +145,11 @@ def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
     todo = plan(kafka, index)
     assert {letter.key_text for letter in todo.send.values()} == {"default:same", "default:newer"}
     why = reasons(todo)
-    assert why["r"].startswith("a search request, and whoever asked is gone")
+    assert why["r"].startswith("a search request, whose sender no longer waits")
     assert why["default:strange"].startswith("of none of the topics catalog.items")
     assert why["default:broken"].startswith("would be refused again: the value is not JSON")
     assert why["no-colon"].startswith("would be refused again: a null value deletes the item of its key")
-    assert why["default:stale"] == "older than what the index has of its item"
+    assert why["default:stale"] == "older than the state of its item in the index"
     assert why["default:conflict"].startswith("would be refused again: the index has another event")
 
 

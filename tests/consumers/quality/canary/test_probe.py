@@ -154,7 +154,7 @@ def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: 
 
 def test_the_command_looks_and_says_so_with_its_exit_code(system: System) -> None:
     said = system.run("canary", "--rounds", "1", "--queries", "4").stderr
-    assert "looked" in said
+    assert "canary round finished" in said
     elsewhere = {**system.environment, "LOOKSTREAM_DATA": str(system.folder / "none")}
     nothing = replace(system, environment=elsewhere)
     assert "lookstream up" in nothing.run("canary", "--rounds", "1", code=1).stderr
