@@ -1,0 +1,17 @@
+"""How many files a reader passes who follows an item event or a search: few, and none of the other's."""
+
+import pytest
+
+from tests.walks import walks
+
+pytestmark = pytest.mark.long
+MOST_STOPS = 24
+"""Files of the own room, and other rooms."""
+
+
+def test_the_walks_are_short_and_never_meet() -> None:
+    indexing, searching = walks()
+    for walk, other in ((indexing, searching), (searching, indexing)):
+        assert walk.stops[0].startswith(walk.room), "the room was entered"
+        assert len(walk.stops) <= MOST_STOPS, walk.stops
+        assert not any(file.startswith(other.room) for file in walk.files)
