@@ -51,7 +51,7 @@ class InstrumentedSink:
 
 @dataclass
 class InstrumentedHeartbeat:
-    """A heartbeat that records the consumer lag, and the time for which the worker holds a batch."""
+    """A heartbeat that records the consumer lag, and the time for which the worker waits for a dependency."""
 
     heartbeat: Heartbeat
     source: EventSource
@@ -67,7 +67,7 @@ class InstrumentedHeartbeat:
         self.heartbeat.beat(state, why)
         now = self.now()
         if self._holding_since is not None:
-            self.metrics.add_hold_seconds(now - self._holding_since)
+            self.metrics.add_waiting_seconds(now - self._holding_since)
         self._holding_since = now if state == HOLDING else None
         if now - self._lag_read_at >= LAG_SECONDS:
             self._lag_read_at = now
@@ -78,7 +78,7 @@ class InstrumentedHeartbeat:
             lag = self.source.lag()
         except Unavailable:
             return
-        self.metrics.set_lag(self._zero_lag | lag)
+        self.metrics.set_consumer_lag(self._zero_lag | lag)
         self._zero_lag |= dict.fromkeys(lag, 0)
 
 

@@ -60,8 +60,8 @@ def item_observer(metrics: ItemMetrics) -> Observe:
 
 
 def _count_indexed(body: ItemIndexed, metrics: ItemMetrics) -> None:
-    for fate, count in (("new", body.images), ("unchanged", body.unchanged), ("skipped", len(body.skipped))):
-        metrics.pictures(fate, count)
+    for result, count in (("new", body.images), ("unchanged", body.unchanged), ("skipped", len(body.skipped))):
+        metrics.pictures(result, count)
     for step in STEPS:
         metrics.step(step, getattr(body.times, step) / 1000)
     if body.times.searchable_at and body.times.event_time:

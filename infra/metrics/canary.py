@@ -13,8 +13,8 @@ CANARY: Mapping[Finding, str] = {
     "recall": "Share of the true ten nearest that searches of the index find: recall@10.",
     "first_hit_rate": "Share of sampled items that a search by their thumbnail finds first.",
     "freshness_seconds": "Seconds from an event until its item was searchable, in the last round.",
-    "mean_cosine": "Cosine between the mean look of sampled items and that of the reference.",
-    "norm": "Mean norm of sampled looks, relative to the reference: 1 if nothing has changed.",
+    "mean_cosine": "Cosine between the mean embedding of sampled items and that of the reference.",
+    "norm": "Mean norm of sampled embeddings, relative to the reference: 1 if nothing has changed.",
     "neighbour_score": "Median score of the nearest other item of sampled items.",
     "neighbour_reference": "The same at the time of the reference.",
 }
@@ -29,9 +29,9 @@ class CanaryMetrics:
             name: Gauge(f"lookstream_canary_{name}", meaning, registry=self.registry)
             for name, meaning in CANARY.items()
         }
-        self._rounds = Counter("lookstream_canary_rounds", "Rounds by result.", ("ended",), registry=self.registry)
-        for ended in ("well", "away"):
-            self._rounds.labels(ended)  # initialised to 0, as a rate needs two values
+        self._rounds = Counter("lookstream_canary_rounds", "Rounds by result.", ("result",), registry=self.registry)
+        for result in ("ok", "unavailable"):
+            self._rounds.labels(result)  # initialised to 0, as a rate needs two values
         for gauge in self._gauges.values():
             gauge.set(math.nan)  # not measured yet, which differs from 0
 
@@ -39,6 +39,6 @@ class CanaryMetrics:
         """Set a value that the last round has measured."""
         self._gauges[name].set(value)
 
-    def round(self, ended: Literal["well", "away"]) -> None:
-        """Count a finished round; `away`: a part of the system did not respond."""
-        self._rounds.labels(ended).inc()
+    def round_finished(self, result: Literal["ok", "unavailable"]) -> None:
+        """Count a finished round; `unavailable`: a part of the system did not respond."""
+        self._rounds.labels(result).inc()

@@ -30,12 +30,12 @@ class WorkerMetrics:
         self._seconds = Histogram(
             "lookstream_batch_seconds", "Seconds to process a batch.", by, buckets=SECONDS, registry=registry
         )
-        self._in_flight = Gauge("lookstream_in_hand_records", "Events in progress.", by, registry=registry)
-        self._lag = Gauge(
-            "lookstream_lag_records", "Unread records of a topic at its last fetch.", topic, registry=registry
+        self._in_flight = Gauge("lookstream_in_flight_records", "Events in progress.", by, registry=registry)
+        self._consumer_lag = Gauge(
+            "lookstream_consumer_lag_records", "Records not read yet, at the last fetch.", topic, registry=registry
         )
-        self._hold_seconds = Counter(
-            "lookstream_held_seconds", "Seconds of waiting for an unavailable dependency.", by, registry=registry
+        self._waiting_seconds = Counter(
+            "lookstream_waiting_seconds", "Seconds of waiting for an unavailable dependency.", by, registry=registry
         )
         self._encoder = Gauge(
             "lookstream_encoder_info",
@@ -45,13 +45,13 @@ class WorkerMetrics:
         )
         self._points = Gauge("lookstream_index_points", "Searchable points.", by, registry=registry)
         self._unindexed = Gauge(
-            "lookstream_index_unindexed_points", "Searchable points in no graph yet.", by, registry=registry
+            "lookstream_index_unindexed_points", "Searchable points outside the HNSW graph.", by, registry=registry
         )
         self._index_bytes = Gauge(
             "lookstream_index_bytes", "Size of the index on disk, if the engine reports it.", by, registry=registry
         )
 
-        self._hold_seconds.labels(worker)  # initialised to 0, as a rate needs two values
+        self._waiting_seconds.labels(worker)  # initialised to 0, as a rate needs two values
 
     def encoder(self, fingerprint: str) -> None:
         """Set the fingerprint of the encoder."""
@@ -82,14 +82,14 @@ class WorkerMetrics:
         """Count a record that was sent to a dead-letter topic."""
         self._dead_letters.labels(self._worker, topic, code).inc()
 
-    def set_lag(self, lag: Mapping[str, int]) -> None:
+    def set_consumer_lag(self, lag: Mapping[str, int]) -> None:
         """Set the consumer lag in records, by topic."""
         for topic, records in lag.items():
-            self._lag.labels(self._worker, topic).set(records)
+            self._consumer_lag.labels(self._worker, topic).set(records)
 
-    def add_hold_seconds(self, seconds: float) -> None:
-        """Count seconds for which processing was on hold."""
-        self._hold_seconds.labels(self._worker).inc(seconds)
+    def add_waiting_seconds(self, seconds: float) -> None:
+        """Count seconds of waiting for an unavailable dependency."""
+        self._waiting_seconds.labels(self._worker).inc(seconds)
 
     def index(self, points: int, unindexed: int, size: int | None) -> None:
         """Set the size of the index in points and, if known, in bytes."""
@@ -107,7 +107,7 @@ class ItemMetrics:
             "lookstream_items", "Item events by outcome.", ("outcome", "source"), registry=registry
         )
         self._pictures = Counter(
-            "lookstream_pictures", "Pictures of items: new, unchanged or skipped.", ("fate",), registry=registry
+            "lookstream_pictures", "Pictures of items: new, unchanged or skipped.", ("result",), registry=registry
         )
         self._steps = Histogram(
             "lookstream_item_step_seconds",
@@ -128,9 +128,9 @@ class ItemMetrics:
         """Count the outcome of an event."""
         self._items.labels(outcome, source).inc()
 
-    def pictures(self, fate: str, number: int) -> None:
-        """Count pictures."""
-        self._pictures.labels(fate).inc(number)
+    def pictures(self, result: str, number: int) -> None:
+        """Count pictures of items by result."""
+        self._pictures.labels(result).inc(number)
 
     def step(self, step: str, seconds: float) -> None:
         """Record the duration of a step in seconds."""

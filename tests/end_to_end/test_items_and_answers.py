@@ -76,7 +76,7 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
     assert 0 < searches["lookstream_search_confidence_count"] < searches["lookstream_search_seconds_count"]
     for told in (items, searches):
         assert told["lookstream_encoder_info"] == 1
-        assert told["lookstream_in_hand_records"] == told["lookstream_failures_total"] == 0
+        assert told["lookstream_in_flight_records"] == told["lookstream_failures_total"] == 0
 
 
 def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:

@@ -59,9 +59,9 @@ class Canary:
                 self._measure_drift(ids)
         except Unavailable as error:
             structlog.get_logger().warning("canary round failed", reason=str(error))
-            self.metrics.round("away")
+            self.metrics.round_finished("unavailable")
             return False
-        self.metrics.round("well")
+        self.metrics.round_finished("ok")
         return True
 
     def _sample_ids(self, count: int) -> list[str]:

@@ -97,25 +97,25 @@ def test_retries_and_dead_letters_are_told_from_other_records() -> None:
     assert values(metrics, "lookstream_dead_letters_total") == {("index", "catalog.items.dead", "image_missing"): 1}
 
 
-def test_a_batch_is_counted_with_its_failures_and_in_hand_only_while_it_is() -> None:
+def test_a_batch_is_counted_with_its_failures_and_in_flight_only_while_it_is_processed() -> None:
     metrics = WorkerMetrics("index")
     during: list[dict[tuple[str, ...], float]] = []
 
     def handle(events: Sequence[Event]) -> Mapping[str, Failure]:
-        during.append(values(metrics, "lookstream_in_hand_records"))
+        during.append(values(metrics, "lookstream_in_flight_records"))
         return {events[0].id: Rejected(Code.IMAGE_MISSING, "no")}
 
     job = InstrumentedHandler(Calls(handle), metrics)
     job.handle([Event(ItemDeleted(item_id=f"{n}", revision=1)) for n in range(3)])
     job.mark_processed([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
     assert during == [{("index",): 3}]
-    assert values(metrics, "lookstream_in_hand_records") == {}
+    assert values(metrics, "lookstream_in_flight_records") == {}
     assert values(metrics, "lookstream_failures_total") == {("index", "image_missing"): 1}
     assert values(metrics, "lookstream_records_total") == {("index", CATALOG_ITEMS): 3}
     assert values(metrics, "lookstream_batch_records_sum") == {("index",): 3}
 
 
-def test_a_batch_that_is_held_is_not_in_hand_for_ever() -> None:
+def test_a_batch_that_waits_for_a_dependency_is_not_in_flight() -> None:
     metrics = WorkerMetrics("index")
 
     def away(_events: Sequence[Event]) -> Mapping[str, Failure]:
@@ -123,7 +123,7 @@ def test_a_batch_that_is_held_is_not_in_hand_for_ever() -> None:
 
     with pytest.raises(Unavailable):
         InstrumentedHandler(Calls(away), metrics).handle([Event(ItemDeleted(item_id="a", revision=1))])
-    assert values(metrics, "lookstream_in_hand_records") == {}
+    assert values(metrics, "lookstream_in_flight_records") == {}
 
 
 @dataclass
@@ -148,8 +148,8 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
         for clock.seconds, state in ((0, READY), (1, HOLDING), (3, HOLDING), (4, READY), (9, READY)):
             pulse.beat(state)
     assert len(taken) == 2
-    assert values(metrics, "lookstream_held_seconds_total") == {("index",): 3}
-    assert values(metrics, "lookstream_lag_records") == {("index", CATALOG_ITEMS): 3}
+    assert values(metrics, "lookstream_waiting_seconds_total") == {("index",): 3}
+    assert values(metrics, "lookstream_consumer_lag_records") == {("index", CATALOG_ITEMS): 3}
 
 
 def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -> None:
@@ -163,8 +163,8 @@ def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -
     pulse = InstrumentedHeartbeat(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 2):
         pulse.beat()
-    metrics.set_lag({"catalog.items.retry.5s": 4})  # the other lane tells through the same metrics
-    assert values(metrics, "lookstream_lag_records") == {
+    metrics.set_consumer_lag({"catalog.items.retry.5s": 4})  # the other lane uses the same metrics
+    assert values(metrics, "lookstream_consumer_lag_records") == {
         ("index", SOCIAL_POSTS): 3, ("index", "catalog.items.retry.5s"): 4
     }  # fmt: skip
 

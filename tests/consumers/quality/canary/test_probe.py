@@ -146,9 +146,9 @@ def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: 
     canary = make(away, over)
     assert not canary.run_round()
     [rounds] = [m for m in canary.metrics.registry.collect() if m.name == "lookstream_canary_rounds"]
-    assert {s.labels["ended"]: s.value for s in rounds.samples if s.name.endswith("_total")} == {
-        "away": 1,
-        "well": 0,
+    assert {s.labels["result"]: s.value for s in rounds.samples if s.name.endswith("_total")} == {
+        "unavailable": 1,
+        "ok": 0,
     }
 
 
