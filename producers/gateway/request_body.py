@@ -141,7 +141,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> Fields:
     fields: Fields = {}
     for name, value in pairs:
         if name in fields:
-            raise ValueError(f"`{name[:100]}` stands twice in one object")
+            raise ValueError(f"`{name[:100]}` occurs twice in one object")
         fields[name] = value
     return fields
 
