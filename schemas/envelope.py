@@ -171,11 +171,9 @@ def check_key(key: bytes | None, body: Body) -> None:
             return
         remedy = "send it with its `request_id` as key, or without a key"
     else:
-        remedy = (
-            "send all that is about one of them with its own key: what has another is not kept in order with it"
-        )
+        remedy = "send all events of an item or a watch with the same key, otherwise their order is lost"
     actual = "there is none" if key is None else f"it is {key[:80]!r}"
-    raise Rejected(Code.KEY_INVALID, f"the record's key must be {expected[:150]!r}, and {actual}: {remedy}")
+    raise Rejected(Code.KEY_INVALID, f"the record's key must be {expected[:150]!r}, but {actual}: {remedy}")
 
 
 def _decode_header(header: bytes | None, max_bytes: int | None = None) -> str | None:

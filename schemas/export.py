@@ -32,15 +32,15 @@ EVENTS_OF = {
 """Events of each topic; retry and dead-letter topics contain the events of their source topic."""
 HEADERS = {
     "ce_specversion": "CloudEvents version, 1.0",
-    "ce_id": "Id of the event; with ce_source it names the event once and for all",
+    "ce_id": "Id of the event, unique within its ce_source",
     "ce_type": f"{TYPE_PREFIX} and the value of the field `schema`",
-    "ce_source": "Who made the event",
-    "ce_time": "When it was made, RFC 3339",
+    "ce_source": "Producer of the event",
+    "ce_time": "Time of the event, RFC 3339",
     "content-type": "application/json",
     TRACEPARENT: "W3C trace context, optional",
-    CORRELATION_ID: "Searches: the request's id, repeated in its result",
-    REPLY_TO: "Search requests: topic for the result, optional",
-    REPLY_PARTITION: "Search requests: partition for the result, optional",
+    CORRELATION_ID: "Search requests and their results: id of the request",
+    REPLY_TO: "Search requests: topic of the result, optional",
+    REPLY_PARTITION: "Search requests: partition of the result, optional",
 }
 CONSUMED_TOPICS = (CATALOG_ITEMS, SOCIAL_POSTS, SEARCH_REQUESTS, SEARCH_WATCHES)
 

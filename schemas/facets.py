@@ -31,20 +31,30 @@ class FacetsRequest(Model):
     )
     filters: Filters = Field(
         default_factory=Filters,
-        description="What is counted; for a field without the filter on that field, to show what else there is",
+        description="Conditions for the items that are counted; the counts of a field ignore the filter on that "
+        "field, so that they include its other values",
     )
-    any_of: tuple[Filters, ...] = Field((), max_length=10, description="What is counted satisfies one of these")
-    none_of: tuple[Filters, ...] = Field((), max_length=10, description="What is counted satisfies none of these")
-    restricted: bool = Field(default=False, description="Whether items whose labels restrict them count too")
-    limit: int = Field(20, ge=1, le=200, description="Values of each field at most, the most frequent ones")
+    any_of: tuple[Filters, ...] = Field(
+        (), max_length=10, description="Items are counted if they satisfy at least one of these"
+    )
+    none_of: tuple[Filters, ...] = Field(
+        (), max_length=10, description="Items are counted if they satisfy none of these"
+    )
+    restricted: bool = Field(
+        default=False, description="Whether items with restricted moderation labels are counted"
+    )
+    limit: int = Field(20, ge=1, le=200, description="Maximum number of values per field, the most frequent ones")
     deadline_ms: int = Field(
-        5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"
+        5_000,
+        ge=50,
+        le=60_000,
+        description="Time limit in milliseconds, from the record's time; after it the answer is `expired`",
     )
 
     @model_validator(mode="after")
     def _reject_empty_filters(self) -> Self:
         if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
-            raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
+            raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: remove it")
         return self
 
 
@@ -52,7 +62,7 @@ class FacetCount(Model):
     """Number of items that have a value; an item is counted by its main picture."""
 
     value: str = Field(description="A value of the field; for in_stock true or false")
-    count: int = Field(ge=1, description="Items that have it")
+    count: int = Field(ge=1, description="Number of items that have the value")
 
 
 class FacetsResult(Model):
@@ -64,7 +74,7 @@ class FacetsResult(Model):
     request_id: RequestId
     status: Status = Field(description="ok, rejected, expired or unavailable")
     counts: dict[Facet, tuple[FacetCount, ...]] = Field(
-        default_factory=dict, description="For each field its values, the most frequent first"
+        default_factory=dict, description="Values and their counts by field, the most frequent first"
     )
-    code: Code | None = Field(None, description="Why it was rejected")
+    code: Code | None = Field(None, description="Error code, if the request was rejected")
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")

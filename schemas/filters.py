@@ -30,8 +30,8 @@ ColourFilter = Annotated[
     AfterValidator(_validate_colour),
     Field(
         json_schema_extra={"pattern": COLOUR_PATTERN},
-        description="A colour's name, or #rrggbb, or #rrggbb~15 with a distance of 1 to 40 "
-        f"(CIE76; {DEFAULT_DISTANCE} unless given) from a swatch with a tenth of the picture or more",
+        description="Name of a colour, or #rrggbb, or #rrggbb~15 with a maximum distance of 1 to 40 (CIE76, "
+        f"default {DEFAULT_DISTANCE}) from a swatch that covers at least a tenth of the picture",
     ),
 ]
 
@@ -41,7 +41,7 @@ AttributeFilter = Annotated[
     Field(
         max_length=701,
         pattern=r"^[^=]+=.+$",
-        description="An attribute's name and value, as material=leather; the name has no =",
+        description="Name and value of an attribute, for example material=leather; the name cannot contain =",
     ),
 ]
 
@@ -49,16 +49,18 @@ AttributeFilter = Annotated[
 class Filters(Model):
     """Conditions that a hit must satisfy: at least one of the values of a field, for every field that is given."""
 
-    source: tuple[Source, ...] = Field((), max_length=2, description="Any of these sources")
-    category: tuple[Name, ...] = Field((), max_length=50, description="Any of these categories")
-    brand: tuple[Name, ...] = Field((), max_length=50, description="Any of these brands")
-    creator: tuple[Name, ...] = Field((), max_length=50, description="Any of these creators")
-    colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Any of these colours")
-    tags: tuple[Name, ...] = Field((), max_length=50, description="Any of these tags")
+    source: tuple[Source, ...] = Field((), max_length=2, description="Source is one of these")
+    category: tuple[Name, ...] = Field((), max_length=50, description="Category is one of these")
+    brand: tuple[Name, ...] = Field((), max_length=50, description="Brand is one of these")
+    creator: tuple[Name, ...] = Field((), max_length=50, description="Creator is one of these")
+    colours: tuple[ColourFilter, ...] = Field((), max_length=14, description="Has at least one of these colours")
+    tags: tuple[Name, ...] = Field((), max_length=50, description="Has at least one of these tags")
     attributes: tuple[AttributeFilter, ...] = Field(
-        (), max_length=50, description="Attributes as name=value; of one name any of the values"
+        (), max_length=50, description="Attributes as name=value; values of the same name are alternatives"
     )
-    in_stock: bool | None = Field(None, description="Only items that are (true) or are not (false) in stock")
+    in_stock: bool | None = Field(
+        None, description="true: only items in stock; false: only items that are not in stock"
+    )
     price_min: float | None = Field(None, ge=0, description="Lowest price, inclusive, in `currency`")
     price_max: float | None = Field(None, ge=0, description="Highest price, inclusive, in `currency`")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices")
@@ -66,15 +68,15 @@ class Filters(Model):
     created_before: Moment | None = Field(None, description="Created before this time, RFC 3339")
     revision_min: int | None = Field(None, ge=1, le=MAX_REVISION, description="Lowest revision, inclusive")
     revision_max: int | None = Field(None, ge=1, le=MAX_REVISION, description="Highest revision, inclusive")
-    exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Items never to return")
+    exclude_items: tuple[ItemId, ...] = Field((), max_length=200, description="Ids of items to exclude")
 
     @model_validator(mode="after")
     def _reject_empty_ranges(self) -> Self:
         for name in ("price", "revision"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             if low is not None and high is not None and low > high:
-                raise ValueError(f"{name}_min is above {name}_max: nothing can match, swap them")
+                raise ValueError(f"{name}_min is above {name}_max, so nothing can match: swap them")
         after, before = self.created_after, self.created_before
         if after is not None and before is not None and after >= before:
-            raise ValueError("created_after is not before created_before: nothing can match, swap them")
+            raise ValueError("created_after is not before created_before, so nothing can match: swap them")
         return self

@@ -10,14 +10,16 @@ from schemas.moments import Moment
 class RecordPosition(Model):
     """Position of a record in an item topic, as the broker acknowledges it to the producer."""
 
-    source: Source = Field(description="catalog or social: of whose topic")
-    partition: int = Field(ge=0, description="Partition that it lies in")
-    offset: int = Field(ge=0, description="Its offset")
+    source: Source = Field(description="catalog or social: the source whose topic contains the record")
+    partition: int = Field(ge=0, description="Partition of the record")
+    offset: int = Field(ge=0, description="Offset of the record in its partition")
 
 
 class Watermark(Model):
     """How far the index has read one source: all earlier events are searchable, rejected or waiting for a retry."""
 
     source: Source = Field(description="catalog or social")
-    time: Moment = Field(description="Time of the newest record that was passed, RFC 3339")
-    offsets: dict[str, int] = Field(description="For each partition the offset after the last one that was passed")
+    time: Moment = Field(description="Time of the newest record that was read, RFC 3339")
+    offsets: dict[str, int] = Field(
+        description="For each partition, the offset after the last record that was read"
+    )

@@ -23,7 +23,7 @@ Tenant = Annotated[
     KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
-        description="Owner of the item; searches never cross it. 1 to 64 letters, digits, _ . or -",
+        description="Owner of the items; a search returns items of one tenant. 1 to 64 letters, digits, _ . or -",
     ),
 ]
 ItemId = Annotated[
@@ -32,7 +32,7 @@ ItemId = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[^\x00-\x1f\x7f]+$",
-        description="The item's own identifier, unique within its tenant; 1 to 200 characters",
+        description="Identifier of the item, unique within its tenant; 1 to 200 characters",
     ),
 ]
 Revision = Annotated[
@@ -40,12 +40,14 @@ Revision = Annotated[
     Field(
         ge=1,
         le=MAX_REVISION,
-        description="Orders the events of one item: the newest wins. By default the event's time in microseconds",
+        description="Version of the item: the event with the highest revision wins. By default the event's time in "
+        "microseconds since 1970",
     ),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Source = Annotated[
-    Literal["catalog", "social"], Field(description="Where it came from: a merchant's catalog or social posts")
+    Literal["catalog", "social"],
+    Field(description="Source of the item: catalog (a merchant's catalog) or social (social posts)"),
 ]
 
 
@@ -53,8 +55,8 @@ Sha256 = Annotated[
     str | None,
     Field(
         pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the encoded picture, in hex: a picture that the index has already is not fetched "
-        "again, and one whose bytes differ is refused",
+        description="SHA-256 of the encoded picture, in hex. A picture that is already in the index is not fetched "
+        "again; a picture with another digest is rejected",
     ),
 ]
 
@@ -74,7 +76,9 @@ class UrlImage(Model):
     """A picture that the worker fetches over HTTP."""
 
     kind: Literal["url"] = "url"
-    url: str = Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https address")
+    url: str = Field(
+        pattern=r"^https?://[^\s]+$", max_length=2048, description="Absolute http or https URL of the picture"
+    )
     sha256: Sha256 = None
 
 
@@ -92,7 +96,9 @@ class FileImage(Model):
 
     kind: Literal["file"] = "file"
     root: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings")
-    path: str = Field(min_length=1, max_length=1024, description="Path below that folder, with / between parts")
+    path: str = Field(
+        min_length=1, max_length=1024, description="Path relative to that folder, with / as separator"
+    )
     sha256: Sha256 = None
 
 
@@ -102,29 +108,33 @@ ImageRef = Annotated[InlineImage | UrlImage | S3Image | FileImage, Field(discrim
 class ItemFacts(Model):
     """Facts of an item other than its pictures; all fields are optional."""
 
-    title: str | None = Field(None, max_length=500, description="Title for people, plain text")
-    category: str | None = Field(None, max_length=200, description="Kind of thing, as the source calls it")
+    title: str | None = Field(None, max_length=500, description="Title, plain text")
+    category: str | None = Field(None, max_length=200, description="Product category, as named by the source")
     brand: str | None = Field(None, max_length=200, description="Brand or merchant of a catalog item")
     creator: str | None = Field(None, max_length=200, description="Author of a social post")
     price: Decimal | None = Field(
         None, ge=0, le=10**12, decimal_places=4, description="Price in units of `currency`"
     )
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of `price`")
-    in_stock: bool | None = Field(None, description="Whether it can be bought now")
-    tags: tuple[Name, ...] = Field((), max_length=50, description="Free words; up to 50, 200 characters each")
+    in_stock: bool | None = Field(None, description="Whether the item is available now")
+    tags: tuple[Name, ...] = Field((), max_length=50, description="Free keywords; up to 50, of 1 to 200 characters")
     created_at: Moment | None = Field(
-        None, description="When the item was made or published; RFC 3339 with an offset"
+        None, description="Time of creation or publication; RFC 3339 with a UTC offset"
     )
-    url: str | None = Field(None, pattern=r"^https?://[^\s]+$", max_length=2048, description="Page of the item")
+    url: str | None = Field(
+        None, pattern=r"^https?://[^\s]+$", max_length=2048, description="URL of the item's web page"
+    )
     moderation: Labels = ()
     attributes: dict[Name, Annotated[str, Field(max_length=500)]] = Field(
-        default_factory=dict, max_length=50, description="Further facts, text to text; up to 50"
+        default_factory=dict,
+        max_length=50,
+        description="Further attributes, name to value; up to 50, values of up to 500 characters",
     )
 
     @model_validator(mode="after")
     def _require_currency(self) -> Self:
         if self.price is not None and self.currency is None:
-            raise ValueError("`price` needs `currency`: give its ISO 4217 code, as in EUR")
+            raise ValueError("`price` needs `currency`: set its ISO 4217 code, for example EUR")
         return self
 
 
@@ -139,12 +149,12 @@ class ItemUpserted(ItemFacts):
     source: Source = "catalog"
     revision: Revision
     images: tuple[ImageRef, ...] = Field(
-        min_length=1, max_length=MAX_IMAGES, description="1 to 8 pictures; the first is the main one"
+        min_length=1, max_length=MAX_IMAGES, description="1 to 8 pictures; the first one is the main picture"
     )
 
 
 class ItemPatched(Model):
-    """Some facts of an item changed but its pictures did not, so nothing is embedded again."""
+    """Some facts of an item changed, but not its pictures, so no picture is embedded again."""
 
     schema_: Literal["item.patched/1"] = Field(
         "item.patched/1", alias="schema", description="Name and version of this event"
@@ -153,7 +163,7 @@ class ItemPatched(Model):
     item_id: ItemId
     source: Source = "catalog"
     revision: Revision
-    facts: ItemFacts = Field(description="The facts that changed; those left out stay as they are")
+    facts: ItemFacts = Field(description="The facts that changed; omitted fields keep their values")
 
 
 class ItemDeleted(Model):

@@ -51,7 +51,7 @@ def _unique_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         [(duplicate, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise Rejected(Code.EVENT_INVALID, f"{duplicate[:80]!r} stands twice in one object: send it once")
+        raise Rejected(Code.EVENT_INVALID, f"{duplicate[:80]!r} occurs twice in one object: send it once")
     if len(fields) > MOST_FIELDS:
         message = f"an object has {len(fields):,} fields, at most {MOST_FIELDS:,} are read: send less"
         raise Rejected(Code.EVENT_INVALID, message)

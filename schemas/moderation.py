@@ -10,7 +10,7 @@ Labels = Annotated[
     tuple[Label, ...],
     Field(
         max_length=MAX_LABELS,
-        description="Moderation labels, as adult: up to 20 of 1 to 64 small letters, digits, _ . or -; which "
-        "of them block and which restrict is a matter of settings",
+        description="Moderation labels, for example adult: up to 20, of 1 to 64 lower-case letters, digits, _ . "
+        "or -. The settings define which labels block or restrict an item",
     ),
 ]

@@ -16,7 +16,7 @@ def _check_utc_range(moment: datetime) -> datetime:
         moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(
-            "in UTC the time lies before the year 1 or after the year 9999: correct the year, or leave it out"
+            "in UTC the time is before the year 1 or after the year 9999: correct the year, or omit the field"
         ) from None
     return moment
 
@@ -44,13 +44,13 @@ def moment_at(microseconds: float) -> datetime:
 def record_time(timestamp_ms: int, now: datetime) -> datetime:
     """Convert a record's timestamp (milliseconds since 1970) to a time; raises ValueError with a remedy."""
     if timestamp_ms == -1:
-        raise ValueError("it has none: have its producer set CreateTime, or its topic use LogAppendTime")
+        raise ValueError("it has none: set CreateTime in the producer, or LogAppendTime in the topic")
     if timestamp_ms < 0:
-        raise ValueError(f"{_shorten(timestamp_ms)} ms lies before 1970: set it in milliseconds since 1970, UTC")
+        raise ValueError(f"{_shorten(timestamp_ms)} ms is before 1970: set it in milliseconds since 1970, UTC")
     if timestamp_ms > (now + MAX_AHEAD - EPOCH) // timedelta(milliseconds=1):
         raise ValueError(
-            f"{_shorten(timestamp_ms)} ms lies more than an hour ahead: set it in milliseconds since 1970, UTC, "
-            "and the clock of its producer"
+            f"{_shorten(timestamp_ms)} ms is more than an hour ahead: set it in milliseconds since 1970, UTC, "
+            "and check the clock of the producer"
         )
     return EPOCH + timedelta(milliseconds=timestamp_ms)
 

@@ -14,11 +14,11 @@ MAX_BOOST = 0.2
 
 
 class Weights(Model):
-    """Weights of the parts of the look in the score; they are scaled to sum to 1."""
+    """Weights of the parts of the visual similarity score; they are scaled to sum to 1."""
 
-    object: float = Field(0, ge=0, le=1, description="What kind of thing it is, share of the score")
-    style: float = Field(0, ge=0, le=1, description="Texture and pattern, share of the score")
-    colour: float = Field(0, ge=0, le=1, description="Colours, share of the score")
+    object: float = Field(0, ge=0, le=1, description="Weight of the object part (kind of thing), 0 to 1")
+    style: float = Field(0, ge=0, le=1, description="Weight of the style part (texture and pattern), 0 to 1")
+    colour: float = Field(0, ge=0, le=1, description="Weight of the colour part, 0 to 1")
 
     @model_validator(mode="after")
     def _require_positive_weight(self) -> Self:
@@ -42,13 +42,26 @@ class Boosts(Model):
     Boosts change only the order of the hits: a hit whose score alone is below the threshold stays excluded.
     """
 
-    recency: float = Field(0, ge=0, le=MAX_BOOST, description="For being new; half of it after half_life_days")
-    half_life_days: float = Field(30, gt=0, le=36_500, description="Age at which half of `recency` is left, days")
-    in_stock: float = Field(0, ge=0, le=MAX_BOOST, description="For being in stock, as far as is known")
-    price: float = Field(0, ge=0, le=MAX_BOOST, description="For costing near_price; half of it price_spread off")
-    near_price: float | None = Field(None, ge=0, description="The price to be near to, in `currency`")
-    price_spread: float | None = Field(None, gt=0, description="Where half of `price` is left, in `currency`")
-    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of near_price")
+    recency: float = Field(
+        0, ge=0, le=MAX_BOOST, description="Boost for new items, 0 to 0.2; it halves with every `half_life_days`"
+    )
+    half_life_days: float = Field(30, gt=0, le=36_500, description="Half-life of `recency`, in days")
+    in_stock: float = Field(
+        0, ge=0, le=MAX_BOOST, description="Boost for items that are known to be in stock, 0 to 0.2"
+    )
+    price: float = Field(
+        0,
+        ge=0,
+        le=MAX_BOOST,
+        description="Boost for prices near `near_price`, 0 to 0.2; it halves with every `price_spread` of distance",
+    )
+    near_price: float | None = Field(None, ge=0, description="Price with the full boost `price`, in `currency`")
+    price_spread: float | None = Field(
+        None, gt=0, description="Distance from `near_price` at which the boost `price` is halved, in `currency`"
+    )
+    currency: str | None = Field(
+        None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of `near_price` and `price_spread`"
+    )
 
     @model_validator(mode="after")
     def _require_price_fields(self) -> Self:
@@ -56,7 +69,7 @@ class Boosts(Model):
         if self.price > 0 and not all(price_fields):
             raise ValueError("the boost `price` needs `near_price`, `price_spread` and `currency`")
         if self.price == 0 and any(price_fields):
-            raise ValueError("`near_price`, `price_spread` and `currency` are for the boost `price`: weigh it")
+            raise ValueError("`near_price`, `price_spread` and `currency` need the boost `price`: set it above 0")
         return self
 
     @property

@@ -21,96 +21,105 @@ Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 class Swatch(Model):
     """One colour of a picture's palette."""
 
-    hex: str = Field(pattern=r"^#[0-9a-f]{6}$", description="sRGB colour")
-    lab: tuple[float, float, float] = Field(description="The same in CIE Lab (D65): L of 0 to 100, a, b")
-    name: ColourName = Field(description="The named colour nearest to it")
+    hex: str = Field(pattern=r"^#[0-9a-f]{6}$", description="sRGB colour, #rrggbb")
+    lab: tuple[float, float, float] = Field(description="The same colour in CIE Lab (D65): L (0 to 100), a, b")
+    name: ColourName = Field(description="Nearest named colour")
     share: float = Field(ge=0, le=1, description="Share of the picture's foreground, 0 to 1")
 
 
 class Likely(Model):
     """A category that a picture probably has, predicted by a vote of its nearest neighbours."""
 
-    name: str = Field(description="The category, as the neighbours' sources call it")
-    confidence: float = Field(ge=0, le=1, description="Its share of the vote, 0 to 1")
+    name: str = Field(description="Category, as named by the sources of the neighbours")
+    confidence: float = Field(ge=0, le=1, description="Share of the vote, 0 to 1")
 
 
 class Explained(Model):
-    """Components of a score: the cosine of each part, and the amount that each boost added."""
+    """Components of a score: the cosine similarity of each part, and the amount that each boost added."""
 
-    object: float = Field(description="Cosine of what kind of thing it is, -1 to 1; its weight times this counts")
-    style: float = Field(description="Cosine of texture and pattern, -1 to 1")
-    colour: float = Field(description="Cosine of colours, -1 to 1")
-    recency: float = Field(0, ge=0, description="Added for being new")
-    in_stock: float = Field(0, ge=0, description="Added for being in stock")
-    price: float = Field(0, ge=0, description="Added for its price")
-    likely_category: float = Field(0, ge=0, description="Added for the category that the query probably shows")
-    likely_colour: float = Field(0, ge=0, description="Added for the main colour of the query")
+    object: float = Field(
+        description="Cosine similarity of the object part (kind of thing), -1 to 1, before weighting"
+    )
+    style: float = Field(
+        description="Cosine similarity of the style part (texture and pattern), -1 to 1, before weighting"
+    )
+    colour: float = Field(description="Cosine similarity of the colour part, -1 to 1, before weighting")
+    recency: float = Field(0, ge=0, description="Boost for new items")
+    in_stock: float = Field(0, ge=0, description="Boost for items in stock")
+    price: float = Field(0, ge=0, description="Boost for prices near `near_price`")
+    likely_category: float = Field(0, ge=0, description="Boost for the predicted category of the query")
+    likely_colour: float = Field(0, ge=0, description="Boost for the main colour of the query")
 
 
 class Hit(Model):
-    """An item that was found."""
+    """A search hit: an item with its score, from its best matching picture."""
 
     item_id: ItemId
     tenant: Tenant
-    score: float = Field(description="Weighted cosine similarity of the best picture, -1 to 1")
+    score: float = Field(description="Weighted cosine similarity of the best matching picture, -1 to 1")
     confidence: float = Field(
         0,
         ge=0,
         le=1,
-        description="Expected share of right ones among hits that score like this, 0 to 1; "
+        description="Expected share of correct hits among hits with this score, 0 to 1; "
         "0 below the result's `threshold`",
     )
-    boost: float = Field(0, ge=0, description="What boosts have added to the score when hits were put in order")
-    explained: Explained | None = Field(None, description="What the score is made of, when asked for")
-    image: int = Field(ge=0, description="Which of the item's pictures matched best, from 0")
+    boost: float = Field(0, ge=0, description="Sum of the boosts that were added to the score for ranking")
+    explained: Explained | None = Field(None, description="Components of the score, if requested with `explain`")
+    image: int = Field(ge=0, description="Number of the best matching picture of the item, from 0")
     source: Source
-    revision: int = Field(ge=1, description="Revision of the item that the index holds")
-    title: str | None = Field(None, description="Title for people, plain text")
-    category: str | None = Field(None, description="Kind of thing, as the source calls it, or as predicted")
+    revision: int = Field(ge=1, description="Revision of the item in the index")
+    title: str | None = Field(None, description="Title, plain text")
+    category: str | None = Field(None, description="Product category, as named by the source, or predicted")
     category_confidence: float | None = Field(
-        None, ge=0, le=1, description="Share of the vote when the category was predicted; none when it was given"
+        None,
+        ge=0,
+        le=1,
+        description="Share of the vote, 0 to 1, if the category was predicted; missing if the source set it",
     )
     brand: str | None = Field(None, description="Brand or merchant of a catalog item")
     creator: str | None = Field(None, description="Author of a social post")
-    price: float | None = Field(None, description="In units of `currency`")
+    price: float | None = Field(None, description="Price in units of `currency`")
     currency: str | None = Field(None, description="ISO 4217 code of `price`")
-    in_stock: bool | None = Field(None, description="Whether it could be bought when last heard of")
-    tags: tuple[str, ...] = Field((), description="Free words")
-    created_at: Moment | None = Field(None, description="When it was made or published, RFC 3339")
-    url: str | None = Field(None, description="Page of the item")
+    in_stock: bool | None = Field(None, description="Whether the item was available at its latest event")
+    tags: tuple[str, ...] = Field((), description="Free keywords")
+    created_at: Moment | None = Field(None, description="Time of creation or publication, RFC 3339")
+    url: str | None = Field(None, description="URL of the item's web page")
     colours: tuple[ColourName, ...] = Field((), description="Named colours of the matched picture")
     palette: tuple[Swatch, ...] = Field((), description="Up to 5 swatches of the matched picture, largest first")
-    thumbnail: bytes | None = Field(None, description="Small JPEG of the matched picture, base64, when asked for")
+    thumbnail: bytes | None = Field(
+        None, description="Small JPEG of the matched picture, base64, if requested with `thumbnails`"
+    )
 
 
 class QueryLook(Model):
-    """The look of a query, which can be stored and compared with pictures later."""
+    """The embedding of a query, which can be stored and compared with pictures later."""
 
     vector: bytes = Field(
         min_length=4,
         max_length=65_536,
-        description="The query's look, each part of unit length: float32, little-endian, base64",
+        description="Embedding of the query, each part of unit length: float32, little-endian, base64",
     )
-    studio: bool = Field(description="Whether it is a picture on a plain ground: such pictures score higher")
+    studio: bool = Field(description="Whether the picture has a plain background; such pictures score higher")
 
     @field_validator("vector")
     @classmethod
     def _validate_vector(cls, vector: bytes) -> bytes:
         if len(vector) % 4:
-            raise ValueError(f"float32 takes 4 bytes a number, so {len(vector)} bytes are no vector")
+            raise ValueError(f"a float32 vector has a multiple of 4 bytes, not {len(vector)}")
         if not all(isfinite(number) for (number,) in struct.iter_unpack("<f", vector)):
-            raise ValueError("the vector holds NaN or infinity: give it as a search result has it")
+            raise ValueError("the vector contains NaN or infinity: send the vector of a search result, unchanged")
         return vector
 
 
 class SearchTimes(Model):
     """Duration of each step of a search, in milliseconds."""
 
-    queued: float = Field(0, ge=0, description="From the record's time to the worker")
-    fetched: float = Field(0, ge=0, description="Getting the batch's pictures")
-    decoded: float = Field(0, ge=0, description="Decoding and colours of the batch")
-    encoded: float = Field(0, ge=0, description="Embedding of the batch")
-    searched: float = Field(0, ge=0, description="The index's answer for the batch")
+    queued: float = Field(0, ge=0, description="From the record's time until a worker received it")
+    fetched: float = Field(0, ge=0, description="Fetching the pictures of the batch")
+    decoded: float = Field(0, ge=0, description="Decoding the pictures of the batch and extracting their colours")
+    encoded: float = Field(0, ge=0, description="Embedding the pictures of the batch")
+    searched: float = Field(0, ge=0, description="Querying the index for the batch")
 
 
 class SearchResult(Model):
@@ -121,27 +130,33 @@ class SearchResult(Model):
     )
     request_id: RequestId
     status: Status = Field(description="ok, no_match, rejected, expired or unavailable")
-    hits: tuple[Hit, ...] = Field((), max_length=100, description="Best first, one for each item")
-    more: bool = Field(default=False, description="Whether there are hits after these: raise `offset` by top_k")
-    categories: tuple[Likely, ...] = Field(
-        (), max_length=3, description="What the picture probably shows, likeliest first"
+    hits: tuple[Hit, ...] = Field((), max_length=100, description="Hits, best first, at most one per item")
+    more: bool = Field(
+        default=False, description="Whether there are further hits; add `top_k` to `offset` to get them"
     )
-    crop: Crop | None = Field(None, description="The part of the picture that was searched by, if not all of it")
-    palette: tuple[Swatch, ...] = Field((), max_length=5, description="Colours of the picture, largest first")
-    added: Filters | None = Field(None, description="Filters that understanding has added")
-    relaxed: Filters | None = Field(None, description="Filters that it had added, and took back: too few hits")
+    categories: tuple[Likely, ...] = Field(
+        (), max_length=3, description="Predicted categories of the picture, most likely first"
+    )
+    crop: Crop | None = Field(None, description="Part of the picture that was searched by, if it was cropped")
+    palette: tuple[Swatch, ...] = Field(
+        (), max_length=5, description="Swatches of the query picture, largest first"
+    )
+    added: Filters | None = Field(None, description="Filters that query understanding added")
+    relaxed: Filters | None = Field(
+        None, description="Filters that query understanding added and removed again, because too few hits were left"
+    )
     threshold: float | None = Field(
         None,
         ge=-1,
         le=1,
-        description="The score under which strict requests cut; none while the index is not calibrated",
+        description="Score below which strict searches exclude hits, -1 to 1; missing if not calibrated",
     )
-    code: Code | None = Field(None, description="Why it was rejected")
+    code: Code | None = Field(None, description="Error code, if the request was rejected")
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
-    weights: Weights | None = Field(None, description="The weights that were used")
-    look: QueryLook | None = Field(None, description="What was looked for, when asked for")
+    weights: Weights | None = Field(None, description="Weights that were used")
+    look: QueryLook | None = Field(None, description="Embedding of the query, if requested with `look`")
     as_of: tuple[Watermark, ...] = Field(
-        (), max_length=2, description="How far the index has come, for each source"
+        (), max_length=2, description="How far the index has read the item events, per source"
     )
-    encoder: str | None = Field(None, description="Fingerprint of the encoder that answered")
-    times: SearchTimes = Field(default_factory=SearchTimes, description="Where the time went")
+    encoder: str | None = Field(None, description="Fingerprint of the encoder that embedded the query")
+    times: SearchTimes = Field(default_factory=SearchTimes, description="Durations of the steps")

@@ -20,7 +20,7 @@ RequestId = Annotated[
     KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="Correlation id, the request's Kafka key: 1 to 64 letters, digits, _ . or -",
+        description="Id of the request, also its Kafka key: 1 to 64 letters, digits, _ . or -",
     ),
 ]
 
@@ -28,15 +28,15 @@ RequestId = Annotated[
 class Crop(Model):
     """The part of the picture to search by, as fractions of the picture after EXIF rotation."""
 
-    x: float = Field(ge=0, lt=1, description="Left edge, fraction of the width")
-    y: float = Field(ge=0, lt=1, description="Top edge, fraction of the height")
-    w: float = Field(gt=0, le=1, description="Width, fraction of the width")
-    h: float = Field(gt=0, le=1, description="Height, fraction of the height")
+    x: float = Field(ge=0, lt=1, description="Left edge, 0 to 1 as a fraction of the picture's width")
+    y: float = Field(ge=0, lt=1, description="Top edge, 0 to 1 as a fraction of the picture's height")
+    w: float = Field(gt=0, le=1, description="Width, 0 to 1 as a fraction of the picture's width")
+    h: float = Field(gt=0, le=1, description="Height, 0 to 1 as a fraction of the picture's height")
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
         if self.x + self.w > 1 + 1e-6 or self.y + self.h > 1 + 1e-6:
-            raise ValueError("the crop reaches outside the picture: x+w and y+h must be at most 1")
+            raise ValueError("the crop exceeds the picture: x+w and y+h must be at most 1")
         return self
 
 
@@ -48,88 +48,111 @@ class SearchRequest(Model):
     )
     request_id: RequestId
     tenant: Tenant = "default"
-    image: ImageRef | None = Field(None, description="The picture to search by; or give `item_id`, or `like`")
+    image: ImageRef | None = Field(None, description="Picture to search by; alternatives are `item_id` and `like`")
     more_images: tuple[ImageRef, ...] = Field(
-        (), max_length=MOST_IMAGES - 1, description="Other pictures of what `image` shows: all count alike"
+        (),
+        max_length=MOST_IMAGES - 1,
+        description="Further pictures of the same thing as `image`; all have equal weight",
     )
-    item_id: ItemId | None = Field(None, description="Search by an indexed item's main picture")
-    like: tuple[ItemId, ...] = Field((), max_length=10, description="Indexed items that hits shall resemble too")
-    unlike: tuple[ItemId, ...] = Field((), max_length=10, description="Indexed items that hits shall not resemble")
-    crop: Crop | None = Field(None, description="Search by this part of `image` only")
-    intent: Intent = Field("similar", description="exact, similar, style or colour: a named weighting")
-    weights: Weights | None = Field(None, description="Own weights instead of an intent's")
-    filters: Filters = Field(default_factory=Filters, description="What every hit must satisfy")
-    any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every hit satisfies one of these at least")
+    item_id: ItemId | None = Field(None, description="Id of an indexed item, to search by its main picture")
+    like: tuple[ItemId, ...] = Field(
+        (), max_length=10, description="Ids of indexed items that hits should resemble too"
+    )
+    unlike: tuple[ItemId, ...] = Field(
+        (), max_length=10, description="Ids of indexed items that hits should not resemble"
+    )
+    crop: Crop | None = Field(None, description="Part of `image` to search by")
+    intent: Intent = Field("similar", description="Preset of the weights: exact, similar, style or colour")
+    weights: Weights | None = Field(None, description="Custom weights, instead of those of `intent`")
+    filters: Filters = Field(default_factory=Filters, description="Conditions that every hit must satisfy")
+    any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every hit satisfies at least one of these")
     none_of: tuple[Filters, ...] = Field((), max_length=10, description="No hit satisfies any of these")
-    top_k: int = Field(10, ge=1, le=100, description="How many items to return at most")
-    offset: int = Field(0, ge=0, le=900, description="How many of the best hits to leave out: the pages before")
+    top_k: int = Field(10, ge=1, le=100, description="Maximum number of hits, 1 to 100")
+    offset: int = Field(0, ge=0, le=900, description="Number of the best hits to skip, for pagination, 0 to 900")
     collapse: Collapse = Field(
         "item",
-        description="item, duplicates, brand or creator: of each that many hits at most; who has none stands alone",
+        description="Group hits by item, duplicates, brand or creator, with at most `group_size` hits per group; "
+        "items without a value are not grouped",
     )
-    group_size: int = Field(
-        1, ge=1, le=10, description="Hits of one brand, creator or group of duplicates at most, when collapsed"
-    )
+    group_size: int = Field(1, ge=1, le=10, description="Maximum number of hits per group of `collapse`, 1 to 10")
     diversity: float = Field(
-        0, ge=0, le=1, description="0: the best hits; towards 1: hits that resemble each other less (MMR)"
+        0,
+        ge=0,
+        le=1,
+        description="Diversity (maximal marginal relevance), 0 to 1: 0 is the order by score, higher values prefer "
+        "hits that differ from those above them",
     )
-    boosts: Boosts = Field(default_factory=Boosts, description="What moves hits up besides their look")
+    boosts: Boosts = Field(default_factory=Boosts, description="Boosts that are added to the score for ranking")
     understand: Literal["off", "auto"] = Field(
         "off",
-        description="auto: the likely category, and for exact and colour searches the main colour, become filters "
-        "when sure, else boosts; filters so added are taken back when they leave too few hits",
+        description="Query understanding. auto: the predicted category, and for the intents exact and colour also "
+        "the main colour, becomes a filter if it is certain, or a boost if it is likely. Added filters are "
+        "removed again if too few hits are left",
     )
     min_as_of: tuple[RecordPosition, ...] = Field(
         (),
         max_length=64,
-        description="Records that the index must have passed, as one's own writes: until then the request waits; "
-        "at its deadline it is answered `unavailable`",
+        description="Positions of records, for example your own writes, that the index must have read. The search "
+        "waits until then; at its deadline the answer is `unavailable`",
     )
     moderation: Labels = ()
     restricted: bool = Field(
         default=False,
-        description="Whether hits, and what is searched by, may bear labels that restrict; blocked ones never may",
+        description="Whether hits and query pictures may have restricted moderation labels; blocked labels "
+        "are never allowed",
     )
-    explain: bool = Field(default=False, description="Whether hits tell what their scores are made of")
-    min_score: float | None = Field(None, ge=-1, le=1, description="Return nothing that scores below this")
+    explain: bool = Field(default=False, description="Whether hits include the components of their scores")
+    min_score: float | None = Field(None, ge=-1, le=1, description="Minimum score of a hit, -1 to 1")
     min_confidence: float = Field(
-        0, ge=0, le=1, description="Return nothing of less confidence: of hits with just .9, one in ten is wrong"
+        0,
+        ge=0,
+        le=1,
+        description="Minimum confidence of a hit, 0 to 1; of hits with a confidence of 0.9, one in ten is wrong",
     )
     strict: bool = Field(
         default=True,
-        description="Leave out hits that score no better than unrelated pictures do; nothing left is `no_match`. "
-        "False: best effort, whatever is nearest",
+        description="true: exclude hits that score no better than unrelated pictures; if none is left, the status "
+        "is `no_match`. false: best effort, return the nearest items",
     )
-    look: bool = Field(default=False, description="Whether the result carries what was looked for, for a watch")
-    thumbnails: bool = Field(default=False, description="Whether hits carry a small JPEG of the matched picture")
+    look: bool = Field(
+        default=False, description="Whether the result includes the embedding of the query, for a standing search"
+    )
+    thumbnails: bool = Field(default=False, description="Whether hits include a small JPEG of the matched picture")
     deadline_ms: int = Field(
-        5_000, ge=50, le=60_000, description="Milliseconds after the record's time; later it is answered `expired`"
+        5_000,
+        ge=50,
+        le=60_000,
+        description="Time limit in milliseconds, from the record's time; after it the answer is `expired`",
     )
 
     @model_validator(mode="after")
     def _validate_query(self) -> Self:
         if self.image is not None and self.item_id is not None:
-            raise ValueError("give either `image` or `item_id`, one of the two; items beside a picture are `like`")
+            raise ValueError(
+                "send either `image` or `item_id`, not both: items that hits should resemble too are `like`"
+            )
         if self.image is None and self.item_id is None and not self.like:
-            raise ValueError("there is nothing to search by: give `image`, `item_id` or `like`")
+            raise ValueError("there is nothing to search by: send `image`, `item_id` or `like`")
         if self.crop is not None and self.image is None:
-            raise ValueError("`crop` needs `image`: an indexed item is searched whole")
+            raise ValueError("`crop` needs `image`: the picture of an indexed item cannot be cropped")
         if self.more_images and self.image is None:
-            raise ValueError("`more_images` needs `image`: name the first picture there")
+            raise ValueError("`more_images` needs `image`: put the first picture there")
         if both := {*self.like, self.item_id} & set(self.unlike):
-            raise ValueError(f"hits cannot resemble and not resemble one item: {', '.join(map(str, both))}")
+            raise ValueError(f"an item of `unlike` cannot be in `like` or `item_id`: {', '.join(map(str, both))}")
         return self
 
     @model_validator(mode="after")
     def _validate_ranking(self) -> Self:
         if any(filters == Filters() for filters in (*self.any_of, *self.none_of)):
-            raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: leave it out")
+            raise ValueError("a filter of `any_of` or `none_of` is empty, so everything satisfies it: remove it")
         if self.group_size > 1 and self.collapse == "item":
             raise ValueError(
-                "`group_size` needs `collapse` by duplicates, brand or creator: an item is one hit in any case"
+                "`group_size` needs `collapse` by duplicates, brand or creator: an item is always a single hit"
             )
         if self.is_rearranged and self.offset + self.top_k > REARRANGED:
-            raise ValueError(f"with `diversity` or `boosts` pages end at {REARRANGED}: lower `offset` or `top_k`")
+            raise ValueError(
+                f"with `diversity` or `boosts`, `offset` + `top_k` is at most {REARRANGED}: lower one of them"
+            )
         return self
 
     @property

@@ -75,25 +75,25 @@ DEAD_LETTER_TOPICS = tuple(dead_letter_topic(topic) for topic in (*ITEM_TOPICS, 
 
 
 def _with_failure_topics(topic: Topic) -> list[Topic]:
-    name, description = dead_letter_topic(topic.name), f"records of {topic.name} that were refused"
+    name, description = dead_letter_topic(topic.name), f"rejected records of {topic.name}"
     dead_letters = Topic(name, 1, 30 * DAY, description)
     retries = [
-        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that wait {delay}")
+        Topic(retry_topic(topic.name, delay), 1, 2 * DAY, f"events of {topic.name} that are retried after {delay}")
         for delay in RETRY_DELAYS
     ]
     return [topic, *retries, dead_letters]
 
 
 def all_topics() -> tuple[Topic, ...]:
-    items = Topic(CATALOG_ITEMS, 4, None, "events of merchants' catalogs")
-    posts = Topic(SOCIAL_POSTS, 4, None, "events of social posts")
-    requests = Topic(SEARCH_REQUESTS, 2, 10 * MINUTE, "search requests")
-    results = Topic(SEARCH_RESULTS, 2, 10 * MINUTE, "search results")
+    items = Topic(CATALOG_ITEMS, 4, None, "item events of merchants' catalogs")
+    posts = Topic(SOCIAL_POSTS, 4, None, "item events of social posts")
+    requests = Topic(SEARCH_REQUESTS, 2, 10 * MINUTE, "search and facets requests")
+    results = Topic(SEARCH_RESULTS, 2, 10 * MINUTE, "search and facets results")
     watches = Topic(SEARCH_WATCHES, 1, None, "standing searches")
-    matches = Topic(SEARCH_MATCHES, 2, 7 * DAY, "what standing searches have found")
-    outcomes = Topic(ITEM_OUTCOMES, 2, 7 * DAY, "what became of each item event")
+    matches = Topic(SEARCH_MATCHES, 2, 7 * DAY, "matches of standing searches")
+    outcomes = Topic(ITEM_OUTCOMES, 2, 7 * DAY, "outcomes of item events")
     dead_requests = Topic(dead_letter_topic(SEARCH_REQUESTS), 1, 30 * DAY, "unreadable search requests")
-    audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "which dead letters were replayed, when and by whom")
-    claims = Topic(GATEWAY_CLAIMS, 1, 30 * MINUTE, "what gateways were asked by a name, for all of them to know")
+    audit = Topic(DEAD_LETTERS_AUDIT, 1, 365 * DAY, "replays of dead letters: which, when and by whom")
+    claims = Topic(GATEWAY_CLAIMS, 1, 30 * MINUTE, "named requests of all gateways, for idempotency")
     searches = (requests, dead_requests, results, watches, matches)
     return (*_with_failure_topics(items), *_with_failure_topics(posts), *searches, outcomes, audit, claims)

@@ -17,29 +17,32 @@ WatchId = Annotated[
     KEEP_WHITESPACE,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="The standing search's own identifier, unique within its tenant: 1 to 64 letters, digits, _ . "
-        "or -",
+        description="Id of the standing search, unique within its tenant; 1 to 64 letters, digits, _ . or -",
     ),
 ]
 
 
 class Watch(Model):
-    """A standing search: pictures are matched with it as they are indexed. A null value for its key deletes it."""
+    """A standing search: newly indexed pictures are matched against it. A null value for its key deletes it."""
 
     schema_: Literal["watch/1"] = Field("watch/1", alias="schema", description="Name and version of this event")
     watch_id: WatchId
     tenant: Tenant = "default"
-    look: QueryLook = Field(description="What is looked for, as a search result gives it back")
-    encoder: str = Field(description="Fingerprint of the encoder that made the look: another one's is not compared")
-    weights: Weights = Field(description="How much object, style and colour count")
-    filters: Filters = Field(default_factory=Filters, description="What every match must satisfy")
-    any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every match satisfies one at least")
-    none_of: tuple[Filters, ...] = Field((), max_length=10, description="No match satisfies any of these")
-    restricted: bool = Field(default=False, description="Whether matches may bear labels that restrict")
-    min_confidence: float = Field(
-        0.5, gt=0, le=1, description="Least confidence of a match, as hits of searches have it"
+    look: QueryLook = Field(
+        description="Embedding of the query, as returned in the field `look` of a search result"
     )
-    created_at: Moment = Field(description="When it was added, RFC 3339")
+    encoder: str = Field(
+        description="Fingerprint of the encoder of `look`; pictures of other encoders are not compared"
+    )
+    weights: Weights = Field(description="Weights of object, style and colour in the score")
+    filters: Filters = Field(default_factory=Filters, description="Conditions that every match must satisfy")
+    any_of: tuple[Filters, ...] = Field(
+        (), max_length=10, description="Every match satisfies at least one of these"
+    )
+    none_of: tuple[Filters, ...] = Field((), max_length=10, description="No match satisfies any of these")
+    restricted: bool = Field(default=False, description="Whether matches may have restricted moderation labels")
+    min_confidence: float = Field(0.5, gt=0, le=1, description="Minimum confidence of a match, above 0 and up to 1")
+    created_at: Moment = Field(description="Time when the standing search was added, RFC 3339")
 
     @property
     def key(self) -> str:
@@ -63,7 +66,7 @@ class WatchMatched(Model):
     )
     watch_id: WatchId
     tenant: Tenant = "default"
-    hit: Hit = Field(description="The item, with score and confidence of its best new picture")
+    hit: Hit = Field(description="The item, with the score and confidence of its best matching new picture")
 
 
 def watch_key(tenant: str, watch_id: str) -> str:

@@ -47,7 +47,7 @@ def make_gateway_app(guard: GuardSettings, parts: GatewayParts, check: Callable[
     """Build the application; `check` raises Unavailable while a dependency of the requests is unavailable."""
     app = FastAPI(
         title="lookstream",
-        summary="Find things by their look.",
+        summary="Visual search: find items that look like a picture.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
@@ -72,16 +72,16 @@ def _add_health(app: FastAPI, parts: GatewayParts, readiness: Readiness) -> None
         failures = [each.failure for each in parts.background if each.failure is not None]
         return f"a thread has ended ({type(failures[0]).__name__}): see the gateway's log" if failures else ""
 
-    @app.get("/healthz", tags=["health"], response_model=dict[str, str], responses=problems())
+    @app.get("/healthz", summary="Liveness", tags=["health"], response_model=dict[str, str], responses=problems())
     async def alive() -> JSONResponse:
-        """Liveness: 200 unless a thread of the gateway has failed."""
+        """200 unless a thread of the gateway has failed, otherwise 503."""
         if reason := thread_failure():
             return problem_response(Problem(503, reason))
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", tags=["health"], response_model=dict[str, str], responses=problems())
+    @app.get("/readyz", summary="Readiness", tags=["health"], response_model=dict[str, str], responses=problems())
     async def ready() -> JSONResponse:
-        """Readiness: whether Kafka and the index answer; in local mode also the workers and the free disk space."""
+        """200 if Kafka and the index are available (in local mode also workers and disk space), otherwise 503."""
         if reason := thread_failure() or await readiness.why_not():
             return problem_response(Problem(503, reason))
         return JSONResponse({"status": "ready"})

@@ -194,7 +194,9 @@ class _BodyReader:
             async with asyncio.timeout(self._budget_s):
                 message = await self._receive()
         except TimeoutError:
-            raise Problem(408, f"the body came too slowly: send at least {MIN_RATE} bytes a second") from None
+            raise Problem(
+                408, f"the body was received too slowly: send at least {MIN_RATE} bytes per second"
+            ) from None
         self._account(message, asyncio.get_running_loop().time() - started)
         if self._pace is not None:
             await self._pace.wait(len(message.get("body", b"")))
@@ -220,8 +222,10 @@ def _declared(headers: Headers, max_bytes: int) -> int:
 
 
 def _too_large(size: object, max_bytes: int) -> Problem:
-    return Problem(413, f"the body has {size} bytes, and may have {max_bytes}: send less, or smaller pictures")
+    return Problem(
+        413, f"the body has {size} bytes, the maximum is {max_bytes}: send less data or smaller pictures"
+    )
 
 
 def _no_memory() -> Problem:
-    return Problem(503, "too many large bodies are being read: send it again in a moment", {"Retry-After": "5"})
+    return Problem(503, "too many large bodies are being read: retry later", {"Retry-After": "5"})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from infra.kafka import EventSink
 from producers.gateway.claims import ClaimRegister, RequestClaim
@@ -54,19 +54,20 @@ ITEM_BODY = {
         },
     },
 }
-Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for the outcome")]
+Wait = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Maximum time to wait for the outcome, in seconds, 0 to 30")
+]
 ItemWrite = ItemUpserted | ItemDeleted
 
 
 class ItemReceipt(BaseModel):
     """Receipt for an item event that was sent."""
 
-    event_id: str
-    tenant: str
-    item_id: str
-    revision: int
-    outcome: str
-    """URL path where the outcome of the event can be read."""
+    event_id: str = Field(description="Id of the event")
+    tenant: str = Field(description="Owner of the item")
+    item_id: str = Field(description="Identifier of the item")
+    revision: int = Field(description="Revision of the event; by default its time in microseconds since 1970")
+    outcome: str = Field(description="URL path of the event's outcome")
 
     def response(self) -> JSONResponse:
         """The 202 response, whose Location is the outcome's path."""
@@ -141,34 +142,49 @@ def item_routes(service: ItemService) -> APIRouter:
 
     @routes.post(
         "/items",
+        summary="Create or replace an item",
         status_code=202,
         response_model=ItemReceipt,
         responses=problems(415),
         openapi_extra={"requestBody": ITEM_BODY},
     )
     async def put(request: Request, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        """Send a new or changed item; the response names the address of its outcome."""
+        """Send an `item.upserted/1` event; `Location` is the path of its outcome."""
         return (await service.put(request, idempotency_key)).response()
 
-    @routes.delete("/items/{item_id:path}", status_code=202, response_model=ItemReceipt, responses=problems())
+    @routes.delete(
+        "/items/{item_id:path}",
+        summary="Delete an item",
+        status_code=202,
+        response_model=ItemReceipt,
+        responses=problems(),
+    )
     async def delete(
         item_id: str,
         tenant: Annotated[str, permit("write")],
         source: Source = "catalog",
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
-        """Take an item out of the index."""
+        """Send an `item.deleted/1` event, which removes the item from the index."""
         fields: Fields = {"item_id": item_id, "tenant": tenant, "source": source}
         return (await service.send_event(fields, ItemDeleted, idempotency_key)).response()
 
-    @routes.get("/outcomes/{event_id}", response_model=ItemOutcome, responses=problems(404))
+    _add_outcomes(routes, service.outcomes)
+    return routes
+
+
+def _add_outcomes(routes: APIRouter, outcomes: OutcomeWaiter) -> None:
+    @routes.get(
+        "/outcomes/{event_id}",
+        summary="Get the outcome of an item event",
+        response_model=ItemOutcome,
+        responses=problems(404),
+    )
     async def outcome(
         event_id: str, access: Annotated[TokenAccess, permit_use("write")], wait: Wait = 0
     ) -> Response:
-        """The outcome of an item event that was sent recently."""
-        item_outcome = await service.outcomes.wait_for(event_id, wait)
+        """The outcome of an item event that was sent recently; 404 until it is known."""
+        item_outcome = await outcomes.wait_for(event_id, wait)
         if item_outcome is None or not access.has_tenant(item_outcome.tenant):
-            raise Problem(404, f"there is no outcome of event `{event_id[:64]}` yet: ask again, with `wait`")
+            raise Problem(404, f"there is no outcome of event `{event_id[:64]}` yet: retry, with `wait`")
         return Response(to_bytes(item_outcome), media_type="application/json")
-
-    return routes

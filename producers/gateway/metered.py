@@ -50,7 +50,7 @@ def metrics_routes(metrics: GatewayMetrics) -> APIRouter:
     """The route that Prometheus scrapes; it needs a token with the use `operate`."""
     routes = APIRouter(tags=["health"], dependencies=[permit_use("operate")])
 
-    @routes.get("/metrics", response_class=Response, responses=problems() | EXPOSITION)
+    @routes.get("/metrics", summary="Get metrics", response_class=Response, responses=problems() | EXPOSITION)
     async def exposition() -> Response:
         """The gateway's metrics in the text format of Prometheus."""
         return Response(metrics.exposition(), media_type=EXPOSITION_TYPE)

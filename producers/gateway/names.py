@@ -12,7 +12,8 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="A name for the request, which makes it safe to send it again",
+        description="Id of the request, chosen by the client: a repeated request gets the same answer. "
+        "1 to 64 letters, digits, _ . or -",
     ),
 ]
 

@@ -58,7 +58,7 @@ SCHEMA: Mapping[str, Any] = {
     "properties": {
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "One sentence with the remedy"},
+        "detail": {"type": "string", "description": "Cause and remedy, in one sentence"},
         "code": {"type": "string", "description": "Machine-readable error code"},
     },
 }

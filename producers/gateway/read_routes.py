@@ -42,33 +42,38 @@ class ReadService:
 
 def read_routes(service: ReadService) -> APIRouter:
     """The routes that read the index, and report throughput and freshness."""
-    routes = APIRouter(prefix="/v1", tags=["looking"])
+    routes = APIRouter(prefix="/v1", tags=["index"])
 
-    @routes.get("/items", responses=problems())
+    @routes.get("/items", summary="List sample items", responses=problems())
     async def some(tenant: SearchTenant, limit: PageLimit = 12) -> list[StoredItem]:
-        """A few items to start from; the same ones as long as the index does not change."""
+        """A sample of the tenant's items; it stays the same as long as the index does not change."""
         return await asyncio.to_thread(service.stored.sample, tenant, limit)
 
-    @routes.get("/items/{item_id:path}", responses=problems(404))
+    @routes.get("/items/{item_id:path}", summary="Get an item", responses=problems(404))
     async def item(item_id: str, tenant: SearchTenant) -> StoredItem:
-        """An item as the index stores it."""
+        """An item as stored in the index."""
         found = await asyncio.to_thread(service.stored.item, tenant, item_id)
         if found is None:
             raise Problem(404, f"the index has no item `{item_id[:200]}` of tenant `{tenant[:64]}`")
         return found
 
-    @routes.get("/pictures/{number}/{item_id:path}", response_class=Response, responses=problems(404) | JPEG)
+    @routes.get(
+        "/pictures/{number}/{item_id:path}",
+        summary="Get a thumbnail",
+        response_class=Response,
+        responses=problems(404) | JPEG,
+    )
     async def picture(number: Number, item_id: str, tenant: SearchTenant) -> Response:
-        """The thumbnail (JPEG) of a picture of an item."""
+        """The thumbnail (JPEG) of one of an item's pictures."""
         found = await asyncio.to_thread(service.stored.thumbnail, tenant, item_id, number)
         if found is None:
             raise Problem(404, f"the index has no picture {number} of item `{item_id[:200]}`")
         headers = {"Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
         return Response(found, media_type="image/jpeg", headers=headers)
 
-    @routes.get("/status", responses=problems())
+    @routes.get("/status", summary="Get the status of a tenant", responses=problems())
     async def status(tenant: Annotated[str, permit("search", "operate")]) -> SystemStatus:
-        """How many pictures are searchable, and how fast item events become searchable."""
+        """Number of searchable pictures, and throughput and freshness of item events."""
         pictures = await asyncio.to_thread(service.stored.count, tenant)
         pace = service.outcomes.pace(tenant)
         return SystemStatus(pictures=pictures, per_second=pace.per_second, freshness_ms=pace.freshness_ms)

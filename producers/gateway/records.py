@@ -17,5 +17,5 @@ def check_record(event: Event, key: str, max_bytes: int) -> None:
     if size > max_bytes:
         raise Problem(
             413,
-            f"as a Kafka record this has {size} bytes, and may have {max_bytes}: send smaller or fewer pictures",
+            f"as a Kafka record this has {size} bytes, the maximum is {max_bytes}: send smaller or fewer pictures",
         )

@@ -91,17 +91,17 @@ def content_type(headers: Headers) -> str:
 def parse_object(body: bytes) -> Fields:
     """Parse a JSON object; raises Problem, also for a repeated field, because a proxy may read the other value."""
     if _has_many_marks(body):
-        raise Problem(422, f"the JSON has more than {MAX_MARKS} values: no event has so many")
+        raise Problem(422, f"the JSON has more than {MAX_MARKS} values, more than any event: send less")
     try:
         found = json.loads(body.decode(), object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise Problem(400, f"the body is no JSON ({str(error)[:200]}): send one object") from None
+        raise Problem(400, f"the body is not JSON ({str(error)[:200]}): send one object") from None
     except RecursionError:
-        raise Problem(400, "the JSON of the body is nested too deep: send one object") from None
+        raise Problem(400, "the JSON of the body is nested too deeply: send one object") from None
     if not isinstance(found, dict):
         raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
     if not _is_shallow(found, MAX_DEPTH):
-        raise Problem(400, f"the JSON of the body is nested more than {MAX_DEPTH} deep: send one object")
+        raise Problem(400, f"the JSON of the body has more than {MAX_DEPTH} levels: send one object")
     return found
 
 
@@ -141,13 +141,13 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> Fields:
     fields: Fields = {}
     for name, value in pairs:
         if name in fields:
-            raise ValueError(f"`{name[:100]}` stands twice in one object")
+            raise ValueError(f"`{name[:100]}` occurs twice in one object")
         fields[name] = value
     return fields
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _is_shallow(value: object, levels: int) -> bool:

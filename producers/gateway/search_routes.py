@@ -27,7 +27,11 @@ SEARCH_BODY = {
                 "type": "object",
                 "required": ["picture"],
                 "properties": {
-                    "picture": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP"},
+                    "picture": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "Picture to search by: JPEG, PNG or WebP",
+                    },
                     "request": {"$ref": "#/components/schemas/SearchRequest"},
                 },
             },
@@ -39,8 +43,10 @@ FACETS_BODY = {
     "required": True,
     "content": {JSON: {"schema": {"$ref": "#/components/schemas/FacetsRequest"}}},
 }
-Prefer = Annotated[str | None, Header(description="respond-async: 202 at once, with the address of the result")]
-Accept = Annotated[str, Header(description=f"{EVENTS}: the result as a server-sent event")]
+Prefer = Annotated[
+    str | None, Header(description="respond-async: answer 202 immediately, with the path of the result")
+]
+Accept = Annotated[str, Header(description=f"{EVENTS}: send the result as a server-sent event")]
 
 
 def search_routes(service: SearchService) -> APIRouter:
@@ -49,6 +55,7 @@ def search_routes(service: SearchService) -> APIRouter:
 
     @routes.post(
         "/search",
+        summary="Search",
         response_model=SearchResult,
         responses=_results(415) | _ACCEPTED,
         openapi_extra={"requestBody": SEARCH_BODY},
@@ -56,7 +63,7 @@ def search_routes(service: SearchService) -> APIRouter:
     async def search(
         request: Request, idempotency_key: IdempotencyKey = None, prefer: Prefer = None, accept: Accept = ""
     ) -> Response:
-        """Find items that look like a picture, or like an item that is indexed already."""
+        """Find items that look like a picture or like indexed items."""
         is_async = "respond-async" in (prefer or "")
         tenant, name, pending = await service.begin(request, idempotency_key, is_async=is_async)
         if is_async:
@@ -65,27 +72,40 @@ def search_routes(service: SearchService) -> APIRouter:
             return JSONResponse({"request_id": name, "result": location}, 202, {"Location": location})
         return await _result_response(name, pending, accept)
 
-    @routes.get("/searches/{name}", response_model=SearchResult, responses=_results(404))
+    @routes.get(
+        "/searches/{name}",
+        summary="Get the result of a search",
+        response_model=SearchResult,
+        responses=_results(404),
+    )
     async def result(name: str, tenant: Annotated[str, permit("search")], accept: Accept = "") -> Response:
-        """The result of an earlier search; waits for it, or sends it as a server-sent event."""
+        """The result of an earlier search, awaited until its deadline."""
         return await _result_response(name, await service.find(tenant, name), accept)
 
-    @routes.post("/facets", responses=problems(413, 415, 504), openapi_extra={"requestBody": FACETS_BODY})
+    _add_facets(routes, service)
+    return routes
+
+
+def _add_facets(routes: APIRouter, service: SearchService) -> None:
+    @routes.post(
+        "/facets",
+        summary="Count items by field values",
+        responses=problems(413, 415, 504),
+        openapi_extra={"requestBody": FACETS_BODY},
+    )
     async def facets(request: Request) -> FacetsResult:
-        """Count the items that satisfy the filters by the values of the given fields."""
+        """Count the items that satisfy the filters, grouped by the values of the given fields."""
         return await service.count(request, await service.parser.fields(await json_bytes(request)))
 
-    @routes.get("/facets", responses=problems(504))
+    @routes.get("/facets", summary="Count all items by field values", responses=problems(504))
     async def all_facets(request: Request, tenant: Annotated[str, permit("search")]) -> FacetsResult:
-        """Count all items of a tenant by category, colour, brand and source."""
+        """Count all items of a tenant, grouped by category, colour, brand and source."""
         return await service.count(request, {"tenant": tenant})
-
-    return routes
 
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "The search was accepted (with `Prefer: respond-async`)",
+        "description": "The search was accepted (with `Prefer: respond-async`); `result` is the path of its result",
         "content": {
             JSON: {
                 "schema": {

@@ -21,7 +21,9 @@ DEFAULT_TENANT = "default"
 TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
-TenantName = Annotated[str, Query(pattern=TENANT_PATTERN, description="Owner of the items")]
+TenantName = Annotated[
+    str, Query(pattern=TENANT_PATTERN, description="Owner of the items; 1 to 64 letters, digits, _ . or -")
+]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def check_use(scope: Scope, uses: Sequence[TokenPermission]) -> TokenAccess:
     access: TokenAccess = scope[ACCESS]
     narrowed = access.narrowed(uses)
     if not narrowed.grants:
-        raise Problem(403, f"this token does not allow this: use one whose `uses` have {' or '.join(uses)}")
+        raise Problem(
+            403, f"this token does not allow this request: use one whose `uses` include {' or '.join(uses)}"
+        )
     return narrowed
 
 
@@ -108,7 +112,7 @@ def check_access(scope: Scope, uses: Sequence[TokenPermission], tenant: str) -> 
     """Raise Problem (403) unless the token covers one of these uses for the tenant."""
     if not check_use(scope, uses).has_tenant(tenant):
         raise Problem(
-            403, f"this token is not for tenant `{tenant[:64]}`: name one of its own, or use another token"
+            403, f"this token is not valid for tenant `{tenant[:64]}`: use one of its tenants, or another token"
         )
 
 

@@ -28,7 +28,7 @@ class Uploads:
     async def picture(self, data: bytes) -> InlineImage:
         """The inline image; raises Problem (415) unless it is JPEG, PNG or WebP, Rejected if it is unreadable."""
         if not data.startswith(MAGIC):
-            raise Problem(415, "the file is no picture that is taken here: send a JPEG, a PNG or a WebP")
+            raise Problem(415, "the file is not a picture of a supported format: send a JPEG, a PNG or a WebP")
         if len(data) <= MAX_INLINE_BYTES:
             return InlineImage(data=data)
         async with self._slots:

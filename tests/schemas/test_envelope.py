@@ -143,12 +143,12 @@ def test_a_search_asks_exactly_one_question() -> None:
     image = UrlImage(url="https://a.example/b")
     assert SearchRequest(request_id="r", image=image).item_id is None
     for bad in ({}, {"image": image, "item_id": "a"}, {"item_id": "a", "crop": Crop(x=0, y=0, w=1, h=1)}):
-        with pytest.raises(ValueError, match=r"give either|nothing to search by|needs `image`"):
+        with pytest.raises(ValueError, match=r"send either|nothing to search by|needs `image`"):
             SearchRequest.model_validate({"request_id": "r", **bad})
 
 
 def test_impossible_crops_and_filters_are_refused_with_the_reason() -> None:
-    with pytest.raises(ValueError, match="outside the picture"):
+    with pytest.raises(ValueError, match="exceeds the picture"):
         Crop(x=0.5, y=0, w=0.6, h=1)
     with pytest.raises(ValueError, match="swap them"):
         Filters(price_min=5, price_max=1)

@@ -181,7 +181,7 @@ def test_the_events_that_are_spoiled_here_are_whole(event: dict[str, Any]) -> No
     ("value", "code", "why"),
     [
         (b'{"schema":"item.deleted/1","a":[' + b"[]," * 2_000_000 + b"0]}", Code.EVENT_INVALID, f"{MOST_PARTS:,}"),
-        (b'{"schema":"x",' + b'"a":0,' * 9 + b'"b":1}', Code.EVENT_INVALID, "'a' stands twice"),
+        (b'{"schema":"x",' + b'"a":0,' * 9 + b'"b":1}', Code.EVENT_INVALID, "'a' occurs twice"),
         (b"{" + b",".join(b'"%d":0' % n for n in range(20_000)) + b"}", Code.EVENT_INVALID, f"{MOST_FIELDS:,}"),
         (b'{"schema":' + b"[" * 60_000, Code.EVENT_UNREADABLE, "nested too deeply"),
         (b'{"schema":"item.deleted/1","revision":' + b"9" * 1_000_000 + b"}", Code.EVENT_INVALID, "number"),
@@ -247,7 +247,9 @@ def test_weights_that_come_to_nothing_are_refused() -> None:
     assert Weights(object=1e-6).object == 1e-6
 
 
-@pytest.mark.parametrize(("vector", "why"), [(b"\x00" * 5, "no vector"), (b"\x00\x00\xc0\x7f" * 4, "NaN")])
+@pytest.mark.parametrize(
+    ("vector", "why"), [(b"\x00" * 5, "a multiple of 4 bytes"), (b"\x00\x00\xc0\x7f" * 4, "NaN")]
+)
 def test_a_look_of_no_numbers_is_refused(vector: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         QueryLook(vector=vector, studio=False)

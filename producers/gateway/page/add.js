@@ -42,9 +42,9 @@ export class AddDialog {
   }
 
   async #send() {
-    if (this.#picture === null) return this.#say("Choose its picture first.", "refused");
+    if (this.#picture === null) return this.#say("Choose a picture first.", "refused");
     find("add-send").disabled = true;
-    this.#say("Sent. Waiting until it can be found …", "");
+    this.#say("Sent. Waiting until the item is searchable …", "");
     const began = performance.now();
     try {
       const outcome = await addItem(this.#fields(), await prepare(this.#picture));
@@ -67,7 +67,7 @@ export class AddDialog {
 
   #tell(outcome, ms) {
     if (outcome.schema === "item.rejected/1") return this.#say(outcome.message, "refused");
-    if (outcome.schema !== "item.indexed/1") return this.#say("A newer event of this item counts already.", "refused");
+    if (outcome.schema !== "item.indexed/1") return this.#say("The item was not indexed: a newer event of it was applied, or its labels block it.", "refused");
     find("add-find").hidden = false;
     this.#say(sentences(outcome, ms).join(" "), "done");
   }
@@ -80,8 +80,8 @@ export class AddDialog {
 
 function sentences({ times, duplicate, category_predicted: category }, ms) {
   const fresh = Date.parse(times.searchable_at) - Date.parse(times.event_time);
-  const can = `It can be found: ${duration(fresh)} after its event, ${duration(ms)} after you pressed Add.`;
-  const kind = category ? `By its look it is of ${category.name}.` : null;
-  const same = duplicate ? `It looks ${duplicate.verdict === "similar" ? "much like" : "the same as"} ${duplicate.item_id}.` : null;
+  const can = `The item is searchable: ${duration(fresh)} after its event, ${duration(ms)} after you pressed Add.`;
+  const kind = category ? `Predicted category: ${category.name}.` : null;
+  const same = duplicate ? `It looks ${duplicate.verdict === "similar" ? "similar to" : "the same as"} ${duplicate.item_id}.` : null;
   return [can, kind, same].filter(Boolean);
 }

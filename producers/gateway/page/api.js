@@ -78,7 +78,7 @@ export const item = (tenant, id) => json(`/v1/items/${escaped(id)}?${new URLSear
 /** The address of one of an item's pictures, for an <img>; an object URL, since an <img> cannot send a token. */
 export async function pictureOf(tenant, id, number = 0) {
   const response = await ask(`/v1/pictures/${number}/${escaped(id)}?${new URLSearchParams({ tenant })}`);
-  if (!response.ok) throw new Refused(response.status, "The index keeps no picture of it.");
+  if (!response.ok) throw new Refused(response.status, "The index has no picture of this item.");
   return URL.createObjectURL(await response.blob());
 }
 

@@ -84,7 +84,7 @@ export class FilterControls {
   #inForce(field, value) {
     const onclick = () => this.changed(toggled(this.#filters, field, value));
     const label = sentence(field, value);
-    return h("button.chip", { type: "button", ariaPressed: "true", ariaLabel: `Take out: ${label}`, onclick }, label, " ×");
+    return h("button.chip", { type: "button", ariaPressed: "true", ariaLabel: `Remove filter: ${label}`, onclick }, label, " ×");
   }
 
   #currencies(found) {
@@ -120,4 +120,4 @@ function sentence(field, value) {
   return words[field] ?? word(field, String(value));
 }
 
-const ownChip = ([field, value]) => h("span.button.chip", { title: "added by the search itself" }, `${sentence(field, value)} (automatic)`);
+const ownChip = ([field, value]) => h("span.button.chip", { title: "added by query understanding" }, `${sentence(field, value)} (automatic)`);

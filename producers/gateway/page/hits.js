@@ -74,10 +74,10 @@ export class Hits {
 }
 
 const line = (above) =>
-  h("li.line-below", {}, above ? "From here on: nearest, but no matches" : "None of these is a match; they are what is nearest");
+  h("li.line-below", {}, above ? "The following items are the nearest, but not matches" : "None of these is a match; they are the nearest items");
 
 function picture(hit, title) {
-  if (!hit.thumbnail) return h("span.small", {}, "no picture kept");
+  if (!hit.thumbnail) return h("span.small", {}, "no thumbnail");
   const src = `data:image/jpeg;base64,${hit.thumbnail.replaceAll("-", "+").replaceAll("_", "/")}`;
   return h("img", { src, alt: title, width: 160, height: 160 });
 }

@@ -55,7 +55,7 @@ async function show(next) {
   if (search !== next) return;
   if (next.picture !== null && picture === null) {
     busy(false);
-    throw new api.Refused(0, "The picture of this address is not in this browser: choose it again.");
+    throw new api.Refused(0, "This browser does not have the picture of this link: choose it again.");
   }
   const found = showHits(next, picture); // on its way before anything is drawn
   attempt(() => showQuery(next, picture));
@@ -107,14 +107,14 @@ async function showQuery({ tenant, picture: name, item }, picture) {
   const src = picture ? URL.createObjectURL(picture) : await api.pictureOf(tenant, item, told.images[0] ?? 0);
   if (key !== shown) return URL.revokeObjectURL(src);
   image.src = src;
-  image.alt = told ? `The item ${told.title ?? item}` : "Your picture";
+  image.alt = told ? `Item ${told.title ?? item}` : "Your picture";
   find("query-name").textContent = told ? (told.title ?? item) : "";
 }
 
 function showUnlike() {
   const chip = (id) => {
     const onclick = () => change({ unlike: search.unlike.filter((each) => each !== id) });
-    return h("li", {}, h("button.chip", { type: "button", ariaLabel: `No longer unlike ${id}`, onclick }, `not like ${id} ×`));
+    return h("li", {}, h("button.chip", { type: "button", ariaLabel: `Remove: not like ${id}`, onclick }, `not like ${id} ×`));
   };
   find("unlike").replaceChildren(...search.unlike.map(chip));
 }
@@ -151,16 +151,16 @@ function showNothing(result) {
 
 function whyNothing() {
   const filtered = Object.keys(search.filters).length > 0;
-  if (!search.strict) return filtered ? "Nothing passes these filters." : "There is nothing here yet: add an item first.";
-  const among = filtered ? "Among what passes your filters, nothing" : "Nothing here";
-  return `${among} looks enough like it to be called a match. What is nearest would only be a guess.`;
+  if (!search.strict) return filtered ? "No item matches these filters." : "There are no items yet: add one first.";
+  const among = filtered ? "No item that matches your filters" : "No item";
+  return `${among} is similar enough to count as a match. The nearest items may be unrelated.`;
 }
 
 function waysOut() {
   const way = (label, changes) => h("button", { type: "button", onclick: () => change(changes) }, label);
   return [
-    search.strict ? way("Show what is nearest", { strict: false }) : null,
-    Object.keys(search.filters).length ? way("Take the filters away", { filters: {} }) : null,
+    search.strict ? way("Show the nearest items", { strict: false }) : null,
+    Object.keys(search.filters).length ? way("Remove the filters", { filters: {} }) : null,
     search.crop ? way("Use the whole picture", { crop: null }) : null,
   ];
 }
@@ -232,7 +232,7 @@ async function attempt(run) {
     await run();
   } catch (error) {
     console.error(error);
-    area.textContent = error instanceof api.Refused ? error.message : "That did not work: a mistake of this page.";
+    area.textContent = error instanceof api.Refused ? error.message : "That did not work because of an error in this page.";
     area.hidden = false;
     clearTimeout(notice);
     notice = setTimeout(() => { area.hidden = true; }, NOTICE_MS);

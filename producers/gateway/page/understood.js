@@ -15,13 +15,13 @@ export function showUnderstood(result, filters, choose) {
 
 function likelyChip({ name, confidence }, filters, choose) {
   const pressed = String((filters.category ?? []).includes(name));
-  const properties = { type: "button", ariaPressed: pressed, title: "Search among these only", onclick: () => choose("category", name) };
+  const properties = { type: "button", ariaPressed: pressed, title: "Filter by this category", onclick: () => choose("category", name) };
   return h("li", {}, h("button.chip", properties, name, " ", h("i", {}, percent(confidence))));
 }
 
 function swatch({ hex, name, share }, filters, choose) {
   const colour = `${hex}~${DISTANCE}`;
-  const label = `Only items with this ${name}, ${percent(share)} of the picture`;
+  const label = `Filter by this ${name}, ${percent(share)} of the picture`;
   const pressed = String((filters.colours ?? []).includes(colour));
   const properties = { type: "button", "--swatch": hex, ariaPressed: pressed, ariaLabel: label, title: label };
   return h("li", {}, h("button.swatch", { ...properties, onclick: () => choose("colours", colour) }));
@@ -29,6 +29,6 @@ function swatch({ hex, name, share }, filters, choose) {
 
 function narrowing({ added, relaxed }) {
   const words = (filters) => [...(filters?.category ?? []), ...(filters?.colours ?? [])].join(", ");
-  if (words(relaxed)) return `Narrowing to ${words(relaxed)} left too little, and was taken back.`;
+  if (words(relaxed)) return `Narrowing to ${words(relaxed)} left too few hits and was undone.`;
   return words(added) ? `Narrowed to ${words(added)} automatically.` : "";
 }
