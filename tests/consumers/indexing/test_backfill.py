@@ -163,7 +163,7 @@ def test_patches_and_deletes_are_filled_in_too(both: Both) -> None:
 
 
 def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: Both) -> None:
-    names = [f"{uuid.uuid4().hex}" for _ in range(100)]
+    names = [f"item-{uuid.uuid4().hex}" for _ in range(100)]
     for name in names:
         both.old.handle(upsert(name, 1, stored_file(name.encode(), told=False)))
     for _ in range(3):
@@ -212,7 +212,7 @@ def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pas
 
 
 def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: Both) -> None:
-    names = [uuid.uuid4().hex for _ in range(60)]
+    names = [f"item-{uuid.uuid4().hex}" for _ in range(60)]
     both.old.handle(*(upsert(name, 1, stored_file(name.encode(), told=False)) for name in names))
     while not read_progress(both.new.index).passed:
         both.refill().step()

@@ -77,7 +77,7 @@ class Broker:
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     broker = Broker()
     monkeypatch.setattr(reply_router, "ReplyReader", lambda _kafka, _topic: broker)
-    monkeypatch.setattr(reply_router, "EventSink", lambda _kafka, _delivery: broker)
+    monkeypatch.setattr(reply_router, "EventSink", lambda _kafka, _delivery, tracing: broker)
     yield broker
     assert broker.closed == 2, "the reader and the sink are closed"
 

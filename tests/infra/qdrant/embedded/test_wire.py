@@ -84,10 +84,10 @@ PLANS = st.builds(
     limit=WHOLE,
     min_score=MAYBE,
     exact=st.booleans(),
-    also=SEVERAL,
-    apart_from=WORDS,
-    keys=st.none() | WORDS,
-    without=WORDS,
+    extra_conditions=SEVERAL,
+    excluded_ids=WORDS,
+    included_keys=st.none() | WORDS,
+    excluded_keys=WORDS,
 )
 FACETS = st.builds(FacetPlan, TEXTS, TEXTS, FILTERS, MORE_FILTERS, MORE_FILTERS, SEVERAL)
 STATUS = st.builds(IndexStatus, TEXTS, WHOLE, WHOLE, WHOLE, WHOLE, st.none() | WHOLE, st.booleans(), st.booleans())
