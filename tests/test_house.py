@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OURS = {"lookstream", "schemas", "infra", "producers", "consumers"}
-LEAVES = {"schemas", "infra.arrays", "infra.config", "infra.console", "infra.futures", "infra.retry"}
+LEAVES = {"schemas", "infra.array_types", "infra.config", "infra.console", "infra.futures", "infra.retry"}
 """What every room of infra, consumers and producers may import."""
 ITEM_ROOMS = {f"consumers.{room}" for room in ("embedding", "points", "runtime", "scoring", "vision")}
 WORKER_ROOMS = {*ITEM_ROOMS, "consumers.indexing", "consumers.searching"}
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "infra/processes": set(),
     "infra/qdrant": {"infra.local_state", "infra.observability", "infra.processes"},
     "consumers/runtime": {"infra.kafka", "infra.metrics", "infra.observability"},
-    "consumers/vision": {"infra.arrays"},
+    "consumers/vision": {"infra.array_types"},
     "consumers/embedding": {"consumers.vision", "infra.qdrant"},
     "consumers/points": {"consumers.embedding", "consumers.vision", "infra.kafka", "infra.qdrant"},
     "consumers/scoring": {"consumers.points", "consumers.vision", "infra.qdrant"},

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.embedder import UNIT_TOLERANCE, weight_look
-from infra.arrays import Floats
+from infra.array_types import Floats
 from schemas.ranking import Weights
 
 Codes = NDArray[np.int8]

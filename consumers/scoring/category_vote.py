@@ -13,7 +13,7 @@ from consumers.points.payload import GIVEN
 from consumers.scoring.calibration import MAX_COSINE
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.sampling import merchant_category
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.conditions import AnyOf
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS

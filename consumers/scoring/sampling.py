@@ -18,7 +18,7 @@ from consumers.scoring.calibration import (
     Neighbourhood,
     stack_probes,
 )
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
 

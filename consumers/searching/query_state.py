@@ -6,7 +6,7 @@ from datetime import datetime
 
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from consumers.vision.embedder import Look
-from infra.arrays import Floats
+from infra.array_types import Floats
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.results import Likely, QueryLook, Swatch

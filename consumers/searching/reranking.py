@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.items import revision_at
 from schemas.ranking import Boosts

@@ -16,7 +16,7 @@ from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_INTENT, has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.filters import Filters
 from schemas.results import Explained, Hit, Likely

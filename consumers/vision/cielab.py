@@ -9,7 +9,7 @@ from math import radians
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.arrays import Floats
+from infra.array_types import Floats
 
 WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
 SRGB_TO_XYZ = np.array(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.vision.cielab import ciede2000, to_lab
-from infra.arrays import Floats
+from infra.array_types import Floats
 from schemas.filters import ColourName
 
 NAMES: tuple[ColourName, ...] = get_args(ColourName)

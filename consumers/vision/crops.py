@@ -10,7 +10,7 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from consumers.vision.cielab import to_lab
-from infra.arrays import Box
+from infra.array_types import Box
 
 SIDE = 64
 """Side in pixels of the square to which a picture is reduced before its border is examined."""

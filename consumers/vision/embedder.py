@@ -19,7 +19,7 @@ from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import select_views
 from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
-from infra.arrays import Box, Floats, Pixels
+from infra.array_types import Box, Floats, Pixels
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights

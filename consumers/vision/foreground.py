@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.arrays import Floats, Mask
+from infra.array_types import Floats, Mask
 
 BACKGROUND_DISTANCE, FOREGROUND_DISTANCE = 6.0, 22.0
 """CIE76 distances to the border's colour: a pixel below the first is background, above the second foreground."""

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from consumers.vision.synthetic_textures import TEXTURES
-from infra.arrays import Doubles
+from infra.array_types import Doubles
 
 Draw = Callable[[np.random.Generator, int, int], Doubles]
 

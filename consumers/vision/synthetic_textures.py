@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from infra.arrays import Doubles
+from infra.array_types import Doubles
 
 Generator = np.random.Generator
 Texture = Callable[[Generator, int, int], Doubles]

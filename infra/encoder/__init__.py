@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.array_types import Pixels
 from infra.config.settings import TorchSettings
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 FITTED = "encoder.safetensors"
 """Name of the projection file that `lookstream fit` writes; a folder that contains it is a fitted encoder."""
+
+PreparedViews = tuple[tuple[Pixels, ...], bool]
+"""Prepared views of one picture, and whether it is a studio picture."""
 
 FAKE_FINGERPRINTS = {"fake": "fake:1", "fake2": "fake:2"}
 """Fingerprints of two encoders with equal vectors, for tests that switch from one encoder to another."""

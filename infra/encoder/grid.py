@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
-from infra.arrays import Box, Floats, PreparedViews
+from infra.array_types import Box, Floats
+from infra.encoder import PreparedViews
 
 GRID_CELLS, CELL_PIXELS = 4, 8
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from infra.arrays import Floats, Halves, Integers, Mask
+from infra.array_types import Floats, Halves, Integers, Mask
 
 MAX_LABELS_PER_BATCH = 32
 """Maximum number of labels in a batch: with more labels, a batch has fewer pictures of each."""

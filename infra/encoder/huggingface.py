@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from transformers.utils import logging
 
-from infra.arrays import Box, Floats
+from infra.array_types import Box, Floats
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet_model import register
 from infra.encoder.pretrained import Pretrained, first_sentence, read_pretrained

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from infra.arrays import Box
+from infra.array_types import Box
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, FeatureMaps, from_checkpoint, stages
 from infra.encoder.fused import fuse

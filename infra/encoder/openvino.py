@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
 from infra.encoder.runtime import Runtime

@@ -23,8 +23,8 @@ from safetensors.numpy import save
 from safetensors.torch import load_file
 from torch import Tensor
 
-from infra.arrays import Box, Floats, Pixels, PreparedViews
-from infra.encoder import EncoderUnavailable
+from infra.array_types import Box, Floats, Pixels
+from infra.encoder import EncoderUnavailable, PreparedViews
 from infra.encoder.runtime import Backbone, l2_normalise
 
 STYLE_SIZE = 64

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from infra.arrays import Box, Pixels
+from infra.array_types import Box, Pixels
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
-from infra.arrays import Floats, Mask
+from infra.array_types import Floats, Mask
 from infra.encoder.projection import STYLE_SIZE, build_projection, to_storage_precision
 from infra.encoder.runtime import Backbone
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageFilter
 
-from infra.arrays import Floats
+from infra.array_types import Floats
 from producers.demo.patterns import Field, Pattern, second_colour, soft_noise
 from producers.demo.shapes import SIZE, STENCIL, Outline, Stencil, stroke, within
 

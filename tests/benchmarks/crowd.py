@@ -11,7 +11,7 @@ import numpy as np
 from consumers.points.payload import ItemState, look_payload
 from consumers.scoring.calibration import LookParts
 from consumers.vision.embedder import Look
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.contract import Index, Point
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Failure

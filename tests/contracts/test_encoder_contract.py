@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from consumers.vision.crops import middle_box
 from consumers.vision.embedder import Encoder, EncoderInput
-from infra.arrays import Box, Pixels
+from infra.array_types import Box, Pixels
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from tests.contracts.families import FAMILIES, save

@@ -27,7 +27,7 @@ from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.config.settings import read_settings
 from infra.encoder import open_encoder
 from tests.evaluation.variants import VARIANTS, variants_of

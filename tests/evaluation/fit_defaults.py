@@ -16,7 +16,7 @@ from rich.progress import track
 
 from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone
 from infra.encoder.lite import PROFILES, WEIGHTS, probe

@@ -14,7 +14,7 @@ from consumers.indexing.writes import WriteSet
 from consumers.points.payload import hit_of
 from consumers.runtime.ports import Sink
 from consumers.scoring.calibrator import Calibrator
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.contract import Point, ScoredPoint
 from schemas.envelope import Event

@@ -8,7 +8,7 @@ import structlog
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.scoring.calibration import LookParts
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.qdrant.conditions import Condition, tenant_conditions
 from infra.qdrant.contract import SearchPlan, conditions
 from schemas.envelope import from_bytes

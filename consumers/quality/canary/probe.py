@@ -17,7 +17,7 @@ import structlog
 
 from consumers.quality.evaluation.over_kafka import KafkaSystem
 from consumers.vision.null_images import encode_jpeg, null_pictures
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.metrics import CanaryMetrics
 from infra.qdrant.contract import Index, SearchPlan
 from schemas.failures import Unavailable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.arrays import Doubles
+from infra.array_types import Doubles
 
 RESAMPLES = 2_000
 CHUNK = 200

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.arrays import Doubles, Mask
+from infra.array_types import Doubles, Mask
 
 BINS = 10
 

@@ -13,7 +13,7 @@ from consumers.quality.evaluation.ranking_metrics import DEPTH
 from consumers.quality.evaluation.retrieval_scores import Agreement, Results
 from consumers.quality.evaluation.system_under_test import catalogue_position
 from consumers.vision.embedder import Look, weight_look
-from infra.arrays import Floats
+from infra.array_types import Floats
 from schemas.failures import Failure
 from schemas.ranking import Weights
 

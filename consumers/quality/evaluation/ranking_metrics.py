@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.arrays import Doubles, Integers, Mask
+from infra.array_types import Doubles, Integers, Mask
 
 DEPTH = 10
 """The number of hits of a result that are judged."""

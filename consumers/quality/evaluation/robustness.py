@@ -15,7 +15,7 @@ from consumers.quality.evaluation.system_under_test import (
     TrackProgress,
     search_all,
 )
-from infra.arrays import Doubles
+from infra.array_types import Doubles
 
 MEASURES = (*MAIN, "precision@10")
 

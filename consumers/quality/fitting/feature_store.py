@@ -17,7 +17,8 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import select_views
 from consumers.vision.decode import DecodeLimits, decode
-from infra.arrays import Floats, Halves, Mask, PreparedViews
+from infra.array_types import Floats, Halves, Mask
+from infra.encoder import PreparedViews
 from infra.encoder.runtime import Backbone
 from schemas.failures import Rejected
 

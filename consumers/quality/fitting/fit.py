@@ -18,7 +18,7 @@ from consumers.quality.fitting.whitening_base import (
     make_bases,
     project_objects,
 )
-from infra.arrays import Floats, Integers
+from infra.array_types import Floats, Integers
 from infra.config.errors import BadInput
 from infra.console import printable
 from infra.encoder.heads import Recipe

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.quality.fitting.validation import Scores, ValidationSet
-from infra.arrays import Floats
+from infra.array_types import Floats
 
 SHARES = tuple(round(tenths / 10, 1) for tenths in range(11))
 CHOSEN_BY = "mAP@10"

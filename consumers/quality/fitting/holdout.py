@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.arrays import Integers
+from infra.array_types import Integers
 
 FEWEST_TO_HOLD = 3
 """Pictures a label needs for one to be held out: two remain, which attract each other in training."""

@@ -7,7 +7,7 @@ from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import ValidationSet
 from consumers.quality.fitting.whitening_base import WhiteningBase, project
-from infra.arrays import Floats, Integers
+from infra.array_types import Floats, Integers
 from infra.encoder.heads import Epoch, Examples, Recipe, train_head
 from infra.encoder.whitening import OBJECT_SIZE, whiten_axes
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
-from infra.arrays import Floats, Integers
+from infra.array_types import Floats, Integers
 
 Scores = dict[str, NDArray[np.float64]]
 """Measures of `evaluate`, one value for each query."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import Scores, ValidationSet
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import OBJECT_SIZE, kind_means, whiten
 

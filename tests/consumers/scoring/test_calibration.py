@@ -23,7 +23,7 @@ from consumers.scoring.calibration import (
     parse_calibration,
     stack_probes,
 )
-from infra.arrays import Floats
+from infra.array_types import Floats
 from schemas.ranking import INTENTS, Weights
 
 OBJECT = Weights(object=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from infra.arrays import Floats
+from infra.array_types import Floats
 from infra.encoder.heads import Examples, Recipe, supervised_contrast, train_head
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel, BertConfig, BertModel
 
 from consumers.vision.embedder import Encoder, EncoderInput
-from infra.arrays import Box
+from infra.array_types import Box
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_encoder
 from infra.encoder.huggingface import preparation

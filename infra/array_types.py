@@ -11,5 +11,3 @@ Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edges of a part of a picture, in pixels."""
-PreparedViews = tuple[tuple[Pixels, ...], bool]
-"""Prepared views of one picture, and whether it is a studio picture."""
