@@ -1,0 +1,1 @@
+"""Pictures: what formats there are, and what their files state about their pixels."""
