@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "infra/config": set(),
     "infra/encoder": set(),
     "infra/fetching": set(),
+    "infra/images": set(),
     "infra/kafka": {"infra.local_state", "infra.observability"},
     "infra/local": {"infra.kafka", "infra.local_state", "infra.observability", "infra.processes", "infra.qdrant"},
     "infra/metrics": {"infra.fetching"},

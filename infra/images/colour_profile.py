@@ -35,6 +35,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     changes nothing; then CMYK is converted by PIL's formula. A 16-bit picture must be scaled to 8 bits before.
     """
     colours, alpha = _split(image)
+    if profile and profile[16:20] == b"RGB " and colours.mode == "L":
+        colours = colours.convert("RGB")  # A grey picture of an RGB space: its curve counts.
     transform = _transform(profile, colours.mode) if profile and len(profile) <= MAX_PROFILE_BYTES else None
     if colours.mode == "LAB":
         transform = _lab_transform()
