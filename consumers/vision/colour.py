@@ -9,6 +9,7 @@ from PIL.Image import Image, Resampling
 from consumers.vision.cielab import to_lab
 from consumers.vision.colour_names import NAMES, NameTable, name_table, soft_assignment, squared_distances
 from consumers.vision.foreground import foreground
+from consumers.vision.frames import crop_frames
 from infra.array_types import Floats
 from schemas.filters import ColourName
 from schemas.results import Swatch
@@ -53,8 +54,8 @@ class ColourExtractor:
     shares: Floats
 
     def extract(self, image: Image) -> ColourFacts:
-        """Extract the colours of an RGB picture."""
-        rgb = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
+        """Extract the colours of an RGB picture inside its frames."""
+        rgb = np.asarray(crop_frames(image).resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
         codes = _codes(rgb)
         weights, codes = foreground(self.lab[codes]).ravel(), codes.ravel()
         votes = weights @ self.table.votes[codes]
