@@ -116,7 +116,7 @@ def test_a_framed_product_has_the_colours_of_the_product(kind: str, ground: str,
         picture = studio(ground, colour)
         plain = colours.extract(as_jpeg(picture))
         framed = colours.extract(as_jpeg((FRAMES | LIGHT_FRAMES)[kind](picture)))
-        assert framed.names == plain.names, colour
+        assert framed.names[0] == plain.names[0], colour
         assert framed.histogram @ plain.histogram > 0.97, colour
 
 
