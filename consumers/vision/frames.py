@@ -36,7 +36,7 @@ even and light, or uneven and dark. One that is light and uneven is a ground: bo
 MIXED_PIXELS = 2
 """Pixels inside a frame that the coarse chroma of a JPEG mixes with it."""
 MIN_INNER_LINES, MIN_INNER_PIXELS = SIDE // 8, 8
-MAX_FRAME_LINES, MAX_EVEN_LINES = SIDE * 35 // 100, SIDE * 15 // 100
+MAX_FRAME_LINES, MAX_EVEN_LINES = SIDE * 35 // 100, SIDE * 25 // 100
 """Largest width of a frame on four sides, and of a light one, but for the lower part of an instant photo."""
 MIN_GROUND_SHARE = 0.6
 """Minimum share of the edge of the inside in one colour for a plain ground."""
