@@ -6,11 +6,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
-from infra.images.colour_space import cicp_profile
-from infra.images.stated_space import png_cicp, stated_profile
+from infra.images.colour_space import MAX_PROFILE_BYTES, cicp_profile
+from infra.images.stated_space import embedded_profile, png_cicp, stated_profile
 
-MAX_PROFILE_BYTES = 4_000_000
-"""Larger profiles are passed over. Those of presses have 0.5 to 3 MB."""
 CHANNELS = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 """PIL's mode for the colour space that a profile names."""
 INPUT_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
@@ -53,25 +51,25 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def profile_of(image: Image.Image, data: bytes = b"") -> bytes | None:
     """The ICC profile of a picture: its own, or one for the colour space that its file states by numbers.
 
-    `data` is the whole file: PIL does not read the numbers of PNG (cICP) and AVIF (nclx). None: sRGB, or unknown.
+    `data` is the whole file: PIL does not read all that a PNG, AVIF, BMP or GIF states. None: sRGB, or unknown.
     """
     if numbers := png_cicp(data):  # It counts more than a profile. Source: PNG specification, 3rd edition, 4.3.
         profile = cicp_profile(*numbers)
         if profile is not None:
             return profile
-    own = image.info.get("icc_profile")
+    own = image.info.get("icc_profile") or embedded_profile(data)
     return own if isinstance(own, bytes) and own else stated_profile(image, data)
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours of a picture in mode L, RGB, CMYK or LAB, and its transparency."""
+    if image.mode in ("1", "I", "F") or image.mode.startswith("I;"):
+        return image.convert("L"), None
     if image.has_transparency_data:
         is_grey = image.mode in ("L", "LA", "La")
         whole = image.convert("LA" if is_grey else "RGBA")
         return whole.convert("L" if is_grey else "RGB"), whole.getchannel("A")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        return image, None
-    return image.convert("L" if image.mode in ("1", "I", "F") or image.mode.startswith("I;") else "RGB"), None
+    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB"), None
 
 
 @lru_cache(maxsize=TRANSFORMS_IN_MEMORY)

@@ -39,6 +39,8 @@ HLG_REFERENCE_WHITE, HLG_SYSTEM_GAMMA = 0.265, 1.2
 
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 """Cone responses of XYZ, by which a white point is adapted to D50. Source: ICC.1:2022, annex E."""
+MAX_PROFILE_BYTES = 4_000_000
+"""Larger profiles are passed over. Those of presses have 0.5 to 3 MB."""
 CURVE_POINTS = 4096
 HEADER_SIZE, TAG_COUNT_SIZE, TAG_ENTRY_SIZE = 128, 4, 12
 

@@ -1,4 +1,4 @@
-"""Stated colour spaces: what files state of their colours by numbers: PNG chunks, HEIF and AVIF boxes, EXIF."""
+"""Stated colour spaces: numbers in PNG, HEIF, AVIF and EXIF, and profiles in BMP and GIF, which PIL does not read."""
 
 import struct
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from PIL import Image
 
 from infra.images.colour_space import (
     ADOBE_RGB,
+    MAX_PROFILE_BYTES,
     SRGB,
     ColourSpace,
     Primaries,
@@ -16,6 +17,11 @@ from infra.images.colour_space import (
 )
 
 PNG_START, FILE_TYPE = b"\x89PNG\r\n\x1a\n", b"ftyp"
+GIF_START, GIF_PROFILE, GIF_HEAD = b"GIF8", b"!\xff\x0bICCRGBG1012", 10_000
+"""Starts of a GIF and of its extension with a profile, and the bytes in which it is sought."""
+BMP_HEADER = struct.Struct("<2s12xI52x4s52xII")
+"""Start, size of the header, kind of colour space, offset (behind the first 14 bytes) and size of the profile."""
+BMP_HEADER_SIZE, BMP_EMBEDDED = 124, b"DEBM"
 MAX_PARTS = 1_000
 """Chunks, boxes and entries that are read at most; what states the colours stands at the beginning."""
 
@@ -87,6 +93,22 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
         return str(exif.get_ifd(INTEROPERABILITY_IFD).get(INTEROPERABILITY_TAG)).startswith(DCF_OPTION_FILE)
     except EXIF_ERRORS:
         return False
+
+
+def embedded_profile(data: bytes) -> bytes | None:
+    """The ICC profile of a BMP or GIF, which PIL does not read; None if there is none."""
+    if len(data) >= BMP_HEADER.size and data.startswith(b"BM"):
+        _, header_size, kind, offset, size = BMP_HEADER.unpack_from(data)
+        is_embedded = header_size >= BMP_HEADER_SIZE and kind == BMP_EMBEDDED
+        return data[14 + offset : 14 + offset + size] if is_embedded else None
+    start = data.find(GIF_PROFILE, 0, GIF_HEAD) if data.startswith(GIF_START) else -1
+    if start < 0:
+        return None
+    profile, at = bytearray(), start + len(GIF_PROFILE)
+    while at < len(data) and data[at] and len(profile) <= MAX_PROFILE_BYTES:  # Blocks of up to 255 bytes.
+        profile += data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+    return bytes(profile)
 
 
 def png_cicp(data: bytes) -> Numbers | None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from consumers.vision.colour import make_colour_extractor
-from infra.images.colour_profile import MAX_PROFILE_BYTES, profile_of, to_srgb
+from infra.images.colour_profile import profile_of, to_srgb
+from infra.images.colour_space import MAX_PROFILE_BYTES
 from tests.evaluation.colour_profiles import PRODUCT_COLOURS, name_colours, profiles
 from tests.infra.images.icc_profiles import (
     ADOBE_POINTS,

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from infra.images.colour_profile import profile_of, to_srgb
-from infra.images.stated_space import avif_nclx, png_cicp
+from infra.images.stated_space import avif_nclx, embedded_profile, png_cicp
 from tests.infra.images.icc_profiles import (
     ADOBE_POINTS,
     BT2020_POINTS,
@@ -191,6 +192,34 @@ def test_a_profile_counts_more_than_exif() -> None:
         in_space(RED, P3_POINTS, SRGB_CURVE), "PNG", exif=exif, icc_profile=rgb_profile(P3_POINTS, SRGB_CURVE)
     )
     assert_shows(data, RED)
+
+
+def bmp(profile: bytes) -> bytes:
+    """A BMP of version 5, as ImageMagick writes it, with a profile behind its pixels."""
+    pixels = file(in_space(RED, ADOBE_POINTS, 2.2), "BMP")[54:]
+    header = struct.pack("<IiiHHIIiiII", 124, 64, 64, 1, 24, 0, len(pixels), 2835, 2835, 0, 0)
+    header += bytes(16) + b"DEBM" + bytes(48) + struct.pack("<IIII", 4, 124 + len(pixels), len(profile), 0)
+    return struct.pack("<2sIII", b"BM", 138 + len(pixels) + len(profile), 0, 138) + header + pixels + profile
+
+
+def gif(profile: bytes) -> bytes:
+    """A GIF with a profile in front of its pixels."""
+    whole = file(in_space(RED, ADOBE_POINTS, 2.2), "GIF")
+    blocks = b"".join(
+        bytes((len(part),)) + part for part in (profile[n : n + 255] for n in range(0, len(profile), 255))
+    )
+    at = whole.index(b",", 13 + 3 * 2 ** ((whole[10] & 7) + 1))
+    return whole[:at] + b"!\xff\x0bICCRGBG1012" + blocks + b"\0" + whole[at:]
+
+
+@pytest.mark.parametrize("make", [bmp, gif])
+def test_a_profile_that_pil_does_not_read_is_found(make: Callable[[bytes], bytes]) -> None:
+    profile = rgb_profile(ADOBE_POINTS, 2.2)
+    data = make(profile)
+    assert embedded_profile(data) == profile
+    assert_shows(data, RED)
+    for cut in range(0, len(data), 29):
+        embedded_profile(data[:cut])
 
 
 @settings(max_examples=100, deadline=None)
