@@ -89,9 +89,8 @@ class _Frame:
         left, top, right, bottom = self.lines
         widths = sorted((left * self.aspect, top, right * self.aspect, bottom))
         first, last, limit = (0, 2, MAX_EVEN_LINES) if all(self.lines) else (2, 3, SIDE)
-        return max(left, top, right) <= limit and (
-            widths[last] - widths[first] <= 0.2 * widths[first] + 1.5 * max(self.aspect, 1)
-        )
+        tolerance = 0.2 * widths[first] + 1.5 * max(self.aspect, 1)  # In lines, of which 1.5 are rounding.
+        return max(left, top, right) <= limit and widths[last] - widths[first] <= tolerance
 
     @property
     def has_picture(self) -> bool:

@@ -1,4 +1,4 @@
-"""Stated colour spaces: numbers in PNG, HEIF, AVIF and EXIF, and profiles in BMP and GIF, which PIL does not read."""
+"""Stated colour spaces: numbers in PNG, HEIF, AVIF and EXIF, and profiles of BMP and GIF that PIL passes over."""
 
 import struct
 from collections.abc import Iterator

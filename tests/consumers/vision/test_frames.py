@@ -94,6 +94,7 @@ FRAMES: dict[str, Put] = {
 }
 LIGHT_FRAMES: dict[str, Put] = {
     "white border": border(20, "white"),
+    "wide white border": border(100, "white"),
     "grey border": border(12, "#d8d8d8"),
     "white letterbox": bars(0, 90, "white"),
     "white pillarbox": bars(130, 0, "white"),
