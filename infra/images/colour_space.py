@@ -72,7 +72,8 @@ def _pq_transfer(samples: Doubles) -> Doubles:
     """Source: Rec. ITU-R BT.2100, table 4."""
     root = samples ** (1 / 78.84375)
     light = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
-    return np.minimum(light ** (1 / 0.1593017578125) * 10_000 / REFERENCE_WHITE_NITS, 1)
+    linear: Doubles = np.minimum(light ** (1 / 0.1593017578125) * 10_000 / REFERENCE_WHITE_NITS, 1)
+    return linear
 
 
 def _hlg_transfer(samples: Doubles) -> Doubles:
@@ -80,7 +81,8 @@ def _hlg_transfer(samples: Doubles) -> Doubles:
     scene = np.where(
         samples <= 0.5, samples**2 / 3, (np.exp((samples - 0.55991073) / 0.17883277) + 0.28466892) / 12
     )
-    return np.minimum((scene / HLG_REFERENCE_WHITE) ** HLG_SYSTEM_GAMMA, 1)
+    linear: Doubles = np.minimum((scene / HLG_REFERENCE_WHITE) ** HLG_SYSTEM_GAMMA, 1)
+    return linear
 
 
 CICP_TRANSFERS: dict[int, Transfer] = {

@@ -139,7 +139,8 @@ def avif_nclx(data: bytes) -> Numbers | None:
         indices = _property_indices(properties[b"ipma"], item)
         for number, (kind, body) in enumerate(_boxes(properties[b"ipco"]), start=1):
             if number in indices and kind == b"colr" and body[:4] == b"nclx":
-                return struct.unpack_from(">HH", body, 4)
+                primaries, transfer = struct.unpack_from(">HH", body, 4)
+                return primaries, transfer
     except (KeyError, IndexError, struct.error):
         pass
     return None
