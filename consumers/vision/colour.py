@@ -9,7 +9,7 @@ from PIL.Image import Image, Resampling
 from consumers.vision.cielab import to_lab
 from consumers.vision.colour_names import NAMES, NameTable, name_table, soft_assignment, squared_distances
 from consumers.vision.foreground import foreground
-from consumers.vision.frames import crop_frames
+from consumers.vision.picture_frames import crop_frames
 from infra.array_types import Floats
 from schemas.filters import ColourName
 from schemas.results import Swatch

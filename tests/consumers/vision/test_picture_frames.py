@@ -1,4 +1,4 @@
-"""Frames: bars, borders and rounded corners are cut off, and pictures that have none stay as they are."""
+"""Picture frames: bars, borders and rounded corners are cut off, and pictures that have none stay as they are."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from consumers.vision.colour import ColourExtractor
-from consumers.vision.frames import crop_frames
 from consumers.vision.null_images import null_pictures
+from consumers.vision.picture_frames import crop_frames
 from tests.consumers.vision.test_colour import PLAIN, product
 from tests.consumers.vision.test_perceptual_hash import scene
 

@@ -1,4 +1,4 @@
-"""Frames: finds the picture inside the bars, borders and rounded corners that somebody put around it.
+"""Picture frames: finds the picture inside the bars, borders and rounded corners that somebody put around it.
 
 A frame and the plain ground of a studio picture look alike at the edge. Two things tell them apart: a frame ends in
 straight lines on opposite sides, and what it encloses is a picture, not a rectangular product in one colour.
