@@ -22,8 +22,8 @@ Lines = tuple[int, int, int, int]
 
 SIDE = 128
 """Side in pixels of the square to which a picture is reduced before its frame is sought."""
-MAX_FRAMES = 4
-"""Frames within each other that are taken off."""
+MAX_FRAMES = 6
+"""Frames within each other that are cut off, with the strips that remain of some."""
 PLAIN_RANGE, GROUND_RANGE = 12, 24
 """Largest differences of a channel within one colour: of a frame, and of the ground of a studio picture."""
 MAX_STAIN_SHARE = 0.05
@@ -33,7 +33,7 @@ MIN_LINE_SHARE = 0.3
 EVEN_EDGE_SHARES, LIGHT_EDGE_SHARES, UNEVEN_EDGE_SHARES = (0.5, 0.7), (0.8, 0.9), (0.9, 0.95)
 """Minimum shares of other colours along each edge of the inside and along all, for a frame that is even and dark,
 even and light, or uneven and dark. One that is light and uneven is a ground: boxes and jeans are as straight."""
-MIXED_PIXELS = 2
+MIXED_PIXELS = 3
 """Pixels inside a frame that the coarse chroma of a JPEG mixes with it."""
 MIN_INNER_LINES, MIN_INNER_PIXELS = SIDE // 8, 8
 MAX_FRAME_LINES, MAX_EVEN_LINES = SIDE * 35 // 100, SIDE * 25 // 100
@@ -46,6 +46,8 @@ MIN_OBJECT_SHARES = {(False, True): 0.005, (False, False): 0.05, (True, True): 0
 """Minimum share of what lies on the ground of the inside, by whether the frame and the ground are light.
 
 A light frame around another colour may be the ground around a rectangular product, such as a book."""
+MAX_STRIP_LINES = 4
+"""Largest width of what remains of a frame inside another one."""
 CORNER_LINES = range(2, SIDE * 30 // 100)
 """Radii of rounded corners."""
 CORNER_INSET = 1 - 0.5**0.5
@@ -106,10 +108,12 @@ class _Frame:
 
 def crop_frames(image: Image) -> Image:
     """The part of an RGB picture inside its frames; the picture itself if it has none."""
-    for _ in range(MAX_FRAMES):
+    for depth in range(MAX_FRAMES):
         pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0), np.int16)
         aspect = image.width / image.height
         lines = _frame_lines(pixels, aspect) or _corner_lines(pixels, aspect)
+        if lines is None and depth:
+            lines = _strip_lines(pixels)
         box = _inner_box(lines, *image.size) if lines else None
         if box is None:
             break
@@ -167,6 +171,22 @@ def _corner_lines(pixels: Levels, aspect: float) -> Lines | None:
     columns, rows = (ceil(radius * CORNER_INSET) for radius in (across, down))
     frame = _Frame(pixels, content, (columns, rows, columns, rows), _is_light(colour), aspect)
     return frame.lines if frame.is_straight and frame.has_picture else None
+
+
+def _strip_lines(pixels: Levels) -> Lines | None:
+    """The lines of thin strips at any edges: what remains of a frame when the one around it was cut off."""
+    left, top, right, bottom = (
+        _strip_width(edge) for edge in (pixels.swapaxes(0, 1), pixels, pixels[:, ::-1].swapaxes(0, 1), pixels[::-1])
+    )
+    return (left, top, right, bottom) if left or top or right or bottom else None
+
+
+def _strip_width(rows: Levels) -> int:
+    """The number of first rows in one colour that ends at a straight line; 0 if it is more than MAX_STRIP_LINES."""
+    colour = np.median(rows[0], axis=0)
+    shares = _differs(rows[: MAX_STRIP_LINES + 1], colour, PLAIN_RANGE).mean(1)
+    widths = np.flatnonzero(shares >= LIGHT_EDGE_SHARES[1]) if shares[0] <= MAX_STAIN_SHARE else []
+    return int(widths[0]) if len(widths) else 0
 
 
 def _corner_radius(edges: Mask) -> int:
