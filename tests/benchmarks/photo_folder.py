@@ -77,7 +77,7 @@ class PhotoMaker:
             case "webp":
                 image.save(out, "WEBP", quality=70, method=0)
             case _:
-                image.save(out, "TIFF", compression="tiff_lzw")
+                image.save(out, "TIFF", compression="tiff_adobe_deflate")
         return out.getvalue()
 
 
