@@ -6,7 +6,6 @@ straight lines on opposite sides, and what it encloses is a picture, not a recta
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,6 @@ from PIL.Image import Image, Resampling
 
 from infra.array_types import Doubles, Mask
 
-Pixels = TypeVar("Pixels", bound=NDArray[np.generic])
 Levels = NDArray[np.int16]
 """RGB of 0..255."""
 Lines = tuple[int, int, int, int]
@@ -70,13 +68,13 @@ class _Frame:
         """Whether the frame has nearly no content; its innermost line may be mixed with the inside."""
         outside = self.content.copy()
         left, top, right, bottom = (max(count - 1, 0) for count in self.lines)
-        _inside(outside, (left, top, right, bottom))[:] = False
-        return bool(outside.sum() <= MAX_STAIN_SHARE * (outside.size - _inside(outside, self.lines).size))
+        outside[_inside((left, top, right, bottom))] = False
+        return bool(outside.sum() <= MAX_STAIN_SHARE * (outside.size - outside[_inside(self.lines)].size))
 
     @property
     def is_straight(self) -> bool:
         """Whether the content begins along lines that are straight enough for such a frame."""
-        inside = _inside(self.content, self.lines)
+        inside = self.content[_inside(self.lines)]
         edges = (inside[:, 1], inside[1], inside[:, -2], inside[-2])
         shares = [edge.mean() for edge, count in zip(edges, self.lines, strict=True) if count]
         if self.is_even:
@@ -97,7 +95,7 @@ class _Frame:
     @property
     def has_picture(self) -> bool:
         """Whether the inside is a picture, and not a rectangular product in front of a ground."""
-        inside = _inside(self.pixels, self.lines)[2:-2, 2:-2]
+        inside = self.pixels[_inside(self.lines)][2:-2, 2:-2]
         edges = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
         ground = np.median(edges, axis=0)
         if _differs(edges, ground, GROUND_RANGE).mean() > 1 - MIN_GROUND_SHARE:
@@ -185,8 +183,8 @@ def _strip_width(rows: Levels) -> int:
     """The number of first rows in one colour that ends at a straight line; 0 if it is more than MAX_STRIP_LINES."""
     colour = np.median(rows[0], axis=0)
     shares = _differs(rows[: MAX_STRIP_LINES + 1], colour, PLAIN_RANGE).mean(1)
-    widths = np.flatnonzero(shares >= LIGHT_EDGE_SHARES[1]) if shares[0] <= MAX_STAIN_SHARE else []
-    return int(widths[0]) if len(widths) else 0
+    widths = np.flatnonzero(shares >= LIGHT_EDGE_SHARES[1])
+    return int(widths[0]) if len(widths) and shares[0] <= MAX_STAIN_SHARE else 0
 
 
 def _corner_radius(edges: Mask) -> int:
@@ -212,9 +210,10 @@ def _margin_pair(shares: Doubles) -> tuple[int, int]:
     return int(inside[0]), SIDE - 1 - int(inside[-1])
 
 
-def _inside(pixels: Pixels, lines: Lines) -> Pixels:
+def _inside(lines: Lines) -> tuple[slice, slice]:
+    """The rows and columns inside a frame."""
     left, top, right, bottom = lines
-    return pixels[top : SIDE - bottom, left : SIDE - right]
+    return slice(top, SIDE - bottom), slice(left, SIDE - right)
 
 
 def _differs(pixels: Levels, colour: Doubles, tolerance: int) -> Mask:

@@ -69,7 +69,7 @@ class PhotoMaker:
         mosaic = first_cells(number, len(self.cells)).reshape(2, 2)
         image = Image.new("RGB", (2 * CELL[0], 2 * CELL[1]))
         for (row, column), cell in np.ndenumerate(mosaic):
-            image.paste(self.cells[cell], (column * CELL[0], row * CELL[1]))
+            image.paste(self.cells[int(cell)], (column * CELL[0], row * CELL[1]))
         out = BytesIO()
         match kind:
             case "png":

@@ -47,7 +47,8 @@ class JpegCells:
 
 def encode_jpeg_cells(cells: Sequence[Image.Image]) -> JpegCells:
     """Encode cells with a restart marker behind each row of blocks."""
-    header, rows = b"", []
+    header = b""
+    rows: list[tuple[bytes, ...]] = []
     for cell in cells:
         out = BytesIO()
         cell.save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", restart_marker_rows=1)
@@ -154,7 +155,7 @@ def full_box(kind: bytes, content: bytes, version: int = 0, flags: int = 0) -> b
 
 def boxes(data: bytes) -> dict[bytes, bytes]:
     """The boxes one after another in `data`, each whole."""
-    found = {}
+    found: dict[bytes, bytes] = {}
     while data:
         size, kind = struct.unpack_from(">I4s", data)
         found[kind] = data[:size]
