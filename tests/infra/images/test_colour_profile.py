@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from consumers.vision.colour import make_colour_extractor
+from consumers.vision.colour import ColourExtractor, make_colour_extractor
 from infra.images.colour_profile import profile_of, to_srgb
 from infra.images.colour_space import MAX_PROFILE_BYTES
 from tests.evaluation.colour_profiles import PRODUCT_COLOURS, name_colours, profiles
@@ -77,11 +77,15 @@ def test_each_space_of_the_figure_is_tested() -> None:
     assert len(PRODUCT_COLOURS) == 28
 
 
+@pytest.fixture(scope="module")
+def colours() -> ColourExtractor:
+    return make_colour_extractor()
+
+
 @pytest.mark.parametrize("space", SPACES)
-def test_28_product_colours_have_their_names_in_each_space(space: str) -> None:
-    extractor = make_colour_extractor()
-    named = {name: name_colours(profiles()[space], code, extractor) for name, code in PRODUCT_COLOURS.items()}
-    assert {name: colours for name, colours in named.items() if not colours.is_same} == {}
+def test_28_product_colours_have_their_names_in_each_space(space: str, colours: ColourExtractor) -> None:
+    named = {name: name_colours(profiles()[space], code, colours) for name, code in PRODUCT_COLOURS.items()}
+    assert {name: found for name, found in named.items() if not found.is_same} == {}
 
 
 @pytest.mark.parametrize("kind", SRGB_PROFILES)
