@@ -12,6 +12,7 @@ from consumers.indexing.merge import ItemChange
 from consumers.points.payload import prediction_in
 from consumers.runtime.ports import Sink
 from infra.kafka import Record
+from schemas.cloud_events import read_event_id
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.items import ItemDeleted, ItemEvent, ItemUpserted, item_key, split_item_key
@@ -66,7 +67,7 @@ class OutcomePublisher:
     def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was finally rejected; `event` is None if the record could not be parsed."""
         tenant, item_id, revision = _item(record, event)
-        event_id = event.id if event else _header(record, "ce_id") or record.position
+        event_id = event.id if event else read_event_id(record.value, record.headers) or record.position
         outcome = ItemRejected(
             event_id=event_id[:MAX_EVENT_ID],
             tenant=tenant,
@@ -133,7 +134,3 @@ def _item(record: Record, event: Event | None) -> tuple[str | None, str | None, 
     except ValueError:
         return None, None, None
     return tenant, item_id[:MAX_ITEM_ID], None
-
-
-def _header(record: Record, name: str) -> str:
-    return (record.headers.get(name) or b"").decode("utf-8", "replace")
