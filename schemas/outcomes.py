@@ -135,6 +135,12 @@ class ItemSuperseded(Model):
     source: Source
     revision: Revision
     newest: Revision = Field(description="Highest revision among the events of the item that were applied")
+    message: str | None = Field(
+        None,
+        max_length=500,
+        description="One sentence with the remedy, if the revision is no time but `newest` is one, as that of a "
+        "null value: then no small revision is ever newer",
+    )
     times: StepTimes = Field(default_factory=StepTimes, description="Times and durations of the steps")
 
 
