@@ -99,17 +99,14 @@ def _check(settings: "Settings", scanner: "LocationScanner") -> int:
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from producers.feed_check import CHECKED_FOLDER, run_check
-    from producers.image_refs import named_root
+    from producers.feed_check import checked_folder, run_check
     from producers.image_sync.locations import FolderLocation
     from producers.image_sync.state_db import open_sync_state
 
     location = scanner.location
     with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:
         if isinstance(location, FolderLocation):
-            scanner = replace(
-                scanner, location=replace(location, locate=named_root(CHECKED_FOLDER, location.folder))
-            )
+            scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
         return run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {})
 
 
