@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from infra.config.errors import BadInput
-from infra.console import command_options, error_console, print_error
+from infra.console import FAILED, command_options, error_console, print_error
 from producers.cli_options import OutcomeOptions, TenantOption
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ def ingest_pictures(options: PicturesOptions) -> None:
                 _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
             sink.close()
             session.wait(stopped)
-        sys.exit(session.finish())
+        code = session.finish()
+    if options.watch:  # Ctrl-C is its usual end
+        code = FAILED if session.tally.bad else 0
+    sys.exit(code)
 
 
 def _check(settings: "Settings", scanner: "LocationScanner") -> int:
