@@ -57,20 +57,21 @@ class IngestTally:
         """Events per second since the start."""
         return self.sent / max(time.monotonic() - self.started, 1e-6)
 
-    def count_sent(self, item: FeedItem) -> str | None:
-        """Count an event that is about to be sent; returns the id that it must have, if it must have one."""
+    def event_id(self, item: FeedItem) -> str | None:
+        """The id for an event that is about to be sent; None for any id."""
+        return None if self.tracker is None else self.tracker.add(item.event.item_id, item.line)
+
+    def count_sent(self, item: FeedItem) -> None:
+        """Count an event that was sent, and the facts that it does not contain."""
         self.sent += 1
         for sentence in item.left_out:
             self._name(self.left_out.add(sentence, place_of(item.line, item.event.item_id)), item.line, sentence)
             self._report(ReportLine(item.line, item.event.item_id, "left_out", "", sentence))
-        if self.tracker is not None:
-            return self.tracker.add(item.event.item_id, item.line)
-        self._report(ReportLine(item.line, item.event.item_id, "sent"))
-        return None
+        if self.tracker is None:
+            self._report(ReportLine(item.line, item.event.item_id, "sent"))
 
     def count_refused(self, item: FeedItem, message: str) -> None:
-        """Count an event that was counted as sent, and was not, as a row that cannot be used."""
-        self.sent -= 1
+        """Count an event that has an id, and could not be sent, as a row that cannot be used."""
         if self.tracker is not None:
             self.tracker.withdraw()
         self.count_bad(BadRow(item.line, message if item.line else f"{item.event.item_id}: {message}"))
@@ -172,13 +173,15 @@ def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id:
         tally.count_skipped(row)
     else:
         item = row if isinstance(row, FeedItem) else FeedItem(row, 0)
-        body, event_id = item.event, tally.count_sent(item) or event_id
+        body, event_id = item.event, tally.event_id(item) or event_id
         source = f"lookstream/{body.source}"
         event = Event(body, source) if event_id is None else Event(body, source, event_id)
         try:
             sink.send(TOPIC_OF[body.source], item_key(body.tenant, body.item_id), event)
         except RecordRefused as error:
             tally.count_refused(item, str(error))
+            return
+        tally.count_sent(item)
         if tally.sent % FLUSH_EVERY == 0:
             sink.flush()
 

@@ -20,7 +20,7 @@ class ReportLine:
     item_id: str = ""
     outcome: str = ""
     """indexed, removed, blocked, superseded or rejected; sent, while no outcome is known; bad or skipped for a row
-    that was not sent; left_out for a fact that was not used, on a line of its own before that of its row."""
+    that was not sent; left_out for a fact that its event does not contain, on a line of its own."""
     code: str = ""
     """Code of a rejection."""
     message: str = ""

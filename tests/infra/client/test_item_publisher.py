@@ -80,9 +80,9 @@ def test_two_threads_get_their_own_outcomes(kafka: KafkaSettings) -> None:
 
 
 def test_an_event_that_is_too_large_is_refused_and_the_next_ones_are_sent(kafka: KafkaSettings) -> None:
-    small = kafka.model_copy(update={"record_bytes": 10_000})
+    small = kafka.model_copy(update={"record_bytes": 100_000})
     with reporting(kafka), ItemPublisher(small) as publisher:
-        large = ItemUpserted(item_id="b", revision=1, images=(InlineImage(data=b"x" * 20_000),))
+        large = ItemUpserted(item_id="b", revision=1, images=(InlineImage(data=b"x" * 200_000),))
         with pytest.raises(RecordRefused):
             publisher.publish_all([item("a"), large])
         [outcome] = publisher.publish_all([item("c")])
