@@ -70,11 +70,13 @@ class IngestTally:
         if self.tracker is None:
             self._report(ReportLine(item.line, item.event.item_id, "sent"))
 
-    def count_refused(self, item: FeedItem, message: str) -> None:
-        """Count an event that has an id, and could not be sent, as a row that cannot be used."""
+    def count_refused(self, item: FeedItem, message: str) -> BadRow:
+        """Count an event that has an id, and could not be sent, as a row that cannot be used; returns that row."""
         if self.tracker is not None:
             self.tracker.withdraw()
-        self.count_bad(BadRow(item.line, message if item.line else f"{item.event.item_id}: {message}"))
+        row = BadRow(item.line, message if item.line else f"{item.event.item_id}: {message}")
+        self.count_bad(row)
+        return row
 
     def count_bad(self, row: BadRow) -> None:
         """Count a row that cannot be used."""
@@ -162,10 +164,13 @@ def catch_ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None) -> None:
+def publish_one(
+    row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None
+) -> BadRow | None:
     """Send an event to the topic of its source, or count a bad or skipped row.
 
-    An event that is too large for a record counts as a bad row. A tally that follows its events chooses their ids.
+    An event that is too large for a record counts as a bad row, which is returned. A tally that follows its events
+    chooses their ids.
     """
     if isinstance(row, BadRow):
         tally.count_bad(row)
@@ -179,11 +184,11 @@ def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id:
         try:
             sink.send(TOPIC_OF[body.source], item_key(body.tenant, body.item_id), event)
         except RecordRefused as error:
-            tally.count_refused(item, str(error))
-            return
+            return tally.count_refused(item, str(error))
         tally.count_sent(item)
         if tally.sent % FLUSH_EVERY == 0:
             sink.flush()
+    return None
 
 
 def deletions(

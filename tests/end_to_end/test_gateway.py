@@ -62,7 +62,7 @@ def test_an_item_that_is_put_in_over_http_is_found_looked_at_and_taken_out(syste
 
 @pytest.fixture
 def referring(make_system: Callable[..., System], discs: Path, tmp_path: Path) -> Iterator[tuple[System, int]]:
-    """A system whose workers read the discs from a folder, from a bucket, and from the host on the port beside it."""
+    """A system whose workers read the discs from a folder, from a bucket, and from a host; with the host's port."""
     store, s3_port = tmp_path / "store", find_free_port(0)
     shutil.copytree(discs, store / "photos")
     bucket = subprocess.Popen([sys.executable, "-m", "localbucket", "--port", str(s3_port), str(store)])
