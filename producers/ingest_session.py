@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -93,14 +93,6 @@ class IngestSession:
         if stopped():
             self.tally.interrupt()
 
-    def complete_report(self) -> None:
-        """Add the events without an outcome to the report, and close it."""
-        report, tracker = self.tally.report, self.tally.tracker
-        if report is not None:
-            for entry in () if tracker is None else tracker.unfinished():
-                report.write(entry)
-            report.close()
-
     def finish(self) -> int:
         """Print the summary, and return the exit code; to be called when nothing follows the outcomes any more."""
         report, tracker = self.tally.report, self.tally.tracker
@@ -143,15 +135,21 @@ def open_session(
     report, tracker, follower = None if options.report is None else IngestReport(options.report), None, None
     if options.wait:
         tracker = OutcomeTracker() if report is None else OutcomeTracker(report.write)
-        follower = OutcomeFollower(kafka, tracker.record, tracker.run_id.encode())
     tally = IngestTally(tracker=tracker, report=report, name_problem=name_problem)
-    session = IngestSession(tally, console, follower, options.wait_timeout)
-    try:
-        yield session
-    finally:
-        if follower is not None:
-            follower.close()
-        session.complete_report()
+    with ExitStack() as stack:
+        stack.callback(_complete_report, tally)
+        if tracker is not None:
+            follower = OutcomeFollower(kafka, tracker.record, tracker.run_id.encode())
+            stack.callback(follower.close)
+        yield IngestSession(tally, console, follower, options.wait_timeout)
+
+
+def _complete_report(tally: IngestTally) -> None:
+    """Add the events without an outcome to the report, and close it."""
+    if tally.report is not None:
+        for entry in () if tally.tracker is None else tally.tracker.unfinished():
+            tally.report.write(entry)
+        tally.report.close()
 
 
 def run_ingest(settings: Settings, rows: Iterable[Publishable], total: int, options: OutcomeOptions) -> int:
