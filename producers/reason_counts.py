@@ -26,6 +26,12 @@ class Reason:
     places: list[str] = field(default_factory=list)
     """Where the first messages came from: `line 7`, or the name of a file."""
 
+    def count_one(self, place: str) -> None:
+        """Count a message from a place."""
+        self.count += 1
+        if len(self.places) < MAX_PLACES:
+            self.places.append(place)
+
 
 class ReasonCounts:
     """Counts messages by kind."""
@@ -37,10 +43,8 @@ class ReasonCounts:
     def add(self, message: str, place: str) -> Reason:
         """Count a message from a place; returns its kind."""
         reason = self._reason(message[:MAX_EXAMPLE])
-        reason.count += 1
+        reason.count_one(place)
         self.total += 1
-        if len(reason.places) < MAX_PLACES:
-            reason.places.append(place)
         return reason
 
     def __iter__(self) -> Iterator[Reason]:
