@@ -164,7 +164,7 @@ def _check(
 
     is_sampled = options.check_pictures
     fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
-    sys.exit(run_check(rows, columns, fetch))
+    sys.exit(run_check(rows, columns, options, fetch))
 
 
 def _request(options: SearchOptions) -> "SearchRequest":

@@ -71,7 +71,7 @@ def _send(settings: "Settings", file: Path, table: "ChangeReader", options: Debe
     if options.is_check:
         is_sampled = options.check_pictures
         fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
-        return run_check(rows, table.mapping.columns, fetch)
+        return run_check(rows, table.mapping.columns, options, fetch)
     return run_ingest(settings, rows, total, options)
 
 

@@ -76,7 +76,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
     location = location_of(options.place, settings.images, options.tenant)
     scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
     if options.check:
-        sys.exit(_check(settings, scanner))
+        sys.exit(_check(settings, scanner, options))
     console, kafka = error_console(), resolve_kafka_settings(settings)
     check_broker(kafka)
     with (
@@ -97,7 +97,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
     sys.exit(code)
 
 
-def _check(settings: "Settings", scanner: "LocationScanner") -> int:
+def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOptions) -> int:
     """Scan once without reading a picture, and show what would be sent; returns the exit code."""
     from dataclasses import replace
     from datetime import UTC, datetime
@@ -110,7 +110,7 @@ def _check(settings: "Settings", scanner: "LocationScanner") -> int:
     with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:
         if isinstance(location, FolderLocation):
             scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
-        return run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {})
+        return run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {}, options)
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":
