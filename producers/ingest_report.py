@@ -20,7 +20,7 @@ class ReportLine:
     item_id: str = ""
     outcome: str = ""
     """indexed, removed, blocked, superseded or rejected; sent, while no outcome is known; valid, in a check; bad or
-    skipped for a row that was not sent; left_out, on a line of its own, for a fact that an event does not contain."""
+    skipped for a row that was not sent; left_out, on a line of its own, for a fact that is not in its event."""
     code: str = ""
     """Code of a rejection."""
     message: str = ""

@@ -53,14 +53,14 @@ def test_what_is_wrong_is_named_and_counted_by_reason(here: Path) -> None:
     found = run("ingest", "catalog", "feed.csv", "--image-root", "pictures", "--check")
     assert found.exit_code == 1
     for part in (
-        "1 event would be (1 item)",
-        "line 3: there is no picture file `none.png`",
-        "21  there is no picture file `none.png`",
+        r"1 event would be \(1 item\)",
+        "line 3: .*there is no picture file `none.png`",
+        "21  .*there is no picture file `none.png`",
         "column `id` is empty",
         "the picture is an empty file",
         "leaves its folder",
     ):
-        assert part in found.stderr, part
+        assert re.search(part, found.stderr), part
 
 
 def test_a_check_reads_no_picture(here: Path) -> None:
