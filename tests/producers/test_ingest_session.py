@@ -56,7 +56,7 @@ def feed(folder: Path, count: int, *rows: str) -> Path:
 
 def mixed(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
     """A different outcome for some items."""
-    common = {"event_id": event_id, "tenant": item.tenant, "item_id": item.item_id}
+    common: dict[str, object] = {"event_id": event_id, "tenant": item.tenant, "item_id": item.item_id}
     common |= {"source": item.source, "revision": item.revision}
     match item.item_id:
         case "1":
