@@ -3,20 +3,29 @@
 import itertools
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from infra.config.errors import BadInput
-from infra.console import FAILED, INTERRUPTED, command_options, error_console
-from producers.cli_options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
+from infra.console import FAILED, command_options
+from producers.cli_options import (
+    CatalogOptions,
+    DeleteOptions,
+    FacetsOptions,
+    FeedOptions,
+    OutcomeOptions,
+    SearchOptions,
+    SocialOptions,
+)
 from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
+    from producers.image_refs import Locate
     from producers.ingest import Publishable
     from schemas.results import SearchResult
     from schemas.searches import SearchRequest
@@ -35,16 +44,18 @@ def ingest_catalog(options: CatalogOptions) -> None:
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_catalog
     from producers.column_mapping import choose_columns
-    from producers.image_refs import choose_root
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
-    locate = choose_root(options.image_root, settings.images.folders_of(options.tenant))
+    locate = _locate(settings, options, options.tenant)
     columns = choose_columns(options.file, options.map or [])
     catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
     rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
-    _send(settings, rows, _row_count(options.file, options.limit))
+    if options.is_check:
+        _check(settings, rows, options, columns)
+    else:
+        _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @ingest.command("social")
@@ -52,17 +63,17 @@ def ingest_catalog(options: CatalogOptions) -> None:
 def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
     from infra.config.settings import read_settings
-    from producers.image_refs import choose_root
     from producers.row_reader import check_defaults
     from producers.social import SocialFormat, read_social
 
     settings = read_settings()
     check_defaults(options.tenant)
-    social_format = SocialFormat(
-        choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant
-    )
+    social_format = SocialFormat(_locate(settings, options, options.tenant), options.tenant)
     rows = itertools.islice(read_social(options.file, social_format), options.limit)
-    _send(settings, rows, _row_count(options.file, options.limit))
+    if options.is_check:
+        _check(settings, rows, options, {})
+    else:
+        _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @app.command("delete")
@@ -72,8 +83,8 @@ def delete(options: DeleteOptions) -> None:
     from infra.config.settings import read_settings
     from producers.ingest import deletions
 
-    events = deletions(options.items, options.tenant, options.source)
-    _send(read_settings(), events, len(events))
+    events = deletions(options.items, options.tenant, options.source, options.revision)
+    _send(read_settings(), events, len(events), options)
 
 
 @app.command("search")
@@ -129,23 +140,32 @@ def _row_count(file: Path, limit: int | None) -> int:
     return lines if limit is None else min(lines, limit)
 
 
-def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
-    """Publish rows with a progress bar; exits with INTERRUPTED after Ctrl-C, with FAILED if a row was bad."""
-    from infra.kafka import EventSink, check_broker
-    from infra.local_state import resolve_kafka_settings
-    from infra.observability.tracing import SERVICE, tracing
-    from producers.ingest import publish_with_progress
+def _locate(settings: "Settings", options: FeedOptions, tenant: str) -> "Locate":
+    """What finds the pictures of a feed; in a check it reads none."""
+    from producers.feed_check import check_root
+    from producers.image_refs import choose_root
 
-    kafka = resolve_kafka_settings(settings)
-    check_broker(kafka)
-    with tracing(settings.traces, SERVICE) as spans:
-        sink = EventSink(kafka, tracing=spans)
-        tally = publish_with_progress(rows, sink, total, error_console())
-    sink.close()
-    if tally.interrupted:
-        sys.exit(INTERRUPTED)
-    if tally.bad:
-        sys.exit(FAILED)
+    choose = check_root if options.is_check else choose_root
+    return choose(options.image_root, settings.images.folders_of(tenant))
+
+
+def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int, options: OutcomeOptions) -> None:
+    """Send rows; exits with 0 if all is well, FAILED, UNFINISHED or INTERRUPTED."""
+    from producers.ingest_session import run_ingest
+
+    sys.exit(run_ingest(settings, rows, total, options))
+
+
+def _check(
+    settings: "Settings", rows: "Iterable[Publishable]", options: FeedOptions, columns: "Mapping[str, str]"
+) -> None:
+    """Show what would be sent; exits with 0 if all is well, FAILED or INTERRUPTED."""
+    from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+
+    root, is_sampled = options.image_root, options.check_pictures
+    sys.exit(
+        run_check(rows, columns, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES)
+    )
 
 
 def _request(options: SearchOptions) -> "SearchRequest":

@@ -118,7 +118,6 @@ FOREIGN_PRIVATE = {
 confluent-kafka names KafkaError._NAME."""
 FOREIGN_ASSIGNMENTS = {
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
-    "infra/observability/logging.py": {"record.msg", "record.args", "record.exc_text"},  # logging.LogRecord
     "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
     "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document
