@@ -447,7 +447,7 @@ def test_a_planted_sin_is_found() -> None:
         ("consumers/vision/crops.py", "infra.kafka"),
         ("consumers/indexing/handler.py", "consumers.searching.handler"),
         ("consumers/searching/handler.py", "consumers.indexing.handler"),
-        ("consumers/runtime/loop.py", "consumers.vision.decode"),
+        ("consumers/runtime/loop.py", "infra.images.decode"),
         ("infra/kafka/sink.py", "infra.qdrant.contract"),
         ("schemas/items.py", "infra.config.settings"),
     ):

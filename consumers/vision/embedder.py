@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import select_views
-from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
+from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
 from infra.array_types import Box, Floats, Pixels
 from schemas.failures import Code, Failure, Rejected
@@ -126,7 +126,7 @@ class ImageEmbedder:
     """Embeds pictures in batches. The threads of `pool` decode pictures in parallel, because PIL releases the GIL.
 
     Workers pass a `decode` that runs in child processes, so that a picture cannot harm them
-    (consumers/embedding/decode_pool.py).
+    (infra/images/decode_pool.py).
     """
 
     encoder: Encoder

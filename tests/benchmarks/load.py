@@ -23,7 +23,7 @@ from rich.console import Console
 
 from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
+from infra.images.decode import DecodeLimits
 from consumers.vision.embedder import Encoder, ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors

@@ -21,7 +21,7 @@ from rich.table import Table
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
+from infra.images.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors

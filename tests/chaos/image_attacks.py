@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.embedding.decode_pool import DecodePool
+from infra.images.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
+from infra.images.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder

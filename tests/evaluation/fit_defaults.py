@@ -15,7 +15,7 @@ import typer
 from rich.progress import track
 
 from consumers.vision.crops import select_views
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone

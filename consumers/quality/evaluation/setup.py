@@ -18,7 +18,7 @@ from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
+from infra.images.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
 from infra.encoder import open_encoder

@@ -14,7 +14,7 @@ from consumers.quality.fitting.feature_store import ImageFeatures, open_feature_
 from consumers.quality.fitting.fit import FitResult, FitSetup, fit_base, fit_head
 from consumers.quality.fitting.output_folder import new_folder
 from consumers.quality.fitting.report import FitReport, as_document, print_report
-from consumers.vision.decode import DecodeLimits
+from infra.images.decode import DecodeLimits
 from infra.config.errors import BadInput
 from infra.config.settings import Settings
 from infra.console import printable

@@ -13,7 +13,7 @@ from PIL import Image
 
 from consumers.vision.colour import ColourExtractor
 from consumers.vision.crops import MIDDLE_SIDE_SHARE
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weight_look
 from infra.array_types import Box
 from infra.encoder.grid import GridEncoder

@@ -9,7 +9,7 @@ from PIL import Image
 
 from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupt
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from consumers.vision.decode import DecodeLimits, decode, thumbnail
+from infra.images.decode import DecodeLimits, decode, thumbnail
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.embedding.decode_pool import DecodePool
+from infra.images.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
@@ -178,7 +178,7 @@ def test_a_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PARENT = """
 import sys, time
-from consumers.embedding.decode_pool import DecodePool
+from infra.images.decode_pool import DecodePool
 decoders = DecodePool(2)
 print(*decoders.pids(), flush=True)
 time.sleep(60)

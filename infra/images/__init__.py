@@ -1,0 +1,1 @@
+"""Images: recognise, decode and shrink the pictures of strangers, in one place and by one rule."""
