@@ -5,7 +5,7 @@ This file imports no decoder, so that downloads, folders and the gateway can use
 
 from dataclasses import dataclass
 
-START_BYTES = 64
+MAGIC_BYTES = 64
 """Bytes from the start of a file that tell its format; 16 suffice but for HEIC and AVIF with common brands."""
 
 
@@ -102,7 +102,7 @@ def format_of(start: bytes) -> ImageFormat | None:
 
 def _format_of_brands(start: bytes) -> ImageFormat | None:
     """HEIC or AVIF by the brands of an `ftyp` box: the major one, or the first compatible one that tells."""
-    size = min(max(int.from_bytes(start[:4], "big"), 16), START_BYTES)
+    size = min(max(int.from_bytes(start[:4], "big"), 16), MAGIC_BYTES)
     brands = [start[8:12], *(start[at : at + 4] for at in range(16, size, 4))]
     for brand in brands:
         if brand in _AVIF_BRANDS:
@@ -113,7 +113,7 @@ def _format_of_brands(start: bytes) -> ImageFormat | None:
 
 
 def media_type(start: bytes) -> str | None:
-    """The media type of a file that starts with these bytes (START_BYTES or more); None if it is no picture."""
+    """The media type of a file that starts with these bytes (MAGIC_BYTES or more); None if it is no picture."""
     found = format_of(start)
     return None if found is None else found.media_type
 

@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
 from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp
-from infra.images.formats import FORMAT_NAMES, START_BYTES, ImageFormat
+from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, ImageFormat
 from infra.images.jpeg import JpegFile, read_jpeg
 from infra.images.jpeg_xl import decode_jpeg_xl, read_size
 from infra.images.png import read_png
@@ -57,7 +57,7 @@ class ImageFile:
 
 def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
     """Read the header of a picture and check its size, before any pixel is decoded; raises Rejected."""
-    found = formats.format_of(data[:START_BYTES])
+    found = formats.format_of(data[:MAGIC_BYTES])
     if found is None:
         raise _unknown_format(data)
     limit = min(max_pixels, MAX_PIXELS.get(found, max_pixels))
@@ -195,7 +195,7 @@ PLUGINS = {
 
 
 def _unknown_format(data: bytes) -> Rejected:
-    kind = formats.other_kind(data[:START_BYTES])
+    kind = formats.other_kind(data[:MAGIC_BYTES])
     what = f"the picture is {kind}, not a" if kind else "the picture is not a"
     return Rejected(Code.IMAGE_FORMAT, f"{what} {FORMAT_NAMES}: send one of these, whole")
 

@@ -66,6 +66,10 @@ class JpegFile:
         h, v = self.components.get(component, (0, 0))
         return h * v / (widest * highest)
 
+    def finish(self, data: bytes, *, is_whole: bool) -> None:
+        """Set the bytes that were kept, and whether they have an end."""
+        self.data, self.is_whole = data, is_whole
+
     def add_frame(self, marker: int, body: bytes) -> None:
         """Note the size and the components of a frame header."""
         if len(body) < 6 or len(body) < 6 + 3 * body[5]:
@@ -96,7 +100,7 @@ def read_jpeg(data: bytes) -> JpegFile:
     Bytes between segments, comments and broken or unknown APP segments are left out. A file without an end is read
     as far as it goes.
     """
-    jpeg, parts, at = JpegFile(), [b"\xff\xd8"], 2
+    jpeg, parts, at, is_whole = JpegFile(), [b"\xff\xd8"], 2, False
     for _ in range(MAX_SEGMENTS):
         start = data.find(b"\xff", at)
         marker_at = _skip_fill(data, start)
@@ -105,7 +109,7 @@ def read_jpeg(data: bytes) -> JpegFile:
         marker, at = data[marker_at], marker_at + 1
         if marker == END:
             parts.append(b"\xff\xd9")
-            jpeg.is_whole = True
+            is_whole = True
             break
         if marker in STANDALONE:
             continue
@@ -120,7 +124,7 @@ def read_jpeg(data: bytes) -> JpegFile:
         if marker == SCAN or _decides_look(marker, body):
             parts.append(data[marker_at - 1 : end])
         at = end
-    jpeg.data = b"".join(parts)
+    jpeg.finish(b"".join(parts), is_whole=is_whole)
     return jpeg
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.images.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from infra.images.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
 from schemas.failures import Code, Failure
 from schemas.searches import Crop
 from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest

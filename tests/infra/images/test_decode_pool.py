@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.images.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from infra.images.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits, decode
+from infra.images.decode_pool import DecodePool
 from schemas.failures import Code, Rejected, Unavailable
 from schemas.searches import Crop
 from tests.conftest import draw_disc
