@@ -15,6 +15,8 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import NamedTuple
 
+from PIL import Image
+
 from infra.images.decode import DecodedImage, DecodeLimits, decode, shrink
 from schemas.failures import Code, Rejected
 
@@ -53,12 +55,14 @@ def main() -> None:
     """Answer requests until the parent closes the socket."""
     memory, seconds, niceness = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     os.nice(niceness)
+    Image.MAX_IMAGE_PIXELS = None  # The limits of each request are checked instead.
     set_limits(memory)
     with (
         socket.socket(fileno=sys.stdin.fileno()) as connection,
         suppress(EOFError, BrokenPipeError, ConnectionResetError),
     ):
         connection.sendall(READY)
+        silence_stderr()
         while True:
             serve_request(connection, seconds)
 
@@ -71,6 +75,12 @@ def set_limits(memory: int) -> None:
     # Ctrl-C and a service manager's SIGTERM reach the whole process group, but a worker that drains still decodes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def silence_stderr() -> None:
+    """Send standard error to nowhere: libtiff writes a line there for each fault of a file."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 def serve_request(connection: socket.socket, seconds: float) -> None:

@@ -18,7 +18,7 @@ MIN_RATE = 16 << 10
 MAX_LARGE_RATE = 32 << 20
 """Bytes per second read of all large bodies together; a higher rate would take a core away from other requests."""
 MEDIUM_SHARE = 4
-"""The part of the memory for bodies that is for those of up to MEDIUM_BYTES; a photo of 50 MB fits into the rest."""
+"""Part of the memory for bodies that is for those of up to MEDIUM_BYTES; a photo of 50 MB fits into the rest."""
 WAIT_SECONDS = 5.0
 """How long a request waits for memory before it gets a 503 with Retry-After."""
 MAX_WAITING = 64
