@@ -3,6 +3,7 @@
 A WebP is a RIFF file of chunks, HEIC and AVIF are ISO base media files of boxes; both say how long they are.
 """
 
+import re
 from collections.abc import Iterator
 
 PIXEL_CHUNKS = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
@@ -11,6 +12,8 @@ SIDE_CHUNKS = frozenset({b"ICCP", b"EXIF"})
 MAX_SIDE_BYTES = 4_000_000
 MAX_PARTS = 10_000
 """Chunks or boxes that are read."""
+METADATA_ITEM = re.compile(rb"(infe(?:\x02...(?:..)|\x03...(?:....))..)(?:Exif|mime)", re.DOTALL)
+"""The entry of an item of EXIF or XMP data in the list of items, up to its type."""
 MAX_MISSING_SHARE = 64
 """A tail of at most this part of a file may be missing: it is the end of the last lines. Decoders refuse the whole
 file for one byte, but draw those lines from zeros."""
@@ -23,7 +26,9 @@ def read_webp(data: bytes) -> bytes:
         if name in SIDE_CHUNKS and len(body) == length <= MAX_SIDE_BYTES:
             parts.append(_chunk(name, body))
         elif name in PIXEL_CHUNKS:
-            parts.append(_chunk(name, _filled(body, length, len(data))))
+            body = _filled(body, length, len(data))
+            if len(body) == length or name != b"ANMF":  # else a further frame that breaks off
+                parts.append(_chunk(name, body))
     content = b"WEBP" + b"".join(parts)
     return b"RIFF" + len(content).to_bytes(4, "little") + content
 
@@ -51,15 +56,23 @@ def _filled(body: bytes, length: int, whole: int) -> bytes:
 
 
 def read_boxes(data: bytes) -> bytes:
-    """A HEIC or AVIF without what stands behind its last box, as motion video does, and with its tail filled up."""
-    at = 0
+    """A HEIC or AVIF without its metadata and what stands behind its last box, and with its tail filled up.
+
+    Motion photos have their video there. The metadata do not change the look: the orientation is a property of the
+    picture, and EXIF's does not count (ISO/IEC 23008-12, annex A).
+    """
+    at, parts = 0, []
     for _ in range(MAX_PARTS):
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size == 0 or size < 8 or not (name.isascii() and name.isalnum()):
-            return data if size == 0 else data[:at]
+        if size == 0 and name.isalnum():
+            size = len(data) - at  # the last box, up to the end
+        if size < 8 or not (name.isascii() and name.isalnum()):
+            break
+        box = data[at : at + size]
+        parts.append(METADATA_ITEM.sub(rb"\1skip", box) if name == b"meta" else box)
         at += size
         if at >= len(data):
-            return _filled(data, at, len(data))
-    return data[:at]
+            return _filled(b"".join(parts), at, len(data))
+    return b"".join(parts)

@@ -22,7 +22,9 @@ END = b"\xff\xd9"
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     """A picture's bytes in a format, with PIL's own options; quickly where a format is slow."""
-    out = BytesIO()
+    out, exif = BytesIO(), options.get("exif")
+    if isinstance(exif, Image.Exif) and kind in ("HEIF", "JXL"):
+        options["exif"] = exif.tobytes()  # Else pillow-heif overlooks the orientation in it.
     image.save(out, kind, **({"speed": 10} if kind == "AVIF" else {}), **options)
     return out.getvalue()
 

@@ -3,10 +3,12 @@
 import struct
 
 import pytest
+from PIL import Image
 
 from infra.images.containers import read_boxes, read_webp
+from infra.images.decode import decode
 from schemas.failures import Code
-from tests.infra.images.drawn import difference, encoded, photo, refusal
+from tests.infra.images.drawn import LIMITS, difference, encoded, photo, refusal
 
 WEBP, HEIC, AVIF = (encoded(photo(), kind) for kind in ("WEBP", "HEIF", "AVIF"))
 EXTENDED = encoded(photo(), "WEBP", exif=b"Exif\0\0MM\0*" + bytes(40), icc_profile=bytes(200), xmp=b"<x/>")
@@ -61,10 +63,22 @@ def test_what_stands_behind_the_last_box_costs_nothing(whole: bytes, tail: bytes
 
 @pytest.mark.parametrize("whole", [HEIC, AVIF], ids=["heic", "avif"])
 def test_a_missing_tail_is_filled_up_and_half_a_file_is_refused(whole: bytes) -> None:
-    assert difference(whole[:-4], whole) < 10
+    assert difference(whole[:-1], whole) < 10
     failure = refusal(whole[: len(whole) // 2])
     assert failure.code == Code.IMAGE_UNREADABLE
     assert "0x" not in failure.message
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("turn", [1, 3, 6])
+def test_broken_metadata_do_no_harm_and_the_orientation_is_that_of_the_picture(kind: str, turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = turn, "a description"
+    data = encoded(photo(120, 64), kind, exif=exif, xmp=b"<x:xmpmeta/>")
+    broken = data.replace(b"MM\0*", b"none").replace(b"II*\0", b"none").replace(b"<x:", b"\xff\0<")
+    assert broken != data
+    assert decode(data, LIMITS).width == (64 if turn == 6 else 120)
+    assert difference(broken, data) == 0
 
 
 @pytest.mark.parametrize(

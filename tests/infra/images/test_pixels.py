@@ -79,7 +79,7 @@ def test_strips_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_large_picture_is_upright_in_every_format(kind: str, turn: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = turn
-    found = decode(encoded(photo(1_200, 640), kind, exif=exif), LIMITS)
+    found = decode(encoded(photo(640, 352), kind, exif=exif), LIMITS)
     sideways = turn >= 5
-    assert (found.width, found.height) == ((640, 1_200) if sideways else (1_200, 640))
+    assert (found.width, found.height) == ((352, 640) if sideways else (640, 352))
     assert (found.image.width < found.image.height) is sideways

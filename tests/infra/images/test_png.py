@@ -91,7 +91,7 @@ def test_what_decides_the_look_stays() -> None:
     exif[0x0112] = 6
     turned = decode(encoded(photo(60, 40), "PNG", exif=exif), LIMITS)
     assert (turned.width, turned.height) == (40, 60)
-    clear = encoded(Image.new("P", (40, 40), 1), "PNG", transparency=1)
+    clear = encoded(Image.new("RGB", (40, 40), "red"), "PNG", transparency=(255, 0, 0))
     assert pixels(clear).min() == 255
 
 
