@@ -117,8 +117,10 @@ FOREIGN_PRIVATE = {
 """Private attributes of outside libraries that have no public name; besides librdkafka's own errors, which
 confluent-kafka names KafkaError._NAME."""
 FOREIGN_ASSIGNMENTS = {
-    "infra/images/decode_process.py": {"Image.MAX_IMAGE_PIXELS"},  # PIL's documented limit
-    "infra/images/image_file.py": {"module.DEFAULT_MAX_THREADS"},  # AvifImagePlugin's documented option
+    "infra/images/image_file.py": {
+        "Image.MAX_IMAGE_PIXELS",  # PIL's documented limit
+        "module.DEFAULT_MAX_THREADS",  # the documented option of PIL's AvifImagePlugin
+    },
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
     "infra/observability/logging.py": {"record.msg", "record.args", "record.exc_text"},  # logging.LogRecord
     "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},

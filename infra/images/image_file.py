@@ -17,7 +17,7 @@ from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, ImageFormat
 from infra.images.jpeg import JpegFile, read_jpeg
 from infra.images.jpeg_xl import decode_jpeg_xl, read_size
 from infra.images.png import read_png
-from infra.images.tiff import picture_pages
+from infra.images.tiff import decoding_bytes, picture_pages
 from schemas.failures import Code, Rejected
 
 DECODER_THREADS = 1
@@ -36,6 +36,8 @@ MAX_SCAN_SAMPLES = 600_000_000
 A photo of 100 megapixels has 300 million; a file of 94 kB can have a thousand scans, which would take a minute."""
 MAX_COEFFICIENT_BYTES = 620_000_000
 """Memory that the scans of a progressive JPEG may need; one of 100 megapixels has 300 or 600 million bytes."""
+MAX_TIFF_BYTES = 850_000_000
+"""Memory that a TIFF may need; libtiff reports a lack of memory as damage."""
 MAX_MISSING_LINES = 1 / 16
 """Share of the lines of a JPEG that may be missing at its end; one row of MCUs may always be."""
 PROBE = bytes(1 + n * 37 % 254 for n in range(4_096))
@@ -80,6 +82,8 @@ def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
         if isinstance(image, TiffImageFile):
             image.seek(picture_pages(image, limit)[0])
         check_size(image.size, limit, min_side, found)
+        if isinstance(image, TiffImageFile) and decoding_bytes(image) > MAX_TIFF_BYTES:
+            raise Rejected(Code.IMAGE_TOO_LARGE, "the picture takes too much memory to decode: reduce it")
         if profile:
             image.info["icc_profile"] = profile
         return ImageFile(image, found, animation)
@@ -177,6 +181,7 @@ def _probe(jpeg: JpegFile, more: bytes) -> Image.Image:
 @cache
 def _load_codec(image_format: ImageFormat) -> None:
     """Import the plugin of a format, which PIL would otherwise do for all formats that it knows."""
+    Image.MAX_IMAGE_PIXELS = None  # `check_size` refuses by the limits of the request, in words for its sender.
     if image_format is formats.HEIC:
         import pillow_heif
 

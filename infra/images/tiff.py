@@ -13,6 +13,7 @@ MIN_PAGE_SHARE = 4
 REDUCED_PAGE, MASK_PAGE = 1, 4
 """Bits of the NewSubfileType: a smaller copy of another page, and a mask of one."""
 SUBFILE_TYPE_TAG, PHOTOMETRIC_TAG = 254, 262
+BITS_TAG, ROWS_TAG, TILE_TAG = 258, 278, 322
 RAW_TAG = 50_706
 """DNGVersion: the pixels are a camera's raw data, and the first page is a small preview."""
 
@@ -35,6 +36,15 @@ def picture_pages(image: TiffImageFile, max_pixels: int) -> list[int]:
     pages = sorted(sizes, key=lambda number: (sizes[number], number)) or [0]
     largest = sizes.get(pages[0], (False, 0))[1]
     return [number for number in pages if number == pages[0] or sizes[number][1] * MIN_PAGE_SHARE <= largest]
+
+
+def decoding_bytes(image: TiffImageFile) -> int:
+    """Bytes that decoding a page takes: the picture, and the strip that libtiff decodes at a time."""
+    bits = image.tag_v2.get(BITS_TAG, (8,))
+    sample_bits = sum(bits) if isinstance(bits, tuple) else int(bits)
+    is_tiled = TILE_TAG in image.tag_v2
+    rows = 0 if is_tiled else min(int(image.tag_v2.get(ROWS_TAG, image.height)), image.height)
+    return image.width * (4 * image.height + rows * sample_bits // 8)
 
 
 def load_page(image: TiffImageFile, number: int) -> Image.Image:

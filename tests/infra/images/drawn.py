@@ -17,6 +17,9 @@ pillow_heif.register_heif_opener()
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP", "JXL")
 """PIL's names of all formats that are taken."""
 LIMITS = DecodeLimits()
+QUICK_OPTIONS: dict[str, dict[str, object]] = {
+    "AVIF": {"speed": 10}, "HEIF": {"enc_params": {"preset": "ultrafast"}}, "JXL": {"effort": 1},
+}  # fmt: skip
 END = b"\xff\xd9"
 
 
@@ -25,7 +28,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     out, exif = BytesIO(), options.get("exif")
     if isinstance(exif, Image.Exif) and kind in ("HEIF", "JXL"):
         options["exif"] = exif.tobytes()  # Else pillow-heif overlooks the orientation in it.
-    image.save(out, kind, **({"speed": 10} if kind == "AVIF" else {}), **options)
+    image.save(out, kind, **QUICK_OPTIONS.get(kind, {}), **options)
     return out.getvalue()
 
 

@@ -116,8 +116,7 @@ def test_a_truncated_picture_is_unreadable(kind: str, encode: Encode) -> None:
     assert "cannot be read" in failure.message
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", [600, 1_700])
+@pytest.mark.parametrize(("kind", "side"), [*((kind, 400) for kind in KINDS), ("PNG", 1_700), ("JPEG", 1_700)])
 def test_a_shrunk_picture_is_an_upright_jpeg_that_fits(kind: str, side: int, encode: Encode) -> None:
     data = shrink(encode(noise(side, side // 2), kind), LIMITS, 300_000)
     image = Image.open(BytesIO(data))
@@ -152,9 +151,9 @@ def test_what_does_not_fit_at_any_quality_is_refused_by_name(encode: Encode) -> 
 
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF", "TIFF", "BMP", "JXL"])
 def test_large_pictures_of_new_formats_are_reduced_and_keep_their_size_on_record(kind: str, encode: Encode) -> None:
-    picture = decode(encode(photo(2_400, 1_600), kind), LIMITS)
-    assert (picture.width, picture.height) == (2_400, 1_600)
-    assert picture.image.size == (800, 534)
+    picture = decode(encode(photo(1_200, 1_056), kind), LIMITS)
+    assert (picture.width, picture.height) == (1_200, 1_056)
+    assert picture.image.size == (600, 528)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])

@@ -1,7 +1,6 @@
 """JPEG files as cameras, phones and broken downloads make them."""
 
 import io
-import os
 import random
 import struct
 import zipfile
@@ -88,7 +87,7 @@ def test_a_picture_in_many_scans_is_refused_by_name() -> None:
         [segment(0xE2, b"ICC_PROFILE\0\1\7" + b"no profile")],
         [segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff")],
         [segment(0xE2, b"FPXR\0")],
-        [segment(0xE1, b"Exif\0\0" + b"MM\0*" + os.urandom(50))],
+        [segment(0xE1, b"Exif\0\0" + b"MM\0*" + random.Random(9).randbytes(50))],
         [segment(0xE1, b"Exif\0\0")],
         [segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"\xff\xda" * 30_000)] * 30,
         [segment(0xFE, b"comment")] * 2_000,
@@ -100,6 +99,7 @@ def test_a_picture_in_many_scans_is_refused_by_name() -> None:
         [b"\xff\xd0\xff\x01"],
     ],
 )
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("progressive", [False, True])
 def test_what_stands_before_the_pixels_does_not_decide(segments: list[bytes], *, progressive: bool) -> None:
     plain = encoded(photo(), "JPEG", progressive=progressive)
@@ -167,5 +167,5 @@ def test_a_walk_is_quick_whatever_the_bytes() -> None:
     start = encoded(photo(), "JPEG")
     scan = start.index(b"\xff\xda")
     for filling in (b"\xff\0", b"\xff\xff", b"\xff\x02", b"\xff\xe0\0\2", b"\xff\xd0", b"\xff"):
-        jpeg = read_jpeg(start[:scan] + filling * (2_000_000 // len(filling)) + struct.pack(">H", 9) + END)
+        jpeg = read_jpeg(start[:scan] + filling * (1_000_000 // len(filling)) + struct.pack(">H", 9) + END)
         assert len(jpeg.data) < 3_000_000
