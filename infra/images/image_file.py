@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
-from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp
+from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp, webp_size
 from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, ImageFormat
 from infra.images.jpeg import JpegFile, read_jpeg
 from infra.images.jpeg_xl import decode_jpeg_xl, read_size
@@ -24,16 +24,16 @@ DECODER_THREADS = 1
 """The pool has a process for each core; further threads would take address space from the picture."""
 
 MAX_PIXELS = {
-    formats.WEBP: 40_000_000,
-    formats.HEIC: 80_000_000,
-    formats.AVIF: 80_000_000,
-    formats.JPEG_XL: 40_000_000,
+    formats.WEBP: 50_000_000,  # 16 bytes and 29 ns a pixel
+    formats.HEIC: 80_000_000,  # 9 bytes and 43 ns
+    formats.AVIF: 70_000_000,  # 9 bytes, 12 with 10 bits a sample, and 30 ns
+    formats.JPEG_XL: 60_000_000,  # 9 bytes and 49 ns
 }
 """Most pixels of formats whose decoders need more memory or time than a process has; measured, see DECISIONS.md."""
-MAX_SCAN_SAMPLES = 600_000_000
-"""Samples of a JPEG, counted in each of its scans, that take about 4 s of a core.
+MAX_SCAN_SAMPLES = 1_500_000_000
+"""Samples of a JPEG, counted in each of its scans; each takes 0.7 to 2.5 ns of a core, so these up to 3.8 s.
 
-A photo of 100 megapixels has 300 million; a file of 94 kB can have a thousand scans, which would take a minute."""
+A progressive photo of 100 megapixels has 800 or 1,400 million; a file of 94 kB can have a thousand scans."""
 MAX_COEFFICIENT_BYTES = 620_000_000
 """Memory that the scans of a progressive JPEG may need; one of 100 megapixels has 300 or 600 million bytes."""
 MAX_TIFF_BYTES = 850_000_000
@@ -74,6 +74,7 @@ def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
             data, animation, profile = png.data, png.animation, png.profile
         elif found is formats.WEBP:
             data = read_webp(data)
+            check_size(webp_size(data), limit, min_side, found)
         elif found in (formats.HEIC, formats.AVIF):
             data = read_boxes(data)
         else:

@@ -191,7 +191,7 @@ def test_a_jpeg_that_paints_itself_without_end_is_refused(encode: Encode) -> Non
     data = encode(halves(1000, 1000), "JPEG", progressive=True)
     assert decode(data, LIMITS).width == 1000
     last = data.rindex(b"\xff\xda")
-    failure = rejected(data[:-2] + data[last:-2] * 900 + data[-2:])
+    failure = rejected(data[:-2] + data[last:-2] * 2_000 + data[-2:])
     assert (failure.code, "scans" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
 
 

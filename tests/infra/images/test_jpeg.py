@@ -71,7 +71,7 @@ def test_a_photo_with_a_second_picture_is_the_first_one() -> None:
 def test_a_picture_in_many_scans_is_refused_by_name() -> None:
     data = encoded(photo(1000, 1000), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    failure = refusal(data[:-2] + data[last:-2] * 900 + data[-2:])
+    failure = refusal(data[:-2] + data[last:-2] * 2_000 + data[-2:])
     assert (failure.code, "scans" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
 
 
