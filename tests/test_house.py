@@ -119,7 +119,7 @@ confluent-kafka names KafkaError._NAME."""
 FOREIGN_ASSIGNMENTS = {
     "infra/images/image_file.py": {
         "Image.MAX_IMAGE_PIXELS",  # PIL's documented limit
-        "module.DEFAULT_MAX_THREADS",  # the documented option of PIL's AvifImagePlugin
+        "AvifImagePlugin.DEFAULT_MAX_THREADS",  # its documented option
     },
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
     "infra/observability/logging.py": {"record.msg", "record.args", "record.exc_text"},  # logging.LogRecord

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
-from PIL import Image, ImageChops
+from PIL import AvifImagePlugin, Image, ImageChops
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
@@ -189,9 +189,9 @@ def _load_codec(image_format: ImageFormat) -> None:
         # A thumbnail inside the file may be of another picture, so it is never decoded in its place.
         pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREADS)
         return
-    module = importlib.import_module(f"PIL.{PLUGINS[image_format]}ImagePlugin")
+    importlib.import_module(f"PIL.{PLUGINS[image_format]}ImagePlugin")
     if image_format is formats.AVIF:
-        module.DEFAULT_MAX_THREADS = DECODER_THREADS
+        AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREADS
 
 
 PLUGINS = {

@@ -41,7 +41,7 @@ def picture_pages(image: TiffImageFile, max_pixels: int) -> list[int]:
 def decoding_bytes(image: TiffImageFile) -> int:
     """Bytes that decoding a page takes: the picture, and the strip that libtiff decodes at a time."""
     bits = image.tag_v2.get(BITS_TAG, (8,))
-    sample_bits = sum(bits) if isinstance(bits, tuple) else int(bits)
+    sample_bits: int = sum(bits) if isinstance(bits, tuple) else int(bits)
     is_tiled = TILE_TAG in image.tag_v2
     rows = 0 if is_tiled else min(int(image.tag_v2.get(ROWS_TAG, image.height)), image.height)
     return image.width * (4 * image.height + rows * sample_bits // 8)

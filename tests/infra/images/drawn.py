@@ -3,10 +3,12 @@
 import struct
 import zlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pillow_jxl
+from numpy.typing import NDArray
 from PIL import Image
 
 from infra.images.decode import DecodeLimits, decode
@@ -35,7 +37,8 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 def as_jpeg_xl(jpeg: bytes) -> bytes:
     """A JPEG XL that a JPEG can be made of again, bit for bit, as `cjxl` makes it of one."""
     image = Image.open(BytesIO(jpeg))
-    data: bytes = pillow_jxl.Encoder(mode=image.mode, lossless=True)(jpeg, *image.size, jpeg_encode=True)
+    encoder: Any = pillow_jxl.Encoder  # Its stub lacks `mode`.
+    data: bytes = encoder(mode=image.mode, lossless=True)(jpeg, *image.size, jpeg_encode=True)
     return data
 
 
@@ -52,7 +55,7 @@ def noise(width: int, height: int, channels: int = 3) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, shape, np.uint8))
 
 
-def pixels(data: bytes) -> np.ndarray:
+def pixels(data: bytes) -> NDArray[np.int16]:
     """The decoded pixels of an encoded picture."""
     return np.asarray(decode(data, LIMITS).image, np.int16)
 

@@ -177,6 +177,21 @@ def test_limits_are_named_in_the_message(encode: Encode) -> None:
     assert "100 x 100" in many_pixels.message
 
 
+@pytest.mark.parametrize("tail", [b"", bytes(500_000)])
+@pytest.mark.parametrize("size", [(6_000, 4_000), (12_000, 8_300), (65_000, 1_500)])
+def test_a_photo_of_many_megapixels_is_taken_large_or_small(
+    size: tuple[int, int], tail: bytes, encode: Encode
+) -> None:
+    picture = decode(encode(Image.new("L", size), "JPEG") + tail, LIMITS)
+    assert (picture.width, picture.height) == size
+    assert picture.image.width * picture.image.height <= 20_000_000
+
+
+def test_a_photo_of_more_than_a_hundred_megapixels_is_refused_by_its_size(encode: Encode) -> None:
+    failure = rejected(encode(Image.new("L", (10_001, 10_000)), "JPEG"))
+    assert (failure.code, "10001 x 10000" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
+
+
 @pytest.mark.parametrize("side", [20_000, 60_000])
 def test_a_bomb_is_refused_by_its_header(side: int) -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
