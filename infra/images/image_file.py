@@ -186,8 +186,10 @@ def _load_codec(image_format: ImageFormat) -> None:
     if image_format is formats.HEIC:
         import pillow_heif
 
-        # A thumbnail inside the file may be of another picture, so it is never decoded in its place.
-        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREADS)
+        # A thumbnail in the file may be of another picture, so it is never decoded in place of it.
+        pillow_heif.register_heif_opener(
+            thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODER_THREADS
+        )
         return
     importlib.import_module(f"PIL.{PLUGINS[image_format]}ImagePlugin")
     if image_format is formats.AVIF:

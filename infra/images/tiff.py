@@ -6,6 +6,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images.pixels import WHITE_IS_ZERO
+from schemas.failures import Code, Rejected
 
 MAX_PAGES = 32
 MIN_PAGE_SHARE = 4
@@ -14,18 +15,19 @@ REDUCED_PAGE, MASK_PAGE = 1, 4
 """Bits of the NewSubfileType: a smaller copy of another page, and a mask of one."""
 SUBFILE_TYPE_TAG, PHOTOMETRIC_TAG = 254, 262
 BITS_TAG, ROWS_TAG, TILE_TAG = 258, 278, 322
-RAW_TAG = 50_706
-"""DNGVersion: the pixels are a camera's raw data, and the first page is a small preview."""
+RAW_TAG, SUB_PAGES_TAG = 50_706, 330
+"""DNGVersion and SubIFDs. The first page of most raw files is a small preview, and its sub-pages hold raw data."""
 
 
 def picture_pages(image: TiffImageFile, max_pixels: int) -> list[int]:
     """The numbers of the pages that may be the picture: the largest one first, those of one size in their order.
 
     Pages of more than `max_pixels` pixels and masks are left out, and smaller copies if there are others. Raises
-    ValueError for raw files.
+    Rejected for raw files.
     """
-    if RAW_TAG in image.tag_v2:
-        raise ValueError("it is a camera's raw file, a DNG: export it as JPEG")
+    is_preview = SUB_PAGES_TAG in image.tag_v2 and image.tag_v2.get(SUBFILE_TYPE_TAG, 0) & REDUCED_PAGE
+    if is_preview or RAW_TAG in image.tag_v2:
+        raise Rejected(Code.IMAGE_FORMAT, "the picture is a camera's raw file: export it as JPEG")
     sizes: dict[int, tuple[bool, int]] = {}
     with suppress(Exception):  # of the last page, or of a broken one
         for number in range(MAX_PAGES):

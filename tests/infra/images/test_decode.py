@@ -1,5 +1,6 @@
 """Decoding: every way a picture can be encoded, and every way it can be bad."""
 
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from infra.images.decode import MIN_SHRUNK_SIDE, DecodeLimits, decode, shrink, thumbnail
+from infra.images.decode import MIN_SHRUNK_SIDE, DecodeLimits, _reduction, decode, shrink, thumbnail
 from schemas.failures import Code, Rejected
 from schemas.searches import Crop
 from tests.infra.images.drawn import KINDS, noise, photo
@@ -185,6 +186,12 @@ def test_a_photo_of_many_megapixels_is_taken_large_or_small(
     picture = decode(encode(Image.new("L", size), "JPEG") + tail, LIMITS)
     assert (picture.width, picture.height) == size
     assert picture.image.width * picture.image.height <= 20_000_000
+
+
+@pytest.mark.parametrize("size", [(20_000_001, 4), (9_999, 8_003), (4_473, 4_473), (1, 1), (80_000_001, 1)])
+def test_no_picture_is_handed_on_with_more_pixels_than_later_steps_can_copy(size: tuple[int, int]) -> None:
+    factor = _reduction(size, 520)
+    assert math.ceil(size[0] / factor) * math.ceil(size[1] / factor) <= 20_000_000
 
 
 def test_a_photo_of_more_than_a_hundred_megapixels_is_refused_by_its_size(encode: Encode) -> None:

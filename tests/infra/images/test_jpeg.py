@@ -69,7 +69,7 @@ def test_a_photo_with_a_second_picture_is_the_first_one() -> None:
 
 
 def test_a_picture_in_many_scans_is_refused_by_name() -> None:
-    data = encoded(photo(1000, 1000), "JPEG", progressive=True)
+    data = encoded(Image.new("RGB", (1_000, 1_000), "red"), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     failure = refusal(data[:-2] + data[last:-2] * 2_000 + data[-2:])
     assert (failure.code, "scans" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
@@ -129,6 +129,14 @@ def test_a_jpeg_without_its_last_bytes_is_decoded(
 ) -> None:
     whole = encoded(photo(*size), "JPEG", **options)
     assert difference(whole[:-cut], whole) < (0.001 if cut <= 2 else 8)
+
+
+@pytest.mark.parametrize("percent", [30, 60])
+def test_zeros_in_place_of_what_did_not_arrive_do_not_make_a_picture_whole(percent: int) -> None:
+    whole = encoded(photo(320, 320), "JPEG")
+    kept = len(whole) * percent // 100
+    assert refusal(whole[:kept] + bytes(len(whole) - kept)).code == Code.IMAGE_UNREADABLE
+    assert difference(whole[:-2] + bytes(400), whole) < 1
 
 
 def test_a_grey_jpeg_without_its_end_is_decoded_though_the_missing_would_be_grey() -> None:
