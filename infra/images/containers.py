@@ -14,8 +14,8 @@ MAX_PARTS = 10_000
 """Chunks or boxes that are read."""
 METADATA_ITEM = re.compile(rb"(infe(?:\x02...(?:..)|\x03...(?:....))..)(?:Exif|mime)", re.DOTALL)
 """The entry of an item of EXIF or XMP data in the list of items, up to its type."""
-MAX_MISSING_SHARE = 64
-"""A tail of at most this part of a file may be missing: it is the end of the last lines. Decoders refuse the whole
+MISSING_DIVISOR = 64
+"""A tail of one part in so many of a file may be missing: the end of the last lines. Decoders refuse the whole
 file for one byte, but draw those lines from zeros."""
 
 
@@ -69,7 +69,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 def _filled(body: bytes, length: int, whole: int) -> bytes:
     """`body` with zeros for a missing tail, unless the tail is more than a small share of the `whole` file."""
-    return body.ljust(length, b"\0") if length - len(body) <= whole // MAX_MISSING_SHARE else body
+    return body.ljust(length, b"\0") if length - len(body) <= whole // MISSING_DIVISOR else body
 
 
 def read_boxes(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from PIL import AvifImagePlugin, Image, ImageChops
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
-from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp, webp_size
+from infra.images.containers import MISSING_DIVISOR, read_boxes, read_webp, webp_size
 from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, ImageFormat
 from infra.images.jpeg import JpegFile, read_jpeg
 from infra.images.jpeg_xl import decode_jpeg_xl, read_size
@@ -38,7 +38,7 @@ MAX_COEFFICIENT_BYTES = 620_000_000
 """Memory that the scans of a progressive JPEG may need; one of 100 megapixels has 300 or 600 million bytes."""
 MAX_TIFF_BYTES = 850_000_000
 """Memory that a TIFF may need; libtiff reports a lack of memory as damage."""
-MAX_MISSING_LINES = 1 / 16
+MAX_MISSING_LINE_SHARE = 1 / 16
 """Share of the lines of a JPEG that may be missing at its end; one row of MCUs may always be."""
 PROBE = bytes(1 + n * 37 % 254 for n in range(4_096))
 """Bytes without a marker that stand for any data: lines that they change have not arrived."""
@@ -78,7 +78,7 @@ def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
         elif found in (formats.HEIC, formats.AVIF):
             data = read_boxes(data)
         else:
-            data += bytes(len(data) // MAX_MISSING_SHARE)  # PIL passes over what is too much
+            data += bytes(len(data) // MISSING_DIVISOR)  # PIL passes over what is too much
         image = open_with_codec(data, found)
         if isinstance(image, TiffImageFile):
             image.seek(picture_pages(image, limit)[0])
@@ -167,7 +167,7 @@ def _check_lines(jpeg: JpegFile) -> None:
     without_more, with_more = (_probe(jpeg, more) for more in (b"", PROBE))
     box = ImageChops.difference(without_more, with_more).getbbox()
     missing = round((1 - box[1] / without_more.height) * jpeg.height) if box else 0
-    if missing > max(jpeg.mcu_height + 8, jpeg.height * MAX_MISSING_LINES):
+    if missing > max(jpeg.mcu_height + 8, jpeg.height * MAX_MISSING_LINE_SHARE):
         raise _unreadable(formats.JPEG, f"it breaks off: about {missing} of its {jpeg.height} lines are missing")
 
 
