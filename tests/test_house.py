@@ -217,6 +217,19 @@ def test_each_outside_library_has_one_home() -> None:
     assert [(path, name) for path, name in found if not path.startswith(HOMES.get(name, ("",)))] == []
 
 
+def opens_pictures(tree: ast.Module) -> bool:
+    """Whether a file opens encoded pictures by itself, with all decoders of PIL."""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "open" and ast.unparse(node.value).endswith("Image")
+        for node in ast.walk(tree)
+    )
+
+
+def test_pictures_are_opened_in_one_room() -> None:
+    found = [name_of(path) for path in sources() if opens_pictures(parsed(path))]
+    assert found == ["infra/images/image_file.py"]
+
+
 def test_every_imported_distribution_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [
