@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from infra.images.decode import decode
-from schemas.failures import Code
-from tests.infra.images.drawn import LIMITS, encoded, photo, pixels, refusal
+from tests.infra.images.drawn import LIMITS, encoded, photo, pixels
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 RED, CLEAR = (255, 0, 0), (0, 0, 0, 0)
@@ -71,25 +70,3 @@ def test_a_broken_second_frame_does_no_harm(kind: str) -> None:
 def test_only_some_frames_are_looked_at(kind: str) -> None:
     frames = [plain("white" if n % 2 else "black") for n in range(60)]
     assert pixels(moving(kind, [*frames, red()])).max() < 20
-
-
-@pytest.mark.parametrize("tags", [{50706: b"\1\4\0\0"}, {254: 1, 330: 8}])
-def test_the_preview_in_a_raw_file_is_not_taken_for_the_picture(tags: dict[int, object]) -> None:
-    failure = refusal(encoded(photo(160, 120), "TIFF", tiffinfo=tags))
-    assert (failure.code, "raw file" in failure.message) == (Code.IMAGE_FORMAT, True)
-
-
-def test_the_largest_page_of_a_tiff_is_the_picture() -> None:
-    small, large = photo(64, 64), photo(320, 240)
-    found = decode(encoded(small, "TIFF", save_all=True, append_images=[large, photo(200, 100)]), LIMITS)
-    assert (found.width, found.height) == (320, 240)
-
-
-def test_a_page_beyond_the_limit_leaves_the_next_smaller_one() -> None:
-    data = encoded(photo(400, 400), "TIFF", save_all=True, append_images=[photo(300, 200), photo(64, 64)])
-    assert decode(data, type(LIMITS)(max_pixels=100_000)).width == 300
-
-
-def test_a_blank_page_does_not_give_way_to_a_preview() -> None:
-    data = encoded(Image.new("RGB", (400, 400), "white"), "TIFF", save_all=True, append_images=[photo(64, 64)])
-    assert decode(data, LIMITS).width == 400

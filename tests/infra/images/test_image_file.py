@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.images import formats
+from infra.images.decode import DecodeLimits, decode
 from infra.images.image_file import MAX_PIXELS, naming_format
 from schemas.failures import Code, Rejected
 from tests.infra.images.drawn import KINDS, encoded, photo, refusal
 
+SMALL = {kind: encoded(photo(24, 20), kind) for kind in KINDS}
 ROOT = Path(__file__).parents[3]
 
 
@@ -78,6 +83,13 @@ def test_no_other_decoder_is_ever_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", code, __file__], capture_output=True, cwd=ROOT, check=True)
     loaded = {name.removeprefix("PIL.").removesuffix("ImagePlugin") for name in done.stdout.decode().split()}
     assert loaded <= {"Avif", "Tiff"}, loaded
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(kind=st.sampled_from(KINDS), kept=st.integers(0, 120), more=st.binary(max_size=300))
+def test_whatever_follows_the_start_of_a_file_is_a_picture_or_a_refusal(kind: str, kept: int, more: bytes) -> None:
+    with suppress(Rejected):
+        decode(SMALL[kind][:kept] + more, DecodeLimits(max_pixels=1_000_000))
 
 
 def test_limits_of_single_formats_are_those_of_their_decoders() -> None:
