@@ -11,4 +11,5 @@ def profile_of(image: Image.Image, data: bytes = b"") -> bytes | None:
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """The picture in RGB, or in RGBA if it has an alpha channel; the profile is ignored."""
-    return image.convert("RGBA" if profile is None and image.mode in ("LA", "PA", "RGBA") else "RGB")
+    target = "RGBA" if image.mode in ("LA", "PA", "RGBA") else "RGB"
+    return image if image.mode == target else image.convert(target)

@@ -72,6 +72,8 @@ def reduce_image(image: Image.Image, factor: int) -> Image.Image:
 
 def on_white(image: Image.Image) -> Image.Image:
     """The picture in RGB; transparent parts become white."""
+    if image.mode == "RGB":
+        return image  # A copy would take as long as decoding.
     if image.mode != "RGBA":
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")
