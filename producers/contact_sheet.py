@@ -1,11 +1,14 @@
 """Contact sheets: draw a row of cards for each search, with the larger query card to the left of its hits."""
 
-import io
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
+from schemas.failures import Rejected
 from schemas.results import Hit
 from schemas.searches import Crop
 
@@ -21,6 +24,7 @@ LINE_HEIGHT = 19
 PAGE, WHITE, EDGE, SHADE = "#eef1f5", "#ffffff", "#dde2ea", "#f6f7f9"
 INK, MUTED, ACCENT, FRAME = "#17202e", "#687386", "#2457d6", "#c3cad6"
 
+LIMITS = DecodeLimits(min_side=1)
 PixelBox = tuple[int, int, int, int]
 Position = tuple[int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -53,11 +57,12 @@ def draw_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     columns = max((min(len(row.hits), HITS_PER_LINE) for row in rows), default=0)
     width = 2 * MARGIN + QUERY_SIZE[0] + max(columns, 1) * (CARD_SIZE[0] + GAP)
     height = 2 * MARGIN - GAP + sum(map(_height, rows))
-    page = SheetPage(Image.new("RGB", (width * SCALE, max(height, 1) * SCALE), PAGE))
-    top = MARGIN
-    for row in rows:
-        _draw_row(page, row, top)
-        top += _height(row)
+    with closing(DecodePool(1, eager=False)) as pool:  # the query may be anybody's picture
+        page = SheetPage(Image.new("RGB", (width * SCALE, max(height, 1) * SCALE), PAGE), pool)
+        top = MARGIN
+        for row in rows:
+            _draw_row(page, row, top)
+            top += _height(row)
     return page.image.reduce(SCALE)
 
 
@@ -106,8 +111,8 @@ def _draw_hit(page: "SheetPage", hit: Hit, rank: int, box: PixelBox) -> None:
 class SheetPage:
     """A canvas with coordinates of the finished sheet."""
 
-    def __init__(self, image: Image.Image) -> None:
-        self.image = image
+    def __init__(self, image: Image.Image, pool: DecodePool) -> None:
+        self.image, self._pool = image, pool
         self._draw = ImageDraw.Draw(image)
 
     def card(self, box: PixelBox, edge: str) -> None:
@@ -123,7 +128,7 @@ class SheetPage:
         """Draw an encoded picture centred in the box, with its crop outlined; a grey field if undecodable."""
         left, top, right, bottom = _scaled(box)
         size = (right - left, bottom - top)
-        fitted = _decode(data, size)
+        fitted = self._decode(data, size)
         if fitted is None:
             self._draw.rounded_rectangle((left, top, right, bottom), 6 * SCALE, fill=SHADE)
             return
@@ -144,6 +149,16 @@ class SheetPage:
         """Draw one line of text that ends at `position`."""
         self._write(position, text, style, "ra")
 
+    def _decode(self, data: bytes | None, size: tuple[int, int]) -> Image.Image | None:
+        """The picture, upright and scaled to fit `size`; None if it cannot be decoded."""
+        if data is None:
+            return None
+        try:
+            picture = self._pool.decode(data, LIMITS).image
+        except Rejected:
+            return None
+        return ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
+
     def _write(self, position: Position, text: str, style: TextStyle, anchor: str) -> None:
         x, y = position
         self._draw.text((x * SCALE, y * SCALE), text, fill=style.colour, font=_font(style), anchor=anchor)
@@ -151,18 +166,6 @@ class SheetPage:
 
 def _font(style: TextStyle) -> Font:
     return ImageFont.load_default(style.size * SCALE)
-
-
-def _decode(data: bytes | None, size: tuple[int, int]) -> Image.Image | None:
-    """The picture, upright and scaled to fit `size`; None if it cannot be decoded."""
-    if data is None:
-        return None
-    try:
-        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    fitted = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
-    return Image.alpha_composite(Image.new("RGBA", fitted.size, WHITE), fitted).convert("RGB")
 
 
 def _fit(text: str, font: Font, width: int) -> str:

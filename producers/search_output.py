@@ -14,6 +14,7 @@ from rich.table import Table
 from infra.config.errors import BadInput
 from infra.config.images import ImageSettings
 from infra.console import format_count, printable
+from infra.images.decode_pool import DecodePool
 from producers.image_refs import MAX_FILE_BYTES, embed
 from schemas.envelope import describe
 from schemas.facets import FacetsRequest, FacetsResult
@@ -59,7 +60,8 @@ def read_picture(path: Path) -> InlineImage:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadInput(f"{path} has more than {MAX_FILE_BYTES} bytes: give a smaller picture")
-        return embed(path.read_bytes())
+        with closing(DecodePool(1, eager=False)) as pool:
+            return embed(path.read_bytes(), pool)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise BadInput(f"{path} cannot be read ({reason}): give a picture file, an address, or item:ID") from None

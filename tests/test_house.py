@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "infra/client": {"infra.kafka", "infra.observability"},
     "infra/config": set(),
     "infra/encoder": set(),
-    "infra/fetching": set(),
+    "infra/fetching": {"infra.images"},
     "infra/images": set(),
     "infra/kafka": {"infra.local_state", "infra.observability"},
     "infra/local": {"infra.kafka", "infra.local_state", "infra.observability", "infra.processes", "infra.qdrant"},
@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "infra/processes": set(),
     "infra/qdrant": {"infra.local_state", "infra.observability", "infra.processes"},
     "consumers/runtime": {"infra.kafka", "infra.metrics", "infra.observability"},
-    "consumers/vision": {"infra.array_types"},
+    "consumers/vision": {"infra.array_types", "infra.images"},
     "consumers/embedding": {"consumers.vision", "infra.qdrant"},
     "consumers/points": {"consumers.embedding", "consumers.vision", "infra.kafka", "infra.qdrant"},
     "consumers/scoring": {"consumers.points", "consumers.vision", "infra.qdrant"},
@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest"},
     "consumers/operations": {*WORKER_ROOMS, "consumers.quality", "consumers.workers", "infra"},
     "producers": {"infra", "producers"},
-    "producers/gateway": {"infra", "producers.image_refs"},
+    "producers/gateway": {"infra"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
 MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 47)}
@@ -67,6 +67,8 @@ HOMES = {
     "prometheus_client": ("infra/metrics/",),
     "matplotlib": ("consumers/quality/fitting/plots.py",),
     "msgpack": ("infra/qdrant/embedded/wire.py",),
+    "pillow_heif": ("infra/images/",),
+    "pillow_jxl": ("infra/images/",),
 }
 """The one place in which each outside library may be imported."""
 EXTRA_NAMES = ("cli", "worker", "gateway", "local", "fit", "openvino", "traces")
@@ -79,9 +81,7 @@ LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6
 """Lines, lines, and parameters with `self`."""
 SMALLEST_FILE = 40
 """Lines. A smaller file that only one other imports belongs to that one, or to a file of the same subject."""
-MAY_BE_SMALL = {
-    "producers/gateway/shrink_process.py",  # the program of a process
-}
+MAY_BE_SMALL = {}
 """Small files that only one other imports; those of commands, which the command line mounts, may be small too."""
 
 
@@ -117,6 +117,10 @@ FOREIGN_PRIVATE = {
 """Private attributes of outside libraries that have no public name; besides librdkafka's own errors, which
 confluent-kafka names KafkaError._NAME."""
 FOREIGN_ASSIGNMENTS = {
+    "infra/images/image_file.py": {
+        "Image.MAX_IMAGE_PIXELS",  # PIL's documented limit
+        "AvifImagePlugin.DEFAULT_MAX_THREADS",  # its documented option
+    },
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
     "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
@@ -210,6 +214,19 @@ def test_rooms_have_few_levels_and_few_arrows_and_no_circle() -> None:
 def test_each_outside_library_has_one_home() -> None:
     found = {(name_of(path), name.split(".")[0]) for path in sources() for name in imports(path)}
     assert [(path, name) for path, name in found if not path.startswith(HOMES.get(name, ("",)))] == []
+
+
+def opens_pictures(tree: ast.Module) -> bool:
+    """Whether a file opens encoded pictures by itself, with all decoders of PIL."""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "open" and ast.unparse(node.value).endswith("Image")
+        for node in ast.walk(tree)
+    )
+
+
+def test_pictures_are_opened_in_one_room() -> None:
+    found = [name_of(path) for path in sources() if opens_pictures(parsed(path))]
+    assert found == ["infra/images/image_file.py"]
 
 
 def test_every_imported_distribution_is_declared() -> None:
@@ -447,7 +464,7 @@ def test_a_planted_sin_is_found() -> None:
         ("consumers/vision/crops.py", "infra.kafka"),
         ("consumers/indexing/handler.py", "consumers.searching.handler"),
         ("consumers/searching/handler.py", "consumers.indexing.handler"),
-        ("consumers/runtime/loop.py", "consumers.vision.decode"),
+        ("consumers/runtime/loop.py", "infra.images.decode"),
         ("infra/kafka/sink.py", "infra.qdrant.contract"),
         ("schemas/items.py", "infra.config.settings"),
     ):

@@ -1,1 +1,1 @@
-"""Pictures: what formats there are, and what their files state about their pixels."""
+"""Images: recognise, decode and shrink the pictures of strangers, in one place and by one rule."""

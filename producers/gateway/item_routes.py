@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from infra.images.formats import MEDIA_TYPES
 from infra.kafka import EventSink
 from producers.gateway.claims import ClaimRegister, RequestClaim
 from producers.gateway.names import IdempotencyKey, wire_id
@@ -20,7 +21,6 @@ from producers.gateway.records import check_record
 from producers.gateway.request_body import (
     FORM,
     JSON,
-    PICTURES,
     Fields,
     Parser,
     digest_of,
@@ -50,7 +50,7 @@ ITEM_BODY = {
                     "item": {"$ref": "#/components/schemas/ItemUpserted"},
                 },
             },
-            "encoding": {"pictures": {"contentType": PICTURES}, "item": {"contentType": JSON}},
+            "encoding": {"pictures": {"contentType": MEDIA_TYPES}, "item": {"contentType": JSON}},
         },
     },
 }

@@ -10,12 +10,11 @@ from typing import Protocol
 from infra.config.errors import BadInput
 from infra.config.images import DEFAULT_TENANT, ImageSettings
 from infra.fetching.s3 import ObjectStore, StoredObject
+from infra.images.formats import is_picture_name
 from producers.image_refs import Locate, choose_root
 from schemas.failures import Unavailable
 from schemas.items import ImageRef, S3Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-"""File name suffixes of pictures, in lower case."""
 SCHEME = "s3://"
 LIST_SECONDS = 30.0
 
@@ -121,7 +120,7 @@ def location_of(text: str, settings: ImageSettings, tenant: str = DEFAULT_TENANT
 
 def is_picture(name: str) -> bool:
     """Whether the name of a file or an object is that of a picture."""
-    return name.lower().endswith(SUFFIXES) and not name.rpartition("/")[2].startswith(".")
+    return is_picture_name(name) and not name.rpartition("/")[2].startswith(".")
 
 
 def _raise_unavailable(error: OSError) -> None:

@@ -2,13 +2,16 @@
 
 import io
 import random
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from infra.config.errors import BadInput
-from producers.image_refs import choose_root, embed, image_reference, shrink
+from infra.images.decode_pool import DecodePool
+from producers.image_refs import choose_root, embed, image_reference
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, InlineImage, S3Image, UrlImage
 
@@ -20,36 +23,30 @@ def noise(width: int, height: int, kind: str, **options: object) -> bytes:
     return out.getvalue()
 
 
-def test_a_small_picture_travels_as_it_is(picture: bytes) -> None:
-    assert embed(picture).data == picture
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodePool]:
+    with closing(DecodePool(1, eager=False)) as opened:
+        yield opened
 
 
-def test_a_large_picture_is_shrunk_until_it_fits() -> None:
+def test_a_small_picture_travels_as_it_is(picture: bytes, pool: DecodePool) -> None:
+    assert embed(picture, pool).data == picture
+    assert pool.pids() == []
+
+
+def test_a_large_picture_is_shrunk_until_it_fits(pool: DecodePool) -> None:
     data = noise(1700, 900, "PNG")
     assert len(data) > MAX_INLINE_BYTES
-    shrunk = embed(data).data
+    shrunk = embed(data, pool).data
     assert len(shrunk) <= MAX_INLINE_BYTES
     assert Image.open(io.BytesIO(shrunk)).format == "JPEG"
 
 
-def test_a_turned_photo_is_upright_after_it_was_shrunk() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    data = noise(900, 600, "JPEG", quality=100, exif=exif)
-    assert Image.open(io.BytesIO(shrink(data))).size == (600, 900)
-
-
-def test_clear_parts_become_white() -> None:
-    out = io.BytesIO()
-    Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(out, "PNG")
-    assert Image.open(io.BytesIO(shrink(out.getvalue()))).getpixel((20, 20)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize("data", [b"", b"x" * 800_000])
-def test_what_is_no_picture_is_rejected(data: bytes) -> None:
+@pytest.mark.parametrize(("data", "code"), [(b"", Code.IMAGE_MISSING), (b"x" * 800_000, Code.IMAGE_FORMAT)])
+def test_what_is_no_picture_is_rejected(data: bytes, code: Code, pool: DecodePool) -> None:
     with pytest.raises(Rejected) as caught:
-        embed(data)
-    assert caught.value.code is Code.IMAGE_UNREADABLE
+        embed(data, pool)
+    assert caught.value.code is code
     assert "0x" not in caught.value.message
 
 

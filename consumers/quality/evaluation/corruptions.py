@@ -6,6 +6,9 @@ from io import BytesIO
 
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from infra.images.decode import DecodeLimits, decode
+
+FULL_SIZE = DecodeLimits(detail=100_000)
 Corrupt = Callable[[Image.Image], Image.Image]
 
 FINE, COARSE = 95, 20
@@ -18,16 +21,7 @@ ORIENTATION, ROTATE_CLOCKWISE = 0x0112, 6
 
 def corrupt(data: bytes, corruption: str) -> bytes:
     """The corrupted picture as JPEG; `data` must be a readable picture."""
-    with Image.open(BytesIO(data)) as opened:
-        return CORRUPTIONS[corruption](_flatten(ImageOps.exif_transpose(opened)))
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Convert to RGB, with transparent parts white."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return CORRUPTIONS[corruption](decode(data, FULL_SIZE).image)
 
 
 def _jpeg(image: Image.Image, quality: int = FINE, exif: Image.Exif | None = None) -> bytes:

@@ -11,6 +11,8 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import Relevance
 from consumers.quality.evaluation.retrieval_scores import Results
 from consumers.quality.evaluation.system_under_test import catalogue_position
+from infra.images.decode import DecodeLimits, decode
+from schemas.failures import Rejected
 
 MAX_FAILURES = 24
 """The number of failures on a sheet, few enough for people to look at all of them."""
@@ -96,9 +98,8 @@ def _draw_failure(
 def _paste(page: Image.Image, path: Path, position: CellPosition) -> None:
     """Paste the whole picture, centred on its card; leave the card empty when the picture cannot be read."""
     try:
-        with Image.open(path) as opened:
-            fitted = ImageOps.contain(ImageOps.exif_transpose(opened).convert("RGB"), (SIDE, SIDE))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        fitted = ImageOps.contain(decode(path.read_bytes(), DecodeLimits(min_side=1)).image, (SIDE, SIDE))
+    except (OSError, Rejected):
         return
     page.paste(fitted, (position[0] + (SIDE - fitted.width) // 2, position[1] + (SIDE - fitted.height) // 2))
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Protocol, TypeVar
 
-from PIL import Image, ImageOps
-
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
-from schemas.failures import Unavailable
+from infra.images.decode import DecodeLimits, decode
+from schemas.failures import Rejected, Unavailable
 from schemas.filters import Filters
 from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted
 from schemas.outcomes import ItemOutcome
@@ -20,6 +19,7 @@ from schemas.searches import SearchRequest
 
 PATIENT_MS = 60_000
 """Deadline of a search: the longest allowed, because quality is measured here and not speed."""
+FULL_SIZE = DecodeLimits(detail=100_000)
 INLINE_SIDE = 1_600
 """Longer side in pixels to which a picture is resized when it is too large for an event."""
 
@@ -119,9 +119,8 @@ def _inline(data: bytes) -> bytes:
     if len(data) <= MAX_INLINE_BYTES:
         return data
     try:
-        with Image.open(BytesIO(data)) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        image = decode(data, FULL_SIZE).image
+    except Rejected:
         return data[:MAX_INLINE_BYTES]
     image.thumbnail((INLINE_SIDE, INLINE_SIDE))
     out = BytesIO()
