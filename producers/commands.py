@@ -35,16 +35,16 @@ def ingest_catalog(options: CatalogOptions) -> None:
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_catalog
     from producers.column_mapping import choose_columns
-    from producers.image_refs import choose_root
+    from producers.image_refs import open_root
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
-    locate = choose_root(options.image_root, settings.images.folders_of(options.tenant))
     columns = choose_columns(options.file, options.map or [])
-    catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
-    rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
-    _send(settings, rows, _row_count(options.file, options.limit))
+    with open_root(options.image_root, settings, options.tenant) as locate:
+        catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
+        rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
+        _send(settings, rows, _row_count(options.file, options.limit))
 
 
 @ingest.command("social")
@@ -52,17 +52,15 @@ def ingest_catalog(options: CatalogOptions) -> None:
 def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
     from infra.config.settings import read_settings
-    from producers.image_refs import choose_root
+    from producers.image_refs import open_root
     from producers.row_reader import check_defaults
     from producers.social import SocialFormat, read_social
 
     settings = read_settings()
     check_defaults(options.tenant)
-    social_format = SocialFormat(
-        choose_root(options.image_root, settings.images.folders_of(options.tenant)), options.tenant
-    )
-    rows = itertools.islice(read_social(options.file, social_format), options.limit)
-    _send(settings, rows, _row_count(options.file, options.limit))
+    with open_root(options.image_root, settings, options.tenant) as locate:
+        rows = itertools.islice(read_social(options.file, SocialFormat(locate, options.tenant)), options.limit)
+        _send(settings, rows, _row_count(options.file, options.limit))
 
 
 @app.command("delete")

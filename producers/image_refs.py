@@ -1,37 +1,16 @@
-"""Image references: embed pictures in events, shrunk until they fit, or refer to where workers can read them."""
+"""Image references: from the text of a feed to a picture, or to where workers can read it."""
 
-import io
-import struct
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
 from infra.config.errors import BadInput
+from infra.config.settings import Settings
 from infra.fetching.local_files import find_below, read_below
+from producers.image_packer import ImagePacker, open_packer
 from schemas.failures import Code, Rejected
-from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3Image, UrlImage
-
-MAX_FILE_BYTES = 100_000_000
-MAX_PIXELS = 80_000_000
-"""Larger pictures are unlikely to be product photos; PIL itself warns above 89 million pixels."""
-
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
-"""Exceptions that PIL raises for truncated or corrupt files."""
-
-STEPS = ((1600, 90), (1600, 80), (1600, 70), (1600, 60), (1200, 70), (800, 70))
-"""Long side in pixels and JPEG quality, tried in order until the picture fits; the last one fits even noise."""
+from schemas.items import FileImage, ImageRef, S3Image, UrlImage
 
 Locate = Callable[[str], ImageRef]
 """Turns a path from a feed into a picture reference; raises Rejected."""
@@ -48,8 +27,15 @@ def image_reference(text: str, locate: Locate) -> ImageRef:
     return locate(text)
 
 
-def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
-    """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are embedded).
+@contextmanager
+def open_root(text: str | None, settings: Settings, tenant: str) -> Iterator[Locate]:
+    """The Locate for `--image-root` and a tenant, with what it needs until the block ends; raises BadInput."""
+    with open_packer(settings, tenant) as packer:
+        yield choose_root(text, settings.images.folders_of(tenant), packer)
+
+
+def choose_root(text: str | None, roots: Mapping[str, Path], packer: ImagePacker) -> Locate:
+    """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are packed).
 
     Raises BadInput if it is neither.
     """
@@ -58,7 +44,7 @@ def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
     if text in roots:
         return named_root(text, roots[text])
     if Path(text).is_dir():
-        return embed_from_folder(Path(text))
+        return FolderImages(Path(text), packer)
     known = ", ".join(sorted(roots)) or "none"
     raise BadInput(
         f"--image-root {text} is no folder, and no name of this tenant in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
@@ -70,13 +56,21 @@ def refuse_paths(text: str) -> ImageRef:
     raise Rejected(Code.SOURCE_REFUSED, f"`{text[:200]}` is a path: say where pictures lie with --image-root")
 
 
-def embed_from_folder(folder: Path) -> Locate:
-    """A Locate that embeds the pictures of a folder in the events."""
+@dataclass(frozen=True)
+class FolderImages:
+    """A Locate that packs the pictures of a folder. Thread-safe."""
 
-    def locate(text: str) -> ImageRef:
-        return embed(read_below(folder, text, MAX_FILE_BYTES))
+    folder: Path
+    packer: ImagePacker
 
-    return locate
+    def __call__(self, text: str) -> ImageRef:
+        """The packed picture at a path below the folder; raises Rejected or TryLater, and as ContentStore.put."""
+        return self.packer.pack(read_below(self.folder, text, self.packer.max_bytes))
+
+
+def threads_for(locate: Locate) -> int:
+    """Rows of a feed that are worth reading at a time; 0: one after the other."""
+    return locate.packer.threads if isinstance(locate, FolderImages) else 0
 
 
 def named_root(name: str, folder: Path) -> Locate:
@@ -86,53 +80,3 @@ def named_root(name: str, folder: Path) -> Locate:
         return FileImage(root=name, path=find_below(folder, text).relative_to(folder.resolve()).as_posix())
 
     return locate
-
-
-def embed(data: bytes) -> InlineImage:
-    """Embed a picture; above 700,000 bytes it is shrunk first. Raises Rejected if that fails or it is empty."""
-    if not data:
-        raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")
-    return InlineImage(data=data if len(data) <= MAX_INLINE_BYTES else shrink(data))
-
-
-def shrink(data: bytes, limit: int = MAX_INLINE_BYTES) -> bytes:
-    """Re-encode a picture as an upright JPEG of at most `limit` bytes, with the first of STEPS that fits.
-
-    Raises Rejected.
-    """
-    picture = _decode(data)
-    for side, quality in STEPS:
-        if max(picture.size) > side:
-            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        out = io.BytesIO()
-        picture.save(out, "JPEG", quality=quality)
-        if out.tell() <= limit:
-            return out.getvalue()
-    raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture did not fit {limit} bytes even at 800 pixels")
-
-
-def _decode(data: bytes) -> Image.Image:
-    """Decode the picture upright and in RGB; a JPEG is decoded at little above 1600 pixels. Raises Rejected."""
-    try:
-        picture = Image.open(io.BytesIO(data))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has more than {MAX_PIXELS} pixels: make it smaller")
-        # The JPEG decoder scales to a half or a quarter of the size if that is still large enough.
-        picture.draft("RGB", STEPS[0][:1] * 2)
-        return _on_white(ImageOps.exif_transpose(picture))
-    except Image.DecompressionBombError:
-        message = f"the picture has more than {MAX_PIXELS} pixels: make it smaller"
-        raise Rejected(Code.IMAGE_TOO_LARGE, message) from None
-    except UnidentifiedImageError:
-        message = "the picture is of no kind that can be read: send a JPEG, PNG, WebP or GIF"
-        raise Rejected(Code.IMAGE_UNREADABLE, message) from None
-    except DECODE_ERRORS:
-        # PIL's own message names objects of this process.
-        raise Rejected(Code.IMAGE_UNREADABLE, "the picture is broken: send it again, whole") from None
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -45,14 +45,15 @@ def ingest_debezium(options: DebeziumOptions) -> None:
     from infra.config.settings import read_settings
     from producers.debezium.changes import ChangeReader
     from producers.debezium.mapping import read_mapping
-    from producers.image_refs import choose_root
+    from producers.image_refs import open_root
 
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
     settings = read_settings()
     mapping = read_mapping(options.mapping)
-    table = ChangeReader(mapping, choose_root(options.image_root, settings.images.folders_of(mapping.tenant)))
-    tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
+    with open_root(options.image_root, settings, mapping.tenant) as locate:
+        table = ChangeReader(mapping, locate)
+        tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
     if tally.bad:
         sys.exit(FAILED)
 

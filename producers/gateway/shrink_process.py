@@ -4,8 +4,10 @@ import resource
 import sys
 from contextlib import suppress
 
-from producers.image_refs import shrink
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
 from schemas.failures import Rejected
+from schemas.items import MAX_INLINE_BYTES
 
 MEMORY_BYTES, CPU_SECONDS = 1 << 30, 5
 """Limits of address space and processor time."""
@@ -19,7 +21,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     try:
-        sys.stdout.buffer.write(shrink(sys.stdin.buffer.read()))
+        sys.stdout.buffer.write(DecodePool(1).shrink(sys.stdin.buffer.read(), DecodeLimits(), MAX_INLINE_BYTES))
     except Rejected as error:
         sys.stderr.write(f"{error.code} {error.message}")
         sys.exit(EXIT_REFUSED)

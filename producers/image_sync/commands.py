@@ -30,8 +30,8 @@ class PicturesOptions:
         str,
         typer.Argument(
             metavar="FOLDER|NAME|s3://BUCKET/PREFIX",
-            help="Location of the pictures: a folder, whose pictures are sent inside the events; or a name of "
-            "LOOKSTREAM_IMAGES_ROOTS or a bucket, from which workers read them.",
+            help="Location of the pictures: a folder, whose pictures go to the content store, or into the events "
+            "if there is none; or a name of LOOKSTREAM_IMAGES_ROOTS or a bucket, from which workers read them.",
             show_default=False,
         ),
     ]
@@ -55,6 +55,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from infra.kafka import EventSink, check_broker
     from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
+    from producers.image_packer import open_packer
     from producers.image_sync.locations import location_of
     from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.scan import LocationScanner
@@ -64,21 +65,24 @@ def ingest_pictures(options: PicturesOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant)
-    location = location_of(options.place, settings.images, options.tenant)
-    scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
-    console, kafka = error_console(), resolve_kafka_settings(settings)
-    check_broker(kafka)
-    with (
-        tracing(settings.traces, SERVICE) as spans,
-        open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
-        catch_ctrl_c() as stopped,
-        display_tally(console) as update,
-    ):
-        sink = EventSink(kafka, tracing=spans)
-        publisher = ImagePublisher(scanner, state, sink, console, update)
-        tally = _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
-    sink.close()
-    typer.echo(tally.line(), err=True)
+    console = error_console()
+    with open_packer(settings, options.tenant) as packer:
+        location = location_of(options.place, settings.images, packer, settings.data)
+        scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
+        kafka = resolve_kafka_settings(settings)
+        check_broker(kafka)
+        with (
+            tracing(settings.traces, SERVICE) as spans,
+            open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
+            catch_ctrl_c() as stopped,
+            display_tally(console) as update,
+        ):
+            sink = EventSink(kafka, tracing=spans)
+            publisher = ImagePublisher(scanner, state, sink, console, update, threads=packer.threads)
+            tally = _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
+        sink.close()
+    for line in filter(None, (location.judge.line(), tally.line())):
+        typer.echo(line, err=True)
     if tally.bad:
         sys.exit(FAILED)
 

@@ -34,7 +34,7 @@ def open_sync_state(folder: Path, location: str, tenant: str) -> Iterator[SyncSt
     """Open the state of a location and tenant, in a file of its own in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     key = "\n".join((tenant, location))
-    name = sha256(key.encode()).hexdigest()[:16]
+    name = sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]  # a path may have any bytes
     with closing(sqlite3.connect(folder / f"{name}.sqlite")) as connection:
         connection.execute(TABLE)
         yield SyncState(connection)

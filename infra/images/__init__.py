@@ -1,0 +1,1 @@
+"""Images: formats, decoding and shrinking of pictures."""
