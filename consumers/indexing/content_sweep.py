@@ -85,7 +85,7 @@ def checksums_in(path: Path) -> set[str]:
 
 def _named_in(line: bytes, path: Path) -> list[str]:
     try:
-        value = base64.b64decode(json.loads(line)["value"] or "")
+        value = base64.b64decode(json.loads(line)["value"] or "", validate=True)
     except (ValueError, LookupError, TypeError):
         raise Unavailable(f"a line of {path} is not a dead letter: correct it, or remove it") from None
     return [checksum.decode() for checksum in CHECKSUM.findall(value)]

@@ -193,7 +193,8 @@ def _make_sweep(context: IndexContext, ownership: GenerationOwnership, stack: Ex
     store = open_content_store(context.settings)
     if store is None:
         return []
-    return [MaintenanceTask(stack.enter_context(closing(SweepTask(context, ownership, store))).step)]
+    task = SweepTask(context.settings, context.index, ownership, store)
+    return [MaintenanceTask(stack.enter_context(closing(task)).step)]
 
 
 def _open_watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:

@@ -9,8 +9,9 @@ import structlog
 
 from consumers.indexing.content_sweep import open_sweep
 from consumers.workers.backfill_task import GenerationOwnership
-from consumers.workers.resources import IndexContext
+from infra.config.settings import Settings
 from infra.fetching.content_store import ContentStore, StoredPicture
+from infra.qdrant.contract import Index
 from infra.qdrant.generations import Generations
 
 NOTE_NAME = "content_sweep"
@@ -30,7 +31,8 @@ class SweepTask:
     seconds since 1970.
     """
 
-    context: IndexContext
+    settings: Settings
+    index: Index
     ownership: GenerationOwnership
     store: ContentStore
     clock: Callable[[], float] = time.time
@@ -63,13 +65,13 @@ class SweepTask:
         """Begin a sweep if this is the serving generation and the last one began PERIOD_SECONDS ago."""
         self._not_before = now + LOOK_SECONDS
         generations = self.ownership.register.read()
-        note = self.context.index.notes([NOTE_NAME]).get(NOTE_NAME, {})
+        note = self.index.notes([NOTE_NAME]).get(NOTE_NAME, {})
         began = note.get("began")
         is_due = not isinstance(began, int | float) or not 0 <= now - began < PERIOD_SECONDS
         if generations.serving.number != self.ownership.number or not is_due:
             return
-        self.context.index.put_note(NOTE_NAME, {"began": now})
-        sweep = self._stack.enter_context(open_sweep(self.context.settings, self.store))
+        self.index.put_note(NOTE_NAME, {"began": now})
+        sweep = self._stack.enter_context(open_sweep(self.settings, self.store))
         self._parts, self._generations, self._removed = sweep.parts(), generations, 0
         self._not_before = now + STEP_SECONDS
 

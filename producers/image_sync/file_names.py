@@ -21,7 +21,7 @@ SYSTEM_FOLDERS = {
 """Folders that storage devices, archives and systems make, in lower case: thumbnails, waste and snapshots."""
 UNFINISHED_SUFFIXES = (".crdownload", ".download", ".filepart", ".part", ".partial", ".tmp")
 """Suffixes of downloads and copies in progress: they become pictures under another name."""
-SUFFIX = re.compile(r"\.[A-Za-z0-9_]{1,8}$")
+SUFFIX = re.compile(r"\.[A-Za-z0-9_]{1,10}$")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_ITEM_ID = 200
 """Characters of an item id (schemas/items.py)."""
