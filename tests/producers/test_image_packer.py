@@ -1,7 +1,6 @@
 """Pictures on their way into events: small ones as they are, large ones shrunk, all of them kept by content."""
 
 import io
-import random
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,13 +14,7 @@ from infra.fetching.content_store import LocalContentStore
 from producers.image_packer import ImagePacker, embed, open_packer, open_shrinker, refuse_large
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, FileImage, InlineImage
-
-
-def noise(width: int, height: int, kind: str, **options: object) -> bytes:
-    picture = Image.frombytes("RGB", (width, height), random.Random(3).randbytes(width * height * 3))
-    out = io.BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
+from tests.producers.conftest import noise
 
 
 def local(tmp_path: Path) -> Settings:
@@ -33,7 +26,7 @@ def test_a_small_picture_travels_as_it_is(picture: bytes) -> None:
 
 
 def test_a_large_picture_is_shrunk_until_it_fits() -> None:
-    data = noise(900, 600, "PNG")
+    data = noise(900, 600)
     assert len(data) > MAX_INLINE_BYTES
     with open_shrinker(ImageSettings()) as shrink:
         shrunk = embed(data, shrink).data
@@ -66,14 +59,14 @@ def test_what_is_no_picture_is_rejected_at_once(data: bytes) -> None:
 
 def test_without_a_decoder_a_large_picture_is_refused() -> None:
     with pytest.raises(Rejected, match="make it smaller"):
-        ImagePacker().pack(noise(900, 600, "PNG"))
+        ImagePacker().pack(noise(900, 600))
 
 
 def test_in_local_mode_pictures_are_kept_by_content_and_events_refer_to_them(
     tmp_path: Path, picture: bytes
 ) -> None:
     with open_packer(local(tmp_path), "ana") as packer:
-        refs = [packer.pack(picture), packer.pack(picture), packer.pack(noise(900, 600, "PNG"))]
+        refs = [packer.pack(picture), packer.pack(picture), packer.pack(noise(900, 600))]
     assert {type(ref) for ref in refs} == {FileImage}
     assert refs[0] == refs[1] != refs[2]
     checksums = [ref.sha256 for ref in refs if isinstance(ref, FileImage)]
