@@ -80,17 +80,17 @@ class ObjectStore:
         except (BaseError, OSError):
             raise Unavailable(f"{uri} could not be listed: the object store is away") from None
 
-    def start_of(self, bucket: str, key: str, length: int) -> bytes:
-        """The first bytes of an object; none if it cannot be read."""
-        try:
-            return bytes(obstore.get_range(self._store(bucket), key, start=0, length=length))
-        except (BaseError, OSError, ValueError):
+    def start_of(self, bucket: str, stored: StoredObject, length: int) -> bytes:
+        """The first bytes of an object; raises Unavailable, Fault or FileNotFoundError."""
+        if not stored.size:
             return b""
+        with _request_errors(f"s3://{bucket}/{stored.key}", "read"):
+            return bytes(obstore.get_range(self._store(bucket), stored.key, start=0, end=min(length, stored.size)))
 
     def changed_at(self, bucket: str, key: str) -> datetime | None:
         """When an object was last written; None if it does not exist, or may not be looked up."""
         try:
-            with _write_errors(f"s3://{bucket}/{key}", "looked up"):
+            with _request_errors(f"s3://{bucket}/{key}", "looked up"):
                 return obstore.head(self._store(bucket), key)["last_modified"]
         except (FileNotFoundError, Fault):  # S3 denies access to a missing key to those who may not list the bucket
             return None
@@ -99,7 +99,7 @@ class ObjectStore:
         """Write an object, whole or not at all; raises Unavailable, or Fault if that is not permitted."""
         uri = f"s3://{bucket}/{key}"
         try:
-            with _write_errors(uri, "written"):
+            with _request_errors(uri, "written"):
                 obstore.put(self._store(bucket), key, data, use_multipart=False)
         except FileNotFoundError:
             raise Fault(f"{uri} could not be written: there is no bucket {bucket}") from None
@@ -107,7 +107,7 @@ class ObjectStore:
     def remove(self, bucket: str, key: str) -> None:
         """Delete an object, if it exists; raises Unavailable, or Fault if that is not permitted."""
         try:
-            with _write_errors(f"s3://{bucket}/{key}", "deleted"):
+            with _request_errors(f"s3://{bucket}/{key}", "deleted"):
                 obstore.delete(self._store(bucket), key)
         except FileNotFoundError:
             return
@@ -154,7 +154,7 @@ def check_access(ref: S3Image, settings: ImageSettings) -> None:
 
 
 @contextmanager
-def _write_errors(uri: str, action: str) -> Iterator[None]:
+def _request_errors(uri: str, action: str) -> Iterator[None]:
     """Turn errors of the object store into Unavailable or Fault, except FileNotFoundError.
 
     Their texts contain addresses and headers, so they are not passed on.

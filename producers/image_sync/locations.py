@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from infra.images.formats import MAGIC_BYTES
 from producers.image_packer import ImagePacker
 from producers.image_refs import Locate, choose_root
 from producers.image_sync.file_names import PictureJudge, folder_reason, path_reason, suffix_of, visible_path
-from schemas.failures import Unavailable
+from schemas.failures import Fault, Unavailable
 from schemas.items import ImageRef, S3Image
 
 SCHEME = "s3://"
@@ -147,16 +147,27 @@ class BucketLocation:
             *folders, _name = path.split("/")
             if reason := next((reason for folder in folders if (reason := folder_reason(folder))), None):
                 self.judge.pass_over(reason)
-            elif path and self.judge.is_picture(path, each.version_tag, self._starting(each)):
-                yield _listed(ListedImage(path, each.version_tag, each.changed_at, each.size))
+            elif path:
+                yield from self._list_object(each, path)
 
     def reference(self, path: str) -> ImageRef:
         """The reference to the object at this path below the prefix."""
         return S3Image(bucket=self.bucket, key="/".join(part for part in (self.prefix, path) if part))
 
-    def _starting(self, each: StoredObject) -> Callable[[], bytes]:
-        """Reads the first bytes of an object without a suffix; each costs a request, so others are not read."""
-        return lambda: b"" if suffix_of(each.key) else self.store.start_of(self.bucket, each.key, MAGIC_BYTES)
+    def _list_object(self, each: StoredObject, path: str) -> Iterator[ListedImage | UnlistedPath]:
+        """The object if it is a picture, or why it cannot be listed; nothing if it is passed over."""
+
+        def read_start() -> bytes:
+            """The first bytes, if the key has no suffix: each look costs a request."""
+            return b"" if suffix_of(path) else self.store.start_of(self.bucket, each, MAGIC_BYTES)
+
+        try:
+            if self.judge.is_picture(path, each.version_tag, read_start):
+                yield _listed(ListedImage(path, each.version_tag, each.changed_at, each.size))
+        except FileNotFoundError:
+            self.judge.pass_over("deleted meanwhile")
+        except (Unavailable, Fault) as error:
+            yield UnlistedPath(path, str(error))
 
 
 def location_of(

@@ -13,7 +13,7 @@ from producers.image_sync.locations import ImageLocation, ListedImage, UnlistedP
 from producers.ingest import Publishable
 from producers.row_reader import BadRow, revisions
 from schemas.envelope import describe
-from schemas.failures import Failure, TryLater, Unavailable
+from schemas.failures import Code, Failure, TryLater, Unavailable
 from schemas.items import ItemDeleted, ItemUpserted, Source
 
 MIN_AGE = timedelta(seconds=1)
@@ -55,6 +55,8 @@ class LocationScanner:
     """For each unsettled path, its mark and the time since when it has had that mark."""
     _reported: dict[str, str] = field(default_factory=dict)
     """Paths that cannot be listed, with the reasons: each is reported once."""
+    _refused: dict[str, str] = field(default_factory=dict)
+    """Pictures that may not be read, with their marks: the next run tries them again, and this one does not."""
 
     def scan(self, known: Mapping[str, str], now: datetime) -> Iterator[ScanStep]:
         """Scan once, and yield the differences from `known`. A picture is read when its step is due."""
@@ -71,7 +73,7 @@ class LocationScanner:
                 unlisted[found.path] = found.reason
                 if self._reported.get(found.path) != found.reason:
                     yield PathChange(found, 0)
-            elif missing.pop(found.path, None) != found.version_tag:
+            elif found.version_tag not in (missing.pop(found.path, None), self._refused.get(found.path)):
                 if self._is_settled(found, now):
                     yield PathChange(found, next(self._revisions))
                 else:
@@ -127,7 +129,10 @@ class LocationScanner:
         except TryLater as error:
             return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), None, None)
         except Failure as error:
-            return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), listed, None)
+            is_refused = error.code is Code.SOURCE_REFUSED  # permissions change without a new mark
+            if is_refused:
+                self._refused[listed.path] = listed.version_tag
+            return ScanStep(BadRow(0, f"{listed.path}: {error.message}"), None if is_refused else listed, None)
 
     def _deletion(self, path: str, revision: int) -> Publishable:
         try:

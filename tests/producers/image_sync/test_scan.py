@@ -124,3 +124,17 @@ def test_revisions_grow_in_the_order_of_the_scan(tmp_path: Path) -> None:
         step.event.revision for step in scanner_of(tmp_path).scan({}, NOW) if isinstance(step.event, ItemUpserted)
     ]
     assert found == sorted(set(found))
+
+
+def test_a_picture_that_may_not_be_read_is_tried_again_by_the_next_run_alone(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", "a.jpg")
+    folder = tmp_path / "pictures"
+    write(folder, "b.jpg")
+    (folder / "a.jpg").symlink_to(tmp_path / "elsewhere" / "a.jpg")
+    scanner = scanner_of(folder)
+    first = list(scanner.scan({}, NOW))
+    assert (events(first), len(bad(first))) == (["b.jpg"], 1)
+    known = {step.sent_image.path: step.sent_image.version_tag for step in first if step.sent_image}
+    assert list(known) == ["b.jpg"]
+    assert list(scanner.scan(known, NOW)) == []
+    assert len(bad(list(scanner_of(folder).scan(known, NOW)))) == 1
