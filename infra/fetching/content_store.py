@@ -4,8 +4,10 @@ A picture stays for LOOKSTREAM_IMAGES_CONTENT_DAYS after it was last put, and lo
 sweep (consumers/indexing/content_sweep.py) removes the others.
 """
 
+import errno
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,8 @@ FOLDER = "pictures"
 """Name of the local store in the data folder."""
 PART_PICTURES = 64
 """Pictures that a sweep handles in one step."""
+MIN_FREE_BYTES = 512 << 20
+"""Free disk space below which no picture is written: the embedded index, on the same disk, needs 256 MB."""
 STALE_SECONDS = 3_600
 """Age in seconds at which a temporary file counts as abandoned by a killed process."""
 CHECKSUM_LENGTH = 64
@@ -66,8 +70,8 @@ class LocalContentStore:
     broker.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, min_free: int = MIN_FREE_BYTES) -> None:
+        self._folder, self._min_free = folder, min_free
 
     def put(self, tenant: str, data: bytes) -> FileImage:
         """See ContentStore; raises TryLater, for example when the disk is full."""
@@ -78,10 +82,11 @@ class LocalContentStore:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._lock(fcntl.LOCK_SH):
                 if not _renew(path, len(data)):
+                    self._check_free_space()
                     path.parent.mkdir(mode=0o700, exist_ok=True)
                     _write(path, data)
         except OSError as error:
-            reason = (error.strerror or "unknown reason").lower()
+            reason = error.strerror or "unknown reason"
             message = f"the picture was not written to {self._folder} ({reason}): make space there, or correct it"
             raise TryLater(Code.IMAGE_UNREACHABLE, message) from None
         return FileImage(root=CONTENT_ROOT, path=f"{checksum[:2]}/{checksum}", sha256=checksum)
@@ -118,6 +123,10 @@ class LocalContentStore:
 
     def _path(self, tenant: str, checksum: str) -> Path:
         return self._folder / tenant / checksum[:2] / checksum
+
+    def _check_free_space(self) -> None:
+        if shutil.disk_usage(self._folder).free < self._min_free:
+            raise OSError(errno.ENOSPC, f"less than {self._min_free >> 20} MB are free on its disk")
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:

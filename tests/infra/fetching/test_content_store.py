@@ -52,6 +52,15 @@ def test_a_disk_that_takes_no_more_leaves_nothing_half_and_says_so(tmp_path: Pat
     assert ref.path.endswith(sha256(LARGE).hexdigest())
 
 
+def test_pictures_leave_the_index_its_space_on_the_disk(tmp_path: Path) -> None:
+    LocalContentStore(tmp_path).put("ana", RED)
+    full = LocalContentStore(tmp_path, min_free=1 << 60)
+    with pytest.raises(TryLater, match=r"less than \d+ MB are free"):
+        full.put("ana", LARGE)
+    assert full.put("ana", RED).sha256 == sha256(RED).hexdigest()
+    assert [path.read_bytes() for path in files_in(tmp_path)] == [RED]
+
+
 def test_a_folder_that_cannot_be_made_fails_that_picture_alone(tmp_path: Path) -> None:
     store = LocalContentStore(tmp_path)
     (tmp_path / "ana").write_text("a file in the place of the folder")
