@@ -7,7 +7,7 @@ nothing; without one it is the picture itself. Either way a large picture is shr
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from infra.config.images import DEFAULT_TENANT, ImageSettings
@@ -19,6 +19,10 @@ from schemas.items import MAX_INLINE_BYTES, ImageRef, InlineImage
 
 MAX_PROCESSES = 4
 """Decoder processes at most: they share the machine with the workers, and a large picture may take 1 GiB."""
+
+ONE_BY_ONE_BYTES = 2_000_000
+"""Size above which pictures are decoded one at a time, to save memory. JPEG is not among them, because its decoder
+reduces a picture while it reads it; others need 3 to 10 bytes for each pixel (48 MP: 150 to 480 MB)."""
 
 Shrink = Callable[[bytes], bytes]
 """Re-encodes a picture so that it fits into an event; raises Rejected."""
@@ -78,13 +82,16 @@ class _LazyShrinker:
     settings: ImageSettings
     stack: ExitStack
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _one_by_one: threading.Lock = field(default_factory=threading.Lock)
     _opened: Shrink | None = None
 
     def __call__(self, data: bytes) -> bytes:
         with self._lock:
             if self._opened is None:
                 self._opened = _open_pool(self.settings, self.stack)
-        return self._opened(data)
+        is_heavy = len(data) > ONE_BY_ONE_BYTES and media_type(data[:MAGIC_BYTES]) != "image/jpeg"
+        with self._one_by_one if is_heavy else nullcontext():
+            return self._opened(data)
 
 
 def _open_pool(settings: ImageSettings, stack: ExitStack) -> Shrink:
