@@ -13,6 +13,7 @@ from infra.config.settings import Settings
 from infra.fetching.content_store import ContentStore, StoredPicture
 from infra.qdrant.contract import Index
 from infra.qdrant.generations import Generations
+from schemas.failures import Failure, Fault
 
 NOTE_NAME = "content_sweep"
 PERIOD_SECONDS = 86_400.0
@@ -53,6 +54,9 @@ class SweepTask:
                 self._begin(now)
             else:
                 self._advance(now)
+        except (Failure, Fault) as error:  # a sweep that is not permitted must not end the worker
+            structlog.get_logger().warning("content store not swept", reason=str(error))
+            self._end(now)
         except BaseException:
             self._end(now)
             raise
@@ -70,8 +74,8 @@ class SweepTask:
         is_due = not isinstance(began, int | float) or not 0 <= now - began < PERIOD_SECONDS
         if generations.serving.number != self.ownership.number or not is_due:
             return
-        self.index.put_note(NOTE_NAME, {"began": now})
         sweep = self._stack.enter_context(open_sweep(self.settings, self.store))
+        self.index.put_note(NOTE_NAME, {"began": now})
         self._parts, self._generations, self._removed = sweep.parts(), generations, 0
         self._not_before = now + STEP_SECONDS
 

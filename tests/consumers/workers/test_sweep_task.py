@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,7 @@ from consumers.workers.backfill_task import GenerationOwnership
 from consumers.workers.sweep_task import LOOK_SECONDS, PERIOD_SECONDS, STEP_SECONDS, SweepTask
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings
-from infra.fetching.content_store import LocalContentStore
+from infra.fetching.content_store import LocalContentStore, StoredPicture
 from infra.local_state import LocalState
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -29,7 +30,7 @@ from infra.qdrant.generations import (
     index_folder,
 )
 from infra.retry import Retry
-from schemas.failures import Unavailable
+from schemas.failures import Fault, Unavailable
 
 SIZE = 8
 
@@ -126,3 +127,17 @@ def test_an_index_of_a_generation_that_is_away_postpones_the_sweep(worker: Worke
         worker.run(task)
     worker.run(task)
     assert worker.has(one)
+
+
+class ForbiddenStore(LocalContentStore):
+    """A store that may be written to, and not listed, as a bucket may be."""
+
+    def not_put_since(self, moment: datetime) -> Iterator[Sequence[StoredPicture]]:
+        raise Fault(f"what is older than {moment} may not be listed")
+
+
+def test_a_store_that_may_not_be_swept_does_not_end_the_worker(worker: WorkerUnderTest) -> None:
+    ownership, store = GenerationOwnership(worker.register, FIRST), ForbiddenStore(worker.settings.data)
+    task = SweepTask(worker.settings, worker.index, ownership, store, clock=lambda: worker.now)
+    worker.run(task, pause=LOOK_SECONDS)
+    task.close()
