@@ -7,13 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from infra.console import format_count
-from infra.images.formats import is_picture_name, media_type
+from infra.images.formats import is_picture_name, looks_like_picture, media_type
 
-RAW_SUFFIXES = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef",
-    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)  # fmt: skip
-"""Suffixes of what cameras record before they make a picture. Most begin as TIFF files do, without being any."""
 SYSTEM_FOLDERS = {
     "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin",
     "system volume information", "lost+found",
@@ -90,7 +85,9 @@ def name_reason(name: str) -> str | None:
     suffix = suffix_of(name)
     if suffix in UNFINISHED_SUFFIXES:
         return f"{suffix} (unfinished)"
-    return f"{suffix} (camera RAW: export it as JPEG)" if suffix in RAW_SUFFIXES else None
+    if looks_like_picture(name) and not is_picture_name(name):  # also by name, as raw files begin as a TIFF does
+        return f"{suffix} (not supported: export it as JPEG)"
+    return None
 
 
 def folder_reason(name: str) -> str | None:

@@ -56,9 +56,10 @@ def test_a_file_with_another_suffix_is_judged_by_its_first_bytes(name: str) -> N
         ("a.jpg~", "backup (~)"),
         ("a.jpg.part", ".part (unfinished)"),
         ("a.jpg.CRDOWNLOAD", ".crdownload (unfinished)"),
-        ("a.NEF", ".nef (camera RAW: export it as JPEG)"),
-        ("a.cr2", ".cr2 (camera RAW: export it as JPEG)"),
-        ("a.dng", ".dng (camera RAW: export it as JPEG)"),
+        ("a.NEF", ".nef (not supported: export it as JPEG)"),
+        ("a.cr2", ".cr2 (not supported: export it as JPEG)"),
+        ("a.psd", ".psd (not supported: export it as JPEG)"),
+        ("a.dng", ".dng (not supported: export it as JPEG)"),
     ],
 )
 def test_some_names_are_passed_over_whatever_the_files_hold(name: str, reason: str) -> None:

@@ -51,7 +51,7 @@ def test_files_are_passed_over_by_their_names_and_their_bytes_and_counted(tmp_pa
     location = at(tmp_path)
     assert listed(location) == ["a.jpg", "without", "wrong.dat"]
     assert dict(location.judge.passed_over) == {
-        "hidden": 1, "resource fork of macOS (._)": 1, ".nef (camera RAW: export it as JPEG)": 1, ".mov": 2,
+        "hidden": 1, "resource fork of macOS (._)": 1, ".nef (not supported: export it as JPEG)": 1, ".mov": 2,
         ".db": 1, "without a suffix": 1, "@eaDir": 2, "#recycle": 1, "__MACOSX": 1, "hidden folder": 1,
         "link to a folder": 1,
     }  # fmt: skip
@@ -196,5 +196,5 @@ def test_objects_of_a_bucket_are_judged_like_files(bucket: tuple[Path, ImageSett
     assert sorted(listed(location)) == ["3f9c0a", "a.JFIF"]
     assert ["characters" in reason for reason in unlisted(location).values()] == [True]
     assert dict(location.judge.passed_over) == {
-        "@eaDir": 1, "hidden": 1, ".nef (camera RAW: export it as JPEG)": 1, "without a suffix": 1, ".mov": 1
+        "@eaDir": 1, "hidden": 1, ".nef (not supported: export it as JPEG)": 1, "without a suffix": 1, ".mov": 1
     }  # fmt: skip
