@@ -37,7 +37,7 @@ def read_catalog(path: Path, catalog_format: CatalogFormat) -> Iterator[ItemUpse
     """The items of a catalog, in order; an invalid row becomes a BadRow, and reading continues."""
     numbered = zip(read_feed(path), revisions(), strict=False)
 
-    def item_of(pair: tuple[FeedRow | BadRow, int]) -> ItemUpserted | BadRow:
+    def item_of(pair: tuple[FeedRow | BadRow | SkippedRow, int]) -> ItemUpserted | BadRow | SkippedRow:
         row, revision = pair
         return read_item(row, catalog_format, revision) if isinstance(row, FeedRow) else row
 

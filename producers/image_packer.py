@@ -7,7 +7,7 @@ nothing; without one it is the picture itself. Either way a large picture is shr
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from infra.config.images import DEFAULT_TENANT, ImageSettings
@@ -90,7 +90,8 @@ class _LazyShrinker:
             if self._opened is None:
                 self._opened = _open_pool(self.settings, self.stack)
         is_heavy = len(data) > ONE_BY_ONE_BYTES and media_type(data[:MAGIC_BYTES]) != "image/jpeg"
-        with self._one_by_one if is_heavy else nullcontext():
+        turn: AbstractContextManager[object] = self._one_by_one if is_heavy else nullcontext()
+        with turn:
             return self._opened(data)
 
 

@@ -29,6 +29,8 @@ PART_PICTURES = 64
 """Pictures that a sweep handles in one step."""
 MIN_FREE_BYTES = 512 << 20
 """Free disk space below which no picture is written: the embedded index, on the same disk, needs 256 MB."""
+TEMPORARY = ".new-"
+"""How the names of temporary files begin."""
 STALE_SECONDS = 3_600
 """Age in seconds at which a temporary file counts as abandoned by a killed process."""
 CHECKSUM_LENGTH = 64
@@ -65,9 +67,9 @@ class ContentStore(Protocol):
 class LocalContentStore:
     """A folder: TENANT/AB/SHA256, for the user alone. A file is whole or not there; its mtime is its last put.
 
-    A put and a removal never overlap (a lock of the whole folder), so a picture that was just put is not removed.
-    The file's data is on disk before its name. The name may be lost with the power, as are the events of the local
-    broker.
+    Renaming into place and renewing exclude a removal (a lock of the whole folder), so a picture that was just put
+    is not removed. The file's data is on disk before its name. The name may be lost with the power, as are the
+    events of the local broker.
     """
 
     def __init__(self, folder: Path, min_free: int = MIN_FREE_BYTES) -> None:
@@ -78,13 +80,11 @@ class LocalContentStore:
         checksum = sha256(data).hexdigest()
         path = self._path(tenant, checksum)
         try:
-            for folder in (self._folder, path.parent.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._lock(fcntl.LOCK_SH):
-                if not _renew(path, len(data)):
-                    self._check_free_space()
-                    path.parent.mkdir(mode=0o700, exist_ok=True)
-                    _write(path, data)
+                is_stored = _renew(path, len(data))
+            if not is_stored:
+                self._write(path, data)
         except OSError as error:
             reason = error.strerror or "unknown reason"
             message = f"the picture was not written to {self._folder} ({reason}): make space there, or correct it"
@@ -95,6 +95,7 @@ class LocalContentStore:
         return self._path(tenant, checksum).is_file()
 
     def not_put_since(self, moment: datetime) -> Iterator[Sequence[StoredPicture]]:
+        self._remove_abandoned()
         for tenant in _names(self._folder):
             for part in _names(self._folder / tenant):
                 folder = self._folder / tenant / part
@@ -104,8 +105,6 @@ class LocalContentStore:
                         status = entry.stat(follow_symlinks=False)
                         if len(entry.name) == CHECKSUM_LENGTH and status.st_mtime < moment.timestamp():
                             found.append(StoredPicture(tenant, entry.name, status.st_size))
-                        elif entry.name.startswith(".") and status.st_mtime < time.time() - STALE_SECONDS:
-                            os.unlink(entry.path)
                 yield from _in_parts(found)
 
     def remove(self, picture: StoredPicture, moment: datetime) -> bool:
@@ -124,9 +123,30 @@ class LocalContentStore:
     def _path(self, tenant: str, checksum: str) -> Path:
         return self._folder / tenant / checksum[:2] / checksum
 
-    def _check_free_space(self) -> None:
+    def _write(self, path: Path, data: bytes) -> None:
         if shutil.disk_usage(self._folder).free < self._min_free:
             raise OSError(errno.ENOSPC, f"less than {self._min_free >> 20} MB are free on its disk")
+        # Only the user may read the file.
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=TEMPORARY)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._lock(fcntl.LOCK_SH):
+                for folder in (path.parent.parent, path.parent):
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+
+    def _remove_abandoned(self) -> None:
+        """Remove the temporary files of killed processes."""
+        for entry in _entries(self._folder):
+            with suppress(FileNotFoundError):
+                if entry.name.startswith(TEMPORARY) and entry.stat().st_mtime < time.time() - STALE_SECONDS:
+                    os.unlink(entry.path)
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
@@ -173,19 +193,6 @@ def _renew(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except FileNotFoundError:
         return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")  # only the user may read it
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
 
 
 def _names(folder: Path) -> list[str]:

@@ -93,7 +93,7 @@ def test_what_a_killed_process_has_left_goes_after_an_hour(tmp_path: Path) -> No
     store = LocalContentStore(tmp_path)
     store.put("ana", RED)
     [file] = files_in(tmp_path)
-    old, young = file.with_name(".old"), file.with_name(".young")
+    old, young = tmp_path / ".new-old", tmp_path / ".new-young"
     for path in (old, young):
         path.write_bytes(b"half")
     hours_ago = time.time() - 2 * 3_600
