@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 from infra.config.errors import BadInput
+from infra.fetching.content_store import LocalContentStore
+from producers.catalog import CatalogFormat, read_catalog
+from producers.column_mapping import choose_columns
 from producers.image_packer import ImagePacker
 from producers.image_refs import choose_root, image_reference, threads_for
+from producers.row_reader import BadRow, SkippedRow
 from schemas.failures import Rejected
-from schemas.items import FileImage, InlineImage, S3Image, UrlImage
+from schemas.items import FileImage, InlineImage, ItemUpserted, S3Image, UrlImage
 
 PACKER = ImagePacker(threads=3)
 
@@ -42,3 +46,24 @@ def test_a_root_that_is_neither_folder_nor_name_is_refused() -> None:
 def test_only_pictures_of_a_folder_are_worth_threads(tmp_path: Path) -> None:
     roots = {"shop": tmp_path}
     assert [threads_for(choose_root(text, roots, PACKER)) for text in (str(tmp_path), "shop", None)] == [3, 0, 0]
+
+
+def test_rows_of_a_feed_stay_in_order_while_their_pictures_are_packed_in_threads(
+    tmp_path: Path, picture: bytes
+) -> None:
+    rows, store = ["id,title,image_link"], LocalContentStore(tmp_path / "kept")
+    for n in range(60):
+        if n % 7:
+            (tmp_path / f"{n}.png").write_bytes(picture + b"%d" % n)
+        rows.append(f"{n},Item {n},{n}.png")
+    feed = tmp_path / "feed.csv"
+    feed.write_text("\n".join(rows))
+    locate = choose_root(str(tmp_path), {}, ImagePacker(store=store, tenant="shop", threads=3))
+    rows_read = read_catalog(feed, CatalogFormat(choose_columns(feed, ()), locate, "shop"))
+    found = [row for row in rows_read if not isinstance(row, SkippedRow)]
+    assert [row.line - 2 if isinstance(row, BadRow) else int(row.item_id) for row in found] == list(range(60))
+    assert sum(isinstance(row, BadRow) for row in found) == 9
+    items = [row for row in found if isinstance(row, ItemUpserted)]
+    assert [item.revision for item in items] == sorted({item.revision for item in items})
+    refs = [item.images[0] for item in items]
+    assert all(isinstance(ref, FileImage) and store.exists("shop", ref.sha256 or "") for ref in refs)
