@@ -7,8 +7,8 @@ nothing; without one it is the picture itself. Either way a large picture is shr
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from infra.config.images import DEFAULT_TENANT, ImageSettings
 from infra.config.settings import Settings
@@ -55,7 +55,7 @@ class ImagePacker:
 def embed(data: bytes, shrink: Shrink) -> InlineImage:
     """The picture as it is if workers read its format and it fits into an event, else shrunk; raises Rejected."""
     if not data:
-        raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")
+        raise Rejected(Code.IMAGE_MISSING, "the picture is an empty file")
     fits = len(data) <= MAX_INLINE_BYTES and media_type(data[:MAGIC_BYTES]) is not None
     return InlineImage(data=data if fits else shrink(data))
 
@@ -70,38 +70,21 @@ def open_packer(settings: Settings, tenant: str) -> Iterator[ImagePacker]:
 
 @contextmanager
 def open_shrinker(settings: ImageSettings) -> Iterator[Shrink]:
-    """A Shrink in decoder processes, which start with the first picture that needs them."""
-    with ExitStack() as stack:
-        yield _LazyShrinker(settings, stack)
-
-
-@dataclass(eq=False)
-class _LazyShrinker:
-    """A Shrink that opens its pool at first use: most feeds and folders of small pictures need none."""
-
-    settings: ImageSettings
-    stack: ExitStack
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _one_by_one: threading.Lock = field(default_factory=threading.Lock)
-    _opened: Shrink | None = None
-
-    def __call__(self, data: bytes) -> bytes:
-        with self._lock:
-            if self._opened is None:
-                self._opened = _open_pool(self.settings, self.stack)
-        is_heavy = len(data) > ONE_BY_ONE_BYTES and media_type(data[:MAGIC_BYTES]) != "image/jpeg"
-        turn: AbstractContextManager[object] = self._one_by_one if is_heavy else nullcontext()
-        with turn:
-            return self._opened(data)
-
-
-def _open_pool(settings: ImageSettings, stack: ExitStack) -> Shrink:
+    """A Shrink in decoder processes, which start when they are first needed, and end with the block."""
     from infra.images.decode import DecodeLimits  # imported here, because most commands need no decoder
     from infra.images.decode_pool import DecodePool
 
-    pool = stack.enter_context(closing(DecodePool(_process_count())))
     limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-    return lambda data: pool.shrink(data, limits, MAX_INLINE_BYTES)
+    one_by_one = threading.Lock()
+    with closing(DecodePool(_process_count(), eager=False)) as pool:
+
+        def shrink(data: bytes) -> bytes:
+            is_heavy = len(data) > ONE_BY_ONE_BYTES and media_type(data[:MAGIC_BYTES]) != "image/jpeg"
+            turn: AbstractContextManager[object] = one_by_one if is_heavy else nullcontext()
+            with turn:
+                return pool.shrink(data, limits, MAX_INLINE_BYTES)
+
+        yield shrink
 
 
 def _process_count() -> int:

@@ -19,8 +19,8 @@ STEPS = ((1600, 90), (1600, 80), (1600, 70), (1600, 60), (1200, 70), (800, 70))
 class DecodePool:
     """Shrinks pictures."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, *, eager: bool = True) -> None:
+        self._count, self._eager = count, eager
 
     def shrink(self, data: bytes, limits: DecodeLimits, max_bytes: int) -> bytes:
         """An upright JPEG of at most `max_bytes` bytes; raises Rejected."""

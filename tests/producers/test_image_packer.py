@@ -53,7 +53,7 @@ def test_clear_parts_become_white() -> None:
 def test_what_is_no_picture_is_rejected_at_once(data: bytes) -> None:
     with open_shrinker(ImageSettings()) as shrink, pytest.raises(Rejected) as caught:
         embed(data, shrink)
-    assert caught.value.code in (Code.IMAGE_UNREADABLE, Code.IMAGE_FORMAT)
+    assert caught.value.code in (Code.IMAGE_MISSING, Code.IMAGE_UNREADABLE, Code.IMAGE_FORMAT)
     assert "0x" not in caught.value.message
 
 
