@@ -34,17 +34,17 @@ def open_root(text: str | None, settings: Settings, tenant: str) -> Iterator[Loc
         yield choose_root(text, settings.images.folders_of(tenant), packer)
 
 
-def choose_root(text: str | None, roots: Mapping[str, Path], packer: ImagePacker) -> Locate:
+def choose_root(text: str | None, roots: Mapping[str, Path], packer: ImagePacker | None = None) -> Locate:
     """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are packed).
 
-    Raises BadInput if it is neither.
+    `packer`: default, small pictures into events. Raises BadInput if it is neither.
     """
     if text is None:
         return refuse_paths
     if text in roots:
         return named_root(text, roots[text])
     if Path(text).is_dir():
-        return FolderImages(Path(text), packer)
+        return FolderImages(Path(text), packer or ImagePacker())
     known = ", ".join(sorted(roots)) or "none"
     raise BadInput(
         f"--image-root {text} is no folder, and no name of this tenant in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
