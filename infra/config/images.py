@@ -56,7 +56,7 @@ class ImageSettings(BaseModel):
     s3_secret: SecretStr | None = Field(None, description="Secret access key")
     content_bucket: str | None = Field(
         None,
-        pattern=r"^[a-z0-9.-]{3,63}(/[A-Za-z0-9_.=-]+)*$",
+        pattern=r"^[a-z0-9.-]{3,63}(/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*$",
         description="Bucket, or bucket/prefix, that keeps pictures by their content, so that events only refer to "
         "them; empty: the data folder in local mode, else pictures travel in events",
     )
