@@ -183,6 +183,7 @@ def _open(bucket: str, settings: ImageSettings, seconds: float) -> S3Store:
         endpoint=settings.s3_endpoint or f"https://s3.{settings.s3_region}.amazonaws.com",
         region=settings.s3_region,
         skip_signature=not credentials,
+        disable_bulk_delete=True,  # not all stores have it, and we delete one object at a time
         client_options={
             "timeout": timedelta(seconds=seconds),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
