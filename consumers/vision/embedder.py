@@ -17,9 +17,10 @@ from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import select_views
-from consumers.vision.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
 from infra.array_types import Box, Floats, Pixels
+from infra.images import decode as decoding
+from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.ranking import Weights
@@ -126,7 +127,7 @@ class ImageEmbedder:
     """Embeds pictures in batches. The threads of `pool` decode pictures in parallel, because PIL releases the GIL.
 
     Workers pass a `decode` that runs in child processes, so that a picture cannot harm them
-    (consumers/embedding/decode_pool.py).
+    (infra/images/decode_pool.py).
     """
 
     encoder: Encoder
@@ -209,8 +210,8 @@ def weight_look(vector: Floats, weights: Weights, object_size: int, style_size: 
 
 
 def look_code_version() -> str:
-    """Hash of the source files of this folder; when it changes, looks that are stored on disk are invalid."""
+    """Hash of the source files of this folder and of infra/images: by another code, stored looks are invalid."""
     digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted((*Path(__file__).parent.glob("*.py"), *Path(decoding.__file__).parent.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import structlog
 
-from consumers.embedding.decode_pool import DecodePool
 from consumers.embedding.moderation import load_moderator
 from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
 from infra.metrics import WorkerMetrics, serve_metrics
 from infra.observability.tracing import SpanWriter, tracing
 from infra.qdrant.connect import connect

@@ -57,10 +57,10 @@ class GatewaySettings(BaseModel):
     )
     per_minute: int = Field(600, ge=1, description="Searches and item events that one address may send a minute")
     max_bytes: int = Field(
-        10_000_000, ge=1_000, description="Largest request body, in bytes; JSON is a Kafka record at most"
+        51_000_000, ge=1_000, description="Largest request body, in bytes; JSON is a Kafka record at most"
     )
     bodies_mb: int = Field(
-        64, ge=1, le=10_000, description="Memory for request bodies in MB; beyond it requests wait, then 503"
+        72, ge=1, le=10_000, description="Memory for request bodies in MB; beyond it requests wait, then 503"
     )
     in_flight: int = Field(
         64, ge=1, le=10_000, description="Searches in progress at a time; further ones are answered with 503"

@@ -1,18 +1,19 @@
 """HTTP downloads: request pictures over http(s), and check status, headers, size and format of the responses."""
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Mapping
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import httpcore
 
 from infra.config.images import ImageSettings
-from infra.fetching.address_policy import check_url, redact_url
+from infra.fetching.address_policy import SAFE_CHARACTERS, check_url, redact_url
 from infra.fetching.fair_pool import FairPool
 from infra.fetching.guarded_network import DownloadBudget, GuardedNetwork, NetworkAccess
 from infra.fetching.http_cache import CachedResponse, HttpCache
-from infra.fetching.image_formats import MAGIC_BYTES, media_type
+from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, MEDIA_TYPES, media_type, other_kind
 from schemas.failures import Code, Rejected, TryLater
 
 MAX_REDIRECTS = 3
@@ -25,21 +26,16 @@ RETRY_STATUSES = (408, 425, 429)
 
 HEADERS: Mapping[str, str] = {
     "User-Agent": "lookstream",
-    "Accept": "image/*",
+    "Accept": MEDIA_TYPES,
     # A compressed body of 49 kB can expand to 50 MB, and pictures are compressed already.
     "Accept-Encoding": "identity",
-}
-ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/x-png": "image/png",
-    "image/apng": "image/png",
 }
 FREE_CHUNKS, MIN_CHUNK_BYTES = 2_000, 64
 """A body may have more than FREE_CHUNKS chunks only if they average at least MIN_CHUNK_BYTES: 10 MB in single bytes
 would occupy a core for the whole time limit."""
-GENERIC_TYPES = ("application/octet-stream", "binary/octet-stream")
-"""Content types without information: the format is detected from the bytes alone."""
+PAGES = re.compile(r".*[/+](x?html|xml|json|javascript)")
+"""Content types of pages and data, whose bodies are not downloaded. For all others the bytes decide, because
+many servers state a wrong type or none."""
 
 
 class HttpDownloads:
@@ -93,19 +89,31 @@ class HttpDownloads:
         raw = [(name.encode(), value.encode("latin-1")) for name, value in request_headers.items()]
         timeouts = {"pool": budget.seconds(), "connect": budget, "read": budget, "write": budget}
         with self._pool.stream("GET", url, headers=raw, extensions={"timeout": timeouts}) as response:
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            raw_headers = {name.decode("latin-1").lower(): value for name, value in response.headers}
+            headers = {name: value.decode("latin-1") for name, value in raw_headers.items()}
             if response.status in REDIRECTS and "location" in headers:
-                return headers["location"]
+                return decode_location(raw_headers["location"])
             if response.status == 304 and cached:
                 return cached.body
             check_status(response.status, redact_url(url))
             check_headers(headers, redact_url(url), self._settings.max_bytes)
             budget.allow_picture(self._settings.max_bytes)
             body = read_body(response.iter_stream(), redact_url(url), self._settings.max_bytes)
-        check_kind(headers.get("content-type", ""), body, redact_url(url))
+        check_format(body, redact_url(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):
             self._cache.keep(url, CachedResponse(headers.get("etag", ""), headers.get("last-modified", ""), body))
         return body
+
+
+def decode_location(value: bytes) -> str:
+    """The address in a Location header, which should be ASCII, but is often UTF-8 and sometimes Latin-1.
+
+    Bytes that are not UTF-8 are percent-encoded as they are: the server knows its file by these bytes.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return quote(value, SAFE_CHARACTERS + "#[]")
 
 
 def _redirect_target(url: str, location: str) -> str:
@@ -132,8 +140,8 @@ def check_status(status: int, url: str) -> None:
 def check_headers(headers: Mapping[str, str], url: str, limit: int) -> None:
     """Raise Rejected if the headers do not describe a picture of at most `limit` bytes."""
     kind = _without_parameters(headers.get("content-type", ""))
-    if kind and not kind.startswith("image/") and kind not in GENERIC_TYPES:
-        raise Rejected(Code.IMAGE_FORMAT, f"{url} is `{kind[:80]}`, not a picture")
+    if PAGES.fullmatch(kind):
+        raise Rejected(Code.IMAGE_FORMAT, f"{url} is `{kind[:80]}`, not a {FORMAT_NAMES}: send the address of one")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Rejected(Code.IMAGE_FORMAT, f"{url} is sent with a content encoding: serve the picture without one")
     length = headers.get("content-length", "")
@@ -141,14 +149,12 @@ def check_headers(headers: Mapping[str, str], url: str, limit: int) -> None:
         raise Rejected(Code.IMAGE_TOO_LARGE, f"{url} has more than {limit} bytes")
 
 
-def check_kind(content_type: str, body: bytes, url: str) -> None:
-    """Raise Rejected unless the bytes start like a picture and match the content type, if that is informative."""
-    actual_type = media_type(body[:MAGIC_BYTES])
-    if actual_type is None:
-        raise Rejected(Code.IMAGE_FORMAT, f"{url} is not a JPEG, PNG, WebP or GIF: send the address of one")
-    kind = _without_parameters(content_type)
-    if kind and kind not in GENERIC_TYPES and ALIASES.get(kind, kind) != actual_type:
-        message = f"{url} says that it is `{kind[:80]}`, but it is {actual_type}: correct its content type"
+def check_format(body: bytes, url: str) -> None:
+    """Raise Rejected unless the bytes start as a picture does."""
+    start = body[:MAGIC_BYTES]
+    if media_type(start) is None:
+        kind = other_kind(start)
+        message = f"{url} is {kind + ', ' if kind else ''}not a {FORMAT_NAMES}: send the address of one"
         raise Rejected(Code.IMAGE_FORMAT, message)
 
 

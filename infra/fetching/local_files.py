@@ -9,7 +9,7 @@ import posixpath
 import stat
 from pathlib import Path
 
-from infra.fetching.image_formats import MAGIC_BYTES, media_type
+from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, S3Image
 
@@ -144,7 +144,7 @@ def _missing(path: str) -> Rejected:
 
 def _no_picture(path: str) -> Rejected:
     message = (
-        f"`{path[:200]!r}` is not a picture: there must be a JPEG, PNG, WebP or GIF of that name in its folder, "
+        f"`{path[:200]!r}` is not a picture: there must be a {FORMAT_NAMES} of that name in its folder, "
         "which workers may read"
     )
     return Rejected(Code.IMAGE_MISSING, message)

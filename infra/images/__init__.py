@@ -1,1 +1,1 @@
-"""Images: formats, decoding and shrinking of pictures."""
+"""Images: recognise, decode and shrink the pictures of strangers, in one place and by one rule."""

@@ -1,56 +1,100 @@
-"""Stand-in until P1's room is merged: shrinks in threads of this process, without a jail."""
+"""Decode pool: decodes and shrinks pictures in child processes, so that no picture can crash or stall its user."""
 
-import io
-import struct
-import zlib
+import queue
+from collections.abc import Callable
+from typing import TypeVar
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from infra.images.decode import DecodeLimits
+from infra.images.decode import CropRegion, DecodedImage, DecodeLimits
+from infra.images.decoder_child import Deadline, DecoderChild, ProcessLimits
 from schemas.failures import Code, Rejected
 
-DECODE_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, RuntimeError, struct.error,
-    zlib.error,
-)  # fmt: skip
-STEPS = ((1600, 90), (1600, 80), (1600, 70), (1600, 60), (1200, 70), (800, 70))
+MAX_ATTEMPTS = 2
+"""Processes that one picture may end: the first may have been killed by an operator or for lack of memory."""
+
+DEFAULT_LIMITS = ProcessLimits()
+T = TypeVar("T")
 
 
 class DecodePool:
-    """Shrinks pictures."""
+    """Pool of up to `count` decoder processes, one picture at a time in each. Thread-safe.
 
-    def __init__(self, count: int, *, eager: bool = True) -> None:
-        self._count, self._eager = count, eager
+    If `eager`, all processes start in the constructor and become ready in the background; else each starts when it
+    is first needed.
+    """
+
+    def __init__(self, count: int, limits: ProcessLimits = DEFAULT_LIMITS, *, eager: bool = True) -> None:
+        self._slots = [_Slot(limits, eager=eager) for _ in range(count)]
+        self._free_slots: queue.LifoQueue[_Slot] = queue.LifoQueue()
+        for slot in reversed(self._slots):
+            self._free_slots.put(slot)
+
+    def decode(self, data: bytes, limits: DecodeLimits, crop: CropRegion | None = None) -> DecodedImage:
+        """infra.images.decode.decode in a child process; waits for a free one.
+
+        Raises Rejected, with IMAGE_CRASHED when the picture ends its process or takes too long; raises Unavailable
+        when no process starts.
+        """
+        return self._run(lambda process, deadline: process.decode(data, limits, crop, deadline))
 
     def shrink(self, data: bytes, limits: DecodeLimits, max_bytes: int) -> bytes:
-        """An upright JPEG of at most `max_bytes` bytes; raises Rejected."""
-        picture = _decode(data, limits)
-        for side, quality in STEPS:
-            if max(picture.size) > side:
-                picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-            out = io.BytesIO()
-            picture.save(out, "JPEG", quality=quality)
-            if out.tell() <= max_bytes:
-                return out.getvalue()
-        raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture did not fit {max_bytes} bytes even at 800 pixels")
+        """infra.images.decode.shrink in a child process: an upright sRGB JPEG of at most `max_bytes` bytes.
+
+        Raises Rejected and Unavailable as `decode` does.
+        """
+        return self._run(lambda process, deadline: process.shrink(data, limits, max_bytes, deadline))
+
+    def _run(self, work: Callable[[DecoderChild, Deadline], T]) -> T:
+        slot = self._free_slots.get()
+        try:
+            return slot.run(work)
+        finally:
+            self._free_slots.put(slot)
+
+    def pids(self) -> list[int]:
+        """Process ids of the current processes, for monitoring."""
+        return [slot.pid for slot in self._slots if slot.pid]
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes. Call it when no thread uses the pool any more."""
+        for slot in self._slots:
+            slot.close()
 
 
-def _decode(data: bytes, limits: DecodeLimits) -> Image.Image:
-    try:
-        picture = Image.open(io.BytesIO(data))
-        if picture.width * picture.height > limits.max_pixels:
-            raise Rejected(Code.IMAGE_TOO_LARGE, f"the picture has more than {limits.max_pixels} pixels")
-        picture.draft("RGB", STEPS[0][:1] * 2)
-        upright = ImageOps.exif_transpose(picture)
-        if not upright.has_transparency_data:
-            return upright.convert("RGB")
-        rgba = upright.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    except UnidentifiedImageError:
-        message = "the picture is of no kind that can be read: send a JPEG, PNG, WebP or GIF"
-        raise Rejected(Code.IMAGE_UNREADABLE, message) from None
-    except DECODE_ERRORS:
-        raise Rejected(Code.IMAGE_UNREADABLE, "the picture is broken: send it again, whole") from None
+class _Slot:
+    """One place in the pool: holds one process at a time, and replaces it when it has ended or is used up."""
+
+    def __init__(self, limits: ProcessLimits, *, eager: bool) -> None:
+        self._limits = limits
+        self._child = DecoderChild(limits) if eager else None
+
+    def run(self, work: Callable[[DecoderChild, Deadline], T]) -> T:
+        deadline = Deadline(self._limits.seconds)
+        for _ in range(MAX_ATTEMPTS):
+            child = self._ready_process()
+            try:
+                return work(child, deadline)
+            except TimeoutError:
+                child.close()
+                message = f"decoding the picture takes more than {self._limits.seconds:g} s: send another one"
+                raise Rejected(Code.IMAGE_CRASHED, message) from None
+            except (OSError, EOFError):
+                child.close()
+        raise Rejected(Code.IMAGE_CRASHED, "the picture ends the process that decodes it: send another one")
+
+    @property
+    def pid(self) -> int:
+        """The id of the process; 0 before it is needed."""
+        return self._child.pid if self._child else 0
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.close()
+
+    def _ready_process(self) -> DecoderChild:
+        """The current process, or a new one in its place, ready to decode."""
+        child = self._child
+        if child is None or child.is_dead() or child.request_count >= self._limits.pictures:
+            self.close()
+            self._child = child = DecoderChild(self._limits)
+        child.wait_until_ready()
+        return child

@@ -17,6 +17,8 @@ MIN_RATE = 16 << 10
 """Bytes per second that a body must reach on average, apart from the pause that the settings allow."""
 MAX_LARGE_RATE = 32 << 20
 """Bytes per second read of all large bodies together; a higher rate would take a core away from other requests."""
+MEDIUM_SHARE = 4
+"""Part of the memory for bodies that is for those of up to MEDIUM_BYTES; a photo of 50 MB fits into the rest."""
 WAIT_SECONDS = 5.0
 """How long a request waits for memory before it gets a 503 with Retry-After."""
 MAX_WAITING = 64
@@ -150,8 +152,9 @@ class BodyLimits:
 
     def __init__(self, settings: GatewaySettings, record_bytes: int) -> None:
         self._settings, self._record_bytes = settings, record_bytes
-        pool_bytes = max(settings.bodies_mb << 19, settings.max_bytes, record_bytes)
-        self._medium, self._large = BodyPool(pool_bytes), BodyPool(pool_bytes)
+        medium_bytes = max((settings.bodies_mb << 20) // MEDIUM_SHARE, MEDIUM_BYTES)
+        large_bytes = max((settings.bodies_mb << 20) - medium_bytes, settings.max_bytes, record_bytes)
+        self._medium, self._large = BodyPool(medium_bytes), BodyPool(large_bytes)
         self._pace = ReadRateLimit()
 
     @asynccontextmanager

@@ -28,7 +28,8 @@ from producers.gateway.uploads import Uploads
 
 def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     """Open the services of the routes until the stack is closed; raises Unavailable if Kafka or the index is."""
-    kafka, uploads = name_client(resolve_kafka_settings(settings), "gateway"), Uploads()
+    kafka = name_client(resolve_kafka_settings(settings), "gateway")
+    uploads = stack.enter_context(closing(Uploads(settings.images)))
     metrics = GatewayMetrics()
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
     client = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))

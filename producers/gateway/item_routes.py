@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from infra.fetching.content_store import ContentStore, move_images
+from infra.images.formats import MEDIA_TYPES
 from infra.kafka import EventSink
 from producers.gateway.claims import ClaimRegister, RequestClaim
 from producers.gateway.names import IdempotencyKey, wire_id
@@ -21,7 +22,6 @@ from producers.gateway.records import check_record
 from producers.gateway.request_body import (
     FORM,
     JSON,
-    PICTURES,
     Fields,
     Parser,
     digest_of,
@@ -52,7 +52,7 @@ ITEM_BODY = {
                     "item": {"$ref": "#/components/schemas/ItemUpserted"},
                 },
             },
-            "encoding": {"pictures": {"contentType": PICTURES}, "item": {"contentType": JSON}},
+            "encoding": {"pictures": {"contentType": MEDIA_TYPES}, "item": {"contentType": JSON}},
         },
     },
 }

@@ -17,7 +17,6 @@ from starlette.datastructures import Headers, UploadFile
 from producers.gateway.problem_details import Problem
 
 FORM, JSON = "multipart/form-data", "application/json"
-PICTURES = "image/jpeg, image/png, image/webp"
 FILE_PARTS = ("picture", "pictures")
 """Names of the file parts of a form."""
 MARKS = (b",", b"[", b"{", b":")

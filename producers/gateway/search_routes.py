@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from infra.images.formats import FORMAT_NAMES, MEDIA_TYPES
 from producers.gateway.idempotency import RememberedRequest
 from producers.gateway.names import IdempotencyKey
 from producers.gateway.problem_details import problems
-from producers.gateway.request_body import FORM, JSON, PICTURES, json_bytes
+from producers.gateway.request_body import FORM, JSON, json_bytes
 from producers.gateway.search_registry import HTTP_STATUS, HttpResult, SearchService
 from producers.gateway.tokens import permit, permit_use
 from schemas.facets import FacetsResult
@@ -30,12 +31,12 @@ SEARCH_BODY = {
                     "picture": {
                         "type": "string",
                         "format": "binary",
-                        "description": "Picture to search by: JPEG, PNG or WebP",
+                        "description": f"Picture to search by: {FORMAT_NAMES}",
                     },
                     "request": {"$ref": "#/components/schemas/SearchRequest"},
                 },
             },
-            "encoding": {"picture": {"contentType": PICTURES}, "request": {"contentType": JSON}},
+            "encoding": {"picture": {"contentType": MEDIA_TYPES}, "request": {"contentType": JSON}},
         },
     },
 }

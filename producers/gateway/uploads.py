@@ -1,57 +1,42 @@
-"""Uploads: pictures of a request body as inline images; large ones are shrunk, each in a process of its own."""
+"""Uploads: pictures of a request body as inline images; large ones are shrunk in the jailed processes of a pool."""
 
 import asyncio
-import sys
-from asyncio.subprocess import PIPE
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
+from infra.config.images import ImageSettings
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
+from infra.images.decoder_child import ProcessLimits
+from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, media_type, other_kind
 from producers.gateway.problem_details import Problem
-from producers.gateway.shrink_process import EXIT_REFUSED
-from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, InlineImage
 
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
-"""First bytes of JPEG, PNG and WebP files; other data never reaches a decoder."""
-TIMEOUT_SECONDS = 10.0
 MAX_PROCESSES = 2
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-"""The whole environment of such a process; other variables may hold secrets."""
+NICENESS = 10
+"""Of the processes: requests without shrinking go first."""
 
 
 class Uploads:
-    """Turns uploaded files into inline images; for the tasks of one event loop."""
+    """Turns uploaded files into inline images; for the tasks of one event loop. Close it at the end."""
 
-    def __init__(self, max_processes: int = MAX_PROCESSES) -> None:
-        self._slots = asyncio.Semaphore(max_processes)
+    def __init__(self, settings: ImageSettings, max_processes: int = MAX_PROCESSES) -> None:
+        self._limits = DecodeLimits(settings.max_bytes, settings.max_pixels)
+        self._pool = DecodePool(max_processes, ProcessLimits(niceness=NICENESS), eager=False)
+        self._threads = ThreadPoolExecutor(max_processes, "uploads")  # Each waits for one process.
 
     async def picture(self, data: bytes) -> InlineImage:
-        """The inline image; raises Problem (415) unless it is JPEG, PNG or WebP, Rejected if it is unreadable."""
-        if not data.startswith(MAGIC):
-            raise Problem(415, "the file is not a picture of a supported format: send a JPEG, a PNG or a WebP")
+        """The inline image; raises Problem (415) for another format, Rejected for a picture that cannot be read."""
+        start = data[:MAGIC_BYTES]
+        if media_type(start) is None:
+            kind = other_kind(start)
+            message = f"the file is {kind + ', ' if kind else ''}not a picture of a supported format: send a"
+            raise Problem(415, f"{message} {FORMAT_NAMES}")
         if len(data) <= MAX_INLINE_BYTES:
             return InlineImage(data=data)
-        async with self._slots:
-            return InlineImage(data=await _shrink(data))
+        work = self._pool.shrink, data, self._limits, MAX_INLINE_BYTES
+        return InlineImage(data=await asyncio.get_running_loop().run_in_executor(self._threads, *work))
 
-
-async def _shrink(data: bytes) -> bytes:
-    arguments = ["-n", "10", sys.executable, "-W", "ignore", "-m", "producers.gateway.shrink_process"]
-    process = await asyncio.create_subprocess_exec(  # low priority: requests without shrinking go first
-        "nice", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=ENVIRONMENT, cwd=ROOT
-    )
-    try:
-        shrunk, error_output = await asyncio.wait_for(process.communicate(data), TIMEOUT_SECONDS)
-    except TimeoutError:
-        message = f"shrinking the picture takes more than {TIMEOUT_SECONDS:g} s: send a smaller one"
-        raise Rejected(Code.IMAGE_CRASHED, message) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == EXIT_REFUSED:
-        code, _, message = error_output.decode("utf-8", "replace").partition(" ")
-        raise Rejected(Code(code), message)
-    if process.returncode or not shrunk:
-        raise Rejected(Code.IMAGE_CRASHED, "the picture ends the process that shrinks it: send another one")
-    return shrunk
+    def close(self) -> None:
+        """End the processes, without waiting for pictures that are not shrunk yet."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()

@@ -23,11 +23,11 @@ from rich.console import Console
 
 from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import Encoder, ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
+from infra.images.decode import DecodeLimits
 from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import Catalogue, draw_catalogue

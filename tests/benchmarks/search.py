@@ -21,11 +21,11 @@ from rich.table import Table
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
+from infra.images.decode import DecodeLimits
 from infra.local_state import read_local_state
 from infra.observability.host_info import describe_machine, installed_versions
 from infra.qdrant.embedded.client import EmbeddedIndex

@@ -17,8 +17,8 @@ from PIL.Image import Image
 from consumers.points.payload import ItemState, look_payload
 from consumers.vision.colour import ColourExtractor, make_colour_extractor
 from consumers.vision.crops import select_views
-from consumers.vision.decode import DecodeLimits, decode, thumbnail
 from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size
+from infra.images.decode import DecodeLimits, decode, thumbnail
 from infra.local.services import index_service
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.channel import address_of

@@ -1,6 +1,5 @@
 """Image attacks: files that crash, bloat or stall decoders, and good pictures that look as ever beside them."""
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,16 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.embedding.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits
+from infra.images.decode_pool import DecodePool
+from infra.images.decoder_child import ProcessLimits
 from schemas.failures import Code, Failure
 from schemas.searches import Crop
 from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
+from tests.fuzz.pictures import peak
 
 FLIPS = 5_000
 SECONDS = 5.0
@@ -39,7 +40,7 @@ class Form:
     pixels: int
 
 
-FULL, SHORT = Form(12_000, 1 << 30, 20_000_000), Form(7_000, 384 << 20, 5_000_000)
+FULL, SHORT = Form(17_000, 1 << 30, 100_000_000), Form(11_000, 384 << 20, 5_000_000)
 
 
 @dataclass
@@ -65,15 +66,6 @@ class Watch:
         finally:
             self.over.set()
             thread.join()
-
-
-def peak(pid: int) -> int:
-    """The most memory that a process ever had resident, in bytes; 0 when it is gone."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
 
 
 @dataclass
@@ -105,7 +97,7 @@ def run(_folder: Path, size: Size) -> Report:
     report = Report()
     form = FULL if size.share >= 1 else SHORT
     limits, good, tally = DecodeLimits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
-    decoders = DecodePool(2, SECONDS, form.memory)
+    decoders = DecodePool(2, ProcessLimits(SECONDS, form.memory))
     watch = Watch(decoders)
     with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
         eyes = ImageEmbedder(
@@ -140,7 +132,7 @@ def control(_folder: Path, size: Size) -> Report:
     """With the bounds on pixels and memory taken away, one bomb suffices."""
     report = Report()
     form = FULL if size.share >= 1 else SHORT
-    decoders = DecodePool(1, seconds=120, memory=1 << 40)
+    decoders = DecodePool(1, ProcessLimits(seconds=120, memory=1 << 40))
     watch = Watch(decoders)
     with report.timed(), closing(decoders), watch.looking():
         part = Crop(x=0, y=0, w=0.01, h=0.01)

@@ -12,13 +12,13 @@ from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.images import ImageSettings
 from infra.config.qdrant import QdrantSettings
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from infra.fetching.fetcher import ImageFetcher
+from infra.images.decode import DecodeLimits
 from infra.kafka import OutgoingRecord
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard

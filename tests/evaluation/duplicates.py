@@ -25,11 +25,11 @@ from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
 from consumers.scoring.calibration import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.array_types import Floats
 from infra.config.settings import read_settings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits
 from tests.evaluation.variants import VARIANTS, variants_of
 
 ICONS = "grocery icons"

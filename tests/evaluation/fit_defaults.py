@@ -15,7 +15,6 @@ import typer
 from rich.progress import track
 
 from consumers.vision.crops import select_views
-from consumers.vision.decode import DecodeLimits, decode
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import open_backbone
@@ -23,6 +22,7 @@ from infra.encoder.lite import PROFILES, WEIGHTS, probe
 from infra.encoder.projection import write_projection
 from infra.encoder.runtime import CPU_BATCH, Backbone
 from infra.encoder.whitening import POWER, known_vector, whiten
+from infra.images.decode import DecodeLimits, decode
 
 
 def choose(folder: Path, limit: int) -> list[Path]:

@@ -184,9 +184,9 @@ def pictures() -> Sequence[tuple[str, Code, Callable[[Random], Fields]]]:
         ("no picture", Code.IMAGE_FORMAT, lambda rng: _bytes(b"x" + rng.randbytes(rng.randint(1, 400)))),
         ("HTML", Code.IMAGE_FORMAT, lambda _: _bytes(b"<html>not found</html>")),
         ("SVG", Code.IMAGE_FORMAT, lambda _: _bytes(b'<svg xmlns="http://www.w3.org/2000/svg"/>')),
-        ("cut off", broken, lambda rng: _bytes(whole[: rng.randint(50, len(whole) - 24)])),
+        ("cut off", broken, lambda rng: _bytes(whole[: rng.randint(50, len(whole) - 40)])),
         ("too small", Code.IMAGE_TOO_SMALL, lambda rng: inline(picture(rng.choice((1, 15)), 40))),
-        ("too large", Code.IMAGE_TOO_LARGE, lambda rng: inline(picture(rng.choice((5_000, 60_000)), 5_000))),
+        ("too large", Code.IMAGE_TOO_LARGE, lambda rng: inline(picture(rng.choice((25_000, 60_000)), 5_000))),
         (
             "private address",
             refused,

@@ -11,7 +11,7 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.merchant_colours import map_colour_word
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.colour import ColourExtractor
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 from schemas.filters import ColourName
 

@@ -18,10 +18,10 @@ from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits
 from infra.local_state import resolve_kafka_settings
 from infra.observability.logging import configure_logs
 from infra.observability.redaction import redaction

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage, TableSource, read_rows
 from infra.config.errors import BadInput
+from infra.images.formats import is_picture_name
 
 LABEL = "label"
 """The label column that is used, where the table has it, when no column is named."""
 TABLE = "labels.csv"
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _read_header(table: Path) -> Sequence[str]:
 
 
 def _read_folder(folder: Path) -> list[LabelledImage]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if is_picture_name(path.name) and path.is_file())
     if not files:
         raise BadInput(f"{folder} has no pictures: name a folder with pictures in sub-folders, or a CSV")
     paths = [path.relative_to(folder) for path in files]

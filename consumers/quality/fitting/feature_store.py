@@ -16,10 +16,10 @@ from consumers.quality.evaluation.embedding_store import LOCK_TIMEOUT_SECONDS, c
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import select_views
-from consumers.vision.decode import DecodeLimits, decode
 from infra.array_types import Floats, Halves, Mask
 from infra.encoder import PreparedViews
 from infra.encoder.runtime import Backbone
+from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 
 BATCH = 16

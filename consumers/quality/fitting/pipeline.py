@@ -14,7 +14,6 @@ from consumers.quality.fitting.feature_store import ImageFeatures, open_feature_
 from consumers.quality.fitting.fit import FitResult, FitSetup, fit_base, fit_head
 from consumers.quality.fitting.output_folder import new_folder
 from consumers.quality.fitting.report import FitReport, as_document, print_report
-from consumers.vision.decode import DecodeLimits
 from infra.config.errors import BadInput
 from infra.config.settings import Settings
 from infra.console import printable
@@ -24,6 +23,7 @@ from infra.encoder.lite import probe
 from infra.encoder.projection import write_projection
 from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import POWER, known_vector
+from infra.images.decode import DecodeLimits
 
 
 @dataclass(frozen=True)

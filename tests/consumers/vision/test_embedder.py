@@ -13,10 +13,10 @@ from PIL import Image
 
 from consumers.vision.colour import ColourExtractor
 from consumers.vision.crops import MIDDLE_SIDE_SHARE
-from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weight_look
 from infra.array_types import Box
 from infra.encoder.grid import GridEncoder
+from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
 from schemas.searches import Crop

@@ -144,7 +144,9 @@ def test_the_bucket_of_the_settings_may_have_a_prefix(text: str | None, place: t
     assert ImageSettings(content_bucket=text).content_place == place
 
 
-@pytest.mark.parametrize("text", ["s3://shop", "Shop", "shop/", "shop//a", "/shop", "shop/a b", "shop/../a", "shop/."])
+@pytest.mark.parametrize(
+    "text", ["s3://shop", "Shop", "shop/", "shop//a", "/shop", "shop/a b", "shop/../a", "shop/."]
+)
 def test_a_bucket_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         ImageSettings(content_bucket=text)

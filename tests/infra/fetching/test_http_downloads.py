@@ -24,6 +24,12 @@ PICTURES = {
     "/png-as-bytes": PICTURE,
     "/png-as-nothing": PICTURE,
     "/jpeg-as-jpg": JPEG,
+    "/jpeg-as-png": JPEG,
+    "/webp-as-jpeg": WEBP,
+    "/jpeg-as-text": JPEG,
+    "/jpeg-as-nonsense": JPEG,
+    "/to-utf-8": PICTURE,
+    "/to-latin-1": PICTURE,
     "/webp": WEBP,
     "/largest": PICTURE.ljust(100_000),
 }
@@ -32,6 +38,14 @@ PICTURES = {
 @pytest.mark.parametrize("path", PICTURES)
 def test_a_picture_on_the_web_is_fetched(port: int, path: str) -> None:
     assert ask(port, path) == PICTURES[path]
+
+
+def test_a_request_names_the_formats_that_are_taken(port: int) -> None:
+    found = ask(port, "/accept")
+    assert isinstance(found, bytes)
+    accepted = found.removeprefix(PICTURE).decode().split(", ")
+    assert {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"} <= set(accepted)
+    assert not any("*" in each for each in accepted)
 
 
 def test_the_host_header_keeps_the_name_while_the_address_is_judged(port: int) -> None:
@@ -62,9 +76,12 @@ def test_no_cookie_is_kept(port: int) -> None:
         ("/503", TryLater, Code.IMAGE_UNREACHABLE),
         ("/hang-up", TryLater, Code.IMAGE_UNREACHABLE),
         ("/page", Rejected, Code.IMAGE_FORMAT),
+        ("/xhtml", Rejected, Code.IMAGE_FORMAT),
+        ("/svg", Rejected, Code.IMAGE_FORMAT),
+        ("/json", Rejected, Code.IMAGE_FORMAT),
+        ("/xml", Rejected, Code.IMAGE_FORMAT),
         ("/page-as-png", Rejected, Code.IMAGE_FORMAT),
         ("/page-as-bytes", Rejected, Code.IMAGE_FORMAT),
-        ("/jpeg-as-png", Rejected, Code.IMAGE_FORMAT),
         ("/zipped", Rejected, Code.IMAGE_FORMAT),
         ("/long", Rejected, Code.IMAGE_TOO_LARGE),
         ("/too-large", Rejected, Code.IMAGE_TOO_LARGE),

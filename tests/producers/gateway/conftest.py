@@ -11,6 +11,7 @@ import uvicorn
 
 from infra.client.async_search_client import AsyncSearchClient
 from infra.config.gateway import GatewaySettings
+from infra.config.images import ImageSettings
 from infra.config.kafka import KafkaSettings
 from infra.fetching.content_store import ContentStore
 from infra.kafka import EventSink
@@ -84,8 +85,9 @@ def doors_of(
         closing(OutcomeWaiter(kafka)) as outcomes,
         closing(ClaimRegister(kafka)) as claims,
         closing(Parser()) as parser,
+        closing(Uploads(ImageSettings())) as uploads,
     ):
-        uploads, metrics = Uploads(), GatewayMetrics()
+        metrics = GatewayMetrics()
         most, in_flight = guarded.record_bytes, guarded.gateway.in_flight
         items = ItemService(sink, uploads, claims, outcomes, parser, most, store)
         limits, memory = SearchLimits(in_flight, most), IdempotencyCache(HttpResult.size)

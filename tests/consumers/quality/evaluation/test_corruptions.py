@@ -9,10 +9,10 @@ from PIL import Image
 
 from consumers.quality.evaluation.corruptions import CORRUPTIONS, corrupt
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits, decode
 
 
 def photo(size: tuple[int, int] = (96, 64), mode: str = "RGB") -> bytes:

@@ -12,11 +12,11 @@ from PIL import Image
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.array_types import Floats
 from infra.encoder import PreparedViews
 from infra.encoder.grid import GridEncoder
+from infra.images.decode import DecodeLimits
 from schemas.failures import Failure
 from schemas.searches import Crop
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from consumers.vision.decode import DecodeLimits, decode
+from infra.images.decode import DecodeLimits, decode
 from schemas.searches import Crop
 
 Encode = Callable[..., bytes]

@@ -4,26 +4,28 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from io import BytesIO
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.embedding.decode_pool import DecodePool
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.decode import DecodeLimits, decode
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
+from infra.images.decode import DecodeLimits, decode, shrink
+from infra.images.decode_pool import DecodePool
+from infra.images.decoder_child import ProcessLimits
 from schemas.failures import Code, Rejected, Unavailable
 from schemas.searches import Crop
 from tests.conftest import draw_disc
+from tests.infra.images.drawn import KINDS, encoded
 
 LIMITS = DecodeLimits()
 DISC = draw_disc("#cc2222")
@@ -40,12 +42,6 @@ def noise(width: int, height: int, kind: str) -> bytes:
     return encoded(Image.fromarray(pixels), kind)
 
 
-def encoded(image: Image.Image, kind: str) -> bytes:
-    out = BytesIO()
-    image.save(out, kind)
-    return out.getvalue()
-
-
 def rejected(decoders: DecodePool, data: bytes, limits: DecodeLimits = LIMITS) -> Rejected:
     with pytest.raises(Rejected) as caught:
         decoders.decode(data, limits)
@@ -58,7 +54,7 @@ def assert_same(decoders: DecodePool, data: bytes, crop: Crop | None = None) -> 
     assert here.image.tobytes() == there.image.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("crop", [None, Crop(x=0.3, y=0.1, w=0.4, h=0.77)])
 def test_a_process_gives_the_same_picture(decoders: DecodePool, kind: str, crop: Crop | None) -> None:
     assert_same(decoders, noise(301, 207, kind), crop)
@@ -75,6 +71,28 @@ def test_a_process_refuses_in_the_same_words_by_the_limits_of_the_caller(decoder
         failure = rejected(decoders, data)
         assert (failure.code, failure.message) == (caught.value.code, caught.value.message)
     assert rejected(decoders, DISC, DecodeLimits(max_pixels=9_000)).code is Code.IMAGE_TOO_LARGE
+
+
+def test_a_process_shrinks_just_so(decoders: DecodePool) -> None:
+    data = noise(1_700, 900, "PNG")
+    assert decoders.shrink(data, LIMITS, 300_000) == shrink(data, LIMITS, 300_000)
+    with pytest.raises(Rejected) as caught:
+        decoders.shrink(b"<html>", LIMITS, 300_000)
+    assert caught.value.code is Code.IMAGE_FORMAT
+
+
+def test_a_process_starts_when_it_is_needed_if_the_pool_is_not_eager() -> None:
+    with closing(DecodePool(2, eager=False)) as pool:
+        assert pool.pids() == []
+        assert_same(pool, DISC)
+        assert_same(pool, DISC)
+        assert len(pool.pids()) == 1
+
+
+def test_a_process_can_leave_the_processor_to_others() -> None:
+    with closing(DecodePool(1, ProcessLimits(niceness=3))) as pool:
+        assert_same(pool, DISC)
+        assert os.getpriority(os.PRIO_PROCESS, pool.pids()[0]) == min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
 
 
 def test_eyes_see_the_same_through_processes(decoders: DecodePool) -> None:
@@ -114,16 +132,33 @@ def test_a_picture_outlives_one_death_of_its_process() -> None:
         assert one.pids() != [pid]
 
 
+def kill_each(pool: DecodePool, over: threading.Event) -> None:
+    """Kill each process of the pool as soon as it has used a tenth of a second, until it is over."""
+    while not over.wait(0.005):
+        for pid in pool.pids():
+            with suppress(OSError, ValueError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                if int(fields[11]) + int(fields[12]) > 0.3 * os.sysconf("SC_CLK_TCK"):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_picture_that_ends_its_process_again_is_rejected_and_the_next_one_is_fine() -> None:
     with closing(DecodePool(1)) as one:
-        # With a detail of 0 decoding a JPEG divides by it: an error that nobody foresaw, as of a damaged file.
-        failure = rejected(one, noise(50, 50, "JPEG"), DecodeLimits(detail=0))
+        # A picture whose process ends with it, and that of the second attempt too.
+        killer = threading.Thread(target=kill_each, args=(one, over := threading.Event()))
+        killer.start()
+        try:
+            failure = rejected(one, noise(6_000, 3_000, "PNG"))
+        finally:
+            over.set()
+            killer.join()
         assert (failure.code, "ends the process" in failure.message) == (Code.IMAGE_CRASHED, True)
         assert_same(one, DISC)
 
 
 def test_a_picture_that_takes_too_long_is_rejected_and_the_next_one_is_fine() -> None:
-    with closing(DecodePool(1, seconds=0.5)) as one:
+    with closing(DecodePool(1, ProcessLimits(seconds=0.5))) as one:
         assert_same(one, DISC)
         os.kill(one.pids()[0], signal.SIGSTOP)
         failure = rejected(one, DISC)
@@ -132,14 +167,14 @@ def test_a_picture_that_takes_too_long_is_rejected_and_the_next_one_is_fine() ->
 
 
 def test_a_picture_that_takes_too_much_memory_is_rejected_and_the_next_one_is_fine() -> None:
-    with closing(DecodePool(1, memory=300 << 20)) as one:
+    with closing(DecodePool(1, ProcessLimits(memory=200 << 20))) as one:
         failure = rejected(one, encoded(Image.new("RGBA", (4400, 4400), (9, 9, 9, 9)), "PNG"))
         assert (failure.code, "memory" in failure.message) == (Code.IMAGE_TOO_LARGE, True)
         assert_same(one, DISC)
 
 
 def test_a_process_is_replaced_after_its_share_of_pictures() -> None:
-    with closing(DecodePool(1, pictures=2)) as one:
+    with closing(DecodePool(1, ProcessLimits(pictures=2))) as one:
         pids = []
         for _ in range(5):
             assert_same(one, DISC)
@@ -178,7 +213,7 @@ def test_a_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PARENT = """
 import sys, time
-from consumers.embedding.decode_pool import DecodePool
+from infra.images.decode_pool import DecodePool
 decoders = DecodePool(2)
 print(*decoders.pids(), flush=True)
 time.sleep(60)

@@ -1,37 +1,45 @@
-"""Decoder process: decodes pictures one at a time, isolated from the worker because a picture may crash it.
+"""Decoder process: decodes pictures one at a time, isolated from its parent because a picture may crash it.
 
 decode_pool.py starts it. Its standard input is a socket, and it ends when the parent closes the other end.
 Numbers on the wire are big-endian. Replies are plain data, never code, because a picture may have compromised
 the process.
 """
 
-import importlib
+import os
 import resource
 import signal
 import socket
 import struct
 import sys
 from contextlib import suppress
+from enum import IntEnum
 from typing import NamedTuple
 
-from consumers.vision.decode import DecodedImage, DecodeLimits, decode
+from PIL import Image
+
+from infra.images.decode import DecodedImage, DecodeLimits, decode, shrink
 from schemas.failures import Code, Rejected
 
 READY = b"!"
-REQUEST = struct.Struct("!I5Q?4d")
-"""Length of the encoded picture, which follows; the DecodeLimits; whether there is a crop; its x, y, w and h."""
-REPLY = struct.Struct("!4I")
-"""Width and height of the picture, then of its pixels, which follow as RGB.
-
-For a Rejected: 0, 0, 0 and the length of a text, which follows: its code, a blank and its message."""
+REQUEST = struct.Struct("!IQ5Q?4d")
+"""Length of the encoded picture, which follows; the bytes that its shrunk JPEG may have, 0 for its pixels; the
+DecodeLimits; whether there is a crop; its x, y, w and h."""
+REPLY = struct.Struct("!B4I")
+"""Kind of the reply, and four numbers, as ReplyKind says."""
 
 MAX_MESSAGE_BYTES = 2_000
 """Longest text of a Rejected in a reply."""
 
-PLUGINS = ("Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
-"""Formats whose PIL plugins are imported at the start; PIL would import them at first use.
 
-With these loaded it searches for no others. Tiff reads EXIF."""
+class ReplyKind(IntEnum):
+    """What follows a reply, and what its numbers are."""
+
+    PIXELS = 0
+    """RGB pixels; width and height of the picture, then of the pixels."""
+    JPEG = 1
+    """A shrunk JPEG; its length is the last number."""
+    REJECTION = 2
+    """A code, a blank and a message; their length is the last number."""
 
 
 class CropBox(NamedTuple):
@@ -45,15 +53,16 @@ class CropBox(NamedTuple):
 
 def main() -> None:
     """Answer requests until the parent closes the socket."""
-    memory, seconds = int(sys.argv[1]), float(sys.argv[2])
-    for name in PLUGINS:
-        importlib.import_module(f"PIL.{name}ImagePlugin")
+    memory, seconds, niceness = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    os.nice(niceness)
+    Image.MAX_IMAGE_PIXELS = None  # The limits of each request are checked instead.
     set_limits(memory)
     with (
         socket.socket(fileno=sys.stdin.fileno()) as connection,
         suppress(EOFError, BrokenPipeError, ConnectionResetError),
     ):
         connection.sendall(READY)
+        silence_stderr()
         while True:
             serve_request(connection, seconds)
 
@@ -68,15 +77,24 @@ def set_limits(memory: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def silence_stderr() -> None:
+    """Send standard error to nowhere: libtiff writes a line there for each fault of a file."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+
+
 def serve_request(connection: socket.socket, seconds: float) -> None:
-    """Read one request, decode its picture and reply; raises EOFError when the parent has closed the socket."""
-    length, *fields = REQUEST.unpack(receive(connection, REQUEST.size))
+    """Read one request, process its picture and reply; raises EOFError when the parent has closed the socket."""
+    length, max_jpeg_bytes, *fields = REQUEST.unpack(receive(connection, REQUEST.size))
     limits, (has_crop, *crop_box) = DecodeLimits(*fields[:5]), fields[5:]
-    data = receive(connection, length)
+    data = bytes(receive(connection, length))
     # The parent kills a process that takes too long; the alarm does so if the parent itself has ended.
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
     try:
-        picture = decode(bytes(data), limits, CropBox(*crop_box) if has_crop else None)
+        if max_jpeg_bytes:
+            send_jpeg(connection, shrink(data, limits, max_jpeg_bytes))
+        else:
+            send_picture(connection, decode(data, limits, CropBox(*crop_box) if has_crop else None))
     except Rejected as failure:
         send_rejection(connection, failure)
     except MemoryError:
@@ -84,19 +102,21 @@ def serve_request(connection: socket.socket, seconds: float) -> None:
             connection, Rejected(Code.IMAGE_TOO_LARGE, "the picture takes too much memory to decode: reduce it")
         )
         raise EOFError from None  # a new process starts with all of its memory
-    else:
-        send_picture(connection, picture)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def send_picture(connection: socket.socket, picture: DecodedImage) -> None:
-    connection.sendall(REPLY.pack(picture.width, picture.height, *picture.image.size))
+    connection.sendall(REPLY.pack(ReplyKind.PIXELS, picture.width, picture.height, *picture.image.size))
     connection.sendall(picture.image.tobytes())
+
+
+def send_jpeg(connection: socket.socket, data: bytes) -> None:
+    connection.sendall(REPLY.pack(ReplyKind.JPEG, 0, 0, 0, len(data)) + data)
 
 
 def send_rejection(connection: socket.socket, failure: Rejected) -> None:
     text = f"{failure.code} {failure.message}".encode("utf-8", "replace")[:MAX_MESSAGE_BYTES]
-    connection.sendall(REPLY.pack(0, 0, 0, len(text)) + text)
+    connection.sendall(REPLY.pack(ReplyKind.REJECTION, 0, 0, 0, len(text)) + text)
 
 
 def receive(connection: socket.socket, length: int) -> bytearray:
