@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options")
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-"""Exit codes: failure; wrong usage; Ctrl-C (128 + SIGINT)."""
+FAILED, MISUSED, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: failure; wrong usage; not all outcomes arrived in time; Ctrl-C (128 + SIGINT)."""
 
 
 def error_console() -> "Console":

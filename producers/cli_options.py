@@ -20,8 +20,52 @@ ImageRootOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutcomeOptions:
+    """Options of the commands that send item events: to know what has become of them."""
+
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until each event has its outcome, and show what they are.")
+    ] = False
+    wait_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=86_400, help="Seconds without any outcome after which --wait ends, with exit code 3."
+        ),
+    ] = 900
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a line for each row to this file, with its outcome (--wait) or the reason why it was not "
+            "sent: JSON lines, or CSV if it ends in .csv.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedOptions(OutcomeOptions):
+    """Options of the commands that read a feed of items."""
+
+    image_root: ImageRootOption = None
+    check: Annotated[
+        bool, typer.Option("--check", help="Send nothing: read the feed, and show what would be sent.")
+    ] = False
+    check_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--check-pictures", help="As --check, and fetch one picture of one item in a hundred, as workers do."
+        ),
+    ] = False
+
+    @property
+    def is_check(self) -> bool:
+        """Whether nothing is sent."""
+        return self.check or self.check_pictures
+
+
 @dataclass(frozen=True)
-class CatalogOptions:
+class CatalogOptions(FeedOptions):
     """Options of `ingest catalog`."""
 
     file: File
@@ -31,7 +75,6 @@ class CatalogOptions:
             metavar="FIELD=COLUMN", help="Column of a field, if its name differs from Google's.", show_default=False
         ),
     ] = None
-    image_root: ImageRootOption = None
     currency: Annotated[
         str | None, typer.Option(help="ISO 4217 code for prices without a currency.", show_default=False)
     ] = None
@@ -40,22 +83,30 @@ class CatalogOptions:
 
 
 @dataclass(frozen=True)
-class SocialOptions:
+class SocialOptions(FeedOptions):
     """Options of `ingest social`."""
 
     file: File
-    image_root: ImageRootOption = None
     limit: RowLimit = None
     tenant: TenantOption = "default"
 
 
 @dataclass(frozen=True)
-class DeleteOptions:
+class DeleteOptions(OutcomeOptions):
     """Options of `delete`."""
 
     items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of the items.", show_default=False)]
     tenant: TenantOption = "default"
     source: Annotated[Literal["catalog", "social"], typer.Option(help="Source of the items.")] = "catalog"
+    revision: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Revision of the deletions, by default the present time in microseconds: for items whose events "
+            "have revisions of another kind.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,31 @@
 import itertools
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from infra.config.errors import BadInput
-from infra.console import FAILED, INTERRUPTED, command_options, error_console
-from producers.cli_options import CatalogOptions, DeleteOptions, FacetsOptions, SearchOptions, SocialOptions
+from infra.console import FAILED, command_options
+from producers.cli_options import (
+    CatalogOptions,
+    DeleteOptions,
+    FacetsOptions,
+    FeedOptions,
+    OutcomeOptions,
+    SearchOptions,
+    SocialOptions,
+)
 from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from infra.config.settings import Settings
+    from producers.image_refs import Locate
     from producers.ingest import Publishable
     from schemas.results import SearchResult
     from schemas.searches import SearchRequest
@@ -35,16 +46,18 @@ def ingest_catalog(options: CatalogOptions) -> None:
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_catalog
     from producers.column_mapping import choose_columns
-    from producers.image_refs import open_root
     from producers.row_reader import check_defaults
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
     columns = choose_columns(options.file, options.map or [])
-    with open_root(options.image_root, settings, options.tenant) as locate:
+    with _open_locate(settings, options, options.tenant) as locate:
         catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
         rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
-        _send(settings, rows, _row_count(options.file, options.limit))
+        if options.is_check:
+            _check(settings, rows, options, columns)
+        else:
+            _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @ingest.command("social")
@@ -52,15 +65,17 @@ def ingest_catalog(options: CatalogOptions) -> None:
 def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
     from infra.config.settings import read_settings
-    from producers.image_refs import open_root
     from producers.row_reader import check_defaults
     from producers.social import SocialFormat, read_social
 
     settings = read_settings()
     check_defaults(options.tenant)
-    with open_root(options.image_root, settings, options.tenant) as locate:
+    with _open_locate(settings, options, options.tenant) as locate:
         rows = itertools.islice(read_social(options.file, SocialFormat(locate, options.tenant)), options.limit)
-        _send(settings, rows, _row_count(options.file, options.limit))
+        if options.is_check:
+            _check(settings, rows, options, {})
+        else:
+            _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @app.command("delete")
@@ -70,8 +85,8 @@ def delete(options: DeleteOptions) -> None:
     from infra.config.settings import read_settings
     from producers.ingest import deletions
 
-    events = deletions(options.items, options.tenant, options.source)
-    _send(read_settings(), events, len(events))
+    events = deletions(options.items, options.tenant, options.source, options.revision)
+    _send(read_settings(), events, len(events), options)
 
 
 @app.command("search")
@@ -127,23 +142,30 @@ def _row_count(file: Path, limit: int | None) -> int:
     return lines if limit is None else min(lines, limit)
 
 
-def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int) -> None:
-    """Publish rows with a progress bar; exits with INTERRUPTED after Ctrl-C, with FAILED if a row was bad."""
-    from infra.kafka import EventSink, check_broker
-    from infra.local_state import resolve_kafka_settings
-    from infra.observability.tracing import SERVICE, tracing
-    from producers.ingest import publish_with_progress
+def _open_locate(settings: "Settings", options: FeedOptions, tenant: str) -> "AbstractContextManager[Locate]":
+    """What finds the pictures of a feed; in a check it reads none."""
+    from producers.feed_check import open_checked_root
+    from producers.image_refs import open_root
 
-    kafka = resolve_kafka_settings(settings)
-    check_broker(kafka)
-    with tracing(settings.traces, SERVICE) as spans:
-        sink = EventSink(kafka, tracing=spans)
-        tally = publish_with_progress(rows, sink, total, error_console())
-    sink.close()
-    if tally.interrupted:
-        sys.exit(INTERRUPTED)
-    if tally.bad:
-        sys.exit(FAILED)
+    return (open_checked_root if options.is_check else open_root)(options.image_root, settings, tenant)
+
+
+def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int, options: OutcomeOptions) -> None:
+    """Send rows; exits with 0 if all is well, FAILED, UNFINISHED or INTERRUPTED."""
+    from producers.ingest_session import run_ingest
+
+    sys.exit(run_ingest(settings, rows, total, options))
+
+
+def _check(
+    settings: "Settings", rows: "Iterable[Publishable]", options: FeedOptions, columns: "Mapping[str, str]"
+) -> None:
+    """Show what would be sent; exits with 0 if all is well, FAILED or INTERRUPTED."""
+    from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+
+    is_sampled = options.check_pictures
+    fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
+    sys.exit(run_check(rows, columns, fetch))
 
 
 def _request(options: SearchOptions) -> "SearchRequest":

@@ -1,4 +1,4 @@
-"""Publishing: send a stream of item events to Kafka, count them, and report bad rows on standard error."""
+"""Publishing: send a stream of item events to Kafka, and count what has become of each row."""
 
 import signal
 import time
@@ -8,55 +8,87 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from infra.config.errors import BadInput
-from infra.console import format_count, printable
-from infra.kafka import EventSink
+from infra.console import format_count
+from infra.kafka import EventSink, RecordRefused
+from producers.feed_item import FeedEvent, FeedItem
+from producers.ingest_report import IngestReport, ReportLine
+from producers.outcome_tracker import OutcomeTracker
+from producers.reason_counts import Reason, ReasonCounts, place_of
 from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe
-from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
+from schemas.items import ItemDeleted, Source, item_key
 from schemas.topics import TOPIC_OF
 
 FLUSH_EVERY = 200
 """Events after which to wait for acknowledgements, so that an unavailable broker is noticed soon."""
+MAX_NAMED = 10
+"""Problems of one kind that are named row by row; further ones are counted, and are in the report."""
 
-Publishable = ItemUpserted | ItemDeleted | BadRow | SkippedRow
+Publishable = FeedItem | FeedEvent | BadRow | SkippedRow
+
+
+def ignore(_text: str) -> None:
+    """Name no problems."""
 
 
 @dataclass
 class IngestTally:
-    """Counts of the rows of a feed by outcome."""
+    """Counts the rows of a feed by what has become of them."""
 
     sent: int = 0
     bad: int = 0
     skipped: int = 0
     interrupted: bool = False
     started: float = field(default_factory=time.monotonic)
+    bad_reasons: ReasonCounts = field(default_factory=ReasonCounts)
+    skipped_reasons: ReasonCounts = field(default_factory=ReasonCounts)
+    left_out: ReasonCounts = field(default_factory=ReasonCounts)
+    """Facts that events do not contain, because they were not usable."""
+    tracker: OutcomeTracker | None = None
+    """Follows the events to their outcomes; None if nobody waits for them."""
+    report: IngestReport | None = None
+    name_problem: Callable[[str], None] = ignore
+    """Called with a line for people about each of the first problems of a kind."""
 
     @property
     def rate(self) -> float:
         """Events per second since the start."""
         return self.sent / max(time.monotonic() - self.started, 1e-6)
 
-    def count_sent(self) -> None:
-        """Count an event that was sent."""
-        self.sent += 1
+    def event_id(self, item: FeedItem) -> str | None:
+        """The id for an event that is about to be sent; None for any id."""
+        return None if self.tracker is None else self.tracker.add(item.event.item_id, item.line)
 
-    def count_bad(self) -> None:
+    def count_sent(self, item: FeedItem) -> None:
+        """Count an event that was sent, and the facts that it does not contain."""
+        self.sent += 1
+        for sentence in item.left_out:
+            self._name(self.left_out.add(sentence, place_of(item.line, item.event.item_id)), item.line, sentence)
+            self._report(ReportLine(item.line, item.event.item_id, "left_out", "", sentence))
+        if self.tracker is None:
+            self._report(ReportLine(item.line, item.event.item_id, "sent"))
+
+    def count_refused(self, item: FeedItem, message: str) -> BadRow:
+        """Count an event that has an id, and could not be sent, as a row that cannot be used; returns that row."""
+        if self.tracker is not None:
+            self.tracker.withdraw()
+        row = BadRow(item.line, message if item.line else f"{item.event.item_id}: {message}")
+        self.count_bad(row)
+        return row
+
+    def count_bad(self, row: BadRow) -> None:
         """Count a row that cannot be used."""
         self.bad += 1
+        self._name(_add(self.bad_reasons, row), row.line, row.message)
+        self._report(ReportLine(row.line, "", "bad", "", row.message))
 
-    def count_skipped(self) -> None:
+    def count_skipped(self, row: SkippedRow) -> None:
         """Count a row that is no item."""
         self.skipped += 1
+        _add(self.skipped_reasons, row)
+        self._report(ReportLine(row.line, "", "skipped", "", row.message))
 
     def interrupt(self) -> None:
         """Record that publishing ended before all rows were read."""
@@ -67,7 +99,27 @@ class IngestTally:
         parts = [f"sent {format_count(self.sent, 'event', 'events')} at {self.rate:.0f}/s"]
         parts += [format_count(self.bad, "bad row", "bad rows")] if self.bad else []
         parts += [format_count(self.skipped, "row skipped", "rows skipped")] if self.skipped else []
+        facts = self.left_out.total
+        parts += [f"{format_count(facts, 'fact', 'facts')} left out"] if facts else []
         return ("stopped by Ctrl-C: " if self.interrupted else "") + ", ".join(parts)
+
+    def _name(self, reason: Reason, line: int, message: str) -> None:
+        if reason.count <= MAX_NAMED:
+            self.name_problem(f"line {line}: {message}" if line else message)
+        if reason.count == MAX_NAMED + 1:
+            self.name_problem("more like it are counted, and not named: --report FILE lists them all")
+
+    def _report(self, entry: ReportLine) -> None:
+        if self.report is not None:
+            self.report.write(entry)
+
+
+def _add(reasons: ReasonCounts, row: BadRow | SkippedRow) -> Reason:
+    """Count the message of a row; without a line it begins with a name: `a.jpg: it is empty`."""
+    name, colon, text = row.message.partition(": ")
+    if row.line or not colon:
+        return reasons.add(row.message, place_of(row.line, ""))
+    return reasons.add(text, name)
 
 
 def publish(
@@ -75,13 +127,14 @@ def publish(
     sink: EventSink,
     watch: Callable[[Publishable, IngestTally], None],
     stopped: Callable[[], bool],
+    tally: IngestTally | None = None,
 ) -> IngestTally:
     """Send every event to the topic of its source, and wait until all are acknowledged.
 
     `watch` is called with each row. Once `stopped` is true, it ends early, after the sent events are delivered.
     Raises Unavailable if Kafka did not accept all events.
     """
-    tally = IngestTally()
+    tally = IngestTally() if tally is None else tally
     for row in rows:
         if stopped():
             tally.interrupt()
@@ -111,27 +164,41 @@ def catch_ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def publish_one(row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None) -> None:
-    """Send an event to the topic of its source, or count a bad or skipped row."""
+def publish_one(
+    row: Publishable, sink: EventSink, tally: IngestTally, event_id: str | None = None
+) -> BadRow | None:
+    """Send an event to the topic of its source, or count a bad or skipped row.
+
+    An event that is too large for a record counts as a bad row, which is returned. A tally that follows its events
+    chooses their ids.
+    """
     if isinstance(row, BadRow):
-        tally.count_bad()
+        tally.count_bad(row)
     elif isinstance(row, SkippedRow):
-        tally.count_skipped()
+        tally.count_skipped(row)
     else:
-        source = f"lookstream/{row.source}"
-        event = Event(row, source) if event_id is None else Event(row, source, event_id)
-        sink.send(TOPIC_OF[row.source], item_key(row.tenant, row.item_id), event)
-        tally.count_sent()
+        item = row if isinstance(row, FeedItem) else FeedItem(row, 0)
+        body, event_id = item.event, tally.event_id(item) or event_id
+        source = f"lookstream/{body.source}"
+        event = Event(body, source) if event_id is None else Event(body, source, event_id)
+        try:
+            sink.send(TOPIC_OF[body.source], item_key(body.tenant, body.item_id), event)
+        except RecordRefused as error:
+            return tally.count_refused(item, str(error))
+        tally.count_sent(item)
         if tally.sent % FLUSH_EVERY == 0:
             sink.flush()
+    return None
 
 
-def deletions(items: Iterable[str], tenant: str, source: Source) -> list[ItemDeleted]:
-    """Deletions of the items with the present time as revision; raises BadInput for an invalid id or tenant."""
+def deletions(
+    items: Iterable[str], tenant: str, source: Source, given_revision: int | None = None
+) -> list[ItemDeleted]:
+    """Deletions of the items, by default with the present time as revision; raises BadInput for an invalid one."""
     try:
         return [
-            ItemDeleted(tenant=tenant, item_id=item, source=source, revision=revision)
-            for item, revision in zip(items, revisions(), strict=False)
+            ItemDeleted(tenant=tenant, item_id=item, source=source, revision=given_revision or now)
+            for item, now in zip(items, revisions(), strict=False)
         ]
     except ValidationError as error:
         raise BadInput(f"the deletion is invalid: {describe(error)}") from None
@@ -142,30 +209,3 @@ def display_tally(console: Console) -> Iterator[Callable[[IngestTally], None]]:
     """Yield a function that displays a growing tally on a terminal, for streams of unknown length."""
     with console.status("waiting for what comes") as status:
         yield lambda tally: status.update(tally.line())
-
-
-def publish_with_progress(
-    rows: Iterable[Publishable], sink: EventSink, total: int, console: Console
-) -> IngestTally:
-    """Like `publish`, with a progress bar on a terminal, and a line for each bad row."""
-    bar = Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.0f}/s  {task.fields[bad]} bad"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-    task = bar.add_task("", total=total, rate=0.0, bad=0)
-
-    def watch(row: Publishable, tally: IngestTally) -> None:
-        if isinstance(row, BadRow):
-            console.print(printable(f"line {row.line}: {row.message}"), markup=False, soft_wrap=True)
-        bar.update(task, advance=1, rate=tally.rate, bad=tally.bad)
-
-    with bar, catch_ctrl_c() as stopped:
-        tally = publish(rows, sink, watch, stopped)
-    console.print(tally.line(), markup=False, soft_wrap=True)
-    return tally

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.model import Model
+from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moments import Moment
 
 
@@ -22,7 +22,9 @@ class DeadLetterReplayed(Model):
     )
     topic: str = Field(max_length=250, description="Topic that the record was sent to")
     code: str = Field(max_length=64, description="Error code: why the record had been dead-lettered")
-    key: Annotated[str, Field(max_length=300)] | None = Field(None, description="Key of the record, if it has one")
+    key: Annotated[str, KEEP_WHITESPACE, Field(max_length=300)] | None = Field(
+        None, description="Key of the record, if it has one"
+    )
     replayed_at: Moment = Field(description="Time of the broker's acknowledgement, RFC 3339")
     replay_id: str = Field(
         max_length=64, description="Id of the replay command; the replayed record has it in a header"

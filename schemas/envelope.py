@@ -1,6 +1,6 @@
-"""Event envelope: convert events to and from Kafka records, JSON with CloudEvents 1.0 headers (binary mode).
+"""Event envelope: convert events to and from Kafka records: JSON, with CloudEvents 1.0 headers.
 
-Source: CloudEvents Kafka Protocol Binding 1.0.2, section 3.2 (https://cloudevents.io).
+Events are written in the binary mode of CloudEvents, and read in the structured mode too (schemas/cloud_events.py).
 """
 
 import uuid
@@ -11,6 +11,14 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ValidationError
 
 from schemas.audit import DeadLetterReplayed
+from schemas.cloud_events import (
+    TYPE_PREFIX,
+    Headers,
+    check_version,
+    decode_header,
+    fold_headers,
+    read_cloud_event,
+)
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Code, Rejected
 from schemas.items import (
@@ -67,13 +75,14 @@ BODIES: dict[str, type[Body]] = {
 }
 """Model of every event that this version reads and writes, by the value of the `schema` field."""
 
-TYPE_PREFIX = "lookstream."
 CORRELATION_ID = "correlation-id"
 REPLY_TO = "reply-to"
 REPLY_PARTITION = "reply-partition"
 TRACEPARENT = "traceparent"
 CARRIED = (CORRELATION_ID, REPLY_TO, REPLY_PARTITION, TRACEPARENT)
 """Headers that are read from a record in addition to those of CloudEvents, and are forwarded with the event."""
+LAST_MICROSECOND = 999
+"""Of the millisecond of a record's time: a null value is newer than an event of the same millisecond."""
 MOST_HEADER_BYTES = 250
 """Maximum size of a forwarded header; the longest one is a topic name, of at most 249 characters."""
 
@@ -109,16 +118,29 @@ def to_headers(event: Event) -> dict[str, str]:
     }
 
 
-def from_bytes(value: bytes) -> Body:
-    """Parse the value of a record; raises Rejected with a message that names the invalid field."""
+def from_bytes(value: bytes, event_type: str | None = None, version: str | None = None) -> Body:
+    """Parse the value of a record; raises Rejected with a message that names the invalid field.
+
+    `event_type` and `version` are the attributes `type` and `specversion` of CloudEvents: the type names the event
+    where the field `schema` is missing.
+    """
     value = value.removeprefix(BYTE_ORDER_MARK)
-    name = read_object(value).get("schema")
-    if not isinstance(name, str):
-        raise Rejected(Code.EVENT_UNREADABLE, "the value is not an object with a text field `schema`")
-    body = BODIES.get(name)
+    schema, named = read_object(value).get("schema"), _schema_in(event_type)
+    if schema is None and event_type is not None:
+        check_version(version)
+        schema = named or event_type
+    if not isinstance(schema, str):
+        message = "the value is not an object with a text field `schema`, and no header `ce_type` names the event"
+        raise Rejected(Code.EVENT_UNREADABLE, message)
+    if named is not None and named != schema:
+        message = (
+            f"`schema` is {schema[:80]!r}, but the type (`ce_type`) says {named[:80]!r}: send the same in both"
+        )
+        raise Rejected(Code.EVENT_INVALID, message)
+    body = BODIES.get(schema)
     if body is None:
         known = ", ".join(sorted(BODIES))
-        raise Rejected(Code.EVENT_UNKNOWN, f"`schema` is {name[:80]!r}; this version reads {known}")
+        raise Rejected(Code.EVENT_UNKNOWN, f"`schema` or `ce_type` is {schema[:80]!r}; this version reads {known}")
     try:
         return body.model_validate_json(value)
     except ValidationError as error:
@@ -126,29 +148,33 @@ def from_bytes(value: bytes) -> Body:
 
 
 def from_record(
-    position: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None], timestamp_ms: int
+    position: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int
 ) -> Event:
     """Parse a record; whatever the record contains, the only exception raised is Rejected.
 
-    `position` is topic/partition/offset; it serves as the event's id when the record has no `ce_id` header. A null
-    value (a tombstone) deletes the item of the record's key, at the record's time. A header that is not UTF-8 is
-    ignored, and so is a forwarded header that is too long.
+    `position` is topic/partition/offset; it serves as the event's id when CloudEvents gives it none. A null value
+    (a tombstone) deletes the item of the record's key, at the end of the millisecond of the record's time. A header
+    that is not UTF-8 is ignored, and so is a forwarded header that is too long. The event's time is the record's:
+    deadlines and the generation that reports an outcome depend on it, so producers cannot choose it by `time`.
     """
+    folded = fold_headers(headers)
     now = datetime.now(UTC)
     try:
         time = record_time(timestamp_ms, now)
     except ValueError as error:
         raise Rejected(Code.EVENT_INVALID, f"the record's time (CreateTime): {error}") from None
     if value is None:
+        event_id, source = decode_header(folded.get("ce_id")), decode_header(folded.get("ce_source"))
         body: Body = _parse_tombstone(position, key, time)
     else:
         check_parts(value)
-        body = from_bytes(value)
+        event = read_cloud_event(value, folded)
+        event_id, source = event.id, event.source
+        body = from_bytes(event.data, event.type, event.specversion)
     check_key(key, body)
     if isinstance(body, SearchRequest | FacetsRequest):
         time = min(time, now)  # the deadline counts from this time, and a time in the future must not give priority
-    extra = {name: text for name in CARRIED if (text := _decode_header(headers.get(name), MOST_HEADER_BYTES))}
-    source, event_id = _decode_header(headers.get("ce_source")), _decode_header(headers.get("ce_id"))
+    extra = {name: text for name in CARRIED if (text := decode_header(folded.get(name), MOST_HEADER_BYTES))}
     return Event(body, source or "unknown", event_id or position, time, extra)
 
 
@@ -176,14 +202,12 @@ def check_key(key: bytes | None, body: Body) -> None:
     raise Rejected(Code.KEY_INVALID, f"the record's key must be {expected[:150]!r}, but {actual}: {remedy}")
 
 
-def _decode_header(header: bytes | None, max_bytes: int | None = None) -> str | None:
-    """Decode a header; None when it is missing, too long or not UTF-8."""
-    if header is None or (max_bytes is not None and len(header) > max_bytes):
+def _schema_in(event_type: str | None) -> str | None:
+    """The `schema` that a CloudEvents type names, with or without the prefix; None for types of other programs."""
+    if event_type is None:
         return None
-    try:
-        return header.decode()
-    except UnicodeDecodeError:
-        return None
+    name = event_type.removeprefix(TYPE_PREFIX)
+    return name if name in BODIES or name != event_type else None
 
 
 def _parse_tombstone(position: str, key: bytes | None, time: datetime) -> ItemDeleted:
@@ -191,7 +215,7 @@ def _parse_tombstone(position: str, key: bytes | None, time: datetime) -> ItemDe
     source: Source = "social" if topic == SOCIAL_POSTS else "catalog"
     try:
         tenant, item_id = split_item_key((key or b"").decode())
-        revision = max(microseconds_since_1970(time), 1_000)
+        revision = microseconds_since_1970(time) + LAST_MICROSECOND
         return ItemDeleted(tenant=tenant, item_id=item_id, source=source, revision=revision)
     except ValueError as error:
         raise Rejected(Code.KEY_INVALID, f"a null value deletes the item of its key: {error}"[:500]) from None

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from schemas.envelope import BODIES, CORRELATION_ID, REPLY_PARTITION, REPLY_TO, TRACEPARENT, TYPE_PREFIX
+from schemas.cloud_events import TYPE_PREFIX
+from schemas.envelope import BODIES, CORRELATION_ID, REPLY_PARTITION, REPLY_TO, TRACEPARENT
 from schemas.topics import (
     CATALOG_ITEMS,
     DEAD_LETTERS_AUDIT,
@@ -33,10 +34,10 @@ EVENTS_OF = {
 HEADERS = {
     "ce_specversion": "CloudEvents version, 1.0",
     "ce_id": "Id of the event, unique within its ce_source",
-    "ce_type": f"{TYPE_PREFIX} and the value of the field `schema`",
+    "ce_type": f"{TYPE_PREFIX} and the value of the field `schema`, which it replaces where that is missing",
     "ce_source": "Producer of the event",
     "ce_time": "Time of the event, RFC 3339",
-    "content-type": "application/json",
+    "content-type": "application/json; application/cloudevents+json if the value holds the attributes too",
     TRACEPARENT: "W3C trace context, optional",
     CORRELATION_ID: "Search requests and their results: id of the request",
     REPLY_TO: "Search requests: topic of the result, optional",

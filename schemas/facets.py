@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.failures import Code
 from schemas.filters import Filters
 from schemas.items import Tenant
-from schemas.model import Model
+from schemas.model import LenientModel, Model
 from schemas.results import Status
 from schemas.searches import RequestId
 
@@ -15,7 +15,7 @@ Facet = Literal["category", "colours", "brand", "creator", "source", "tags", "in
 FACETS: tuple[Facet, ...] = get_args(Facet)
 
 
-class FacetsRequest(Model):
+class FacetsRequest(LenientModel):
     """Count the items that match the filters, grouped by the values of the given fields."""
 
     schema_: Literal["facets.request/1"] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from schemas.items import MAX_REVISION, ItemId, Name, Source
-from schemas.model import Model
+from schemas.model import LenientModel
 from schemas.moments import Moment
 
 ColourName = Literal[
@@ -46,7 +46,7 @@ AttributeFilter = Annotated[
 ]
 
 
-class Filters(Model):
+class Filters(LenientModel):
     """Conditions that a hit must satisfy: at least one of the values of a field, for every field that is given."""
 
     source: tuple[Source, ...] = Field((), max_length=2, description="Source is one of these")

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
-from schemas.model import KEEP_WHITESPACE, Model
+from schemas.model import KEEP_WHITESPACE, LenientModel, Model, NullElements
 from schemas.moderation import Labels
 from schemas.moments import Moment, microseconds_since_1970
 
@@ -28,11 +28,12 @@ Tenant = Annotated[
 ]
 ItemId = Annotated[
     str,
+    KEEP_WHITESPACE,
     Field(
         min_length=1,
         max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
-        description="Identifier of the item, unique within its tenant; 1 to 200 characters",
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        description="Identifier of the item, unique within its tenant; 1 to 200 characters, not blanks alone",
     ),
 ]
 Revision = Annotated[
@@ -86,8 +87,10 @@ class S3Image(Model):
     """A picture in an object store."""
 
     kind: Literal["s3"] = "s3"
-    bucket: str = Field(pattern=r"^[a-z0-9.-]{3,63}$", description="Bucket name")
-    key: str = Field(min_length=1, max_length=1024, description="Object key in the bucket")
+    bucket: Annotated[str, KEEP_WHITESPACE] = Field(pattern=r"^[a-z0-9.-]{3,63}$", description="Bucket name")
+    key: Annotated[str, KEEP_WHITESPACE] = Field(
+        min_length=1, max_length=1024, description="Object key in the bucket"
+    )
     sha256: Sha256 = None
 
 
@@ -95,8 +98,10 @@ class FileImage(Model):
     """A picture in a folder that is configured in the workers by name (LOOKSTREAM_IMAGES_ROOTS)."""
 
     kind: Literal["file"] = "file"
-    root: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings")
-    path: str = Field(
+    root: Annotated[str, KEEP_WHITESPACE] = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the folder in the settings"
+    )
+    path: Annotated[str, KEEP_WHITESPACE] = Field(
         min_length=1, max_length=1024, description="Path relative to that folder, with / as separator"
     )
     sha256: Sha256 = None
@@ -105,7 +110,7 @@ class FileImage(Model):
 ImageRef = Annotated[InlineImage | UrlImage | S3Image | FileImage, Field(discriminator="kind")]
 
 
-class ItemFacts(Model):
+class ItemFacts(LenientModel):
     """Facts of an item other than its pictures; all fields are optional."""
 
     title: str | None = Field(None, max_length=500, description="Title, plain text")
@@ -117,19 +122,25 @@ class ItemFacts(Model):
     )
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217 code of `price`")
     in_stock: bool | None = Field(None, description="Whether the item is available now")
-    tags: tuple[Name, ...] = Field((), max_length=50, description="Free keywords; up to 50, of 1 to 200 characters")
+    tags: Annotated[
+        tuple[Name, ...],
+        Field(max_length=50, description="Free keywords; up to 50, of 1 to 200 characters"),
+        NullElements(),
+    ] = ()
     created_at: Moment | None = Field(
         None, description="Time of creation or publication; RFC 3339 with a UTC offset"
     )
     url: str | None = Field(
         None, pattern=r"^https?://[^\s]+$", max_length=2048, description="URL of the item's web page"
     )
-    moderation: Labels = ()
-    attributes: dict[Name, Annotated[str, Field(max_length=500)]] = Field(
-        default_factory=dict,
-        max_length=50,
-        description="Further attributes, name to value; up to 50, values of up to 500 characters",
-    )
+    moderation: Annotated[Labels, NullElements()] = ()
+    attributes: Annotated[
+        dict[Name, Annotated[str, Field(max_length=500)]],
+        Field(
+            max_length=50, description="Further attributes, name to value; up to 50, values of up to 500 characters"
+        ),
+        NullElements(),
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _require_currency(self) -> Self:
@@ -153,7 +164,7 @@ class ItemUpserted(ItemFacts):
     )
 
 
-class ItemPatched(Model):
+class ItemPatched(LenientModel):
     """Some facts of an item changed, but not its pictures, so no picture is embedded again."""
 
     schema_: Literal["item.patched/1"] = Field(
@@ -163,10 +174,17 @@ class ItemPatched(Model):
     item_id: ItemId
     source: Source = "catalog"
     revision: Revision
-    facts: ItemFacts = Field(description="The facts that changed; omitted fields keep their values")
+    facts: ItemFacts = Field(
+        description="The facts that changed; omitted fields keep their values, and null removes a fact"
+    )
+
+    @field_serializer("facts")
+    def _serialize_changes(self, facts: ItemFacts) -> dict[str, object]:
+        """The facts that were set, with null for those to remove: a default must not replace the item's value."""
+        return facts.model_dump(mode="json", exclude_unset=True)
 
 
-class ItemDeleted(Model):
+class ItemDeleted(LenientModel):
     """An item was deleted."""
 
     schema_: Literal["item.deleted/1"] = Field(

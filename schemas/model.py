@@ -1,9 +1,52 @@
-"""Base model: the pydantic settings of all contract models (strict, frozen, unknown fields rejected)."""
+"""Base models: the pydantic settings of all contract models (strict, frozen, unknown fields rejected)."""
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, StringConstraints
 
 KEEP_WHITESPACE = StringConstraints(strip_whitespace=False)
-"""For identifiers that other programs check too, as a proxy checks tenants: " ana" is rejected, not trimmed."""
+"""For identifiers: other programs compare them too, as a proxy compares tenants, or Kafka the keys of records. So
+" ana" is another tenant than "ana", or invalid, and is never trimmed."""
+
+
+class _Default:
+    """Replaces null by the default of a field."""
+
+    def __init__(self, field: Any) -> None:
+        self._field = field
+
+    def __call__(self, value: object) -> object:
+        if value is not None:
+            return value
+        return self._field["default_factory"]() if "default_factory" in self._field else self._field["default"]
+
+
+def _fields_of(schema: Any) -> Any:
+    """The fields in the schema of a model; validators of the whole model lie around them."""
+    while schema["type"] != "model-fields":
+        schema = schema["schema"]
+    return schema["fields"]
+
+
+def _nullable(field: Any) -> Any:
+    """The schema of the values of a field with a default, extended by null; unchanged where null has a meaning."""
+    schema = field["schema"]
+    is_nullable = schema["type"] == "nullable"
+    is_extended = schema["type"] == "function-after" and isinstance(schema["function"]["function"], _Default)
+    is_constant = schema["type"] == "literal" and len(schema["expected"]) == 1
+    if is_nullable or is_extended or is_constant:
+        return schema
+    return _after({"type": "nullable", "schema": schema}, _Default(field))
+
+
+def _after(schema: Any, function: Any) -> Any:
+    return {"type": "function-after", "function": {"type": "no-info", "function": function}, "schema": schema}
+
+
+def _without_nulls(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: value for name, value in values.items() if value is not None}
+    return tuple(value for value in values if value is not None)
 
 
 class Model(BaseModel):
@@ -20,3 +63,35 @@ class Model(BaseModel):
         ser_json_bytes="base64",
         val_json_bytes="base64",
     )
+
+
+class LenientModel(Model):
+    """Base of the models that other programs write: a field that is null gets its default, as if it were absent.
+
+    Many serialisers write each absent field as null. Fields without a default still need a value.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> Any:
+        """The schema of the model, in which each field with a default also accepts null."""
+        schema: Any = handler(source)
+        for field in _fields_of(schema).values():
+            if field["schema"]["type"] == "default":
+                field["schema"]["schema"] = _nullable(field["schema"])
+        return schema
+
+
+class NullElements:
+    """Annotation of a tuple or a mapping: its elements, or values, that are null are left out.
+
+    It stands after the constraints in `Annotated`.
+    """
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> Any:
+        """The schema of the annotated type, whose elements or values may be null."""
+        schema: Any = handler(source)
+        if schema["type"] == "tuple":
+            schema["items_schema"] = [{"type": "nullable", "schema": each} for each in schema["items_schema"]]
+        else:
+            schema["values_schema"] = {"type": "nullable", "schema": schema["values_schema"]}
+        return _after(schema, _without_nulls)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.failures import Code
 from schemas.items import ItemId, Revision, Source, Tenant
-from schemas.model import Model
+from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moderation import Labels
 from schemas.moments import Moment
 from schemas.results import Likely
@@ -14,6 +14,7 @@ from schemas.results import Likely
 MAX_EVENT_ID = 200
 EventId = Annotated[
     str,
+    KEEP_WHITESPACE,
     Field(
         max_length=MAX_EVENT_ID,
         description="Id of the item event: its `ce_id`, or topic/partition/offset if it has none; truncated to 200 "
@@ -134,6 +135,12 @@ class ItemSuperseded(Model):
     source: Source
     revision: Revision
     newest: Revision = Field(description="Highest revision among the events of the item that were applied")
+    message: str | None = Field(
+        None,
+        max_length=500,
+        description="One sentence with the remedy, if the revision is no time but `newest` is one, as that of a "
+        "null value: then no small revision is ever newer",
+    )
     times: StepTimes = Field(default_factory=StepTimes, description="Times and durations of the steps")
 
 
@@ -144,10 +151,10 @@ class ItemRejected(Model):
         "item.rejected/1", alias="schema", description="Name and version of this event"
     )
     event_id: EventId
-    tenant: Annotated[str, Field(max_length=64)] | None = Field(
+    tenant: Annotated[str, KEEP_WHITESPACE, Field(max_length=64)] | None = Field(
         None, description="Missing if the event was unreadable"
     )
-    item_id: Annotated[str, Field(max_length=200)] | None = Field(
+    item_id: Annotated[str, KEEP_WHITESPACE, Field(max_length=200)] | None = Field(
         None, description="Missing if the event was unreadable"
     )
     revision: int | None = Field(None, description="Missing if the event was unreadable")

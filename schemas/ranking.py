@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.model import Model
+from schemas.model import LenientModel
 
 Intent = Literal["exact", "similar", "style", "colour"]
 MIN_WEIGHT_SUM = 1e-6
@@ -13,7 +13,7 @@ MAX_BOOST = 0.2
 """Maximum of one boost: about the difference in score between the same thing and another thing of the same kind."""
 
 
-class Weights(Model):
+class Weights(LenientModel):
     """Weights of the parts of the visual similarity score; they are scaled to sum to 1."""
 
     object: float = Field(0, ge=0, le=1, description="Weight of the object part (kind of thing), 0 to 1")
@@ -36,7 +36,7 @@ INTENTS: dict[Intent, Weights] = {
 """Weights of each intent."""
 
 
-class Boosts(Model):
+class Boosts(LenientModel):
     """Boosts that are added to the score for ranking; each term is between 0 and its weight.
 
     Boosts change only the order of the hits: a hit whose score alone is below the threshold stays excluded.

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.filters import Filters
 from schemas.freshness import RecordPosition
 from schemas.items import ImageRef, ItemId, Tenant
-from schemas.model import KEEP_WHITESPACE, Model
+from schemas.model import KEEP_WHITESPACE, LenientModel, Model, NullElements
 from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 
@@ -40,7 +40,7 @@ class Crop(Model):
         return self
 
 
-class SearchRequest(Model):
+class SearchRequest(LenientModel):
     """Find items that look like a picture or like an indexed item."""
 
     schema_: Literal["search.request/1"] = Field(
@@ -95,7 +95,7 @@ class SearchRequest(Model):
         description="Positions of records, for example your own writes, that the index must have read. The search "
         "waits until then; at its deadline the answer is `unavailable`",
     )
-    moderation: Labels = ()
+    moderation: Annotated[Labels, NullElements()] = ()
     restricted: bool = Field(
         default=False,
         description="Whether hits and query pictures may have restricted moderation labels; blocked labels "

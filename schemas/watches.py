@@ -7,7 +7,7 @@ from pydantic import Field
 
 from schemas.filters import Filters
 from schemas.items import Tenant, item_key
-from schemas.model import KEEP_WHITESPACE, Model
+from schemas.model import KEEP_WHITESPACE, LenientModel, Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.results import Hit, QueryLook
@@ -22,7 +22,7 @@ WatchId = Annotated[
 ]
 
 
-class Watch(Model):
+class Watch(LenientModel):
     """A standing search: newly indexed pictures are matched against it. A null value for its key deletes it."""
 
     schema_: Literal["watch/1"] = Field("watch/1", alias="schema", description="Name and version of this event")

@@ -120,7 +120,6 @@ FOREIGN_ASSIGNMENTS = {
     "infra/images/decode_process.py": {"Image.MAX_IMAGE_PIXELS"},  # PIL's documented limit
     "infra/images/image_file.py": {"module.DEFAULT_MAX_THREADS"},  # AvifImagePlugin's documented option
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
-    "infra/observability/logging.py": {"record.msg", "record.args", "record.exc_text"},  # logging.LogRecord
     "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
     "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document

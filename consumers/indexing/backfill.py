@@ -30,7 +30,7 @@ from consumers.points.payload import (
     strings_in,
 )
 from infra.qdrant.contract import Index, Payload
-from infra.qdrant.point_ids import point_ids
+from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, point_ids
 from schemas.envelope import Event
 from schemas.items import FileImage, ImageRef, ItemDeleted, ItemUpserted
 
@@ -146,7 +146,7 @@ class Backfill:
     def _copy_page(self, progress: BackfillProgress) -> BackfillProgress:
         self._started_pass = self._started_pass or progress.after is None
         points, after = self.source.page(progress.after, PAGE_SIZE)
-        updates = self._outdated([point.payload for point in points if point.payload.get("n") == 0])
+        updates = self._outdated([point.payload for point in points if point.payload.get(IMAGE_NUMBER) == 0])
         if progress.passed:
             updates = [update for update in updates if not self._may_arrive(update)]
         provenances = {update.item.key: _provenance(update) for update in updates}
@@ -238,4 +238,5 @@ def _item(main: Payload, ids: Sequence[str], points: Points) -> ItemEvents:
 
 
 def _image(point: Payload) -> ImageRef:
-    return IMAGE_REF_ADAPTER.validate_python(point["image"]) if point.get("image") else UNAVAILABLE_IMAGE
+    reference = point.get(IMAGE_REFERENCE)
+    return IMAGE_REF_ADAPTER.validate_python(reference) if reference else UNAVAILABLE_IMAGE

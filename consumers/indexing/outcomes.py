@@ -12,9 +12,11 @@ from consumers.indexing.merge import ItemChange
 from consumers.points.payload import prediction_in
 from consumers.runtime.ports import Sink
 from infra.kafka import Record
+from schemas.cloud_events import read_event_id
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.items import ItemDeleted, ItemEvent, ItemUpserted, item_key, split_item_key
+from schemas.moments import moment_at
 from schemas.outcomes import (
     MAX_EVENT_ID,
     ItemBlocked,
@@ -29,6 +31,8 @@ from schemas.outcomes import (
 from schemas.topics import ITEM_OUTCOMES
 
 MAX_ITEM_ID = 200
+FIRST_TIME = 10**15
+"""From here on a revision counts as a time: as microseconds since 1970 it is in September 2001."""
 NAMESPACE = uuid.UUID("0f0f3c1e-0a57-5d0c-8f3e-6d2b8c1f7a44")
 """UUID namespace that makes the ids of outcomes differ from those of other events."""
 
@@ -66,7 +70,7 @@ class OutcomePublisher:
     def publish_rejection(self, record: Record, event: Event | None, failure: Failure) -> None:
         """Publish that an event was finally rejected; `event` is None if the record could not be parsed."""
         tenant, item_id, revision = _item(record, event)
-        event_id = event.id if event else _header(record, "ce_id") or record.position
+        event_id = event.id if event else read_event_id(record.value, record.headers) or record.position
         outcome = ItemRejected(
             event_id=event_id[:MAX_EVENT_ID],
             tenant=tenant,
@@ -93,13 +97,27 @@ def _outcome(update: ItemUpdate, change: ItemChange, times: BatchTimes, *, count
         "times": _step_times(change.event, times),
     }
     if not counts:
-        return ItemSuperseded.model_validate(common | {"newest": update.state.revision})
+        newest = update.state.revision
+        return ItemSuperseded.model_validate(
+            common | {"newest": newest, "message": _revision_remedy(body.revision, newest)}
+        )
     if isinstance(body, ItemDeleted):
         return ItemRemoved.model_validate(common)
     if update.state.blocked:
         return ItemBlocked.model_validate(common | {"labels": update.state.blocked})
     images = _image_fields(update) if isinstance(body, ItemUpserted) else {"images": 0}
     return ItemIndexed.model_validate(common | images)
+
+
+def _revision_remedy(revision: int, newest: int) -> str | None:
+    """The remedy when an event without a time as revision is compared with one that has a time."""
+    if not revision < FIRST_TIME <= newest:
+        return None
+    return (
+        f"revision {revision} is below {newest}, a time in microseconds since 1970 ({moment_at(newest):%Y-%m-%d}): "
+        "null values, and events without a revision of their own, have their times as revisions. Use such times in "
+        "all events, or delete by item.deleted/1 with your own revision"
+    )
 
 
 def _image_fields(update: ItemUpdate) -> dict[str, object]:
@@ -133,7 +151,3 @@ def _item(record: Record, event: Event | None) -> tuple[str | None, str | None, 
     except ValueError:
         return None, None, None
     return tenant, item_id[:MAX_ITEM_ID], None
-
-
-def _header(record: Record, name: str) -> str:
-    return (record.headers.get(name) or b"").decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from consumers.points.payload import (
     provenance,
 )
 from infra.qdrant.contract import Index, Patch, Payload, Point
+from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE
 from schemas.items import ItemUpserted, revision_at
 
 MAIN = 0
@@ -100,7 +101,7 @@ def _target_payloads(update: ItemUpdate) -> dict[int, dict[str, object]]:
     if base and isinstance(base.body, ItemUpserted):
         refs = base.body.images
         return {
-            n: payload | {"image": image_source(refs[n])}
+            n: payload | {IMAGE_REFERENCE: image_source(refs[n])}
             for n, image in enumerate(update.images)
             if image is ImageStatus.UNCHANGED or isinstance(image, EmbeddedImage)
         }
@@ -118,7 +119,7 @@ def _point(update: ItemUpdate, n: int, payload: Payload, image: EmbeddedImage | 
     item = update.item
     identity = {"item": item.key, "item_id": item.item_id, "tenant": item.tenant}
     known = {key: value for key, value in payload.items() if value is not None}
-    return Point(item.ids[n], {**identity, "n": n, **known}, image.look.vector if image else None)
+    return Point(item.ids[n], {**identity, IMAGE_NUMBER: n, **known}, image.look.vector if image else None)
 
 
 def _by_version(points: Iterable[Point]) -> list[Point]:

@@ -13,6 +13,7 @@ from consumers.vision.perceptual_hash import NO_HASH, parse_hash
 from infra.qdrant.colour_cells import picture_shades
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.contract import Payload, Point, ScoredPoint
+from infra.qdrant.point_ids import IMAGE_REFERENCE, image_number
 from schemas.failures import Code, TryLater
 from schemas.filters import ColourName
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
@@ -43,8 +44,8 @@ DUPLICATE_GROUP = "duplicate_group"
 NOTIFIED_WATCHES = "told"
 """The payload key with the marks of the watches that have been notified of the item."""
 KNOWN_KEYS = (
-    *STATE_KEYS, "version", "source", "sha256", "encoder", "image", "studio", MODERATOR_KEY, MODERATOR_LABELS_KEY,
-    DUPLICATE_GROUP, NOTIFIED_WATCHES,
+    *STATE_KEYS, "version", "source", "sha256", "encoder", IMAGE_REFERENCE, "studio", MODERATOR_KEY,
+    MODERATOR_LABELS_KEY, DUPLICATE_GROUP, NOTIFIED_WATCHES,
 )  # fmt: skip
 """The payload keys that are read from a point before it is rewritten; most keys of the look are not needed."""
 
@@ -211,7 +212,7 @@ def hit_of(
         "confidence": confidence,
         "boost": boost,
         "explained": explained,
-        "image": payload["n"],
+        "image": image_number(payload),
         "in_stock": None if stock is None else stock == "true",
         "created_at": None if created is None else moment_at(_as_number(created)),
         "thumbnail": base64.b64decode(str(image)) if thumbnail and image else None,

@@ -13,6 +13,9 @@ from infra.config.observability import LogSettings
 from infra.observability.redaction import Redact, guard_crash, guard_threads, redact_all
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+REPORTED_OTHERWISE = ("librdkafka",)
+"""Loggers whose errors are shown at the level debug alone. librdkafka repeats an error for each try, and passes it
+to callbacks, which bring it to the heartbeat and `lookstream health` with its remedy (infra/kafka/problems.py)."""
 
 
 def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
@@ -41,11 +44,24 @@ def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
     )
     guard_crash(redact)
     guard_threads(redact)
-    # Libraries such as librdkafka log much that users cannot act on: only critical records are shown.
-    level = logging.CRITICAL if logs.level != "debug" else logging.DEBUG
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_masking_filter(redact))
-    logging.basicConfig(level=level, handlers=[handler])
+    # Libraries log much that users cannot act on: only their errors are shown.
+    is_debug = logs.level == "debug"
+    logging.basicConfig(level=logging.DEBUG if is_debug else logging.ERROR, handlers=[_LibraryHandler()])
+    for name in () if is_debug else REPORTED_OTHERWISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _LibraryHandler(logging.Handler):
+    """Passes the records of the standard library's loggers to structlog, which masks and renders them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record under the name of its logger, with its trace."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the arguments do not fit the message
+            message = str(record.msg)
+        level = max(logging.DEBUG, min(record.levelno // 10 * 10, logging.CRITICAL))  # structlog knows five levels
+        structlog.get_logger().log(level, message, logger=record.name, exc_info=record.exc_info)
 
 
 class _Stderr:
@@ -75,17 +91,5 @@ def _masking_processor(redact: Redact) -> Callable[[Any, str, MutableMapping[str
 
     def mask(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {name: redact_all(value, redact) for name, value in line.items()}
-
-    return mask
-
-
-def _masking_filter(redact: Redact) -> Callable[[logging.LogRecord], bool]:
-    """A filter for the standard library's logging that redacts messages of libraries and their traces."""
-
-    def mask(record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
-        if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-        return True
 
     return mask

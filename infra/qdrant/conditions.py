@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from infra.qdrant.colour_cells import filter_shades
+from infra.qdrant.point_ids import IMAGE_NUMBER
 from schemas.filters import Filters
 from schemas.items import revision_at
 
@@ -60,7 +61,7 @@ class NoneOf:
     groups: "tuple[tuple[Condition, ...], ...]"
 
 
-MAIN_PICTURE = Between("n", at_most=0)
+MAIN_PICTURE = Between(IMAGE_NUMBER, at_most=0)
 """Matches only the main picture of an item, one point per item, so counting matches counts items."""
 
 Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf

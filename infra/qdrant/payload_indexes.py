@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from infra.qdrant.point_ids import IMAGE_NUMBER
+
 
 @dataclass(frozen=True)
 class PayloadIndex:
@@ -27,7 +29,7 @@ FIELDS = (
     PayloadIndex("creator", "keyword"),
     PayloadIndex("shades", "keyword"),
     PayloadIndex("colours", "label"),
-    PayloadIndex("n", "integer"),
+    PayloadIndex(IMAGE_NUMBER, "integer"),
     PayloadIndex("sha256", "label"),
     PayloadIndex("duplicate_group", "label"),
     PayloadIndex("tags", "keyword"),

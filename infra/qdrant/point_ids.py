@@ -1,12 +1,17 @@
-"""Point ids: derive a stable point id for each picture of an item."""
+"""Point ids: derive a stable point id for each picture of an item, and read the picture's number from a point."""
 
 import uuid
+from collections.abc import Mapping
 from hashlib import sha1
 
 from schemas.items import MAX_IMAGES
 
 NAMESPACE = uuid.UUID("6d3c1f0a-6b0e-5c1e-9a57-1b8f3f2b9f10")
 """UUID namespace of our ids. Changing it orphans the points of every existing index."""
+IMAGE_NUMBER = "n"
+"""Payload key of the number of a point's picture: 0 is the main picture."""
+IMAGE_REFERENCE = "image"
+"""Payload key of the reference from which the picture can be fetched, an object; inline pictures have none."""
 
 
 def point_id(tenant: str, item_id: str, image: int) -> str:
@@ -23,3 +28,11 @@ def point_id(tenant: str, item_id: str, image: int) -> str:
 def point_ids(tenant: str, item_id: str) -> list[str]:
     """Return the ids of all possible pictures of an item, the main picture first."""
     return [point_id(tenant, item_id, image) for image in range(MAX_IMAGES)]
+
+
+def image_number(payload: Mapping[str, object]) -> int:
+    """Return the number of the picture of a point; raises TypeError if the payload does not have it."""
+    number = payload.get(IMAGE_NUMBER)
+    if not isinstance(number, int):
+        raise TypeError(f"the number of a picture is {type(number).__name__}")
+    return number

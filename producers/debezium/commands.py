@@ -9,7 +9,7 @@ import typer
 
 from infra.config.errors import BadInput
 from infra.console import FAILED, command_options, error_console, printable
-from producers.cli_options import ImageRootOption
+from producers.cli_options import FeedOptions
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
@@ -20,7 +20,7 @@ app = typer.Typer()
 
 
 @dataclass(frozen=True)
-class DebeziumOptions:
+class DebeziumOptions(FeedOptions):
     """Options of `ingest debezium`."""
 
     mapping: Annotated[
@@ -35,7 +35,6 @@ class DebeziumOptions:
     topic: Annotated[
         str | None, typer.Option(help="Follow this topic of change events instead.", show_default=False)
     ] = None
-    image_root: ImageRootOption = None
 
 
 @app.command("debezium")
@@ -45,35 +44,36 @@ def ingest_debezium(options: DebeziumOptions) -> None:
     from infra.config.settings import read_settings
     from producers.debezium.changes import ChangeReader
     from producers.debezium.mapping import read_mapping
+    from producers.feed_check import open_checked_root
     from producers.image_refs import open_root
 
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
+    if options.topic is not None and (options.is_check or options.wait or options.report is not None):
+        raise BadInput("--wait, --report and --check are for a file of change events: a topic has no end")
     settings = read_settings()
     mapping = read_mapping(options.mapping)
-    with open_root(options.image_root, settings, mapping.tenant) as locate:
+    open_locate = open_checked_root if options.is_check else open_root
+    with open_locate(options.image_root, settings, mapping.tenant) as locate:
         table = ChangeReader(mapping, locate)
-        tally = _follow(settings, options.topic, table) if options.topic else _send(settings, options.file, table)
-    if tally.bad:
-        sys.exit(FAILED)
+        if options.file is not None:
+            sys.exit(_send(settings, options.file, table, options))
+        if options.topic is not None and _follow(settings, options.topic, table).bad:
+            sys.exit(FAILED)
 
 
-def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "IngestTally":
-    from infra.kafka import EventSink, check_broker
-    from infra.local_state import resolve_kafka_settings
-    from infra.observability.tracing import SERVICE, tracing
+def _send(settings: "Settings", file: Path, table: "ChangeReader", options: DebeziumOptions) -> int:
     from producers.debezium.follow import read_changes
-    from producers.ingest import publish_with_progress
+    from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+    from producers.ingest_session import run_ingest
     from producers.row_reader import count_lines
 
-    assert file is not None
-    total, kafka = count_lines(file), resolve_kafka_settings(settings)
-    check_broker(kafka)
-    with tracing(settings.traces, SERVICE) as spans:
-        sink = EventSink(kafka, tracing=spans)
-        tally = publish_with_progress(read_changes(file, table), sink, total, error_console())
-    sink.close()
-    return tally
+    total, rows = count_lines(file), read_changes(file, table)
+    if options.is_check:
+        is_sampled = options.check_pictures
+        fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
+        return run_check(rows, table.mapping.columns, fetch)
+    return run_ingest(settings, rows, total, options)
 
 
 def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestTally":

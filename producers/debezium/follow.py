@@ -106,7 +106,7 @@ class ChangeFollower:
             ended = state.end()
         state.add(record, epochs)
         change = self.table.read(parsed, state.times, record.offset) if isinstance(parsed, RowChange) else parsed
-        publish_one(change, self.sink, self.tally, event_id=record.position)
+        change = publish_one(change, self.sink, self.tally, event_id=record.position) or change
         if isinstance(change, BadRow):
             headers = dict(record.headers) | _dead_letter_headers(record, change)
             self.sink.send_record(

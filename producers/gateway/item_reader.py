@@ -8,13 +8,13 @@ from functools import lru_cache
 
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Index, Payload
-from infra.qdrant.point_ids import point_id, point_ids
+from infra.qdrant.point_ids import IMAGE_NUMBER, image_number, point_id, point_ids
 from schemas.items import ItemFacts
 from schemas.stored import StoredItem
 
 ITEM_FIELDS = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_fields)
 """Payload keys that are also fields of StoredItem."""
-PAYLOAD_KEYS = (*ITEM_FIELDS, "state", "image", "category_source")
+PAYLOAD_KEYS = (*ITEM_FIELDS, "state", IMAGE_NUMBER, "category_source")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNT_SECONDS = 2.0
 """How long a count is cached: every open page polls it, and counting a large index is slow."""
@@ -33,8 +33,8 @@ class ItemReader:
     def item(self, tenant: str, item_id: str) -> StoredItem | None:
         """An item as the index stores it; None if it is not in the index, or was deleted."""
         payloads = self._index.payloads(point_ids(tenant, item_id), PAYLOAD_KEYS)
-        live = sorted((payload for payload in payloads.values() if payload.get("state") == LIVE), key=_number)
-        return _item(live[0], tuple(map(_number, live))) if live else None
+        live = sorted((payload for payload in payloads.values() if payload.get("state") == LIVE), key=image_number)
+        return _item(live[0], tuple(map(image_number, live))) if live else None
 
     def sample(self, tenant: str, limit: int) -> list[StoredItem]:
         """At most `limit` items of a tenant; the same ones as long as the index does not change."""
@@ -52,10 +52,6 @@ class ItemReader:
         payload = self._index.payloads([point], ("state", "thumbnail")).get(point, {})
         thumbnail = payload.get("thumbnail")
         return base64.b64decode(str(thumbnail)) if thumbnail and payload.get("state") == LIVE else None
-
-
-def _number(payload: Payload) -> int:
-    return int(str(payload.get("image", 0)))
 
 
 def _item(payload: Payload, images: tuple[int, ...]) -> StoredItem:

@@ -34,7 +34,7 @@ from producers.gateway.tokens import TokenAccess, check_access, permit, permit_u
 from producers.gateway.uploads import Uploads
 from schemas.envelope import Event, to_bytes
 from schemas.failures import TryLater, Unavailable
-from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, Source, item_key, revision_at
+from schemas.items import MAX_IMAGES, MAX_REVISION, ItemDeleted, ItemUpserted, Source, item_key, revision_at
 from schemas.outcomes import ItemOutcome
 from schemas.topics import MAX_RECORD_BYTES, TOPIC_OF
 
@@ -58,6 +58,14 @@ ITEM_BODY = {
 }
 Wait = Annotated[
     float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Maximum time to wait for the outcome, in seconds, 0 to 30")
+]
+DeletionRevision = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MAX_REVISION,
+        description="Revision of the deletion; by default the time in microseconds since 1970",
+    ),
 ]
 ItemWrite = ItemUpserted | ItemDeleted
 
@@ -181,10 +189,12 @@ def item_routes(service: ItemService) -> APIRouter:
         item_id: str,
         tenant: Annotated[str, permit("write")],
         source: Source = "catalog",
+        revision: DeletionRevision = None,
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         """Send an `item.deleted/1` event, which removes the item from the index."""
         fields: Fields = {"item_id": item_id, "tenant": tenant, "source": source}
+        fields |= {} if revision is None else {"revision": revision}
         return (await service.send_event(fields, ItemDeleted, idempotency_key)).response()
 
     _add_outcomes(routes, service.outcomes)

@@ -1,4 +1,4 @@
-"""Outcome waiter: follow the outcomes topic, so that the sender of an item event can wait for its outcome."""
+"""Outcome waiter: keep recent outcomes, so that the sender of an item event can wait for its outcome."""
 
 import asyncio
 import threading
@@ -7,12 +7,9 @@ from collections import OrderedDict, deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from infra.client.topic_listener import TopicListener
+from infra.client.outcome_follower import OutcomeFollower
 from infra.config.kafka import KafkaSettings
-from infra.kafka import Record, TopicReader
-from schemas.envelope import from_bytes
 from schemas.outcomes import ItemIndexed, ItemOutcome
-from schemas.topics import ITEM_OUTCOMES
 
 MAX_OUTCOMES = 10_000
 """Outcomes kept in memory; the newest ones."""
@@ -40,7 +37,7 @@ class OutcomeWaiter:
         self._times: deque[tuple[float, str | None]] = deque(maxlen=max_outcomes)
         self._freshness_ms: OrderedDict[str | None, float] = OrderedDict()
         self._lock = threading.Lock()
-        self._listener = TopicListener(TopicReader(kafka, ITEM_OUTCOMES), self._read_record)
+        self._follower = OutcomeFollower(kafka, self._record)
 
     async def wait_for(self, event_id: str, seconds: float) -> ItemOutcome | None:
         """The outcome of an event, awaited for up to `seconds`; None if there is none by then."""
@@ -58,8 +55,8 @@ class OutcomeWaiter:
 
     @property
     def failure(self) -> BaseException | None:
-        """The error that ended the listener; None while it runs."""
-        return self._listener.failure
+        """The error that ended the follower; None while it runs."""
+        return self._follower.failure
 
     def pace(self, tenant: str) -> OutcomePace:
         """The present throughput and freshness of a tenant's events."""
@@ -70,24 +67,21 @@ class OutcomeWaiter:
 
     def close(self) -> None:
         """Stop following the topic."""
-        self._listener.close()
+        self._follower.close()
 
-    def _read_record(self, record: Record) -> None:
-        body = None if record.value is None else from_bytes(record.value)
-        if not isinstance(body, ItemOutcome):
-            return
+    def _record(self, outcome: ItemOutcome) -> None:
         with self._lock:
-            self._times.append((time.monotonic(), body.tenant))
-            if (freshness_ms := _freshness_of(body)) is not None:
-                self._freshness_ms[body.tenant] = freshness_ms
-            self._outcomes[body.event_id] = body
+            self._times.append((time.monotonic(), outcome.tenant))
+            if (freshness_ms := _freshness_of(outcome)) is not None:
+                self._freshness_ms[outcome.tenant] = freshness_ms
+            self._outcomes[outcome.event_id] = outcome
             for cache in (self._outcomes, self._freshness_ms):
                 while len(cache) > self._max_outcomes:
                     cache.popitem(last=False)
-            waiting = self._waiting.pop(body.event_id, [])
-        for outcome in waiting:
-            if outcome.set_running_or_notify_cancel():
-                outcome.set_result(body)
+            waiting = self._waiting.pop(outcome.event_id, [])
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(outcome)
 
     def _stop_waiting(self, event_id: str, outcome: Future[ItemOutcome]) -> None:
         with self._lock:

@@ -1,5 +1,7 @@
 """Problem details (RFC 9457): answer errors with a status, a title and one sentence with the remedy."""
 
+import re
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +40,10 @@ TITLES: Mapping[int, str] = {
 COMMON_STATUSES = (400, 401, 403, 408, 413, 422, 429, 500, 503)
 """Statuses that any route may return: from the server, the guard, or an unavailable dependency."""
 METHODS = ("GET", "POST", "DELETE")
+REQUEST_ID = "X-Request-Id"
+"""Header with the id of a request: proxies set it, and the response to an unexpected error has it."""
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Request ids that are taken from clients; another one is replaced by a random id."""
 
 
 class Problem(Exception):
@@ -130,8 +136,14 @@ def _add_fault_handlers(app: FastAPI) -> None:
         return problem_response(Problem(503, "the index or Kafka has a fault: `lookstream health` shows it"))
 
     @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        return problem_response(Problem(500, "an internal error: its traceback is in the gateway's log"))
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        given = request.headers.get(REQUEST_ID, "")
+        request_id = given if REQUEST_ID_PATTERN.fullmatch(given) else uuid.uuid4().hex
+        structlog.get_logger().error(
+            "internal error", request_id=request_id, method=request.method, path=request.url.path, exc_info=error
+        )
+        message = f"an internal error: its traceback is in the gateway's log, with the request id {request_id}"
+        return problem_response(Problem(500, message, {REQUEST_ID: request_id}))
 
 
 def _allowed_methods(app: FastAPI, request: Request) -> str:

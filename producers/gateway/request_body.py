@@ -88,7 +88,10 @@ def content_type(headers: Headers) -> str:
 
 
 def parse_object(body: bytes) -> Fields:
-    """Parse a JSON object; raises Problem, also for a repeated field, because a proxy may read the other value."""
+    """Parse a JSON object, without its fields that are null: they are as good as absent.
+
+    Raises Problem, also for a repeated field, because a proxy may read the other value.
+    """
     if _has_many_marks(body):
         raise Problem(422, f"the JSON has more than {MAX_MARKS} values, more than any event: send less")
     try:
@@ -101,7 +104,7 @@ def parse_object(body: bytes) -> Fields:
         raise Problem(422, f"the body is a JSON {type(found).__name__}: send one object")
     if not _is_shallow(found, MAX_DEPTH):
         raise Problem(400, f"the JSON of the body has more than {MAX_DEPTH} levels: send one object")
-    return found
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def model_of(kind: type[RequestModel], fields: Mapping[str, Any]) -> RequestModel:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.config.errors import BadInput
 from infra.config.gateway import GatewaySettings
@@ -96,7 +97,7 @@ def make_server(
     """Create a server for the address and limits in the settings."""
     config = BoundedConfig(
         ConnectionTable(settings, clients, min(settings.connections, _raise_file_limit() - RESERVED_FILES)),
-        app=app,
+        app=_LoggedErrors(app),
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -109,6 +110,30 @@ def make_server(
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return Server(config, parts)
+
+
+class _LoggedErrors:
+    """ASGI application that ends without an error when its handler of errors has answered and logged it.
+
+    Starlette raises such an error again for the server, which would log its traceback a second time.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_start)
+        except Exception:
+            if not started:
+                raise
 
 
 def _raise_file_limit() -> int:

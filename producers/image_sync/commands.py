@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from infra.config.errors import BadInput
 from infra.console import FAILED, command_options, error_console, print_error
-from producers.cli_options import TenantOption
+from producers.cli_options import OutcomeOptions, TenantOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from infra.config.settings import Settings
+    from producers.image_sync.locations import ImageLocation
     from producers.image_sync.publish import ImagePublisher
+    from producers.image_sync.scan import LocationScanner
     from producers.ingest import IngestTally
 
 app = typer.Typer()
@@ -23,7 +27,7 @@ PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class PicturesOptions:
+class PicturesOptions(OutcomeOptions):
     """Options of `ingest pictures`."""
 
     place: Annotated[
@@ -45,6 +49,9 @@ class PicturesOptions:
         bool, typer.Option("--let-go", help="Delete items even if most pictures are missing at once.")
     ] = False
     tenant: TenantOption = "default"
+    check: Annotated[
+        bool, typer.Option("--check", help="Send nothing: scan once, and show what would be sent.")
+    ] = False
 
 
 @app.command("pictures")
@@ -61,30 +68,64 @@ def ingest_pictures(options: PicturesOptions) -> None:
     from producers.image_sync.scan import LocationScanner
     from producers.image_sync.state_db import open_sync_state
     from producers.ingest import catch_ctrl_c, display_tally
+    from producers.ingest_session import open_session
     from producers.row_reader import check_defaults
 
+    if options.watch and (options.wait or options.check):
+        raise BadInput("--wait and --check are for one scan: leave --watch out")
     settings = read_settings()
     check_defaults(options.tenant)
     console = error_console()
     with open_packer(settings, options.tenant) as packer:
         location = location_of(options.place, settings.images, packer, settings.data)
         scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
+        if options.check:
+            sys.exit(_check(settings, scanner))
         kafka = resolve_kafka_settings(settings)
         check_broker(kafka)
         with (
             tracing(settings.traces, SERVICE) as spans,
             open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
             catch_ctrl_c() as stopped,
-            display_tally(console) as update,
         ):
-            sink = EventSink(kafka, tracing=spans)
-            publisher = ImagePublisher(scanner, state, sink, console, update, threads=packer.threads)
-            tally = _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
-        sink.close()
-    for line in filter(None, (location.judge.line(), tally.line())):
+            with open_session(kafka, options, console, names_problems=False) as session:
+                sink = EventSink(kafka, tracing=spans)
+                with display_tally(console) as update:
+                    publisher = ImagePublisher(
+                        scanner, state, sink, console, update, tally=session.tally, threads=packer.threads
+                    )
+                    _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
+                sink.close()
+                session.wait(stopped)
+            _print_passed_over(location)
+            code = session.finish()
+    if options.watch:  # Ctrl-C is its usual end
+        code = FAILED if session.tally.bad else 0
+    sys.exit(code)
+
+
+def _check(settings: "Settings", scanner: "LocationScanner") -> int:
+    """Scan once without reading a picture, and show what would be sent; returns the exit code."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from producers.feed_check import checked_folder, run_check
+    from producers.image_sync.locations import FolderLocation
+    from producers.image_sync.state_db import open_sync_state
+
+    location = scanner.location
+    with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:
+        if isinstance(location, FolderLocation):
+            scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
+        code = run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {})
+    _print_passed_over(location)
+    return code
+
+
+def _print_passed_over(location: "ImageLocation") -> None:
+    """Say on standard error what a location has that is not sent, if there is anything."""
+    if line := location.judge.line():
         typer.echo(line, err=True)
-    if tally.bad:
-        sys.exit(FAILED)
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":

@@ -107,8 +107,8 @@ def path_reason(path: str) -> str | None:
         return "its name has a control character, such as a line end: rename it"
     if len(path) > MAX_ITEM_ID:
         return f"its path has {len(path)} characters, and an item id {MAX_ITEM_ID} at most: move or rename it"
-    if path != path.strip():
-        return "its name begins or ends with a blank: rename it"
+    if not path.strip(" "):
+        return "its name is of blanks alone: rename it"
     return None
 
 

@@ -22,6 +22,8 @@ from schemas.items import (
     ItemFacts,
     ItemPatched,
     ItemUpserted,
+    S3Image,
+    UrlImage,
 )
 
 SIZE = 8
@@ -41,9 +43,12 @@ Items = dict[str, dict[str, Any]]
 
 
 def data_of(ref: ImageRef) -> bytes:
-    """The bytes at a reference; those of a file are its path."""
-    assert isinstance(ref, InlineImage | FileImage)
-    return ref.data if isinstance(ref, InlineImage) else ref.path.encode()
+    """The bytes at a reference; those of a picture that lies elsewhere are where it lies."""
+    match ref:
+        case InlineImage(data=data):
+            return data
+        case FileImage(path=place) | UrlImage(url=place) | S3Image(key=place):
+            return place.encode()
 
 
 def vector_of(data: bytes) -> "np.ndarray[Any, np.dtype[np.float32]]":

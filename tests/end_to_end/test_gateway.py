@@ -1,10 +1,21 @@
 """The gateway beside a whole system."""
 
 import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import pytest
 
+from infra.local.ports import LOOPBACK, find_free_port
 from tests.end_to_end.gateway import gateway_beside
 from tests.end_to_end.system import System
 
@@ -47,6 +58,81 @@ def test_an_item_that_is_put_in_over_http_is_found_looked_at_and_taken_out(syste
         gone = client.delete("/v1/items/a/b")
         assert client.get(gone.headers["Location"], params={"wait": 30}).json()["schema"] == "item.removed/1"
         assert client.get("/v1/items/a/b").status_code == 404
+
+
+@pytest.fixture
+def referring(make_system: Callable[..., System], discs: Path, tmp_path: Path) -> Iterator[tuple[System, int]]:
+    """A system whose workers read the discs from a folder, from a bucket, and from a host; with the host's port."""
+    store, s3_port = tmp_path / "store", find_free_port(0)
+    shutil.copytree(discs, store / "photos")
+    bucket = subprocess.Popen([sys.executable, "-m", "localbucket", "--port", str(s3_port), str(store)])
+    handler = partial(QuietHandler, directory=str(discs))
+    server = ThreadingHTTPServer((LOOPBACK, 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    settings = {
+        "LOOKSTREAM_IMAGES_ROOTS": json.dumps({"discs": str(discs)}),
+        "LOOKSTREAM_IMAGES_ALLOW_HTTP": "true",
+        "LOOKSTREAM_IMAGES_ALLOW_HOSTS": json.dumps([LOOPBACK]),
+        "LOOKSTREAM_IMAGES_S3_BUCKETS": json.dumps(["photos"]),
+        "LOOKSTREAM_IMAGES_S3_ENDPOINT": f"http://{LOOPBACK}:{s3_port}",
+    }
+    try:
+        yield make_system(**settings).start(), server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        bucket.kill()
+        bucket.wait()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves the files of a folder."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_items_of_each_kind_of_reference_are_read_back_with_their_pictures(
+    referring: tuple[System, int], discs: Path
+) -> None:
+    system, port = referring
+    references = {
+        "inline": [_inline(discs / f"{name}.png") for name in ("red", "blue")],
+        "url": [{"kind": "url", "url": f"http://{LOOPBACK}:{port}/{name}.png"} for name in ("green", "blue")],
+        "file": [{"kind": "file", "root": "discs", "path": f"{name}.png"} for name in ("yellow", "blue")],
+        "s3": [{"kind": "s3", "bucket": "photos", "key": f"{name}.png"} for name in ("black", "blue")],
+    }
+    with gateway_beside(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+        for kind, images in references.items():
+            for item_id, sent in ((f"{kind} 1", images[:1]), (f"{kind} 2", images)):
+                response = client.post("/v1/items", json={"item_id": item_id, "images": sent})
+                outcome = client.get(response.headers["Location"], params={"wait": 30}).json()
+                assert (outcome["schema"], outcome["images"] + outcome["unchanged"]) == (
+                    "item.indexed/1",
+                    len(sent),
+                )
+                item = client.get(f"/v1/items/{item_id}")
+                assert item.status_code == 200, item.text
+                assert item.json()["images"] == list(range(len(sent)))
+                for number in range(len(sent)):
+                    assert client.get(f"/v1/pictures/{number}/{item_id}").content.startswith(b"\xff\xd8\xff")
+        listed = {item["item_id"]: item["images"] for item in client.get("/v1/items").json()}
+    assert listed == {f"{kind} {n}": list(range(n)) for kind in references for n in (1, 2)}
+
+
+def test_a_feed_that_is_waited_for_can_be_read_back_and_found(system: System, shop: Path, discs: Path) -> None:
+    report = discs.parent / "report.jsonl"
+    told = system.run("ingest", "catalog", shop, "--image-root", discs, "--wait", "--report", report, code=1).stderr
+    assert re.search(r"indexed, new pictures +5", told), told
+    assert re.search(r"bad row +1 +there is no picture file `missing.png`", told), told
+    entries = [json.loads(line) for line in report.read_text().splitlines()]
+    assert sorted(entry["outcome"] for entry in entries) == ["bad", *["indexed"] * 5]
+    assert system.search(discs / "red.png")["hits"][0]["item_id"] == "red"
+    again = system.run("ingest", "catalog", shop, "--image-root", discs, "--wait", code=1).stderr
+    assert re.search(r"indexed, pictures unchanged +5", again), again
+    assert re.search(r"removed +1", system.run("delete", "red", "--wait").stderr)
 
 
 def _inline(path: Path) -> dict[str, str]:

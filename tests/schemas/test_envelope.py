@@ -16,6 +16,8 @@ from schemas.items import (
     FileImage,
     InlineImage,
     ItemDeleted,
+    ItemFacts,
+    ItemPatched,
     ItemUpserted,
     UrlImage,
     revision_at,
@@ -101,11 +103,76 @@ def test_what_is_not_an_event_is_refused(value: bytes, code: Code) -> None:
     assert refused.value.code == code
 
 
-def test_a_null_value_deletes_the_item_of_its_key_at_the_time_of_the_record() -> None:
+def test_a_null_value_deletes_the_item_of_its_key_at_the_end_of_the_millisecond_of_the_record() -> None:
     event = from_record("social.posts/0/7", b"shop:a:b", None, {}, 1_700_000_000_123)
-    expected = ItemDeleted(tenant="shop", item_id="a:b", source="social", revision=1_700_000_000_123_000)
+    expected = ItemDeleted(tenant="shop", item_id="a:b", source="social", revision=1_700_000_000_123_999)
     assert event.body == expected
     assert event.id == "social.posts/0/7"
+
+
+def test_a_null_value_of_the_beginning_of_1970_has_a_revision() -> None:
+    event = from_record("catalog.items/0/7", b"shop:a", None, {}, 0)
+    assert event.body == ItemDeleted(tenant="shop", item_id="a", revision=999)
+
+
+@pytest.mark.parametrize("item_id", [" a", "a ", " a b ", "\u3000a", "a\u00a0"])
+def test_an_items_id_is_the_same_in_the_key_the_body_and_a_null_value(item_id: str) -> None:
+    key = f"default:{item_id}".encode()
+    value = to_bytes(ItemDeleted(item_id=item_id, revision=1))
+    for event in (from_record("t/0/0", key, value, {}, 1000), from_record("t/0/1", key, None, {}, 1000)):
+        assert isinstance(event.body, ItemDeleted)
+        assert event.body.item_id == item_id
+    with pytest.raises(Rejected, match="the record's key must be"):
+        from_record("t/0/0", f"default:{item_id.strip()}".encode(), value, {}, 1000)
+
+
+@pytest.mark.parametrize("item_id", ["", " ", "  ", "a\n", "\ta", "\x7f"])
+def test_an_id_of_blanks_or_with_control_characters_is_refused(item_id: str) -> None:
+    value = json.dumps({"schema": "item.deleted/1", "item_id": item_id, "revision": 1}).encode()
+    with pytest.raises(Rejected, match="`item_id`"):
+        from_record("t/0/0", f"default:{item_id}".encode(), value, {}, 1000)
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        {"kind": "file", "root": "shop", "path": " a.jpg"},
+        {"kind": "file", "root": "shop", "path": "a.jpg "},
+        {"kind": "s3", "bucket": "photos", "key": " a "},
+    ],
+)
+def test_names_of_pictures_keep_their_blanks(ref: dict[str, str]) -> None:
+    event = {"schema": "item.upserted/1", "item_id": "a", "revision": 1, "images": [ref]}
+    body = from_bytes(json.dumps(event).encode())
+    assert isinstance(body, ItemUpserted)
+    assert {**body.images[0].model_dump(exclude_none=True)} == ref
+
+
+@pytest.mark.parametrize(
+    "ref", [{"kind": "file", "root": " shop", "path": "a"}, {"kind": "s3", "bucket": "photos ", "key": "a"}]
+)
+def test_the_name_of_a_folder_or_a_bucket_has_no_blanks(ref: dict[str, str]) -> None:
+    event = {"schema": "item.upserted/1", "item_id": "a", "revision": 1, "images": [ref]}
+    with pytest.raises(Rejected):
+        from_bytes(json.dumps(event).encode())
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        ItemFacts(title="A lamp"),
+        ItemFacts(title=None),
+        ItemFacts(price=Decimal("1.50"), currency="EUR"),
+        ItemFacts(tags=(), brand=None),
+        ItemFacts(attributes={}, created_at=datetime(2026, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_patch_says_on_the_wire_what_was_set_and_nothing_else(facts: ItemFacts) -> None:
+    patch = ItemPatched(item_id="a", revision=1, facts=facts)
+    back = from_bytes(to_bytes(patch))
+    assert isinstance(back, ItemPatched)
+    assert back == patch
+    assert back.facts.model_fields_set == facts.model_fields_set
 
 
 @pytest.mark.parametrize("key", [None, b"", b"no-colon", b":x", b"a b:x", b"\xff:x"])

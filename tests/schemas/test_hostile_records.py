@@ -79,6 +79,7 @@ headers = st.dictionaries(
     st.none()
     | st.binary(max_size=40)
     | st.just(b"\xff" * 2_000)
+    | st.sampled_from((b"application/cloudevents+json", b"application/cloudevents-batch+json", b"item.deleted/1"))
     | texts.map(lambda t: t.encode("utf-8", "replace")),
     max_size=6,
 )

@@ -12,7 +12,8 @@ from consumers.operations.dead_letters.dead_letter import FIRST_FAILED_HEADER, D
 from consumers.operations.dead_letters.replay_audit import Audit
 from infra.kafka import OutgoingRecord
 from schemas.audit import DeadLetterReplayed
-from schemas.envelope import TYPE_PREFIX, from_record, to_bytes
+from schemas.cloud_events import TYPE_PREFIX
+from schemas.envelope import from_record, to_bytes
 
 HEADER_PREFIX = "replay-"
 """Prefix of the headers that a replay adds; they replace those of an earlier replay."""

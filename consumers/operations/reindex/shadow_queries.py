@@ -15,6 +15,7 @@ from consumers.quality.canary.probe import HITS_PER_SEARCH, TIE_TOLERANCE
 from consumers.scoring.calibration import LookParts
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
+from infra.qdrant.point_ids import IMAGE_NUMBER
 from schemas.ranking import INTENTS
 
 PAGE_SIZE, QUERY_BATCH = 256, 32
@@ -64,7 +65,9 @@ def draw(index: Index, other: Index, count: int) -> list[ShadowQuery]:
     after: str | None = None
     while len(queries) < count:
         points, after = index.page(after, PAGE_SIZE)
-        payloads = {p.id: p.payload for p in points if p.payload.get("n") == 0 and p.payload.get("thumbnail")}
+        payloads = {
+            p.id: p.payload for p in points if p.payload.get(IMAGE_NUMBER) == 0 and p.payload.get("thumbnail")
+        }
         others = other.payloads(list(payloads), ("state",))
         queries += [
             _query(payload) for id, payload in payloads.items() if others.get(id, {}).get("state") == "live"

@@ -71,6 +71,34 @@ def test_people_get_a_line_to_read_and_choose_how_much() -> None:
     assert logged(USUAL, logs_level="warning") == ""
 
 
+LIBRARY = """
+library = logging.getLogger("library")
+library.warning("try again")
+library.error("%s broke at %d", "it", 7)
+library.error("%d", "no number")
+logging.getLogger("librdkafka").error("connect failed")
+try:
+    raise RuntimeError("inside")
+except RuntimeError:
+    library.error("with its trace", exc_info=True)
+"""
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_the_errors_of_libraries_are_shown_at_every_level_and_their_warnings_are_not(level: str) -> None:
+    lines = [json.loads(line) for line in logged(LIBRARY, logs_format="json", logs_level=level).splitlines()]
+    assert [line["event"] for line in lines] == ["it broke at 7", "%d", "with its trace"]
+    assert {(line["logger"], line["level"], line["part"]) for line in lines} == {("library", "error", "index")}
+    assert "RuntimeError: inside" in lines[-1]["exception"]
+
+
+def test_all_of_a_librarys_records_are_shown_at_the_level_debug() -> None:
+    events = [
+        json.loads(line)["event"] for line in logged(LIBRARY, logs_format="json", logs_level="debug").splitlines()
+    ]
+    assert events == ["try again", "it broke at 7", "%d", "connect failed", "with its trace"]
+
+
 LEAKS = """
 url = "https://ana:canary-1@cdn.example/a.png?sig=canary-2"
 log.warning("no " + url, why=url, also={"in": [url, "canary-secret"]}, odd=KeyError("canary-secret"))

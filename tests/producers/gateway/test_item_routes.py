@@ -111,6 +111,36 @@ def test_a_deletion_takes_any_id_that_an_item_can_have(client: httpx.Client, kaf
     assert event.item_id == "https://social.example/1"
 
 
+def test_a_deletion_may_have_a_revision_of_its_own(client: httpx.Client, kafka: KafkaSettings) -> None:
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        assert client.delete("/v1/items/a", params={"revision": 2}).json()["revision"] == 2
+        assert client.delete("/v1/items/a", params={"revision": 0}).status_code == 422
+        [event] = sent(reader)
+    assert event == ItemDeleted(item_id="a", revision=2)
+
+
+def test_fields_that_are_null_are_as_good_as_absent(client: httpx.Client, kafka: KafkaSettings) -> None:
+    nulls = dict.fromkeys(("tenant", "revision", "source", "tags", "attributes", "moderation", "price", "in_stock"))
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        response = client.post("/v1/items", json=ITEM | nulls | {"attributes": {"size": None, "fit": "slim"}})
+        [event] = sent(reader)
+    assert response.status_code == 202, response.text
+    assert isinstance(event, ItemUpserted)
+    assert (event.tenant, event.tags, event.attributes) == ("default", (), {"fit": "slim"})
+    assert event.revision == response.json()["revision"]
+    assert client.post("/v1/items", json=ITEM | {"item_id": None}).status_code == 422
+
+
+def test_the_id_of_an_item_is_not_trimmed(client: httpx.Client, kafka: KafkaSettings) -> None:
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        response = client.post("/v1/items", json=ITEM | {"item_id": " a "})
+        deleted = client.delete("/v1/items/%20a%20")
+        found = sent(reader)
+    assert (response.json()["item_id"], deleted.json()["item_id"]) == (" a ", " a ")
+    assert [event.item_id for event in found if isinstance(event, ItemUpserted | ItemDeleted)] == [" a ", " a "]
+    assert client.post("/v1/items", json=ITEM | {"item_id": "  "}).status_code == 422
+
+
 def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: KafkaSettings) -> None:
     assert client.get("/v1/outcomes/mine", params={"wait": 0.1}).status_code == 404
     outcome = ItemRejected(event_id="mine", code=Code.IMAGE_MISSING, message="there is no picture")

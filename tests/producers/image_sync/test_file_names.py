@@ -112,8 +112,7 @@ def test_the_first_bytes_of_a_version_are_read_once() -> None:
         ("a\x7f.jpg", "control character"),
         ("a\tb/c.jpg", "control character"),
         ("x" * 197 + ".jpg", "has 201 characters"),
-        (" a.jpg", "blank"),
-        ("a.jpg ", "blank"),
+        (" ", "blanks alone"),
     ],
 )
 def test_a_path_that_can_be_no_item_id_is_named_with_the_remedy(path: str, part: str) -> None:
@@ -124,7 +123,7 @@ def test_a_path_that_can_be_no_item_id_is_named_with_the_remedy(path: str, part:
 def test_a_path_without_a_reason_is_an_item_id_as_it_is(path: str) -> None:
     if path and path_reason(path) is None:
         assert ItemDeleted(item_id=path, revision=1).item_id == path
-    elif path.strip() == path:
+    else:
         with pytest.raises(ValidationError):
             ItemDeleted(item_id=path, revision=1)
 

@@ -75,8 +75,6 @@ def test_names_that_are_not_utf_8_are_named_and_the_others_are_listed(tmp_path: 
         "tab\t.jpg",
         "\x1b[31m.jpg",
         "del\x7f.jpg",
-        " first.jpg",
-        "last.jpg ",
         "n" * 195 + "/long.jpg",
     ],
 )
@@ -84,6 +82,11 @@ def test_names_that_can_be_no_id_are_named_and_the_others_are_listed(tmp_path: P
     write(tmp_path, name, "a.jpg")
     assert listed(at(tmp_path)) == ["a.jpg"]
     assert list(unlisted(at(tmp_path))) == [name]
+
+
+def test_blanks_around_a_name_belong_to_it(tmp_path: Path) -> None:
+    write(tmp_path, " a.jpg", "a.jpg", "a.jpg ", "b /c.jpg")
+    assert listed(at(tmp_path)) == [" a.jpg", "a.jpg", "a.jpg ", "b /c.jpg"]
 
 
 def test_a_name_in_two_spellings_is_two_files(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Feed check: read a feed without sending anything, and tell what would be sent."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.config.images import EVERY_TENANT, ImageRoot, ImageSettings
+from infra.config.settings import Settings
+from infra.console import FAILED, INTERRUPTED, error_console, format_count, printable
+from infra.fetching.local_files import find_below, for_tenant
+from producers.feed_item import FeedEvent, FeedItem
+from producers.image_refs import Locate, choose_root
+from producers.ingest import IngestTally, Publishable, catch_ctrl_c
+from producers.ingest_summary import print_table, problem_rows, reason_rows
+from producers.reason_counts import ReasonCounts, place_of
+from producers.row_reader import BadRow, SkippedRow
+from schemas.envelope import to_bytes
+from schemas.failures import Code, Failure, Rejected
+from schemas.items import FileImage, ImageRef, InlineImage, ItemUpserted
+
+SAMPLE_EVERY = 100
+"""Of so many items one picture is fetched, that of the first one."""
+EXAMPLE_LENGTH = 2_000
+"""Characters that are shown of an example."""
+CHECKED_FOLDER = "checked-folder"
+"""Name by which pictures of the folder `--image-root` are referred to, so that none is read or shrunk."""
+EVENT_NAMES = {
+    "item.upserted/1": ("item", "items"),
+    "item.patched/1": ("change of facts", "changes of facts"),
+    "item.deleted/1": ("deletion", "deletions"),
+}
+"""What people call the events, one and several."""
+
+Fetch = Callable[[str, ImageRef], bytes | Failure]
+"""Fetches a picture of a tenant."""
+WITHOUT_PICTURES: AbstractContextManager[None] = nullcontext()
+"""In place of `open_fetch`: no picture is fetched."""
+
+
+@contextmanager
+def open_checked_root(text: str | None, settings: Settings, tenant: str) -> Iterator[Locate]:
+    """The Locate for `--image-root` in a check: each picture must exist, and none is read. Raises BadInput."""
+    roots = settings.images.folders_of(tenant)
+    is_folder = text is not None and text not in roots and Path(text).is_dir()
+    yield checked_folder(Path(str(text))) if is_folder else choose_root(text, roots)
+
+
+def checked_folder(folder: Path) -> Locate:
+    """A Locate that refers to the files of a folder, without reading them."""
+
+    def locate(text: str) -> ImageRef:
+        file = find_below(folder, text)
+        if not file.is_file():
+            raise Rejected(Code.IMAGE_MISSING, f"there is no picture file `{text[:200]}`")
+        if file.stat().st_size == 0:
+            raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")
+        return FileImage(root=CHECKED_FOLDER, path=file.relative_to(folder.resolve()).as_posix())
+
+    return locate
+
+
+@contextmanager
+def open_fetch(settings: ImageSettings, root: str | None) -> Iterator[Fetch]:
+    """A Fetch that has the limits and rights of workers, and also reads the folder `root`, if it is one."""
+    from infra.fetching.fetcher import ImageFetcher
+
+    roots = dict(settings.roots)
+    if root is not None and Path(root).is_dir():
+        roots[CHECKED_FOLDER] = ImageRoot(path=Path(root), tenants=(EVERY_TENANT,))
+    with closing(ImageFetcher(settings.model_copy(update={"roots": roots}))) as fetcher:
+        yield lambda tenant, ref: fetcher.fetch(for_tenant(ref, tenant))
+
+
+class FeedCheck:
+    """Reads the rows of a feed, and counts what they are."""
+
+    def __init__(self, console: Console, fetch: Fetch | None = None) -> None:
+        """With `fetch` one picture in SAMPLE_EVERY is fetched."""
+        self._console, self._fetch = console, fetch
+        self.tally = IngestTally(name_problem=self._print)
+        self.events = Counter[str]()
+        self.fetched = 0
+        self.missing = ReasonCounts()
+        self.example: FeedEvent | None = None
+
+    def read(self, rows: Iterable[Publishable], stopped: Callable[[], bool]) -> None:
+        """Read rows until they end, or `stopped` is true."""
+        for row in rows:
+            if stopped():
+                self.tally.interrupt()
+                return
+            if isinstance(row, BadRow):
+                self.tally.count_bad(row)
+            elif isinstance(row, SkippedRow):
+                self.tally.count_skipped(row)
+            else:
+                self._count(row if isinstance(row, FeedItem) else FeedItem(row, 0))
+
+    def print(self, columns: Mapping[str, str]) -> int:
+        """Print what would be sent, and return the exit code; `columns` are the columns of our fields."""
+        if columns:
+            self._print("columns: " + ", ".join(f"{name} = {column}" for name, column in columns.items()))
+        kinds = ", ".join(format_count(count, *EVENT_NAMES[kind]) for kind, count in self.events.items())
+        stop = "stopped by Ctrl-C: " if self.tally.interrupted else ""
+        total = format_count(self.tally.sent, "event", "events")
+        self._print(f"{stop}nothing was sent; {total} would be{f' ({kinds})' if kinds else ''}")
+        if self._fetch is not None:
+            self._print(
+                f"fetched {format_count(self.fetched, 'picture', 'pictures')} of one item in {SAMPLE_EVERY}"
+            )
+        print_table([*problem_rows(self.tally), *reason_rows("picture not fetched", self.missing)], self._console)
+        if self.example is not None:
+            self._print(f"the first item: {_text_of(self.example)}")
+        if self.tally.interrupted:
+            return INTERRUPTED
+        return FAILED if self.tally.bad or self.missing.total else 0
+
+    def _count(self, item: FeedItem) -> None:
+        event = item.event
+        self.tally.count_sent(item)
+        self.events[event.schema_] += 1
+        if isinstance(event, ItemUpserted):
+            self.example = self.example or event
+            if self._fetch is not None and (self.events[event.schema_] - 1) % SAMPLE_EVERY == 0:
+                self._try(self._fetch, event, place_of(item.line, event.item_id))
+
+    def _try(self, fetch: Fetch, item: ItemUpserted, place: str) -> None:
+        found = fetch(item.tenant, item.images[0])
+        if isinstance(found, Failure):
+            self.missing.add(f"{found.code}: {found.message}", place)
+        else:
+            self.fetched += 1
+
+    def _print(self, text: str) -> None:
+        self._console.print(printable(text), markup=False, soft_wrap=True)
+
+
+def run_check(
+    rows: Iterable[Publishable],
+    columns: Mapping[str, str],
+    fetch: "AbstractContextManager[Fetch | None]" = WITHOUT_PICTURES,
+) -> int:
+    """Check a feed, print what would be sent, and return the exit code; see FeedCheck."""
+    console = error_console()
+    with fetch as opened:
+        check = FeedCheck(console, opened)
+        with catch_ctrl_c() as stopped, console.status("reading"):
+            check.read(rows, stopped)
+    return check.print(columns)
+
+
+def _text_of(event: FeedEvent) -> str:
+    """An event as JSON, without the bytes of its pictures, and not longer than EXAMPLE_LENGTH."""
+    if isinstance(event, ItemUpserted):
+        short = [InlineImage(data=b"...") if isinstance(ref, InlineImage) else ref for ref in event.images]
+        event = event.model_copy(update={"images": tuple(short)})
+    return to_bytes(event).decode()[:EXAMPLE_LENGTH]

@@ -1,0 +1,67 @@
+"""An index worker of a test: reports for each item event the outcome that the test says."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from infra.config.kafka import KafkaSettings
+from infra.kafka import EventSink, TopicReader
+from schemas.envelope import Event, from_record
+from schemas.failures import Code
+from schemas.items import ItemDeleted, ItemEvent, item_key
+from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved
+from schemas.topics import ITEM_OUTCOMES, ITEM_TOPICS
+
+Report = Callable[[str, ItemEvent], list[ItemOutcome]]
+Reporting = Callable[[Report], AbstractContextManager[None]]
+
+
+def usual(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
+    """An upsert is indexed with all of its pictures, and a deletion removes the item."""
+    common = {"event_id": event_id, "tenant": item.tenant, "item_id": item.item_id}
+    common |= {"source": item.source, "revision": item.revision}
+    if isinstance(item, ItemDeleted):
+        return [ItemRemoved.model_validate(common)]
+    return [ItemIndexed.model_validate(common | {"images": len(getattr(item, "images", ()))})]
+
+
+def rejected(event_id: str, item: ItemEvent, code: Code, message: str) -> ItemOutcome:
+    """The outcome of an event that was refused."""
+    return ItemRejected(
+        event_id=event_id,
+        tenant=item.tenant,
+        item_id=item.item_id,
+        revision=item.revision,
+        code=code,
+        message=message,
+    )
+
+
+@contextmanager
+def reporting(kafka: KafkaSettings, report: Report = usual) -> Iterator[None]:
+    """An index worker in a thread, for the events that are sent from now on: it indexes nothing."""
+    readers = [TopicReader(kafka, topic) for topic in ITEM_TOPICS]
+    sink, stop = EventSink(kafka), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            records = [record for reader in readers if (record := reader.poll(0.02)) is not None]
+            for record in records:
+                headers = {name: value for name, value in record.headers.items()}
+                event = from_record(record.position, record.key, record.value, headers, record.timestamp_ms)
+                assert isinstance(event.body, ItemEvent)
+                for outcome in report(event.id, event.body):
+                    sink.send(ITEM_OUTCOMES, item_key(event.body.tenant, event.body.item_id), Event(outcome))
+            if records:
+                sink.flush()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for reader in readers:
+            reader.close()
+        sink.close()
