@@ -119,7 +119,8 @@ def _check(settings: "Settings", scanner: "LocationScanner") -> int:
     with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:
         if isinstance(location, FolderLocation):
             scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
-        return run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {})
+        late = datetime.max.replace(tzinfo=UTC)  # files that were only just written count too
+        return run_check((step.event for step in scanner.scan(state.all(), late)), {})
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":
