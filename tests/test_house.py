@@ -117,8 +117,10 @@ FOREIGN_PRIVATE = {
 """Private attributes of outside libraries that have no public name; besides librdkafka's own errors, which
 confluent-kafka names KafkaError._NAME."""
 FOREIGN_ASSIGNMENTS = {
-    "infra/images/decode_process.py": {"Image.MAX_IMAGE_PIXELS"},  # PIL's documented limit
-    "infra/images/image_file.py": {"module.DEFAULT_MAX_THREADS"},  # AvifImagePlugin's documented option
+    "infra/images/image_file.py": {
+        "Image.MAX_IMAGE_PIXELS",  # PIL's documented limit
+        "AvifImagePlugin.DEFAULT_MAX_THREADS",  # its documented option
+    },
     "infra/kafka/readers.py": {"assigned.offset", "partition.offset"},  # confluent_kafka.TopicPartition
     "infra/observability/redaction.py": {"sys.excepthook", "threading.excepthook"},
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},

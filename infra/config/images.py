@@ -37,7 +37,9 @@ class ImageSettings(BaseModel):
     max_bytes: int = Field(
         50_000_000, ge=1_000, description="Largest encoded picture, with the headers it comes with, in bytes"
     )
-    max_pixels: int = Field(100_000_000, ge=256, description="Largest picture, width times height")
+    max_pixels: int = Field(
+        100_000_000, ge=256, description="Largest picture, width times height; some formats have lower limits"
+    )
     fetch_seconds: float = Field(7, gt=0, le=60, description="Seconds that one download may take in all")
     per_host: int = Field(4, ge=1, le=16, description="Pictures that are fetched from one host at a time")
     allow_http: bool = Field(default=False, description="Whether plain http:// pictures are fetched")

@@ -33,6 +33,23 @@ def read_webp(data: bytes) -> bytes:
     return b"RIFF" + len(content).to_bytes(4, "little") + content
 
 
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a WebP as `read_webp` gives it; raises ValueError.
+
+    The decoder takes memory for two pictures before it tells the size.
+    """
+    for name, body, _ in _chunks(data):
+        if name == b"VP8X" and len(body) >= 10:
+            return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+        if name == b"VP8L" and len(body) >= 5:
+            bits = int.from_bytes(body[1:5], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        if name == b"VP8 " and len(body) >= 10:
+            bits = int.from_bytes(body[6:10], "little")
+            return bits & 0x3FFF, bits >> 16 & 0x3FFF
+    raise ValueError("it has no header")
+
+
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
     """The name, the body as far as it is there, and the length of each chunk."""
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))

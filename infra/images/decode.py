@@ -122,7 +122,10 @@ def _render(file: ImageFile, data: bytes, limits: DecodeLimits, detail: int) -> 
 
 def _reduction(size: tuple[int, int], detail: int) -> int:
     """The factor by which a decoded picture is reduced: to `detail`, or further to MAX_DECODED_PIXELS."""
-    return max(min(size) // detail, math.ceil(math.sqrt(math.prod(size) / MAX_DECODED_PIXELS)), 1)
+    factor = max(min(size) // detail, 1)
+    while math.prod(math.ceil(side / factor) for side in size) > MAX_DECODED_PIXELS:
+        factor += 1
+    return factor
 
 
 def _shrunk_size(size: tuple[int, int], longer_side: int) -> tuple[int, int]:

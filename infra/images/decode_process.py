@@ -15,8 +15,6 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import NamedTuple
 
-from PIL import Image
-
 from infra.images.decode import DecodedImage, DecodeLimits, decode, shrink
 from schemas.failures import Code, Rejected
 
@@ -55,7 +53,6 @@ def main() -> None:
     """Answer requests until the parent closes the socket."""
     memory, seconds, niceness = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     os.nice(niceness)
-    Image.MAX_IMAGE_PIXELS = None  # The limits of each request are checked instead.
     set_limits(memory)
     with (
         socket.socket(fileno=sys.stdin.fileno()) as connection,

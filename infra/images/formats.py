@@ -82,6 +82,9 @@ _OTHER_KINDS = {
     b"\xff\x4f\xff\x51": "a JPEG 2000",
     b"\0\0\1\0": "an icon",
     b"FUJIFILMCCD-RAW": "a camera's raw file",
+    b"IIRO": "a camera's raw file",
+    b"IIRS": "a camera's raw file",
+    b"IIU\0": "a camera's raw file",
     b"\x1aE\xdf\xa3": "a video",
 }
 """What is often sent in place of a picture, by its first bytes, for messages."""

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from PIL import Image
+from PIL import Image, ImageStat
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
@@ -42,8 +42,7 @@ def is_blank(image: Image.Image) -> bool:
     plain = reduce_image(image, 1)
     if plain.mode in ("LA", "RGBA"):
         plain = on_white(plain.convert("RGBA"))
-    extrema = [band.getextrema() for band in plain.split()]
-    return all(highest - lowest <= BLANK_RANGE for lowest, highest in extrema)
+    return all(highest - lowest <= BLANK_RANGE for lowest, highest in ImageStat.Stat(plain).extrema)
 
 
 def _next_frame(image: Image.Image) -> Image.Image | None:

@@ -8,34 +8,36 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
-from PIL import Image, ImageChops
+from PIL import AvifImagePlugin, Image, ImageChops
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
-from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp
+from infra.images.containers import MAX_MISSING_SHARE, read_boxes, read_webp, webp_size
 from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, ImageFormat
 from infra.images.jpeg import JpegFile, read_jpeg
 from infra.images.jpeg_xl import decode_jpeg_xl, read_size
 from infra.images.png import read_png
-from infra.images.tiff import picture_pages
+from infra.images.tiff import decoding_bytes, picture_pages
 from schemas.failures import Code, Rejected
 
 DECODER_THREADS = 1
 """The pool has a process for each core; further threads would take address space from the picture."""
 
 MAX_PIXELS = {
-    formats.WEBP: 40_000_000,
-    formats.HEIC: 80_000_000,
-    formats.AVIF: 80_000_000,
-    formats.JPEG_XL: 40_000_000,
+    formats.WEBP: 50_000_000,  # 16 bytes and 29 ns a pixel
+    formats.HEIC: 80_000_000,  # 9 bytes and 43 ns
+    formats.AVIF: 70_000_000,  # 9 bytes, 12 with 10 bits a sample, and 30 ns
+    formats.JPEG_XL: 60_000_000,  # 9 bytes and 49 ns
 }
 """Most pixels of formats whose decoders need more memory or time than a process has; measured, see DECISIONS.md."""
-MAX_SCAN_SAMPLES = 600_000_000
-"""Samples of a JPEG, counted in each of its scans, that take about 4 s of a core.
+MAX_SCAN_SAMPLES = 1_500_000_000
+"""Samples of a JPEG, counted in each of its scans; each takes 0.7 to 2.5 ns of a core, so these up to 3.8 s.
 
-A photo of 100 megapixels has 300 million; a file of 94 kB can have a thousand scans, which would take a minute."""
+A progressive photo of 100 megapixels has 800 or 1,400 million; a file of 94 kB can have a thousand scans."""
 MAX_COEFFICIENT_BYTES = 620_000_000
 """Memory that the scans of a progressive JPEG may need; one of 100 megapixels has 300 or 600 million bytes."""
+MAX_TIFF_BYTES = 850_000_000
+"""Memory that a TIFF may need; libtiff reports a lack of memory as damage."""
 MAX_MISSING_LINES = 1 / 16
 """Share of the lines of a JPEG that may be missing at its end; one row of MCUs may always be."""
 PROBE = bytes(1 + n * 37 % 254 for n in range(4_096))
@@ -72,6 +74,7 @@ def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
             data, animation, profile = png.data, png.animation, png.profile
         elif found is formats.WEBP:
             data = read_webp(data)
+            check_size(webp_size(data), limit, min_side, found)
         elif found in (formats.HEIC, formats.AVIF):
             data = read_boxes(data)
         else:
@@ -80,6 +83,8 @@ def open_image(data: bytes, max_pixels: int, min_side: int) -> ImageFile:
         if isinstance(image, TiffImageFile):
             image.seek(picture_pages(image, limit)[0])
         check_size(image.size, limit, min_side, found)
+        if isinstance(image, TiffImageFile) and decoding_bytes(image) > MAX_TIFF_BYTES:
+            raise Rejected(Code.IMAGE_TOO_LARGE, "the picture takes too much memory to decode: reduce it")
         if profile:
             image.info["icc_profile"] = profile
         return ImageFile(image, found, animation)
@@ -177,15 +182,18 @@ def _probe(jpeg: JpegFile, more: bytes) -> Image.Image:
 @cache
 def _load_codec(image_format: ImageFormat) -> None:
     """Import the plugin of a format, which PIL would otherwise do for all formats that it knows."""
+    Image.MAX_IMAGE_PIXELS = None  # `check_size` refuses by the limits of the request, in words for its sender.
     if image_format is formats.HEIC:
         import pillow_heif
 
-        # A thumbnail inside the file may be of another picture, so it is never decoded in its place.
-        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREADS)
+        # A thumbnail in the file may be of another picture, so it is never decoded in place of it.
+        pillow_heif.register_heif_opener(
+            thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODER_THREADS
+        )
         return
-    module = importlib.import_module(f"PIL.{PLUGINS[image_format]}ImagePlugin")
+    importlib.import_module(f"PIL.{PLUGINS[image_format]}ImagePlugin")
     if image_format is formats.AVIF:
-        module.DEFAULT_MAX_THREADS = DECODER_THREADS
+        AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREADS
 
 
 PLUGINS = {

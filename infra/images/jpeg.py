@@ -120,7 +120,8 @@ def read_jpeg(data: bytes) -> JpegFile:
         if marker == SCAN:
             found = SCAN_END.search(data, end)
             jpeg.add_scan(body, has_ended=found is not None)
-            end = found.start() if found else len(data)
+            # A download that broke off may be filled up with zeros.
+            end = found.start() if found else len(data.rstrip(b"\0"))
         if marker == SCAN or _decides_look(marker, body):
             parts.append(data[marker_at - 1 : end])
         at = end

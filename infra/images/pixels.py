@@ -32,7 +32,7 @@ STRIP_PIXELS = 4_000_000
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 if there is none or the data are broken."""
     with suppress(Exception):
-        found = image.getexif().get(ORIENTATION_TAG, 1)
+        found: int = image.getexif().get(ORIENTATION_TAG, 1)
         return found if found in TURNS else 1
     return 1
 

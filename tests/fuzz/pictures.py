@@ -87,7 +87,7 @@ def corpus() -> dict[str, bytes]:
     }
     for packed in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         files[f"TIFF {packed}"] = encoded(image.resize((24, 20)), "TIFF", compression=packed)
-    return files | {"noise": encoded(noise(40, 30), "PNG")}
+    return files | {"PNG noise": encoded(noise(40, 30), "PNG")}
 
 
 def _side_chunks() -> list[bytes]:
@@ -174,7 +174,7 @@ class Tally:
     """What the files came to."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By the first word of the name of the file, and the code, or `picture`."""
+    """By the format of the file, and the code, or `picture`."""
     failures: list[str] = field(default_factory=list)
     """What may not happen: processes that ended, each with its picture. An exception ends the run itself."""
     slowest: tuple[float, str] = (0.0, "")
@@ -186,7 +186,8 @@ class Tally:
     def note(self, name: str, outcome: str, seconds: float, failure: str = "") -> None:
         """Note one file."""
         with self.lock:
-            self.outcomes[name.split()[0], outcome] += 1
+            image_format = "JPEG XL" if name.startswith("JPEG XL") else name.split()[0]
+            self.outcomes[image_format, outcome] += 1
             self.slowest = max(self.slowest, (seconds, name))
             if failure:
                 self.failures.append(f"{name}: {failure}")

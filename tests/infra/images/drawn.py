@@ -3,10 +3,12 @@
 import struct
 import zlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pillow_jxl
+from numpy.typing import NDArray
 from PIL import Image
 
 from infra.images.decode import DecodeLimits, decode
@@ -17,6 +19,9 @@ pillow_heif.register_heif_opener()
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP", "JXL")
 """PIL's names of all formats that are taken."""
 LIMITS = DecodeLimits()
+QUICK_OPTIONS: dict[str, dict[str, object]] = {
+    "AVIF": {"speed": 10}, "HEIF": {"enc_params": {"preset": "ultrafast"}}, "JXL": {"effort": 1},
+}  # fmt: skip
 END = b"\xff\xd9"
 
 
@@ -25,14 +30,15 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     out, exif = BytesIO(), options.get("exif")
     if isinstance(exif, Image.Exif) and kind in ("HEIF", "JXL"):
         options["exif"] = exif.tobytes()  # Else pillow-heif overlooks the orientation in it.
-    image.save(out, kind, **({"speed": 10} if kind == "AVIF" else {}), **options)
+    image.save(out, kind, **QUICK_OPTIONS.get(kind, {}), **options)
     return out.getvalue()
 
 
 def as_jpeg_xl(jpeg: bytes) -> bytes:
     """A JPEG XL that a JPEG can be made of again, bit for bit, as `cjxl` makes it of one."""
     image = Image.open(BytesIO(jpeg))
-    data: bytes = pillow_jxl.Encoder(mode=image.mode, lossless=True)(jpeg, *image.size, jpeg_encode=True)
+    encoder: Any = pillow_jxl.Encoder  # Its stub lacks `mode`.
+    data: bytes = encoder(mode=image.mode, lossless=True)(jpeg, *image.size, jpeg_encode=True)
     return data
 
 
@@ -49,7 +55,7 @@ def noise(width: int, height: int, channels: int = 3) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, shape, np.uint8))
 
 
-def pixels(data: bytes) -> np.ndarray:
+def pixels(data: bytes) -> NDArray[np.int16]:
     """The decoded pixels of an encoded picture."""
     return np.asarray(decode(data, LIMITS).image, np.int16)
 

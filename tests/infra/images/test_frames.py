@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from infra.images.decode import decode
-from tests.infra.images.drawn import LIMITS, encoded, photo, pixels
+from schemas.failures import Code
+from tests.infra.images.drawn import LIMITS, encoded, photo, pixels, refusal
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 RED, CLEAR = (255, 0, 0), (0, 0, 0, 0)
@@ -70,6 +71,12 @@ def test_a_broken_second_frame_does_no_harm(kind: str) -> None:
 def test_only_some_frames_are_looked_at(kind: str) -> None:
     frames = [plain("white" if n % 2 else "black") for n in range(60)]
     assert pixels(moving(kind, [*frames, red()])).max() < 20
+
+
+@pytest.mark.parametrize("tags", [{50706: b"\1\4\0\0"}, {254: 1, 330: 8}])
+def test_the_preview_in_a_raw_file_is_not_taken_for_the_picture(tags: dict[int, object]) -> None:
+    failure = refusal(encoded(photo(160, 120), "TIFF", tiffinfo=tags))
+    assert (failure.code, "raw file" in failure.message) == (Code.IMAGE_FORMAT, True)
 
 
 def test_the_largest_page_of_a_tiff_is_the_picture() -> None:
