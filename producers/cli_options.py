@@ -37,7 +37,7 @@ class OutcomeOptions:
         Path | None,
         typer.Option(
             help="Write a line for each row to this file, with its outcome (--wait) or the reason why it was not "
-            "sent: JSON lines, or CSV if it ends in .csv.",
+            "sent: JSON lines, or CSV if the name ends in .csv.",
             show_default=False,
         ),
     ] = None

@@ -163,9 +163,10 @@ def _check(
     """Show what would be sent; exits with 0 if all is well, FAILED or INTERRUPTED."""
     from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
 
-    is_sampled = options.check_pictures
-    fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
-    sys.exit(run_check(rows, columns, fetch))
+    root, is_sampled = options.image_root, options.check_pictures
+    sys.exit(
+        run_check(rows, columns, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES)
+    )
 
 
 def _request(options: SearchOptions) -> "SearchRequest":

@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
+from infra.config.errors import BadInput
 from infra.config.images import EVERY_TENANT, ImageRoot, ImageSettings
 from infra.config.settings import Settings
 from infra.console import FAILED, INTERRUPTED, error_console, format_count, printable
 from infra.fetching.local_files import find_below, for_tenant
+from producers.cli_options import OutcomeOptions
 from producers.feed_item import FeedEvent, FeedItem
 from producers.image_refs import Locate, choose_root
 from producers.ingest import IngestTally, Publishable, catch_ctrl_c
+from producers.ingest_report import IngestReport
 from producers.ingest_summary import print_table, problem_rows, reason_rows
 from producers.reason_counts import ReasonCounts, place_of
 from producers.row_reader import BadRow, SkippedRow
@@ -77,10 +80,10 @@ def open_fetch(settings: ImageSettings, root: str | None) -> Iterator[Fetch]:
 class FeedCheck:
     """Reads the rows of a feed, and counts what they are."""
 
-    def __init__(self, console: Console, fetch: Fetch | None = None) -> None:
-        """With `fetch` one picture in SAMPLE_EVERY is fetched."""
+    def __init__(self, console: Console, fetch: Fetch | None = None, report: IngestReport | None = None) -> None:
+        """With `fetch` one picture in SAMPLE_EVERY is fetched; with `report` each row is reported."""
         self._console, self._fetch = console, fetch
-        self.tally = IngestTally(name_problem=self._print)
+        self.tally = IngestTally(name_problem=self._print, report=report)
         self.events = Counter[str]()
         self.fetched = 0
         self.missing = ReasonCounts()
@@ -114,13 +117,16 @@ class FeedCheck:
         print_table([*problem_rows(self.tally), *reason_rows("picture not fetched", self.missing)], self._console)
         if self.example is not None:
             self._print(f"the first item: {_text_of(self.example)}")
+        error = "" if self.tally.report is None else self.tally.report.error
+        if error:
+            self._print(f"the report is incomplete: {error}")
         if self.tally.interrupted:
             return INTERRUPTED
-        return FAILED if self.tally.bad or self.missing.total else 0
+        return FAILED if self.tally.bad or self.missing.total or error else 0
 
     def _count(self, item: FeedItem) -> None:
         event = item.event
-        self.tally.count_sent(item)
+        self.tally.count_sent(item, "valid")
         self.events[event.schema_] += 1
         if isinstance(event, ItemUpserted):
             self.example = self.example or event
@@ -141,12 +147,17 @@ class FeedCheck:
 def run_check(
     rows: Iterable[Publishable],
     columns: Mapping[str, str],
+    options: OutcomeOptions,
     fetch: "AbstractContextManager[Fetch | None]" = WITHOUT_PICTURES,
 ) -> int:
-    """Check a feed, print what would be sent, and return the exit code; see FeedCheck."""
+    """Check a feed, print what would be sent, and return the exit code; see FeedCheck. Raises BadInput."""
+    if options.wait:
+        raise BadInput("--check sends nothing, so there is nothing to wait for: leave --wait out")
     console = error_console()
-    with fetch as opened:
-        check = FeedCheck(console, opened)
+    with ExitStack() as stack:
+        path, opened = options.report, stack.enter_context(fetch)
+        report = None if path is None else stack.enter_context(closing(IngestReport(path)))
+        check = FeedCheck(console, opened, report)
         with catch_ctrl_c() as stopped, console.status("reading"):
             check.read(rows, stopped)
     return check.print(columns)

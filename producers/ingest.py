@@ -61,14 +61,17 @@ class IngestTally:
         """The id for an event that is about to be sent; None for any id."""
         return None if self.tracker is None else self.tracker.add(item.event.item_id, item.line)
 
-    def count_sent(self, item: FeedItem) -> None:
-        """Count an event that was sent, and the facts that it does not contain."""
+    def count_sent(self, item: FeedItem, outcome: str = "sent") -> None:
+        """Count an event that was sent, and the facts that it does not contain.
+
+        `outcome` is what a report says of it, unless a tracker reports its outcome.
+        """
         self.sent += 1
         for sentence in item.left_out:
             self._name(self.left_out.add(sentence, place_of(item.line, item.event.item_id)), item.line, sentence)
             self._report(ReportLine(item.line, item.event.item_id, "left_out", "", sentence))
         if self.tracker is None:
-            self._report(ReportLine(item.line, item.event.item_id, "sent"))
+            self._report(ReportLine(item.line, item.event.item_id, outcome))
 
     def count_refused(self, item: FeedItem, message: str) -> BadRow:
         """Count an event that has an id, and could not be sent, as a row that cannot be used; returns that row."""

@@ -19,8 +19,8 @@ class ReportLine:
     """Line of the row in its feed, from 1; 0 if the row is a file."""
     item_id: str = ""
     outcome: str = ""
-    """indexed, removed, blocked, superseded or rejected; sent, while no outcome is known; bad or skipped for a row
-    that was not sent; left_out for a fact that its event does not contain, on a line of its own."""
+    """indexed, removed, blocked, superseded or rejected; sent, while no outcome is known; valid, in a check; bad or
+    skipped for a row that was not sent; left_out, on a line of its own, for a fact that is not in its event."""
     code: str = ""
     """Code of a rejection."""
     message: str = ""

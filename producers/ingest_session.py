@@ -132,12 +132,14 @@ def open_session(
         if names_problems:
             console.print(printable(text), markup=False, soft_wrap=True)
 
-    report, tracker, follower = None if options.report is None else IngestReport(options.report), None, None
+    report = None if options.report is None else IngestReport(options.report)
+    tracker = None
     if options.wait:
         tracker = OutcomeTracker() if report is None else OutcomeTracker(report.write)
     tally = IngestTally(tracker=tracker, report=report, name_problem=name_problem)
     with ExitStack() as stack:
         stack.callback(_complete_report, tally)
+        follower = None
         if tracker is not None:
             follower = OutcomeFollower(kafka, tracker.record, tracker.run_id.encode())
             stack.callback(follower.close)

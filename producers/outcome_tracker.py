@@ -21,7 +21,7 @@ class OutcomeTracker:
     """Numbers the events of a run, and counts their outcomes, which arrive in any order in another thread.
 
     The id of an event is the id of the run and its number, so that no map of ids is needed: a run of 1,000,000
-    events takes about 25 MB, most of it for the item ids (12 characters each).
+    events takes about 33 MB, most of it for the item ids (12 characters each).
     """
 
     def __init__(self, on_outcome: Callable[[ReportLine], None] = lambda _line: None) -> None:

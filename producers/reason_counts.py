@@ -11,8 +11,9 @@ MAX_PLACES = 5
 MAX_EXAMPLE = 300
 """Characters of an example."""
 OTHER_KINDS = "further reasons"
-QUOTED = re.compile(r"""(?<!column )`[^`]*`(?! \()|(?<!\w)'[^']*'(?!\w)|"[^"]*\"""")
-"""Quoted values, which differ from row to row; not the name of a column, nor a field before its type: `a` (str)."""
+QUOTED = re.compile(r"""(column `[^`]*`|`[^`]*`(?= \())|`[^`]*`|(?<!\w)'[^']*'(?!\w)|"[^"]*\"""")
+"""What is quoted. The first group, a column, or a field before its type as in `url` (str), belongs to the kind of a
+message; anything else is a value, which differs from row to row."""
 NUMBER = re.compile(r"\d+")
 
 
@@ -52,7 +53,7 @@ class ReasonCounts:
         return iter(sorted(self._kinds.values(), key=lambda reason: -reason.count))
 
     def _reason(self, text: str) -> Reason:
-        kind = NUMBER.sub("#", QUOTED.sub("`", text))
+        kind = NUMBER.sub("#", QUOTED.sub(lambda found: found[1] or "`", text))
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             kind = text = OTHER_KINDS
         return self._kinds.setdefault(kind, Reason(text))

@@ -18,7 +18,7 @@ Reporting = Callable[[Report], AbstractContextManager[None]]
 
 def usual(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
     """An upsert is indexed with all of its pictures, and a deletion removes the item."""
-    common = {"event_id": event_id, "tenant": item.tenant, "item_id": item.item_id}
+    common: dict[str, object] = {"event_id": event_id, "tenant": item.tenant, "item_id": item.item_id}
     common |= {"source": item.source, "revision": item.revision}
     if isinstance(item, ItemDeleted):
         return [ItemRemoved.model_validate(common)]
@@ -47,8 +47,7 @@ def reporting(kafka: KafkaSettings, report: Report = usual) -> Iterator[None]:
         while not stop.is_set():
             records = [record for reader in readers if (record := reader.poll(0.02)) is not None]
             for record in records:
-                headers = {name: value for name, value in record.headers.items()}
-                event = from_record(record.position, record.key, record.value, headers, record.timestamp_ms)
+                event = from_record(record.position, record.key, record.value, record.headers, record.timestamp_ms)
                 assert isinstance(event.body, ItemEvent)
                 for outcome in report(event.id, event.body):
                     sink.send(ITEM_OUTCOMES, item_key(event.body.tenant, event.body.item_id), Event(outcome))

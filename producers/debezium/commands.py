@@ -70,9 +70,10 @@ def _send(settings: "Settings", file: Path, table: "ChangeReader", options: Debe
 
     total, rows = count_lines(file), read_changes(file, table)
     if options.is_check:
-        is_sampled = options.check_pictures
-        fetch = open_fetch(settings.images, options.image_root) if is_sampled else WITHOUT_PICTURES
-        return run_check(rows, table.mapping.columns, fetch)
+        root, is_sampled, columns = options.image_root, options.check_pictures, table.mapping.columns
+        return run_check(
+            rows, columns, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES
+        )
     return run_ingest(settings, rows, total, options)
 
 

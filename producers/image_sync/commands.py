@@ -70,7 +70,11 @@ def ingest_pictures(options: PicturesOptions) -> None:
     with open_packer(settings, options.tenant) as packer:
         location = location_of(options.place, settings.images, packer, settings.data)
         scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
-        code = _check(settings, scanner) if options.check else _send(settings, scanner, options, packer.threads)
+        code = (
+            _check(settings, scanner, options)
+            if options.check
+            else _send(settings, scanner, options, packer.threads)
+        )
     if line := location.judge.line():
         typer.echo(line, err=True)
     sys.exit(code)
@@ -106,7 +110,7 @@ def _send(settings: "Settings", scanner: "LocationScanner", options: PicturesOpt
     return code
 
 
-def _check(settings: "Settings", scanner: "LocationScanner") -> int:
+def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOptions) -> int:
     """Scan once without reading a picture, and show what would be sent; returns the exit code."""
     from dataclasses import replace
     from datetime import UTC, datetime
@@ -120,7 +124,7 @@ def _check(settings: "Settings", scanner: "LocationScanner") -> int:
         if isinstance(location, FolderLocation):
             scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
         late = datetime.max.replace(tzinfo=UTC)  # files that were only just written count too
-        return run_check((step.event for step in scanner.scan(state.all(), late)), {})
+        return run_check((step.event for step in scanner.scan(state.all(), late)), {}, options)
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":

@@ -17,6 +17,7 @@ def kinds(*messages: str) -> list[tuple[str, int]]:
     ("one", "other"),
     [
         ("there is no picture file `a.png`", "there is no picture file `b c.png`"),
+        ("column `image`: there is no file `a.png`", "column `image`: there is no file `b.png`"),
         ("price `1 EURO` is not a number", "price `x` is not a number"),
         ("the row has 7 cells, the header 5", "the row has 12 cells, the header 5"),
         ("the line is not JSON: it starts '{a'", "the line is not JSON: it starts 'b'"),
@@ -32,6 +33,7 @@ def test_messages_that_differ_in_a_value_are_of_one_kind(one: str, other: str) -
     ("one", "other"),
     [
         ("column `id` is empty", "column `image_link` is empty"),
+        ("column `a`: there is no file `x`", "column `b`: there is no file `x`"),
         ("`title` (str): it is too long", "`brand` (str): it is too long"),
         ("the row is not UTF-8", "the row is not readable"),
     ],
