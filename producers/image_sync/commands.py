@@ -70,11 +70,10 @@ def ingest_pictures(options: PicturesOptions) -> None:
     with open_packer(settings, options.tenant) as packer:
         location = location_of(options.place, settings.images, packer, settings.data)
         scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
-        code = (
-            _check(settings, scanner, options)
-            if options.check
-            else _send(settings, scanner, options, packer.threads)
-        )
+        if options.check:
+            code = _check(settings, scanner, options)
+        else:
+            code = _send(settings, scanner, options, packer.threads)
     if line := location.judge.line():
         typer.echo(line, err=True)
     sys.exit(code)
