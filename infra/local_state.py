@@ -18,8 +18,15 @@ LOCAL_FETCH_WAIT_MS = 25
 """Settings for the local broker (DECISIONS.md): it admits a new member after half a session timeout, and for each
 fetch it scans all batches of a partition until the fetch wait ends, then returns what it has found."""
 
-PRIVATE = ("up.*", "run", "index*", "generations.json", "*.jsonl", "*.sqlite", "reindex.lock", "watched", "demo")
+PRIVATE = (
+    "up.*", "run", "index*", "generations.json", "*.jsonl", "*.sqlite", "reindex.lock", "watched", "pictures",
+    "demo",
+)  # fmt: skip
 """Files and folders that lookstream creates in a data folder, which may contain other files too."""
+
+
+DEAD_LETTERS_FILE = "dead-letters.jsonl"
+"""Name of the file in the data folder that holds the dead letters of earlier local runs."""
 
 
 class AlreadyRunning(Exception):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import consumers.operations.dead_letters.commands
+import consumers.operations.images.commands
 import consumers.operations.reindex.commands
 import consumers.quality.evaluation.commands
 import consumers.quality.fitting.commands
@@ -31,6 +32,7 @@ for folder in (
     producers.watches,
     consumers.workers,
     consumers.operations.dead_letters,
+    consumers.operations.images,
     consumers.quality.evaluation,
     consumers.quality.fitting,
     consumers.operations.reindex,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from infra.futures import map_in_order
 from producers.column_mapping import ATTRIBUTE
 from producers.feed_formats import read_feed
-from producers.image_refs import Locate, image_reference, refuse_paths
+from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
@@ -34,9 +35,13 @@ class CatalogFormat:
 
 def read_catalog(path: Path, catalog_format: CatalogFormat) -> Iterator[ItemUpserted | BadRow | SkippedRow]:
     """The items of a catalog, in order; an invalid row becomes a BadRow, and reading continues."""
-    clock = revisions()
-    for row in read_feed(path):
-        yield read_item(row, catalog_format, next(clock)) if isinstance(row, FeedRow) else row
+    numbered = zip(read_feed(path), revisions(), strict=False)
+
+    def item_of(pair: tuple[FeedRow | BadRow | SkippedRow, int]) -> ItemUpserted | BadRow | SkippedRow:
+        row, revision = pair
+        return read_item(row, catalog_format, revision) if isinstance(row, FeedRow) else row
+
+    yield from map_in_order(item_of, numbered, threads_for(catalog_format.locate))
 
 
 def read_item(row: FeedRow, catalog_format: CatalogFormat, revision: int) -> ItemUpserted | BadRow:

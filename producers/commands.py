@@ -24,6 +24,8 @@ from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from infra.config.settings import Settings
     from producers.image_refs import Locate
     from producers.ingest import Publishable
@@ -48,14 +50,14 @@ def ingest_catalog(options: CatalogOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant, options.currency)
-    locate = _locate(settings, options, options.tenant)
     columns = choose_columns(options.file, options.map or [])
-    catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
-    rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
-    if options.is_check:
-        _check(settings, rows, options, columns)
-    else:
-        _send(settings, rows, _row_count(options.file, options.limit), options)
+    with _open_locate(settings, options, options.tenant) as locate:
+        catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
+        rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
+        if options.is_check:
+            _check(settings, rows, options, columns)
+        else:
+            _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @ingest.command("social")
@@ -68,12 +70,12 @@ def ingest_social(options: SocialOptions) -> None:
 
     settings = read_settings()
     check_defaults(options.tenant)
-    social_format = SocialFormat(_locate(settings, options, options.tenant), options.tenant)
-    rows = itertools.islice(read_social(options.file, social_format), options.limit)
-    if options.is_check:
-        _check(settings, rows, options, {})
-    else:
-        _send(settings, rows, _row_count(options.file, options.limit), options)
+    with _open_locate(settings, options, options.tenant) as locate:
+        rows = itertools.islice(read_social(options.file, SocialFormat(locate, options.tenant)), options.limit)
+        if options.is_check:
+            _check(settings, rows, options, {})
+        else:
+            _send(settings, rows, _row_count(options.file, options.limit), options)
 
 
 @app.command("delete")
@@ -140,13 +142,12 @@ def _row_count(file: Path, limit: int | None) -> int:
     return lines if limit is None else min(lines, limit)
 
 
-def _locate(settings: "Settings", options: FeedOptions, tenant: str) -> "Locate":
+def _open_locate(settings: "Settings", options: FeedOptions, tenant: str) -> "AbstractContextManager[Locate]":
     """What finds the pictures of a feed; in a check it reads none."""
-    from producers.feed_check import check_root
-    from producers.image_refs import choose_root
+    from producers.feed_check import open_checked_root
+    from producers.image_refs import open_root
 
-    choose = check_root if options.is_check else choose_root
-    return choose(options.image_root, settings.images.folders_of(tenant))
+    return (open_checked_root if options.is_check else open_root)(options.image_root, settings, tenant)
 
 
 def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int, options: OutcomeOptions) -> None:

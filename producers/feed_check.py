@@ -9,6 +9,7 @@ from rich.console import Console
 
 from infra.config.errors import BadInput
 from infra.config.images import EVERY_TENANT, ImageRoot, ImageSettings
+from infra.config.settings import Settings
 from infra.console import FAILED, INTERRUPTED, error_console, format_count, printable
 from infra.fetching.local_files import find_below, for_tenant
 from producers.cli_options import OutcomeOptions
@@ -42,11 +43,12 @@ WITHOUT_PICTURES: AbstractContextManager[None] = nullcontext()
 """In place of `open_fetch`: no picture is fetched."""
 
 
-def check_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
+@contextmanager
+def open_checked_root(text: str | None, settings: Settings, tenant: str) -> Iterator[Locate]:
     """The Locate for `--image-root` in a check: each picture must exist, and none is read. Raises BadInput."""
-    if text is not None and text not in roots and Path(text).is_dir():
-        return checked_folder(Path(text))
-    return choose_root(text, roots)
+    roots = settings.images.folders_of(tenant)
+    is_folder = text is not None and text not in roots and Path(text).is_dir()
+    yield checked_folder(Path(str(text))) if is_folder else choose_root(text, roots)
 
 
 def checked_folder(folder: Path) -> Locate:

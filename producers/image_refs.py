@@ -1,17 +1,16 @@
-"""Image references: embed pictures in events, shrunk until they fit, or refer to where workers can read them."""
+"""Image references: from the text of a feed to a picture, or to where workers can read it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.config.errors import BadInput
+from infra.config.settings import Settings
 from infra.fetching.local_files import find_below, read_below
-from infra.images.decode import DecodeLimits
-from infra.images.decode_pool import DecodePool
+from producers.image_packer import ImagePacker, open_packer
 from schemas.failures import Code, Rejected
-from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3Image, UrlImage
-
-LIMITS = DecodeLimits()
-MAX_FILE_BYTES = LIMITS.max_bytes
+from schemas.items import FileImage, ImageRef, S3Image, UrlImage
 
 Locate = Callable[[str], ImageRef]
 """Turns a path from a feed into a picture reference; raises Rejected."""
@@ -28,17 +27,24 @@ def image_reference(text: str, locate: Locate) -> ImageRef:
     return locate(text)
 
 
-def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:
-    """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are embedded).
+@contextmanager
+def open_root(text: str | None, settings: Settings, tenant: str) -> Iterator[Locate]:
+    """The Locate for `--image-root` and a tenant, with what it needs until the block ends; raises BadInput."""
+    with open_packer(settings, tenant) as packer:
+        yield choose_root(text, settings.images.folders_of(tenant), packer)
 
-    Raises BadInput if it is neither.
+
+def choose_root(text: str | None, roots: Mapping[str, Path], packer: ImagePacker | None = None) -> Locate:
+    """The Locate for `--image-root`: a name in `roots` (events hold paths), else a folder (pictures are packed).
+
+    `packer`: default, small pictures into events. Raises BadInput if it is neither.
     """
     if text is None:
         return refuse_paths
     if text in roots:
         return named_root(text, roots[text])
     if Path(text).is_dir():
-        return embed_from_folder(Path(text))
+        return FolderImages(Path(text), packer or ImagePacker())
     known = ", ".join(sorted(roots)) or "none"
     raise BadInput(
         f"--image-root {text} is no folder, and no name of this tenant in LOOKSTREAM_IMAGES_ROOTS (it has: {known})"
@@ -50,14 +56,21 @@ def refuse_paths(text: str) -> ImageRef:
     raise Rejected(Code.SOURCE_REFUSED, f"`{text[:200]}` is a path: say where pictures lie with --image-root")
 
 
-def embed_from_folder(folder: Path) -> Locate:
-    """A Locate that embeds the pictures of a folder in the events."""
-    pool = DecodePool(1, eager=False)  # Its process ends with this one.
+@dataclass(frozen=True)
+class FolderImages:
+    """A Locate that packs the pictures of a folder. Thread-safe."""
 
-    def locate(text: str) -> ImageRef:
-        return embed(read_below(folder, text, MAX_FILE_BYTES), pool)
+    folder: Path
+    packer: ImagePacker
 
-    return locate
+    def __call__(self, text: str) -> ImageRef:
+        """The packed picture at a path below the folder; raises Rejected or TryLater, and as ContentStore.put."""
+        return self.packer.pack(read_below(self.folder, text, self.packer.max_bytes))
+
+
+def threads_for(locate: Locate) -> int:
+    """Rows of a feed that are worth reading at a time; 0: one after the other."""
+    return locate.packer.threads if isinstance(locate, FolderImages) else 0
 
 
 def named_root(name: str, folder: Path) -> Locate:
@@ -67,10 +80,3 @@ def named_root(name: str, folder: Path) -> Locate:
         return FileImage(root=name, path=find_below(folder, text).relative_to(folder.resolve()).as_posix())
 
     return locate
-
-
-def embed(data: bytes, pool: DecodePool) -> InlineImage:
-    """Embed a picture; above 700,000 bytes it is shrunk first, by `pool`. Raises Rejected."""
-    if not data:
-        raise Rejected(Code.IMAGE_MISSING, "the picture is an empty file")
-    return InlineImage(data=data if len(data) <= MAX_INLINE_BYTES else pool.shrink(data, LIMITS, MAX_INLINE_BYTES))

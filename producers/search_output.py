@@ -13,9 +13,9 @@ from rich.table import Table
 
 from infra.config.errors import BadInput
 from infra.config.images import ImageSettings
+from infra.config.settings import read_settings
 from infra.console import format_count, printable
-from infra.images.decode_pool import DecodePool
-from producers.image_refs import MAX_FILE_BYTES, embed
+from producers.image_packer import embed, open_shrinker
 from schemas.envelope import describe
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Rejected
@@ -57,11 +57,12 @@ def _picture_of(text: str) -> ImageRef:
 
 def read_picture(path: Path) -> InlineImage:
     """Embed a picture file in a request, shrunk if it is too large; raises BadInput."""
+    settings = read_settings().images
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadInput(f"{path} has more than {MAX_FILE_BYTES} bytes: give a smaller picture")
-        with closing(DecodePool(1, eager=False)) as pool:
-            return embed(path.read_bytes(), pool)
+        if path.stat().st_size > settings.max_bytes:
+            raise BadInput(f"{path} has more than {settings.max_bytes} bytes: give a smaller picture")
+        with open_shrinker(settings) as shrink:
+            return embed(path.read_bytes(), shrink)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise BadInput(f"{path} cannot be read ({reason}): give a picture file, an address, or item:ID") from None

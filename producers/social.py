@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producers.image_refs import Locate, image_reference, refuse_paths
+from infra.futures import map_in_order
+from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, parse_time, read_objects, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
@@ -38,9 +39,13 @@ def read_social(path: Path, social_format: SocialFormat) -> Iterator[Post]:
     Other activities and posts without a picture become a SkippedRow, unreadable ones a BadRow. The revision is the
     time of the last change (`updated`, else `published`), else the present time.
     """
-    clock = revisions()
-    for row in read_objects(path):
-        yield row if isinstance(row, BadRow) else _read_activity(row, social_format, next(clock))
+
+    def post_of(pair: tuple[FeedRow | BadRow, int]) -> Post:
+        row, now = pair
+        return row if isinstance(row, BadRow) else _read_activity(row, social_format, now)
+
+    numbered = zip(read_objects(path), revisions(), strict=False)
+    yield from map_in_order(post_of, numbered, threads_for(social_format.locate))
 
 
 def _read_activity(row: FeedRow, social_format: SocialFormat, now: int) -> Post:

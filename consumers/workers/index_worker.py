@@ -30,7 +30,7 @@ from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS
 from consumers.vision.embedder import look_size
-from consumers.workers.backfill_task import BackfillTask, open_ownership
+from consumers.workers.backfill_task import BackfillTask, GenerationOwnership, open_ownership
 from consumers.workers.item_handlers import LiveItems, RetriedItems
 from consumers.workers.metrics import IndexGauge, item_observer
 from consumers.workers.resources import (
@@ -40,10 +40,12 @@ from consumers.workers.resources import (
     open_context,
     open_worker_context,
 )
+from consumers.workers.sweep_task import SweepTask
 from consumers.workers.tracing import Handle, TracingSink
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings, WorkerSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
+from infra.fetching.content_store import content_folder, open_content_store
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.prefetch import Prefetch
 from infra.kafka import BufferLimits, EventSink, EventSource, Problems, check_broker, due_immediately
@@ -117,7 +119,8 @@ def index_worker(
         retry_router = replace(router, limit=retries.limit)
         pipeline = make_image_pipeline(context, None, stack)
         backfill = MaintenanceTask(BackfillTask(context, ownership, pipeline, sink, stack).step)
-        maintenance = MaintenanceTask(watches.idle), MaintenanceTask(items.idle)
+        maintenance = [MaintenanceTask(watches.idle), MaintenanceTask(items.idle)]
+        maintenance += _make_sweep(context, ownership, stack)
         handler = LiveItems(context, live_sinks.trace(items.handle), items, backfill, maintenance)
         gauge = IndexGauge(context.index, context.metrics)
         live_handler = InstrumentedHandler(handler, context.metrics, gauge.update)
@@ -185,6 +188,15 @@ def _make_indexer(
     return ItemIndexer(pipeline, context.index, enrichers, outcomes)
 
 
+def _make_sweep(context: IndexContext, ownership: GenerationOwnership, stack: ExitStack) -> list[MaintenanceTask]:
+    """The task that sweeps the content store, if there is one."""
+    store = open_content_store(context.settings)
+    if store is None:
+        return []
+    task = SweepTask(context.settings, context.index, ownership, store)
+    return [MaintenanceTask(stack.enter_context(closing(task)).step)]
+
+
 def _open_watches(context: IndexContext, sink: Sink, stack: ExitStack) -> WatchTopic:
     policy, size = moderation_policy(context.settings.moderation), look_size(context.embedder.encoder)
     matrix = WatchMatrix(context.encoder, size, context.parts, policy)
@@ -199,7 +211,8 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
         if timeout_s is None
         else CircuitBreakers(rest_s=LIVE_BREAKER_SECONDS, forgiven=LIVE_BREAKER_CREDIT)
     )
-    fetcher = stack.enter_context(closing(ImageFetcher(context.settings.images, timeout_s, breakers=breakers)))
+    images, content = context.settings.images, content_folder(context.settings)
+    fetcher = stack.enter_context(closing(ImageFetcher(images, timeout_s, breakers=breakers, content=content)))
     policy, moderator = moderation_policy(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
         fetcher.fetch_all, context.embedder.embed, context.encoder, policy, moderator, Prefetch(fetcher)

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
 DEFAULT_TENANT, EVERY_TENANT = "default", "*"
+CONTENT_ROOT = "_content"
+"""Name of the local content store in file references; no folder of LOOKSTREAM_IMAGES_ROOTS may have it."""
 
 
 class ImageRoot(BaseModel):
@@ -54,9 +56,37 @@ class ImageSettings(BaseModel):
     s3_region: str = Field("us-east-1", description="Region of the buckets")
     s3_key_id: str | None = Field(None, description="Access key id; empty: buckets are read anonymously")
     s3_secret: SecretStr | None = Field(None, description="Secret access key")
+    content_bucket: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9.-]{3,63}(/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*$",
+        description="Bucket, or bucket/prefix, that keeps pictures by their content, so that events only refer to "
+        "them; empty: the data folder in local mode, else pictures travel in events",
+    )
+    content_days: float = Field(
+        31,
+        gt=0,
+        le=3_650,
+        description="Days that a picture of the content store stays after it was last sent, even if the index does "
+        "not have it; dead letters, which may need it, stay 30 days",
+    )
     thumbnails: int = Field(
         160, ge=0, le=512, description="Longer side in pixels of the thumbnails that the index keeps; 0: none"
     )
+
+    @field_validator("roots")
+    @classmethod
+    def _check_names(cls, roots: dict[str, ImageRoot]) -> dict[str, ImageRoot]:
+        if CONTENT_ROOT in roots:
+            raise ValueError(f"the name {CONTENT_ROOT} belongs to the content store: choose another one")
+        return roots
+
+    @property
+    def content_place(self) -> tuple[str, str] | None:
+        """Bucket and key prefix ("" or with a slash at its end) of the content store; None if no bucket is set."""
+        if self.content_bucket is None:
+            return None
+        bucket, _, prefix = self.content_bucket.partition("/")
+        return bucket, f"{prefix}/" if prefix else ""
 
     def folders_of(self, tenant: str) -> dict[str, Path]:
         """The folders that a tenant's events may name, by name."""

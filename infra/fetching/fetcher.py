@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.config.images import DEFAULT_TENANT, ImageSettings
+from infra.config.images import CONTENT_ROOT, DEFAULT_TENANT, ImageSettings
 from infra.fetching.address_policy import check_url
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fair_pool import FairPool
 from infra.fetching.guarded_network import NetworkAccess
 from infra.fetching.http_downloads import HttpDownloads
-from infra.fetching.local_files import TenantFile, check_size, read_picture_below
+from infra.fetching.local_files import TenantFile, check_size, read_content, read_picture_below
 from infra.fetching.s3 import ObjectStore
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
@@ -31,6 +31,8 @@ MAX_PATIENCE_SECONDS = 240.0
 
 Pending = Future[bytes] | bytes | Failure
 """A picture that is being fetched, or the result: its bytes or the failure."""
+CONTENT_STORE = "the content store"
+"""Name of the local content store, in the place of a host."""
 NO_PENDING: Mapping[int, Pending] = MappingProxyType({})
 
 
@@ -40,6 +42,7 @@ class ImageFetcher:
     `patience_s` limits the time of `fetch_all`: pictures that are not there by then become TryLater. None: each
     picture has the full `fetch_seconds` from its host's turn. A slow host does not delay the pictures of others:
     each host has at most `per_host` of the threads, and one that often times out is paused by a circuit breaker.
+    `content` is the folder of the local content store; None: there is none.
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class ImageFetcher:
         patience_s: float | None = None,
         internet: NetworkAccess | None = None,
         breakers: CircuitBreakers | None = None,
+        content: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._content = content
         self._patience = patience_s or MAX_PATIENCE_SECONDS
         self._downloads = HttpDownloads(settings, internet or NetworkAccess())
         self._object_store = ObjectStore(settings, min(self._patience, settings.fetch_seconds))
@@ -94,7 +99,11 @@ class ImageFetcher:
             return host, partial(self._downloads.get, ref.url)
         if isinstance(ref, S3Image):
             return f"s3://{ref.bucket}", partial(self._object_store.get, ref)
-        root, limit = self._resolve_folder(ref), self._settings.max_bytes
+        limit = self._settings.max_bytes
+        if ref.root == CONTENT_ROOT:
+            folder = self._content_folder(ref)
+            return CONTENT_STORE, lambda _seconds: read_content(folder, ref.path, limit)
+        root = self._resolve_folder(ref)
         return f"folder {ref.root}", lambda _seconds: read_picture_below(root, ref.path, limit)
 
     def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, deadline: float) -> bytes:
@@ -108,6 +117,16 @@ class ImageFetcher:
             message = f"the picture from {host} has another `sha256` than the event: send an event for that picture"
             raise Rejected(Code.IMAGE_DIFFERS, message)
         return data
+
+    def _content_folder(self, ref: FileImage) -> Path:
+        """The folder of the content store for the picture's tenant, which has no access to those of others."""
+        if self._content is None or not self._content.is_dir():
+            message = (
+                "the picture lies in the content store of another machine, or of a data folder that was removed: "
+                "send the item again"
+            )
+            raise Rejected(Code.IMAGE_MISSING, message)
+        return self._content / (ref.tenant if isinstance(ref, TenantFile) else DEFAULT_TENANT)
 
     def _resolve_folder(self, ref: FileImage) -> Path:
         """The folder of a name for the picture's tenant; the error does not reveal other tenants' folders."""

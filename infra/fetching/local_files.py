@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected, TryLater
-from schemas.items import FileImage, ImageRef
+from schemas.items import FileImage, ImageRef, S3Image
 
 IMPOSSIBLE_PATH_ERRORS = (
     errno.ENAMETOOLONG,
@@ -31,11 +31,19 @@ class TenantFile(FileImage):
     tenant: str
 
 
+class TenantObject(S3Image):
+    """A picture in an object store, with the tenant for which it is read; never serialised."""
+
+    tenant: str
+
+
 def for_tenant(ref: ImageRef, tenant: str) -> ImageRef:
-    """Add the tenant of an event or request to a file reference, since folders belong to tenants."""
-    if not isinstance(ref, FileImage):
-        return ref
-    return TenantFile(root=ref.root, path=ref.path, sha256=ref.sha256, tenant=tenant)
+    """Add the tenant of an event or request to a reference: folders and the content store belong to tenants."""
+    if isinstance(ref, FileImage):
+        return TenantFile(root=ref.root, path=ref.path, sha256=ref.sha256, tenant=tenant)
+    if isinstance(ref, S3Image):
+        return TenantObject(bucket=ref.bucket, key=ref.key, sha256=ref.sha256, tenant=tenant)
+    return ref
 
 
 def check_size(size: int, limit: int) -> None:
@@ -94,6 +102,23 @@ def read_picture_below(root: Path, path: str, limit: int) -> bytes:
     if media_type(data[:MAGIC_BYTES]) is None:
         raise _no_picture(path)
     return data
+
+
+def read_content(folder: Path, path: str, limit: int) -> bytes:
+    """The bytes of a picture in a tenant's folder of the content store; raises Rejected or TryLater."""
+    try:
+        return read_picture_below(folder, path, limit)
+    except Rejected as rejection:
+        if rejection.code == Code.IMAGE_TOO_LARGE:
+            raise
+        message = f"the content store has no picture `{path[:80]!r}` any more: send the item again"
+        raise Rejected(Code.IMAGE_MISSING, message) from None
+    except TryLater:
+        if folder.is_dir():
+            raise
+        raise Rejected(
+            Code.IMAGE_MISSING, "the content store has no picture of this tenant: send it again"
+        ) from None
 
 
 def _read(file: Path, path: str, limit: int) -> bytes:

@@ -44,8 +44,8 @@ def ingest_debezium(options: DebeziumOptions) -> None:
     from infra.config.settings import read_settings
     from producers.debezium.changes import ChangeReader
     from producers.debezium.mapping import read_mapping
-    from producers.feed_check import check_root
-    from producers.image_refs import choose_root
+    from producers.feed_check import open_checked_root
+    from producers.image_refs import open_root
 
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
@@ -53,12 +53,13 @@ def ingest_debezium(options: DebeziumOptions) -> None:
         raise BadInput("--wait, --report and --check are for a file of change events: a topic has no end")
     settings = read_settings()
     mapping = read_mapping(options.mapping)
-    choose = check_root if options.is_check else choose_root
-    table = ChangeReader(mapping, choose(options.image_root, settings.images.folders_of(mapping.tenant)))
-    if options.file is not None:
-        sys.exit(_send(settings, options.file, table, options))
-    if options.topic is not None and _follow(settings, options.topic, table).bad:
-        sys.exit(FAILED)
+    open_locate = open_checked_root if options.is_check else open_root
+    with open_locate(options.image_root, settings, mapping.tenant) as locate:
+        table = ChangeReader(mapping, locate)
+        if options.file is not None:
+            sys.exit(_send(settings, options.file, table, options))
+        if options.topic is not None and _follow(settings, options.topic, table).bad:
+            sys.exit(FAILED)
 
 
 def _send(settings: "Settings", file: Path, table: "ChangeReader", options: DebeziumOptions) -> int:

@@ -10,7 +10,8 @@ from infra.kafka import EventSink, Record, TopicReader
 from producers.catalog import CatalogFormat, read_catalog
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import Catalogue
-from producers.image_refs import embed_from_folder
+from producers.image_packer import ImagePacker
+from producers.image_refs import FolderImages
 from schemas.envelope import Event, from_bytes
 from schemas.items import ItemUpserted, item_key
 from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRejected, ItemSuperseded
@@ -120,5 +121,6 @@ def send_one_by_one(kafka: KafkaSettings, catalogue: Catalogue, skip: int, arriv
 
 def _items(catalogue: Catalogue) -> Iterator[ItemUpserted]:
     path = catalogue.products_file
-    catalog_format = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), TENANT)
+    locate = FolderImages(catalogue.folder, ImagePacker(tenant=TENANT))
+    catalog_format = CatalogFormat(choose_columns(path, ()), locate, TENANT)
     return (row for row in read_catalog(path, catalog_format) if isinstance(row, ItemUpserted))

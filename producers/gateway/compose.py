@@ -6,6 +6,7 @@ from functools import partial
 
 from infra.client.async_search_client import AsyncSearchClient
 from infra.config.settings import Settings
+from infra.fetching.content_store import open_content_store
 from infra.kafka import EventSink, name_client
 from infra.local_state import resolve_kafka_settings
 from infra.metrics import GatewayMetrics
@@ -39,7 +40,7 @@ def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     claims = stack.enter_context(closing(ClaimRegister(kafka)))
     limits, cache = SearchLimits(settings.gateway.in_flight, max_bytes), IdempotencyCache(HttpResult.size)
     searches = SearchService(client, uploads, cache, claims, AnswerReader(kafka), limits, metrics, parser)
-    items = ItemService(sink, uploads, claims, outcomes, parser, max_bytes)
+    items = ItemService(sink, uploads, claims, outcomes, parser, max_bytes, open_content_store(settings))
     return GatewayParts(
         searches, items, ReadService(ItemReader(index), outcomes), metrics, (client, outcomes, claims)
     )

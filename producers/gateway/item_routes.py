@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from infra.fetching.content_store import ContentStore, move_images
 from infra.images.formats import MEDIA_TYPES
 from infra.kafka import EventSink
 from producers.gateway.claims import ClaimRegister, RequestClaim
@@ -32,6 +33,7 @@ from producers.gateway.request_body import (
 from producers.gateway.tokens import TokenAccess, check_access, permit, permit_use, tenant_in
 from producers.gateway.uploads import Uploads
 from schemas.envelope import Event, to_bytes
+from schemas.failures import TryLater, Unavailable
 from schemas.items import MAX_IMAGES, MAX_REVISION, ItemDeleted, ItemUpserted, Source, item_key, revision_at
 from schemas.outcomes import ItemOutcome
 from schemas.topics import MAX_RECORD_BYTES, TOPIC_OF
@@ -92,6 +94,8 @@ class ItemService:
     outcomes: OutcomeWaiter
     parser: Parser
     record_bytes: int = MAX_RECORD_BYTES
+    store: ContentStore | None = None
+    """Where the pictures of items go; None: they travel in the events."""
 
     async def put(self, request: Request, key: str | None) -> ItemReceipt:
         """Send the item in a request as an upsert event; requests with the same `key` are sent once."""
@@ -108,6 +112,8 @@ class ItemService:
         event_id = str(uuid.uuid4()) if key is None else wire_id("item", tenant_in(fields), key)
         prepare = partial(self._prepare, fields, kind, event_id)
         event, digest = await self.parser.run(size_of(fields), prepare)
+        if self.store is not None and isinstance(event, ItemUpserted):
+            event = await asyncio.to_thread(_move_images, event, self.store)
         if key is not None:
             event = await self._send_once(event, event_id, key, digest.hex())
         else:
@@ -121,9 +127,13 @@ class ItemService:
         )
 
     def _prepare(self, fields: Fields, kind: type[ItemWrite], event_id: str) -> tuple[ItemWrite, bytes]:
-        """The event, checked to fit a record, and the digest of its fields. Raises Problem, ValidationError."""
+        """The event, checked to fit a record, and the digest of its fields. Raises Problem, ValidationError.
+
+        An event whose pictures go to the content store always fits.
+        """
         event = model_of(kind, {"revision": revision_at(datetime.now(UTC))} | fields)
-        check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
+        if self.store is None:
+            check_record(Event(event, id=event_id), item_key(event.tenant, event.item_id), self.record_bytes)
         return event, digest_of(fields)
 
     async def _send_once(self, event: ItemWrite, event_id: str, key: str, digest: str) -> ItemWrite:
@@ -142,6 +152,14 @@ class ItemService:
         envelope = Event(event, source="lookstream/gateway", id=event_id)
         self.sink.send(TOPIC_OF[event.source], item_key(event.tenant, event.item_id), envelope)
         self.sink.flush()
+
+
+def _move_images(item: ItemUpserted, store: ContentStore) -> ItemUpserted:
+    """The item with its pictures in the store; raises Unavailable, also when only this picture was not written."""
+    try:
+        return move_images(item, store)
+    except TryLater as failure:
+        raise Unavailable(failure.message) from None
 
 
 def item_routes(service: ItemService) -> APIRouter:

@@ -33,8 +33,8 @@ class PicturesOptions(OutcomeOptions):
         str,
         typer.Argument(
             metavar="FOLDER|NAME|s3://BUCKET/PREFIX",
-            help="Location of the pictures: a folder, whose pictures are sent inside the events; or a name of "
-            "LOOKSTREAM_IMAGES_ROOTS or a bucket, from which workers read them.",
+            help="Location of the pictures: a folder, whose pictures go to the content store, or into the events "
+            "if there is none; or a name of LOOKSTREAM_IMAGES_ROOTS or a bucket, from which workers read them.",
             show_default=False,
         ),
     ]
@@ -58,43 +58,55 @@ class PicturesOptions(OutcomeOptions):
 def ingest_pictures(options: PicturesOptions) -> None:
     """Send the pictures of a folder or a bucket, each as an item; later runs send only changes."""
     from infra.config.settings import read_settings
-    from infra.kafka import EventSink, check_broker
-    from infra.local_state import resolve_kafka_settings
-    from infra.observability.tracing import SERVICE, tracing
+    from producers.image_packer import open_packer
     from producers.image_sync.locations import location_of
-    from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.scan import LocationScanner
-    from producers.image_sync.state_db import open_sync_state
-    from producers.ingest import catch_ctrl_c, display_tally
-    from producers.ingest_session import open_session
     from producers.row_reader import check_defaults
 
     if options.watch and (options.wait or options.check):
         raise BadInput("--wait and --check are for one scan: leave --watch out")
     settings = read_settings()
     check_defaults(options.tenant)
-    location = location_of(options.place, settings.images, options.tenant)
-    scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
-    if options.check:
-        sys.exit(_check(settings, scanner, options))
+    with open_packer(settings, options.tenant) as packer:
+        location = location_of(options.place, settings.images, packer, settings.data)
+        scanner = LocationScanner(location, options.tenant, options.source, options.categories, options.let_go)
+        if options.check:
+            code = _check(settings, scanner, options)
+        else:
+            code = _send(settings, scanner, options, packer.threads)
+    if line := location.judge.line():
+        typer.echo(line, err=True)
+    sys.exit(code)
+
+
+def _send(settings: "Settings", scanner: "LocationScanner", options: PicturesOptions, threads: int) -> int:
+    """Scan and send; returns the exit code."""
+    from infra.kafka import EventSink, check_broker
+    from infra.local_state import resolve_kafka_settings
+    from infra.observability.tracing import SERVICE, tracing
+    from producers.image_sync.publish import ImagePublisher
+    from producers.image_sync.state_db import open_sync_state
+    from producers.ingest import catch_ctrl_c, display_tally
+    from producers.ingest_session import open_session
+
     console, kafka = error_console(), resolve_kafka_settings(settings)
     check_broker(kafka)
     with (
         tracing(settings.traces, SERVICE) as spans,
-        open_sync_state(settings.data / "watched", location.name, options.tenant) as state,
+        open_sync_state(settings.data / "watched", scanner.location.name, options.tenant) as state,
         catch_ctrl_c() as stopped,
     ):
         with open_session(kafka, options, console, names_problems=False) as session:
-            sink = EventSink(kafka, tracing=spans)
+            sink, tally = EventSink(kafka, tracing=spans), session.tally
             with display_tally(console) as update:
-                publisher = ImagePublisher(scanner, state, sink, console, update, tally=session.tally)
+                publisher = ImagePublisher(scanner, state, sink, console, update, tally=tally, threads=threads)
                 _watch(publisher, options, stopped) if options.watch else publisher.scan_until_complete(stopped)
             sink.close()
             session.wait(stopped)
         code = session.finish()
     if options.watch:  # Ctrl-C is its usual end
-        code = FAILED if session.tally.bad else 0
-    sys.exit(code)
+        return FAILED if session.tally.bad else 0
+    return code
 
 
 def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOptions) -> int:
@@ -110,7 +122,8 @@ def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOp
     with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:
         if isinstance(location, FolderLocation):
             scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
-        return run_check((step.event for step in scanner.scan(state.all(), datetime.now(UTC))), {}, options)
+        late = datetime.max.replace(tzinfo=UTC)  # files that were only just written count too
+        return run_check((step.event for step in scanner.scan(state.all(), late)), {}, options)
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":

@@ -1,6 +1,7 @@
 """A real broker for the producers' tests, and pictures to send."""
 
 import io
+import random
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,14 @@ def answer(kafka: KafkaSettings) -> Answering:
 def png(width: int = 64, height: int = 48, colour: str = "red") -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def noise(width: int, height: int, kind: str = "PNG", **options: object) -> bytes:
+    """A picture that hardly gets smaller by compression."""
+    picture = Image.frombytes("RGB", (width, height), random.Random(3).randbytes(width * height * 3))
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
     return out.getvalue()
 
 

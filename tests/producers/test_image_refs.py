@@ -1,58 +1,25 @@
 """Pictures on their way into events."""
 
-import io
-import random
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from infra.config.errors import BadInput
-from infra.images.decode_pool import DecodePool
-from producers.image_refs import choose_root, embed, image_reference
-from schemas.failures import Code, Rejected
-from schemas.items import MAX_INLINE_BYTES, FileImage, InlineImage, S3Image, UrlImage
+from infra.fetching.content_store import LocalContentStore
+from producers.catalog import CatalogFormat, read_catalog
+from producers.column_mapping import choose_columns
+from producers.image_packer import ImagePacker
+from producers.image_refs import choose_root, image_reference, threads_for
+from producers.row_reader import BadRow, SkippedRow
+from schemas.failures import Rejected
+from schemas.items import FileImage, InlineImage, ItemUpserted, S3Image, UrlImage
 
-
-def noise(width: int, height: int, kind: str, **options: object) -> bytes:
-    picture = Image.frombytes("RGB", (width, height), random.Random(3).randbytes(width * height * 3))
-    out = io.BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[DecodePool]:
-    with closing(DecodePool(1, eager=False)) as opened:
-        yield opened
-
-
-def test_a_small_picture_travels_as_it_is(picture: bytes, pool: DecodePool) -> None:
-    assert embed(picture, pool).data == picture
-    assert pool.pids() == []
-
-
-def test_a_large_picture_is_shrunk_until_it_fits(pool: DecodePool) -> None:
-    data = noise(1700, 900, "PNG")
-    assert len(data) > MAX_INLINE_BYTES
-    shrunk = embed(data, pool).data
-    assert len(shrunk) <= MAX_INLINE_BYTES
-    assert Image.open(io.BytesIO(shrunk)).format == "JPEG"
-
-
-@pytest.mark.parametrize(("data", "code"), [(b"", Code.IMAGE_MISSING), (b"x" * 800_000, Code.IMAGE_FORMAT)])
-def test_what_is_no_picture_is_rejected(data: bytes, code: Code, pool: DecodePool) -> None:
-    with pytest.raises(Rejected) as caught:
-        embed(data, pool)
-    assert caught.value.code is code
-    assert "0x" not in caught.value.message
+PACKER = ImagePacker(threads=3)
 
 
 def test_addresses_and_paths_become_the_right_kind_of_picture(tmp_path: Path, picture: bytes) -> None:
     (tmp_path / "a.png").write_bytes(picture)
-    inside, named = choose_root(str(tmp_path), {}), choose_root("shop", {"shop": tmp_path})
+    inside, named = choose_root(str(tmp_path), {}, PACKER), choose_root("shop", {"shop": tmp_path}, PACKER)
     assert image_reference("https://a.test/b.jpg", inside) == UrlImage(url="https://a.test/b.jpg")
     assert image_reference("s3://bucket/a/b.jpg", inside) == S3Image(bucket="bucket", key="a/b.jpg")
     assert image_reference("a.png", inside) == InlineImage(data=picture)
@@ -61,16 +28,42 @@ def test_addresses_and_paths_become_the_right_kind_of_picture(tmp_path: Path, pi
 
 @pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "x/../../a.png"])
 def test_a_path_that_leaves_the_root_is_rejected(tmp_path: Path, path: str) -> None:
-    for locate in (choose_root(str(tmp_path), {}), choose_root("shop", {"shop": tmp_path})):
+    for locate in (choose_root(str(tmp_path), {}, PACKER), choose_root("shop", {"shop": tmp_path}, PACKER)):
         with pytest.raises(Rejected, match="leaves its folder"):
             image_reference(path, locate)
 
 
 def test_a_path_without_a_root_names_the_option() -> None:
     with pytest.raises(Rejected, match="--image-root"):
-        image_reference("a.png", choose_root(None, {}))
+        image_reference("a.png", choose_root(None, {}, PACKER))
 
 
 def test_a_root_that_is_neither_folder_nor_name_is_refused() -> None:
     with pytest.raises(BadInput, match=r"LOOKSTREAM_IMAGES_ROOTS \(it has: shop\)"):
-        choose_root("barn", {"shop": Path("/shop")})
+        choose_root("barn", {"shop": Path("/shop")}, PACKER)
+
+
+def test_only_pictures_of_a_folder_are_worth_threads(tmp_path: Path) -> None:
+    roots = {"shop": tmp_path}
+    assert [threads_for(choose_root(text, roots, PACKER)) for text in (str(tmp_path), "shop", None)] == [3, 0, 0]
+
+
+def test_rows_of_a_feed_stay_in_order_while_their_pictures_are_packed_in_threads(
+    tmp_path: Path, picture: bytes
+) -> None:
+    rows, store = ["id,title,image_link"], LocalContentStore(tmp_path / "kept")
+    for n in range(60):
+        if n % 7:
+            (tmp_path / f"{n}.png").write_bytes(picture + b"%d" % n)
+        rows.append(f"{n},Item {n},{n}.png")
+    feed = tmp_path / "feed.csv"
+    feed.write_text("\n".join(rows))
+    locate = choose_root(str(tmp_path), {}, ImagePacker(store=store, tenant="shop", threads=3))
+    rows_read = read_catalog(feed, CatalogFormat(choose_columns(feed, ()), locate, "shop"))
+    found = [row for row in rows_read if not isinstance(row, SkippedRow)]
+    assert [row.line - 2 if isinstance(row, BadRow) else int(row.item_id) for row in found] == list(range(60))
+    assert sum(isinstance(row, BadRow) for row in found) == 9
+    items = [row for row in found if isinstance(row, ItemUpserted)]
+    assert [item.revision for item in items] == sorted({item.revision for item in items})
+    refs = [item.images[0] for item in items]
+    assert all(isinstance(ref, FileImage) and store.exists("shop", ref.sha256 or "") for ref in refs)

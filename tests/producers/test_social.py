@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.image_refs import embed_from_folder
+from producers.image_packer import ImagePacker
+from producers.image_refs import FolderImages
 from producers.row_reader import BadRow, SkippedRow
 from producers.social import Post, SocialFormat, plain_text, read_social
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, UrlImage, revision_at
@@ -142,7 +143,7 @@ def test_a_bad_post_is_one_sentence_with_its_line(tmp_path: Path, post: dict[str
 def test_a_relative_picture_travels_inline(tmp_path: Path, picture: bytes) -> None:
     (tmp_path / "a.png").write_bytes(picture)
     activity = create(note(attachment={"type": "Image", "url": "a.png"}))
-    [found] = read(tmp_path, activity, reading=SocialFormat(embed_from_folder(tmp_path)))
+    [found] = read(tmp_path, activity, reading=SocialFormat(FolderImages(tmp_path, ImagePacker())))
     assert isinstance(found, ItemUpserted)
     assert found.images == (InlineImage(data=picture),)
 

@@ -13,9 +13,6 @@ from consumers.operations.dead_letters.dead_letter import DeadLetter, digest_of
 from infra.config.errors import BadInput
 from infra.kafka import Record
 
-FILE = "dead-letters.jsonl"
-"""Name of the file in the data folder."""
-
 
 class DeadLetterFile:
     """JSON Lines file, one letter per line. A change is written to a new file that replaces it atomically."""

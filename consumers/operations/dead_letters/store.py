@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 from consumers.operations.dead_letters.dead_letter import DeadLetter, read_topics
-from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
+from consumers.operations.dead_letters.local_file import DeadLetterFile
 from consumers.operations.dead_letters.replay_audit import FILE as AUDIT_FILE
 from consumers.operations.dead_letters.replay_audit import FileAudit, read_audit, replayed_id
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings
-from infra.local_state import resolve_kafka_settings
+from infra.local_state import DEAD_LETTERS_FILE, resolve_kafka_settings
 from schemas.audit import DeadLetterReplayed
 from schemas.failures import Unavailable
 
@@ -58,7 +58,7 @@ def open_store(settings: Settings) -> DeadLetterStore:
     """Open the store of these settings; raises Unavailable when there is neither Kafka nor a file of letters."""
     if settings.kafka.bootstrap:
         return DeadLetterStore(resolve_kafka_settings(settings), None, None)
-    local_file, audit = DeadLetterFile(settings.data / FILE), FileAudit(settings.data / AUDIT_FILE)
+    local_file, audit = DeadLetterFile(settings.data / DEAD_LETTERS_FILE), FileAudit(settings.data / AUDIT_FILE)
     try:
         return DeadLetterStore(resolve_kafka_settings(settings), local_file, audit)
     except Unavailable:

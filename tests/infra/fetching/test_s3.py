@@ -1,8 +1,6 @@
 """Pictures from an object store: a real one, and one that misbehaves as a real one would not on demand."""
 
 import hashlib
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,10 +11,10 @@ import pytest
 
 from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
-from infra.local.ports import find_free_port, is_listening
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import S3Image
 from tests.infra.fetching.picture_host import PICTURE, assert_fails, send, serving
+from tests.object_store import object_store
 
 CANARY = "canary-of-the-secret"
 ERRORS = {"denied": (403, "AccessDenied"), "unknown": (401, "InvalidAccessKeyId"), "gone": (404, "NoSuchKey")}
@@ -68,21 +66,8 @@ def real(tmp_path: Path) -> Iterator[str]:
     for bucket in ("shop", "private"):
         (tmp_path / bucket / "new").mkdir(parents=True)
         (tmp_path / bucket / "new" / "a b.png").write_bytes(PICTURE + bucket.encode())
-    port = find_free_port(0)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until = time.monotonic() + 20
-        while not is_listening(("127.0.0.1", port)):
-            assert time.monotonic() < until, "the object store did not start"
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    with object_store(tmp_path) as endpoint:
+        yield endpoint
 
 
 def test_a_real_object_store_gives_what_lies_in_the_listed_bucket(real: str) -> None:

@@ -18,7 +18,8 @@ from producers.demo.drawing import WHITE, Finish, Pen
 from producers.demo.kinds import COLOURS, KINDS
 from producers.demo.patterns import PATTERNS, Pattern, second_colour
 from producers.demo.photo import ORIENTATION
-from producers.image_refs import embed_from_folder
+from producers.image_packer import ImagePacker
+from producers.image_refs import FolderImages
 from producers.social import SocialFormat as PostReading
 from producers.social import read_social
 from schemas.items import ItemUpserted
@@ -93,7 +94,7 @@ def test_progress_is_told_after_each_product(tmp_path: Path) -> None:
 
 def test_the_catalogue_file_reads_as_items_without_a_bad_row(catalogue: Catalogue) -> None:
     path = catalogue.products_file
-    reading = CatalogFormat(choose_columns(path, ()), embed_from_folder(catalogue.folder), "demo")
+    reading = CatalogFormat(choose_columns(path, ()), FolderImages(catalogue.folder, ImagePacker()), "demo")
     items = list(read_catalog(path, reading))
     assert [item.item_id for item in items if isinstance(item, ItemUpserted)] == [p.id for p in catalogue.products]
     for item, product in zip(items, catalogue.products, strict=True):
@@ -112,7 +113,9 @@ def test_the_catalogue_file_has_the_columns_of_google_merchant(catalogue: Catalo
 
 
 def test_the_posts_read_as_items_of_their_creators(catalogue: Catalogue) -> None:
-    posts = list(read_social(catalogue.posts_file, PostReading(embed_from_folder(catalogue.folder), "demo")))
+    posts = list(
+        read_social(catalogue.posts_file, PostReading(FolderImages(catalogue.folder, ImagePacker()), "demo"))
+    )
     assert len(posts) == len(catalogue.posts) > 0
     for post, true in zip(posts, catalogue.posts, strict=True):
         assert isinstance(post, ItemUpserted)

@@ -13,6 +13,7 @@ from infra.client.async_search_client import AsyncSearchClient
 from infra.config.gateway import GatewaySettings
 from infra.config.images import ImageSettings
 from infra.config.kafka import KafkaSettings
+from infra.fetching.content_store import ContentStore
 from infra.kafka import EventSink
 from infra.local.ports import LOOPBACK
 from infra.metrics import GatewayMetrics
@@ -51,11 +52,14 @@ def make_client(kafka: KafkaSettings) -> Iterator[MakeClient]:
     with ExitStack() as stack:
 
         def make(
-            check: Callable[[], None] = lambda: None, record_bytes: int = MAX_RECORD_BYTES, **settings: object
+            check: Callable[[], None] = lambda: None,
+            record_bytes: int = MAX_RECORD_BYTES,
+            store: ContentStore | None = None,
+            **settings: object,
         ) -> httpx.Client:
             gateway = GatewaySettings.model_validate({"port": 0, **settings})
             guarded = GuardSettings(gateway, record_bytes)
-            doors = stack.enter_context(doors_of(kafka, guarded))
+            doors = stack.enter_context(doors_of(kafka, guarded, store=store))
             server = make_server(make_gateway_app(guarded, doors, check), gateway, ClientAddresses(gateway))
             address = stack.enter_context(listening(server))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
@@ -70,7 +74,9 @@ def client(make_client: MakeClient) -> httpx.Client:
 
 
 @contextmanager
-def doors_of(kafka: KafkaSettings, guarded: GuardSettings, *background: Background) -> Iterator[GatewayParts]:
+def doors_of(
+    kafka: KafkaSettings, guarded: GuardSettings, *background: Background, store: ContentStore | None = None
+) -> Iterator[GatewayParts]:
     """Doors to the broker, and to an index that is away."""
     away = EmbeddedIndex(Path("nobody listens here"))
     with (
@@ -83,7 +89,7 @@ def doors_of(kafka: KafkaSettings, guarded: GuardSettings, *background: Backgrou
     ):
         metrics = GatewayMetrics()
         most, in_flight = guarded.record_bytes, guarded.gateway.in_flight
-        items = ItemService(sink, uploads, claims, outcomes, parser, most)
+        items = ItemService(sink, uploads, claims, outcomes, parser, most, store)
         limits, memory = SearchLimits(in_flight, most), IdempotencyCache(HttpResult.size)
         searches = SearchService(asking, uploads, memory, claims, AnswerReader(kafka), limits, metrics, parser)
         yield GatewayParts(

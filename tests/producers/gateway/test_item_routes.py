@@ -1,18 +1,25 @@
 """Items over HTTP: what is sent, and what is told of it."""
 
+import base64
 import json
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 
+from infra.config.images import ImageSettings
 from infra.config.kafka import KafkaSettings
+from infra.fetching.content_store import LocalContentStore
+from infra.fetching.fetcher import ImageFetcher
+from infra.fetching.local_files import for_tenant
 from infra.kafka import EventSink, TopicReader
 from schemas.envelope import Event, from_bytes
 from schemas.failures import Code
-from schemas.items import ItemDeleted, ItemUpserted
+from schemas.items import MAX_INLINE_BYTES, ItemDeleted, ItemUpserted
 from schemas.outcomes import ItemRejected
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SOCIAL_POSTS
-from tests.producers.conftest import png
+from tests.producers.conftest import noise, png
+from tests.producers.gateway.conftest import MakeClient
 
 PROBLEM = "application/problem+json"
 ITEM = {"item_id": "a", "title": "A disc", "images": [{"kind": "url", "url": "https://shop.example/a.png"}]}
@@ -46,6 +53,41 @@ def test_an_item_may_bring_its_pictures_along(client: httpx.Client, kafka: Kafka
     assert response.status_code == 202, response.text
     assert isinstance(event, ItemUpserted)
     assert [image.kind for image in event.images] == ["inline", "inline"]
+
+
+def test_the_pictures_of_an_item_go_to_the_content_store(
+    make_client: MakeClient, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    client, small, large = make_client(store=LocalContentStore(tmp_path)), png(), noise(900, 600)
+    url = {"kind": "url", "url": "https://shop.example/a.png"}
+    inline = {"kind": "inline", "data": base64.b64encode(small).decode()}
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        files = [("pictures", ("1.png", small)), *[("pictures", ("2.png", large))] * 3]
+        sent_as_form = client.post("/v1/items", files=files, data={"item": '{"item_id": "b", "tenant": "ana"}'})
+        sent_as_json = client.post("/v1/items", json={"item_id": "c", "tenant": "ana", "images": [inline, url]})
+        events = [event for event in sent(reader) if isinstance(event, ItemUpserted)]
+    assert (sent_as_form.status_code, sent_as_json.status_code) == (202, 202), sent_as_form.text
+    assert [[image.kind for image in event.images] for event in events] == [["file"] * 4, ["file", "url"]]
+    assert events[0].images[0] == events[1].images[0]
+    with closing(ImageFetcher(ImageSettings(), content=tmp_path)) as fetcher:
+        found = [fetcher.fetch(for_tenant(image, "ana")) for image in events[0].images]
+    assert found[0] == small
+    assert all(isinstance(picture, bytes) and len(picture) <= MAX_INLINE_BYTES for picture in found)
+
+
+def test_a_content_store_that_takes_nothing_is_said_with_the_remedy(
+    make_client: MakeClient, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "default").write_text("a file in the place of the tenant's folder")
+    client = make_client(store=LocalContentStore(tmp_path))
+    with closing(TopicReader(kafka, CATALOG_ITEMS)) as reader:
+        items = ('{"item_id": "b"}', '{"item_id": "b", "tenant": "bo"}')
+        refused, other = (
+            client.post("/v1/items", files={"pictures": png()}, data={"item": item}) for item in items
+        )
+        assert len(sent(reader)) == 1
+    assert (refused.status_code, other.status_code) == (503, 202)
+    assert "make space" in refused.json()["detail"]
 
 
 def test_an_item_that_is_sent_again_under_its_key_is_one_event(client: httpx.Client, kafka: KafkaSettings) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from infra.config.errors import BadInput
 from infra.config.images import ImageRoot, ImageSettings
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
-from infra.local.ports import find_free_port, is_listening
+from infra.local.ports import find_free_port
 from producers.image_sync.locations import FolderLocation, location_of
 from producers.image_sync.publish import ImagePublisher
 from producers.image_sync.scan import LocationScanner, ScanStep
@@ -28,9 +27,12 @@ from schemas.failures import Rejected, Unavailable
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemUpserted, S3Image
 from schemas.topics import CATALOG_ITEMS
 from tests.kafka.shared import environment_of
-from tests.producers.conftest import running
+from tests.object_store import object_store
+from tests.producers.conftest import png, running
 
 LATER = timedelta(minutes=1)
+PNG = png()
+"""A picture; what stands behind its end makes another file of it."""
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "pictures"
     for name in ("a.png", "mugs/red_mug.JPG", "mugs/old/b.webp", "notes.txt", ".hidden.png", ".trash/c.png"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
+        (root / name).write_bytes(PNG + name.encode())
     return root
 
 
@@ -67,12 +69,12 @@ def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> N
     assert told(steps) == dict.fromkeys(["a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"], "item.upserted/1")
     [mug] = [e for step in steps if isinstance(e := step.event, ItemUpserted) and e.item_id == "mugs/red_mug.JPG"]
     assert (mug.tenant, mug.title, mug.category) == ("shop", "red mug", "mugs")
-    assert mug.images == (InlineImage(data=b"mugs/red_mug.JPG"),)
+    assert mug.images == (InlineImage(data=PNG + b"mugs/red_mug.JPG"),)
     assert mug.created_at is not None
     assert look(watched, known) == []
     (folder / "a.png").unlink()
-    (folder / "mugs/red_mug.JPG").write_bytes(b"changed")
-    (folder / "new.gif").write_bytes(b"new")
+    (folder / "mugs/red_mug.JPG").write_bytes(PNG + b"changed")
+    (folder / "new.gif").write_bytes(PNG + b"new")
     assert told(look(watched, known)) == {
         "mugs/red_mug.JPG": "item.upserted/1",
         "new.gif": "item.upserted/1",
@@ -100,7 +102,7 @@ def test_one_run_takes_files_that_were_only_just_written(kafka: KafkaSettings, t
     folder = tmp_path / "new"
     folder.mkdir()
     for n in range(5):
-        (folder / f"{n}.png").write_bytes(b"%d" % n)
+        (folder / f"{n}.png").write_bytes(PNG + b"%d" % n)
     place, sink = location_of(str(folder), ImageSettings()), EventSink(kafka)
     with open_sync_state(tmp_path / "data", place.name, "shop") as known:
         tally = ImagePublisher(LocationScanner(place, "shop"), known, sink, Console()).scan_until_complete(
@@ -179,20 +181,8 @@ def test_places_that_cannot_be_watched_are_refused() -> None:
 def bucket(tmp_path: Path) -> Iterator[tuple[Path, ImageSettings]]:
     """A real object store with the bucket `shop`: its folder, and the settings to reach it."""
     (tmp_path / "store/shop").mkdir(parents=True)
-    port = find_free_port(0)
-    command = [sys.executable, "-m", "localbucket", "--port", str(port), str(tmp_path / "store")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            until = time.monotonic() + 90
-            while not is_listening(("127.0.0.1", port)):
-                assert time.monotonic() < until, "the object store did not start"
-                time.sleep(0.01)
-            yield (
-                tmp_path / "store/shop",
-                ImageSettings(s3_endpoint=f"http://127.0.0.1:{port}", s3_buckets=("shop",)),
-            )
-        finally:
-            server.kill()
+    with object_store(tmp_path / "store") as endpoint:
+        yield tmp_path / "store/shop", ImageSettings(s3_endpoint=endpoint, s3_buckets=("shop",))
 
 
 def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, ImageSettings]) -> None:

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from consumers.operations.dead_letters.dead_letter import read_topics
-from consumers.operations.dead_letters.local_file import FILE, DeadLetterFile
+from consumers.operations.dead_letters.local_file import DeadLetterFile
 from infra.config.kafka import KafkaSettings
 from infra.kafka import OutgoingRecord
-from infra.local_state import LocalState
+from infra.local_state import DEAD_LETTERS_FILE, LocalState
 from lookstream.cli import app
 from schemas.failures import Code
 from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
@@ -105,7 +105,7 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
     assert "kept 3 dead letters" in run("save").stderr
     assert run("save").stderr == ""
     assert len(run("list", "--json").stdout.splitlines()) == 3
-    DeadLetterFile(local / FILE).drop(
+    DeadLetterFile(local / DEAD_LETTERS_FILE).drop(
         {letter.id for letter in read_topics(kafka) if letter.code == "event_unreadable"}
     )
     undertaker.bury(make_record("later", offset=0), Code.IMAGE_FORMAT)
@@ -132,7 +132,7 @@ def test_without_a_broker_the_kept_letters_are_still_there_and_replay_says_what_
     assert "catalog.items/1/0" in run("list").stdout
     assert '"item_id": "a"' in run("show", "catalog.items/1/0").stdout
     assert "start `lookstream up`, then replay" in run("replay", code=2).stderr
-    (local / FILE).unlink()
+    (local / DEAD_LETTERS_FILE).unlink()
     assert "start `lookstream up`" in run("list", code=1).stderr
 
 

@@ -1,0 +1,1 @@
+"""Image operations: what an operator does with the pictures of the content store."""
