@@ -81,7 +81,7 @@ LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6
 """Lines, lines, and parameters with `self`."""
 SMALLEST_FILE = 40
 """Lines. A smaller file that only one other imports belongs to that one, or to a file of the same subject."""
-MAY_BE_SMALL = {}
+MAY_BE_SMALL: set[str] = set()
 """Small files that only one other imports; those of commands, which the command line mounts, may be small too."""
 
 

@@ -217,7 +217,7 @@ def _inside(lines: Lines) -> tuple[slice, slice]:
 
 
 def _differs(pixels: Levels, colour: Doubles, tolerance: int) -> Mask:
-    mask: Mask = (np.abs(pixels - colour) > tolerance).any(-1)
+    mask: Mask = np.any(np.abs(pixels - colour) > tolerance, axis=-1)
     return mask
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
-from PIL import AvifImagePlugin, Image, ImageChops
+from PIL import AvifImagePlugin, Image, ImageChops, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from infra.images import formats
@@ -113,7 +113,7 @@ def open_with_codec(data: bytes, image_format: ImageFormat) -> Image.Image:
         raise Rejected(Code.IMAGE_FORMAT, message) from None
     try:
         return Image.open(BytesIO(data), formats=(image_format.codec,))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise _unreadable(image_format, "its header is damaged or of a rare kind") from None
 
 

@@ -138,7 +138,7 @@ def avif_nclx(data: bytes) -> Numbers | None:
         item = int.from_bytes(boxes[b"pitm"][4:], "big")  # 2 bytes, or 4 in version 1.
         indices = _property_indices(properties[b"ipma"], item)
         for number, (kind, body) in enumerate(_boxes(properties[b"ipco"]), start=1):
-            if number in indices and kind == b"colr" and body[:4] == b"nclx":
+            if number in indices and kind == b"colr" and bytes(body[:4]) == b"nclx":
                 primaries, transfer = struct.unpack_from(">HH", body, 4)
                 return primaries, transfer
     except (KeyError, IndexError, struct.error):

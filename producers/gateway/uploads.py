@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from infra.config.images import ImageSettings
 from infra.images.decode import DecodeLimits
@@ -33,8 +34,8 @@ class Uploads:
             raise Problem(415, f"{message} {FORMAT_NAMES}")
         if len(data) <= MAX_INLINE_BYTES:
             return InlineImage(data=data)
-        work = self._pool.shrink, data, self._limits, MAX_INLINE_BYTES
-        return InlineImage(data=await asyncio.get_running_loop().run_in_executor(self._threads, *work))
+        shrink = partial(self._pool.shrink, data, self._limits, MAX_INLINE_BYTES)
+        return InlineImage(data=await asyncio.get_running_loop().run_in_executor(self._threads, shrink))
 
     def close(self) -> None:
         """End the processes, without waiting for pictures that are not shrunk yet."""

@@ -97,8 +97,8 @@ class FolderLocation:
                 below = f"{path}/{entry.name}" if path else entry.name
                 if not _is_folder(entry):
                     yield from self._list_file(entry, below)
-                elif reason := _folder_reason(entry, excluded):
-                    self.judge.pass_over(reason)
+                elif (passed_over := _folder_reason(entry, excluded)) is not None:
+                    self.judge.pass_over(passed_over)
                 else:
                     folders.append(below)
             waiting += reversed(folders)

@@ -80,9 +80,14 @@ def test_a_full_disk_ends_no_run_and_is_told() -> None:
     assert report.error == "no space left on device"
 
 
+def write_lines(report: IngestReport, count: int) -> None:
+    for _ in range(count):
+        report.write(LINES[1])
+
+
 def test_two_threads_write_whole_lines(tmp_path: Path) -> None:
     report = IngestReport(tmp_path / "a.jsonl")
-    threads = [threading.Thread(target=lambda: [report.write(LINES[1]) for _ in range(500)]) for _ in range(2)]
+    threads = [threading.Thread(target=write_lines, args=(report, 500)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

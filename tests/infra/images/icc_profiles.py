@@ -126,7 +126,8 @@ DOT_GAIN, YULE_NIELSEN = 0.75, 1.8
 def lab_to_xyz(lab: Doubles) -> Doubles:
     f = np.stack([(lab[..., 0] + 16) / 116 + lab[..., 1] / 500, (lab[..., 0] + 16) / 116], -1)
     f = np.concatenate([f, f[..., 1:] - lab[..., 2:] / 200], -1)
-    return np.where(f > 6 / 29, f**3, (f - 4 / 29) * 108 / 841) * D50
+    xyz: Doubles = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 108 / 841) * D50
+    return xyz
 
 
 def xyz_to_lab(values: Doubles) -> Doubles:

@@ -69,7 +69,8 @@ def colourful(mode: str = "RGB", side: int = 24) -> Image.Image:
 
 def middle(image: Image.Image) -> NDArray[np.int64]:
     """The pixel in the middle."""
-    return np.asarray(image, np.int64)[image.height // 2, image.width // 2]
+    pixel: NDArray[np.int64] = np.asarray(image, np.int64)[image.height // 2, image.width // 2]
+    return pixel
 
 
 def test_each_space_of_the_figure_is_tested() -> None:

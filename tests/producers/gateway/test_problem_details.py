@@ -58,7 +58,7 @@ def answers_and_log(*request_ids: str) -> tuple[list[tuple[int, dict[str, str], 
 
 def test_the_trace_of_a_mistake_is_on_standard_error_once_with_the_request_id() -> None:
     [(status, problem, request_id)], log = answers_and_log("")
-    assert (status, problem["status"]) == (500, 500)
+    assert (status, int(problem["status"])) == (500, 500)
     assert re.fullmatch("[0-9a-f]{32}", request_id)
     assert f"the request id {request_id}" in problem["detail"]
     assert "RuntimeError" not in json.dumps(problem)
