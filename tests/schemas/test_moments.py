@@ -1,6 +1,7 @@
 """Times at both ends of the calendar: what UTC holds is kept to the microsecond, the rest is refused by name."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -23,7 +24,15 @@ ITEM = {
     "revision": 1,
     "images": [{"kind": "url", "url": "https://a.example"}],
 }
-MODELS = {model.__name__: model for model in Model.__subclasses__()}
+
+
+def subclasses(model: type[Model]) -> Iterator[type[Model]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+MODELS = {model.__name__: model for model in subclasses(Model)}
 BEYOND = ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00.000001+00:01", "9999-12-31T23:59:59-14:00"]
 
 
