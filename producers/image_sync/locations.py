@@ -97,7 +97,7 @@ class FolderLocation:
                 below = f"{path}/{entry.name}" if path else entry.name
                 if not _is_folder(entry):
                     yield from self._list_file(entry, below)
-                elif (passed_over := _folder_reason(entry, excluded)) is not None:
+                elif passed_over := _folder_reason(entry, excluded):
                     self.judge.pass_over(passed_over)
                 else:
                     folders.append(below)
