@@ -87,7 +87,7 @@ def test_the_one_token_searches_and_writes_and_does_not_operate(make_client: Mak
         assert client.get("/v1/searches/x", headers={"Authorization": wrong}).status_code == 401
 
 
-@pytest.mark.parametrize("tenant", [" shop", "shop\n", "", "a/b", 3, None, "x" * 65])
+@pytest.mark.parametrize("tenant", [" shop", "shop\n", "", "a/b", 3, "x" * 65])
 def test_a_tenant_is_what_it_says_letter_by_letter(make_client: MakeClient, tenant: object) -> None:
     response = make_client().post("/v1/search", json={"item_id": "a", "tenant": tenant})
     assert response.status_code == 422
@@ -102,7 +102,8 @@ def test_a_parameter_that_stands_twice_is_refused(make_client: MakeClient, query
 
 
 def test_the_pattern_of_tenants_is_that_of_the_events() -> None:
-    assert ItemUpserted.model_json_schema()["properties"]["tenant"]["pattern"] == TENANT_PATTERN
+    tenant = ItemUpserted.model_json_schema()["properties"]["tenant"]
+    assert [each["pattern"] for each in tenant["anyOf"] if "pattern" in each] == [TENANT_PATTERN]
 
 
 def test_tokens_come_from_the_environment_and_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:

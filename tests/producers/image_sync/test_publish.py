@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "pictures"
     for name in ("a.png", "mugs/red_mug.JPG", "mugs/old/b.webp", "notes.txt", ".hidden.png", ".trash/c.png"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(PNG + name.encode())
+        (root / name).write_bytes((b"" if name == "notes.txt" else PNG) + name.encode())
     return root
 
 
