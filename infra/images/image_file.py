@@ -46,6 +46,8 @@ PROBE_PIXELS = 25_000_000
 
 PRIVATE_TEXT = re.compile(r"<[^>]*>|b(['\"]).*?\1|0x[0-9a-fA-F]+")
 """Parts of decoders' messages that must not be disclosed: objects of this process, addresses, bytes of the file."""
+DETAILS = re.compile(r" \(\d+ bytes not processed\)| when reading image file| \(points to .*")
+"""Parts of decoders' messages that help nobody."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def naming_format(image_format: ImageFormat) -> Iterator[None]:
     except (Rejected, MemoryError):
         raise
     except Exception as error:
-        lines = PRIVATE_TEXT.sub("...", str(error)).splitlines() or [type(error).__name__]
+        words = DETAILS.sub("", PRIVATE_TEXT.sub("...", str(error)))
+        lines = words.splitlines() or [type(error).__name__]
         raise _unreadable(image_format, lines[0][:120].strip(" .")) from error
 
 
