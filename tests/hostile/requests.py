@@ -32,7 +32,7 @@ from tests.hostile.spoils import (
 
 Make = Callable[[Random, str], HostileRecord]
 Values = dict[str, Sequence[object]]
-NO_SHARES: tuple[object, ...] = (-0.1, 1.1, 1e308, float("nan"), float("inf"), "x", True, None, [], 10**400)
+NO_SHARES: tuple[object, ...] = (-0.1, 1.1, 1e308, float("nan"), float("inf"), "x", True, [], 10**400)
 """Nothing that a number of 0 to 1 may be."""
 
 
@@ -125,8 +125,8 @@ def filter_fields() -> Values:
         "none_of": ([{}], "x", [{"created_before": TIMES_BEYOND[2]}]),
         "request_id": ("", "a b", "x" * 65, "\ud800", 1, True, None, "a\n"),
         "tenant": NO_TEXTS,
-        "deadline_ms": (49, 60_001, -1, 0, 10**400, 1.5, "5", True, float("nan"), None),
-        "restricted": (0, 1, "true", None, []),
+        "deadline_ms": (49, 60_001, -1, 0, 10**400, 1.5, "5", True, float("nan")),
+        "restricted": (0, 1, "true", []),
     }
 
 
@@ -156,9 +156,9 @@ def search_fields() -> list[Spoil]:
         "weights": ({}, {"object": 0}, {"object": 1e-320}, {"object": 1e-320, "style": 5e-324}, [], {"x": 1}),
         "weights.object": NO_SHARES,
         "crop": ({"x": 0.5, "y": 0, "w": 0.6, "h": 1}, {"x": 0, "y": 0, "w": 0, "h": 1}, [0, 0, 1, 1]),
-        "crop.w": NO_SHARES,
+        "crop.w": (*NO_SHARES, None),
         "boosts": ({"recency": 0.3}, {"price": 0.1}, {"half_life_days": 0}, {"recency": float("nan")}, []),
-        "top_k": (0, 101, -1, 10**400, 1.5, True, "1", None),
+        "top_k": (0, 101, -1, 10**400, 1.5, True, "1"),
         "offset": (-1, 901, 2**63, float("inf")),
         "group_size": (0, 11, 2, "2"),
         "diversity": NO_SHARES,
@@ -168,7 +168,7 @@ def search_fields() -> list[Spoil]:
         "like": (["a\0b"], [""], ["x"] * 11, "x", [None]),
         "unlike": (["x" * 201], [1]),
         "item_id": ("x", 1, "", "\ud800"),
-        "intent": ("", "everything", 1, None),
+        "intent": ("", "everything", 1),
         "collapse": ("colour", 1),
         "image": (
             {},
@@ -181,7 +181,7 @@ def search_fields() -> list[Spoil]:
         ),
         "more_images": ([inline(picture())] * 8, [{}], {}, [None]),
         "moderation": (["UPPER"], "adult"),
-        "strict": (0, "x", None),
+        "strict": (0, "x"),
     }
     good = odd_filters() | {
         "weights": (
@@ -194,7 +194,9 @@ def search_fields() -> list[Spoil]:
             {"price": 0.2, "near_price": 1e308, "price_spread": 5e-324, "currency": "EUR"},
             {"price": 0.2, "near_price": 0, "price_spread": 1e308, "currency": "EUR"},
         ),
-        "top_k": (1, 100),
+        "top_k": (1, 100, None),
+        "strict": (None,),
+        "restricted": (None,),
         "diversity": (0, 1, 5e-324),
         "offset": (0,),
         "min_score": (-1, 1, -0.0, 5e-324),
@@ -220,10 +222,10 @@ def search_fields() -> list[Spoil]:
 def facets_fields() -> list[Spoil]:
     """What can be wrong with a field of a facets request, or strange and all the same right."""
     bad = filter_fields() | {
-        "facets": ([], ["other"], "brand", ["brand"] * 9, [1], None),
+        "facets": ([], ["other"], "brand", ["brand"] * 9, [1]),
         "limit": (0, 201, -1, 10**400, 1.5, True, "1"),
     }
-    good = odd_filters() | {"facets": (["brand", "brand"], ["in_stock", "currency"]), "limit": (1, 200)}
+    good = odd_filters() | {"facets": (["brand", "brand"], ["in_stock", "currency"]), "limit": (1, 200, None)}
     return [*fields(bad, Code.EVENT_INVALID, "bad field") * 3, *fields(good, None, "odd field")]
 
 

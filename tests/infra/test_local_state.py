@@ -49,7 +49,7 @@ def test_a_note_of_another_version_is_none(tmp_path: Path, text: str) -> None:
 @pytest.mark.usefixtures("_own_umask")
 def test_what_it_makes_and_has_made_is_its_users_alone_and_the_rest_stays(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    for folder in ("index/shard", "index-2", "run", "pictures"):
+    for folder in ("index/shard", "index-2", "run", "pictures", "albums"):
         (data / folder).mkdir(parents=True)
     for file in ("up.json", "dead-letters.jsonl", "index.key", "mine.txt"):
         (data / file).write_text("x")
@@ -59,9 +59,9 @@ def test_what_it_makes_and_has_made_is_its_users_alone_and_the_rest_stays(tmp_pa
     def mode(name: str) -> int:
         return (data / name).stat().st_mode & 0o777
 
-    assert [mode(name) for name in ("index", "index-2", "run")] == [0o700] * 3
+    assert [mode(name) for name in ("index", "index-2", "run", "pictures")] == [0o700] * 4
     assert [mode(name) for name in ("up.json", "dead-letters.jsonl", "new")] == [0o600] * 3
-    assert (mode("pictures"), mode("mine.txt")) == (0o755, 0o644)
+    assert (mode("albums"), mode("mine.txt")) == (0o755, 0o644)
     assert not (data / "index.key").exists()
 
 

@@ -53,6 +53,8 @@ class Ground:
 @pytest.fixture
 def ground(tmp_path: Path) -> Iterator[Ground]:
     with ExitStack() as stack:
+        for n in (1, 2):
+            (tmp_path / f"index-{n}").mkdir()
         indexes = [stack.enter_context(closing(Shard(tmp_path / f"index-{n}", 0))) for n in (1, 2)]
         for index in indexes:
             index.open("test:1", SIZE)
