@@ -10,8 +10,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from infra.config.errors import BadInput
 from infra.fetching.local_files import find_below, read_below
+from producers.picture_links import path_candidates, read_link
 from schemas.failures import Code, Rejected
-from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage, S3Image, UrlImage
+from schemas.items import MAX_INLINE_BYTES, FileImage, ImageRef, InlineImage
 
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 80_000_000
@@ -38,14 +39,17 @@ Locate = Callable[[str], ImageRef]
 
 
 def image_reference(text: str, locate: Locate) -> ImageRef:
-    """The reference for a picture in a feed: an http(s) or s3 URL, or a path for `locate`; raises Rejected."""
-    scheme, colon, rest = text.partition("://")
-    if scheme.lower() in ("http", "https") and colon:
-        return UrlImage(url=f"{scheme.lower()}://{rest}")
-    if scheme == "s3" and colon:
-        bucket, _, key = rest.partition("/")
-        return S3Image(bucket=bucket, key=key)
-    return locate(text)
+    """The reference for a picture in a feed: a URL (http, s3, data), or a path for `locate`; raises Rejected."""
+    link = read_link(text)
+    if not isinstance(link, str):
+        return link
+    rejections = []
+    for path in path_candidates(link):
+        try:
+            return locate(path)
+        except Rejected as rejection:
+            rejections.append(rejection)
+    raise rejections[1 if link.startswith("/") and len(rejections) > 1 else 0]
 
 
 def choose_root(text: str | None, roots: Mapping[str, Path]) -> Locate:

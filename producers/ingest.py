@@ -22,13 +22,13 @@ from infra.console import format_count, printable
 from infra.kafka import EventSink
 from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe
-from schemas.items import ItemDeleted, ItemUpserted, Source, item_key
+from schemas.items import ItemDeleted, ItemPatched, ItemUpserted, Source, item_key
 from schemas.topics import TOPIC_OF
 
 FLUSH_EVERY = 200
 """Events after which to wait for acknowledgements, so that an unavailable broker is noticed soon."""
 
-Publishable = ItemUpserted | ItemDeleted | BadRow | SkippedRow
+Publishable = ItemUpserted | ItemPatched | ItemDeleted | BadRow | SkippedRow
 
 
 @dataclass

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moderation import Labels
@@ -164,6 +164,11 @@ class ItemPatched(Model):
     source: Source = "catalog"
     revision: Revision
     facts: ItemFacts = Field(description="The facts that changed; omitted fields keep their values")
+
+    @field_serializer("facts")
+    def _only_set_facts(self, facts: ItemFacts) -> dict[str, object]:
+        """The facts that are set: an empty value that is only a default would remove the item's own."""
+        return facts.model_dump(mode="json", exclude_unset=True)
 
 
 class ItemDeleted(Model):

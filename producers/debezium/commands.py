@@ -13,7 +13,8 @@ from producers.cli_options import ImageRootOption
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
-    from producers.debezium.changes import Change, ChangeReader
+    from producers.debezium.changes import ChangeReader
+    from producers.feed_item import FeedResult
     from producers.ingest import IngestTally
 
 app = typer.Typer()
@@ -97,9 +98,10 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
         display_tally(console) as update,
     ):
 
-        def watch(change: "Change", tally: "IngestTally") -> None:
-            if isinstance(change, BadRow):
-                console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
+        def watch(change: "FeedResult", tally: "IngestTally") -> None:
+            problems = [change.message] if isinstance(change, BadRow) else getattr(change, "left_out", ())
+            for problem in problems:
+                console.print(printable(f"offset {change.line}: {problem}"), markup=False, soft_wrap=True)
             update(tally)
 
         sink = EventSink(kafka, tracing=spans)

@@ -62,11 +62,31 @@ def test_addresses_and_paths_become_the_right_kind_of_picture(tmp_path: Path, pi
     assert image_reference("./a.png", named) == FileImage(root="shop", path="a.png")
 
 
-@pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "x/../../a.png"])
+@pytest.mark.parametrize("path", ["../a.png", "x/../../a.png", "/../a.png"])
 def test_a_path_that_leaves_the_root_is_rejected(tmp_path: Path, path: str) -> None:
     for locate in (choose_root(str(tmp_path), {}), choose_root("shop", {"shop": tmp_path})):
         with pytest.raises(Rejected, match="leaves its folder"):
             image_reference(path, locate)
+
+
+@pytest.mark.parametrize(
+    "path", ["/m/a b.png", "m\\a b.png", "\\m\\a b.png", "m/a%20b.png", "/m/a%20b.png?v=2", " m/a b.png"]
+)
+def test_a_path_is_found_in_the_spellings_of_exports(tmp_path: Path, picture: bytes, path: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a b.png").write_bytes(picture)
+    assert image_reference(path, choose_root(str(tmp_path), {})) == InlineImage(data=picture)
+
+
+def test_a_path_below_a_named_root_is_relative(tmp_path: Path) -> None:
+    named = choose_root("shop", {"shop": tmp_path})
+    for path in ("/m/a.png", "m/a.png", "m\\a.png", str(tmp_path / "m/a.png")):
+        assert image_reference(path, named) == FileImage(root="shop", path="m/a.png")
+
+
+def test_an_absolute_path_outside_is_looked_for_below_the_root(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="there is no picture file `etc/passwd`"):
+        image_reference("/etc/passwd", choose_root(str(tmp_path), {}))
 
 
 def test_a_path_without_a_root_names_the_option() -> None:
