@@ -21,6 +21,8 @@ OTHER_SUFFIX = re.compile(
     r"\.(?:html?|php|aspx?|mp4|m4v|webm|mov|mkv|m3u8|ogv|mp3|ogg|oga|wav|flac|m4a|pdf|zip|txt|json|svg)(?:[?#].*)?$",
     re.I | re.S,
 )
+LONGEST_HTML = 20_000
+"""Characters of a post that are read for its title; the parser of broken HTML needs quadratic time."""
 LANGUAGES = ("en", "und", "")
 """Languages of a `contentMap` that are preferred, in order; else the first is taken."""
 
@@ -106,9 +108,9 @@ def picture_of(attachment: Json, *, is_image: bool = False) -> str | None:
 
 
 def plain_text(html: str) -> str:
-    """The text of an HTML document on one line, without scripts and styles."""
+    """The text of an HTML document on one line, without scripts and styles; of a long one its beginning."""
     reader = _TextExtractor()
-    reader.feed(html)
+    reader.feed(html[:LONGEST_HTML])
     reader.close()
     return " ".join("".join(reader.words).split())
 
@@ -168,7 +170,7 @@ def _media_type(value: JsonObject) -> str:
 
 def _size(link: JsonObject) -> int:
     """Width times height of a link in pixels; 0 if unknown. Numbers of JSON are texts here."""
-    sides = [str(link.get(name)) for name in ("width", "height")]
+    sides = [text_in(link.get(name)) or "" for name in ("width", "height")]
     width, height = (int(side) if side.isascii() and side.isdecimal() and len(side) < 6 else 0 for side in sides)
     return max(width, 1) * max(height, 1) if width or height else 0
 

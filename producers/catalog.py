@@ -19,6 +19,9 @@ from schemas.envelope import describe
 from schemas.failures import Failure, Rejected
 from schemas.items import MAX_IMAGES, ImageRef, ItemPatched, ItemUpserted, revision_at
 
+MOST_LINKS = 100
+"""Pictures of a cell that are tried until an item has as many as it may have."""
+
 
 @dataclass(frozen=True)
 class CatalogFormat:
@@ -140,7 +143,7 @@ class ItemReader:
             if cell is None or cell == "":
                 continue
             try:
-                for link in links_in(cell):
+                for link in links_in(cell)[:MOST_LINKS]:
                     links.setdefault(link, column)
             except ValueError as error:
                 refusals.append((column, f"{quoted(cell)} is no picture: {error}"))

@@ -74,7 +74,10 @@ def split_list(text: str) -> list[str]:
 
 def quoted(value: Json, longest: int = 80) -> str:
     """A value for a message, shortened; what is no valid Unicode is replaced."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = type(value).__name__
     shortened = f"{text[:longest]}…" if len(text) > longest else text
     return f"`{shortened.encode(errors='replace').decode()}`"
 

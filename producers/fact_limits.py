@@ -48,7 +48,7 @@ def _fit_fact(facts: dict[str, object], location: list[int | str], limit: int | 
     """Cut one fact to `limit` characters or parts; else remove it, and return None."""
     fact, value = str(location[0]), facts[str(location[0])]
     match value, location[1:]:
-        case str(text), [] if limit is not None:
+        case str(text), [] if limit is not None and fact != "url":  # a part of a URL is another page
             facts[fact] = text[:limit].rstrip()
             return f"{len(text)} characters are cut to {limit}"
         case tuple(parts), [] if limit is not None:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 from producers.availability import read_availability, read_boolean
-from producers.cell_values import first_text, parse_embedded, quoted, split_list, texts_of
+from producers.cell_values import MOST_TEXTS, first_text, parse_embedded, quoted, split_list, texts_of
 from producers.column_mapping import ATTRIBUTE
 from producers.moments import read_moment
-from producers.picture_links import PLAIN_URL, absolute_url, clean_link
+from producers.picture_links import LONGEST_LINK, PLAIN_URL, absolute_url, clean_link
 from producers.price_columns import PRICE_FIELDS, PriceReader
 from producers.row_reader import Json
 from schemas.failures import Rejected
@@ -144,7 +144,8 @@ def _read_stock(facts: Facts, cell: Json) -> str | None:
 
 def _read_tags(facts: Facts, cell: Json) -> str | None:
     inner = parse_embedded(cell.strip()) if isinstance(cell, str) else cell
-    facts["tags"] = tuple(dict.fromkeys(split_list(inner) if isinstance(inner, str) else texts_of(inner)))
+    texts = split_list(inner) if isinstance(inner, str) else texts_of(inner)
+    facts["tags"] = tuple(dict.fromkeys(texts[:MOST_TEXTS]))
     return None
 
 
@@ -158,7 +159,7 @@ def _read_created_at(facts: Facts, cell: Json) -> str | None:
 def _read_url(facts: Facts, cell: Json) -> str | None:
     text, note = first_text(cell)
     try:
-        url = text if PLAIN_URL.fullmatch(text) else absolute_url(clean_link(text))
+        url = text if PLAIN_URL.fullmatch(text) else absolute_url(clean_link(text[:LONGEST_LINK]))
     except Rejected as rejection:
         raise ValueError(rejection.message) from None
     if text and url is None:

@@ -29,9 +29,14 @@ PLAIN_URL = re.compile(
 )
 """URLs that are used as they are."""
 LINK_START = re.compile(r"[\"'<(\s]*(?:(?:https?:)?[/\\]{2}|https?:[/\\]|s3[an]?://|data:|www\.)", re.I)
-IMAGE_TAG = re.compile(r"<img\b[^<>]{0,2000}?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
+IMAGE_TAG = re.compile(r"<img\b[^<>]{0,300}?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 SEPARATOR = re.compile(r"(\s*[,;|\r\n\t]+\s*|\s+(?=https?://|s3://))", re.I)
 PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|jfi|a?png|webp|gif|hei[cf]|avif|tiff?|bmp|jxl|svg|jp2)$", re.I)
+LONG_BLANK = re.compile(r"\s{64,}")
+EDGES = " ,;|\t\r\n"
+"""What stands around links in a list."""
+LONGEST_HTML, LONGEST_LINK = 100_000, 8_192
+"""Characters of a cell in which pictures of HTML are looked for, and of a link other than a data URL."""
 HTTP = re.compile(r"(https?):[/\\]*(.*)", re.I | re.S)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 NO_PICTURE_SCHEMES = re.compile(r"(file|blob|cid|about|javascript|mailto|ftp|content):", re.I)
@@ -62,34 +67,40 @@ def split_links(text: str) -> list[str]:
     A link that begins as a URL ends only before another URL, because URLs contain commas. A path ends at a
     separator behind the suffix of a picture, because file names contain commas.
     """
+    text = LONG_BLANK.sub(" ", text).strip(EDGES)
     if text[:5].lower() == "data:":  # its own comma stands before the data
-        return [part for part in re.split(r"[\s,;|]+(?=data:|https?://)", text.strip(" ,;|\t\r\n")) if part]
+        return [part for part in re.split(r"[\s,;|]+(?=data:|https?://)", text) if part]
     if "<img" in text.lower():
-        return [unescape(link) for link in IMAGE_TAG.findall(text)]
+        return [unescape(link) for link in IMAGE_TAG.findall(text[:LONGEST_HTML])]
     if text[:1] + text[-1:] in ("[]", "{}"):  # a list as Python, PostgreSQL or a person writes it
         text = text[1:-1]
     pieces = SEPARATOR.split(text)
     has_names = any(PICTURE_NAME.search(piece) for piece in pieces[::2])
-    links: list[str] = []
-    separator = ""
-    for piece, following in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-        last = links[-1] if links else ""
-        ends = not LINK_START.match(last) and (not has_names or PICTURE_NAME.search(last))
-        if not links or ends or LINK_START.match(piece):
-            links.append(piece)
+    links: list[list[str]] = []
+    is_url = ends = False
+    for number in range(0, len(pieces), 2):
+        piece = pieces[number]
+        begins_url = LINK_START.match(piece) is not None
+        if number == 0 or begins_url or ends:
+            links.append([piece])
+            is_url = begins_url
         else:
-            links[-1] = last + separator + piece
-        separator = following
-    return [link for link in (each.strip(" ,;|\t\r\n") for each in links) if link]
+            links[-1] += pieces[number - 1 : number + 1]
+        ends = not is_url and (not has_names or PICTURE_NAME.search(piece) is not None)
+    found = ("".join(parts).strip(EDGES) for parts in links)
+    return [link for link in found if link]
 
 
 def read_link(text: str) -> UrlImage | S3Image | InlineImage | str:
     """The picture that a link names; a path is returned as text. Raises Rejected."""
     if PLAIN_URL.fullmatch(text):
         return _url_image(text)
-    link = clean_link(text)
+    link = text.strip()
     if link[:5].lower() == "data:":
         return _data_image(link)
+    if len(link) > LONGEST_LINK:
+        raise _refused(link, f"has {len(link)} characters, a URL may have {LONGEST_URL}")
+    link = clean_link(link)
     if WINDOWS.match(link):
         raise _refused(link, "names a drive or computer of Windows: write the path below --image-root, with /")
     url = absolute_url(link)
@@ -110,8 +121,9 @@ def read_link(text: str) -> UrlImage | S3Image | InlineImage | str:
 def clean_link(text: str) -> str:
     """A link without what surrounds it in cells: blanks, quotes, brackets, invisible characters, HTML entities."""
     link = text.translate(INVISIBLE).strip()
-    while len(link) > 1 and WRAPPERS.get(link[0]) == link[-1]:
-        link = link[1:-1].strip()
+    for _ in range(3):
+        if len(link) > 1 and WRAPPERS.get(link[0]) == link[-1]:
+            link = link[1:-1].strip()
     return ENTITY.sub("&", link)
 
 

@@ -27,7 +27,7 @@ class PriceReader:
         price_column, currency_column, sale_column, dates_column = self._columns
         currency, own = self._currency, cells.get(currency_column)
         if own is not None and own != "":
-            currency = find_currency(str(own).strip(), self._currency)
+            currency = find_currency(own.strip(), self._currency) if isinstance(own, str) else None
             if currency is None:
                 left_out.append(f"{currency_column}: {quoted(own)} is left out: it is no ISO 4217 code, as EUR")
         price = _read_amount(price_column, cells.get(price_column), currency, left_out)

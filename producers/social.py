@@ -36,6 +36,8 @@ ACTOR_TYPES = {"Person", "Group", "Service", "Application", "Organization"}
 COLLECTION_TYPES = {"Collection", "OrderedCollection", "CollectionPage", "OrderedCollectionPage"}
 MAX_NESTED = 4
 """Collections in collections, and activities in activities, that are read."""
+MOST_LINKS = 100
+"""Pictures of a post that are tried until an item has as many as it may have."""
 MAX_DOCUMENT = 500_000_000
 """Characters of a file that holds one JSON document; an outbox of 100,000 posts has about 200 MB."""
 
@@ -161,7 +163,7 @@ class PostReader:
         times = (post.get("updated"), activity.get("updated"), *created, activity.get("published"))
         if types & ACTOR_TYPES:
             return self._skip("an account, which is no post")
-        links = pictures_of_post(post) if types & POST_TYPES else []
+        links = pictures_of_post(post)[:MOST_LINKS] if types & POST_TYPES else []
         if not links:
             if is_update:
                 return self._delete(post, self._revision(times, left_out), left_out)

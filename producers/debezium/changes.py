@@ -186,7 +186,9 @@ class ChangeReader:
 
 def _as_text(value: Json) -> str:
     """A value in the spelling of mapping files."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if value is None or isinstance(value, str) else ""
 
 
 def _as_id(value: Json) -> str:

@@ -65,7 +65,7 @@ def _kcat_record(text: str, line: int) -> tuple[str | None, bytes | None, int, R
     value, key, at = record["payload"], record.get("key"), record.get("ts")
     is_time = isinstance(at, int) and at > 0
     return (
-        value if value is None or isinstance(value, str) else json.dumps(value),
+        value if value is None or isinstance(value, str) else text,
         key.encode(errors="surrogatepass") if isinstance(key, str) else None,
         line,
         RecordTime(at if is_time else None),

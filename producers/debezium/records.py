@@ -150,7 +150,8 @@ def _cloud_event(event: JsonObject) -> tuple[JsonObject, JsonObject | None]:
     at: Json = event.get("iodebeziumtsms")
     if at is None:
         try:
-            at = str(microseconds_since_1970(read_moment(str(event.get("time")))) // 1_000)
+            time = event.get("time")
+            at = str(microseconds_since_1970(read_moment(time if isinstance(time, str) else "")) // 1_000)
         except ValueError:
             at = None
     known = {"op": op, "before": before, "after": after, "source": {"ts_ms": at}}
@@ -193,5 +194,4 @@ def _payload(text: bytes | str) -> tuple[Json, JsonObject | None]:
 
 
 def _milliseconds(value: Json) -> int | None:
-    text = str(value)
-    return int(text[:20]) if text.isascii() and text.isdecimal() else None
+    return int(value[:20]) if isinstance(value, str) and value.isascii() and value.isdecimal() else None

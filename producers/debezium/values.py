@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from producers.cell_values import quoted
 from producers.row_reader import Json, JsonObject
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,9 +65,8 @@ def cells_of(row: JsonObject, schema: JsonObject | None) -> tuple[dict[str, Json
         field_type = types.get(column, NO_FIELDS)
         try:
             cells[column] = _text_of(value, field_type)
-        except (ValueError, TypeError, OverflowError, ArithmeticError):
-            kind = field_type.get("name") or field_type.get("type") or "value"
-            unreadable[column] = f"{str(value)[:40]!r} is no {kind}"
+        except (ValueError, TypeError, ArithmeticError, RecursionError):
+            unreadable[column] = f"{quoted(value, 40)} is no {field_type.get('name')}"
     return cells, unreadable
 
 

@@ -84,7 +84,7 @@ def test_json_lines_keep_numbers_and_lists(tmp_path: Path) -> None:
     row = {
         "id": 7,
         "image_link": URL,
-        "additional_image_link": [URL, URL],
+        "additional_image_link": [URL, f"{URL}?2", f"{URL}?3"],
         "price": 19.90,
         "tags": ["a", "b"],
         "availability": True,
@@ -95,7 +95,7 @@ def test_json_lines_keep_numbers_and_lists(tmp_path: Path) -> None:
 
 
 def test_more_pictures_than_an_event_holds_are_left_out(tmp_path: Path) -> None:
-    more = ",".join([URL] * 10)
+    more = ",".join(f"{URL}?{n}" for n in range(10))
     assert len(one(feed(tmp_path, f'id,image_link,additional_image_link\n7,{URL},"{more}"\n')).images) == 8
 
 

@@ -94,7 +94,7 @@ def test_a_url_is_read_as_a_browser_reads_it(text: str, url: str) -> None:
         ("C:/pictures/a.jpg", "names a drive or computer of Windows"),
         ("\\\\server\\share\\a.jpg", "names a drive or computer of Windows"),
         ("https://", "is no URL"),
-        ("https:///a.jpg", "is no URL"),
+        ("https:///", "is no URL"),
         ("https://a b/c.jpg", "is no URL"),
         ("https://h.test/\ud800.jpg", "is no URL"),
         ("https://" + "\xfc" * 300 + ".test/", "is no URL"),

@@ -259,7 +259,7 @@ def test_a_column_that_cannot_be_decoded_is_left_out(table: ChangeReader) -> Non
     payload = json.loads(event("c", after=row(name="soon", photo='["https://x.org/a.png"]')))
     [item] = read_items(table, json.dumps({"schema": schema, "payload": payload}).encode())
     assert isinstance(item, FeedItem)
-    assert item.left_out == ("name: 'soon' is no io.debezium.time.Date: it is left out",)
+    assert item.left_out == ("name: `soon` is no io.debezium.time.Date: it is left out",)
 
 
 def test_cloud_events_of_debezium_are_read(table: ChangeReader) -> None:
