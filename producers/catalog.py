@@ -43,12 +43,12 @@ def read_catalog(path: Path, catalog_format: CatalogFormat) -> Iterator[ItemUpse
 
 def read_items(path: Path, catalog_format: CatalogFormat) -> Iterator[FeedResult]:
     """The items of a catalog, in order; a row without id or picture becomes a BadRow, and reading continues."""
-    clock, reader = revisions(), ItemReader(catalog_format)
+    clock, reader = revisions(), CatalogReader(catalog_format)
     for row in read_feed(path):
         yield reader.read(row, next(clock)) if isinstance(row, FeedRow) else row
 
 
-class ItemReader:
+class CatalogReader:
     """Reads the rows of one catalog as items."""
 
     def __init__(self, catalog_format: CatalogFormat) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from producers.catalog import CatalogFormat, ItemReader
+from producers.catalog import CatalogFormat, CatalogReader
 from producers.debezium.mapping import TableMapping
 from producers.debezium.records import RowChange, Tombstone, key_cells
 from producers.debezium.values import Unavailable, cells_of, plain_id
@@ -79,9 +79,9 @@ class ChangeReader:
     locate: Locate
 
     @cached_property
-    def _items(self) -> ItemReader:
+    def _items(self) -> CatalogReader:
         mapping = self.mapping
-        return ItemReader(CatalogFormat(mapping.columns, self.locate, mapping.tenant, mapping.currency))
+        return CatalogReader(CatalogFormat(mapping.columns, self.locate, mapping.tenant, mapping.currency))
 
     @cached_property
     def _unavailable(self) -> Unavailable:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
-from producers.catalog import CatalogFormat, ItemReader, read_catalog
+from producers.catalog import CatalogFormat, CatalogReader, read_catalog
 from producers.column_mapping import GOOGLE_COLUMNS, choose_columns
 from producers.feed_item import FeedItem
 from producers.image_refs import Locate, embed_from_folder, refuse_paths
@@ -136,14 +136,14 @@ def test_a_row_without_id_picture_or_readable_revision_is_one_sentence(column: s
 def read_row(columns: Mapping[str, str] = COLUMNS, currency: str | None = "EUR", **cells: object) -> FeedItem:
     """The item of a row with these cells besides its id and picture."""
     row = FeedRow(7, {"id": "7", "image_link": URL, **cells})
-    item = ItemReader(CatalogFormat(columns, currency=currency)).read(row, 5)
+    item = CatalogReader(CatalogFormat(columns, currency=currency)).read(row, 5)
     assert isinstance(item, FeedItem), item
     return item
 
 
 def refusal(locate: Locate = refuse_paths, **cells: object) -> str:
     row = FeedRow(7, {"id": "7", "image_link": URL, **cells})
-    bad = ItemReader(CatalogFormat(COLUMNS, locate)).read(row, 5)
+    bad = CatalogReader(CatalogFormat(COLUMNS, locate)).read(row, 5)
     assert isinstance(bad, BadRow), bad
     return bad.message
 
@@ -283,7 +283,7 @@ def test_a_picture_that_cannot_be_used_is_replaced_by_the_next() -> None:
 def test_a_missing_file_costs_its_picture_and_an_unmounted_folder_the_row(tmp_path: Path, picture: bytes) -> None:
     (tmp_path / "a.png").write_bytes(picture)
     row = FeedRow(1, {"id": "7", "image_link": "none.png", "additional_image_link": "a.png"})
-    item = ItemReader(CatalogFormat(COLUMNS, embed_from_folder(tmp_path))).read(row, 5)
+    item = CatalogReader(CatalogFormat(COLUMNS, embed_from_folder(tmp_path))).read(row, 5)
     assert isinstance(item, FeedItem)
     assert "there is no picture file `none.png`" in item.left_out[0]
     assert "is not there: mount it" in refusal(embed_from_folder(tmp_path / "none"), image_link="a.png")
@@ -302,7 +302,7 @@ def test_a_revision_is_a_number_or_a_time(cell: object, revision: int) -> None:
 
 
 def test_a_patch_has_the_facts_that_depend_on_no_unavailable_column() -> None:
-    reader = ItemReader(CatalogFormat({"item_id": "id", "image": "image_link", "title": "t", "price": "p",
+    reader = CatalogReader(CatalogFormat({"item_id": "id", "image": "image_link", "title": "t", "price": "p",
         "attributes.color": "c", "in_stock": "s", "brand": "b"}, currency="EUR"))  # fmt: skip
     cells = {"id": "7", "image_link": URL, "t": "Boot", "p": "3", "s": "yes", "b": None}
     item = reader.read_patch(FeedRow(1, cells), 5, {"c", "image_link"})
@@ -310,7 +310,7 @@ def test_a_patch_has_the_facts_that_depend_on_no_unavailable_column() -> None:
     assert isinstance(item.event, ItemPatched)
     facts = item.event.facts.model_dump(exclude_unset=True)
     assert facts == {"title": "Boot", "price": Decimal(3), "currency": "EUR", "in_stock": True, "brand": None}
-    skipped = ItemReader(CatalogFormat({"item_id": "id", "image": "image_link"})).read_patch(
+    skipped = CatalogReader(CatalogFormat({"item_id": "id", "image": "image_link"})).read_patch(
         FeedRow(1, cells), 5, {"image_link"}
     )
     assert isinstance(skipped, SkippedRow)
