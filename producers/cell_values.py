@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from producers.row_reader import Json
 
-TEXT_KEYS = ("name", "value", "title", "label", "text", "@value", "#text", "$t", "_")
+TEXT_KEYS = ("name", "value", "title", "label", "text", "@value", "#text", "$t", "_", "@id")
 """Keys that hold the text of an object, in order; the last ones are those of XML converters and JSON-LD."""
 LONGEST_JSON = 1_000_000
 """Characters of a cell that is parsed as JSON."""
