@@ -16,13 +16,17 @@ LONGEST = 80
 """Characters of a cell that says nothing but availability."""
 
 
-@lru_cache(maxsize=1_024)
 def read_availability(text: str) -> tuple[bool, str | None]:
     """Whether an item is in stock; and if not, the value of its attribute `availability` where there is one.
 
     Raises ValueError.
     """
-    plain = unicodedata.normalize("NFKC", text[: LONGEST + 1]).strip()
+    return _read_availability(text[: LONGEST + 1])
+
+
+@lru_cache(maxsize=1_024)
+def _read_availability(text: str) -> tuple[bool, str | None]:
+    plain = unicodedata.normalize("NFKC", text).strip()
     found = _availability_words().get(_keyword(SCHEMA_ORG.sub("", plain)))
     if found is not None and len(plain) <= LONGEST:
         return found
@@ -33,7 +37,6 @@ def read_availability(text: str) -> tuple[bool, str | None]:
     return quantity.groups()[0] != "-" and any(digit not in "0., " for digit in number), None
 
 
-@lru_cache(maxsize=1_024)
 def read_boolean(text: str) -> bool | None:
     """The value of a yes or no in a common spelling; None if it is neither."""
     return _boolean_words().get(_keyword(unicodedata.normalize("NFKC", text[:LONGEST])))

@@ -13,11 +13,11 @@ from producers.feed_item import FeedItem, FeedResult, events_of
 from producers.image_refs import Locate, image_reference, refuse_paths
 from producers.item_facts import Cells, FactReader
 from producers.moments import read_moment
-from producers.picture_links import links_in
+from producers.picture_links import is_plain_url, links_in
 from producers.row_reader import BadRow, FeedRow, SkippedRow, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure, Rejected
-from schemas.items import MAX_IMAGES, ImageRef, ItemPatched, ItemUpserted, revision_at
+from schemas.items import MAX_IMAGES, ImageRef, ItemPatched, ItemUpserted, UrlImage, revision_at
 
 MOST_LINKS = 100
 """Pictures of a cell that are tried until an item has as many as it may have."""
@@ -57,8 +57,7 @@ class CatalogReader:
         self._facts = FactReader(columns, catalog_format.currency)
         self._id, self._image = columns.get("item_id", ""), columns.get("image", "")
         self._revision = columns.get("revision", "")
-        names = [self._image, columns.get("additional_images", "")]
-        self._image_columns = [name for name in names if name]
+        self._more_images = columns.get("additional_images", "")
 
     def read(self, row: FeedRow, revision: int) -> FeedItem | BadRow:
         """The item of a row; `revision` applies unless the row has its own.
@@ -116,6 +115,9 @@ class CatalogReader:
 
     def _images(self, cells: Cells, left_out: list[str]) -> tuple[ImageRef, ...]:
         """The pictures of a row, the main one first; if none can be used, raises ValueError about the first one."""
+        main = cells.get(self._image)
+        if isinstance(main, str) and not cells.get(self._more_images) and is_plain_url(main):
+            return (UrlImage(url=main),)  # what most feeds have
         images: list[ImageRef] = []
         refusals: list[tuple[str, str]] = []
         links = self._links(cells, refusals)
@@ -138,7 +140,7 @@ class CatalogReader:
     def _links(self, cells: Cells, refusals: list[tuple[str, str]]) -> dict[str, str]:
         """The links of a row without repeats, each with its column."""
         links: dict[str, str] = {}
-        for column in self._image_columns:
+        for column in (self._image, self._more_images):
             cell = cells.get(column)
             if cell is None or cell == "":
                 continue

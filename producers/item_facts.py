@@ -5,6 +5,7 @@ A fact never costs the item: only its id and its main picture are essential (pro
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 
 from producers.availability import read_availability, read_boolean
 from producers.cell_values import MOST_TEXTS, first_text, parse_embedded, quoted, split_list, texts_of
@@ -39,6 +40,8 @@ EMPTY: Mapping[str, object] = {"tags": (), "moderation": (), "attributes": {}}
 """Values of facts that a row does not have; of the others it is None."""
 UNSAFE_LABEL = "adult"
 """Label of items whose `adult` or `moderation` cell cannot be read: it is safer to hide one item too many."""
+LONGEST_CACHED = 500
+"""Characters of a text whose result is cached, so that the cache stays small."""
 LABEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -123,14 +126,20 @@ def _set_attribute(facts: Facts, name: str, text: str) -> None:
 
 
 def _read_category(facts: Facts, cell: Json) -> str | None:
-    """Google's notation `Clothing > Shoes > Boots`: the last part is the category, the path an attribute."""
     text, note = first_text(cell)
-    path = [part.strip() for part in text.replace("&gt;", ">").split(">") if part.strip()]
-    if path:
-        facts["category"] = path[-1]
-    if len(path) > 1:
-        _set_attribute(facts, "product_type", " > ".join(path))
+    category, path = _category_path(text) if len(text) <= LONGEST_CACHED else _category_path.__wrapped__(text)
+    if category:
+        facts["category"] = category
+    if path is not None:
+        _set_attribute(facts, "product_type", path)
     return note
+
+
+@lru_cache(maxsize=4_096)
+def _category_path(text: str) -> tuple[str, str | None]:
+    """The last part of Google's notation `Clothing > Shoes > Boots`, and the whole path if it has several."""
+    parts = [part.strip() for part in text.replace("&gt;", ">").split(">") if part.strip()]
+    return (parts[-1] if parts else ""), (" > ".join(parts) if len(parts) > 1 else None)
 
 
 def _read_stock(facts: Facts, cell: Json) -> str | None:

@@ -51,12 +51,17 @@ URL_CHARACTERS = "%/?#:@!$&'()*+,;=~[]"
 """What stays in the path and query of a URL beside letters and digits."""
 
 
+def is_plain_url(text: str) -> bool:
+    """Whether a cell is one http or https URL that is used as it is."""
+    return len(text) <= LONGEST_URL and "," not in text and PLAIN_URL.fullmatch(text) is not None
+
+
 def links_in(cell: Json) -> list[str]:
     """The picture links in a cell, in order: of a text, of a list written as text, of a list, or of objects.
 
     Raises ValueError if the cell contains anything else.
     """
-    if isinstance(cell, str) and PLAIN_URL.fullmatch(cell) and "," not in cell:
+    if isinstance(cell, str) and is_plain_url(cell):
         return [cell]
     return [link for text in texts_of(cell, LINK_KEYS) for link in split_links(text)]
 
