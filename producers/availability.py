@@ -7,11 +7,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("availability.toml")
-SCHEMA_ORG = re.compile(r"(?:https?:)?/*(?:www\.)?schema\.org/|schema:|https?://purl\.org/goodrelations/v1#", re.I)
+SCHEMA_ORG = re.compile(r"(?:(?:https?:)?/*(?:www\.)?schema\.org/|schema:)(?:ItemAvailability[/#.])?", re.I)
 QUANTITY = re.compile(
     r"[<>~≥≤=]*\s*(-?)\s*(\d[\d., ]*)\s*\+?\s*(?:x|pcs?|pieces?|units?|items?|st|stk|stück)?\.?", re.I
 )
-COUNTED = re.compile(r"(?:only\s+)?(\d+)\s+(?:in\s?stock|available|left|auf lager|en stock|disponibles?)\.?", re.I)
 LONGEST = 80
 """Characters of a cell that says nothing but availability."""
 
@@ -30,11 +29,17 @@ def _read_availability(text: str) -> tuple[bool, str | None]:
     found = _availability_words().get(_keyword(SCHEMA_ORG.sub("", plain)))
     if found is not None and len(plain) <= LONGEST:
         return found
-    quantity = QUANTITY.fullmatch(plain) or COUNTED.fullmatch(plain)
-    if quantity is None:
+    quantity = QUANTITY.fullmatch(plain)
+    if quantity is not None:
+        return quantity[1] != "-" and any(digit not in "0., " for digit in quantity[2]), None
+    letters = "".join(letter for letter in plain if not letter.isdigit())
+    counted = _availability_words().get(_keyword(letters)) if letters != plain else None
+    if counted is None:
         raise ValueError("it is no availability: write in_stock, out_of_stock, preorder, backorder or a quantity")
-    number = quantity.groups()[-1]
-    return quantity.groups()[0] != "-" and any(digit not in "0., " for digit in number), None
+    is_zero = all(
+        letter == "0" for letter in plain if letter.isdigit()
+    )  # 5 in stock, in stock: 5, out of stock (0)
+    return (False, None) if is_zero else counted
 
 
 def read_boolean(text: str) -> bool | None:

@@ -16,6 +16,7 @@ from producers.price_columns import PRICE_FIELDS, PriceReader
 from producers.row_reader import Json
 from schemas.failures import Rejected
 from schemas.moderation import MAX_LABELS
+from schemas.moments import EPOCH
 
 Facts = dict[str, object]
 Cells = Mapping[str, Json]
@@ -160,8 +161,10 @@ def _read_tags(facts: Facts, cell: Json) -> str | None:
 
 def _read_created_at(facts: Facts, cell: Json) -> str | None:
     text, note = first_text(cell)
-    if text.strip("0-:. TZ/"):  # a date of zeros is how MySQL writes that there is none
-        facts["created_at"] = read_moment(text)
+    if text.strip("0-:. TZ/"):  # MySQL writes zeros where there is no date, and Debezium the beginning of 1970
+        moment = read_moment(text)
+        if moment != EPOCH:
+            facts["created_at"] = moment
     return note
 
 

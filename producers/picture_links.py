@@ -32,6 +32,8 @@ LINK_START = re.compile(r"[\"'<(\s]*(?:(?:https?:)?[/\\]{2}|https?:[/\\]|s3[an]?
 IMAGE_TAG = re.compile(r"<img\b[^<>]{0,300}?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 SEPARATOR = re.compile(r"(\s*[,;|\r\n\t]+\s*|\s+(?=https?://|s3://))", re.I)
 PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|jfi|a?png|webp|gif|hei[cf]|avif|tiff?|bmp|jxl|svg|jp2)$", re.I)
+BRACKETED = re.compile(r"\((https?://[^\s()]+)\)", re.I)
+"""URLs in brackets behind a name, as Airtable and Markdown write attachments."""
 LONG_BLANK = re.compile(r"\s{64,}")
 EDGES = " ,;|\t\r\n"
 """What stands around links in a list."""
@@ -77,6 +79,8 @@ def split_links(text: str) -> list[str]:
         return [part for part in re.split(r"[\s,;|]+(?=data:|https?://)", text) if part]
     if "<img" in text.lower():
         return [unescape(link) for link in IMAGE_TAG.findall(text[:LONGEST_HTML])]
+    if not LINK_START.match(text) and (bracketed := BRACKETED.findall(text)):
+        return bracketed
     if text[:1] + text[-1:] in ("[]", "{}"):  # a list as Python, PostgreSQL or a person writes it
         text = text[1:-1]
     pieces = SEPARATOR.split(text)

@@ -38,10 +38,16 @@ def facts_of_post(
         "created_at": created_at,
         "url": page_url(post.get("url"), links),
         "tags": tags[:MAX_TAGS],
-        # A value that is neither true nor false hides the post: it is safer to hide one too many.
-        "moderation": () if post.get("sensitive") in (None, False, "", "false", "0") else ("sensitive",),
+        "moderation": ("sensitive",) if _is_sensitive(post) else (),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _is_sensitive(post: JsonObject) -> bool:
+    """Whether a post or one of its attachments has a warning; a value that is neither true nor false is one."""
+    attachments = [each for name in ("attachment", "attachments") for each in as_list(post.get(name))]
+    values = [post.get("sensitive"), *(each.get("sensitive") for each in attachments if isinstance(each, dict))]
+    return any(value not in (None, False, "", "false", "False", "0", []) for value in values)
 
 
 def pictures_of_post(post: JsonObject) -> list[str]:

@@ -31,7 +31,8 @@ class PriceReader:
             if currency is None:
                 left_out.append(f"{currency_column}: {quoted(own)} is left out: it is no ISO 4217 code, as EUR")
         price = _read_amount(price_column, cells.get(price_column), currency, left_out)
-        sale = _read_amount(sale_column, cells.get(sale_column), currency, left_out)
+        sale_currency = currency if price is None else price[1]
+        sale = _read_amount(sale_column, cells.get(sale_column), sale_currency, left_out)
         if sale is None or sale[0] == 0 or (price is not None and (sale[1] != price[1] or sale[0] >= price[0])):
             return price
         return sale if _is_on_sale(dates_column, cells.get(dates_column), left_out) else price

@@ -5,7 +5,8 @@ The number alone mostly shows what separates decimals and thousands: `1.234,56`,
 
     1,234       1234      a comma before three digits separates thousands, as prices have two decimals
     1.234       1.234     a point is the decimal sign of the specifications (Google, Meta, schema.org) ...
-    1.234 JPY   1234      ... but not for currencies without decimals
+    1.234 JPY   1234      ... but not for currencies without decimals,
+    1.234 €     1234      ... nor beside a symbol, which people write, where they write decimals behind a comma
     1,234 KWD   1.234     currencies with three decimals: both are decimal signs
 """
 
@@ -13,9 +14,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
+from html import unescape
 
 from producers.cell_values import parse_embedded, text_of
-from producers.currencies import decimals_of, find_currency
+from producers.currencies import decimals_of, find_currency, is_written_with_comma, meanings_of
 from producers.row_reader import Json
 
 FAST_PRICE = re.compile(r"(\d{1,12}(?:\.\d{1,2})?)(?: ?([A-Z]{3}))?", re.ASCII)
@@ -27,6 +29,8 @@ FLOAT_NOISE = Decimal(2) ** -24
 """Relative error of a single-precision float, as 19.989999771118164 has."""
 SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE][+-]?\d{1,3}(?![\w])", re.ASCII)
 NUMBER = re.compile(rf"{SCIENTIFIC.pattern}|[.,]?\d+(?:[.,]\d+|[' ]\d{{3}}(?!\d))*", re.ASCII)
+NO_CENTS = re.compile(r"(?<=\d)([.,])-{1,2}(?!\d)", re.ASCII)
+"""`12,-`, as people in Germany, the Netherlands and Switzerland write whole amounts."""
 GROUPS = re.compile(r"\d{1,3}(?:\D\d{3})+|\d{1,3}(?:\D\d{2})+\D\d{3}", re.ASCII)
 """Digits in groups of three, or in India's groups: two, and three at the end."""
 DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
@@ -36,9 +40,11 @@ SIGNS = {0x066B: ".", 0x066C: ",", 0x060C: ","} | DASHES | APOSTROPHES
 WORD = re.compile(r"[^\W\d_]*\$|[^\W\d_]+|[^\w\s]|_")
 RANGE_WORDS = {"-", "~", "to", "bis", "till", "til", "tot", "a", "à", "do", "до", "至"}
 OTHER_WORDS = {
-    *RANGE_WORDS, *".:,/+'*", "from", "ab", "von", "de", "desde", "da", "od", "от", "från", "fra", "vanaf",
+    *RANGE_WORDS, *".:,/+'*()", "from", "ab", "von", "de", "desde", "da", "od", "от", "från", "fra", "vanaf",
     "partir", "only", "nur", "price", "preis", "prix", "precio", "prezzo", "incl", "inkl", "inc", "vat", "mwst",
     "ust", "ttc", "iva", "tva", "btw", "moms", "dph", "us",
+    "excl", "exkl", "plus", "zzgl", "versand", "shipping", "each", "ea", "pc", "piece", "stk", "stück", "pro",
+    "per",
 }  # fmt: skip
 """Words and signs beside an amount that do not change it."""
 AMOUNT_KEYS = ("amount", "value", "price", "min", "minPrice", "lowPrice", "from", "gross", "presentmentMoney")
@@ -96,61 +102,62 @@ def _price_text(text: str, currency: str | None) -> tuple[Decimal, str]:
     if not numbers or len(plain) > LONGEST:
         raise ValueError("it has no amount: write a number and a currency, as 19.99 EUR")
     words = WORD.findall(NUMBER.sub(" ", plain))
-    code = _currency_of(words, currency)
-    before = plain[: numbers[0].start()].rstrip()
-    if before.endswith("-"):
+    code, is_symbol = _currency_of(words, currency)
+    before, behind = plain[: numbers[0].start()].rstrip(), plain[numbers[0].end() :].lstrip()
+    if before.endswith("-") or (before.endswith("(") and behind.startswith(")")):  # accountants write (3.00)
         raise ValueError("it is below zero")
     if len(numbers) > 2 or (len(numbers) == 2 and not _is_range(plain[numbers[0].end() : numbers[1].start()])):
         raise ValueError("it has several amounts: write one number and a currency, as 19.99 EUR")
-    return min(_rounded(_amount(number[0], code), code) for number in numbers), code
+    point_groups = decimals_of(code) == 0 or (is_symbol and is_written_with_comma(code))
+    signs = ".," if decimals_of(code) == 3 else "" if point_groups else "."
+    return min(_rounded(_amount(number[0], signs), code) for number in numbers), code
 
 
 def _plain(text: str) -> str:
-    """A text with ASCII digits, signs and blanks in place of those of other scripts."""
-    folded = unicodedata.normalize("NFKC", text[: LONGEST * 2]).translate(SIGNS)
+    """A text with ASCII digits, signs and blanks in place of those of other scripts, and 00 for `,-`."""
+    folded = unicodedata.normalize("NFKC", unescape(text[: LONGEST * 2])).translate(SIGNS)
     if not folded.isascii():
         folded = "".join(str(unicodedata.decimal(letter, letter)) for letter in folded)
-    return " ".join(folded.split())
+    return NO_CENTS.sub(r"\g<1>00", " ".join(folded.split()))
 
 
 def _is_range(between: str) -> bool:
     return any(word.casefold() in RANGE_WORDS for word in WORD.findall(between))
 
 
-def _currency_of(words: list[str], default: str | None) -> str:
-    """The one currency that the words beside an amount name, else `default`."""
+def _currency_of(words: list[str], default: str | None) -> tuple[str, bool]:
+    """The one currency that the words beside an amount name, else `default`; and whether a symbol named it."""
     rest = [word for word in words if word.casefold() not in OTHER_WORDS]
-    codes = {word: find_currency(word, default) for word in rest if word not in "()"}
-    unknown = next((word for word, code in codes.items() if code is None), None)
+    meanings = {word: meanings_of(word) for word in rest}
+    unknown = next((word for word, codes in meanings.items() if not codes), None)
     if unknown is not None:
         raise ValueError(f"`{unknown[:20]}` is no currency: write a number and a currency, as 19.99 EUR")
-    if words[:1] == ["("]:
-        raise ValueError("an amount in brackets is below zero")
-    exact = {code for word, code in codes.items() if word.upper() == code}
-    found = exact or set(codes.values())
-    if len(found) > 1:
-        raise ValueError(f"it names several currencies: {', '.join(sorted(filter(None, found)))}")
-    code = next(iter(found), None) or default
+    found = [
+        code for code in next(iter(meanings.values()), []) if all(code in codes for codes in meanings.values())
+    ]
+    if meanings and not found:
+        raise ValueError(f"it names several currencies: {', '.join(meanings)}")
+    code = default if default in found else next(iter(found), default)
     if code is None:
         raise ValueError("it has no currency: write 19.99 EUR, or give --currency EUR")
-    return code
+    return code, bool(meanings) and not any(word.upper() == code for word in meanings)
 
 
-def _amount(number: str, code: str) -> Decimal:
-    """The value of digits with separators."""
+def _amount(number: str, signs: str) -> Decimal:
+    """The value of digits with separators; `signs` are those before three digits that are no thousands."""
     if "e" in number or "E" in number:
         return _within(Decimal(number.replace(",", ".")))
     marks = [letter for letter in number if letter in "., '"]
-    decimal_sign = _decimal_sign(number, marks, decimals_of(code))
-    whole, _, fraction = number.rpartition(decimal_sign) if decimal_sign else (number, "", "")
+    sign = _decimal_sign(number, marks, signs)
+    whole, _, fraction = number.rpartition(sign) if sign else (number, "", "")
     grouping = {letter for letter in whole if letter in "., '"}
     if len(grouping) > 1 or (grouping and not GROUPS.fullmatch(whole)) or len(number) > 40:
         raise ValueError("its separators of thousands and decimals are mixed: write it as 1234.56")
     digits = "".join(letter for letter in whole if letter.isdigit())
-    return _within(Decimal(f"{digits or '0'}.{fraction or '0'}" if decimal_sign else digits))
+    return _within(Decimal(f"{digits or '0'}.{fraction or '0'}" if sign else digits))
 
 
-def _decimal_sign(number: str, marks: list[str], decimals: int) -> str | None:
+def _decimal_sign(number: str, marks: list[str], signs: str) -> str | None:
     """The separator before the decimals; None if all separators are between thousands, or there are none."""
     if not marks or marks[-1] in "' ":
         return None
@@ -160,9 +167,8 @@ def _decimal_sign(number: str, marks: list[str], decimals: int) -> str | None:
     if len(marks) > 1:
         return None
     whole, _, fraction = number.partition(last)
-    if len(fraction) != 3 or not whole or len(whole) > 3 or whole.startswith("0") or decimals == 3:
-        return last
-    return None if last == "," or decimals == 0 else last
+    is_ambiguous = len(fraction) == 3 and 0 < len(whole) <= 3 and not whole.startswith("0")
+    return None if is_ambiguous and last not in signs else last
 
 
 def _within(amount: Decimal) -> Decimal:

@@ -95,9 +95,10 @@ def _members(row: FeedRow | BadRow, depth: int) -> Iterator[FeedRow | BadRow]:
         return
     cells = plain_object(row.cells)
     members = [part for name in ("orderedItems", "items") for part in as_list(cells.get(name))]
-    if depth < MAX_NESTED and (types_of(cells) & COLLECTION_TYPES or (members and not types_of(cells))):
-        first = cells.get("first")
-        for part in [*members, *([first] if isinstance(first, dict) else [])]:
+    members += [cells["first"]] if isinstance(cells.get("first"), dict) else []
+    is_collection = bool(types_of(cells) & COLLECTION_TYPES) or not types_of(cells)
+    if depth < MAX_NESTED and is_collection and members:
+        for part in members:
             yield from _members(FeedRow(row.line, object_of(part)), depth + 1)
     else:
         yield FeedRow(row.line, cells)

@@ -116,6 +116,8 @@ def _text_of(value: Json, field_type: JsonObject) -> Json:
     read = READERS.get(str(field_type.get("name")))
     if read is not None:
         return read(value, field_type)
+    if isinstance(value, dict) and value.keys() == {"scale", "value"}:
+        return _variable_decimal(value, NO_FIELDS)  # without a schema
     items = field_type.get("items")
     if isinstance(value, list) and isinstance(items, dict):
         return [_text_of(each, items) for each in value if not isinstance(each, list)]

@@ -301,6 +301,13 @@ def test_a_revision_is_a_number_or_a_time(cell: object, revision: int) -> None:
     assert read_row(revision=cell).event.revision == revision
 
 
+@pytest.mark.parametrize("cell", ["0000-00-00", "0000-00-00 00:00:00", "0", "1970-01-01T00:00:00Z", "", None])
+def test_a_date_of_zeros_is_no_date(cell: object) -> None:
+    item = read_row(created=cell)
+    assert isinstance(item.event, ItemUpserted)
+    assert (item.event.created_at, item.left_out) == (None, ())
+
+
 def test_a_patch_has_the_facts_that_depend_on_no_unavailable_column() -> None:
     reader = CatalogReader(CatalogFormat({"item_id": "id", "image": "image_link", "title": "t", "price": "p",
         "attributes.color": "c", "in_stock": "s", "brand": "b"}, currency="EUR"))  # fmt: skip

@@ -46,8 +46,11 @@ A, B, COMMA = "https://h.test/a.jpg", "https://h.test/b.jpg", "https://h.test/c_
         (f'<p><img class="x" src="{A}"><img src={B}></p>', [A, B]),
         ("data:image/png;base64,AAAA, data:image/png;base64,BBBB",
          ["data:image/png;base64,AAAA", "data:image/png;base64,BBBB"]),
+        (f"front.jpg ({A}), back.jpg ({B})", [A, B]),
+        (f"![front]({A})", [A]),
         (None, []),
         ("", []),
+        ("[]", []),
     ],
 )  # fmt: skip
 def test_a_cell_is_cut_only_where_another_link_begins(cell: object, links: list[str]) -> None:

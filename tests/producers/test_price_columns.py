@@ -22,6 +22,7 @@ def read(**cells: object) -> tuple[tuple[Decimal, str] | None, list[str]]:
     [
         ({"price": "20 EUR"}, "20"),
         ({"price": "20 EUR", "sale_price": "10 EUR"}, "10"),
+        ({"price": "20 EUR", "sale_price": "10", "currency": ""}, "10"),
         ({"price": "20", "sale_price": ""}, "20"),
         ({"price": "20", "sale_price": None}, "20"),
         ({"price": "20", "sale_price": "0"}, "20"),
@@ -67,6 +68,10 @@ def test_what_cannot_be_read_is_named(cells: dict[str, object], price: str, note
 @pytest.mark.parametrize(("cell", "code"), [("usd", "USD"), ("$", "USD"), ("€", "EUR"), ("kr", "SEK"), ("", "EUR")])
 def test_the_currency_has_its_own_column(cell: str, code: str) -> None:
     assert read(price="20", currency=cell) == ((Decimal(20), code), [])
+
+
+def test_a_sale_price_has_the_currency_of_the_price() -> None:
+    assert read(price="20 USD", sale_price="10") == ((Decimal(10), "USD"), [])
 
 
 @pytest.mark.parametrize("cell", ["zz", {"x": 1}, ["EUR"]])

@@ -310,6 +310,18 @@ def test_a_warning_that_cannot_be_read_hides_the_post(tmp_path: Path, value: obj
     assert post_of(tmp_path, create(note(sensitive=value))).moderation == (("sensitive",) if hides else ())
 
 
+def test_the_warning_of_an_attachment_hides_the_post(tmp_path: Path) -> None:
+    assert post_of(tmp_path, create(note(attachment=[PICTURE | {"sensitive": True}]))).moderation == ("sensitive",)
+
+
+def test_a_collection_whose_pages_are_elsewhere_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    [found] = read(
+        tmp_path, {"type": "OrderedCollection", "totalItems": 9, "first": "https://s.test/outbox?page=1"}
+    )
+    assert isinstance(found, SkippedRow)
+    assert "OrderedCollection" in found.message
+
+
 def test_a_long_id_is_replaced_by_its_digest_and_named(tmp_path: Path) -> None:
     long = "https://s.test/" + "x" * 300
     items = items_of(tmp_path, create(note(id=long)), {"type": "Delete", "object": long})

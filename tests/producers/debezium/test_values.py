@@ -27,6 +27,7 @@ from producers.debezium.values import UNAVAILABLE_VALUE, Unavailable, cells_of, 
         ("io.debezium.data.EnumSet", {}, "a,b", ["a", "b"]),
         ("io.debezium.data.Enum", {}, "a", "a"),
         ("none", {}, "as it is", "as it is"),
+        ("none", {}, {"scale": "1", "value": "ew=="}, "12.3"),
         ("io.debezium.time.Date", {}, None, None),
     ],
 )
