@@ -166,8 +166,8 @@ class ItemPatched(Model):
     facts: ItemFacts = Field(description="The facts that changed; omitted fields keep their values")
 
     @field_serializer("facts")
-    def _only_set_facts(self, facts: ItemFacts) -> dict[str, object]:
-        """The facts that are set: an empty value that is only a default would remove the item's own."""
+    def _serialize_changes(self, facts: ItemFacts) -> dict[str, object]:
+        """The facts that were set, with null for those to remove: a default must not replace the item's value."""
         return facts.model_dump(mode="json", exclude_unset=True)
 
 
