@@ -402,6 +402,25 @@ def test_what_is_written_is_read_whatever_the_kind_of_file(
         assert [(i.item_id, i.title, i.price) for i in found] == [(a.strip(), b.strip(), p) for a, b, p in rows]
 
 
+cell_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("\ud800")
+    | st.sampled_from(["12,00 EUR", "https://h/a.jpg", '["a", "b"]', '{"name": "x"}', "x" * 600, "a,b;c|d"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["name", "value", "url", "amount", "currency", "x"]), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(cells=st.dictionaries(st.sampled_from(sorted(set(COLUMNS.values()) - {"id", "revision"})), cell_values))
+def test_no_side_fact_costs_the_item(cells: dict[str, object]) -> None:
+    item = read_row(**{**cells, "image_link": URL})
+    assert item.event.item_id == "7"
+    assert all(": " in sentence and "\n" not in sentence.partition("`")[0] for sentence in item.left_out)
+    CatalogReader(CatalogFormat(COLUMNS)).read(FeedRow(7, {"id": "7", **cells}), 5)
+    CatalogReader(CatalogFormat(COLUMNS)).read_patch(FeedRow(7, {"id": "7", **cells}), 5, {"title", "image_link"})
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200), name=st.sampled_from(["a.csv", "a.tsv", "a.jsonl"]))
 def test_no_bytes_break_the_reading(tmp_path: Path, data: bytes, name: str) -> None:
