@@ -27,7 +27,10 @@ def text_of(value: Json) -> str:
         return str(value)
     if isinstance(value, date):
         return value.isoformat()
-    raise ValueError(f"it is {type(value).__name__}, not text, a number or a list of them")
+    kind = (
+        "a list" if isinstance(value, list) else "an object" if isinstance(value, Mapping) else "of an unknown type"
+    )
+    raise ValueError(f"it is {kind}, not text or a number")
 
 
 def texts_of(value: Json, keys: tuple[str, ...] = TEXT_KEYS) -> list[str]:
