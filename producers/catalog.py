@@ -169,7 +169,8 @@ class CatalogReader:
 
     def _describe(self, error: ValidationError) -> str:
         """What is wrong with a row, by the names of its columns."""
-        problem = error.errors(include_url=False)[0]
+        problems = error.errors(include_url=False)
+        problem = next((each for each in problems if each["loc"][:1] in (("item_id",), ("revision",))), problems[0])
         field = str(next(iter(problem["loc"]), ""))
         column = self._columns.get(field)
         if column is None:

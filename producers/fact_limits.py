@@ -31,9 +31,12 @@ def validate_with_limits(
 def _fit(facts: dict[str, object], error: ValidationError, columns: Mapping[str, str]) -> list[str]:
     """Change the refused facts; returns a sentence for each. Raises the error if it is about anything else."""
     notes: dict[str, None] = {}
+    names = set(facts)
     for problem in error.errors(include_url=False, include_input=False):
-        location = [part for part in problem["loc"] if part != "facts"]
+        location = list(problem["loc"][1:] if problem["loc"][:1] == ("facts",) else problem["loc"])
         fact = str(location[0]) if location else ""
+        if fact in names and fact not in facts:
+            continue  # an earlier problem of the fact has removed it
         if fact not in facts:
             raise error
         limit = problem.get("ctx", {}).get("max_length")

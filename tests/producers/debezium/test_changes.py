@@ -457,6 +457,14 @@ def test_a_follower_that_was_killed_takes_up_the_commit_again_with_the_same_revi
     assert b"JsonConverter" in (dead.headers["dead-message"] or b"")
 
 
+def test_a_tombstone_in_a_topic_of_flat_rows_deletes_its_row(topics: Topics, table: ChangeReader) -> None:
+    topics.put(flat(1), None, flat(1, 6), event("u", 7, after=row(name="Mug", photo=UNAVAILABLE)))
+    assert follow(topics, table, lambda tally: tally.sent == 4, lambda: 0.0).sent == 4
+    bodies = [from_bytes(record.value or b"") for record in topics.take(topics.items, 4)]
+    assert [type(body) for body in bodies] == [ItemUpserted, ItemDeleted, ItemUpserted, ItemPatched]
+    assert [cast("ItemDeleted", body).revision for body in bodies] == [5_000, 5_001, 6_000, 7_000]
+
+
 def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: ChangeReader) -> None:
     topics.put(event("c", 5, after=row()))
     clock = iter(range(0, 100_000, 10))
