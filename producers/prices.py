@@ -83,7 +83,7 @@ def _price_object(cell: Mapping[str, Json], currency: str | None) -> tuple[Decim
         if number is not None:
             amount, found = _price_text(text_of(number), own)
             digits = cell.get("fractionDigits")
-            own_places = int(digits) if isinstance(digits, str) and digits in "012346" else decimals_of(found)
+            own_places = int(str(digits)) if digits in ("0", "2", "3", "4") else decimals_of(found)
             return amount.scaleb(-(own_places if places is None else places)).normalize() + Decimal("0.00"), found
     amount_cell = next((cell[key] for key in AMOUNT_KEYS if cell.get(key) is not None), None)
     if amount_cell is None or isinstance(amount_cell, list):

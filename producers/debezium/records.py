@@ -141,7 +141,8 @@ def _no_row(event: JsonObject) -> str | None:
 
 def _cloud_event(event: JsonObject) -> tuple[JsonObject, JsonObject | None]:
     """The envelope, and its schema, of a change that CloudEventsConverter wrote in structured mode."""
-    data, schema = event["data"], None
+    data = event["data"]
+    schema: Json = None
     if isinstance(data, dict) and data.keys() == {"schema", "payload"}:
         data, schema = data["payload"], data["schema"]
     envelope = dict(data) if isinstance(data, dict) else {}

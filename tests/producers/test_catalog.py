@@ -133,15 +133,15 @@ def test_a_row_without_id_picture_or_readable_revision_is_one_sentence(column: s
     assert "\n" not in message
 
 
-def read_row(columns: Mapping[str, str] = COLUMNS, currency: str | None = "EUR", **cells: object) -> FeedItem:
+def read_row(columns: Mapping[str, str] = COLUMNS, /, **cells: object) -> FeedItem:
     """The item of a row with these cells besides its id and picture."""
     row = FeedRow(7, {"id": "7", "image_link": URL, **cells})
-    item = CatalogReader(CatalogFormat(columns, currency=currency)).read(row, 5)
+    item = CatalogReader(CatalogFormat(columns, currency="EUR")).read(row, 5)
     assert isinstance(item, FeedItem), item
     return item
 
 
-def refusal(locate: Locate = refuse_paths, **cells: object) -> str:
+def refusal(locate: Locate = refuse_paths, /, **cells: object) -> str:
     row = FeedRow(7, {"id": "7", "image_link": URL, **cells})
     bad = CatalogReader(CatalogFormat(COLUMNS, locate)).read(row, 5)
     assert isinstance(bad, BadRow), bad
