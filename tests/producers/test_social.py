@@ -259,7 +259,8 @@ def test_an_outbox_is_read_whole(tmp_path: Path, indent: int | None) -> None:
     activities = [create(note(id=f"https://s.test/{n}")) for n in range(3)]
     pages = {"type": "OrderedCollectionPage", "orderedItems": [{"type": "Announce", "object": "https://x.test/1"}]}
     for outbox in (
-        {"@context": "x", "type": "OrderedCollection", "orderedItems": activities, "first": pages},
+        {"@context": "x", "type": "OrderedCollection", "orderedItems": [*activities, pages]},
+        {"type": "OrderedCollection", "first": {**pages, "orderedItems": [*activities, pages]}},
         {"type": "Collection", "items": [*activities, pages]},
         [*activities, pages],
     ):
