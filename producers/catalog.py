@@ -1,25 +1,27 @@
 """Catalog feeds: turn rows with the columns of Google's product data specification into item events."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from infra.futures import map_in_order
-from producers.column_mapping import ATTRIBUTE
+from producers.cell_values import quoted, text_of
+from producers.fact_limits import validate_with_limits
 from producers.feed_formats import read_feed
+from producers.feed_item import FeedItem, FeedResult
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, parse_time, revisions
+from producers.item_facts import Cells, FactReader
+from producers.moments import read_moment
+from producers.picture_links import is_plain_url, links_in
+from producers.row_reader import BadRow, FeedRow, SkippedRow, revisions
 from schemas.envelope import describe
-from schemas.failures import Failure
-from schemas.items import MAX_IMAGES, ImageRef, ItemUpserted
+from schemas.failures import Failure, Rejected
+from schemas.items import MAX_IMAGES, ImageRef, ItemPatched, ItemUpserted, UrlImage, revision_at
 
-BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-AVAILABILITY = {"in_stock": True, **BOOLEANS, "out_of_stock": False, "preorder": False, "backorder": False}
-PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d+(?:\.\d{1,4})?)(?:\s*([A-Z]{3}))?", re.ASCII)
+MOST_LINKS = 100
+"""Pictures of a cell that are tried until an item has as many as it may have."""
 
 
 @dataclass(frozen=True)
@@ -33,158 +35,147 @@ class CatalogFormat:
     """ISO 4217 code for prices without a currency."""
 
 
-def read_catalog(path: Path, catalog_format: CatalogFormat) -> Iterator[ItemUpserted | BadRow | SkippedRow]:
-    """The items of a catalog, in order; an invalid row becomes a BadRow, and reading continues."""
-    numbered = zip(read_feed(path), revisions(), strict=False)
+def read_items(path: Path, catalog_format: CatalogFormat) -> Iterator[FeedResult]:
+    """The items of a catalog, in order; a row without id or picture becomes a BadRow, and reading continues."""
+    reader = CatalogReader(catalog_format)
 
-    def item_of(pair: tuple[FeedRow | BadRow | SkippedRow, int]) -> ItemUpserted | BadRow | SkippedRow:
-        row, revision = pair
-        return read_item(row, catalog_format, revision) if isinstance(row, FeedRow) else row
+    def item_of(numbered: tuple[FeedRow | BadRow | SkippedRow, int]) -> FeedResult:
+        row, revision = numbered
+        return reader.read(row, revision) if isinstance(row, FeedRow) else row
 
-    yield from map_in_order(item_of, numbered, threads_for(catalog_format.locate))
-
-
-def read_item(row: FeedRow, catalog_format: CatalogFormat, revision: int) -> ItemUpserted | BadRow:
-    """The item of a row; `revision` applies unless the row has its own."""
-    cells = CatalogCells(row.cells, catalog_format.columns)
-    try:
-        facts = {name: value for name, value in _facts(cells, catalog_format).items() if value is not None}
-        identity = {
-            "tenant": catalog_format.tenant,
-            "item_id": cells.required("item_id"),
-            "images": _images(cells, catalog_format),
-        }
-        return ItemUpserted.model_validate({"revision": revision, **facts, **identity})
-    except ValidationError as error:
-        return BadRow(row.line, describe(error))
-    except (Failure, ValueError) as error:
-        return BadRow(row.line, str(error))
+    numbered_rows = zip(read_feed(path), revisions(), strict=False)
+    yield from map_in_order(item_of, numbered_rows, threads_for(catalog_format.locate))
 
 
-@dataclass(frozen=True)
-class CatalogCells:
-    """The cells of one row by the names of our fields; missing cells are None or empty."""
+class CatalogReader:
+    """Reads the rows of one catalog as items."""
 
-    row: Mapping[str, Json]
-    columns: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, catalog_format: CatalogFormat) -> None:
+        columns = catalog_format.columns
+        self._columns, self._tenant, self._locate = columns, catalog_format.tenant, catalog_format.locate
+        self._facts = FactReader(columns, catalog_format.currency)
+        self._id, self._image = columns.get("item_id", ""), columns.get("image", "")
+        self._revision = columns.get("revision", "")
+        self._more_images = columns.get("additional_images", "")
 
-    def text(self, name: str) -> str | None:
-        """The cell as text; a list is joined by commas."""
-        return ",".join(self.texts(name, split=None)).strip() or None
+    def read(self, row: FeedRow, revision: int) -> FeedItem | BadRow:
+        """The item of a row; `revision` applies unless the row has its own.
 
-    def texts(self, name: str, split: str | None = ",") -> list[str]:
-        """The parts of a cell: the elements of a list, or a text split at `split`."""
-        value = self.row.get(self.columns.get(name, ""))
-        if isinstance(value, list):
-            return [text for text in map(_as_text, value) if text]
-        text = _as_text(value)
-        return [part.strip() for part in (text.split(split) if split else [text]) if part.strip()]
+        A row is bad only without an id, without a picture, or with a revision that cannot be read: the present time
+        in its place would make every later change of the item older than this one.
+        """
+        try:
+            identity = self._identity(row.cells, revision)
+            facts, left_out = self._facts.read(row.cells)
+            identity["images"] = self._images(row.cells, left_out)
+            event = validate_with_limits(
+                lambda fit: ItemUpserted.model_validate({**fit, **identity}), facts, self._columns, left_out
+            )
+        except ValidationError as error:
+            return BadRow(row.line, self._describe(error))
+        except (Failure, ValueError) as error:
+            return BadRow(row.line, str(error))
+        return FeedItem(event, row.line, tuple(left_out))
 
-    def required(self, name: str) -> str:
-        """The cell as text; raises ValueError if it is empty."""
-        text = self.text(name)
-        if text is None:
-            raise ValueError(f"column `{self.columns[name]}` is empty: every item needs its {name}")
-        return text
+    def read_patch(
+        self, row: FeedRow, revision: int, unavailable: Collection[str]
+    ) -> FeedItem | BadRow | SkippedRow:
+        """The patch of a row in which the values of some columns are not known; facts that depend on them stay."""
+        known = {column: cell for column, cell in row.cells.items() if column not in unavailable}
+        try:
+            identity = self._identity(known, revision)
+            facts, left_out = self._facts.read(known)
+            complete = self._facts.complete(facts, unavailable)
+            if not complete:
+                return SkippedRow(row.line, "a change in which no fact of an item is known")
+            event = validate_with_limits(
+                lambda fit: ItemPatched.model_validate({**identity, "facts": fit}),
+                complete,
+                self._columns,
+                left_out,
+            )
+        except ValidationError as error:
+            return BadRow(row.line, self._describe(error))
+        except ValueError as error:
+            return BadRow(row.line, str(error))
+        return FeedItem(event, row.line, tuple(left_out))
 
+    def _identity(self, cells: Cells, revision: int) -> dict[str, object]:
+        cell = cells.get(self._id)
+        if isinstance(cell, list) and cell:
+            cell = cell[0]
+        item_id = cell.strip() if isinstance(cell, str) else self._text(self._id, cell)
+        if not item_id:
+            raise ValueError(f"column `{self._id}` is empty: every item needs its item_id")
+        own = cells.get(self._revision) if self._revision else None
+        if own is not None and own != "":
+            revision = self._read_revision(self._text(self._revision, own))
+        return {"tenant": self._tenant, "item_id": item_id, "revision": revision}
 
-def _facts(cells: CatalogCells, catalog_format: CatalogFormat) -> dict[str, object]:
-    """The fields of a row besides its id and pictures; None for missing ones."""
-    category = _category_path(cells)
-    price, currency = _price(cells.text("price"), cells.text("currency") or catalog_format.currency)
-    created_at, revision = cells.text("created_at"), cells.text("revision")
-    return {
-        "title": cells.text("title"),
-        "price": price,
-        "currency": currency,
-        "in_stock": _stock(cells.text("in_stock")),
-        "category": category[-1] if category else None,
-        "brand": cells.text("brand"),
-        "tags": tuple(cells.texts("tags")),
-        "moderation": _moderation_labels(cells),
-        "created_at": None if created_at is None else parse_time(created_at),
-        "url": cells.text("url"),
-        "revision": None if revision is None else _integer(revision),
-        "attributes": _attributes(cells),
-    }
+    def _images(self, cells: Cells, left_out: list[str]) -> tuple[ImageRef, ...]:
+        """The pictures of a row, the main one first; if none can be used, raises ValueError about the first one."""
+        main = cells.get(self._image)
+        if isinstance(main, str) and not cells.get(self._more_images) and is_plain_url(main):
+            return (UrlImage(url=main),)  # what most feeds have
+        images: list[ImageRef] = []
+        refusals: list[tuple[str, str]] = []
+        links = self._links(cells, refusals)
+        for number, (link, column) in enumerate(links.items()):
+            if len(images) == MAX_IMAGES:
+                left_out.append(f"{column}: {len(links) - number} pictures are left out: an item has {MAX_IMAGES}")
+                break
+            try:
+                images.append(image_reference(link, self._locate))
+            except Rejected as rejection:
+                refusals.append((column, rejection.message))
+            except ValidationError as error:
+                refusals.append((column, f"{quoted(link)} is no picture: {describe(error)}"))
+        if not images:
+            column, reason = refusals[0] if refusals else (self._image, "is empty: every item needs its image")
+            raise ValueError(f"column `{column}` {reason}" if not refusals else f"column `{column}`: {reason}")
+        left_out += [f"{column}: a picture is left out: {reason}" for column, reason in refusals]
+        return tuple(images)
 
+    def _links(self, cells: Cells, refusals: list[tuple[str, str]]) -> dict[str, str]:
+        """The links of a row without repeats, each with its column."""
+        links: dict[str, str] = {}
+        for column in (self._image, self._more_images):
+            cell = cells.get(column)
+            if cell is None or cell == "":
+                continue
+            try:
+                for link in links_in(cell)[:MOST_LINKS]:
+                    links.setdefault(link, column)
+            except ValueError as error:
+                refusals.append((column, f"{quoted(cell)} is no picture: {error}"))
+        return links
 
-def _images(cells: CatalogCells, catalog_format: CatalogFormat) -> tuple[ImageRef, ...]:
-    """The pictures of a row, the main one first. Google allows 11, an event 8: the first 8 are used."""
-    texts = [cells.required("image"), *cells.texts("additional_images")]
-    return tuple(image_reference(text, catalog_format.locate) for text in texts[:MAX_IMAGES])
+    def _text(self, column: str, cell: object) -> str:
+        try:
+            return text_of(cell)
+        except ValueError as error:
+            raise ValueError(f"column `{column}`: {error}") from None
 
+    def _read_revision(self, text: str) -> int:
+        """The revision in a cell: a whole number, or a time as for `created_at`."""
+        if text.isascii() and text.isdecimal():
+            return int(text[:20])
+        try:
+            return revision_at(read_moment(text))
+        except ValueError:
+            message = f"column `{self._revision}`: revision {quoted(text)} is neither a whole number nor a time"
+            raise ValueError(message) from None
 
-def _attributes(cells: CatalogCells) -> dict[str, str]:
-    """The mapped attributes, and the parts of product_type and availability that our fields cannot hold."""
-    names = [name for name in cells.columns if name.startswith(ATTRIBUTE)]
-    found = {name.removeprefix(ATTRIBUTE): cells.text(name) for name in names}
-    category = _category_path(cells)
-    if len(category) > 1:
-        found["product_type"] = " > ".join(category)
-    stock = _keyword(cells.text("in_stock"))
-    if stock in ("preorder", "backorder"):
-        found["availability"] = stock
-    return {name: text for name, text in found.items() if text is not None}
-
-
-def _category_path(cells: CatalogCells) -> list[str]:
-    """The parts of a category in Google's notation, `Clothing > Shoes > Boots`; the last is the most specific."""
-    return [part.strip() for part in (cells.text("category") or "").split(">") if part.strip()]
-
-
-def _price(text: str | None, currency: str | None) -> tuple[Decimal | None, str | None]:
-    """Price and currency of `19.99 EUR`, `EUR 19.99`, or `19.99` with the given `currency`."""
-    if text is None:
-        return None, None
-    found = PRICE.fullmatch(text)
-    if found is None:
-        raise ValueError(f"price `{text[:80]}` is not a number with a point and a currency, as 19.99 EUR")
-    before, number, after = found.groups()
-    code = after or before or currency
-    if code is None:
-        raise ValueError(f"price `{text[:80]}` has no currency: write 19.99 EUR, or give --currency EUR")
-    return Decimal(number), code
-
-
-def _moderation_labels(cells: CatalogCells) -> tuple[str, ...]:
-    """The moderation labels; Google's `adult` column adds one."""
-    adult = _boolean("adult", cells.text("adult"))
-    return tuple(dict.fromkeys([*cells.texts("moderation"), *(["adult"] if adult else [])]))
-
-
-def _boolean(name: str, text: str | None) -> bool | None:
-    found = BOOLEANS.get(_keyword(text)) if text else None
-    if text and found is None:
-        raise ValueError(f"{name} `{text[:80]}` is none of {', '.join(BOOLEANS)}")
-    return found
-
-
-def _stock(text: str | None) -> bool | None:
-    """Whether the item is in stock; preorder and backorder are not."""
-    if text is None:
-        return None
-    found = AVAILABILITY.get(_keyword(text))
-    if found is None:
-        raise ValueError(f"availability `{text[:80]}` is none of {', '.join(AVAILABILITY)}")
-    return found
-
-
-def _integer(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"revision `{text[:80]}` is not a whole number")
-    return int(text[:20])
-
-
-def _keyword(text: str | None) -> str:
-    return (text or "").strip().lower().replace(" ", "_")
-
-
-def _as_text(value: Json) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value.strip()
-    raise ValueError(f"a cell is {type(value).__name__}, not text, number or a list of them")
+    def _describe(self, error: ValidationError) -> str:
+        """What is wrong with a row, by the names of its columns."""
+        problems = error.errors(include_url=False)
+        problem = next((each for each in problems if each["loc"][:1] in (("item_id",), ("revision",))), problems[0])
+        field = str(next(iter(problem["loc"]), ""))
+        column = self._columns.get(field)
+        if column is None:
+            return describe(error)
+        if field == "item_id" and isinstance(problem["input"], str):
+            length = len(problem["input"])
+            reason = f"has {length} characters, an id at most 200" if length > 200 else "holds control characters"
+            return f"column `{column}`: item_id {quoted(problem['input'], 40)} {reason}"
+        return f"column `{column}`: {problem['msg']}"

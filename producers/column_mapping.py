@@ -12,6 +12,8 @@ GOOGLE_COLUMNS = {
     "image": "image_link",
     "additional_images": "additional_image_link",
     "price": "price",
+    "sale_price": "sale_price",
+    "sale_price_effective_date": "sale_price_effective_date",
     "in_stock": "availability",
     "category": "product_type",
     "brand": "brand",
@@ -36,7 +38,7 @@ GOOGLE_COLUMNS = {
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
-    "tags", "moderation", "adult", "created_at", "url", "revision",
+    "tags", "moderation", "adult", "created_at", "url", "revision", "sale_price", "sale_price_effective_date",
 )  # fmt: skip
 REQUIRED_FIELDS = ("item_id", "image")
 ATTRIBUTE = "attributes."

@@ -44,7 +44,7 @@ ingest.add_typer(pictures)
 def ingest_catalog(options: CatalogOptions) -> None:
     """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
     from infra.config.settings import read_settings
-    from producers.catalog import CatalogFormat, read_catalog
+    from producers.catalog import CatalogFormat, read_items
     from producers.column_mapping import choose_columns
     from producers.row_reader import check_defaults
 
@@ -53,7 +53,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
     columns = choose_columns(options.file, options.map or [])
     with _open_locate(settings, options, options.tenant) as locate:
         catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
-        rows = itertools.islice(read_catalog(options.file, catalog_format), options.limit)
+        rows = itertools.islice(read_items(options.file, catalog_format), options.limit)
         if options.is_check:
             _check(settings, rows, options, columns)
         else:
@@ -66,12 +66,12 @@ def ingest_social(options: SocialOptions) -> None:
     """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
     from infra.config.settings import read_settings
     from producers.row_reader import check_defaults
-    from producers.social import SocialFormat, read_social
+    from producers.social import SocialFormat, read_posts
 
     settings = read_settings()
     check_defaults(options.tenant)
     with _open_locate(settings, options, options.tenant) as locate:
-        rows = itertools.islice(read_social(options.file, SocialFormat(locate, options.tenant)), options.limit)
+        rows = itertools.islice(read_posts(options.file, SocialFormat(locate, options.tenant)), options.limit)
         if options.is_check:
             _check(settings, rows, options, {})
         else:

@@ -1,6 +1,5 @@
 """Feed items: an event made of a row, the line of the row, and which of its facts the event does not contain."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from producers.row_reader import BadRow, SkippedRow
@@ -21,9 +20,3 @@ class FeedItem:
 
 
 FeedResult = FeedItem | BadRow | SkippedRow
-
-
-def events_of(rows: Iterable[FeedResult]) -> Iterator[FeedEvent | BadRow | SkippedRow]:
-    """The rows with the event in place of each item, for callers that do not report what was left out."""
-    for row in rows:
-        yield row.event if isinstance(row, FeedItem) else row

@@ -9,22 +9,26 @@ from infra.config.errors import BadInput
 from infra.config.settings import Settings
 from infra.fetching.local_files import find_below, read_below
 from producers.image_packer import ImagePacker, open_packer
+from producers.picture_links import path_candidates, read_link
 from schemas.failures import Code, Rejected
-from schemas.items import FileImage, ImageRef, S3Image, UrlImage
+from schemas.items import FileImage, ImageRef
 
 Locate = Callable[[str], ImageRef]
 """Turns a path from a feed into a picture reference; raises Rejected."""
 
 
 def image_reference(text: str, locate: Locate) -> ImageRef:
-    """The reference for a picture in a feed: an http(s) or s3 URL, or a path for `locate`; raises Rejected."""
-    scheme, colon, rest = text.partition("://")
-    if scheme.lower() in ("http", "https") and colon:
-        return UrlImage(url=f"{scheme.lower()}://{rest}")
-    if scheme == "s3" and colon:
-        bucket, _, key = rest.partition("/")
-        return S3Image(bucket=bucket, key=key)
-    return locate(text)
+    """The reference for a picture in a feed: a URL (http, s3, data), or a path for `locate`; raises Rejected."""
+    link = read_link(text)
+    if not isinstance(link, str):
+        return link
+    rejections = []
+    for path in path_candidates(link):
+        try:
+            return locate(path)
+        except Rejected as rejection:
+            rejections.append(rejection)
+    raise rejections[1 if link.startswith("/") and len(rejections) > 1 else 0]
 
 
 @contextmanager

@@ -1,28 +1,44 @@
-"""Social posts: turn ActivityStreams 2.0 activities, one per line, into item events.
+"""Social posts: turn ActivityStreams 2.0 activities, posts and collections of them into item events."""
 
-Source: https://www.w3.org/TR/activitystreams-vocabulary/.
-"""
-
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from infra.futures import map_in_order
+from producers.activity_streams import (
+    as_list,
+    object_of,
+    plain_object,
+    text_in,
+    types_of,
+)
+from producers.cell_values import quoted
+from producers.fact_limits import validate_with_limits
+from producers.feed_item import FeedItem, FeedResult
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, parse_time, read_objects, revisions
+from producers.moments import read_moment
+from producers.post_facts import facts_of_post, id_of_post, pictures_of_post
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, open_feed, read_objects, revisions
 from schemas.envelope import describe
-from schemas.failures import Failure
-from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at
+from schemas.failures import Failure, Rejected
+from schemas.items import MAX_IMAGES, ImageRef, ItemDeleted, ItemUpserted, revision_at
 
-Post = ItemUpserted | ItemDeleted | BadRow | SkippedRow
-
-UPSERT_ACTIVITIES = {"Create", "Update"}
-POST_TYPES = {"Note", "Image"}
-PICTURE_TYPES = {"Image", "Document"}
-MAX_TITLE = 300
+UPSERT_ACTIVITIES = {"Create", "Update", "Add"}
+WRAPPERS = {"Announce"}
+"""Activities that Lemmy's groups wrap around those of their members."""
+ACTIVITIES = {*UPSERT_ACTIVITIES, *WRAPPERS, "Delete", "Undo", "Remove"}
+POST_TYPES = {"Note", "Image", "Article", "Page", "Question"}
+ACTOR_TYPES = {"Person", "Group", "Service", "Application", "Organization"}
+COLLECTION_TYPES = {"Collection", "OrderedCollection", "CollectionPage", "OrderedCollectionPage"}
+MAX_NESTED = 4
+"""Collections in collections, and activities in activities, that are read."""
+MOST_LINKS = 100
+"""Pictures of a post that are tried until an item has as many as it may have."""
+MAX_DOCUMENT = 500_000_000
+"""Characters of a file that holds one JSON document; an outbox of 100,000 posts has about 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,182 +49,168 @@ class SocialFormat:
     tenant: str = "default"
 
 
-def read_social(path: Path, social_format: SocialFormat) -> Iterator[Post]:
-    """The posts of a JSONL file, in order: Create or Update of a Note or Image, and Delete.
+def read_posts(path: Path, social_format: SocialFormat) -> Iterator[FeedResult]:
+    """The posts of a file, in order: activities or posts, one a line, or a collection of them as an outbox is.
 
-    Other activities and posts without a picture become a SkippedRow, unreadable ones a BadRow. The revision is the
-    time of the last change (`updated`, else `published`), else the present time.
+    Create and Update of a post with a picture become upserts; Delete, and an Update after which the post has no
+    picture or is no post any more, deletions. Everything else becomes a SkippedRow, what is unreadable a BadRow.
+    The revision is the time of the last change (`updated`, else `published`), else the present time.
     """
+    rows = (each for row in _rows_of(path) for each in _members(row, 0))
 
-    def post_of(pair: tuple[FeedRow | BadRow, int]) -> Post:
-        row, now = pair
-        return row if isinstance(row, BadRow) else _read_activity(row, social_format, now)
+    def post_of(numbered: tuple[FeedRow | BadRow, int]) -> FeedResult:
+        row, now = numbered
+        return row if isinstance(row, BadRow) else PostReader(row, social_format, now).read()
 
-    numbered = zip(read_objects(path), revisions(), strict=False)
-    yield from map_in_order(post_of, numbered, threads_for(social_format.locate))
+    yield from map_in_order(post_of, zip(rows, revisions(), strict=False), threads_for(social_format.locate))
 
 
-def _read_activity(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
-    types = _types(row.cells)
-    try:
+def _rows_of(path: Path) -> Iterator[FeedRow | BadRow]:
+    """The objects of a file: one a line, else the file is one document, as Mastodon's outbox.json may be."""
+    rows = read_objects(path)
+    first = next(rows, None)
+    if isinstance(first, BadRow):
+        with open_feed(path) as file:
+            text = file.read(MAX_DOCUMENT + 1)
+        try:
+            is_short = len(text) <= MAX_DOCUMENT
+            document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str) if is_short else None
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, dict | list):
+            yield FeedRow(1, document if isinstance(document, dict) else {"type": "Collection", "items": document})
+            return
+    if first is not None:
+        yield first
+        yield from rows
+
+
+def _members(row: FeedRow | BadRow, depth: int) -> Iterator[FeedRow | BadRow]:
+    """The row, or the members of the collection that it is, each at the line of the collection."""
+    if isinstance(row, BadRow):
+        yield row
+        return
+    cells = plain_object(row.cells)
+    members = [part for name in ("orderedItems", "items") for part in as_list(cells.get(name))]
+    members += [cells["first"]] if isinstance(cells.get("first"), dict) else []
+    is_collection = bool(types_of(cells) & COLLECTION_TYPES) or not types_of(cells)
+    if depth < MAX_NESTED and is_collection and members:
+        for part in members:
+            yield from _members(FeedRow(row.line, object_of(part)), depth + 1)
+    else:
+        yield FeedRow(row.line, cells)
+
+
+@dataclass
+class PostReader:
+    """Reads one activity or post; `now` is the revision if it says no time."""
+
+    row: FeedRow
+    social_format: SocialFormat
+    now: int
+
+    def read(self) -> FeedResult:
+        """The event of the activity."""
+        try:
+            return self._read_activity(self.row.cells, 0)
+        except ValidationError as error:
+            return BadRow(self.row.line, describe(error))
+        except (Failure, ValueError) as error:
+            return BadRow(self.row.line, str(error))
+
+    def _read_activity(self, activity: JsonObject, depth: int) -> FeedResult:
+        types = types_of(activity)
+        inner = object_of(activity.get("object"))
+        if types & POST_TYPES:  # a post without an activity: a file of bare posts
+            return self._upsert({}, activity, is_update=text_in(activity.get("updated")) is not None)
+        if "Tombstone" in types:
+            return self._deletion({}, activity)
+        if depth < MAX_NESTED and types & WRAPPERS and types_of(inner) & ACTIVITIES:
+            return self._read_activity(inner, depth + 1)
+        if "Undo" in types and "Create" in types_of(inner):
+            return self._deletion(activity, object_of(inner.get("object")))
         if "Delete" in types:
-            return _deletion(row.cells, social_format, now)
+            return self._read_delete(activity, inner)
         if not types & UPSERT_ACTIVITIES:
-            return SkippedRow(row.line, f"an activity of type {', '.join(sorted(types)) or 'none'}")
-        return _upsert(row, social_format, now)
-    except ValidationError as error:
-        return BadRow(row.line, describe(error))
-    except (Failure, ValueError) as error:
-        return BadRow(row.line, str(error))
+            return self._skip(f"an activity of type {', '.join(sorted(types)) or 'none'}")
+        if not types_of(inner):
+            return self._skip(f"{'/'.join(sorted(types))} of an object that is only named by its id")
+        is_update = "Update" in types or text_in(inner.get("updated")) is not None
+        return self._upsert(activity, inner, is_update=is_update)
 
+    def _read_delete(self, activity: JsonObject, post: JsonObject) -> FeedResult:
+        actor = object_of(activity.get("actor")).get("id")
+        if types_of(post) & ACTOR_TYPES or (actor is not None and actor == post.get("id")):
+            return self._skip("Delete of an account: delete its items by their ids")
+        return self._deletion(activity, post)
 
-def _deletion(activity: JsonObject, social_format: SocialFormat, now: int) -> ItemDeleted:
-    post = _object(activity.get("object"))
-    revision = _revision(now, activity.get("published"), post.get("deleted"), activity.get("updated"))
-    return ItemDeleted(tenant=social_format.tenant, item_id=_identity(post), source="social", revision=revision)
+    def _deletion(self, activity: JsonObject, post: JsonObject) -> FeedItem:
+        left_out: list[str] = []
+        times = (activity.get("published"), post.get("deleted"), activity.get("updated"))
+        return self._delete(post, self._revision(times, left_out), left_out)
 
+    def _delete(self, post: JsonObject, revision: int, left_out: list[str]) -> FeedItem:
+        event = ItemDeleted(
+            tenant=self.social_format.tenant, item_id=id_of_post(post, left_out), source="social", revision=revision
+        )
+        return FeedItem(event, self.row.line, tuple(left_out))
 
-def _upsert(row: FeedRow, social_format: SocialFormat, now: int) -> Post:
-    activity, post = row.cells, _object(row.cells.get("object"))
-    if not _types(post) & POST_TYPES:
-        return SkippedRow(row.line, f"a post of type {', '.join(sorted(_types(post))) or 'none'}")
-    urls = _pictures(post)
-    if not urls:
-        return SkippedRow(row.line, "a post without a picture")
-    published = _text(post.get("published")) or _text(activity.get("published"))
-    facts = {
-        "title": _title(post),
-        "creator": _actor(post.get("attributedTo")) or _actor(activity.get("actor")),
-        "created_at": parse_time(published) if published else None,
-        "url": next((url for url in _urls(post.get("url")) if url.startswith("http")), None),
-        "tags": _hashtags(post),
-        "moderation": ("sensitive",) if post.get("sensitive") is True else (),
-    }
-    return ItemUpserted.model_validate(
-        {
-            **{name: value for name, value in facts.items() if value},
-            "tenant": social_format.tenant,
+    def _upsert(self, activity: JsonObject, post: JsonObject, *, is_update: bool) -> FeedResult:
+        types, left_out = types_of(post), list[str]()
+        created = () if "Update" in types_of(activity) else (post.get("published"),)  # it does not order changes
+        times = (post.get("updated"), activity.get("updated"), *created, activity.get("published"))
+        if types & ACTOR_TYPES:
+            return self._skip("an account, which is no post")
+        links = pictures_of_post(post)[:MOST_LINKS] if types & POST_TYPES else []
+        if not links:
+            if is_update:
+                return self._delete(post, self._revision(times, left_out), left_out)
+            kind = ", ".join(sorted(types)) or "none"
+            return self._skip("a post without a picture" if types & POST_TYPES else f"a post of type {kind}")
+        identity = {
+            "tenant": self.social_format.tenant,
             "source": "social",
-            "item_id": _identity(post),
-            "revision": _revision(now, post.get("updated"), activity.get("updated"), published),
-            "images": tuple(image_reference(url, social_format.locate) for url in urls[:MAX_IMAGES]),
+            "item_id": id_of_post(post, left_out),
+            "revision": self._revision(times, left_out),
+            "images": self._images(links, left_out),
         }
-    )
+        facts = facts_of_post(activity, post, links, left_out)
+        event = validate_with_limits(
+            lambda fit: ItemUpserted.model_validate({**fit, **identity}), facts, {}, left_out
+        )
+        return FeedItem(event, self.row.line, tuple(left_out))
 
+    def _images(self, links: list[str], left_out: list[str]) -> tuple[ImageRef, ...]:
+        """The pictures of a post; raises the reason against the first one if none can be used."""
+        images: list[ImageRef] = []
+        refusals: list[str] = []
+        for number, link in enumerate(links):
+            if len(images) == MAX_IMAGES:
+                left_out.append(
+                    f"attachment: {len(links) - number} pictures are left out: an item has {MAX_IMAGES}"
+                )
+                break
+            try:
+                images.append(image_reference(link, self.social_format.locate))
+            except Rejected as rejection:
+                refusals.append(rejection.message)
+            except ValidationError as error:
+                refusals.append(f"{quoted(link)} is no picture: {describe(error)}")
+        if not images:
+            raise ValueError(f"attachment: {refusals[0]}")
+        left_out += [f"attachment: a picture is left out: {reason}" for reason in refusals]
+        return tuple(images)
 
-def _pictures(post: JsonObject) -> list[str]:
-    """The URLs or paths of a post's pictures: its attachments, and its own URL if it is an Image itself."""
-    found = [
-        _object(value) for name in ("attachment", "attachments", "image") for value in _as_list(post.get(name))
-    ]
-    urls = [url for picture in found if _is_picture(picture) for url in _urls(picture)[:1]]
-    own = _urls(post.get("url"), "image/")[:1] if "Image" in _types(post) else []
-    return list(dict.fromkeys([*own, *urls]))
+    def _revision(self, times: tuple[Json, ...], left_out: list[str]) -> int:
+        """The revision for the first of `times` that is present; the present time if it cannot be read."""
+        text = next((found for found in map(text_in, times) if found), None)
+        if text is None:
+            return self.now
+        try:
+            return max(revision_at(read_moment(text)), 1)
+        except ValueError as error:
+            left_out.append(f"updated: {quoted(text)} is not used, the present time is the revision: {error}")
+            return self.now
 
-
-def _is_picture(attachment: JsonObject) -> bool:
-    kind = _text(attachment.get("mediaType"))
-    return bool(_types(attachment) & PICTURE_TYPES) and (kind is None or kind.startswith("image/"))
-
-
-def _urls(value: Json, kind: str = "") -> list[str]:
-    """The URLs in a text, a Link (`href`), an object (`url`), or a list of them.
-
-    Links whose mediaType does not start with `kind` are omitted.
-    """
-    found: list[str] = []
-    for part in _as_list(value):
-        if isinstance(part, str):
-            found.append(part)
-        elif isinstance(part, dict) and (_text(part.get("mediaType")) or kind).startswith(kind):
-            found.extend([part["href"]] if isinstance(part.get("href"), str) else _urls(part.get("url"), kind))
-    return found
-
-
-def _identity(value: JsonObject) -> str:
-    found = _text(value.get("id"))
-    if found is None:
-        raise ValueError("the post has no `id`: without it, changes cannot be distinguished from new posts")
-    return found
-
-
-def _actor(value: Json) -> str | None:
-    """Name of an actor: a text as it is; of an object its preferred username, else its name, else its id."""
-    for part in _as_list(value)[:1]:
-        person = _object(part)
-        return _text(person.get("preferredUsername")) or _text(person.get("name")) or _text(person.get("id"))
-    return None
-
-
-def _hashtags(post: JsonObject) -> tuple[str, ...]:
-    """The hashtags of a post without #, at most 50; mentions and other tags are ignored."""
-    tags = [_object(value) for value in _as_list(post.get("tag"))]
-    names = [_text(tag.get("name")) or _text(tag.get("id")) for tag in tags if _types(tag) <= {"Hashtag"}]
-    return tuple(dict.fromkeys(name.lstrip("#") for name in names if name and name.lstrip("#")))[:50]
-
-
-def _title(post: JsonObject) -> str | None:
-    """The post's name, else its text, shortened to MAX_TITLE characters."""
-    text = _text(post.get("name")) or plain_text(_text(post.get("content")) or "")
-    if len(text) <= MAX_TITLE:
-        return text or None
-    return text[: MAX_TITLE - 1].rsplit(" ", 1)[0].rstrip() + "…"
-
-
-def plain_text(html: str) -> str:
-    """The text of an HTML document on one line, without scripts and styles."""
-    reader = _TextExtractor()
-    reader.feed(html)
-    reader.close()
-    return " ".join("".join(reader.words).split())
-
-
-class _TextExtractor(HTMLParser):
-    """Collects the text between tags, outside of scripts and styles."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.words: list[str] = []
-        self._hidden_depth = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Separate words at blocks and line breaks."""
-        self._hidden_depth += tag in ("script", "style")
-        if tag in ("p", "br", "div", "li"):
-            self.words.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Leave a script or style."""
-        self._hidden_depth = max(0, self._hidden_depth - (tag in ("script", "style")))
-
-    def handle_data(self, data: str) -> None:
-        """Collect visible text."""
-        if not self._hidden_depth:
-            self.words.append(data)
-
-
-def _revision(now: int, *times: Json) -> int:
-    """The revision for the first of `times` that is present, else `now`."""
-    found = next((text for text in map(_text, times) if text), None)
-    return now if found is None else revision_at(parse_time(found))
-
-
-def _types(value: JsonObject) -> set[str]:
-    return {kind for kind in _as_list(value.get("type")) if isinstance(kind, str)}
-
-
-def _object(value: Json) -> JsonObject:
-    """An object; a text becomes an object with that id, anything else an empty one."""
-    if isinstance(value, str):
-        return {"id": value}
-    return value if isinstance(value, dict) else {}
-
-
-def _as_list(value: Json) -> list[Json]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _text(value: Json) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    def _skip(self, message: str) -> SkippedRow:
+        return SkippedRow(self.row.line, message)

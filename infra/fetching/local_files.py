@@ -7,6 +7,7 @@ import errno
 import os
 import posixpath
 import stat
+import unicodedata
 from pathlib import Path
 
 from infra.images.formats import FORMAT_NAMES, MAGIC_BYTES, media_type
@@ -53,7 +54,21 @@ def check_size(size: int, limit: int) -> None:
 
 
 def find_below(root: Path, path: str) -> Path:
-    """The resolved path of `path` below `root`, with links followed; raises Rejected if it is outside."""
+    """The resolved path of `path` below `root`, with links followed; raises Rejected if it is outside.
+
+    Letters with accents have two forms in Unicode: feeds mostly have the composed one (NFC), file names from macOS
+    the other (NFD). If there is no file of the one name, the file of the other is found.
+    """
+    real = _resolve_below(root, path)
+    if not path.isascii() and not os.path.exists(real):
+        for form in ("NFC", "NFD"):
+            other = _resolve_below(root, unicodedata.normalize(form, path))
+            if os.path.exists(other):
+                return other
+    return real
+
+
+def _resolve_below(root: Path, path: str) -> Path:
     try:
         real = (root / path).resolve()
     except (ValueError, RuntimeError, OSError):  # a NUL character, a link loop, or a name that is too long

@@ -1,42 +1,27 @@
-"""Change events: turn Debezium change events of a table into item events, so that the index mirrors the table.
+"""Change events: turn the changes of a table into item events, so that the index mirrors the table."""
 
-Sources: Debezium's documentation of its connectors, "Data change events" (the envelope: op, before, after, source,
-ts_ms), and of the transformation ExtractNewRecordState (the flat form: __op, __deleted, __source_ts_ms).
-"""
-
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from pydantic import ValidationError
 
-from producers.catalog import CatalogFormat, read_item
+from producers.catalog import CatalogFormat, CatalogReader
 from producers.debezium.mapping import TableMapping
-from producers.debezium.values import NO_FIELDS, cells_of, objects_in
+from producers.debezium.records import RowChange, Tombstone, key_cells
+from producers.debezium.values import Unavailable, cells_of, plain_id
+from producers.feed_item import FeedItem, FeedResult
 from producers.image_refs import Locate
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, is_utf8
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, is_utf8
 from schemas.envelope import describe
-from schemas.items import ItemDeleted, ItemUpserted
+from schemas.items import ItemDeleted
 
-Change = ItemUpserted | ItemDeleted | BadRow | SkippedRow
-
-UPSERT_OPS, DELETE_OP = ("c", "u", "r"), "d"
-"""Operations after which the row exists (created, updated, read by a snapshot), and the one that deletes it."""
-
-
-@dataclass(frozen=True)
-class RowChange:
-    """One change event: the row and its schema, whether it was deleted, and the time of change in ms since 1970."""
-
-    row: JsonObject
-    schema: JsonObject | None
-    is_deleted: bool
-    at_ms: int
+Change = RowChange | Tombstone
 
 
 @dataclass
-class PartitionRevisions:
-    """Assigns revisions to the changes of one partition, in order.
+class PartitionHistory:
+    """What the changes of one partition say so far: their revisions, their form, and the last deletion.
 
     A revision is the commit time in microseconds. All changes of a transaction have the same time in milliseconds,
     so further changes of a row add one microsecond each. The revisions are reproducible if all changes of that
@@ -44,7 +29,12 @@ class PartitionRevisions:
     """
 
     at_ms: int = -1
+    is_flat: bool | None = None
+    """Whether the rows are in the flat form; None before the first row."""
+    deleted_item: str | None = None
+    """The item that the last change deleted, if it was a deletion."""
     _last: dict[str, int] = field(default_factory=dict)
+    _newest: int = 0
 
     def is_new_time(self, at_ms: int) -> bool:
         """Whether a change of this time is the first one of its millisecond."""
@@ -55,103 +45,150 @@ class PartitionRevisions:
         if self.is_new_time(at_ms):
             self.at_ms, self._last = at_ms, {}
         self._last[item] = max(at_ms * 1_000, self._last.get(item, 0) + 1)
+        self._newest = max(self._newest, self._last[item])
         return self._last[item]
+
+    def deletion_revision(self, item: str, tombstone: Tombstone) -> int | None:
+        """The revision of the deletion that a flat tombstone is; None if nothing says when it was.
+
+        It is the time of the change if a header has it, else directly after the partition's newest change: the
+        record's time is the connector's, and a connector that lags writes it after the row has come back.
+        """
+        if tombstone.time.source_ms is not None:
+            return self.revision(item, tombstone.time.source_ms)
+        if self._newest:
+            self._newest += 1
+            self._last[item] = self._newest
+            return self._newest
+        return None if tombstone.time.at_ms is None else self.revision(item, tombstone.time.at_ms)
+
+    def add(self, item: str, *, is_deleted: bool) -> None:
+        """Record what the last change did."""
+        self.deleted_item = item if is_deleted else None
+
+    def set_form(self, *, is_flat: bool) -> None:
+        """Record the form of the rows."""
+        self.is_flat = is_flat
 
 
 @dataclass(frozen=True)
 class ChangeReader:
-    """Reads the change events of one table as item events."""
+    """Reads the changes of one table as item events."""
 
     mapping: TableMapping
     locate: Locate
 
+    @cached_property
+    def _items(self) -> CatalogReader:
+        mapping = self.mapping
+        return CatalogReader(CatalogFormat(mapping.columns, self.locate, mapping.tenant, mapping.currency))
+
+    @cached_property
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(self.mapping.unavailable)
+
     @property
-    def row_format(self) -> CatalogFormat:
-        return CatalogFormat(self.mapping.columns, self.locate, self.mapping.tenant, self.mapping.currency)
+    def _id_column(self) -> str:
+        return self.mapping.columns["item_id"]
 
-    def read(self, change: RowChange, times: PartitionRevisions, line: int) -> ItemUpserted | ItemDeleted | BadRow:
-        """The item event of a change; a row that does not satisfy `mapping.only` becomes a deletion."""
-        try:
-            cells = cells_of(change.row, change.schema)
-        except ValueError as error:
-            return BadRow(line, str(error))
-        column = self.mapping.columns["item_id"]
-        item = _as_id(cells.get(column))
+    def read(self, change: Change, history: PartitionHistory, line: int) -> FeedResult:
+        """The item event of a change; a row that does not satisfy `mapping.only` becomes a deletion.
+
+        If the change lacks the value of a mapped column, it becomes a patch of the facts that it has.
+        """
+        if isinstance(change, Tombstone):
+            return self._read_tombstone(change, history, line)
+        history.set_form(is_flat=change.is_flat)
+        row, missing = self._available(change)
+        cells, unreadable = cells_of(row, change.schema)
+        item = _as_id(cells.get(self._id_column)) or self._id_in_key(change.key)
         if not item:
-            return BadRow(line, f"column `{column}` is empty: it must be in the row, or the key of a deletion")
-        revision = times.revision(item, change.at_ms)
-        if change.is_deleted or not self._is_item(cells):
-            return _deletion(self.mapping.tenant, item, revision, line)
-        return read_item(FeedRow(line, cells), self.row_format, revision)
-
-    def _is_item(self, cells: Mapping[str, Json]) -> bool:
-        return all(_as_text(cells.get(column)) in values for column, values in self.mapping.only.items())
-
-
-def parse_change(value: bytes | str | None, key: bytes | None, line: int) -> RowChange | BadRow | SkippedRow:
-    """Parse a record; `value` and `key` are JSON, with or without schemas."""
-    if value is None:
-        return SkippedRow(line, "a tombstone: the deletion came before it")
-    event, schema = _payload(value)
-    if event is None:
-        return BadRow(line, "the value is not a JSON object: have the connector write JSON (JsonConverter)")
-    op = event.get("op", event.get("__op"))
-    is_flat = "__deleted" in event or "__op" in event
-    if op == "t":
-        return BadRow(line, "the table was truncated, which names no rows: `lookstream delete` takes items out")
-    if op == "m" or (op is None and not is_flat and "status" in event):
-        return SkippedRow(line, "a message or the mark of a transaction")
-    if is_flat:
-        flat_row = {name: each for name, each in event.items() if not name.startswith("__")}
-        is_deleted = op == DELETE_OP or event.get("__deleted") in ("true", True)
-        return _row_change(
-            flat_row, schema, event.get("__source_ts_ms", event.get("__ts_ms")), line, is_deleted=is_deleted
+            reason = unreadable.get(self._id_column, "is empty: it must be in the row, or the key of a deletion")
+            return BadRow(line, f"column `{self._id_column}` {reason}")
+        cells[self._id_column] = item
+        revision = history.revision(item, change.at_ms)
+        is_item = not change.is_deleted and self._is_item(cells, missing)
+        history.add(item, is_deleted=not is_item)
+        if not is_item:
+            return self._deletion(item, revision, line)
+        if self.mapping.columns["image"] in unreadable:
+            return BadRow(
+                line, f"column `{self.mapping.columns['image']}`: {unreadable[self.mapping.columns['image']]}"
+            )
+        feed_row = FeedRow(line, cells)
+        found = (
+            self._items.read_patch(feed_row, revision, missing)
+            if missing & set(self.mapping.columns.values())
+            else self._items.read(feed_row, revision)
         )
-    if op not in (*UPSERT_OPS, DELETE_OP):
-        return BadRow(line, "the value is no change event of Debezium: it has no `op` of c, u, r or d")
-    name, source = ("before" if op == DELETE_OP else "after"), event.get("source")
-    row, times = event.get(name), source if isinstance(source, dict) else NO_FIELDS
-    found = row if isinstance(row, dict) else _payload(key or b"")[0]
-    row_schema = next(
-        (each for each in objects_in(schema or NO_FIELDS, "fields") if each.get("field") == name), None
-    )
-    return _row_change(found, row_schema, times.get("ts_ms", event.get("ts_ms")), line, is_deleted=op == DELETE_OP)
+        return self._with_unreadable(found, unreadable)
 
+    def _read_tombstone(self, tombstone: Tombstone, history: PartitionHistory, line: int) -> FeedResult:
+        item = self._id_in_key(tombstone.key)
+        if history.is_flat is False or (item and item == history.deleted_item):
+            return SkippedRow(line, "a tombstone: the deletion came before it")
+        if not item:
+            if history.is_flat is None and tombstone.key is None:
+                return SkippedRow(line, "a tombstone without a key")
+            return BadRow(
+                line, f"a tombstone deletes the row of its key, which does not contain `{self._id_column}`"
+            )
+        revision = history.deletion_revision(item, tombstone)
+        if revision is None:
+            return SkippedRow(line, "a tombstone: nothing before it says when it was")
+        history.add(item, is_deleted=True)
+        return self._deletion(item, revision, line)
 
-def _row_change(
-    row: JsonObject | None, schema: JsonObject | None, at: Json, line: int, *, is_deleted: bool
-) -> RowChange | BadRow:
-    if row is None:
-        return BadRow(line, "the change event has no row, nor a key in JSON that names it")
-    if not str(at).isdecimal():
-        return BadRow(line, "the change event does not say when it was: it has no `ts_ms` (flat: `__source_ts_ms`)")
-    return RowChange(row, schema, is_deleted, int(str(at)))
+    def _available(self, change: RowChange) -> tuple[dict[str, Json], set[str]]:
+        """The row without the columns whose values the change does not contain, and the names of these.
 
+        The row before the change has the value if the table logs it (REPLICA IDENTITY FULL).
+        """
+        row, missing = dict(change.row), set[str]()
+        for column in [name for name, value in row.items() if self._unavailable.matches(value)]:
+            before = change.before.get(column)
+            if before is None or self._unavailable.matches(before):
+                missing.add(column)
+                del row[column]
+            else:
+                row[column] = before
+        return row, missing
 
-def _payload(text: bytes | str) -> tuple[JsonObject | None, JsonObject | None]:
-    """A JSON object, and its schema if Kafka Connect wraps both in {schema, payload}; None for anything else."""
-    try:
-        found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(found, dict):
-        return None, None
-    if found.keys() == {"schema", "payload"}:
-        inner, schema = found["payload"], found["schema"]
-        return (inner if isinstance(inner, dict) else None), (schema if isinstance(schema, dict) else None)
-    return found, None
+    def _id_in_key(self, key: bytes | None) -> str:
+        cells = key_cells(key)
+        if isinstance(cells, dict):
+            if self._id_column == "_id" and "_id" not in cells:  # MongoDB's keys name the field `_id` so
+                return plain_id(_as_id(cells.get("id")))
+            return _as_id(cells.get(self._id_column))
+        return _as_id(cells)
 
+    def _is_item(self, cells: Mapping[str, Json], missing: set[str]) -> bool:
+        """Whether a row satisfies `only`; a value that the change lacks has not changed, so it still does."""
+        return all(
+            column in missing or _as_text(cells.get(column)) in values
+            for column, values in self.mapping.only.items()
+        )
 
-def _deletion(tenant: str, item: str, revision: int, line: int) -> ItemDeleted | BadRow:
-    try:
-        return ItemDeleted(tenant=tenant, item_id=item, revision=revision)
-    except ValidationError as error:
-        return BadRow(line, describe(error))
+    def _deletion(self, item: str, revision: int, line: int) -> FeedItem | BadRow:
+        try:
+            return FeedItem(ItemDeleted(tenant=self.mapping.tenant, item_id=item, revision=revision), line)
+        except ValidationError as error:
+            return BadRow(line, f"column `{self._id_column}`: {describe(error)}")
+
+    def _with_unreadable(self, found: FeedResult, unreadable: Mapping[str, str]) -> FeedResult:
+        """The item with a sentence for each of its columns whose value could not be decoded."""
+        if not unreadable or not isinstance(found, FeedItem):
+            return found
+        columns = set(self.mapping.columns.values())
+        notes = [f"{name}: {reason}: it is left out" for name, reason in unreadable.items() if name in columns]
+        return replace(found, left_out=(*found.left_out, *notes))
 
 
 def _as_text(value: Json) -> str:
     """A value in the spelling of mapping files."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if value is None or isinstance(value, str) else ""
 
 
 def _as_id(value: Json) -> str:

@@ -13,7 +13,8 @@ from producers.cli_options import FeedOptions
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
-    from producers.debezium.changes import Change, ChangeReader
+    from producers.debezium.changes import ChangeReader
+    from producers.feed_item import FeedResult
     from producers.ingest import IngestTally
 
 app = typer.Typer()
@@ -63,12 +64,12 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 
 
 def _send(settings: "Settings", file: Path, table: "ChangeReader", options: DebeziumOptions) -> int:
-    from producers.debezium.follow import read_changes
+    from producers.debezium.follow import read_change_items
     from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
     from producers.ingest_session import run_ingest
     from producers.row_reader import count_lines
 
-    total, rows = count_lines(file), read_changes(file, table)
+    total, rows = count_lines(file), read_change_items(file, table)
     if options.is_check:
         root, is_sampled, columns = options.image_root, options.check_pictures, table.mapping.columns
         return run_check(
@@ -99,9 +100,10 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
         display_tally(console) as update,
     ):
 
-        def watch(change: "Change", tally: "IngestTally") -> None:
-            if isinstance(change, BadRow):
-                console.print(printable(f"offset {change.line}: {change.message}"), markup=False, soft_wrap=True)
+        def watch(change: "FeedResult", tally: "IngestTally") -> None:
+            problems = [change.message] if isinstance(change, BadRow) else getattr(change, "left_out", ())
+            for problem in problems:
+                console.print(printable(f"offset {change.line}: {problem}"), markup=False, soft_wrap=True)
             update(tally)
 
         sink = EventSink(kafka, tracing=spans)

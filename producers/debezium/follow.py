@@ -1,5 +1,7 @@
 """Change follower: read change events from a file until its end, or from a topic until Ctrl-C."""
 
+import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -7,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
-from producers.debezium.changes import Change, ChangeReader, PartitionRevisions, RowChange, parse_change
+from producers.debezium.changes import Change, ChangeReader, PartitionHistory
+from producers.debezium.records import RecordTime, RowChange, parse_change
+from producers.feed_item import FeedResult
 from producers.ingest import IngestTally, publish_one
 from producers.row_reader import BadRow, open_feed
 from schemas.topics import DAY, Topic, dead_letter_topic
@@ -16,16 +20,51 @@ BATCH, WAIT_SECONDS = 500, 0.2
 QUIET_SECONDS = 5.0
 """A transaction counts as complete when no further change has arrived for this long."""
 GROUP = "lookstream-debezium"
+RECORD_TIME = re.compile(r"(?:CreateTime|LogAppendTime):(\d{1,15})", re.ASCII)
+RECORD_FIELD = re.compile(r"(?:CreateTime|LogAppendTime|Partition|Offset):\d+$|NoTimestampType|NO_HEADERS$|__\w+:")
+"""What the console consumer writes before the key: time, partition, offset and headers."""
 
 
-def read_changes(path: Path, table: ChangeReader) -> Iterator[Change]:
-    """The item events of a file with one change event per line, as Kafka's console consumer writes it."""
-    times = PartitionRevisions()
+def read_change_items(path: Path, table: ChangeReader) -> Iterator[FeedResult]:
+    """The item events of a file with one record per line, as Kafka's console consumer or kcat writes them."""
+    history = PartitionHistory()
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                parsed = parse_change(text, None, line)
-                yield table.read(parsed, times, line) if isinstance(parsed, RowChange) else parsed
+                parsed = parse_change(*parse_record_line(text, line))
+                yield table.read(parsed, history, line) if isinstance(parsed, Change) else parsed
+
+
+def parse_record_line(text: str, line: int) -> tuple[str | None, bytes | None, int, RecordTime]:
+    """The arguments of `parse_change` for a line: a value, or `CreateTime:MS<TAB>KEY<TAB>VALUE`, or kcat's JSON.
+
+    The console consumer writes time and key with `--property print.timestamp=true --property print.key=true`.
+    """
+    *before, value = text.strip("\r\n").split("\t")
+    if not before and '"payload"' in value and '"offset"' in value and '"partition"' in value:
+        return _kcat_record(value, line)
+    times = [found[1] for part in before if (found := RECORD_TIME.fullmatch(part))]
+    keys = [part for part in before if not RECORD_FIELD.match(part)]
+    key = keys[-1].encode(errors="surrogateescape") if keys and keys[-1] != "null" else None
+    return value, key, line, RecordTime(int(times[0]) if times else None)
+
+
+def _kcat_record(text: str, line: int) -> tuple[str | None, bytes | None, int, RecordTime]:
+    """A record as `kcat -J` writes it: an object with topic, partition, offset, ts, key and payload."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return text, None, line, RecordTime()
+    if not isinstance(record, dict) or not {"topic", "partition", "offset", "payload"} <= record.keys():
+        return text, None, line, RecordTime()
+    value, key, at = record["payload"], record.get("key"), record.get("ts")
+    is_time = isinstance(at, int) and at > 0
+    return (
+        value if value is None or isinstance(value, str) else text,
+        key.encode(errors="surrogatepass") if isinstance(key, str) else None,
+        line,
+        RecordTime(at if is_time else None),
+    )
 
 
 def dead_letter_topic_of(topic: str) -> Topic:
@@ -35,9 +74,9 @@ def dead_letter_topic_of(topic: str) -> Topic:
 
 @dataclass
 class _PartitionState:
-    """One partition: its revisions, and the records of the present database commit."""
+    """One partition: its history, and the records of the present database commit."""
 
-    times: PartitionRevisions = field(default_factory=PartitionRevisions)
+    history: PartitionHistory = field(default_factory=PartitionHistory)
     open: list[Record] = field(default_factory=list)
     epochs: Mapping[Partition, int] = field(default_factory=dict)
     """Assignment epochs under which the first of the open records was read."""
@@ -70,7 +109,7 @@ class ChangeFollower:
     source: EventSource
     sink: EventSink
     table: ChangeReader
-    watch: Callable[[Change, IngestTally], None]
+    watch: Callable[[FeedResult, IngestTally], None]
     clock: Callable[[], float] = time.monotonic
     tally: IngestTally = field(default_factory=IngestTally)
     _states: dict[Partition, _PartitionState] = field(default_factory=dict)
@@ -101,11 +140,12 @@ class ChangeFollower:
     def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
         """Publish one record; returns the records of the previous commit if this one starts another commit."""
         state, ended = self._state_of(record), None
-        parsed = parse_change(record.value, record.key, record.offset)
-        if isinstance(parsed, RowChange) and state.times.is_new_time(parsed.at_ms) and state.open:
+        time_of_record = RecordTime(record.timestamp_ms if record.timestamp_ms > 0 else None, record.headers)
+        parsed = parse_change(record.value, record.key, record.offset, time_of_record)
+        if isinstance(parsed, RowChange) and state.history.is_new_time(parsed.at_ms) and state.open:
             ended = state.end()
         state.add(record, epochs)
-        change = self.table.read(parsed, state.times, record.offset) if isinstance(parsed, RowChange) else parsed
+        change = self.table.read(parsed, state.history, record.offset) if isinstance(parsed, Change) else parsed
         change = publish_one(change, self.sink, self.tally, event_id=record.position) or change
         if isinstance(change, BadRow):
             headers = dict(record.headers) | _dead_letter_headers(record, change)

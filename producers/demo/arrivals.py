@@ -7,9 +7,10 @@ from itertools import islice
 
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
-from producers.catalog import CatalogFormat, read_catalog
+from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import Catalogue
+from producers.feed_item import FeedItem
 from producers.image_packer import ImagePacker
 from producers.image_refs import FolderImages
 from schemas.envelope import Event, from_bytes
@@ -123,4 +124,5 @@ def _items(catalogue: Catalogue) -> Iterator[ItemUpserted]:
     path = catalogue.products_file
     locate = FolderImages(catalogue.folder, ImagePacker(tenant=TENANT))
     catalog_format = CatalogFormat(choose_columns(path, ()), locate, TENANT)
-    return (row for row in read_catalog(path, catalog_format) if isinstance(row, ItemUpserted))
+    items = (row.event for row in read_items(path, catalog_format) if isinstance(row, FeedItem))
+    return (event for event in items if isinstance(event, ItemUpserted))

@@ -99,7 +99,7 @@ def test_records_lie_under_the_items_key(here: Path, catalog: TopicReader) -> No
 def test_a_bad_row_is_reported_and_the_rest_is_sent(here: Path, catalog: TopicReader) -> None:
     (here / "feed.csv").write_text("id,image_link\n1,a.png\n2,none.png\n3,a.png\n")
     found = run("ingest", "catalog", "feed.csv", "--image-root", ".")
-    assert_plain(found, 1, "line 3: there is no picture file `none.png`")
+    assert_plain(found, 1, "line 3: column `image_link`: there is no picture file `none.png`")
     assert "sent 2 events" in found.stderr
     assert "1 bad row" in found.stderr
     assert len(take(catalog, 2)) == 2

@@ -6,13 +6,14 @@ import pytest
 
 from infra.config.errors import BadInput
 from infra.fetching.content_store import LocalContentStore
-from producers.catalog import CatalogFormat, read_catalog
+from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
 from producers.image_packer import ImagePacker
 from producers.image_refs import choose_root, image_reference, threads_for
 from producers.row_reader import BadRow, SkippedRow
 from schemas.failures import Rejected
 from schemas.items import FileImage, InlineImage, ItemUpserted, S3Image, UrlImage
+from tests.producers.feed_events import events_of
 
 PACKER = ImagePacker(threads=3)
 
@@ -26,11 +27,31 @@ def test_addresses_and_paths_become_the_right_kind_of_picture(tmp_path: Path, pi
     assert image_reference("./a.png", named) == FileImage(root="shop", path="a.png")
 
 
-@pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "x/../../a.png"])
+@pytest.mark.parametrize("path", ["../a.png", "x/../../a.png", "/../a.png"])
 def test_a_path_that_leaves_the_root_is_rejected(tmp_path: Path, path: str) -> None:
     for locate in (choose_root(str(tmp_path), {}, PACKER), choose_root("shop", {"shop": tmp_path}, PACKER)):
         with pytest.raises(Rejected, match="leaves its folder"):
             image_reference(path, locate)
+
+
+@pytest.mark.parametrize(
+    "path", ["/m/a b.png", "m\\a b.png", "\\m\\a b.png", "m/a%20b.png", "/m/a%20b.png?v=2", " m/a b.png"]
+)
+def test_a_path_is_found_in_the_spellings_of_exports(tmp_path: Path, picture: bytes, path: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a b.png").write_bytes(picture)
+    assert image_reference(path, choose_root(str(tmp_path), {})) == InlineImage(data=picture)
+
+
+def test_a_path_below_a_named_root_is_relative(tmp_path: Path) -> None:
+    named = choose_root("shop", {"shop": tmp_path})
+    for path in ("/m/a.png", "m/a.png", "m\\a.png", str(tmp_path / "m/a.png")):
+        assert image_reference(path, named) == FileImage(root="shop", path="m/a.png")
+
+
+def test_an_absolute_path_outside_is_looked_for_below_the_root(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="there is no picture file `etc/passwd`"):
+        image_reference("/etc/passwd", choose_root(str(tmp_path), {}))
 
 
 def test_a_path_without_a_root_names_the_option() -> None:
@@ -59,7 +80,7 @@ def test_rows_of_a_feed_stay_in_order_while_their_pictures_are_packed_in_threads
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join(rows))
     locate = choose_root(str(tmp_path), {}, ImagePacker(store=store, tenant="shop", threads=3))
-    rows_read = read_catalog(feed, CatalogFormat(choose_columns(feed, ()), locate, "shop"))
+    rows_read = events_of(read_items(feed, CatalogFormat(choose_columns(feed, ()), locate, "shop")))
     found = [row for row in rows_read if not isinstance(row, SkippedRow)]
     assert [row.line - 2 if isinstance(row, BadRow) else int(row.item_id) for row in found] == list(range(60))
     assert sum(isinstance(row, BadRow) for row in found) == 9

@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, EventSource, OutgoingRecord, Record, TopicReader, create_topics
-from producers.debezium.changes import ChangeReader, PartitionRevisions, RowChange, parse_change
-from producers.debezium.follow import ChangeFollower, dead_letter_topic_of, read_changes
+from producers.debezium.changes import Change, ChangeReader, PartitionHistory
+from producers.debezium.follow import ChangeFollower, dead_letter_topic_of, read_change_items
 from producers.debezium.mapping import TableMapping, read_mapping
-from producers.debezium.values import cells_of
+from producers.debezium.records import RecordTime, parse_change
+from producers.feed_item import FeedItem
 from producers.image_refs import refuse_paths
 from producers.ingest import IngestTally
 from producers.row_reader import BadRow, SkippedRow
-from schemas.envelope import from_bytes
-from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemUpserted, UrlImage
+from schemas.envelope import from_bytes, to_bytes
+from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemPatched, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, DAY, Topic
 from tests.kafka.shared import environment_of
 from tests.producers.conftest import running
+from tests.producers.feed_events import events_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 MAPPING = SAMPLES / "debezium.toml"
@@ -53,18 +57,31 @@ def table() -> ChangeReader:
     )
 
 
-def read(table: ChangeReader, *values: bytes | None, key: bytes | None = None) -> list[object]:
-    """What becomes of records one after the other."""
-    times, found = PartitionRevisions(), list[object]()
+def read_items(
+    table: ChangeReader, *values: bytes | None, key: bytes | None = None, time: RecordTime | None = None
+) -> list[object]:
+    """What becomes of the records of one partition, one after the other."""
+    history, found = PartitionHistory(), list[object]()
     for line, value in enumerate(values):
-        said = parse_change(value, key, line)
-        found.append(table.read(said, times, line) if isinstance(said, RowChange) else said)
+        parsed = parse_change(value, key, line, time or RecordTime())
+        found.append(table.read(parsed, history, line) if isinstance(parsed, Change) else parsed)
     return found
+
+
+def read(
+    table: ChangeReader, *values: bytes | None, key: bytes | None = None, time: RecordTime | None = None
+) -> list[object]:
+    """The events of the records."""
+    return [
+        row.event if isinstance(row, FeedItem) else row for row in read_items(table, *values, key=key, time=time)
+    ]
 
 
 def test_a_sample_after_debeziums_documentation_is_read_whole() -> None:
     table = ChangeReader(read_mapping(MAPPING), placed)
-    mug, plate, bowl, cheap, large, draft, gone, cup = read_changes(SAMPLES / "debezium.jsonl", table)
+    mug, plate, bowl, cheap, large, draft, gone, cup = events_of(
+        read_change_items(SAMPLES / "debezium.jsonl", table)
+    )
     assert isinstance(mug, ItemUpserted)
     assert (mug.tenant, mug.item_id, mug.title, mug.category) == ("shop", "1", "Red mug", "Mugs")
     assert (mug.price, mug.currency, mug.in_stock) == (Decimal("12.50"), "EUR", True)
@@ -119,35 +136,235 @@ def test_what_is_no_change_of_a_row_is_told_apart(
     assert why in found.message
 
 
-def test_values_are_read_as_their_schema_says() -> None:
-    kinds = {
-        "a": ("org.apache.kafka.connect.data.Decimal", {"scale": "2"}),
-        "b": ("io.debezium.data.VariableScaleDecimal", {}),
-        "c": ("io.debezium.time.Date", {}),
-        "d": ("io.debezium.time.Timestamp", {}),
-        "e": ("io.debezium.time.NanoTimestamp", {}),
-        "f": ("io.debezium.data.Json", {}),
+def flat(id: object = 1, at: int | None = 5, **more: object) -> bytes:
+    return json.dumps(row(id, **more) | ({"__op": "c", "__source_ts_ms": at} if at else {})).encode()
+
+
+TOMBSTONES = [None, b"null", b'{"schema": {"type": "struct", "optional": true}, "payload": null}']
+KEYS = [
+    b'{"id": 901}',
+    b'{"schema": {"type": "struct", "fields": [{"type": "int64", "field": "id"}]}, "payload": {"id": 901}}',
+    b'{"schema": {"type": "int64"}, "payload": 901}',
+    b"901",
+    b'"901"',
+    b"Struct{id=901}",
+    b"Struct{shop=3,id=901}",
+]
+
+
+@pytest.mark.parametrize("value", TOMBSTONES)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_tombstone_after_flat_rows_deletes_the_row_of_its_key(
+    table: ChangeReader, value: bytes | None, key: bytes
+) -> None:
+    created, gone, again = read(table, flat(901), value, flat(901, 6), key=key)
+    assert isinstance(created, ItemUpserted)
+    assert isinstance(gone, ItemDeleted)
+    assert isinstance(again, ItemUpserted)
+    assert (gone.tenant, gone.item_id) == ("shop", "901")
+    assert created.revision < gone.revision < again.revision
+
+
+def test_a_row_that_comes_back_in_the_same_millisecond_is_newer_than_its_deletion(table: ChangeReader) -> None:
+    created, gone, again = read(table, flat(901), None, flat(901), key=KEYS[0])
+    assert [cast("ItemUpserted", each).revision for each in (created, gone, again)] == [5_000, 5_001, 5_002]
+
+
+def test_a_tombstone_is_newer_than_every_row_before_it(table: ChangeReader) -> None:
+    """Commit times of MySQL may go back between two transactions."""
+    created, _, gone = read(table, flat(901, 9), flat(7, 8), None, key=KEYS[0])
+    assert cast("ItemDeleted", gone).revision > cast("ItemUpserted", created).revision
+
+
+def test_the_time_of_a_tombstone_is_in_its_headers_or_in_the_record(table: ChangeReader) -> None:
+    [by_header] = read(table, None, key=KEYS[0], time=RecordTime(99, {"__source_ts_ms": b"7"}))
+    [by_record] = read(table, None, key=KEYS[0], time=RecordTime(99))
+    assert cast("ItemDeleted", by_header).revision == 7_000
+    assert cast("ItemDeleted", by_record).revision == 99_000
+    [unknown] = read(table, None, key=KEYS[0])
+    assert isinstance(unknown, SkippedRow)
+
+
+def test_a_tombstone_that_follows_its_deletion_is_skipped(table: ChangeReader) -> None:
+    deleted = json.dumps(row(901) | {"__deleted": "true", "__source_ts_ms": 6}).encode()
+    for values in ([flat(901), deleted, None], [event("c", after=row(901)), event("d", before=row(901)), None]):
+        *_, gone, skipped = read(table, *values, key=KEYS[0])
+        assert isinstance(gone, ItemDeleted)
+        assert isinstance(skipped, SkippedRow)
+        assert "the deletion came before it" in skipped.message
+
+
+def test_a_tombstone_whose_key_names_no_row_is_told(table: ChangeReader) -> None:
+    _, bad = read(table, flat(), None, key=b'{"sku": 1}')
+    assert isinstance(bad, BadRow)
+    assert "does not contain `id`" in bad.message
+
+
+def test_flat_rows_without_metadata_have_the_time_of_their_record(table: ChangeReader) -> None:
+    found, gone = read(table, flat(901, None), None, key=KEYS[0], time=RecordTime(9))
+    assert isinstance(found, ItemUpserted)
+    assert isinstance(gone, ItemDeleted)
+    assert (found.revision, gone.revision) == (9_000, 9_001)
+
+
+UNAVAILABLE = "__debezium_unavailable_value"
+
+
+def test_a_column_without_its_value_makes_a_patch_of_the_others() -> None:
+    columns = {"item_id": "id", "image": "photo", "title": "name", "price": "price", "attributes.ink": "ink"}
+    table = ChangeReader(TableMapping(tenant="shop", currency="EUR", columns=columns), refuse_paths)
+    change = event("u", after=row(name="Mug", price="9.99", photo=UNAVAILABLE, ink=None))
+    [found] = read(table, change)
+    assert isinstance(found, ItemPatched)
+    assert (found.tenant, found.item_id, found.revision) == ("shop", "1", 5_000)
+    facts = found.facts.model_dump(exclude_unset=True)
+    assert facts == {"title": "Mug", "price": Decimal("9.99"), "currency": "EUR", "attributes": {}}
+    [found] = read(table, event("u", after=row(name=UNAVAILABLE, price="9.99", ink=UNAVAILABLE)))
+    assert isinstance(found, ItemPatched)
+    assert found.facts.model_dump(exclude_unset=True) == {"price": Decimal("9.99"), "currency": "EUR"}
+
+
+def test_a_patch_travels_with_its_own_facts_alone(table: ChangeReader) -> None:
+    [found] = read(table, event("u", after=row(name=None, photo=UNAVAILABLE)))
+    assert isinstance(found, ItemPatched)
+    assert json.loads(to_bytes(found))["facts"] == {"title": None}
+    assert from_bytes(to_bytes(found)) == found
+
+
+def test_the_row_before_the_change_has_the_value(table: ChangeReader) -> None:
+    [found] = read(table, event("u", before=row(name="Mug"), after=row(name=UNAVAILABLE)))
+    assert isinstance(found, ItemUpserted)
+    assert found.title == "Mug"
+
+
+def test_a_change_of_other_columns_alone_is_skipped(table: ChangeReader) -> None:
+    [found] = read(table, event("u", after=row(name=UNAVAILABLE, photo=UNAVAILABLE)))
+    assert isinstance(found, SkippedRow)
+    [found] = read(table, event("u", after=row(name="Mug", notes=UNAVAILABLE)))
+    assert isinstance(found, ItemUpserted), "a column that is not mapped does not matter"
+
+
+def test_another_placeholder_is_read_from_the_mapping() -> None:
+    columns = {"item_id": "id", "image": "photo", "title": "name"}
+    table = ChangeReader(TableMapping(columns=columns, unavailable="hex:21ff"), refuse_paths)
+    [found] = read(table, event("u", after=row(name="If8=")))
+    assert isinstance(found, SkippedRow | ItemPatched)
+    [found] = read(table, event("u", after=row(name=UNAVAILABLE)))
+    assert isinstance(found, ItemUpserted)
+
+
+def test_a_column_that_cannot_be_decoded_is_left_out(table: ChangeReader) -> None:
+    fields = [
+        {"field": "name", "name": "io.debezium.time.Date"},
+        {"field": "photo", "name": "io.debezium.data.Json"},
+    ]
+    schema = {"fields": [{"field": "after", "fields": fields}]}
+    payload = json.loads(event("c", after=row(name="soon", photo='["https://x.org/a.png"]')))
+    [item] = read_items(table, json.dumps({"schema": schema, "payload": payload}).encode())
+    assert isinstance(item, FeedItem)
+    assert item.left_out == ("name: `soon` is no io.debezium.time.Date: it is left out",)
+
+
+def test_cloud_events_of_debezium_are_read(table: ChangeReader) -> None:
+    wrapped = {
+        "id": "name:shop;lsn:29274832;txId:565",
+        "source": "/debezium/postgresql/shop",
+        "specversion": "1.0",
+        "type": "io.debezium.connector.postgresql.DataChangeEvent",
+        "time": "1970-01-01T00:00:00.005Z",
+        "datacontenttype": "application/json",
+        "iodebeziumop": "u",
+        "iodebeziumtsms": "5",
+        "data": {"before": None, "after": row(name="Mug")},
     }
-    fields = [{"field": column, "name": name, "parameters": more} for column, (name, more) in kinds.items()]
-    row = {"a": "//8=", "b": {"scale": "1", "value": "ew=="}, "c": "20454", "d": "1", "e": "1000", "f": "[1.50]"}
-    found = cells_of(row | {"g": "as it is"}, {"fields": fields})
-    assert found == {
-        "a": "-0.01",
-        "b": "12.3",
-        "c": "2026-01-01T00:00:00+00:00",
-        "d": "1970-01-01T00:00:00.001000+00:00",
-        "e": "1970-01-01T00:00:00.000001+00:00",
-        "f": ["1.50"],
-        "g": "as it is",
-    }
-    for column, bad in (("a", "!"), ("b", "x"), ("c", "soon"), ("d", "9" * 30), ("f", "{")):
-        with pytest.raises(ValueError, match=f"column `{column}` is no "):
-            cells_of({column: bad}, {"fields": fields})
+    with_schema = wrapped | {"data": {"schema": {"type": "struct"}, "payload": wrapped["data"]}}
+    bare = {name: value for name, value in wrapped.items() if not name.startswith("iodebezium")}
+    gone = wrapped | {"iodebeziumop": "d", "data": {"before": row(), "after": None}}
+    found = read(table, *(json.dumps(each).encode() for each in (wrapped, with_schema, bare, gone)))
+    assert [type(each) for each in found] == [ItemUpserted] * 3 + [ItemDeleted]
+    assert [cast("ItemUpserted", each).revision for each in found] == [5_000, 5_001, 5_002, 5_003]
+
+
+def test_documents_of_mongodb_are_read() -> None:
+    table = ChangeReader(TableMapping(columns={"item_id": "_id", "image": "photo", "price": "price"}), refuse_paths)
+    document = {"_id": {"$oid": "5f1"}, "photo": "https://x.org/a.png", "price": {"$numberDecimal": "1.50"}}
+    created = event("c", after=json.dumps(document))
+    found, gone = read(table, created, event("d"), key=json.dumps({"id": json.dumps({"$oid": "5f1"})}).encode())
+    assert isinstance(found, ItemUpserted)
+    assert isinstance(gone, ItemDeleted)
+    assert (found.item_id, gone.item_id, found.price) == ("5f1", "5f1", None), "the price has no currency"
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (b'{"ts_ms": 1769000000000}', "a heartbeat"),
+        (b'{"status": "END", "id": "571", "event_count": 2, "data_collections": [], "ts_ms": 1}', "transaction"),
+        (b'{"source": {}, "databaseName": "shop", "ddl": "ALTER TABLE x", "tableChanges": []}', "table's schema"),
+        (
+            b'{"id": "1", "aggregate_type": "Initial Snapshot", "type": "STARTED", "additional_data": {}}',
+            "notification",
+        ),
+    ],
+)
+def test_records_about_no_row_are_skipped_with_a_reason(table: ChangeReader, value: bytes, why: str) -> None:
+    for record_time in (RecordTime(), RecordTime(9)):
+        [found] = read(table, value, time=record_time)
+        assert isinstance(found, SkippedRow)
+        assert why in found.message
+
+
+def test_lines_of_kafkas_tools_have_keys_and_times(table: ChangeReader, tmp_path: Path) -> None:
+    kcat = {"topic": "t", "partition": 0, "offset": 3, "tstype": "create", "ts": 9, "key": '{"id": 901}'}
+    lines = [
+        f"CreateTime:7\t{KEYS[0].decode()}\t{flat(901, None).decode()}",
+        f"CreateTime:8\tPartition:0\t{KEYS[0].decode()}\tnull",
+        json.dumps(kcat | {"payload": flat(901, None).decode()}),
+        json.dumps(kcat | {"payload": None}),
+        f"{KEYS[0].decode()}\t{flat(901, 20).decode()}",
+        flat(7, 21).decode(),
+    ]
+    (tmp_path / "changes.txt").write_text("\n".join(lines))
+    found = list(events_of(read_change_items(tmp_path / "changes.txt", table)))
+    assert [type(each) for each in found] == [ItemUpserted, ItemDeleted, ItemUpserted, ItemDeleted] + [
+        ItemUpserted
+    ] * 2
+    revisions = [each.revision for each in found if isinstance(each, ItemUpserted | ItemDeleted)]
+    assert revisions == [7_000, 7_001, 9_000, 9_001, 20_000, 21_000]
+
+
+def test_the_flat_sample_is_read_whole() -> None:
+    table = ChangeReader(read_mapping(MAPPING), placed)
+    found = list(read_change_items(SAMPLES / "debezium-flat.txt", table))
+    events = [each.event for each in found if isinstance(each, FeedItem)]
+    assert [type(each) for each in events] == [ItemUpserted, ItemUpserted, ItemPatched, ItemDeleted]
+    assert [each.item_id for each in events] == ["901", "902", "902", "901"]
+    assert events[0].revision < events[3].revision
+    assert len(events) == len(found)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([UNAVAILABLE, "c", "d"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["id", "photo", "op", "after", "before", "payload", "schema", "__op", "fields", "ts_ms",
+                         "data", "specversion"]), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(value=json_values, key=json_values | st.binary(max_size=20))
+def test_no_record_breaks_the_reading(value: object, key: object) -> None:
+    mapping = TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"})
+    raw_key = key if isinstance(key, bytes) else json.dumps(key).encode()
+    for found in read_items(
+        ChangeReader(mapping, refuse_paths), json.dumps(value).encode(), None, key=raw_key, time=RecordTime(9)
+    ):
+        assert isinstance(found, FeedItem | BadRow | SkippedRow)
 
 
 def test_changes_of_one_commit_keep_their_order_and_get_the_same_revisions_again() -> None:
     changes = [("a", 5), ("b", 5), ("a", 5), ("a", 6), ("a", 6)]
-    first, again = PartitionRevisions(), PartitionRevisions()
+    first, again = PartitionHistory(), PartitionHistory()
     revisions = [first.revision(*change) for change in changes]
     assert revisions == [5_000, 5_000, 5_001, 6_000, 6_001]
     assert [again.revision(*change) for change in changes[3:]] == revisions[3:]
@@ -163,6 +380,7 @@ def test_changes_of_one_commit_keep_their_order_and_get_the_same_revisions_again
             "columns.prise is no field; fields are item_id",
         ),
         ("tenant = 'a b'\n[columns]\nitem_id = 'id'\nimage = 'p'", "tenant"),
+        ("unavailable = 'hex:2'\n[columns]\nitem_id = 'id'\nimage = 'p'", "pairs of hex digits"),
         ("what", "is not TOML"),
     ],
 )
@@ -240,6 +458,14 @@ def test_a_follower_that_was_killed_takes_up_the_commit_again_with_the_same_revi
     [dead] = topics.take(topics.dead, 1)
     assert dead.value == b"not json"
     assert b"JsonConverter" in (dead.headers["dead-message"] or b"")
+
+
+def test_a_tombstone_in_a_topic_of_flat_rows_deletes_its_row(topics: Topics, table: ChangeReader) -> None:
+    topics.put(flat(1), None, flat(1, 6), event("u", 7, after=row(name="Mug", photo=UNAVAILABLE)))
+    assert follow(topics, table, lambda tally: tally.sent == 4, lambda: 0.0).sent == 4
+    bodies = [from_bytes(record.value or b"") for record in topics.take(topics.items, 4)]
+    assert [type(body) for body in bodies] == [ItemUpserted, ItemDeleted, ItemUpserted, ItemPatched]
+    assert [cast("ItemDeleted", body).revision for body in bodies] == [5_000, 5_001, 6_000, 7_000]
 
 
 def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: ChangeReader) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from consumers.vision.colour import make_colour_extractor
-from producers.catalog import CatalogFormat, read_catalog
+from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, describe_product, draw_catalogue
 from producers.demo.drawing import WHITE, Finish, Pen
@@ -21,8 +21,9 @@ from producers.demo.photo import ORIENTATION
 from producers.image_packer import ImagePacker
 from producers.image_refs import FolderImages
 from producers.social import SocialFormat as PostReading
-from producers.social import read_social
+from producers.social import read_posts
 from schemas.items import ItemUpserted
+from tests.producers.feed_events import events_of
 
 PRODUCTS = 36
 
@@ -95,7 +96,7 @@ def test_progress_is_told_after_each_product(tmp_path: Path) -> None:
 def test_the_catalogue_file_reads_as_items_without_a_bad_row(catalogue: Catalogue) -> None:
     path = catalogue.products_file
     reading = CatalogFormat(choose_columns(path, ()), FolderImages(catalogue.folder, ImagePacker()), "demo")
-    items = list(read_catalog(path, reading))
+    items = list(events_of(read_items(path, reading)))
     assert [item.item_id for item in items if isinstance(item, ItemUpserted)] == [p.id for p in catalogue.products]
     for item, product in zip(items, catalogue.products, strict=True):
         assert isinstance(item, ItemUpserted)
@@ -114,7 +115,9 @@ def test_the_catalogue_file_has_the_columns_of_google_merchant(catalogue: Catalo
 
 def test_the_posts_read_as_items_of_their_creators(catalogue: Catalogue) -> None:
     posts = list(
-        read_social(catalogue.posts_file, PostReading(FolderImages(catalogue.folder, ImagePacker()), "demo"))
+        events_of(
+            read_posts(catalogue.posts_file, PostReading(FolderImages(catalogue.folder, ImagePacker()), "demo"))
+        )
     )
     assert len(posts) == len(catalogue.posts) > 0
     for post, true in zip(posts, catalogue.posts, strict=True):
