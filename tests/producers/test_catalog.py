@@ -328,7 +328,12 @@ def test_a_patch_has_the_facts_that_depend_on_no_unavailable_column() -> None:
 def test_a_bad_row_names_its_line_and_the_rest_goes_on(tmp_path: Path) -> None:
     text = f'id,title,image_link\n1,"two\nlines",{URL}\n2,x\n\n3,x,{URL},more\n4,x,{URL}\n'
     found = read(feed(tmp_path, text))
-    assert [row.item_id if isinstance(row, ItemUpserted) else row.line for row in found] == ["1", 4, 6, "4"]
+    assert [row.line if isinstance(row, BadRow) else getattr(row, "item_id", "") for row in found] == [
+        "1",
+        4,
+        6,
+        "4",
+    ]
 
 
 def test_a_row_that_is_not_utf8_is_bad_and_the_rest_goes_on(tmp_path: Path) -> None:

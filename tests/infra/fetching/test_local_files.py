@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,10 +12,13 @@ from schemas.failures import Rejected
 NAME = "cafe\u0301/\u00fcber \uac00.png"
 
 
-@pytest.mark.parametrize("stored", ["NFC", "NFD"])
-@pytest.mark.parametrize("requested", ["NFC", "NFD"])
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("stored", FORMS)
+@pytest.mark.parametrize("requested", FORMS)
 def test_a_name_is_found_in_both_forms_of_unicode(
-    tmp_path: Path, picture: bytes, stored: str, requested: str
+    tmp_path: Path, picture: bytes, stored: Literal["NFC", "NFD"], requested: Literal["NFC", "NFD"]
 ) -> None:
     file = tmp_path / unicodedata.normalize(stored, NAME)
     file.parent.mkdir()
@@ -26,9 +30,9 @@ def test_a_name_is_found_in_both_forms_of_unicode(
 
 
 def test_a_file_of_the_very_name_comes_first(tmp_path: Path) -> None:
-    for form in ("NFC", "NFD"):
+    for form in FORMS:
         (tmp_path / unicodedata.normalize(form, "\u00fc.txt")).write_text(form)
-    for form in ("NFC", "NFD"):
+    for form in FORMS:
         assert read_below(tmp_path, unicodedata.normalize(form, "\u00fc.txt"), 100) == form.encode()
 
 
