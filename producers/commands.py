@@ -123,7 +123,7 @@ def facets(options: FacetsOptions) -> None:
 
 
 def _row_count(file: Path, limit: int | None) -> int:
-    from producers.row_reader import count_lines
+    from producers.feeds.feed_file import count_lines
 
     lines = count_lines(file)
     return lines if limit is None else min(lines, limit)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from producers.feeds.json_values import read_objects
 from producers.image_refs import Locate, image_reference, refuse_paths
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, parse_time, read_objects, revisions
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, parse_time, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure
 from schemas.items import MAX_IMAGES, ItemDeleted, ItemUpserted, revision_at

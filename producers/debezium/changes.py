@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from producers.catalog import CatalogFormat, read_item
 from producers.debezium.mapping import TableMapping
 from producers.debezium.values import NO_FIELDS, cells_of, objects_in
+from producers.feeds.feed_file import is_utf8
 from producers.image_refs import Locate
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, is_utf8
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow
 from schemas.envelope import describe
 from schemas.items import ItemDeleted, ItemUpserted
 

@@ -62,8 +62,8 @@ def _send(settings: "Settings", file: Path | None, table: "ChangeReader") -> "In
     from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import read_changes
+    from producers.feeds.feed_file import count_lines
     from producers.ingest import publish_with_progress
-    from producers.row_reader import count_lines
 
     assert file is not None
     total, kafka = count_lines(file), resolve_kafka_settings(settings)

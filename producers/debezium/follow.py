@@ -8,8 +8,9 @@ from pathlib import Path
 
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
 from producers.debezium.changes import Change, ChangeReader, PartitionRevisions, RowChange, parse_change
+from producers.feeds.feed_file import open_feed
 from producers.ingest import IngestTally, publish_one
-from producers.row_reader import BadRow, open_feed
+from producers.row_reader import BadRow
 from schemas.topics import DAY, Topic, dead_letter_topic
 
 BATCH, WAIT_SECONDS = 500, 0.2

@@ -1,0 +1,147 @@
+"""JSON text: a file of JSON that is read in pieces, with a place in it, and recovery from what cannot be read."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from producers.feeds.feed_file import MAX_LINE, FeedFile, is_utf8
+from producers.row_reader import Json
+
+PIECE = 1 << 18
+"""Characters that are read at once."""
+FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
+STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"|[{}\[\]]')
+KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
+KEY_LENGTH = 1_000
+MAX_SCAN = 1 << 18
+"""Characters in which the end of a broken object is sought."""
+SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
+"""Errors that leave quotes and brackets in pairs."""
+DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+"""Numbers stay text, as they are written."""
+
+
+class UnreadableBytes(ValueError):
+    """A value has bytes that its encoding does not have; the place is behind the value."""
+
+
+@dataclass
+class JsonText:
+    """The part of a file that was read and is not parsed yet."""
+
+    file: FeedFile
+    text: str = ""
+    place: int = 0
+    line: int = 1
+    """Line of `place`, from 1."""
+    ended: bool = False
+    """Whether `text` goes up to the end of the file."""
+    first_key: str = ""
+    """The first key of the last object, as it is written."""
+
+    def fill(self, least: int = PIECE) -> bool:
+        """Read at least so many characters. False at the end of the file."""
+        pieces, count = [self.text[self.place :]], 0
+        while count < least and not self.ended:
+            piece = self.file.text.read(PIECE)
+            self.ended = not piece
+            count += len(piece)
+            pieces.append(piece)
+        self.text, self.place = "".join(pieces), 0
+        return count > 0
+
+    def move(self, place: int) -> None:
+        """Go to a place further on."""
+        ends = self.text.count("\n", self.place, place)
+        self.line += ends or self.text.count("\r", self.place, place)
+        self.place = place
+
+    def skip(self, pattern: re.Pattern[str]) -> str:
+        """Pass over what matches; returns the next character, or nothing at the end."""
+        while True:
+            found = pattern.match(self.text, self.place)
+            self.move(found.end() if found else self.place)
+            if self.place < len(self.text):
+                return self.text[self.place]
+            if not self.fill():
+                return ""
+
+    def after(self, length: int) -> str:
+        """The next characters."""
+        if len(self.text) - self.place < length and not self.ended:
+            self.fill()
+        return self.text[self.place : self.place + length]
+
+    def read_key(self) -> str | None:
+        """Read the name of a value and its colon; None if there is none."""
+        found = KEY.match(self.after(KEY_LENGTH))
+        if found is None:
+            return None
+        self.move(self.place + found.end())
+        return found[1]
+
+    def decode(self) -> Json:
+        """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
+        self.remember_key()
+        while True:
+            text = self.text
+            try:
+                value, end = DECODER.raw_decode(text, self.place)
+            except json.JSONDecodeError as error:
+                is_cut = error.msg.startswith("Unterminated string") or error.pos >= len(text) - 12
+                rest = len(text) - self.place
+                if not is_cut or rest >= MAX_LINE or not self.fill(max(PIECE, rest)):
+                    raise
+                continue
+            if end >= len(text) and not isinstance(value, dict | list) and self.fill():
+                continue  # a number may go on
+            is_readable = is_utf8(text[self.place : end])
+            self.move(end)
+            if not is_readable:
+                raise UnreadableBytes
+            result: Json = value
+            return result
+
+    def remember_key(self) -> None:
+        """Remember how the object at the present place begins, as others of its array begin so too."""
+        found = FIRST_KEY.match(self.text, self.place)
+        self.first_key = found[1] if found else self.first_key
+
+    def recover(self, error: Exception) -> None:
+        """Go behind a value that cannot be read, or to where the next one of its array seems to begin."""
+        if isinstance(error, UnreadableBytes):
+            return
+        broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place
+        is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
+        end = self._balanced_end() if is_syntax else None
+        if end is not None and end > broken_at:
+            self.move(end)
+            return
+        margin = self.text[max(self.place - 200, 0) : self.place]
+        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
+        if len(indent) < len(margin) and not indent.strip(" \t"):
+            pattern = re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
+        else:
+            pattern = re.compile(rf"\{{\s*{re.escape(self.first_key)}")
+        self.skip_to(pattern, max(broken_at, self.place + 1))
+
+    def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
+        """Go to the next match from a place on, or to the end of the file."""
+        while (found := pattern.search(self.text, start)) is None:
+            self.move(min(max(start, len(self.text) - KEY_LENGTH), len(self.text)))  # a match may begin in the rest
+            if not self.fill():
+                self.move(len(self.text))
+                return
+            start = 0
+        self.move(found.start())
+
+    def _balanced_end(self) -> int | None:
+        """The place behind the bracket that closes the present object."""
+        depth = 0
+        for found in STRUCTURE.finditer(self.text, self.place, self.place + MAX_SCAN):
+            letter = found[0]
+            if len(letter) == 1:
+                depth += 1 if letter in "{[" else -1
+                if depth == 0:
+                    return found.end()
+        return None
