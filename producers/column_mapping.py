@@ -90,8 +90,8 @@ def _refuse(path: Path, columns: dict[str, str], overview: FeedOverview, availab
         )
     if sum(column.isprintable() and len(column) <= 100 for column in written) < len(written):
         raise BadInput(
-            f"{path} does not look like a feed: it is read as {overview.description}, and the names of its columns are "
-            "no text; if it is a feed, give --encoding and --delimiter"
+            f"{path} is no feed that can be read: it looks like {overview.description}, and its columns have no "
+            "names: if it is a feed, give --encoding and --delimiter"
         )
     raise BadInput(
         f"{path} has no column `{GOOGLE_COLUMNS[name]}`: name the one that it is with --map {name}=COLUMN; "

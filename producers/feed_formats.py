@@ -18,17 +18,16 @@ from producers.feeds.dialects import (
     find_dialect,
     is_known_column,
 )
-from producers.feeds.feed_file import FeedOptions, Kind, open_feed, tell_kind
+from producers.feeds.feed_file import FeedFormat, FeedOptions, find_format, open_feed
 from producers.feeds.json_values import read_objects
 from producers.feeds.tables import TableReader
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
+from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 
 LOOK_AHEAD = 1_000
 """Rows of a JSON or XML file that are read to find its columns, because it has no header."""
 MAX_DEPTH, MAX_PARTS = 3, 50
 """Objects in each other, and values of one, that become columns `object.value`."""
-Row = FeedRow | BadRow | SkippedRow
-CONVERTERS: Mapping[str, Callable[[Iterator[Row]], Iterator[Row]]] = {
+CONVERTERS: Mapping[str, Callable[[Iterator[RowResult]], Iterator[RowResult]]] = {
     SHOPIFY.name: shopify.read_products,
     SHOPIFY_JSON.name: shopify.read_json_products,
     WOOCOMMERCE.name: woocommerce.read_products,
@@ -41,7 +40,7 @@ CONVERTERS: Mapping[str, Callable[[Iterator[Row]], Iterator[Row]]] = {
 class FeedOverview:
     """What the beginning of a feed shows."""
 
-    kind: Kind
+    kind: FeedFormat
     description: str
     """How the file is read, for users."""
     names: Mapping[str, str]
@@ -57,7 +56,7 @@ class FeedOverview:
 
 def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview:
     """Look at the beginning of a feed. Raises BadInput if the file cannot be read, or is no feed."""
-    kind = tell_kind(path, options)
+    kind = find_format(path, options)
     if kind == "table":
         return _inspect_table(path, options)
     if kind == "parquet":
@@ -82,17 +81,17 @@ def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview
     )
 
 
-def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[Row]:
+def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[RowResult]:
     """The products of a feed, in order, with Google's columns where it has them, and its own. Raises BadInput."""
     overview = inspect_feed(path, options)
     rows = _keyed_rows(path, overview.kind, options)
     if overview.dialect is not None:
         convert = CONVERTERS.get(overview.dialect.name)
         rows = convert(rows) if convert is not None else _rename(rows, overview.dialect)
-    return rows if overview.has_rows else _tell_empty(rows)
+    return rows if overview.has_rows else _report_empty(rows)
 
 
-def _tell_empty(rows: Iterator[Row]) -> Iterator[Row]:
+def _report_empty(rows: Iterator[RowResult]) -> Iterator[RowResult]:
     """The rows of a feed, or a word that it has none."""
     is_empty = True
     for row in rows:
@@ -105,7 +104,7 @@ def _tell_empty(rows: Iterator[Row]) -> Iterator[Row]:
 def _inspect_table(path: Path, options: FeedOptions | None) -> FeedOverview:
     with open_feed(path, options) as file:
         reader = TableReader(file, column_key, is_known_column, LIST_COLUMNS)
-        first = next((row for row in reader.rows() if isinstance(row, FeedRow)), None)
+        first = next((row for row in islice(reader.rows(), LOOK_AHEAD) if isinstance(row, FeedRow)), None)
         layout, keys = reader.columns.layout, reader.columns.names
         names: dict[str, str] = {}
         for key, name in zip(keys, layout.names, strict=True):
@@ -129,14 +128,14 @@ def _inspect_table(path: Path, options: FeedOptions | None) -> FeedOverview:
     )
 
 
-def _raw_rows(path: Path, kind: Kind, options: FeedOptions | None) -> Iterator[FeedRow | BadRow]:
+def _raw_rows(path: Path, kind: FeedFormat, options: FeedOptions | None) -> Iterator[FeedRow | BadRow]:
     """The rows of a file that has no header, with their columns as they are written."""
     if kind == "parquet":
         return parquet.read_rows(path)
     return merchant_xml.read_products(path, options) if kind == "xml" else _flatten(read_objects(path, options))
 
 
-def _keyed_rows(path: Path, kind: Kind, options: FeedOptions | None) -> Iterator[Row]:
+def _keyed_rows(path: Path, kind: FeedFormat, options: FeedOptions | None) -> Iterator[RowResult]:
     """The rows of a feed, with the keys of their columns."""
     if kind == "table":
         with open_feed(path, options) as file:
@@ -181,7 +180,7 @@ def _add_parts(prefix: str, value: Mapping[str, Json], parts: dict[str, Json], d
             parts[prefix + name] = part
 
 
-def _rename(rows: Iterator[Row], dialect: Dialect) -> Iterator[Row]:
+def _rename(rows: Iterator[RowResult], dialect: Dialect) -> Iterator[RowResult]:
     """Rows with Google's columns beside those of their dialect."""
     for row in rows:
         if not isinstance(row, FeedRow):

@@ -40,6 +40,9 @@ class FeedRow:
     cells: Mapping[str, Json]
 
 
+RowResult = FeedRow | BadRow | SkippedRow
+
+
 def check_defaults(tenant: str, currency: str | None = None) -> None:
     """Raise BadInput if the defaults for all rows are invalid, so that the error is reported once, not per row."""
     try:

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest"},
     "consumers/operations": {*WORKER_ROOMS, "consumers.quality", "consumers.workers", "infra"},
     "producers": {"infra", "producers"},
+    "producers/feeds": {"producers.row_reader"},
     "producers/gateway": {"infra", "producers.image_refs"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
@@ -66,9 +67,11 @@ HOMES = {
     "prometheus_client": ("infra/metrics/",),
     "matplotlib": ("consumers/quality/fitting/plots.py",),
     "msgpack": ("infra/qdrant/embedded/wire.py",),
+    "zstandard": ("producers/feeds/compression.py",),
+    "pyarrow": ("producers/feeds/parquet.py",),
 }
 """The one place in which each outside library may be imported."""
-EXTRA_NAMES = ("cli", "worker", "gateway", "local", "fit", "openvino", "traces")
+EXTRA_NAMES = ("cli", "parquet", "worker", "gateway", "local", "fit", "openvino", "traces")
 """The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
 VISION_NEEDS = {"numpy", "PIL"}
@@ -122,8 +125,8 @@ FOREIGN_ASSIGNMENTS = {
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
     "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document
     "producers/gateway/connections.py": {"self.cycle.disconnected"},  # uvicorn's RequestResponseCycle
-    "producers/merchant_xml.py": {
-        f"self._parser.{name}"  # pyexpat's parser is configured by its attributes
+    "producers/feeds/xml_product.py": {
+        f"self.expat.{name}"  # pyexpat's parser is configured by its attributes
         for name in (
             "buffer_text", "StartElementHandler", "EndElementHandler", "CharacterDataHandler",
             "StartDoctypeDeclHandler",

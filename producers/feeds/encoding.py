@@ -39,6 +39,9 @@ LABELS = {
     "unicode": "utf-16",
 }
 """Names that Python does not know."""
+NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7"}
+"""Codecs of Python in which no file is saved."""
+SINGLE_BYTE = ("cp125", "iso8859", "koi8", "mac", "cp8")
 DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
 SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 WORDS = re.compile(rb"[^\x00-\x2f:-?]*[\x80-\xff][^\x00-\x2f:-?]*")
@@ -53,10 +56,10 @@ def find_encoding(name: str) -> str | None:
         "".encode(found.name)  # codecs that do not encode text raise LookupError
     except (LookupError, ValueError, TypeError):
         return None
-    return None if found.name in ("idna", "punycode") else SUPERSETS.get(found.name, found.name)
+    return None if found.name in NO_ENCODINGS else SUPERSETS.get(found.name, found.name)
 
 
-def tell_mark(start: bytes) -> tuple[str, int] | None:
+def find_mark(start: bytes) -> tuple[str, int] | None:
     """The encoding that the first bytes of a file prove, and the length of its mark."""
     for mark, name in MARKS:
         if start.startswith(mark) and not (name == "utf-16-le" and start[2:4] == b"\0\0"):
@@ -117,6 +120,9 @@ class Utf8Bytes(io.RawIOBase):
         """Python's name of the encoding; `utf-8` until other bytes come."""
         self.is_guess = False
         """Whether the encoding was told by the letters alone."""
+        self.unknown: str | None = None
+        """The encoding that the file names, if it is not known and not UTF-8."""
+        self._declared: str | None = None
         self._file = file
         self._ready = b""
         self._decode: Callable[[bytes, bool], str] | None = None
@@ -141,13 +147,17 @@ class Utf8Bytes(io.RawIOBase):
 
     def _start(self, encoding: str | None) -> None:
         start = self._file.read(CHUNK)
-        mark = tell_mark(start)
-        if mark is not None and (encoding is None or encoding == mark[0] or mark[1] > 1):
+        mark = find_mark(start)
+        if mark is not None and (encoding is None or mark[1] > 0):
             encoding, start = mark[0], start[mark[1] :]
         elif encoding is None and (label := declared_encoding(start)) is not None:
-            encoding = find_encoding(label)
-            if encoding == "utf-8" or (encoding or "").startswith("utf-16"):
-                encoding = None  # a declaration that is ASCII is not in UTF-16, and one of UTF-8 is often untrue
+            declared = find_encoding(label)
+            if declared is None and guess_encoding(start) != "utf-8":
+                self.unknown = label
+            elif declared is not None and declared.startswith(SINGLE_BYTE):
+                self._declared = declared  # it is untrue if the text is UTF-8, as it often is
+            elif declared is not None and not declared.startswith("utf-"):
+                encoding = declared  # one of UTF-8 is often untrue, and one that is ASCII is not in UTF-16
         if encoding is not None:
             self._use(encoding)
         self._ready = self._convert(start, last=False)
@@ -165,7 +175,9 @@ class Utf8Bytes(io.RawIOBase):
             first = next(place for place, byte in enumerate(data) if byte >= 0x80)
             begin = max(data.rfind(b"\n", 0, first), first - 100, 0)
             encoding = guess_encoding(data[begin : first + SAMPLE])
-            self.is_guess = encoding not in (None, "utf-8")
+            if encoding != "utf-8" and self._declared is not None:
+                encoding = self._declared
+            self.is_guess = encoding not in (None, "utf-8", self._declared)
             self._use(encoding or "utf-8")
         if self._decode is None:
             return data

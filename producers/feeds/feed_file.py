@@ -37,7 +37,7 @@ NAMES_OF_ENCODINGS = {
     "mac_roman": "MacRoman", "koi8_u": "KOI8",
 }  # fmt: skip
 """Names for users; other code pages of Windows and DOS are named by their number, `iso8859_2` is ISO-8859-2."""
-Kind = Literal["table", "json", "xml", "parquet"]
+FeedFormat = Literal["table", "json", "xml", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class FeedFile:
         self.path, self.options = path, options
         self._content: FeedBytes = open_bytes(path)
         self._utf8 = Utf8Bytes(io.BufferedReader(self._content, BUFFER), codec)
+        if self._utf8.unknown is not None:
+            self._content.close()
+            raise BadInput(
+                f"{path} is in {self._utf8.unknown}, which is not known: save it as UTF-8, or give --encoding"
+            )
         self.binary = io.BufferedReader(self._utf8, BUFFER)
         """The content in UTF-8; bytes that the encoding does not have are bytes that UTF-8 does not have."""
         self.text = io.TextIOWrapper(self.binary, "utf-8", errors="surrogateescape", newline="")
@@ -106,7 +111,7 @@ def open_feed(path: Path, options: FeedOptions | None = None) -> FeedFile:
     return FeedFile(path, options or FeedOptions())
 
 
-def tell_kind(path: Path, options: FeedOptions | None = None) -> Kind:
+def find_format(path: Path, options: FeedOptions | None = None) -> FeedFormat:
     """What kind of feed a file is, by its content. Raises BadInput if it cannot be read, or is no feed."""
     with open_bytes(path) as content:
         start = io.BufferedReader(content, BUFFER).peek(BUFFER)
@@ -120,10 +125,10 @@ def tell_kind(path: Path, options: FeedOptions | None = None) -> Kind:
     if start[257:262] == b"ustar":
         raise BadInput(f"{path} is a tar archive: unpack it, and send one file at a time")
     with open_feed(path, options) as file:
-        return _kind_of_text(path, file.text.read(BUFFER))
+        return _format_of_text(path, file.text.read(BUFFER))
 
 
-def _kind_of_text(path: Path, start: str) -> Kind:
+def _format_of_text(path: Path, start: str) -> FeedFormat:
     text = start.lstrip("\ufeff \t\r\n\x00\x1e")
     if not text:
         raise BadInput(f"{path} is empty: no feed is without a line")

@@ -56,6 +56,10 @@ class JsonText:
         self.line += ends or self.text.count("\r", self.place, place)
         self.place = place
 
+    def move_to_line(self, place: int) -> None:
+        """Go to the beginning of the next line."""
+        self.place, self.line = place, self.line + 1
+
     def skip(self, pattern: re.Pattern[str]) -> str:
         """Pass over what matches; returns the next character, or nothing at the end."""
         while True:

@@ -83,7 +83,7 @@ class _ObjectReader:
                 yield from self._parse_line(source.line + number, part.strip(MARGIN))
             if end < 0:
                 return
-            source.place, source.line = end + 1, source.line + 1
+            source.move_to_line(end + 1)
 
     def _parse_line(self, line: int, text: str) -> Iterator[FeedRow | BadRow]:
         """The objects of a line; there may be several after each other, and a comma at the end."""

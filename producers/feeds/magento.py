@@ -7,7 +7,9 @@ Rows of single store views are translations, and are skipped. Names of the colum
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from producers.feeds.dialects import MAGENTO
 from producers.feeds.variants import (
@@ -19,13 +21,15 @@ from producers.feeds.variants import (
     split_commas,
     text_of,
 )
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
+from producers.row_reader import FeedRow, Json, RowResult, SkippedRow
 
-Row = FeedRow | BadRow | SkippedRow
 ATTRIBUTE = re.compile(r",(?=[A-Za-z_][\w.]*=)")
 """Separator of `additional_attributes`; values may hold commas too."""
 COMPOSED = {"configurable", "grouped", "bundle"}
 CHILD_SKU = re.compile(r"(?:^|[|,])\s*sku=([^,|]+)")
+OPTION = re.compile(r"(\w+)=([^,|]+)")
+DATES = ("%m/%d/%y", "%m/%d/%Y", "%m/%d/%y, %I:%M %p", "%m/%d/%Y, %I:%M %p")
+"""How Magento writes dates in exports."""
 NO_PICTURE = {"no_selection", ""}
 
 
@@ -39,7 +43,7 @@ class _Child:
     in_stock: bool | None
 
 
-def read_products(rows: Iterator[Row]) -> Iterator[Row]:
+def read_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
     """The products of an export; those that consist of others at the end."""
     children: dict[str, _Child] = {}
     composed: list[FeedRow] = []
@@ -108,6 +112,8 @@ def _compose(row: FeedRow, children: list[_Child]) -> FeedRow:
     prices = [child.price for child in children if number_of(child.price) > 0]
     if prices and number_of(text_of(cells, "price")) == 0:
         cells |= {"price": lowest_price(prices), "sale_price": ""}
+    options = OPTION.findall(text_of(cells, "configurable_variations"))
+    cells |= option_cells((name, value) for name, value in options if not text_of(row.cells, name))
     stock = [child.in_stock for child in children if child.in_stock is not None]
     if stock and not any(stock):
         cells["availability"] = "out_of_stock"
@@ -124,7 +130,7 @@ def _product(row: FeedRow) -> FeedRow:
     attributes: dict[str, Json] = {name.strip(): value.strip().strip('"') for name, _, value in pairs if value}
     known = {**attributes, **row.cells}
     pictures = _pictures(row.cells)
-    starts, ends = text_of(row.cells, "special_price_from_date"), text_of(row.cells, "special_price_to_date")
+    starts, ends = (_date(text_of(row.cells, f"special_price_{end}_date")) for end in ("from", "to"))
     cells: dict[str, Json] = {
         **{column: _text(known, column) for column in ("title", "price", "brand", "gender")},
         "id": _text(row.cells, "id"),
@@ -137,6 +143,14 @@ def _product(row: FeedRow) -> FeedRow:
         **option_cells((name, _text(known, name).replace("|", ", ")) for name in ("color", "size", "material")),
     }
     return FeedRow(row.line, {**attributes, **row.cells, **cells})
+
+
+def _date(text: str) -> str:
+    """A date in ISO 8601; other text stays as it is, for the reader of the row to say so."""
+    for form in DATES:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).isoformat()
+    return text.replace(" ", "T") if text[:4].isdecimal() else text
 
 
 def _category(cells: Mapping[str, Json]) -> str:

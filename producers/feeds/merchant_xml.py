@@ -114,9 +114,8 @@ class _FeedReader:
     def _take_rows(self) -> Iterator[FeedRow | BadRow]:
         self.root = self.root or self._parser.root
         for product in self._parser.products:
-            product.line += self._base_line
             self.has_products = True
-            yield product.row(self._categories)
+            yield product.row(self._categories, self._base_line)
         self._parser.products.clear()
 
     def _recover(self, error: Exception) -> Iterator[FeedRow | BadRow]:
@@ -179,8 +178,7 @@ class _FeedReader:
             [product] = parser.products
         except (expat.ExpatError, FeedRefused, ProductTooLarge, ValueError):
             return BadRow(self.line, f"the product is no XML: {_describe(error)}")
-        product.line = self.line
-        return product.row(self._categories)
+        return product.row(self._categories, self.line - product.line)
 
 
 def _product_end(start: bytes) -> re.Pattern[bytes]:

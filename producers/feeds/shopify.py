@@ -9,7 +9,7 @@ from html import unescape
 
 from producers.feeds.dialects import SHOPIFY
 from producers.feeds.variants import lowest_price, number_of, numbered, option_cells, split_commas, text_of
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
+from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 
 OVERSELL_WORDS = {"continue", "true", "yes", "1"}
 """Inventory policy of variants that are sold even when out of stock."""
@@ -18,10 +18,8 @@ PUBLISHED = ("published_on_online_store", "published")
 MAX_LINES = 5_000
 """Lines of a product: Shopify has at most 2,048 variants and 250 pictures of one."""
 
-Row = FeedRow | BadRow | SkippedRow
 
-
-def read_products(rows: Iterator[Row]) -> Iterator[Row]:
+def read_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
     """The products of an export, in order, each with the line number of its first row.
 
     A handle that comes again after another one is a bad row, as its product was read already.
@@ -126,7 +124,7 @@ def _options(first: FeedRow, lines: Sequence[FeedRow]) -> dict[str, Json]:
     )
 
 
-def read_json_products(rows: Iterator[Row]) -> Iterator[Row]:
+def read_json_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
     """Products in JSON, as Shopify's API and `/products.json` of each shop have them, with Google's columns."""
     for row in rows:
         if not isinstance(row, FeedRow):

@@ -15,9 +15,9 @@ from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
 SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 1 << 20
 MAX_LINES_IN_CELL, MAX_CELL = 5_000, 1 << 20
 """Lines and characters of a quoted cell; longer ones are taken for a quote that is not closed."""
-LOOK_AHEAD_PER_LINE, FREE_LOOK_AHEAD = 20, 50_000
+LOOK_AHEAD_PER_LINE, FREE_LOOK_AHEAD = 4, 20_000
 """How many lines may be searched for the end of quoted cells, for each line that was read; it bounds the time."""
-UNNAMED = "column {}"
+UNNAMED = "column_{}"
 EXCEL_TEXT = re.compile(r'="([^"]*)"')
 LINE_ENDS = "\r\n"
 
@@ -139,10 +139,11 @@ class TableReader:
         if syntax.delimiter == "\t" and len(cells) == width:
             return cells  # in a table with tabs, a quote counts only where its partner ends the cell
         line, escaped = SplitLine(syntax, text), SplitLine(syntax, text, escape="\\")
+        is_doubtful = line.is_open or not line.is_regular
+        if is_doubtful and not escaped.is_open and escaped.is_regular and len(escaped.cells) == width:
+            return escaped.cells
         if not line.is_open and (len(line.cells) == width or line.is_regular):
             return line.cells
-        if not escaped.is_open and len(escaped.cells) == width:
-            return escaped.cells
         parts = text.split(syntax.delimiter)
         if len(parts) == width and not any(part.count(syntax.quote) % 2 for part in parts):
             return cells  # quotes stand in pairs within the cells, as in `"Best" of all`

@@ -20,9 +20,8 @@ from producers.feeds.variants import (
     split_links,
     text_of,
 )
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
+from producers.row_reader import FeedRow, Json, RowResult, SkippedRow
 
-Row = FeedRow | BadRow | SkippedRow
 OUT_OF_STOCK_WORDS = {"0", "outofstock", "no", "false"}
 
 
@@ -55,7 +54,7 @@ class _Variable:
         return FeedRow(self.row.line, cells)
 
 
-def read_products(rows: Iterator[Row]) -> Iterator[Row]:
+def read_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
     """The products of an export; those with variations at the end."""
     variables: dict[str, _Variable] = {}
     """Each under its id and under its SKU, which variations name."""

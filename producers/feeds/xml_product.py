@@ -1,7 +1,7 @@
 """XML product: collect the elements of one product of a feed, and make a row of them.
 
 The column is an element's name without its namespace; parts of an element are `element.part`; repeated elements
-become a list. Where names meet, Google's elements come before the feed's own (RSS, Atom), and these before all others.
+become a list. Where names meet, Google's elements come before the feed's own (RSS, Atom), and these before others.
 """
 
 import re
@@ -69,30 +69,14 @@ class XmlProduct:
     def start(self, name: str, rank: int, attributes: Mapping[str, str]) -> None:
         """An element begins."""
         self.size += sum(map(len, attributes.values()))
+        address = next((attributes[each] for each in ADDRESS_ATTRIBUTES if each in attributes), "")
         if not self._open and name.lower() in PARAMETERS and attributes.get("name"):
             name, rank = attributes["name"][:100], OTHER_RANK
-        element = _Element(name, rank)
-        if name == "link":
-            self._start_link(element, attributes)
-        else:
-            address = next((attributes[each] for each in ADDRESS_ATTRIBUTES if each in attributes), "")
-            if name in PICTURE_ELEMENTS and address:
-                is_picture = attributes.get("type", "image/").startswith("image/")
-                is_picture = is_picture and attributes.get("medium", "image") == "image"
-                element.name, element.rank = ("enclosure", OWN_RANK) if is_picture else (name, OTHER_RANK)
-            element.texts.extend([address] if address else [])
-        self._open.append(element)
-
-    def _start_link(self, element: _Element, attributes: Mapping[str, str]) -> None:
-        """Atom has the address in an attribute, and says by `rel` what it leads to."""
-        if "href" not in attributes:
-            return
-        relation = attributes.get("rel", "alternate")
-        if relation == "enclosure" and attributes.get("type", "").startswith("image/"):
-            element.name = "enclosure"
-        elif relation != "alternate":
-            element.name = f"link.{relation}"
-        element.texts.append(attributes["href"])
+        elif name == "link" and address:
+            name = _name_link(attributes)
+        elif name in PICTURE_ELEMENTS and address:
+            name, rank = ("enclosure", OWN_RANK) if _is_picture(attributes) else (name, OTHER_RANK)
+        self._open.append(_Element(name, rank, [address] if address else []))
 
     def add_text(self, text: str) -> None:
         """Text of the innermost element."""
@@ -121,8 +105,9 @@ class XmlProduct:
         if text.strip():
             self._cells[rank].setdefault(name, []).append(text.strip())
 
-    def row(self, categories: Mapping[str, str]) -> FeedRow | BadRow:
+    def row(self, categories: Mapping[str, str], lines_above: int) -> FeedRow | BadRow:
         """The product as a row; `categories` are the names of a feed's categories by their ids."""
+        line = self.line + lines_above
         cells: dict[str, Json] = {}
         for texts in reversed(self._cells):
             cells.update({name: each[0] if len(each) == 1 else each for name, each in texts.items()})
@@ -133,7 +118,20 @@ class XmlProduct:
         category = cells.get("categoryId")
         if isinstance(category, str) and category in categories:
             cells.setdefault("category", categories[category])
-        return FeedRow(self.line, cells)
+        return FeedRow(line, cells)
+
+
+def _name_link(attributes: Mapping[str, str]) -> str:
+    """Atom has the address of a link in an attribute, and says by `rel` what it leads to."""
+    relation = attributes.get("rel", "alternate")
+    if relation == "enclosure" and _is_picture(attributes):
+        return "enclosure"
+    return "link" if relation == "alternate" else f"link.{relation}"
+
+
+def _is_picture(attributes: Mapping[str, str]) -> bool:
+    is_image = attributes.get("type", "image/").lower().startswith("image/")
+    return is_image and attributes.get("medium", "image") == "image"
 
 
 def rank_of(prefix: str, namespaces: Mapping[str, str]) -> int:
