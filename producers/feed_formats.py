@@ -62,7 +62,8 @@ def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview
     if kind == "parquet":
         names = {column_key(name): name for name in reversed(parquet.read_columns(path))}
         names = dict(reversed(names.items()))
-        return FeedOverview(kind, "Parquet", names, find_dialect(names), is_open=False, has_rows=True)
+        has_rows = parquet.count_rows(path) > 0
+        return FeedOverview(kind, "Parquet", names, find_dialect(names), is_open=False, has_rows=has_rows)
     rows = list(islice(_raw_rows(path, kind, options), LOOK_AHEAD))
     names = {
         key: name for row in rows if isinstance(row, FeedRow) for name in row.cells for key in [column_key(name)]

@@ -175,7 +175,7 @@ META = Dialect(
     # https://www.facebook.com/business/help/120325381656392; the other columns are Google's
     {"product_type": ("product_type", "fb_product_category")},
 )
-DIALECTS = (SHOPIFY, WOOCOMMERCE, MAGENTO, YML, HEUREKA, SHOPIFY_JSON, WOOCOMMERCE_JSON, META)
+DIALECTS = (SHOPIFY, SHOPIFY_JSON, WOOCOMMERCE_JSON, WOOCOMMERCE, MAGENTO, YML, HEUREKA, META)
 KNOWN_COLUMNS = frozenset(
     [
         *GOOGLE_COLUMNS.values(), "description", "sku", "name", "handle", "url", "image", "status",

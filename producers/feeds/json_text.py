@@ -127,7 +127,11 @@ class JsonText:
             pattern = re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
         else:
             pattern = re.compile(rf"\{{\s*{re.escape(self.first_key)}")
-        self.skip_to(pattern, max(broken_at, self.place + 1))
+        last_quote = self.text.rfind('"', self.place, broken_at)
+        text_start = self.text.rfind(
+            '"', self.place, max(last_quote, 0)
+        )  # a text that is not closed may hold the next
+        self.skip_to(pattern, max(text_start, self.place + 1))
 
     def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
         """Go to the next match from a place on, or to the end of the file."""
