@@ -122,4 +122,5 @@ def _summarise(columns: dict[str, str], overview: FeedOverview) -> list[str]:
     kind = f"{overview.dialect.name}: {overview.description}" if overview.dialect else overview.description
     lines = [f"the file is read as {kind}", f"columns: {', '.join(uses) or 'none'}"]
     lines += [f"columns that are not used: {_shorten(unused)}"] if unused else []
+    lines += [] if overview.has_rows else ["the feed has no products"]
     return [*lines, *overview.remarks]

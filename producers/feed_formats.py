@@ -89,17 +89,7 @@ def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[RowRes
     if overview.dialect is not None:
         convert = CONVERTERS.get(overview.dialect.name)
         rows = convert(rows) if convert is not None else _rename(rows, overview.dialect)
-    return rows if overview.has_rows else _report_empty(rows)
-
-
-def _report_empty(rows: Iterator[RowResult]) -> Iterator[RowResult]:
-    """The rows of a feed, or a word that it has none."""
-    is_empty = True
-    for row in rows:
-        is_empty = False
-        yield row
-    if is_empty:
-        yield SkippedRow(1, "the feed has no products")
+    return rows
 
 
 def _inspect_table(path: Path, options: FeedOptions | None) -> FeedOverview:

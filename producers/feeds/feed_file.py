@@ -118,6 +118,8 @@ def find_format(path: Path, options: FeedOptions | None = None) -> FeedFormat:
         if content.damage is not None and not start:
             raise BadInput(f"{path} {content.damage}: make it again")
     if start.startswith(b"PAR1"):
+        if content.layers:
+            raise BadInput(f"{path} is a Parquet file in an archive, which is not read as a stream: unpack it")
         return "parquet"
     for mark, what in FOREIGN_FILES:
         if start.startswith(mark):

@@ -13,6 +13,7 @@ FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
 STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"|[{}\[\]]')
 KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
 KEY_LENGTH = 1_000
+PARTNERS = {"{": "}", "[": "]"}
 MAX_SCAN = 1 << 18
 """Characters in which the end of a broken object is sought."""
 SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
@@ -144,12 +145,15 @@ class JsonText:
         self.move(found.start())
 
     def _balanced_end(self) -> int | None:
-        """The place behind the bracket that closes the present object."""
-        depth = 0
+        """The place behind the bracket that closes the present value; None if the brackets are not in pairs."""
+        expected: list[str] = []
         for found in STRUCTURE.finditer(self.text, self.place, self.place + MAX_SCAN):
             letter = found[0]
-            if len(letter) == 1:
-                depth += 1 if letter in "{[" else -1
-                if depth == 0:
+            if letter in PARTNERS:
+                expected.append(PARTNERS[letter])
+            elif letter in "}]":
+                if expected and expected.pop() != letter:
+                    return None
+                if not expected:
                     return found.end()
         return None

@@ -30,9 +30,9 @@ FACTS = {*PARTS, "id", "@id", "title", "name", "type", "@type", "@context"}
 """Names, in lower case, of which a product has one; the object around a list of products may have some of them."""
 INNER = ("node", "_source")
 """Names under which GraphQL and Elasticsearch put a product in the elements of their arrays."""
-BLANK = re.compile(r"[\s,;\x1e\ufeff\x00]*")
+BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 START = re.compile(r"[\[{]")
-MARGIN = " \t\r\n\x1e\ufeff\x00"
+MARGIN = " \t\r\n\x1e\ufeff"
 
 
 def read_objects(path: Path, options: FeedOptions | None = None) -> Iterator[FeedRow | BadRow]:

@@ -17,6 +17,7 @@ from producers.feeds.xml_product import (
     MAX_CHARACTERS,
     NOT_READABLE,
     PRODUCTS,
+    FeedContext,
     FeedRefused,
     ProductParser,
     ProductTooLarge,
@@ -32,6 +33,7 @@ ENTITY = re.compile(rb"&(?:(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1
 NO_TAG = re.compile(rb"<(?![A-Za-z_/!?])")
 EMPTY_ROOTS = {"rss", "feed", "rdf:rdf", "yml_catalog", "shop", "products", "items", "offers", "catalog", "channel"}
 """Roots, in lower case, of feeds that may be empty; with another root, a file without products is no feed."""
+NAME = re.compile(rb"[^\s<>/]{1,200}")
 MAX_BYTES = 8_000_000
 ROOT, ROOT_END = b"<feed>", b"</feed>"
 NO_ELEMENTS, MISMATCHED_TAG, JUNK_BEHIND_ROOT = 3, 7, 9
@@ -58,9 +60,8 @@ class _FeedReader:
         self.root = ""
         self.has_products = self.has_failed = False
         self._file = file
-        self._namespaces: dict[str, str] = {}
-        self._categories: dict[str, str] = {}
-        self._parser = ProductParser(self._namespaces, self._categories)
+        self._context = FeedContext()
+        self._parser = ProductParser(self._context)
         self._rest = b""
         """Bytes that were read: from the present product on, or else those that are not parsed yet."""
         self.line = 1
@@ -106,6 +107,8 @@ class _FeedReader:
         self._parser.parse(data, last=self._ended)
         start = self._parser.start_index
         self._drop(start - self._base if start >= 0 else len(self._rest))
+        if len(self._rest) > MAX_BYTES:  # comments do not count as characters
+            raise ProductTooLarge
 
     def _drop(self, count: int) -> None:
         self.line += self._rest.count(b"\n", 0, count)
@@ -115,7 +118,7 @@ class _FeedReader:
         self.root = self.root or self._parser.root
         for product in self._parser.products:
             self.has_products = True
-            yield product.row(self._categories, self._base_line)
+            yield product.row(self._context.categories, self._base_line)
         self._parser.products.clear()
 
     def _recover(self, error: Exception) -> Iterator[FeedRow | BadRow]:
@@ -137,16 +140,23 @@ class _FeedReader:
 
     def _recover_outside(self, error: Exception) -> Iterator[BadRow]:
         """Go from an error between products to the next one."""
-        line, reason, is_first = self._line_of_parser(), _describe(error), not self._has_restarted
+        line, reason = self._line_of_parser(), _describe(error)
         code = error.code if isinstance(error, expat.ExpatError) else 0
         place = max(self._parser.expat.ErrorByteIndex - self._base, 0)
+        name = NAME.match(self._rest, place)
+        is_end = (
+            code == MISMATCHED_TAG
+            and name is not None
+            and name[0].decode(errors="replace") in self._context.ancestors
+        )
+        is_usual = code == JUNK_BEHIND_ROOT or (is_end and self._has_restarted)  # of feeds one after another
         found = self._find(PRODUCT_START, place if code == JUNK_BEHIND_ROOT else place + 1)
-        if found is None and is_first and self._file.damage is None:
+        if found is None and self._file.damage is None and not is_usual:
             self.has_failed = True
-            is_cut = code == NO_ELEMENTS and self.root
-            what = "is cut off: its elements do not end" if is_cut else f"is no XML from here on ({reason})"
+            what = "is cut off: its elements do not end" if code == NO_ELEMENTS and self.root else ""
+            what = what or f"is no XML from here on ({reason})"
             yield BadRow(line, f"the file {what}: nothing after it is read")
-        elif found is not None and code != JUNK_BEHIND_ROOT and (is_first or code != MISMATCHED_TAG):
+        elif found is not None and not is_usual:
             yield BadRow(line, f"the text before a product is no XML ({reason}): it is left out")
         self._restart(len(self._rest) if found is None else found)
 
@@ -166,19 +176,19 @@ class _FeedReader:
         """Begin again with a new parser, behind a root of our own."""
         self._drop(place)
         self.root = self.root or self._parser.root
-        self._parser = ProductParser(self._namespaces, self._categories)
+        self._parser = ProductParser(self._context)
         self._parser.parse(ROOT)
         self._base, self._base_line, self._parsed, self._has_restarted = len(ROOT), self.line - 1, 0, True
 
     def _parse_again(self, raw: bytes, error: expat.ExpatError) -> FeedRow | BadRow:
         """A product whose ampersands and entities are repaired."""
-        parser = ProductParser(self._namespaces, self._categories)
+        parser = ProductParser(self._context)
         try:
             parser.parse(ROOT + _repair(raw) + ROOT_END, last=True)
             [product] = parser.products
         except (expat.ExpatError, FeedRefused, ProductTooLarge, ValueError):
             return BadRow(self.line, f"the product is no XML: {_describe(error)}")
-        return product.row(self._categories, self.line - product.line)
+        return product.row(self._context.categories, self.line - product.line)
 
 
 def _product_end(start: bytes) -> re.Pattern[bytes]:

@@ -142,16 +142,30 @@ def rank_of(prefix: str, namespaces: Mapping[str, str]) -> int:
     return OWN_RANK if not prefix or (address or "").startswith(FEED_NAMESPACES) else OTHER_RANK
 
 
+@dataclass
+class FeedContext:
+    """What the elements around the products of a feed say."""
+
+    namespaces: dict[str, str] = field(default_factory=dict)
+    """Addresses by prefixes."""
+    categories: dict[str, str] = field(default_factory=dict)
+    """Names by ids."""
+    ancestors: set[str] = field(default_factory=set)
+    """Names of the elements around products."""
+
+
 class ProductParser:
     """Parses a text with expat, and collects its products."""
 
-    def __init__(self, namespaces: dict[str, str], categories: dict[str, str]) -> None:
+    def __init__(self, context: FeedContext) -> None:
         self.products: list[XmlProduct] = []
         self.root = ""
         self.start_index = -1
         """Where the present product begins, in the bytes of this parser; -1 outside of products."""
-        self._namespaces, self._categories = namespaces, categories
+        self._context = context
         self._depth = 0
+        self._path: list[str] = []
+        """Names of the open elements outside of products."""
         self._product: XmlProduct | None = None
         self._product_depth = 0
         self._category: list[str] | None = None
@@ -173,16 +187,19 @@ class ProductParser:
         if self._depth > MAX_DEPTH:
             raise FeedRefused(f"has more than {MAX_DEPTH} elements in each other")
         for key, value in attributes.items():
-            if key.startswith("xmlns") and len(self._namespaces) < 100:
-                self._namespaces[key[6:]] = value
+            if key.startswith("xmlns") and len(self._context.namespaces) < 100:
+                self._context.namespaces[key[6:]] = value
         prefix, _, local = name.rpartition(":")
         if self._product is not None:
-            self._product.start(local, rank_of(prefix, self._namespaces), attributes)
+            self._product.start(local, rank_of(prefix, self._context.namespaces), attributes)
         elif local.lower() in PRODUCTS:
+            self._context.ancestors.update(self._path)
             self.start_index, self._product_depth = self.expat.CurrentByteIndex, self._depth
             self._product = XmlProduct(self.expat.CurrentLineNumber, attributes)
-        elif local == "category" and "id" in attributes and len(self._categories) < MAX_CATEGORIES:
-            self._category = [attributes["id"], attributes.get("parentId", "")]
+        else:
+            self._path.append(name)
+            if local == "category" and "id" in attributes and len(self._context.categories) < MAX_CATEGORIES:
+                self._category = [attributes["id"], attributes.get("parentId", "")]
 
     def _add_text(self, text: str) -> None:
         if self._product is not None:
@@ -194,6 +211,7 @@ class ProductParser:
 
     def _end(self, _name: str) -> None:
         if self._product is None:
+            self._path.pop()
             self._end_category()
         elif self._depth > self._product_depth:
             self._product.end()
@@ -205,8 +223,8 @@ class ProductParser:
     def _end_category(self) -> None:
         if self._category is not None:
             own, parent, *texts = self._category
-            path = [self._categories.get(parent, ""), "".join(texts).strip()]
-            self._categories[own] = " > ".join(part for part in path if part)[:500]
+            path = [self._context.categories.get(parent, ""), "".join(texts).strip()]
+            self._context.categories[own] = " > ".join(part for part in path if part)[:500]
             self._category = None
 
 

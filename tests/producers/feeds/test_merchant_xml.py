@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.column_mapping import choose_columns
 from producers.feed_formats import read_feed
 from producers.feeds.merchant_xml import CHUNK, read_products
-from producers.row_reader import BadRow, FeedRow, SkippedRow
+from producers.row_reader import BadRow, FeedRow
 
 HEAD = '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>'
 ITEM = "<item><g:id>{id}</g:id><g:image_link>https://shop.example/{id}.jpg</g:image_link></item>"
@@ -168,7 +169,7 @@ def test_blank_lines_above_the_declaration_are_passed_over(tmp_path: Path) -> No
     ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><rss/>', "document type"),
     ('<!DOCTYPE yml_catalog SYSTEM "shops.dtd" [<!ENTITY a "b">]><yml_catalog/>', "document type"),
     (HEAD + "<a>" * 20, "in each other"),
-    (f"{HEAD}<item><g:id>{'x' * 1_100_000}</g:id></item>", "characters"),
+    (f"{HEAD}<item><g:id>{'x' * 1_100_000}</g:id></item>{TAIL}", "characters"),
     ("id,title", "no XML"),
     ("<Error><Code>AccessDenied</Code></Error>", "no product (<item>, <entry>, <product> or <offer>)"),
 ])  # fmt: skip
@@ -186,7 +187,8 @@ def test_a_product_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["<rss/>", f"{HEAD}{TAIL}", "<feed xmlns='http://www.w3.org/2005/Atom'></feed>"])
 def test_an_empty_feed_is_told_and_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "feed.xml").write_text(text)
-    assert list(read_feed(tmp_path / "feed.xml")) == [SkippedRow(1, "the feed has no products")]
+    assert list(read_feed(tmp_path / "feed.xml")) == []
+    assert "the feed has no products" in choose_columns(tmp_path / "feed.xml", ()).summary
 
 
 @given(st.lists(st.text("abc&<é", min_size=1, max_size=9), min_size=1, max_size=5), st.integers(0, 3))
