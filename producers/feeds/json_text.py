@@ -117,22 +117,25 @@ class JsonText:
         if isinstance(error, UnreadableBytes):
             return
         broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place
-        is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
-        end = self._balanced_end() if is_syntax else None
-        if end is not None and end > broken_at:
-            self.move(end)
-            return
-        margin = self.text[max(self.place - 200, 0) : self.place]
-        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
-        if len(indent) < len(margin) and not indent.strip(" \t"):
-            pattern = re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
-        else:
-            pattern = re.compile(rf"\{{\s*{re.escape(self.first_key)}")
         last_quote = self.text.rfind('"', self.place, broken_at)
         text_start = self.text.rfind(
             '"', self.place, max(last_quote, 0)
         )  # a text that is not closed may hold the next
-        self.skip_to(pattern, max(text_start, self.place + 1))
+        start, pattern = max(text_start, self.place + 1), self._start_pattern()
+        is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
+        end = self._balanced_end() if is_syntax else None
+        if end is not None and end > broken_at and pattern.search(self.text, start, end) is None:
+            self.move(end)
+        else:
+            self.skip_to(pattern, start)
+
+    def _start_pattern(self) -> re.Pattern[str]:
+        """How the next object of the present array begins: at the same indent, or with the same name."""
+        margin = self.text[max(self.place - 200, 0) : self.place]
+        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
+        if len(indent) < len(margin) and not indent.strip(" \t"):
+            return re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
+        return re.compile(rf"\{{\s*{re.escape(self.first_key)}")
 
     def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
         """Go to the next match from a place on, or to the end of the file."""

@@ -14,13 +14,12 @@ from xml.parsers import expat
 
 from producers.feeds.feed_file import FeedFile, FeedOptions, open_feed
 from producers.feeds.xml_product import (
-    MAX_CHARACTERS,
     NOT_READABLE,
     PRODUCTS,
     FeedContext,
     FeedRefused,
     ProductParser,
-    ProductTooLarge,
+    ProductRefused,
 )
 from producers.row_reader import BadRow, FeedRow
 
@@ -76,7 +75,7 @@ class _FeedReader:
             while not self._ended or self._parsed < len(self._rest):
                 try:
                     self._parse()
-                except (expat.ExpatError, ProductTooLarge) as error:
+                except (expat.ExpatError, ProductRefused) as error:
                     yield from self._take_rows()
                     yield from self._recover(error)
                 yield from self._take_rows()
@@ -100,7 +99,7 @@ class _FeedReader:
         self._rest += text.encode()
 
     def _parse(self) -> None:
-        """Parse what was read, or read on and parse it. Raises ExpatError, ProductTooLarge, or FeedRefused."""
+        """Parse what was read, or read on and parse it. Raises ExpatError, ProductRefused, or FeedRefused."""
         if self._parsed == len(self._rest):
             self._read()
         data, self._parsed = self._rest[self._parsed :], len(self._rest)
@@ -108,7 +107,7 @@ class _FeedReader:
         start = self._parser.start_index
         self._drop(start - self._base if start >= 0 else len(self._rest))
         if len(self._rest) > MAX_BYTES:  # comments do not count as characters
-            raise ProductTooLarge
+            raise ProductRefused(f"has more than {MAX_BYTES:,} bytes")
 
     def _drop(self, count: int) -> None:
         self.line += self._rest.count(b"\n", 0, count)
@@ -135,7 +134,7 @@ class _FeedReader:
         elif end is not None and isinstance(error, expat.ExpatError):
             yield self._parse_again(self._rest[:end], error)
         elif end is not None:
-            yield BadRow(line, f"the product has more than {MAX_CHARACTERS:,} characters")
+            yield BadRow(line, f"the product {error}")
         self._restart(len(self._rest) if end is None else end)
 
     def _recover_outside(self, error: Exception) -> Iterator[BadRow]:
@@ -176,6 +175,7 @@ class _FeedReader:
         """Begin again with a new parser, behind a root of our own."""
         self._drop(place)
         self.root = self.root or self._parser.root
+        self._context.ancestors.update(self._parser.path)
         self._parser = ProductParser(self._context)
         self._parser.parse(ROOT)
         self._base, self._base_line, self._parsed, self._has_restarted = len(ROOT), self.line - 1, 0, True
@@ -186,7 +186,7 @@ class _FeedReader:
         try:
             parser.parse(ROOT + _repair(raw) + ROOT_END, last=True)
             [product] = parser.products
-        except (expat.ExpatError, FeedRefused, ProductTooLarge, ValueError):
+        except (expat.ExpatError, FeedRefused, ProductRefused, ValueError):
             return BadRow(self.line, f"the product is no XML: {_describe(error)}")
         return product.row(self._context.categories, self.line - product.line)
 

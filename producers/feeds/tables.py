@@ -99,10 +99,11 @@ class TableReader:
         cells = self._split_row(text)
         if isinstance(cells, str):
             return BadRow(start, cells)
-        cells = [_clean(cell) for cell in cells]
-        if any("\0" in cell for cell in cells):
-            return BadRow(start, "the row has a NUL character in a cell: is the file damaged?")
-        if not all(map(is_utf8, cells)):
+        if "\0" in text or "\\N" in text or '="' in text:
+            cells = [_clean(cell) for cell in cells]
+            if any("\0" in cell for cell in cells):
+                return BadRow(start, "the row has a NUL character in a cell: is the file damaged?")
+        if not is_utf8(text) or (start < self._line and not all(map(is_utf8, cells))):
             encoding = self._file.encoding_name
             return BadRow(
                 start, f"the row is not {encoding}, as the rest is: save the file as UTF-8, or give --encoding"

@@ -40,8 +40,8 @@ class FeedRefused(Exception):
     """The feed has content that no valid feed needs; the message completes `the file ...`."""
 
 
-class ProductTooLarge(Exception):
-    """A product has more than MAX_CHARACTERS."""
+class ProductRefused(Exception):
+    """A product has content that no valid one needs; the message completes `the product ...`."""
 
 
 @dataclass
@@ -164,7 +164,7 @@ class ProductParser:
         """Where the present product begins, in the bytes of this parser; -1 outside of products."""
         self._context = context
         self._depth = 0
-        self._path: list[str] = []
+        self.path: list[str] = []
         """Names of the open elements outside of products."""
         self._product: XmlProduct | None = None
         self._product_depth = 0
@@ -178,14 +178,15 @@ class ProductParser:
         self.expat.StartDoctypeDeclHandler = _check_doctype
 
     def parse(self, data: bytes, *, last: bool = False) -> None:
-        """Parse more bytes. Raises ExpatError, ProductTooLarge, or FeedRefused."""
+        """Parse more bytes. Raises ExpatError, ProductRefused, or FeedRefused."""
         self.expat.Parse(data, last)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         self.root = self.root or name
         if self._depth > MAX_DEPTH:
-            raise FeedRefused(f"has more than {MAX_DEPTH} elements in each other")
+            refused = FeedRefused if self._product is None else ProductRefused
+            raise refused(f"has more than {MAX_DEPTH} elements in each other")
         for key, value in attributes.items():
             if key.startswith("xmlns") and len(self._context.namespaces) < 100:
                 self._context.namespaces[key[6:]] = value
@@ -193,11 +194,11 @@ class ProductParser:
         if self._product is not None:
             self._product.start(local, rank_of(prefix, self._context.namespaces), attributes)
         elif local.lower() in PRODUCTS:
-            self._context.ancestors.update(self._path)
+            self._context.ancestors.update(self.path)
             self.start_index, self._product_depth = self.expat.CurrentByteIndex, self._depth
             self._product = XmlProduct(self.expat.CurrentLineNumber, attributes)
         else:
-            self._path.append(name)
+            self.path.append(name)
             if local == "category" and "id" in attributes and len(self._context.categories) < MAX_CATEGORIES:
                 self._category = [attributes["id"], attributes.get("parentId", "")]
 
@@ -205,13 +206,13 @@ class ProductParser:
         if self._product is not None:
             self._product.add_text(text)
             if self._product.size > MAX_CHARACTERS:
-                raise ProductTooLarge
+                raise ProductRefused(f"has more than {MAX_CHARACTERS:,} characters")
         elif self._category is not None:
             self._category.append(text[:200])
 
     def _end(self, _name: str) -> None:
         if self._product is None:
-            self._path.pop()
+            self.path.pop()
             self._end_category()
         elif self._depth > self._product_depth:
             self._product.end()
