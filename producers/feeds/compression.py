@@ -60,11 +60,12 @@ class FeedBytes(io.RawIOBase):
         self.layers: tuple[str, ...] = ()
         """Names of the compressions, the outermost first."""
         self.content = self._file = cast("io.BufferedReader", file)
-        self._size, self._count = size, 0
+        self._size, self._count, self._member_size = size, 0, 0
         """Bytes of the file on the disk, and decompressed bytes that were read."""
 
-    def add_layer(self, name: str, stream: io.RawIOBase) -> None:
-        """Read from `stream`, which decompresses the present content."""
+    def add_layer(self, name: str, stream: io.RawIOBase, size: int = 0) -> None:
+        """Read from `stream`, which decompresses the present content to `size` bytes, if that is known."""
+        self._member_size = size
         self.content = io.BufferedReader(stream, BUFFER)
         self.layers = (*self.layers, name)
 
@@ -90,7 +91,8 @@ class FeedBytes(io.RawIOBase):
 
     def estimate(self, count: int) -> int:
         """How many there are in the whole file of what is `count` times in the part that was read until now."""
-        return round(count * max(1.0, self._size / max(self._file.tell(), 1)))
+        whole, part = (self._member_size, self._count) if self._member_size else (self._size, self._file.tell())
+        return round(count * max(1.0, whole / max(part, 1)))
 
     def close(self) -> None:
         """Close the file."""
@@ -133,7 +135,8 @@ class _Stream(io.RawIOBase):
         if self._rest is not None:
             raise ValueError(self._rest)
         piece = (self._decompressor.unused_data or self._file.read(PIECE)).lstrip(b"\0")  # archives may be padded
-        self._decompressor = self._create()
+        if piece:
+            self._decompressor = self._create()
         return piece or None
 
     def close(self) -> None:
@@ -182,7 +185,7 @@ def _open_layers(path: Path, found: FeedBytes) -> None:
         if len(found.layers) == MAX_LAYERS:
             raise BadInput(f"{path} is compressed more than {MAX_LAYERS} times: unpack it")
         if codec is None:
-            found.add_layer("zip", _open_member(path, found.content))
+            found.add_layer("zip", *_open_member(path, found.content))
         else:
             found.add_layer(codec, _Stream(found.content, CODECS[codec]))
 
@@ -199,14 +202,14 @@ def _codec_of(start: bytes) -> str | None:
     return "zstd" if is_skippable or start.startswith(b"\x28\xb5\x2f\xfd") else None
 
 
-def _open_member(path: Path, file: io.BufferedReader) -> io.RawIOBase:
-    """The bytes of the one feed in a ZIP archive."""
+def _open_member(path: Path, file: io.BufferedReader) -> tuple[io.RawIOBase, int]:
+    """The bytes of the one feed in a ZIP archive, and their number; 0 if it is not known."""
     if not file.seekable():
         raise BadInput(f"{path} is a ZIP archive in another archive: unpack the outer one")
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile:
-        return _open_first_member(file)
+        return _open_first_member(file), 0
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     office = next((OFFICE_MEMBERS[name] for name in names if name in OFFICE_MEMBERS), None)
     if office is not None:
@@ -216,9 +219,10 @@ def _open_member(path: Path, file: io.BufferedReader) -> io.RawIOBase:
     if len(feeds) != 1:
         listing = f" ({', '.join(feeds[:10])})" if feeds else ""
         raise BadInput(f"{path} holds {len(feeds)} feeds{listing}: unpack it, and send one file at a time")
-    if archive.getinfo(feeds[0]).flag_bits & 1:
+    info = archive.getinfo(feeds[0])
+    if info.flag_bits & 1:
         raise BadInput(f"{path} is encrypted: unpack it with its password, and send {feeds[0]}")
-    return cast("io.RawIOBase", archive.open(feeds[0]))
+    return cast("io.RawIOBase", archive.open(info)), info.file_size
 
 
 def _open_first_member(file: io.BufferedReader) -> io.RawIOBase:

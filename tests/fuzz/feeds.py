@@ -155,8 +155,12 @@ def corpus() -> list[Feed]:
     latin = [word for word in WORDS if word.isascii() or "é" in word or "ö" in word]
     lines = [*plain.records[:3], 'm,"First\nsecond, and\n""third""",https://shop.example/m.jpg,1,in_stock,b\n']
     packs: dict[str, Callable[[bytes], bytes]] = {
-        "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstandard.compress, "zip": zipped,
-    }  # fmt: skip
+        "gzip": gzip.compress,
+        "bzip2": bz2.compress,
+        "xz": lzma.compress,
+        "zstd": zstandard.compress,
+        "zip": zipped,
+    }
     encodings = {
         "utf-16": WORDS,
         "utf-16-le": WORDS,

@@ -46,7 +46,10 @@ def write(folder: Path, data: bytes, name: str = "feed.csv") -> Path:
 
 def read_all(path: Path) -> bytes:
     with open_bytes(path) as file:
-        return io.BufferedReader(file).read()
+        buffered = io.BufferedReader(file)
+        data = buffered.read()
+        assert (buffered.read(1), file.damage) == (b"", None)
+        return data
 
 
 @pytest.mark.parametrize("name", COMPRESSIONS)
