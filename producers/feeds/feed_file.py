@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from infra.config.errors import BadInput
 from producers.feeds.compression import FeedBytes, open_bytes
+from producers.feeds.dialects import is_known_column
 from producers.feeds.encoding import Utf8Bytes, find_encoding
 
 BUFFER = 1 << 16
@@ -145,9 +146,11 @@ def _format_of_text(path: Path, start: str) -> FeedFormat:
             f"{path} is no text in an encoding that can be told: is it a feed? If it is, give --encoding"
         )
     suffixes = {suffix.lower() for suffix in path.suffixes}
-    if JSON.match(text) or suffixes & set(JSON_SUFFIXES):
+    if JSON.match(text):
         return "json"
-    return "xml" if suffixes & set(XML_SUFFIXES) else "table"
+    if sum(map(is_known_column, re.split(r"[,;\t|]", text[:2_000].splitlines()[0]))) >= 2:
+        return "table"
+    return "json" if suffixes & set(JSON_SUFFIXES) else "xml" if suffixes & set(XML_SUFFIXES) else "table"
 
 
 def count_lines(path: Path) -> int:

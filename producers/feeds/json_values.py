@@ -11,25 +11,13 @@ from itertools import islice
 from pathlib import Path
 
 from producers.feeds.feed_file import MAX_LINE, FeedFile, FeedOptions, is_utf8, open_feed
+from producers.feeds.json_products import holds_products, is_array_name, may_hold_products, product_of, row_of
 from producers.feeds.json_text import DECODER, PIECE, JsonText, UnreadableBytes
-from producers.row_reader import BadRow, FeedRow, Json
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject
 
 SAMPLE_LINES = 20
 MAX_DEPTH = 6
 """Objects around the array of products."""
-ARRAYS = {
-    "products", "items", "data", "results", "entries", "entry", "item", "offers", "rows", "records", "ordereditems",
-    "value", "hits", "edges", "nodes", "articles", "goods", "feed", "catalog", "product", "docs", "objects", "list",
-    "content", "response", "result", "payload", "rss", "channel", "shop", "export", "inventory", "elements",
-    "productvariants", "collection",
-}  # fmt: skip
-"""Names, in lower case, of arrays of products, and of the objects around them."""
-PARTS = {"sku", "image_link", "image", "images", "image_url", "imagelink", "price", "handle"}
-"""Names, in lower case, that only a product has, so that the arrays in it are parts of it."""
-FACTS = {*PARTS, "id", "@id", "title", "name", "type", "@type", "@context"}
-"""Names, in lower case, of which a product has one; the object around a list of products may have some of them."""
-INNER = ("node", "_source")
-"""Names under which GraphQL and Elasticsearch put a product in the elements of their arrays."""
 BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 START = re.compile(r"[\[{]")
 MARGIN = " \t\r\n\x1e\ufeff"
@@ -61,7 +49,7 @@ class _ObjectReader:
         whole = sum(isinstance(value, dict) for value in values)
         if not isinstance(values[0], dict):
             return len(values) > 1 and 2 * whole > len(values)
-        return whole > 1 or not _holds_products(values[0])
+        return whole > 1 or not holds_products(values[0])
 
     def read_lines(self) -> Iterator[FeedRow | BadRow]:
         """The object of each line."""
@@ -97,7 +85,7 @@ class _ObjectReader:
             except (ValueError, RecursionError):
                 yield BadRow(line, f"the line is not JSON: it starts {text[:24]!r}")
                 return
-            yield _row(line, value)
+            yield row_of(line, value)
             if place < len(text):
                 found = BLANK.match(text, place)
                 place = found.end() if found else place
@@ -139,7 +127,7 @@ class _ObjectReader:
         except (ValueError, RecursionError) as error:
             yield from self._refuse(line, error)
         else:
-            yield _row(line, value)
+            yield row_of(line, value)
 
     def _read_wrapper(self, depth: int) -> Iterator[FeedRow | BadRow]:
         """An object around an array of products; it is a row by itself if it holds none."""
@@ -158,28 +146,30 @@ class _ObjectReader:
                 is_wrapper = True
                 yield from self._read_wrapper(depth + 1)
             else:
+                line = source.line
                 try:
-                    cells[_require(key)] = source.decode()
+                    value = source.decode() if key is not None else _refuse_name()
                 except (ValueError, RecursionError) as error:
                     yield from self._refuse(start, error)
                     return
+                product = None if cells else product_of(str(key), value)
+                if product is not None:
+                    is_wrapper = True
+                    yield FeedRow(line, product)
+                else:
+                    cells[str(key)] = value
         if not letter and self.file.damage is None:
             yield BadRow(source.line, "the file is cut off: its object has no end")
         elif not is_wrapper and letter:
-            yield _row(start, cells)
+            yield row_of(start, cells)
         source.move(min(source.place + 1, len(source.text)))
 
-    def _content_of(self, key: str, cells: dict[str, Json]) -> str:
+    def _content_of(self, key: str, cells: JsonObject) -> str:
         """`[` if the next value is an array of products, `{` if an object around one; else nothing."""
-        names = {name.lower() for name in cells}
         text = self.text.after(1_000)
-        start, inner, is_usual = text[:1], text[1:].lstrip()[:1], key.lower() in ARRAYS
-        if names & PARTS:
-            return ""
-        if start == "{":
-            return start if is_usual else ""
-        is_array = start == "[" and (inner == "{" or (inner == "]" and is_usual))
-        return start if is_array and (is_usual or not names & FACTS) else ""
+        start, inner = text[:1], text[1:].lstrip()[:1]
+        is_array = start == "[" and (inner == "{" or (inner == "]" and is_array_name(key)))
+        return start if (is_array or start == "{") and may_hold_products(key, cells, start) else ""
 
     def _refuse(self, line: int, error: Exception) -> Iterator[BadRow]:
         """The bad row of a value that cannot be read; reading goes on behind it."""
@@ -202,37 +192,8 @@ def _decode_line(line: str) -> Json:
     return value
 
 
-def _require(key: str | None) -> str:
-    if key is None:
-        raise ValueError("a name and a colon are missing")
-    return key
-
-
-def _holds_products(value: dict[str, Json]) -> bool:
-    """Whether an object is one around an array of products."""
-    names = {name.lower() for name in value}
-    if names & PARTS:
-        return False
-    for name, part in value.items():
-        is_usual = name.lower() in ARRAYS
-        if isinstance(part, list) and part and isinstance(part[0], dict) and (is_usual or not names & FACTS):
-            return True
-        if isinstance(part, list) and not part and is_usual:
-            return True
-        if isinstance(part, dict) and is_usual and _holds_products(part):
-            return True
-    return False
-
-
-def _row(line: int, value: Json) -> FeedRow | BadRow:
-    """A value as a row."""
-    if not isinstance(value, dict):
-        return BadRow(line, "the value is not a JSON object")
-    for name in INNER:
-        inner = value.get(name)
-        if isinstance(inner, dict) and (len(value) <= 2 or name == "_source"):
-            return FeedRow(line, inner)
-    return FeedRow(line, value)
+def _refuse_name() -> Json:
+    raise ValueError("a name and a colon are missing")
 
 
 def _describe(error: Exception) -> str:

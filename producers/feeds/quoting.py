@@ -11,6 +11,8 @@ class CellSyntax:
 
     delimiter: str
     quote: str = '"'
+    is_wrapped: bool = False
+    """Whether each line is quoted as a whole, as Excel saves a CSV file that it has read as one column."""
 
     @cached_property
     def regular(self) -> re.Pattern[str]:

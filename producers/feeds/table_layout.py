@@ -17,6 +17,8 @@ SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 """A first line with which Excel is told the delimiter."""
 ADDRESS = re.compile(r"(?:https?:)?//\S|\.(?:jpe?g|png|webp|gif|heic|avif|bmp|tiff?|jxl)\b", re.IGNORECASE)
 """A web address, or the name of a picture."""
+WRAPPED = re.compile(r'"[^",;\t|]+[,;\t|](?:[^"]|"")*+"')
+"""A quoted line with a delimiter."""
 HEADER_LINES, SAMPLE_LINES = 30, 100
 """Lines in which the header is sought, and lines behind it that are compared with it."""
 MAX_COLUMNS = 2_000
@@ -54,6 +56,8 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
     `is_known` tells names of columns that feeds have. Raises ValueError if there is no header.
     """
     delimiter = NAMES_OF_DELIMITERS.get((delimiter or "").lower(), delimiter)
+    is_wrapped = _are_wrapped(lines)
+    lines = [CellSyntax(",").unquote(line.strip()) for line in lines] if is_wrapped else lines
     separator = SEPARATOR_LINE.fullmatch(lines[0].strip(",; \t")) if lines else None
     if separator is not None:
         delimiter = delimiter or separator[1]
@@ -61,7 +65,8 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
     best: tuple[float, TableLayout] | None = None
     for candidate in [delimiter] if delimiter else DELIMITERS:
         if delimiter or any(candidate in line for line in lines[first : first + HEADER_LINES]):
-            found = _lay_out(lines, first, CellSyntax(candidate, _quote_of(lines, candidate)), is_known)
+            syntax = CellSyntax(candidate, _quote_of(lines, candidate), is_wrapped)
+            found = _lay_out(lines, first, syntax, is_known)
             if found is not None and (best is None or found[0] > best[0]):
                 best = found
     if best is None:  # a table of one column
@@ -69,6 +74,12 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
     if best is None:
         raise ValueError("it has no line with the names of columns")
     return best[1]
+
+
+def _are_wrapped(lines: Sequence[str]) -> bool:
+    """Whether each line is one quoted cell, of which the first holds several names."""
+    present = [line.strip() for line in lines[:SAMPLE_LINES] if line.strip()]
+    return len(present) > 1 and all(WRAPPED.fullmatch(line) for line in present)
 
 
 def _quote_of(lines: Sequence[str], delimiter: str) -> str:

@@ -19,6 +19,8 @@ LOOK_AHEAD_PER_LINE, FREE_LOOK_AHEAD = 4, 20_000
 """How many lines may be searched for the end of quoted cells, for each line that was read; it bounds the time."""
 UNNAMED = "column_{}"
 EXCEL_TEXT = re.compile(r'="([^"]*)"')
+BLANKS = " \t\0\x1a"
+"""Characters of a line without cells; files of DOS end with \\x1a."""
 LINE_ENDS = "\r\n"
 
 
@@ -74,7 +76,7 @@ class TableReader:
             if is_plain and is_unique and is_utf8(text):  # the usual line; `_read_row` would give the same for it
                 cells = text.split(delimiter)
                 if len(cells) <= width and text != self._header:
-                    if any(cells):
+                    if cells[0].strip() or any(map(str.strip, cells)):
                         yield FeedRow(self._line, dict(zip(names, cells, strict=False)))
                     continue
             if text and not text.isspace():
@@ -96,21 +98,29 @@ class TableReader:
                 return None
         if text == self._header:
             return SkippedRow(start, "it repeats the header")
-        cells = self._split_row(text)
+        if self.columns.layout.syntax.is_wrapped:
+            text = self.columns.layout.syntax.unquote(text.strip())
+        if not text.strip(BLANKS):
+            return None
+        cells = self._cells_of(text)
         if isinstance(cells, str):
             return BadRow(start, cells)
+        return self._make_row(start, cells) if any(cell.strip() for cell in cells) else None
+
+    def _cells_of(self, text: str) -> Sequence[str] | str:
+        """The cells of the row that begins with a line; a sentence with the reason if it cannot be used."""
+        start = self._line
+        cells = self._split_row(text)
+        if isinstance(cells, str):
+            return cells
         if "\0" in text or "\\N" in text or '="' in text:
             cells = [_clean(cell) for cell in cells]
             if any("\0" in cell for cell in cells):
-                return BadRow(start, "the row has a NUL character in a cell: is the file damaged?")
+                return "the row has a NUL character in a cell: is the file damaged?"
         if not is_utf8(text) or (start < self._line and not all(map(is_utf8, cells))):
-            encoding = self._file.encoding_name
-            return BadRow(
-                start, f"the row is not {encoding}, as the rest is: save the file as UTF-8, or give --encoding"
-            )
-        if not any(cell.strip() for cell in cells):
-            return None
-        return self._make_row(start, cells)
+            name = self._file.encoding_name
+            return f"the row is not {name}, as the rest is: save the file as UTF-8, or give --encoding"
+        return cells
 
     def _make_row(self, line: int, cells: Sequence[str]) -> FeedRow | BadRow:
         names = self.columns.names

@@ -60,6 +60,22 @@ def test_an_object_around_an_array_of_products_is_opened(tmp_path: Path, around:
     assert [row.cells["title"] for row in rows(tmp_path, text) if isinstance(row, FeedRow)] == ["a", "b"]
 
 
+def test_products_by_their_ids_are_read(tmp_path: Path) -> None:
+    text = '{"a": {"title": "A", "image_link": "u"}, "b": {"id": 2, "title": "B", "image_link": "v"}}'
+    for indent in (None, 2):
+        found = rows(tmp_path, json.dumps(json.loads(text), indent=indent))
+        assert [row.cells["id"] for row in found if isinstance(row, FeedRow)] == ["a", "2"]
+        found = rows(tmp_path, json.dumps({"products": json.loads(text)}, indent=indent))
+        assert [row.cells["id"] for row in found if isinstance(row, FeedRow)] == ["a", "2"]
+
+
+def test_a_table_by_its_columns_is_named(tmp_path: Path) -> None:
+    for text in ('{"id": [1, 2], "image_link": ["u", "v"]}', '{"id": {"0": 1, "1": 2}, "image_link": {"0": "u"}}'):
+        [bad] = rows(tmp_path, text)
+        assert isinstance(bad, BadRow)
+        assert "by its columns" in bad.message
+
+
 def test_products_of_graphql_and_elasticsearch_are_found(tmp_path: Path) -> None:
     text = '{"data": {"products": {"edges": [{"cursor": "c", "node": {"id": 1}}, {"node": {"id": 2}}]}}}'
     assert outline(rows(tmp_path, text)) == [(1, "1"), (1, "2")]

@@ -174,6 +174,15 @@ def test_a_header_may_be_commented_and_hold_line_ends(tmp_path: Path) -> None:
     assert cells(tmp_path, 'id,"title","image\nlink"\n1,a,u\n', "image_link") == ["u"]
 
 
+def test_lines_that_are_quoted_as_a_whole_are_rows(tmp_path: Path) -> None:
+    text = '"id,title,image_link"\n"1,""a, b"",u"\n"2,b,v"\n'
+    assert cells(tmp_path, text) == ["a, b", "b"]
+
+
+def test_blank_lines_and_the_end_mark_of_dos_are_no_rows(tmp_path: Path) -> None:
+    assert outline(rows(tmp_path, "id,image_link\n   \n1,u\n , \n\t\n2,v\n\x1a")) == ["1", "2"]
+
+
 def test_a_header_that_comes_again_is_skipped_with_a_word(tmp_path: Path) -> None:
     found = rows(tmp_path, HEAD + "1,a,u,2\n" + HEAD + "2,b,u,3\n")
     assert outline(found) == ["1", 3, "2"]
