@@ -27,6 +27,8 @@ LOOK_AHEAD = 1_000
 """Rows of a JSON or XML file that are read to find its columns, because it has no header."""
 MAX_DEPTH, MAX_PARTS = 3, 50
 """Objects in each other, and values of one, that become columns `object.value`."""
+HIDDEN = {"archived", "hidden", "staging"}
+"""Values of Meta's columns `status` and `visibility` of products that nobody sees."""
 CONVERTERS: Mapping[str, Callable[[Iterator[RowResult]], Iterator[RowResult]]] = {
     SHOPIFY.name: shopify.read_products,
     SHOPIFY_JSON.name: shopify.read_json_products,
@@ -177,8 +179,9 @@ def _rename(rows: Iterator[RowResult], dialect: Dialect) -> Iterator[RowResult]:
         if not isinstance(row, FeedRow):
             yield row
             continue
-        if dialect is META and row.cells.get("status") in ("archived", "staging"):
-            yield SkippedRow(row.line, "a product that is not on sale: it is archived")
+        hidden = HIDDEN & {row.cells.get("status"), row.cells.get("visibility")} if dialect is META else None
+        if hidden:
+            yield SkippedRow(row.line, f"a product that is not on sale: it is {hidden.pop()}")
             continue
         cells = dict(row.cells)
         for column, names in dialect.columns.items():
