@@ -38,7 +38,7 @@ class JsonText:
     ended: bool = False
     """Whether `text` goes up to the end of the file."""
     first_key: str = ""
-    """The first key of the last object, as it is written."""
+    """The first key of the last object that was read, as it is written; others of its array begin so too."""
 
     def fill(self, least: int = PIECE) -> bool:
         """Read at least so many characters. False at the end of the file."""
@@ -87,9 +87,8 @@ class JsonText:
 
     def decode(self) -> Json:
         """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
-        self.remember_key()
         while True:
-            text = self.text
+            text, key = self.text, FIRST_KEY.match(self.text, self.place)
             try:
                 value, end = DECODER.raw_decode(text, self.place)
             except json.JSONDecodeError as error:
@@ -100,17 +99,13 @@ class JsonText:
                 continue
             if end >= len(text) and not isinstance(value, dict | list) and self.fill():
                 continue  # a number may go on
+            self.first_key = key[1] if key else self.first_key
             is_readable = is_utf8(text[self.place : end])
             self.move(end)
             if not is_readable:
                 raise UnreadableBytes
             result: Json = value
             return result
-
-    def remember_key(self) -> None:
-        """Remember how the object at the present place begins, as others of its array begin so too."""
-        found = FIRST_KEY.match(self.text, self.place)
-        self.first_key = found[1] if found else self.first_key
 
     def recover(self, error: Exception) -> None:
         """Go behind a value that cannot be read, or to where the next one of its array seems to begin."""
@@ -135,7 +130,9 @@ class JsonText:
         indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
         if len(indent) < len(margin) and not indent.strip(" \t"):
             return re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
-        return re.compile(rf"\{{\s*{re.escape(self.first_key)}")
+        key = FIRST_KEY.match(self.text, self.place)
+        first_key = self.first_key or (key[1] if key else '"')
+        return re.compile(rf"\{{\s*{re.escape(first_key)}")
 
     def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
         """Go to the next match from a place on, or to the end of the file."""

@@ -133,7 +133,6 @@ class _ObjectReader:
         """An object around an array of products; it is a row by itself if it holds none."""
         source, start, is_wrapper = self.text, self.text.line, False
         cells: dict[str, Json] = {}
-        source.remember_key()
         source.move(source.place + 1)
         while (letter := source.skip(BLANK)) and letter not in "]}":
             key = source.read_key()
