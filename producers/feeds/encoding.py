@@ -17,7 +17,7 @@ from producers.feeds.alphabets import Alphabet, CharacterSet, read_alphabets, re
 BAD_BYTE = b"\xff"
 SAMPLE, CHUNK = 1 << 16, 1 << 16
 """Bytes after the first one outside of ASCII that are compared; bytes that are converted at once."""
-MAX_WORDS = 4_000
+MAX_WORDS, MAX_BYTES = 300, 3_000
 MIN_SCORE, GOOD_SCORE = 0.4, 0.85
 """Shares of the bytes that letters of one language explain, weighed by their frequency: of random bytes up to 0.2,
 of texts of shops in their own encoding 0.8 to 1.1, of UTF-8 read as something else up to 0.6."""
@@ -86,7 +86,7 @@ def guess_encoding(sample: bytes) -> str | None:
     invalid = sum(byte >= 0x80 for byte in SEQUENCE.sub(b"", sample))
     if valid >= 4 * invalid:
         return "utf-8"
-    words = WORDS.findall(sample)[:MAX_WORDS]
+    words = b" ".join(WORDS.findall(sample)[:MAX_WORDS])[:MAX_BYTES].split(b" ")  # words hold no blanks
     scores: dict[str, float] = {}
     for alphabet in read_alphabets():
         for rank, name in enumerate(alphabet.encodings):
