@@ -144,23 +144,22 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
-def _create_zstandard() -> Decompressor:
-    return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
-
-
 CODECS: dict[str, Callable[[], Decompressor]] = {
     "gzip": lambda: zlib.decompressobj(wbits=31),
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(memlimit=MAX_LZMA_MEMORY),
-    "zstd": _create_zstandard,
+    "zstd": lambda: zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj(),
 }
 
 
 def open_bytes(path: Path) -> FeedBytes:
     """The decompressed bytes of a file; raises BadInput if it cannot be opened or does not hold one feed."""
     try:
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder: name a file in it")
+        if path.exists() and not path.is_file():
+            what = (
+                "a folder: name a file in it" if path.is_dir() else "no file that can be read twice: save it first"
+            )
+            raise BadInput(f"{path} is {what}")
         file = path.open("rb")
         found = FeedBytes(file, path.stat().st_size)
     except OSError as error:

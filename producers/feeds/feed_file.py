@@ -12,6 +12,7 @@ from infra.config.errors import BadInput
 from producers.feeds.compression import FeedBytes, open_bytes
 from producers.feeds.dialects import is_known_column
 from producers.feeds.encoding import Utf8Bytes, find_encoding
+from producers.feeds.parquet import count_rows
 
 BUFFER = 1 << 16
 MAX_LINE = 1 << 24
@@ -156,10 +157,12 @@ def _format_of_text(path: Path, start: str) -> FeedFormat:
 def count_lines(path: Path) -> int:
     """Number of lines of a file, about that of its rows; of a compressed file an estimate from its beginning.
 
-    Raises BadInput if it cannot be read.
+    Of Parquet that of its rows. Raises BadInput if it cannot be read.
     """
     with open_bytes(path) as content:
         file = io.BufferedReader(content, 1 << 20)
+        if file.peek(4).startswith(b"PAR1") and not content.layers:
+            return count_rows(path)
         if not content.layers:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
         return content.estimate(file.read(1 << 20).count(b"\n"))

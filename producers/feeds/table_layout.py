@@ -83,14 +83,11 @@ def _are_wrapped(lines: Sequence[str]) -> bool:
 
 
 def _quote_of(lines: Sequence[str], delimiter: str) -> str:
-    """The quote of a table; some exporters write 'single' ones."""
-    double = single = 0
-    for line in lines[:SAMPLE_LINES]:
-        for cell in line.split(delimiter):
-            text = cell.strip()
-            double += text.startswith('"')
-            single += len(text) > 1 and text[0] == text[-1] == "'"
-    return "'" if single > 2 * double and single >= min(len(lines), 2) else '"'
+    """The quote of a table: some exporters write 'single' ones, around the names of the columns too."""
+    present = [line for line in lines[:SAMPLE_LINES] if line.strip()]
+    first = [cell.strip() for cell in present[0].split(delimiter)] if present else []
+    are_single = [len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in first]
+    return "'" if first and all(are_single) else '"'
 
 
 def _lay_out(

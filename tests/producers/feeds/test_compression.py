@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -155,6 +156,9 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         open_bytes(tmp_path)
     with pytest.raises(BadInput, match="no such file"):
         open_bytes(tmp_path / "none.csv")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="save it first"):
+        open_bytes(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("name", ["plain", *COMPRESSIONS])

@@ -11,6 +11,7 @@ import pytest
 from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
 from producers.feed_formats import read_feed
+from producers.feeds.feed_file import count_lines
 from producers.feeds.parquet import count_rows
 from producers.row_reader import BadRow, FeedRow
 
@@ -52,7 +53,7 @@ def test_every_type_becomes_text_list_or_object(tmp_path: Path) -> None:
 def test_columns_are_chosen_and_rows_counted(tmp_path: Path) -> None:
     path = write(tmp_path, pa.table({"sku": ["a"] * 5_000, "pic": ["u"] * 5_000}), row_group_size=700)
     assert dict(choose_columns(path, ["item_id=sku", "image=pic"])) == {"item_id": "sku", "image": "pic"}
-    assert count_rows(path) == 5_000
+    assert count_rows(path) == count_lines(path) == 5_000
     assert [row.line for row in read_feed(path)] == list(range(1, 5_001))
     with pytest.raises(BadInput, match="no column `id`"):
         choose_columns(path, ())
