@@ -28,6 +28,11 @@ FOREIGN_FILES = (
     (b"\xff\x06\x00\x00sNaPpY", "a Snappy archive: unpack it"), (b"{\\rtf", "a document in RTF"),
 )  # fmt: skip
 """First bytes of files that are no feeds, with what they are."""
+NAMES_OF_DELIMITERS = {
+    "tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "colon": ":", "caret": "^",
+    "tilde": "~",
+}  # fmt: skip
+"""Names that users may give instead of characters that are hard to write on a command line."""
 BAD = re.compile(r"[\ud800-\udfff]")
 HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|title|div|table|script)\b", re.IGNORECASE)
 TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,80})", re.IGNORECASE)
@@ -58,6 +63,13 @@ class FeedOptions:
         found = find_encoding(self.encoding)
         if found is None:
             raise BadInput(f"--encoding {self.encoding} is no known encoding: write it as utf-8 or windows-1252")
+        return found
+
+    def separator(self) -> str | None:
+        """The delimiter; raises BadInput if it cannot be one."""
+        found = NAMES_OF_DELIMITERS.get((self.delimiter or "").lower(), self.delimiter)
+        if found is not None and (not 1 <= len(found) <= 3 or set(found) & set("\"'\r\n\0")):
+            raise BadInput(f"--delimiter {found!r} cannot separate cells: write a character, as `;`, or `tab`")
         return found
 
 

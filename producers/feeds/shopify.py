@@ -137,6 +137,7 @@ def read_json_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
             continue
         listed = cells.get("variants")
         variants = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        tags = cells.get("tags")
         stock = [each["available"] for each in variants if isinstance(each.get("available"), bool)]
         made: dict[str, Json] = {
             "image_link": cells.get("images") or cells.get("image") or "",
@@ -144,6 +145,6 @@ def read_json_products(rows: Iterator[RowResult]) -> Iterator[RowResult]:
             "availability": "" if not stock else "in_stock" if any(stock) else "out_of_stock",
             "brand": text_of(cells, "vendor"),
             "mpn": text_of(variants[0], "sku") if variants else "",
-            "tags": split_commas(cells["tags"]) if isinstance(cells.get("tags"), str) else cells.get("tags"),
+            "tags": split_commas(tags) if isinstance(tags, str) else tags,
         }
         yield FeedRow(row.line, {**cells, **made})

@@ -9,10 +9,6 @@ from producers.feeds.quoting import CellSyntax, SplitLine
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "\x1e", "§", "¦", "||", ":")
 """Characters that may separate cells, the more usual first; Hive writes \\x01, some databases \\x1f."""
-NAMES_OF_DELIMITERS = {
-    "tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "colon": ":", "caret": "^",
-    "tilde": "~",
-}  # fmt: skip
 SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 """A first line with which Excel is told the delimiter."""
 ADDRESS = re.compile(r"(?:https?:)?//\S|\.(?:jpe?g|png|webp|gif|heic|avif|bmp|tiff?|jxl)\b", re.IGNORECASE)
@@ -55,7 +51,6 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
 
     `is_known` tells names of columns that feeds have. Raises ValueError if there is no header.
     """
-    delimiter = NAMES_OF_DELIMITERS.get((delimiter or "").lower(), delimiter)
     is_wrapped = _are_wrapped(lines)
     lines = [CellSyntax(",").unquote(line.strip()) for line in lines] if is_wrapped else lines
     separator = SEPARATOR_LINE.fullmatch(lines[0].strip(",; \t")) if lines else None

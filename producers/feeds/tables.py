@@ -51,7 +51,7 @@ class TableReader:
         """Lines that were searched for the end of quoted cells."""
         sample = self._take_sample()
         try:
-            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], is_known, file.options.delimiter)
+            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], is_known, file.options.separator())
         except ValueError as error:
             raise BadInput(f"{file.path} is no table: {error}") from None
         names = tuple(name_of(name) or UNNAMED.format(place) for place, name in enumerate(layout.names, 1))
@@ -60,9 +60,9 @@ class TableReader:
         self._ahead.extend(sample[layout.header_lines :])
         self._line = layout.header_lines
         self._slot: list[str] = []
-        syntax = layout.syntax
-        if len(syntax.delimiter) == 1:
-            self._csv = csv.reader(iter(self._slot.pop, None), delimiter=syntax.delimiter, quotechar=syntax.quote)
+        delimiter, quote = layout.syntax.delimiter, layout.syntax.quote
+        slot = iter(self._slot.pop, None)
+        self._csv = csv.reader(slot, delimiter=delimiter, quotechar=quote) if len(delimiter) == 1 else None
 
     def rows(self) -> Iterator[FeedRow | BadRow | SkippedRow]:
         """The rows behind the header."""
@@ -166,11 +166,10 @@ class TableReader:
         return f"a quote in column `{cell}` is not closed: close it, and double the quotes within quoted cells"
 
     def _split_regular(self, text: str) -> Sequence[str]:
-        try:
+        if self._csv is not None and len(text) <= csv.field_size_limit():
             self._slot.append(text)
             return next(self._csv)
-        except csv.Error:  # a cell of more than 128 KB
-            return SplitLine(self.columns.layout.syntax, text).cells
+        return SplitLine(self.columns.layout.syntax, text).cells
 
     def _join_lines(self, line: SplitLine, text: str) -> bool:
         """Add the lines up to the end of a quoted cell. False if its quote is a lone one; then nothing is read.

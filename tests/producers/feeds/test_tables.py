@@ -129,6 +129,14 @@ def test_the_delimiter_is_found_whatever_the_suffix(tmp_path: Path, delimiter: s
     assert [row.cells["title"] for row in found if isinstance(row, FeedRow)] == ["Red: a, b; c/d", "x"]
 
 
+def test_cells_between_long_delimiters_may_be_quoted(tmp_path: Path) -> None:
+    assert cells(tmp_path, 'id||title||image_link\n1||"a || b"||u\n2||"c"||v\n') == ["a || b", "c"]
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    assert cells(tmp_path, f'id,title,image_link\n1,"{"x" * 200_000}",u\n2,"c",v\n')[1] == "c"
+
+
 def test_the_delimiter_is_found_by_the_rows_if_no_name_is_known(tmp_path: Path) -> None:
     path = tmp_path / "feed.csv"
     path.write_text("sku|kind, make|pic\n1|a, b|u\n2|c|u\n")
@@ -138,9 +146,11 @@ def test_the_delimiter_is_found_by_the_rows_if_no_name_is_known(tmp_path: Path) 
 def test_the_delimiter_can_be_given(tmp_path: Path) -> None:
     path = tmp_path / "feed.csv"
     path.write_text("id§title§image_link\n1§a;b§u\n")
-    for name in ("§", "§"):
-        [row] = read_feed(path, FeedOptions(delimiter=name))
-        assert isinstance(row, FeedRow)
+    [row] = read_feed(path, FeedOptions(delimiter="§"))
+    assert isinstance(row, FeedRow)
+    for name in ("", "\n", '"', "none of these"):
+        with pytest.raises(BadInput, match="cannot separate cells"):
+            list(read_feed(path, FeedOptions(delimiter=name)))
     path.write_text("id\ttitle,image_link\n1\ta,u\n")
     assert set(inspect_feed(path, FeedOptions(delimiter="tab")).names) == {"id", "title,image_link"}
 
