@@ -125,7 +125,7 @@ FOREIGN_ASSIGNMENTS = {
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
     "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document
     "producers/gateway/connections.py": {"self.cycle.disconnected"},  # uvicorn's RequestResponseCycle
-    "producers/feeds/xml_product.py": {
+    "producers/feeds/xml_parser.py": {
         f"self.expat.{name}"  # pyexpat's parser is configured by its attributes
         for name in (
             "buffer_text", "StartElementHandler", "EndElementHandler", "CharacterDataHandler",

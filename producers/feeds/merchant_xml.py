@@ -13,14 +13,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 from producers.feeds.feed_file import FeedFile, FeedOptions, open_feed
-from producers.feeds.xml_product import (
-    NOT_READABLE,
-    PRODUCTS,
-    FeedContext,
-    FeedRefused,
-    ProductParser,
-    ProductRefused,
-)
+from producers.feeds.xml_parser import PRODUCTS, FeedContext, FeedRefused, ProductParser
+from producers.feeds.xml_product import NOT_READABLE, ProductRefused
 from producers.row_reader import BadRow, FeedRow
 
 PRODUCT_START = re.compile(rb"<(?:[\w.-]+:)?(%b)(?=[\s/>])" % "|".join(sorted(PRODUCTS)).encode(), re.IGNORECASE)
