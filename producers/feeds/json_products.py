@@ -13,6 +13,11 @@ PARTS = {"sku", "image_link", "image", "images", "image_url", "imagelink", "pric
 """Names, in lower case, that only a product has, so that the arrays in it are parts of it."""
 FACTS = {*PARTS, "id", "@id", "title", "name", "type", "@type", "@context"}
 """Names, in lower case, of which a product has one; the object around a list of products may have some of them."""
+PART_ARRAYS = {
+    "@context", "attachment", "tag", "images", "pictures", "media", "variants", "options", "attributes", "tags",
+    "categories", "reviews", "errors", "links", "url",
+}  # fmt: skip
+"""Names, in lower case, of arrays of objects that are parts of a product or post, wherever they stand in it."""
 INNER = ("node", "_source")
 """Names under which GraphQL and Elasticsearch put a product in the elements of their arrays."""
 PICTURES = {"image_link", "image", "images", "image_url", "imagelink", "picture", "pictures"}
@@ -32,7 +37,9 @@ def may_hold_products(name: str, before: JsonObject, start: str) -> bool:
     names = {key.lower() for key in before}
     if names & PARTS:
         return False
-    return is_array_name(name) or (start == "[" and not names & FACTS)
+    if is_array_name(name):
+        return True
+    return start == "[" and not names & FACTS and name.lower() not in PART_ARRAYS
 
 
 def holds_products(value: JsonObject) -> bool:

@@ -102,7 +102,8 @@ def _lay_out(
         body = [line for line in lines[end : end + SAMPLE_LINES] if line.strip()]
         score = _score(names, body, syntax, known)
         is_wide = len(present) >= width / 2
-        if best is None or score > best[0] + (2.5 if _is_wide(best[1], width) else 0):
+        is_header = known >= max(3, len(present) / 2)  # cells of rows may be known names too, as Color and Size
+        if best is None or (score > best[0] and (is_header or not _is_wide(best[1], width))):
             layout = TableLayout(
                 syntax, tuple(names), tuple(lines[:place]), end, _address_columns(body, syntax, len(names))
             )

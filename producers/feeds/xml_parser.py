@@ -8,7 +8,10 @@ from xml.parsers import expat
 
 from producers.feeds.xml_product import ProductRefused, XmlProduct, rank_of
 
-PRODUCTS = {"item", "entry", "product", "offer", "shopitem", "article", "good", "ad", "listing", "record", "row"}
+PRODUCTS = {
+    "item", "entry", "product", "offer", "shopitem", "article", "good", "ad", "listing", "record", "row", "artikel",
+    "produkt", "produit", "producto", "prodotto", "deal", "o",
+}  # fmt: skip
 """Names, in lower case, of the element of a product."""
 MAX_DEPTH, MAX_CATEGORIES = 16, 100_000
 """Maximum nesting of elements, and maximum number of a feed's categories."""

@@ -87,6 +87,7 @@ def test_products_of_graphql_and_elasticsearch_are_found(tmp_path: Path) -> None
     '{"id": 1, "images": [{"src": "u"}], "variants": [{"id": 5}]}',
     '{"id": 1, "title": "a", "reviews": [{"text": "good"}]}',
     '{"sku": "x", "id": 1, "items": [{"id": 5}]}',
+    '{"@context": [{"a": "b"}], "tag": [{"name": "x"}], "id": 1, "type": "Note"}',
     '{"type": "Create", "id": 1, "object": {"attachment": [{"id": 5}]}}',
 ])  # fmt: skip
 def test_the_arrays_of_a_product_are_its_parts(tmp_path: Path, text: str) -> None:

@@ -179,6 +179,13 @@ def test_lines_above_the_header_are_passed_over_and_told(tmp_path: Path, above: 
     assert not above.strip() or "above the header" in choose_columns(path, ()).summary[-1]
 
 
+def test_a_row_with_names_of_columns_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("artnr;bild;opt1;opt2\n7;u;Color;Size\n8;v;Color;Material\n")
+    assert list(choose_columns(path, ["item_id=artnr", "image=bild"]).values()) == ["artnr", "bild"]
+    assert len(list(read_feed(path))) == 2
+
+
 def test_a_header_may_be_commented_and_hold_line_ends(tmp_path: Path) -> None:
     assert cells(tmp_path, "#id,title,image_link\n1,a,u\n") == ["a"]
     assert cells(tmp_path, 'id,"title","image\nlink"\n1,a,u\n', "image_link") == ["u"]
