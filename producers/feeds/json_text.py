@@ -14,8 +14,10 @@ STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"|[{}\[\]]')
 KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
 KEY_LENGTH = 1_000
 PARTNERS = {"{": "}", "[": "]"}
-MAX_SCAN = 1 << 18
-"""Characters in which the end of a broken object is sought."""
+MAX_SCAN, SCAN_RATIO = 1 << 16, 4
+"""Characters in which the end of a broken object is sought; in all, as a multiple of those that were read."""
+LEAST_DEPTH = 500
+"""Brackets within each other, at least, that are too many for Python's decoder; so many characters hold no product."""
 SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
 """Errors that leave quotes and brackets in pairs."""
 DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -37,6 +39,8 @@ class JsonText:
     """Line of `place`, from 1."""
     ended: bool = False
     """Whether `text` goes up to the end of the file."""
+    scannable: int = 0
+    """Characters that may still be searched for the ends of broken objects, which bounds the time."""
     first_key: str = ""
     """The first key of the last object that was read, as it is written; others of its array begin so too."""
 
@@ -47,6 +51,7 @@ class JsonText:
             piece = self.file.text.read(PIECE)
             self.ended = not piece
             count += len(piece)
+            self.scannable += SCAN_RATIO * len(piece)
             pieces.append(piece)
         self.text, self.place = "".join(pieces), 0
         return count > 0
@@ -111,14 +116,14 @@ class JsonText:
         """Go behind a value that cannot be read, or to where the next one of its array seems to begin."""
         if isinstance(error, UnreadableBytes):
             return
-        broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place
+        broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place + LEAST_DEPTH
         last_quote = self.text.rfind('"', self.place, broken_at)
         text_start = self.text.rfind(
             '"', self.place, max(last_quote, 0)
         )  # a text that is not closed may hold the next
         start, pattern = max(text_start, self.place + 1), self._start_pattern()
         is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
-        end = self._balanced_end() if is_syntax else None
+        end = self._balanced_end() if is_syntax and self.scannable > 0 else None
         if end is not None and end > broken_at and pattern.search(self.text, start, end) is None:
             self.move(end)
         else:
@@ -147,8 +152,11 @@ class JsonText:
     def _balanced_end(self) -> int | None:
         """The place behind the bracket that closes the present value; None if the brackets are not in pairs."""
         expected: list[str] = []
-        for found in STRUCTURE.finditer(self.text, self.place, self.place + MAX_SCAN):
+        start = self.place
+        for found in STRUCTURE.finditer(self.text, start, start + MAX_SCAN):
             letter = found[0]
+            self.scannable -= found.end() - start
+            start = found.end()
             if letter in PARTNERS:
                 expected.append(PARTNERS[letter])
             elif letter in "}]":

@@ -17,7 +17,8 @@ WRAPPED = re.compile(r'"[^",;\t|]+[,;\t|](?:[^"]|"")*+"')
 """A quoted line with a delimiter."""
 HEADER_LINES, SAMPLE_LINES = 30, 100
 """Lines in which the header is sought, and lines behind it that are compared with it."""
-MAX_COLUMNS = 2_000
+MAX_COLUMNS, MAX_LETTERS = 2_000, 100_000
+"""Columns of a table, and letters of a line that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
 
     `is_known` tells names of columns that feeds have. Raises ValueError if there is no header.
     """
+    lines = [line[:MAX_LETTERS] for line in lines]
     is_wrapped = _are_wrapped(lines)
     lines = [CellSyntax(",").unquote(line.strip()) for line in lines] if is_wrapped else lines
     separator = SEPARATOR_LINE.fullmatch(lines[0].strip(",; \t")) if lines else None
@@ -91,23 +93,22 @@ def _lay_out(
     """The best header under a syntax, with a score by which syntaxes are compared."""
     best: tuple[float, TableLayout] | None = None
     width = _usual_width(lines[first:], syntax)
+    rows = [SplitLine(syntax, line).cells if line.strip() else [] for line in lines]
     for place in range(first, min(len(lines), first + HEADER_LINES)):
-        if not lines[place].strip() or len(lines[place]) > 1 << 20:
+        if not rows[place]:
             continue
         names, end = _read_header(lines, place, syntax)
         present = [name for name in names if name.strip()]
         known = sum(map(is_known, present))
         if not present or len(names) > MAX_COLUMNS or (names[0].lstrip().startswith("#") and known < 2):
             continue
-        body = [line for line in lines[end : end + SAMPLE_LINES] if line.strip()]
+        body = [cells for cells in rows[end : end + SAMPLE_LINES] if cells]
         score = _score(names, body, syntax, known)
         is_wide = len(present) >= width / 2
         is_header = known >= max(3, len(present) / 2)  # cells of rows may be known names too, as Color and Size
         if best is None or (score > best[0] and (is_header or not _is_wide(best[1], width))):
-            layout = TableLayout(
-                syntax, tuple(names), tuple(lines[:place]), end, _address_columns(body, syntax, len(names))
-            )
-            best = score, layout
+            columns = _address_columns(body, len(names))
+            best = score, TableLayout(syntax, tuple(names), tuple(lines[:place]), end, columns)
         if is_wide and known >= 2:
             break
     return best
@@ -135,22 +136,17 @@ def _read_header(lines: Sequence[str], place: int, syntax: CellSyntax) -> tuple[
     return line.cells, end
 
 
-def _score(names: Sequence[str], body: Sequence[str], syntax: CellSyntax, known: int) -> float:
+def _score(names: Sequence[str], body: Sequence[Sequence[str]], syntax: CellSyntax, known: int) -> float:
     """How much a header looks like one: known names, as many as the cells of the lines behind it."""
-    widths = [len(SplitLine(syntax, line).cells) for line in body[:SAMPLE_LINES]]
-    same = sum(width == len(names) for width in widths) / len(widths) if widths else 0.5
+    same = sum(len(cells) == len(names) for cells in body) / len(body) if body else 0.5
     is_split = len(names) > 1
     addresses = sum(bool(ADDRESS.search(name)) for name in names)
     weight = 0.5 if syntax.delimiter == ":" else 1.0  # times and addresses hold colons
     return 2.0 * known + weight * is_split * (1 + 2 * same + min(len(names), 20) / 40) - 3 * addresses
 
 
-def _address_columns(body: Sequence[str], syntax: CellSyntax, width: int) -> frozenset[int]:
+def _address_columns(body: Sequence[Sequence[str]], width: int) -> frozenset[int]:
     """Columns in which nearly every line of the right width has a web address."""
-    counts, total = Counter[int](), 0
-    for line in body:
-        cells = SplitLine(syntax, line).cells
-        if len(cells) == width:
-            total += 1
-            counts.update(place for place, cell in enumerate(cells) if ADDRESS.search(cell))
-    return frozenset(place for place, count in counts.items() if count >= 0.9 * total)
+    rows = [cells for cells in body if len(cells) == width]
+    counts = Counter(place for cells in rows for place, cell in enumerate(cells) if ADDRESS.search(cell))
+    return frozenset(place for place, count in counts.items() if count >= 0.9 * len(rows))

@@ -12,7 +12,7 @@ from producers.feeds.quoting import SplitLine
 from producers.feeds.table_layout import TableLayout, find_layout
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
 
-SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 1 << 20
+SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 1 << 18
 MAX_LINES_IN_CELL, MAX_CELL = 5_000, 1 << 20
 """Lines and characters of a quoted cell; longer ones are taken for a quote that is not closed."""
 LOOK_AHEAD_PER_LINE, FREE_LOOK_AHEAD = 4, 20_000

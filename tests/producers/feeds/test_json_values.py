@@ -1,6 +1,7 @@
 """JSON feeds: lines, arrays, objects around arrays, and what comes after an error."""
 
 import json
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -174,6 +175,13 @@ def test_a_value_that_is_too_long_is_a_bad_row(tmp_path: Path, monkeypatch: pyte
     for text in (f"{A}\n{long}\n{C}", f"[{A},\n{long},\n{C}]"):
         assert [row.cells["id"] for row in rows(tmp_path, text) if isinstance(row, FeedRow)] == ["1", "3"]
         assert any(isinstance(row, BadRow) for row in rows(tmp_path, text))
+
+
+def test_broken_objects_of_an_attacker_take_linear_time(tmp_path: Path) -> None:
+    started = time.process_time()
+    for text in ("[" + "{," * 100_000, "[" + '{"a":"' * 10_000, "[" + '{"a":1 x},' * 10_000, '{"items":' * 50_000):
+        rows(tmp_path, text)
+    assert time.process_time() - started < 10
 
 
 values = st.recursive(
