@@ -17,7 +17,7 @@ PARTNERS = {"{": "}", "[": "]"}
 MAX_SCAN, SCAN_RATIO = 1 << 16, 4
 """Characters in which the end of a broken object is sought; in all, as a multiple of those that were read."""
 LEAST_DEPTH = 500
-"""Brackets within each other, at least, that are too many for Python's decoder; so many characters hold no product."""
+"""Brackets within each other that may be too many for Python's decoder; so many characters hold no product."""
 SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
 """Errors that leave quotes and brackets in pairs."""
 DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)

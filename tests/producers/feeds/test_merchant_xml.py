@@ -1,6 +1,7 @@
 """Merchant XML: every spelling of namespaces, lists of every kind, and errors that cost one product alone."""
 
 import tempfile
+import time
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -189,6 +190,19 @@ def test_an_empty_feed_is_told_and_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "feed.xml").write_text(text)
     assert list(read_feed(tmp_path / "feed.xml")) == []
     assert "the feed has no products" in choose_columns(tmp_path / "feed.xml", ()).summary
+
+
+def test_errors_of_an_attacker_take_linear_time(tmp_path: Path) -> None:
+    started = time.process_time()
+    for text in (
+        "<item>" * 20_000,
+        "<item></x>" * 10_000,
+        "<item><a>" + "&" * 300_000,
+        "<item " * 20_000,
+        "</item>" * 20_000,
+    ):
+        rows(tmp_path, HEAD + text)
+    assert time.process_time() - started < 10
 
 
 @given(st.lists(st.text("abc&<é", min_size=1, max_size=9), min_size=1, max_size=5), st.integers(0, 3))
