@@ -144,11 +144,11 @@ class TableReader:
         syntax, width = self.columns.layout.syntax, len(self.columns.names)
         if syntax.quote not in text:
             return text.split(syntax.delimiter)
-        if syntax.regular.fullmatch(text):
-            return self._split_regular(text)
         cells = syntax.split_unquoted(text)
         if syntax.delimiter == "\t" and len(cells) == width:
             return cells  # in a table with tabs, a quote counts only where its partner ends the cell
+        if syntax.regular.fullmatch(text):
+            return self._split_regular(text)
         line, escaped = SplitLine(syntax, text), SplitLine(syntax, text, escape="\\")
         is_doubtful = line.is_open or not line.is_regular
         if is_doubtful and not escaped.is_open and escaped.is_regular and len(escaped.cells) == width:
@@ -201,9 +201,11 @@ class TableReader:
 
     def _skip_line(self) -> None:
         """Read to the end of a line."""
-        for line in self._file:
-            if line.endswith(("\n", "\r")):
-                return
+        line: str | None = ""
+        while line is not None and not line.endswith(("\n", "\r")):
+            line = self._line_ahead(0)
+            if line is not None:
+                self._ahead.popleft()
 
     def _take_sample(self) -> list[str]:
         sample: list[str] = []

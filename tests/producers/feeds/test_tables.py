@@ -42,6 +42,7 @@ LONE_QUOTES = [f'q1@"Low (LP)@{U.format(1)}@1 EUR', f"q2@t@{U.format(2)}@1 EUR",
 def test_a_lone_quote_is_a_letter_in_a_table_with_tabs(tmp_path: Path) -> None:
     text = "\n".join(["id@title@image_link@price", *LONE_QUOTES, ""]).replace("@", "\t")
     assert cells(tmp_path, text, name="feed.tsv") == ['"Low (LP)', "t", '"Best" x']
+    assert cells(tmp_path, 'id\ttitle\timage_link\tbrand\n1\t"a\tu\t"\n2\t"a\tb"\tu\tx\n') == ['"a', "a\tb"]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "^"])
