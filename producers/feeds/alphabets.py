@@ -24,8 +24,16 @@ class Alphabet:
     encodings: tuple[str, ...]
     final: str = ""
     """Letters that stand only at the end of words."""
-    prior: float = 0.0
-    """What is taken off the score of its encodings."""
+    never_first: str = ""
+    """Letters that begin no words."""
+    is_western: bool = True
+    """Whether its encodings are the most usual ones."""
+
+    def prior(self, rank: int, letters: int) -> float:
+        """What is taken off the score of its encoding of a rank, if there are so many letters to judge by."""
+        priors, scale = read_priors(), 1 / max(letters, 1) ** 0.5
+        rare = 0.0 if self.is_western else priors["others"] + scale * priors["others_with_little_evidence"]
+        return rare + rank * priors["rank"] + (rank > 0) * scale * priors["rank_with_little_evidence"]
 
     def weigh(self, text: str) -> float:
         """What a word tells for the language: up to about 1 for each letter outside of ASCII, or less than 0."""
@@ -42,15 +50,17 @@ class Alphabet:
             return (0.9 if letter != APOSTROPHES[0] else 1.1) if not is_within or letter in APOSTROPHES else -0.5
         small = letter.lower()[:1]
         if small in self.final and before.isalpha() and not after.isalpha():
-            return 1.0
+            return 1.1
         place = self.letters.find(small)
         is_latin = self.letters[0] < FIRST_GREEK
         if place < 0 or (not is_latin and (_is_ascii_letter(before) or _is_ascii_letter(after))):
             return -0.5
         if letter != small and before.isalpha() and before.islower():
             return -0.5  # no language has capital letters within words
+        if small in self.never_first and not before.isalpha():
+            return -0.5
         if not before.isalpha() and not after.isalpha():
-            return 0.3  # few letters outside of ASCII are words
+            return 0.6 if letter == small else 0.3  # few letters outside of ASCII are words
         weight = 1.0 - (0.2 if is_latin else 0.6) * place / len(self.letters)
         return weight + 0.1 if letter == small else weight
 
@@ -70,9 +80,10 @@ class CharacterSet:
     def weigh(self, text: str) -> float:
         """What the characters of a text tell for the language: up to about 1 for each, or less than 0."""
         total, before = 0.0, ""
-        for letter in text:
+        for place, letter in enumerate(text):
             if letter > "\x7f":
-                total += self._weigh_character(letter) - 0.5 * (before.isascii() and before.islower())
+                after = text[place + 1 : place + 2]
+                total += self._weigh_character(letter) - 0.5 * (_is_small(before) or _is_small(after))
             before = letter
         return total
 
@@ -91,6 +102,10 @@ class CharacterSet:
         return -1.0
 
 
+def _is_small(letter: str) -> bool:
+    return letter.isascii() and letter.islower()
+
+
 def _is_ascii_letter(letter: str) -> bool:
     return letter.isascii() and letter.isalpha()
 
@@ -102,6 +117,7 @@ class _Group(Model):
     encodings: str
     letters: str
     final: str = ""
+    never_first: str = ""
 
 
 class _Characters(Model):
@@ -131,6 +147,11 @@ def _tables() -> _Tables:
     return _Tables.model_validate(tomllib.loads(text), strict=False)  # TOML has lists for tuples
 
 
+def read_priors() -> Mapping[str, float]:
+    """What is taken off the scores of encodings that are seldom used."""
+    return _tables().priors
+
+
 @cache
 def signs() -> frozenset[str]:
     """Signs that all languages use."""
@@ -146,7 +167,8 @@ def read_alphabets() -> tuple[Alphabet, ...]:
             group.letters,
             tables.encodings[group.encodings],
             group.final,
-            tables.priors.get(group.encodings, tables.priors["others"]),
+            group.never_first,
+            group.encodings == "western",
         )
         for group in tables.alphabets
     )

@@ -87,10 +87,11 @@ def guess_encoding(sample: bytes) -> str | None:
     if valid >= 4 * invalid:
         return "utf-8"
     words = b" ".join(WORDS.findall(sample)[:MAX_WORDS])[:MAX_BYTES].split(b" ")  # words hold no blanks
+    letters = sum(byte > 0x7F for word in words for byte in word)
     scores: dict[str, float] = {}
     for alphabet in read_alphabets():
         for rank, name in enumerate(alphabet.encodings):
-            score = _score_words(words, name, alphabet) - alphabet.prior - 0.01 * rank
+            score = _score_words(words, name, alphabet) - alphabet.prior(rank, letters)
             scores[name] = max(score, scores.get(name, -1.0))
     for characters in read_character_sets():
         scores |= {name: _score_characters(words, name, characters) for name in characters.encodings}
@@ -108,8 +109,9 @@ def _score_words(words: list[bytes], encoding: str, alphabet: Alphabet) -> float
 
 def _score_characters(words: list[bytes], encoding: str, characters: CharacterSet) -> float:
     """How well the characters of a language explain the bytes of words in a multi-byte encoding, up to about 1."""
-    count = sum(byte > 0x7F for word in words for byte in word)
-    return 2 * characters.weigh("".join(word.decode(encoding, "replace") for word in words)) / max(count, 1)
+    text = " ".join(word.decode(encoding, "replace") for word in words)
+    count = sum(letter > "\x7f" for letter in text)
+    return characters.weigh(text) / max(count, 1) - 0.2 / max(count, 1)
 
 
 class Utf8Bytes(io.RawIOBase):
