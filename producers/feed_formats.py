@@ -66,22 +66,26 @@ def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview
         names = dict(reversed(names.items()))
         has_rows = parquet.count_rows(path) > 0
         return FeedOverview(kind, "Parquet", names, find_dialect(names), is_open=False, has_rows=has_rows)
-    rows = list(islice(_raw_rows(path, kind, options), LOOK_AHEAD))
-    names = {
-        key: name for row in rows if isinstance(row, FeedRow) for name in row.cells for key in [column_key(name)]
-    }
+    return _inspect_objects(path, kind, options)
+
+
+def _inspect_objects(path: Path, kind: FeedFormat, options: FeedOptions | None) -> FeedOverview:
+    """Look at the first rows of a file that has no header; they are not held, as they may be large."""
+    names: dict[str, str] = {}
+    count, has_rows, first_bad = 0, False, None
+    for row in islice(_raw_rows(path, kind, options), LOOK_AHEAD):
+        count += 1
+        if isinstance(row, FeedRow):
+            has_rows = True
+            for name in islice(row.cells, MAX_PARTS * MAX_PARTS):
+                names.setdefault(column_key(name), name)
+        else:
+            first_bad = first_bad or row
     with open_feed(path, options) as file:
         file.text.read(1 << 16)
-        description = ", ".join([kind.upper(), file.describe()])
-    return FeedOverview(
-        kind,
-        description,
-        names,
-        find_dialect(names),
-        is_open=len(rows) == LOOK_AHEAD,
-        has_rows=any(isinstance(row, FeedRow) for row in rows),
-        first_bad=next((row for row in rows if isinstance(row, BadRow)), None),
-    )
+        description = f"{kind.upper()}, {file.describe()}"
+    is_open = count == LOOK_AHEAD
+    return FeedOverview(kind, description, names, find_dialect(names), is_open, has_rows, first_bad)
 
 
 def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[RowResult]:
