@@ -17,6 +17,8 @@ from producers.feeds.alphabets import Alphabet, CharacterSet, read_alphabets, re
 BAD_BYTE = b"\xff"
 SAMPLE, CHUNK = 1 << 16, 1 << 16
 """Bytes after the first one outside of ASCII that are compared; bytes that are converted at once."""
+HEAD = 48
+"""First bytes in which zeros show UTF-16 and UTF-32: names of columns, or the marks of JSON and XML."""
 MAX_WORDS, MAX_BYTES = 300, 3_000
 MIN_SCORE, GOOD_SCORE = 0.4, 0.85
 """Shares of the bytes that letters of one language explain, weighed by their frequency: of random bytes up to 0.2,
@@ -64,8 +66,9 @@ def find_mark(start: bytes) -> tuple[str, int] | None:
     for mark, name in MARKS:
         if start.startswith(mark) and not (name == "utf-16-le" and start[2:4] == b"\0\0"):
             return name, len(mark)
-    zeros = [start[:400][place::4].count(0) for place in range(4)]
-    most = max(len(start[:400]) // 4, 1)
+    head = start[:HEAD]
+    zeros = [head[place::4].count(0) for place in range(4)]
+    most = max(len(head) // 4, 1)
     shape = "".join("0" if count > 0.6 * most else "x" for count in zeros)
     found = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(shape)
     return (found, 0) if found and len(start) >= 8 else None
