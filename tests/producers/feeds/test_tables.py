@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -301,10 +302,10 @@ texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
 def test_what_csv_writes_is_read(
-    tmp_path: Path, table: list[tuple[str, str]], delimiter: str, quoting: int
+    tmp_path: Path, table: list[tuple[str, str]], delimiter: str, quoting: Literal[0, 1]
 ) -> None:
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n")  # type: ignore[arg-type]
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n")
     writer.writerow(["id", "title", "brand", "image_link"])
     for number, (title, brand) in enumerate(table):
         writer.writerow([str(number), title, brand, U.format(number)])
