@@ -61,7 +61,7 @@ GOOGLE_PREFIX = re.compile(r"[gc]:\s*")
 def column_key(name: str) -> str:
     """The name of a column in rows: Google's if it is one of Google's, else the name in lower case with `_`."""
     text = unicodedata.normalize("NFKC", name[:200]).strip(MARGIN).casefold()
-    text = SEPARATORS.sub("_", GOOGLE_PREFIX.sub("", text) if text[1:2] == ":" else text).strip(MARGIN)
+    text = SEPARATORS.sub("_", GOOGLE_PREFIX.sub("", text, count=1) if text[1:2] == ":" else text).strip(MARGIN)
     known = SPELLINGS.get(text.replace("_", ""))
     if known is not None:
         return known

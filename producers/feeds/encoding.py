@@ -46,8 +46,8 @@ NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf
 SINGLE_BYTE = ("cp125", "iso8859", "koi8", "mac", "cp8")
 DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
 SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-WORDS = re.compile(rb"[^\x00-\x2f:-?]*[\x80-\xff][^\x00-\x2f:-?]*")
-"""Words with a byte outside of ASCII. The second byte of Asian characters may be ASCII, but not one of these."""
+WORDS = re.compile(rb"[^\x00-\x2f:-?]+")
+"""Words. The second byte of Asian characters may be ASCII, but it is none of those between words."""
 
 
 def find_encoding(name: str) -> str | None:
@@ -89,7 +89,8 @@ def guess_encoding(sample: bytes) -> str | None:
     invalid = sum(byte >= 0x80 for byte in SEQUENCE.sub(b"", sample))
     if valid >= 4 * invalid:
         return "utf-8"
-    words = b" ".join(WORDS.findall(sample)[:MAX_WORDS])[:MAX_BYTES].split(b" ")  # words hold no blanks
+    found = [word for word in WORDS.findall(sample) if not word.isascii()]
+    words = b" ".join(found[:MAX_WORDS])[:MAX_BYTES].split(b" ")  # words hold no blanks
     letters = sum(byte > 0x7F for word in words for byte in word)
     scores: dict[str, float] = {}
     for alphabet in read_alphabets():

@@ -35,7 +35,7 @@ NAMES_OF_DELIMITERS = {
 """Names that users may give instead of characters that are hard to write on a command line."""
 BAD = re.compile(r"[\ud800-\udfff]")
 HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|title|div|table|script)\b", re.IGNORECASE)
-TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,80})", re.IGNORECASE)
+TITLE = re.compile(r"<title[^>]{0,200}>\s{0,20}([^<]{1,80})", re.IGNORECASE)
 JSON = re.compile(r"\[\s*(?:[{\[\"\]\d]|$)|\{\s*(?:[\"}]|$)")
 CONTROL = re.compile(r"[\x00\x02-\x08\x0e-\x19]")
 NAMES_OF_ENCODINGS = {

@@ -9,8 +9,10 @@ from producers.row_reader import Json
 
 PIECE = 1 << 18
 """Characters that are read at once."""
+TRIM = 1 << 20
+"""Characters before the present place that are held."""
 FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
-STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"|[{}\[\]]')
+STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"?|[{}\[\]]')
 KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
 KEY_LENGTH = 1_000
 PARTNERS = {"{": "}", "[": "]"}
@@ -92,6 +94,8 @@ class JsonText:
 
     def decode(self) -> Json:
         """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
+        if self.place > TRIM:  # an error of the decoder counts the lines before it
+            self.text, self.place = self.text[self.place :], 0
         while True:
             text, key = self.text, FIRST_KEY.match(self.text, self.place)
             try:

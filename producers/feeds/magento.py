@@ -27,7 +27,7 @@ ATTRIBUTE = re.compile(r",(?=[A-Za-z_][\w.]*=)")
 """Separator of `additional_attributes`; values may hold commas too."""
 COMPOSED = {"configurable", "grouped", "bundle"}
 CHILD_SKU = re.compile(r"(?:^|[|,])\s*sku=([^,|]+)")
-OPTION = re.compile(r"(\w+)=([^,|]+)")
+OPTION = re.compile(r"(?<!\w)(\w++)=([^,|]+)")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%m/%d/%y, %I:%M %p", "%m/%d/%Y, %I:%M %p")
 """How Magento writes dates in exports."""
 NO_PICTURE = {"no_selection", ""}

@@ -21,7 +21,6 @@ PRODUCT_START = re.compile(rb"<(?:[\w.-]+:)?(%b)(?=[\s/>])" % "|".join(sorted(PR
 CHUNK = 1 << 16
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 UNREADABLE = re.compile("[\ud800-\udfff]")
-CDATA = re.compile(rb"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 ENTITY = re.compile(rb"&(?:(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)?")
 NO_TAG = re.compile(rb"<(?![A-Za-z_/!?])")
 EMPTY_ROOTS = {"rss", "feed", "rdf:rdf", "yml_catalog", "shop", "products", "items", "offers", "catalog", "channel"}
@@ -194,9 +193,15 @@ def _product_end(start: bytes) -> re.Pattern[bytes]:
 
 def _repair(raw: bytes) -> bytes:
     """A product with ampersands that are escaped, and without entities that XML does not have; not within CDATA."""
-    parts = CDATA.split(raw)
-    parts[::2] = [NO_TAG.sub(b"&lt;", ENTITY.sub(_repair_entity, part)) for part in parts[::2]]
-    return b"".join(parts)
+    parts, place = [], 0
+    while (start := raw.find(b"<![CDATA[", place)) >= 0 and (end := raw.find(b"]]>", start)) >= 0:
+        parts += [_repair_text(raw[place:start]), raw[start : end + 3]]
+        place = end + 3
+    return b"".join([*parts, _repair_text(raw[place:])])
+
+
+def _repair_text(raw: bytes) -> bytes:
+    return NO_TAG.sub(b"&lt;", ENTITY.sub(_repair_entity, raw))
 
 
 def _repair_entity(found: re.Match[bytes]) -> bytes:

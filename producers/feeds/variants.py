@@ -12,7 +12,7 @@ OPTION_COLUMNS = {
 }  # fmt: skip
 """Google's columns for the options of variants, by the option's name in lower case."""
 NUMBER = re.compile(r"\d[\d.,]*", re.ASCII)
-LINK_SEPARATOR = re.compile(r"\s*[,|]\s*(?=(?:https?:)?//)|\s*\|\s*|\n")
+LINK_SEPARATOR = re.compile(r",\s*(?=(?:https?:)?//)|\||\n")
 UNESCAPED_COMMA = re.compile(r"(?<!\\),")
 TRUE_WORDS = {"1", "true", "yes", "instock", "in stock", "in_stock"}
 

@@ -30,7 +30,7 @@ def feed(folder: Path, text: str, name: str = "feed.csv") -> Path:
     )),
     ("#id", "id"), ("ID", "id"), ("Product Type", "product_type"), ("productTypes", "product_type"), ("", ""),
     ("item group id", "item_group_id"), ("colour", "color"), ("product_tags[0]", "tags"),
-    ("Main Picture", "main_picture"), ("Preis (EUR)", "preis_(eur)"),
+    ("g:music: x", "music:_x"), ("Main Picture", "main_picture"), ("Preis (EUR)", "preis_(eur)"),
 ])  # fmt: skip
 def test_every_spelling_of_a_name_is_one_column(name: str, key: str) -> None:
     assert column_key(name) == key

@@ -1,6 +1,7 @@
 """Encoding: texts as shops save them are read right, from a few words in each encoding."""
 
 import io
+import time
 import tomllib
 from pathlib import Path
 
@@ -103,6 +104,13 @@ def test_names_of_encodings_are_those_of_browsers_and_of_python() -> None:
     assert find_mark(b"\xef\xbb\xbfid") == ("utf-8", 3)
     assert find_mark(b"id,title") is None
     assert guess_encoding(b"plain") == "utf-8"
+
+
+def test_a_sample_of_an_attacker_takes_linear_time() -> None:
+    started = time.process_time()
+    for sample in (b"x" * 65_000 + b"\xe9", b"\xe9x" * 32_000, b"\xe9 " * 32_000, bytes(range(128, 256)) * 500):
+        guess_encoding(sample)
+    assert time.process_time() - started < 5
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=200), st.integers(1, 50))

@@ -67,7 +67,7 @@ def test_bad_rows_stay_where_they_are(tmp_path: Path) -> None:
     ("https://h/a.jpg, https://h/b.jpg", ["https://h/a.jpg", "https://h/b.jpg"]),
     ("https://h/c_fill,w_300/b.jpg", ["https://h/c_fill,w_300/b.jpg"]),
     ("https://h/a.jpg|https://h/b.jpg", ["https://h/a.jpg", "https://h/b.jpg"]),
-    ("a.jpg", ["a.jpg"]), ("", []),
+    ("a.jpg", ["a.jpg"]), ("", []), ("a" + " " * 50_000 + "b", ["a" + " " * 50_000 + "b"]),
 ])  # fmt: skip
 def test_a_cell_with_pictures_is_split_before_addresses(tmp_path: Path, cell: str, links: list[str]) -> None:
     [row] = rows(tmp_path, f'1,simple,a,Tee,1,1,,1,"{cell}",')
