@@ -17,6 +17,7 @@ from typing import IO, Protocol, cast
 import zstandard
 
 from infra.config.errors import BadInput
+from infra.console import printable
 
 ZIP, EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
 PIECE, BUFFER = 1 << 10, 1 << 16
@@ -246,4 +247,4 @@ def _is_hidden(name: str) -> bool:
 def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return "the archive is cut off"
-    return str(error).partition("\n")[0][:120] or type(error).__name__
+    return printable(str(error).partition("\n")[0][:120]) or type(error).__name__

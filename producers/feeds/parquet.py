@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.config.errors import BadInput
+from infra.console import printable
 from producers.row_reader import BadRow, FeedRow, Json
 
 if TYPE_CHECKING:
@@ -102,4 +103,4 @@ def _to_json(value: object) -> Json:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:160] or type(error).__name__
+    return printable(str(error).partition("\n")[0][:160]) or type(error).__name__
