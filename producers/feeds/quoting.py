@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+EXCEL_TEXT = re.compile(r'="([^"]*)"')
+
 
 @dataclass(frozen=True)
 class CellSyntax:
@@ -107,3 +109,12 @@ class SplitLine:
     def _ends_cell(self, text: str, place: int) -> bool:
         place = self._skip_blanks(text, place)
         return place >= len(text) or text.startswith(self._syntax.delimiter, place)
+
+
+def clean_cell(cell: str) -> str:
+    """A cell without what exporters put around texts: NULs that fill it up, Excel's ="...", and MySQL's \\N."""
+    if cell == "\\N":
+        return ""
+    text = cell.strip("\0") if "\0" in cell else cell
+    formula = EXCEL_TEXT.fullmatch(text) if text.startswith("=") else None
+    return formula[1] if formula else text

@@ -1,14 +1,13 @@
 """Tables: read CSV, TSV and the like row by row. A bad line does not affect the others, and none is left out."""
 
 import csv
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from infra.config.errors import BadInput
 from producers.feeds.feed_file import MAX_LINE, FeedFile, is_utf8
-from producers.feeds.quoting import SplitLine
+from producers.feeds.quoting import SplitLine, clean_cell
 from producers.feeds.table_layout import TableLayout, find_layout
 from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
 
@@ -18,7 +17,6 @@ MAX_LINES_IN_CELL, MAX_CELL = 5_000, 1 << 20
 LOOK_AHEAD_PER_LINE, FREE_LOOK_AHEAD = 4, 20_000
 """How many lines may be searched for the end of quoted cells, for each line that was read; it bounds the time."""
 UNNAMED = "column_{}"
-EXCEL_TEXT = re.compile(r'="([^"]*)"')
 BLANKS = " \t\0\x1a"
 """Characters of a line without cells; files of DOS end with \\x1a."""
 LINE_ENDS = "\r\n"
@@ -66,25 +64,31 @@ class TableReader:
 
     def rows(self) -> Iterator[FeedRow | BadRow | SkippedRow]:
         """The rows behind the header."""
-        names, width = self.columns.names, len(self.columns.names)
-        syntax, is_unique = self.columns.layout.syntax, self.columns.is_unique
-        delimiter, quote = syntax.delimiter, syntax.quote
+        names, width, is_unique = self.columns.names, len(self.columns.names), self.columns.is_unique
         for line in self._lines():
             self._line += 1
             text = line.rstrip(LINE_ENDS)
-            is_plain = quote not in text and "\0" not in text and "\\N" not in text and len(text) < len(line)
-            if is_plain and is_unique and is_utf8(text):  # the usual line; `_read_row` would give the same for it
-                cells = text.split(delimiter)
-                if len(cells) <= width and text != self._header:
-                    if cells[0].strip() or any(map(str.strip, cells)):
-                        yield FeedRow(self._line, dict(zip(names, cells, strict=False)))
-                    continue
+            cells = self._split_usual(text) if is_unique and len(text) < len(line) else None
+            if cells is not None and len(cells) <= width:
+                if cells[0].strip() or any(map(str.strip, cells)):
+                    yield FeedRow(self._line, dict(zip(names, cells, strict=False)))
+                continue
             if text and not text.isspace():
                 row = self._read_row(line, text)
                 if row is not None:
                     yield row
         if self._file.damage is not None:
             yield BadRow(self._line + 1, f"the file {self._file.damage}: nothing behind it is read")
+
+    def _split_usual(self, text: str) -> list[str] | None:
+        """The cells of a line with nothing unusual in it, as `_cells_of` gives them; None if it needs that."""
+        if "\0" in text or "\\N" in text or text == self._header or not is_utf8(text):
+            return None
+        syntax = self.columns.layout.syntax
+        if syntax.quote not in text:
+            return text.split(syntax.delimiter)
+        is_plain = not syntax.is_wrapped and syntax.delimiter != "\t" and '="' not in text
+        return self._split_regular(text) if is_plain and syntax.regular.fullmatch(text) else None
 
     def _read_row(self, line: str, text: str) -> FeedRow | BadRow | SkippedRow | None:
         """The row that begins with a line, of which `text` is without the line end."""
@@ -114,7 +118,7 @@ class TableReader:
         if isinstance(cells, str):
             return cells
         if "\0" in text or "\\N" in text or '="' in text:
-            cells = [_clean(cell) for cell in cells]
+            cells = [clean_cell(cell) for cell in cells]
             if any("\0" in cell for cell in cells):
                 return "the row has a NUL character in a cell: is the file damaged?"
         if not is_utf8(text) or (start < self._line and not all(map(is_utf8, cells))):
@@ -165,7 +169,7 @@ class TableReader:
         cell = self.columns.layout.names[min(len(line.cells), width - 1)]
         return f"a quote in column `{cell}` is not closed: close it, and double the quotes within quoted cells"
 
-    def _split_regular(self, text: str) -> Sequence[str]:
+    def _split_regular(self, text: str) -> list[str]:
         if self._csv is not None and len(text) <= csv.field_size_limit():
             self._slot.append(text)
             return next(self._csv)
@@ -238,12 +242,3 @@ class TableReader:
                 return None
             self._ahead.append(line)
         return self._ahead[place]
-
-
-def _clean(cell: str) -> str:
-    """A cell without what exporters put around texts: NULs that fill it up, Excel's ="...", and MySQL's \\N."""
-    if cell == "\\N":
-        return ""
-    text = cell.strip("\0") if "\0" in cell else cell
-    formula = EXCEL_TEXT.fullmatch(text) if text.startswith("=") else None
-    return formula[1] if formula else text
