@@ -11,6 +11,7 @@ from producers.cell_values import quoted, text_of
 from producers.fact_limits import validate_with_limits
 from producers.feed_formats import read_feed
 from producers.feed_item import FeedItem, FeedResult
+from producers.feeds.feed_file import FeedOptions
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.item_facts import Cells, FactReader
 from producers.moments import read_moment
@@ -33,6 +34,8 @@ class CatalogFormat:
     tenant: str = "default"
     currency: str | None = None
     """ISO 4217 code for prices without a currency."""
+    file: FeedOptions | None = None
+    """How to read the file, where its content does not tell."""
 
 
 def read_items(path: Path, catalog_format: CatalogFormat) -> Iterator[FeedResult]:
@@ -43,7 +46,7 @@ def read_items(path: Path, catalog_format: CatalogFormat) -> Iterator[FeedResult
         row, revision = numbered
         return reader.read(row, revision) if isinstance(row, FeedRow) else row
 
-    numbered_rows = zip(read_feed(path), revisions(), strict=False)
+    numbered_rows = zip(read_feed(path, catalog_format.file), revisions(), strict=False)
     yield from map_in_order(item_of, numbered_rows, threads_for(catalog_format.locate))
 
 

@@ -75,6 +75,17 @@ class CatalogOptions(FeedOptions):
             metavar="FIELD=COLUMN", help="Column of a field, if its name differs from Google's.", show_default=False
         ),
     ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of the file, as windows-1252, if it is read wrongly.", show_default=False),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="What separates the cells of a table (a character, or `tab`), if it is read wrongly.",
+            show_default=False,
+        ),
+    ] = None
     currency: Annotated[
         str | None, typer.Option(help="ISO 4217 code for prices without a currency.", show_default=False)
     ] = None

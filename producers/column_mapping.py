@@ -1,40 +1,12 @@
-"""Column mapping: assign the columns of a feed to item fields, by Google's names or by `--map` options."""
+"""Column mapping: assign the columns of a feed to item fields, by Google's names, its dialect, or `--map`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from infra.config.errors import BadInput
-from producers.feed_formats import read_columns
-
-GOOGLE_COLUMNS = {
-    "item_id": "id",
-    "title": "title",
-    "image": "image_link",
-    "additional_images": "additional_image_link",
-    "price": "price",
-    "sale_price": "sale_price",
-    "sale_price_effective_date": "sale_price_effective_date",
-    "in_stock": "availability",
-    "category": "product_type",
-    "brand": "brand",
-    "url": "link",
-    "tags": "tags",
-    "moderation": "moderation",
-    "adult": "adult",
-    "attributes.color": "color",
-    "attributes.gender": "gender",
-    "attributes.age_group": "age_group",
-    "attributes.material": "material",
-    "attributes.pattern": "pattern",
-    "attributes.size": "size",
-    "attributes.condition": "condition",
-    "attributes.gtin": "gtin",
-    "attributes.mpn": "mpn",
-    "attributes.item_group_id": "item_group_id",
-    "attributes.google_product_category": "google_product_category",
-}
-"""Our fields and their default columns, if the file has them
-(https://support.google.com/merchants/answer/7052112; `tags` and `moderation` are not Google's)."""
+from producers.feed_formats import FeedOverview, inspect_feed
+from producers.feeds.column_names import GOOGLE_COLUMNS, column_key
+from producers.feeds.feed_file import FeedOptions
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
@@ -43,28 +15,57 @@ FIELDS = (
 REQUIRED_FIELDS = ("item_id", "image")
 ATTRIBUTE = "attributes."
 ALL_FIELDS = ", ".join([*FIELDS, f"{ATTRIBUTE}NAME"])
+MAX_NAMES = 60
+"""Columns that are listed in a message."""
 
 
-def choose_columns(path: Path, mappings: Sequence[str]) -> dict[str, str]:
+class ChosenColumns(dict[str, str]):
+    """Our fields and their columns in the rows of a feed."""
+
+    def __init__(self, columns: dict[str, str], summary: Sequence[str]) -> None:
+        super().__init__(columns)
+        self.summary = tuple(summary)
+        """Lines for users: how the file is read, which columns are used, and which are not."""
+
+
+def choose_columns(path: Path, mappings: Sequence[str], options: FeedOptions | None = None) -> ChosenColumns:
     """Our fields and their columns in this file: Google's names, overridden by mappings `field=column`.
 
-    Raises BadInput, with the known names, if a field is unknown, a column is missing, or no column has the item's
-    id or picture. The columns of a JSONL file are the keys of its first 1,000 lines.
+    Google's names hold in JSON and XML even if they come late. Raises BadInput, with the known names, if a field is
+    unknown, a column is missing, or no column has the item's id or picture, and if the file is no feed.
     """
-    available = read_columns(path)
-    columns = {name: column for name, column in GOOGLE_COLUMNS.items() if column in available}
+    overview = inspect_feed(path, options)
+    available = _available_columns(overview)
+    columns = {name: column for name, column in GOOGLE_COLUMNS.items() if overview.is_open or column in available}
+    columns |= _parse_mappings(path, mappings, overview, available)
+    if not overview.has_rows and overview.kind in ("json", "xml"):
+        if overview.first_bad is not None:
+            raise BadInput(f"{path}, line {overview.first_bad.line}: {overview.first_bad.message}")
+        columns = {**GOOGLE_COLUMNS, **columns}
+    elif any(column not in available for column in (columns.get(name) for name in REQUIRED_FIELDS)):
+        _refuse(path, columns, overview, available)
+    return ChosenColumns(columns, _summarise(columns, overview))
+
+
+def _available_columns(overview: FeedOverview) -> list[str]:
+    """The columns of a feed's rows, with those that its dialect makes."""
+    made = [] if overview.dialect is None else overview.dialect.columns
+    return list(dict.fromkeys([*overview.names, *made]))
+
+
+def _parse_mappings(
+    path: Path, mappings: Sequence[str], overview: FeedOverview, available: Sequence[str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
     for mapping in mappings:
         name, column = _parse_mapping(mapping)
-        if column not in available:
-            raise BadInput(f"--map {mapping}: {path} has no column `{column}`, it has {_list_names(available)}")
-        columns[name] = column
-    for name in REQUIRED_FIELDS:
-        if name not in columns:
-            raise BadInput(
-                f"{path} has no column `{GOOGLE_COLUMNS[name]}`: name the one that it is with --map {name}=COLUMN; "
-                f"it has {_list_names(available)}"
-            )
-    return columns
+        key = column_key(column)
+        if found.get(name, key) != key:
+            raise BadInput(f"--map {mapping}: {name} has the column `{found[name]}` already: give each field once")
+        if key not in available and (not overview.is_open or name in REQUIRED_FIELDS):
+            raise BadInput(f"--map {mapping}: {path} has no column `{column}`, it has {_list_names(overview)}")
+        found[name] = key
+    return found
 
 
 def _parse_mapping(mapping: str) -> tuple[str, str]:
@@ -79,5 +80,47 @@ def is_field(name: str) -> bool:
     return name in FIELDS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)
 
 
-def _list_names(names: Sequence[str]) -> str:
-    return ", ".join(names[:60]) or "nothing"
+def _refuse(path: Path, columns: dict[str, str], overview: FeedOverview, available: Sequence[str]) -> None:
+    """Raise BadInput because the id or the picture has no column."""
+    name = next(name for name in REQUIRED_FIELDS if columns.get(name) not in available)
+    written = list(overview.names.values())
+    if overview.kind == "table" and any("://" in column for column in written):
+        raise BadInput(
+            f"{path} has no header: its first line is a row; put a line with the names of columns above it"
+        )
+    if sum(column.isprintable() and len(column) <= 100 for column in written) < len(written):
+        raise BadInput(
+            f"{path} is no feed that can be read: it looks like {overview.description}, and its columns have no "
+            "names: if it is a feed, give --encoding and --delimiter"
+        )
+    raise BadInput(
+        f"{path} has no column `{GOOGLE_COLUMNS[name]}`: name the one that it is with --map {name}=COLUMN; "
+        f"it has {_list_names(overview)} ({overview.description})"
+    )
+
+
+def _list_names(overview: FeedOverview) -> str:
+    return _shorten(overview.names.values()) or "nothing"
+
+
+def _shorten(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - MAX_NAMES} more" if len(listed) > MAX_NAMES else ""
+    return ", ".join(name[:80] for name in listed[:MAX_NAMES]) + more
+
+
+def _summarise(columns: dict[str, str], overview: FeedOverview) -> list[str]:
+    """What users should know of how a feed is read."""
+    sources = {} if overview.dialect is None else overview.dialect.columns
+    uses, used = [], set(columns.values())
+    for name, column in columns.items():
+        own = next((each for each in sources.get(column, ()) if each in overview.names), column)
+        used.update(sources.get(column, ()))
+        if own in overview.names:
+            uses.append(f"{name} = {overview.names[own]}")
+    unused = [written for key, written in overview.names.items() if key not in used]
+    kind = f"{overview.dialect.name}: {overview.description}" if overview.dialect else overview.description
+    lines = [f"the file is read as {kind}", f"columns: {', '.join(uses) or 'none'}"]
+    lines += [f"columns that are not used: {_shorten(unused)}"] if unused else []
+    lines += [] if overview.has_rows else ["the feed has no products"]
+    return [*lines, *overview.remarks]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from infra.config.errors import BadInput
-from infra.console import FAILED, command_options
+from infra.console import FAILED, command_options, printable
 from producers.cli_options import (
     CatalogOptions,
     DeleteOptions,
@@ -42,17 +42,20 @@ ingest.add_typer(pictures)
 @ingest.command("catalog")
 @command_options(CatalogOptions)
 def ingest_catalog(options: CatalogOptions) -> None:
-    """Send a merchant's catalog: a table, JSONL or XML as Google specifies them, or an export of Shopify."""
+    """Send a catalog: a table, JSON, XML or Parquet with Google's columns, or an export of a shop's software."""
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_items
     from producers.column_mapping import choose_columns
+    from producers.feeds.feed_file import FeedOptions
     from producers.row_reader import check_defaults
 
-    settings = read_settings()
+    settings, file_options = read_settings(), FeedOptions(options.encoding, options.delimiter)
     check_defaults(options.tenant, options.currency)
-    columns = choose_columns(options.file, options.map or [])
+    columns = choose_columns(options.file, options.map or [], file_options)
+    for line in columns.summary:
+        typer.echo(printable(line), err=True)
     with _open_locate(settings, options, options.tenant) as locate:
-        catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency)
+        catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency, file_options)
         rows = itertools.islice(read_items(options.file, catalog_format), options.limit)
         if options.is_check:
             _check(settings, rows, options, columns)
@@ -136,7 +139,7 @@ def facets(options: FacetsOptions) -> None:
 
 
 def _row_count(file: Path, limit: int | None) -> int:
-    from producers.row_reader import count_lines
+    from producers.feeds.feed_file import count_lines
 
     lines = count_lines(file)
     return lines if limit is None else min(lines, limit)

@@ -1,6 +1,5 @@
 """Social posts: turn ActivityStreams 2.0 activities, posts and collections of them into item events."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,11 @@ from producers.activity_streams import (
 from producers.cell_values import quoted
 from producers.fact_limits import validate_with_limits
 from producers.feed_item import FeedItem, FeedResult
+from producers.feeds.json_values import read_objects
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.moments import read_moment
 from producers.post_facts import facts_of_post, id_of_post, pictures_of_post
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, open_feed, read_objects, revisions
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure, Rejected
 from schemas.items import MAX_IMAGES, ImageRef, ItemDeleted, ItemUpserted, revision_at
@@ -37,8 +37,6 @@ MAX_NESTED = 4
 """Collections in collections, and activities in activities, that are read."""
 MOST_LINKS = 100
 """Pictures of a post that are tried until an item has as many as it may have."""
-MAX_DOCUMENT = 500_000_000
-"""Characters of a file that holds one JSON document; an outbox of 100,000 posts has about 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,13 @@ def read_posts(path: Path, social_format: SocialFormat) -> Iterator[FeedResult]:
     picture or is no post any more, deletions. Everything else becomes a SkippedRow, what is unreadable a BadRow.
     The revision is the time of the last change (`updated`, else `published`), else the present time.
     """
-    rows = (each for row in _rows_of(path) for each in _members(row, 0))
+    rows = (each for row in read_objects(path) for each in _members(row, 0))
 
     def post_of(numbered: tuple[FeedRow | BadRow, int]) -> FeedResult:
         row, now = numbered
         return row if isinstance(row, BadRow) else PostReader(row, social_format, now).read()
 
     yield from map_in_order(post_of, zip(rows, revisions(), strict=False), threads_for(social_format.locate))
-
-
-def _rows_of(path: Path) -> Iterator[FeedRow | BadRow]:
-    """The objects of a file: one a line, else the file is one document, as Mastodon's outbox.json may be."""
-    rows = read_objects(path)
-    first = next(rows, None)
-    if isinstance(first, BadRow):
-        with open_feed(path) as file:
-            text = file.read(MAX_DOCUMENT + 1)
-        try:
-            is_short = len(text) <= MAX_DOCUMENT
-            document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str) if is_short else None
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict | list):
-            yield FeedRow(1, document if isinstance(document, dict) else {"type": "Collection", "items": document})
-            return
-    if first is not None:
-        yield first
-        yield from rows
 
 
 def _members(row: FeedRow | BadRow, depth: int) -> Iterator[FeedRow | BadRow]:

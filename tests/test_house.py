@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest"},
     "consumers/operations": {*WORKER_ROOMS, "consumers.quality", "consumers.workers", "infra"},
     "producers": {"infra", "producers"},
+    "producers/feeds": {"producers.row_reader"},
     "producers/gateway": {"infra"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
@@ -69,9 +70,11 @@ HOMES = {
     "msgpack": ("infra/qdrant/embedded/wire.py",),
     "pillow_heif": ("infra/images/",),
     "pillow_jxl": ("infra/images/",),
+    "zstandard": ("producers/feeds/compression.py",),
+    "pyarrow": ("producers/feeds/parquet.py",),
 }
 """The one place in which each outside library may be imported."""
-EXTRA_NAMES = ("cli", "worker", "gateway", "local", "fit", "openvino", "traces")
+EXTRA_NAMES = ("cli", "parquet", "worker", "gateway", "local", "fit", "openvino", "traces")
 """The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
 VISION_NEEDS = {"numpy", "PIL"}
@@ -126,8 +129,8 @@ FOREIGN_ASSIGNMENTS = {
     "infra/qdrant/embedded/engine_process.py": {"threading.excepthook"},
     "producers/gateway/app.py": {"app.openapi"},  # FastAPI's documented way to extend its document
     "producers/gateway/connections.py": {"self.cycle.disconnected"},  # uvicorn's RequestResponseCycle
-    "producers/merchant_xml.py": {
-        f"self._parser.{name}"  # pyexpat's parser is configured by its attributes
+    "producers/feeds/xml_parser.py": {
+        f"self.expat.{name}"  # pyexpat's parser is configured by its attributes
         for name in (
             "buffer_text", "StartElementHandler", "EndElementHandler", "CharacterDataHandler",
             "StartDoctypeDeclHandler",

@@ -11,8 +11,9 @@ from producers.debezium.mapping import TableMapping
 from producers.debezium.records import RowChange, Tombstone, key_cells
 from producers.debezium.values import Unavailable, cells_of, plain_id
 from producers.feed_item import FeedItem, FeedResult
+from producers.feeds.feed_file import is_utf8
 from producers.image_refs import Locate
-from producers.row_reader import BadRow, FeedRow, Json, SkippedRow, is_utf8
+from producers.row_reader import BadRow, FeedRow, Json, SkippedRow
 from schemas.envelope import describe
 from schemas.items import ItemDeleted
 

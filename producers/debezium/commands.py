@@ -66,8 +66,8 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 def _send(settings: "Settings", file: Path, table: "ChangeReader", options: DebeziumOptions) -> int:
     from producers.debezium.follow import read_change_items
     from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+    from producers.feeds.feed_file import count_lines
     from producers.ingest_session import run_ingest
-    from producers.row_reader import count_lines
 
     total, rows = count_lines(file), read_change_items(file, table)
     if options.is_check:

@@ -12,8 +12,9 @@ from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition
 from producers.debezium.changes import Change, ChangeReader, PartitionHistory
 from producers.debezium.records import RecordTime, RowChange, parse_change
 from producers.feed_item import FeedResult
+from producers.feeds.feed_file import open_feed
 from producers.ingest import IngestTally, publish_one
-from producers.row_reader import BadRow, open_feed
+from producers.row_reader import BadRow
 from schemas.topics import DAY, Topic, dead_letter_topic
 
 BATCH, WAIT_SECONDS = 500, 0.2

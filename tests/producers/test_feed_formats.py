@@ -1,24 +1,23 @@
-"""Feeds as they are: Google Merchant XML, and Shopify's product export; samples after the public specifications."""
+"""Feed formats: the content of a file tells what it is; samples after the public specifications become items."""
 
+import gzip
+import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
-from producers.merchant_xml import CHUNK, read_products
+from producers.feed_formats import inspect_feed, read_feed
+from producers.feeds.feed_file import find_format
 from producers.row_reader import BadRow, FeedRow, SkippedRow
 from schemas.items import ItemUpserted, UrlImage
 from tests.producers.feed_events import EventResult, events_of
 
 SAMPLES = Path(__file__).with_name("samples")
-HEAD = '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>'
-ITEM = "<item><g:id>{id}</g:id><g:image_link>https://shop.example/{id}.jpg</g:image_link></item>"
-TAIL = "</channel></rss>"
 
 
 def read(path: Path) -> list[EventResult]:
@@ -33,20 +32,12 @@ def urls(item: ItemUpserted) -> list[str]:
     return [image.url for image in item.images if isinstance(image, UrlImage)]
 
 
-def xml(folder: Path, text: str) -> Path:
-    (folder / "feed.xml").write_text(text)
-    return folder / "feed.xml"
-
-
 def test_an_rss_feed_of_google_merchant_becomes_items() -> None:
-    item, other = read(SAMPLES / "merchant-rss.xml")
-    assert isinstance(item, ItemUpserted)
+    item = items(SAMPLES / "merchant-rss.xml")[0]
     assert (item.item_id, item.title, item.brand, item.category) == ("sku-1", "Red disc & stand", "Round", "Discs")
     assert (item.price, item.currency, item.in_stock) == (Decimal("9.50"), "EUR", True)  # not that of g:shipping
     assert urls(item) == [f"https://shop.example/sku-1{which}.jpg" for which in ("", "-back", "-worn")]
     assert item.attributes == {"color": "red", "product_type": "Toys > Discs"}
-    assert isinstance(other, ItemUpserted)
-    assert other.price is None, "what is no price is left out"
 
 
 def test_an_atom_feed_becomes_items_with_the_link_that_people_follow() -> None:
@@ -55,7 +46,7 @@ def test_an_atom_feed_becomes_items_with_the_link_that_people_follow() -> None:
     assert (item.price, item.in_stock) == (Decimal("12.00"), False)
 
 
-def test_lines_of_one_handle_are_one_product_of_a_shopify_export() -> None:
+def test_a_shopify_export_becomes_items() -> None:
     red, old, plain, bare = read(SAMPLES / "shopify.csv")
     assert isinstance(red, ItemUpserted)
     assert (red.item_id, red.title, red.brand, red.category) == ("red-disc", "Red disc & stand", "Round", "Discs")
@@ -64,57 +55,65 @@ def test_lines_of_one_handle_are_one_product_of_a_shopify_export() -> None:
     assert red.tags == ("round", "red")
     assert red.attributes == {"color": "Red, Dark red", "size": "S, M", "gtin": "4006381333931", "mpn": "RD-S"}
     assert isinstance(old, SkippedRow)
-    assert "archived" in old.message
     assert isinstance(plain, ItemUpserted)
-    assert plain.in_stock  # it is sold although none is there
     assert isinstance(bare, BadRow)
     assert "every item needs its image" in bare.message
 
 
-def test_a_product_that_is_not_sold_says_why(tmp_path: Path) -> None:
-    export = tmp_path / "export.csv"
-    head = "Handle,Title,Published,Status,Variant Price,Image Src"
-    export.write_text(f"{head}\nred,Red,false,active,9.50,https://cdn.shop.example/red.jpg\n")
-    [row] = read(export)
-    assert isinstance(row, SkippedRow)
-    assert "not published" in row.message
-
-
-def test_a_feed_that_breaks_off_gives_what_came_before_and_says_where(tmp_path: Path) -> None:
-    good, bad = read_products(xml(tmp_path, f"{HEAD}\n{ITEM.format(id='a')}\n<item><g:id>b"))
-    assert isinstance(good, FeedRow)
-    assert isinstance(bad, BadRow)
-    assert (bad.line, "nothing after it is read" in bad.message) == (3, True)
-
-
-@pytest.mark.parametrize(("text", "why"), [
-    ('<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><rss>&b;</rss>', "document type"),
-    ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><rss/>', "document type"),
-    (HEAD + "<a>" * 20, "in each other"),
-    (f"{HEAD}<item><g:id>{'x' * 1_100_000}</g:id></item>", "characters"),
-    ("id,title", "no XML"),
+@pytest.mark.parametrize(("text", "kind"), [
+    ("id,title\n", "table"), ("{\n", "json"), ('[{"id": 1}]', "json"), ("[]", "json"), ("<rss>", "xml"),
+    ("\ufeff<?xml version='1.0'?>", "xml"), ("\n  [\n{}]", "json"), ("[id];[title]\n", "table"),
+    ("{id},x\n", "table"),
 ])  # fmt: skip
-def test_what_no_feed_needs_is_refused(tmp_path: Path, text: str, why: str) -> None:
-    [bad] = read_products(xml(tmp_path, text))
-    assert isinstance(bad, BadRow)
-    assert why in bad.message
+@pytest.mark.parametrize("name", ["feed", "feed.csv", "feed.txt"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_the_content_tells_the_format(
+    tmp_path: Path, text: str, kind: str, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / name).write_bytes(pack(text.encode()))
+    assert find_format(tmp_path / name) == kind
 
 
-def test_a_feed_without_ids_says_which_column_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="--map item_id=COLUMN"):
-        read(xml(tmp_path, f"{HEAD}<item><title>t</title></item>{TAIL}"))
-    with pytest.raises(BadInput, match="cannot be read"):
-        read(tmp_path / "none.xml")
+def test_the_suffix_tells_the_format_of_what_is_broken(tmp_path: Path) -> None:
+    for name, kind in (("feed.jsonl", "json"), ("feed.xml", "xml"), ("feed.xml.gz", "xml"), ("feed.txt", "table")):
+        (tmp_path / name).write_text("nonsense")
+        assert find_format(tmp_path / name) == kind
 
 
-@given(st.lists(st.text("abc&<é", min_size=1, max_size=9), min_size=1, max_size=5), st.integers(0, 3))
-def test_what_is_written_is_read_wherever_the_chunks_end(titles: list[str], pad: int) -> None:
-    import tempfile
-    from xml.sax.saxutils import escape
+@pytest.mark.parametrize(("start", "part"), [
+    (b"7z\xbc\xaf\x27\x1c", "7z archive: unpack it"), (b"Rar!\x1a\x07", "RAR"), (b"%PDF-1.7", "PDF"),
+    (b"\xff\xd8\xff\xe0", "a picture"), (b"SQLite format 3\0", "SQLite"), (b"Obj\x01", "Avro"),
+    (b"ARROW1", "Arrow"),
+    (b"\xd0\xcf\x11\xe0", "old Excel workbook"), (b"feed.csv".ljust(257, b"\0") + b"ustar", "tar archive"),
+])  # fmt: skip
+def test_files_of_other_kinds_are_named(tmp_path: Path, start: bytes, part: str) -> None:
+    (tmp_path / "feed.csv").write_bytes(start + bytes(300))
+    with pytest.raises(BadInput) as caught:
+        inspect_feed(tmp_path / "feed.csv")
+    assert part in str(caught.value)
 
-    rows = [f"<item><g:id>{n}</g:id><g:title>|{escape(title)}|</g:title></item>" for n, title in enumerate(titles)]
-    with tempfile.TemporaryDirectory() as folder:
-        filler = "<item>" + "x" * (CHUNK - len(HEAD) - 20 - pad) + "</item>"
-        read = list(read_products(xml(Path(folder), HEAD + filler + "".join(rows) + TAIL)))
-    found = [row.cells.get("title") for row in read[1:] if isinstance(row, FeedRow)]
-    assert found == [f"|{title}|" for title in titles]
+
+def test_values_of_objects_become_columns(tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+    path.write_text(json.dumps({"id": 1, "image": {"url": "u", "size": {"w": 1}}, "price": {"amount": 1.5}}))
+    [row] = read_feed(path)
+    assert isinstance(row, FeedRow)
+    assert {"image.url": "u", "image.size.w": "1", "price.amount": "1.5"}.items() <= row.cells.items()
+    assert row.cells["price"] == {"amount": "1.5"}
+    assert choose_columns(path, ["image=image.url"])["image"] == "image.url"
+
+
+def test_keys_of_json_that_are_one_column_are_joined(tmp_path: Path) -> None:
+    path = tmp_path / "feed.json"
+    path.write_text(
+        '[{"id": 1, "title": "", "Title": "t", "image_link": "u", "imageLink": "v", "image_links": ["w"]}]'
+    )
+    [row] = read_feed(path)
+    assert isinstance(row, FeedRow)
+    assert (row.cells["title"], row.cells["image_link"]) == ("t", ["u", "v", "w"])
+
+
+def test_a_parquet_file_in_an_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "feed.gz").write_bytes(gzip.compress(b"PAR1" + bytes(100)))
+    with pytest.raises(BadInput, match="unpack"):
+        inspect_feed(tmp_path / "feed.gz")

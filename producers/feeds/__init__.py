@@ -1,0 +1,1 @@
+"""Feeds: read files of products, of whatever compression, encoding, format and dialect, as rows."""

@@ -1,0 +1,171 @@
+"""JSON text: a file of JSON that is read in pieces, with a place in it, and recovery from what cannot be read."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from producers.feeds.feed_file import MAX_LINE, FeedFile, is_utf8
+from producers.row_reader import Json
+
+PIECE = 1 << 18
+"""Characters that are read at once."""
+TRIM = 1 << 20
+"""Characters before the present place that are held."""
+FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
+STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"?|[{}\[\]]')
+KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
+KEY_LENGTH = 1_000
+PARTNERS = {"{": "}", "[": "]"}
+MAX_SCAN, SCAN_RATIO = 1 << 16, 4
+"""Characters in which the end of a broken object is sought; in all, as a multiple of those that were read."""
+LEAST_DEPTH = 500
+"""Brackets within each other that may be too many for Python's decoder; so many characters hold no product."""
+SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
+"""Errors that leave quotes and brackets in pairs."""
+DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+"""Numbers stay text, as they are written."""
+
+
+class UnreadableBytes(ValueError):
+    """A value has bytes that its encoding does not have; the place is behind the value."""
+
+
+@dataclass
+class JsonText:
+    """The part of a file that was read and is not parsed yet."""
+
+    file: FeedFile
+    text: str = ""
+    place: int = 0
+    line: int = 1
+    """Line of `place`, from 1."""
+    ended: bool = False
+    """Whether `text` goes up to the end of the file."""
+    scannable: int = 0
+    """Characters that may still be searched for the ends of broken objects, which bounds the time."""
+    first_key: str = ""
+    """The first key of the last object that was read, as it is written; others of its array begin so too."""
+
+    def fill(self, least: int = PIECE) -> bool:
+        """Read at least so many characters. False at the end of the file."""
+        pieces, count = [self.text[self.place :]], 0
+        while count < least and not self.ended:
+            piece = self.file.text.read(PIECE)
+            self.ended = not piece
+            count += len(piece)
+            self.scannable += SCAN_RATIO * len(piece)
+            pieces.append(piece)
+        self.text, self.place = "".join(pieces), 0
+        return count > 0
+
+    def move(self, place: int) -> None:
+        """Go to a place further on."""
+        ends = self.text.count("\n", self.place, place)
+        self.line += ends or self.text.count("\r", self.place, place)
+        self.place = place
+
+    def move_to_line(self, place: int) -> None:
+        """Go to the beginning of the next line."""
+        self.place, self.line = place, self.line + 1
+
+    def skip(self, pattern: re.Pattern[str]) -> str:
+        """Pass over what matches; returns the next character, or nothing at the end."""
+        while True:
+            found = pattern.match(self.text, self.place)
+            self.move(found.end() if found else self.place)
+            if self.place < len(self.text):
+                return self.text[self.place]
+            if not self.fill():
+                return ""
+
+    def after(self, length: int) -> str:
+        """The next characters."""
+        if len(self.text) - self.place < length and not self.ended:
+            self.fill()
+        return self.text[self.place : self.place + length]
+
+    def read_key(self) -> str | None:
+        """Read the name of a value and its colon; None if there is none."""
+        found = KEY.match(self.after(KEY_LENGTH))
+        if found is None:
+            return None
+        self.move(self.place + found.end())
+        return found[1]
+
+    def decode(self) -> Json:
+        """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
+        if self.place > TRIM:  # an error of the decoder counts the lines before it
+            self.text, self.place = self.text[self.place :], 0
+        while True:
+            text, key = self.text, FIRST_KEY.match(self.text, self.place)
+            try:
+                value, end = DECODER.raw_decode(text, self.place)
+            except json.JSONDecodeError as error:
+                is_cut = error.msg.startswith("Unterminated string") or error.pos >= len(text) - 12
+                rest = len(text) - self.place
+                if not is_cut or rest >= MAX_LINE or not self.fill(max(PIECE, rest)):
+                    raise
+                continue
+            if end >= len(text) and not isinstance(value, dict | list) and self.fill():
+                continue  # a number may go on
+            self.first_key = key[1] if key else self.first_key
+            is_readable = is_utf8(text[self.place : end])
+            self.move(end)
+            if not is_readable:
+                raise UnreadableBytes
+            result: Json = value
+            return result
+
+    def recover(self, error: Exception) -> None:
+        """Go behind a value that cannot be read, or to where the next one of its array seems to begin."""
+        if isinstance(error, UnreadableBytes):
+            return
+        broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place + LEAST_DEPTH
+        last_quote = self.text.rfind('"', self.place, broken_at)
+        text_start = self.text.rfind(
+            '"', self.place, max(last_quote, 0)
+        )  # a text that is not closed may hold the next
+        start, pattern = max(text_start, self.place + 1), self._start_pattern()
+        is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
+        end = self._balanced_end() if is_syntax and self.scannable > 0 else None
+        if end is not None and end > broken_at and pattern.search(self.text, start, end) is None:
+            self.move(end)
+        else:
+            self.skip_to(pattern, start)
+
+    def _start_pattern(self) -> re.Pattern[str]:
+        """How the next object of the present array begins: at the same indent, or with the same name."""
+        margin = self.text[max(self.place - 200, 0) : self.place]
+        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
+        if len(indent) < len(margin) and not indent.strip(" \t"):
+            return re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
+        key = FIRST_KEY.match(self.text, self.place)
+        first_key = self.first_key or (key[1] if key else '"')
+        return re.compile(rf"\{{\s*{re.escape(first_key)}")
+
+    def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
+        """Go to the next match from a place on, or to the end of the file."""
+        while (found := pattern.search(self.text, start)) is None:
+            self.move(min(max(start, len(self.text) - KEY_LENGTH), len(self.text)))  # a match may begin in the rest
+            if not self.fill():
+                self.move(len(self.text))
+                return
+            start = 0
+        self.move(found.start())
+
+    def _balanced_end(self) -> int | None:
+        """The place behind the bracket that closes the present value; None if the brackets are not in pairs."""
+        expected: list[str] = []
+        start = self.place
+        for found in STRUCTURE.finditer(self.text, start, start + MAX_SCAN):
+            letter = found[0]
+            self.scannable -= found.end() - start
+            start = found.end()
+            if letter in PARTNERS:
+                expected.append(PARTNERS[letter])
+            elif letter in "}]":
+                if expected and expected.pop() != letter:
+                    return None
+                if not expected:
+                    return found.end()
+        return None
