@@ -11,7 +11,7 @@ from producers.cell_values import quoted, text_of
 from producers.fact_limits import validate_with_limits
 from producers.feed_formats import read_feed
 from producers.feed_item import FeedItem, FeedResult
-from producers.feeds.feed_file import FeedOptions
+from producers.feeds.feed_file import ReadOptions
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.item_facts import Cells, FactReader
 from producers.moments import read_moment
@@ -34,7 +34,7 @@ class CatalogFormat:
     tenant: str = "default"
     currency: str | None = None
     """ISO 4217 code for prices without a currency."""
-    file: FeedOptions | None = None
+    file: ReadOptions | None = None
     """How to read the file, where its content does not tell."""
 
 

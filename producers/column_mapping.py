@@ -6,7 +6,7 @@ from pathlib import Path
 from infra.config.errors import BadInput
 from producers.feed_formats import FeedOverview, inspect_feed
 from producers.feeds.column_names import GOOGLE_COLUMNS, column_key
-from producers.feeds.feed_file import FeedOptions
+from producers.feeds.feed_file import ReadOptions
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",
@@ -28,7 +28,7 @@ class ChosenColumns(dict[str, str]):
         """Lines for users: how the file is read, which columns are used, and which are not."""
 
 
-def choose_columns(path: Path, mappings: Sequence[str], options: FeedOptions | None = None) -> ChosenColumns:
+def choose_columns(path: Path, mappings: Sequence[str], options: ReadOptions | None = None) -> ChosenColumns:
     """Our fields and their columns in this file: Google's names, overridden by mappings `field=column`.
 
     Google's names hold in JSON and XML even if they come late. Raises BadInput, with the known names, if a field is

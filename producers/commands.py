@@ -46,10 +46,10 @@ def ingest_catalog(options: CatalogOptions) -> None:
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_items
     from producers.column_mapping import choose_columns
-    from producers.feeds.feed_file import FeedOptions
+    from producers.feeds.feed_file import ReadOptions
     from producers.row_reader import check_defaults
 
-    settings, file_options = read_settings(), FeedOptions(options.encoding, options.delimiter)
+    settings, file_options = read_settings(), ReadOptions(options.encoding, options.delimiter)
     check_defaults(options.tenant, options.currency)
     columns = choose_columns(options.file, options.map or [], file_options)
     for line in columns.summary:

@@ -18,7 +18,7 @@ from producers.feeds.dialects import (
     find_dialect,
     is_known_column,
 )
-from producers.feeds.feed_file import FeedFormat, FeedOptions, find_format, open_feed
+from producers.feeds.feed_file import FeedFormat, ReadOptions, find_format, open_feed
 from producers.feeds.json_values import read_objects
 from producers.feeds.tables import TableReader
 from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
@@ -56,7 +56,7 @@ class FeedOverview:
     """Sentences that users should read."""
 
 
-def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview:
+def inspect_feed(path: Path, options: ReadOptions | None = None) -> FeedOverview:
     """Look at the beginning of a feed. Raises BadInput if the file cannot be read, or is no feed."""
     kind = find_format(path, options)
     if kind == "table":
@@ -69,7 +69,7 @@ def inspect_feed(path: Path, options: FeedOptions | None = None) -> FeedOverview
     return _inspect_objects(path, kind, options)
 
 
-def _inspect_objects(path: Path, kind: FeedFormat, options: FeedOptions | None) -> FeedOverview:
+def _inspect_objects(path: Path, kind: FeedFormat, options: ReadOptions | None) -> FeedOverview:
     """Look at the first rows of a file that has no header; they are not held, as they may be large."""
     names: dict[str, str] = {}
     count, has_rows, first_bad = 0, False, None
@@ -88,7 +88,7 @@ def _inspect_objects(path: Path, kind: FeedFormat, options: FeedOptions | None) 
     return FeedOverview(kind, description, names, find_dialect(names), is_open, has_rows, first_bad)
 
 
-def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[RowResult]:
+def read_feed(path: Path, options: ReadOptions | None = None) -> Iterator[RowResult]:
     """The products of a feed, in order, with Google's columns where it has them, and its own. Raises BadInput."""
     overview = inspect_feed(path, options)
     rows = _keyed_rows(path, overview.kind, options)
@@ -98,7 +98,7 @@ def read_feed(path: Path, options: FeedOptions | None = None) -> Iterator[RowRes
     return rows
 
 
-def _inspect_table(path: Path, options: FeedOptions | None) -> FeedOverview:
+def _inspect_table(path: Path, options: ReadOptions | None) -> FeedOverview:
     with open_feed(path, options) as file:
         reader = TableReader(file, column_key, is_known_column, LIST_COLUMNS)
         first = next((row for row in islice(reader.rows(), LOOK_AHEAD) if isinstance(row, FeedRow)), None)
@@ -125,14 +125,14 @@ def _inspect_table(path: Path, options: FeedOptions | None) -> FeedOverview:
     )
 
 
-def _raw_rows(path: Path, kind: FeedFormat, options: FeedOptions | None) -> Iterator[FeedRow | BadRow]:
+def _raw_rows(path: Path, kind: FeedFormat, options: ReadOptions | None) -> Iterator[FeedRow | BadRow]:
     """The rows of a file that has no header, with their columns as they are written."""
     if kind == "parquet":
         return parquet.read_rows(path)
     return merchant_xml.read_products(path, options) if kind == "xml" else _flatten(read_objects(path, options))
 
 
-def _keyed_rows(path: Path, kind: FeedFormat, options: FeedOptions | None) -> Iterator[RowResult]:
+def _keyed_rows(path: Path, kind: FeedFormat, options: ReadOptions | None) -> Iterator[RowResult]:
     """The rows of a feed, with the keys of their columns."""
     if kind == "table":
         with open_feed(path, options) as file:

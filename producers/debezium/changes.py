@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from producers.catalog import CatalogFormat, CatalogReader
 from producers.debezium.mapping import TableMapping
 from producers.debezium.records import RowChange, Tombstone, key_cells
-from producers.debezium.values import Unavailable, cells_of, plain_id
+from producers.debezium.values import UnavailableValue, cells_of, plain_id
 from producers.feed_item import FeedItem, FeedResult
 from producers.feeds.feed_file import is_utf8
 from producers.image_refs import Locate
@@ -85,8 +85,8 @@ class ChangeReader:
         return CatalogReader(CatalogFormat(mapping.columns, self.locate, mapping.tenant, mapping.currency))
 
     @cached_property
-    def _unavailable(self) -> Unavailable:
-        return Unavailable(self.mapping.unavailable)
+    def _unavailable(self) -> UnavailableValue:
+        return UnavailableValue(self.mapping.unavailable)
 
     @property
     def _id_column(self) -> str:

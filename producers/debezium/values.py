@@ -29,7 +29,7 @@ def is_placeholder(text: str) -> bool:
     return not text.startswith("hex:") or re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", text[4:]) is not None
 
 
-class Unavailable:
+class UnavailableValue:
     """Recognises what stands for a value that the database did not log: unchanged TOAST or LOB columns.
 
     `placeholder` is the connector's unavailable.value.placeholder, as text or as `hex:...`.

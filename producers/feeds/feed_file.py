@@ -48,7 +48,7 @@ FeedFormat = Literal["table", "json", "xml", "parquet"]
 
 
 @dataclass(frozen=True)
-class FeedOptions:
+class ReadOptions:
     """What a user says about a file instead of letting it be found out."""
 
     encoding: str | None = None
@@ -76,7 +76,7 @@ class FeedOptions:
 class FeedFile:
     """A feed that is open for reading."""
 
-    def __init__(self, path: Path, options: FeedOptions) -> None:
+    def __init__(self, path: Path, options: ReadOptions) -> None:
         codec = options.codec()
         self.path, self.options = path, options
         self._content: FeedBytes = open_bytes(path)
@@ -120,12 +120,12 @@ class FeedFile:
         return ", ".join([self.encoding_name + guess, *self._content.layers])
 
 
-def open_feed(path: Path, options: FeedOptions | None = None) -> FeedFile:
+def open_feed(path: Path, options: ReadOptions | None = None) -> FeedFile:
     """Open a feed. Raises BadInput if it cannot be read."""
-    return FeedFile(path, options or FeedOptions())
+    return FeedFile(path, options or ReadOptions())
 
 
-def find_format(path: Path, options: FeedOptions | None = None) -> FeedFormat:
+def find_format(path: Path, options: ReadOptions | None = None) -> FeedFormat:
     """What kind of feed a file is, by its content. Raises BadInput if it cannot be read, or is no feed."""
     with open_bytes(path) as content:
         start = io.BufferedReader(content, BUFFER).peek(BUFFER)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from producers.feeds.feed_file import MAX_LINE, FeedFile, FeedOptions, is_utf8, open_feed
+from producers.feeds.feed_file import MAX_LINE, FeedFile, ReadOptions, is_utf8, open_feed
 from producers.feeds.json_products import holds_products, is_array_name, may_hold_products, product_of, row_of
 from producers.feeds.json_text import DECODER, PIECE, JsonText, UnreadableBytes
 from producers.row_reader import BadRow, FeedRow, Json, JsonObject
@@ -23,7 +23,7 @@ START = re.compile(r"[\[{]")
 MARGIN = " \t\r\n\x1e\ufeff"
 
 
-def read_objects(path: Path, options: FeedOptions | None = None) -> Iterator[FeedRow | BadRow]:
+def read_objects(path: Path, options: ReadOptions | None = None) -> Iterator[FeedRow | BadRow]:
     """The objects of a JSON file, in order. Raises BadInput if it cannot be read."""
     with open_feed(path, options) as file:
         reader = _ObjectReader(file)

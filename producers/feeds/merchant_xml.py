@@ -12,7 +12,7 @@ from html.entities import html5
 from pathlib import Path
 from xml.parsers import expat
 
-from producers.feeds.feed_file import FeedFile, FeedOptions, open_feed
+from producers.feeds.feed_file import FeedFile, ReadOptions, open_feed
 from producers.feeds.xml_parser import PRODUCTS, FeedContext, FeedRefused, ProductParser
 from producers.feeds.xml_product import NOT_READABLE, ProductRefused
 from producers.row_reader import BadRow, FeedRow
@@ -32,7 +32,7 @@ NO_ELEMENTS, MISMATCHED_TAG, JUNK_BEHIND_ROOT = 3, 7, 9
 """expat's codes of errors (enum XML_Error)."""
 
 
-def read_products(path: Path, options: FeedOptions | None = None) -> Iterator[FeedRow | BadRow]:
+def read_products(path: Path, options: ReadOptions | None = None) -> Iterator[FeedRow | BadRow]:
     """The products of a feed, in order. Raises BadInput if the file cannot be read."""
     with open_feed(path, options) as file:
         reader = _FeedReader(file)

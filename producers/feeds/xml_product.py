@@ -6,7 +6,7 @@ become a list. Where names meet, Google's elements come before the feed's own (R
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producers.row_reader import BadRow, FeedRow, Json
 
@@ -42,8 +42,8 @@ class _Element:
     name: str
     rank: int
     texts: list[str]
-    parts: list[tuple[str, str]] | None = None
-    """Names and texts of the elements in it; None if there is none."""
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """Names and texts of the elements in it."""
 
 
 class XmlProduct:
@@ -98,8 +98,6 @@ class XmlProduct:
             return
         if text:
             self._add(element.rank, element.name, text)
-        if element.parts is None:
-            return
         if not text and len({name for name, _ in element.parts}) == 1:
             for _, part in element.parts:  # a list, as <images><image>
                 self._add(element.rank, element.name, part)
@@ -108,10 +106,9 @@ class XmlProduct:
 
     def _end_part(self, element: _Element, text: str) -> None:
         outer = self._open[-1]
-        outer.parts = outer.parts if outer.parts is not None else []
         if text:
             outer.parts.append((element.name, text))
-        outer.parts.extend((f"{element.name}.{name}", part) for name, part in element.parts or ())
+        outer.parts.extend((f"{element.name}.{name}", part) for name, part in element.parts)
 
     def _add(self, rank: int, name: str, text: str) -> None:
         cells = self._cells[rank]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from infra.config.errors import BadInput
 from producers.feed_formats import read_feed
 from producers.feeds.encoding import Utf8Bytes, declared_encoding, find_encoding, find_mark, guess_encoding
-from producers.feeds.feed_file import FeedOptions
+from producers.feeds.feed_file import ReadOptions
 from producers.row_reader import BadRow, FeedRow, RowResult
 
 WORDS: dict[str, list[str]] = tomllib.loads(
@@ -21,7 +21,7 @@ WORDS: dict[str, list[str]] = tomllib.loads(
 SAMPLES = [(encoding, text) for encoding, texts in WORDS.items() for text in texts]
 
 
-def rows(folder: Path, data: bytes, name: str = "feed.csv", options: FeedOptions | None = None) -> list[RowResult]:
+def rows(folder: Path, data: bytes, name: str = "feed.csv", options: ReadOptions | None = None) -> list[RowResult]:
     (folder / name).write_bytes(data)
     return list(read_feed(folder / name, options))
 
@@ -86,9 +86,9 @@ def test_letters_that_first_come_late_decide(tmp_path: Path) -> None:
 
 def test_an_option_overrides_what_is_found(tmp_path: Path) -> None:
     data = "id,title,image_link\n1,Größe,u\n".encode("cp1252")
-    assert titles(rows(tmp_path, data, options=FeedOptions(encoding="windows-1251"))) == ["GrцЯe"]
+    assert titles(rows(tmp_path, data, options=ReadOptions(encoding="windows-1251"))) == ["GrцЯe"]
     with pytest.raises(BadInput, match="no known encoding"):
-        rows(tmp_path, data, options=FeedOptions(encoding="klingon"))
+        rows(tmp_path, data, options=ReadOptions(encoding="klingon"))
 
 
 def test_names_of_encodings_are_those_of_browsers_and_of_python() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
 from producers.feed_formats import inspect_feed, read_feed
-from producers.feeds.feed_file import FeedOptions
+from producers.feeds.feed_file import ReadOptions
 from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 
 U = "https://shop.example/{}.jpg"
@@ -21,7 +21,7 @@ HEAD = "id,title,image_link,price\n"
 
 
 def rows(
-    folder: Path, text: str | bytes, name: str = "feed.csv", options: FeedOptions | None = None
+    folder: Path, text: str | bytes, name: str = "feed.csv", options: ReadOptions | None = None
 ) -> list[RowResult]:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -148,13 +148,13 @@ def test_the_delimiter_is_found_by_the_rows_if_no_name_is_known(tmp_path: Path) 
 def test_the_delimiter_can_be_given(tmp_path: Path) -> None:
     path = tmp_path / "feed.csv"
     path.write_text("id§title§image_link\n1§a;b§u\n")
-    [row] = read_feed(path, FeedOptions(delimiter="§"))
+    [row] = read_feed(path, ReadOptions(delimiter="§"))
     assert isinstance(row, FeedRow)
     for name in ("", "\n", '"', "none of these"):
         with pytest.raises(BadInput, match="cannot separate cells"):
-            list(read_feed(path, FeedOptions(delimiter=name)))
+            list(read_feed(path, ReadOptions(delimiter=name)))
     path.write_text("id\ttitle,image_link\n1\ta,u\n")
-    assert set(inspect_feed(path, FeedOptions(delimiter="tab")).names) == {"id", "title,image_link"}
+    assert set(inspect_feed(path, ReadOptions(delimiter="tab")).names) == {"id", "title,image_link"}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
