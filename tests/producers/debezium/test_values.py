@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from producers.debezium.values import UNAVAILABLE_VALUE, Unavailable, cells_of, document_of, is_placeholder
+from producers.debezium.values import UNAVAILABLE_VALUE, UnavailableValue, cells_of, document_of, is_placeholder
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,18 @@ DATA = UNAVAILABLE_VALUE.encode()
     ],
 )
 def test_what_stands_for_a_missing_value_has_many_types(value: object) -> None:
-    assert Unavailable(UNAVAILABLE_VALUE).matches(value)
+    assert UnavailableValue(UNAVAILABLE_VALUE).matches(value)
 
 
 @pytest.mark.parametrize(
     "value", [None, "", [], {}, "a", ["a", UNAVAILABLE_VALUE], ["95"], {"a": UNAVAILABLE_VALUE}, "{"]
 )
 def test_other_values_are_values(value: object) -> None:
-    assert not Unavailable(UNAVAILABLE_VALUE).matches(value)
+    assert not UnavailableValue(UNAVAILABLE_VALUE).matches(value)
 
 
 def test_a_placeholder_may_be_bytes() -> None:
-    unavailable = Unavailable("hex:21ff")
+    unavailable = UnavailableValue("hex:21ff")
     assert unavailable.matches("If8=")
     assert unavailable.matches(["33", "-1"])
     assert not unavailable.matches(UNAVAILABLE_VALUE)
