@@ -8,8 +8,8 @@ from typing import Protocol
 from PIL import Image
 
 from infra.images import formats
+from infra.images.animation import load_frame
 from infra.images.colour_profile import profile_of, to_srgb
-from infra.images.frames import load_frame
 from infra.images.image_file import ImageFile, naming_format, open_image
 from infra.images.pixels import SIDEWAYS, on_white, orientation_of, reduce_image, turn_upright
 from schemas.failures import Code, Rejected

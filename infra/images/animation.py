@@ -1,4 +1,4 @@
-"""Frames: choose the frame of an animation, or the page of a TIFF, that shows something, and decode it."""
+"""Animation: choose the frame of an animation, or the page of a TIFF, that shows something, and decode it."""
 
 from contextlib import suppress
 
