@@ -45,6 +45,11 @@ class _Element:
     parts: list[tuple[str, str]] | None = None
     """Names and texts of the elements in it; None if there is none."""
 
+    def add_part(self, name: str, text: str) -> None:
+        """Add the text of an element in it."""
+        self.parts = self.parts or []
+        self.parts.append((name, text))
+
 
 class XmlProduct:
     """A product while it is read."""
@@ -108,10 +113,10 @@ class XmlProduct:
 
     def _end_part(self, element: _Element, text: str) -> None:
         outer = self._open[-1]
-        outer.parts = outer.parts if outer.parts is not None else []
         if text:
-            outer.parts.append((element.name, text))
-        outer.parts.extend((f"{element.name}.{name}", part) for name, part in element.parts or ())
+            outer.add_part(element.name, text)
+        for name, part in element.parts or ():
+            outer.add_part(f"{element.name}.{name}", part)
 
     def _add(self, rank: int, name: str, text: str) -> None:
         cells = self._cells[rank]
