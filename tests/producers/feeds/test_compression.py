@@ -39,6 +39,12 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def random_lines(count: int) -> list[bytes]:
+    """Lines that do not become much smaller."""
+    source = random.Random(count)
+    return [b"%d,https://shop.example/%s.jpg\n" % (n, source.randbytes(20).hex().encode()) for n in range(count)]
+
+
 def write(folder: Path, data: bytes, name: str = "feed.csv") -> Path:
     path = folder / name
     path.write_bytes(data)
@@ -77,7 +83,7 @@ def test_padding_behind_an_archive_is_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", COMPRESSIONS)
 def test_an_archive_that_is_cut_off_gives_what_came_before_and_says_where(tmp_path: Path, name: str) -> None:
-    lines = [b"%d,https://shop.example/%x.jpg\n" % (n, random.Random(n).getrandbits(200)) for n in range(40_000)]
+    lines = random_lines(20_000)
     data = COMPRESSIONS[name](b"id,image_link\n" + b"".join(lines))
     *rows, last = read_feed(write(tmp_path, data[: len(data) * 2 // 3]))
     assert len(rows) > 5_000
@@ -163,8 +169,6 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["plain", *COMPRESSIONS])
 def test_the_lines_of_a_file_are_counted_or_estimated(tmp_path: Path, name: str) -> None:
-    data = b"".join(
-        b"%d,https://shop.example/%x.jpg\n" % (n, random.Random(n).getrandbits(64)) for n in range(60_000)
-    )
+    data = b"".join(random_lines(40_000))
     path = write(tmp_path, data if name == "plain" else COMPRESSIONS[name](data))
-    assert count_lines(path) == pytest.approx(60_000, rel=0 if name == "plain" else 0.1)
+    assert count_lines(path) == pytest.approx(40_000, rel=0 if name == "plain" else 0.1)
