@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from infra.images.colour_space import MAX_PROFILE_BYTES
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
@@ -21,8 +23,6 @@ RAW_PROFILE = b"Raw profile type "
 XMP = b"XML:com.adobe.xmp\0"
 MAX_TEXT_BYTES = 100_000
 """Largest text, inflated, that is kept for the orientation in it."""
-MAX_PROFILE_BYTES = 4_000_000
-"""Largest colour profile, inflated; those of printers have up to 3 MB."""
 MAX_CHUNKS = 200_000
 
 
