@@ -126,7 +126,7 @@ def test_a_feed_that_is_waited_for_can_be_read_back_and_found(system: System, sh
     report = discs.parent / "report.jsonl"
     told = system.run("ingest", "catalog", shop, "--image-root", discs, "--wait", "--report", report, code=1).stderr
     assert re.search(r"indexed, new pictures +5", told), told
-    assert re.search(r"bad row +1 +.*there is no picture file `missing.png`", told), told
+    assert re.search(r"bad row +1 +column `image_link`: there is no picture", told), told
     entries = [json.loads(line) for line in report.read_text().splitlines()]
     assert sorted(entry["outcome"] for entry in entries) == ["bad", *["indexed"] * 5]
     assert system.search(discs / "red.png")["hits"][0]["item_id"] == "red"
