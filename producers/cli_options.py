@@ -13,8 +13,8 @@ Restricted = Annotated[bool, typer.Option("--restricted", help="Include items th
 ImageRootOption = Annotated[
     str | None,
     typer.Option(
-        help="Base of relative picture paths: a folder, whose pictures are sent inside the events, or a name of "
-        "LOOKSTREAM_IMAGES_ROOTS, of which only paths are sent.",
+        help="Base of relative picture paths: a folder, whose pictures go to the content store, or into the events "
+        "if there is none; or a name of LOOKSTREAM_IMAGES_ROOTS, of which only paths are sent.",
         show_default=False,
     ),
 ]

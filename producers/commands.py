@@ -66,7 +66,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
 @ingest.command("social")
 @command_options(SocialOptions)
 def ingest_social(options: SocialOptions) -> None:
-    """Send social posts: JSONL of ActivityStreams 2.0 activities, one a line."""
+    """Send social posts in ActivityStreams 2.0: one a line, or a collection such as an outbox."""
     from infra.config.settings import read_settings
     from producers.row_reader import check_defaults
     from producers.social import SocialFormat, read_posts
