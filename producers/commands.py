@@ -3,7 +3,7 @@
 import itertools
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ def ingest_catalog(options: CatalogOptions) -> None:
         catalog_format = CatalogFormat(columns, locate, options.tenant, options.currency, file_options)
         rows = itertools.islice(read_items(options.file, catalog_format), options.limit)
         if options.is_check:
-            _check(settings, rows, options, columns)
+            _check(settings, rows, options)
         else:
             _send(settings, rows, _row_count(options.file, options.limit), options)
 
@@ -76,7 +76,7 @@ def ingest_social(options: SocialOptions) -> None:
     with _open_locate(settings, options, options.tenant) as locate:
         rows = itertools.islice(read_posts(options.file, SocialFormat(locate, options.tenant)), options.limit)
         if options.is_check:
-            _check(settings, rows, options, {})
+            _check(settings, rows, options)
         else:
             _send(settings, rows, _row_count(options.file, options.limit), options)
 
@@ -160,16 +160,12 @@ def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int, optio
     sys.exit(run_ingest(settings, rows, total, options))
 
 
-def _check(
-    settings: "Settings", rows: "Iterable[Publishable]", options: FeedOptions, columns: "Mapping[str, str]"
-) -> None:
+def _check(settings: "Settings", rows: "Iterable[Publishable]", options: FeedOptions) -> None:
     """Show what would be sent; exits with 0 if all is well, FAILED or INTERRUPTED."""
     from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
 
     root, is_sampled = options.image_root, options.check_pictures
-    sys.exit(
-        run_check(rows, columns, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES)
-    )
+    sys.exit(run_check(rows, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES))
 
 
 def _request(options: SearchOptions) -> "SearchRequest":

@@ -1,7 +1,7 @@
 """Feed check: read a feed without sending anything, and tell what would be sent."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def checked_folder(folder: Path) -> Locate:
         if not file.is_file():
             raise Rejected(Code.IMAGE_MISSING, f"there is no picture file `{text[:200]}`")
         if file.stat().st_size == 0:
-            raise Rejected(Code.IMAGE_UNREADABLE, "the picture is an empty file")
+            raise Rejected(Code.IMAGE_MISSING, "the picture is an empty file")
         return FileImage(root=CHECKED_FOLDER, path=file.relative_to(folder.resolve()).as_posix())
 
     return locate
@@ -102,10 +102,8 @@ class FeedCheck:
             else:
                 self._count(row if isinstance(row, FeedItem) else FeedItem(row, 0))
 
-    def print(self, columns: Mapping[str, str]) -> int:
-        """Print what would be sent, and return the exit code; `columns` are the columns of our fields."""
-        if columns:
-            self._print("columns: " + ", ".join(f"{name} = {column}" for name, column in columns.items()))
+    def print(self) -> int:
+        """Print what would be sent, and return the exit code."""
         kinds = ", ".join(format_count(count, *EVENT_NAMES[kind]) for kind, count in self.events.items())
         stop = "stopped by Ctrl-C: " if self.tally.interrupted else ""
         total = format_count(self.tally.sent, "event", "events")
@@ -146,7 +144,6 @@ class FeedCheck:
 
 def run_check(
     rows: Iterable[Publishable],
-    columns: Mapping[str, str],
     options: OutcomeOptions,
     fetch: "AbstractContextManager[Fetch | None]" = WITHOUT_PICTURES,
 ) -> int:
@@ -160,7 +157,7 @@ def run_check(
         check = FeedCheck(console, opened, report)
         with catch_ctrl_c() as stopped, console.status("reading"):
             check.read(rows, stopped)
-    return check.print(columns)
+    return check.print()
 
 
 def _text_of(event: FeedEvent) -> str:

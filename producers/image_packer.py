@@ -4,7 +4,6 @@ With a content store (infra/fetching/content_store.py) that is a reference, so t
 nothing; without one it is the picture itself. Either way a large picture is shrunk first.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 from infra.config.images import DEFAULT_TENANT, ImageSettings
 from infra.config.settings import Settings
+from infra.cores import available_cores
 from infra.fetching.content_store import ContentStore, open_content_store
 from infra.images.formats import MAGIC_BYTES, media_type
 from schemas.failures import Code, Rejected
@@ -88,4 +88,4 @@ def open_shrinker(settings: ImageSettings) -> Iterator[Shrink]:
 
 
 def _process_count() -> int:
-    return min(os.cpu_count() or 1, MAX_PROCESSES)
+    return min(available_cores(), MAX_PROCESSES)

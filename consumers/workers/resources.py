@@ -1,7 +1,6 @@
 """Resources: open what both kinds of worker share (Kafka settings, metrics, the index, the embedder)."""
 
 import fcntl
-import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.kafka import KafkaSettings
 from infra.config.settings import Settings
+from infra.cores import available_cores
 from infra.encoder import open_encoder
 from infra.images.decode import DecodeLimits
 from infra.images.decode_pool import DecodePool
@@ -127,7 +127,7 @@ def make_calibrator(context: IndexContext, at_once: int) -> Calibrator:
 
 def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEmbedder:
     """Open an embedder with this encoder; closed with the stack. Raises EncoderUnavailable, SettingsError."""
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     moderator = load_moderator(settings.moderation)
     decoders = stack.enter_context(closing(DecodePool(cores)))  # first: the processes start while torch is imported
     encoder_model = open_encoder(encoder, settings.torch)

@@ -1,6 +1,5 @@
 """Runtime: selects device, precision, threads and batch size, and runs a backbone in batches."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch.nn.functional import normalize
 
 from infra.array_types import Box, Pixels
 from infra.config.settings import TorchSettings
+from infra.cores import available_cores
 from infra.encoder import EncoderUnavailable
 
 CPU_BATCH = 8
@@ -34,7 +34,7 @@ class Runtime:
 
 def open_runtime(settings: TorchSettings) -> Runtime:
     """Runtime for the settings; sets the number of torch's threads, which applies to the whole process."""
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    torch.set_num_threads(settings.threads or available_cores())
     device = _device("cpu" if settings.engine == "openvino" else settings.device)
     batch = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
     return Runtime(device, _dtype(settings.precision, device), batch, settings.engine)

@@ -71,10 +71,8 @@ def _send(settings: "Settings", file: Path, table: "ChangeReader", options: Debe
 
     total, rows = count_lines(file), read_change_items(file, table)
     if options.is_check:
-        root, is_sampled, columns = options.image_root, options.check_pictures, table.mapping.columns
-        return run_check(
-            rows, columns, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES
-        )
+        root, is_sampled = options.image_root, options.check_pictures
+        return run_check(rows, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES)
     return run_ingest(settings, rows, total, options)
 
 

@@ -123,7 +123,7 @@ def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOp
         if isinstance(location, FolderLocation):
             scanner = replace(scanner, location=replace(location, locate=checked_folder(location.folder)))
         late = datetime.max.replace(tzinfo=UTC)  # files that were only just written count too
-        return run_check((step.event for step in scanner.scan(state.all(), late)), {}, options)
+        return run_check((step.event for step in scanner.scan(state.all(), late)), options)
 
 
 def _watch(publisher: "ImagePublisher", options: PicturesOptions, stopped: "Callable[[], bool]") -> "IngestTally":

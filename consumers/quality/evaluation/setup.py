@@ -1,6 +1,5 @@
 """Evaluation setup: builds the system under test and its helpers, in this process or over Kafka."""
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_pa
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
+from infra.cores import available_cores
 from infra.encoder import open_encoder
 from infra.images.decode import DecodeLimits
 from infra.local_state import resolve_kafka_settings
@@ -53,7 +53,7 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
             system = stack.enter_context(open_over_kafka(resolve_kafka_settings(settings)))
             yield EvaluationSetup(system, through, namers, track, None)
             return
-        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
+        pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
         embedder = ImageEmbedder(open_encoder(options.encoder, settings.torch), colours, limits, pool)
         store = stack.enter_context(open_embedding_store(options.cache, embedder))
         nulls = NullEmbeddings(file=null_embeddings_path(settings.cache, embedder.encoder.fingerprint))

@@ -1,6 +1,5 @@
 """Feature store: runs every picture through the frozen backbone once, and caches its features on disk (SQLite)."""
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.vision.crops import select_views
 from infra.array_types import Floats, Halves, Mask
+from infra.cores import available_cores
 from infra.encoder import PreparedViews
 from infra.encoder.runtime import Backbone
 from infra.images.decode import DecodeLimits, decode
@@ -125,7 +125,7 @@ def open_feature_store(folder: Path, backbone: Backbone, limits: DecodeLimits) -
     key = cache_key(f"{backbone.digest} {backbone.runtime.dtype}")
     with (
         closing(sqlite3.connect(folder / "features.sqlite", timeout=LOCK_TIMEOUT_SECONDS)) as database,
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
     ):
         database.execute(TABLE)
         yield FeatureStore(backbone, limits, database, key, pool)
