@@ -13,9 +13,6 @@ ROOT = Path(__file__).parent.parent
 OURS = {"lookstream", "schemas", "infra", "producers", "consumers"}
 LEAVES = {
     "schemas",
-    *(f"infra.{name}" for name in ("array_types", "config", "console", "cores", "futures", "retry")),
-}
-    "schemas",
     "infra.array_types",
     "infra.config",
     "infra.console",

@@ -21,7 +21,7 @@ from tests.producers.conftest import png
 from tests.producers.image_sync.test_locations import write
 
 PNG = png()
-NOW = datetime.now(UTC) + timedelta(minutes=1)
+NOW = datetime.now(UTC) + timedelta(hours=1)
 
 
 def scanner_of(folder: Path) -> LocationScanner:
