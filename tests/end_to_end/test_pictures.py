@@ -36,9 +36,12 @@ def test_a_folder_is_searchable_its_pictures_are_kept_once_and_a_reindex_misses_
     assert "1 file passed over: 1 .mov" in done.stderr
     names = [f"{name}.png" for name in ("red", "green", "blue", "yellow", "black", "large", "red again")]
     system.wait_for(lambda: system.indexed(names) == len(names), "the folder to be indexed")
+    assert hits(system.search(discs / "large.png"))[0] == "large.png"
+    if not system.has_local_broker:  # and no bucket is named: pictures travel in the events
+        assert pictures_in(system) == []
+        return
     assert len(pictures_in(system)) == len(names) - 1
     assert [path for path in pictures_in(system) if path.stat().st_mode & 0o077] == []
-    assert hits(system.search(discs / "large.png"))[0] == "large.png"
     assert payload(system, "large.png")["root"] == "_content"
 
     assert system.run("images", "sweep", "--dry-run").stdout == ""
@@ -88,4 +91,4 @@ def test_a_folder_goes_on_wherever_it_was_killed(make_system: Callable[..., Syst
     system.run("ingest", "pictures", folder)
     assert "sent 0 events" in system.run("ingest", "pictures", folder).stderr
     system.wait_for(lambda: system.indexed(names) == len(names), "the folder to be indexed")
-    assert len(pictures_in(system)) == len(names)
+    assert len(pictures_in(system)) == (len(names) if system.has_local_broker else 0)
