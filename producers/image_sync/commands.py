@@ -74,7 +74,7 @@ def ingest_pictures(options: PicturesOptions) -> None:
             code = _check(settings, scanner, options)
         else:
             code = _send(settings, scanner, options, packer.threads)
-    if line := location.judge.line():
+    if line := location.picture_filter.line():
         typer.echo(line, err=True)
     sys.exit(code)
 

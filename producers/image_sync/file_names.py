@@ -26,7 +26,7 @@ MAX_NAMED = 12
 
 
 @dataclass(eq=False)
-class PictureJudge:
+class PictureFilter:
     """Decides which files are pictures, and counts those that are passed over, by reason."""
 
     passed_over: Counter[str] = field(default_factory=Counter)

@@ -15,7 +15,7 @@ from infra.fetching.s3 import ObjectStore, StoredObject
 from infra.images.formats import MAGIC_BYTES
 from producers.image_packer import ImagePacker
 from producers.image_refs import Locate, choose_root
-from producers.image_sync.file_names import PictureJudge, folder_reason, path_reason, suffix_of, visible_path
+from producers.image_sync.file_names import PictureFilter, folder_reason, path_reason, suffix_of, visible_path
 from schemas.failures import Fault, Unavailable
 from schemas.items import ImageRef, S3Image
 
@@ -51,7 +51,7 @@ class ImageLocation(Protocol):
         """Unique name of the location."""
 
     @property
-    def judge(self) -> PictureJudge:
+    def picture_filter(self) -> PictureFilter:
         """Decides which files are pictures, and counts the others."""
 
     def pictures(self) -> Iterator[ListedImage | UnlistedPath]:
@@ -69,7 +69,7 @@ class FolderLocation:
     locate: Locate
     excluded: Path | None = None
     """A folder that is passed over if it lies within: the data folder, whose content store has pictures too."""
-    judge: PictureJudge = field(default_factory=PictureJudge)
+    picture_filter: PictureFilter = field(default_factory=PictureFilter)
 
     @property
     def name(self) -> str:
@@ -78,7 +78,7 @@ class FolderLocation:
 
     def pictures(self) -> Iterator[ListedImage | UnlistedPath]:
         """All present pictures, folder by folder, each by name; raises Unavailable if the folder cannot be read."""
-        self.judge.begin()
+        self.picture_filter.begin()
         excluded = None if self.excluded is None else self.excluded.resolve()
         waiting = [""]
         while waiting:
@@ -98,7 +98,7 @@ class FolderLocation:
                 if not _is_folder(entry):
                     yield from self._list_file(entry, below)
                 elif passed_over := _folder_reason(entry, excluded):
-                    self.judge.pass_over(passed_over)
+                    self.picture_filter.pass_over(passed_over)
                 else:
                     folders.append(below)
             waiting += reversed(folders)
@@ -113,14 +113,14 @@ class FolderLocation:
             status = entry.stat()
             mark = f"{status.st_size}-{status.st_mtime_ns}"
             if not stat.S_ISREG(status.st_mode):
-                self.judge.pass_over("special file")
-            elif self.judge.is_picture(path, mark, lambda: _start_of(entry.path)):
+                self.picture_filter.pass_over("special file")
+            elif self.picture_filter.is_picture(path, mark, lambda: _start_of(entry.path)):
                 yield _listed(ListedImage(path, mark, _moment(status.st_mtime), status.st_size))
         except FileNotFoundError:
-            self.judge.pass_over("broken link" if entry.is_symlink() else "deleted meanwhile")
+            self.picture_filter.pass_over("broken link" if entry.is_symlink() else "deleted meanwhile")
         except OSError as error:
             if error.errno == errno.ELOOP:
-                self.judge.pass_over("broken link")
+                self.picture_filter.pass_over("broken link")
             else:
                 yield UnlistedPath(path, f"cannot be read: {(error.strerror or 'unknown reason').lower()}")
 
@@ -132,7 +132,7 @@ class BucketLocation:
     store: ObjectStore
     bucket: str
     prefix: str
-    judge: PictureJudge = field(default_factory=PictureJudge)
+    picture_filter: PictureFilter = field(default_factory=PictureFilter)
 
     @property
     def name(self) -> str:
@@ -141,12 +141,12 @@ class BucketLocation:
 
     def pictures(self) -> Iterator[ListedImage | UnlistedPath]:
         """All present pictures; raises Unavailable or Rejected."""
-        self.judge.begin()
+        self.picture_filter.begin()
         for each in self.store.list_objects(self.bucket, self.prefix):
             path = each.key.removeprefix(self.prefix).lstrip("/")
             *folders, _name = path.split("/")
             if reason := next((reason for folder in folders if (reason := folder_reason(folder))), None):
-                self.judge.pass_over(reason)
+                self.picture_filter.pass_over(reason)
             elif path:
                 yield from self._list_object(each, path)
 
@@ -162,10 +162,10 @@ class BucketLocation:
             return b"" if suffix_of(path) else self.store.start_of(self.bucket, each, MAGIC_BYTES)
 
         try:
-            if self.judge.is_picture(path, each.version_tag, read_start):
+            if self.picture_filter.is_picture(path, each.version_tag, read_start):
                 yield _listed(ListedImage(path, each.version_tag, each.changed_at, each.size))
         except FileNotFoundError:
-            self.judge.pass_over("deleted meanwhile")
+            self.picture_filter.pass_over("deleted meanwhile")
         except (Unavailable, Fault) as error:
             yield UnlistedPath(path, str(error))
 

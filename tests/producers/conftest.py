@@ -12,6 +12,7 @@ from PIL import Image
 
 from infra.config.kafka import KafkaSettings
 from tests.answering import Answering, answering
+from tests.kafka.shared import environment_of
 
 
 @pytest.fixture
@@ -50,3 +51,14 @@ def running(
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def here(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
+    """An empty folder with one picture, in which commands reach the broker."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment_of(kafka).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a.png").write_bytes(picture)
+    return tmp_path

@@ -24,21 +24,9 @@ from schemas.ranking import Boosts
 from schemas.results import Explained, Hit, Likely, SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
-from tests.kafka.shared import environment_of
 
 ROOT = Path(__file__).parents[2]
 Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def here(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
-    """An empty folder with one picture, in which commands reach the broker."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment_of(kafka).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "a.png").write_bytes(picture)
-    return tmp_path
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from infra.config.kafka import KafkaSettings
@@ -20,22 +19,10 @@ from schemas.failures import Code
 from schemas.items import ItemDeleted, ItemEvent
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemSuperseded
 from schemas.topics import CATALOG_ITEMS
-from tests.kafka.shared import environment_of
 from tests.outcomes import rejected, reporting, usual
 
 ROOT = Path(__file__).parents[2]
 REMEDY = "revision 2 is below 1764000000000000, a time"
-
-
-@pytest.fixture
-def here(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
-    """An empty folder with one picture, in which commands reach the broker."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment_of(kafka).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "a.png").write_bytes(picture)
-    return tmp_path
 
 
 def run(*words: str) -> Result:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from producers.image_sync.file_names import (
-    PictureJudge,
+    PictureFilter,
     folder_reason,
     name_reason,
     path_reason,
@@ -21,8 +21,8 @@ from tests.producers.conftest import png
 PNG = png()
 
 
-def is_picture(judge: PictureJudge, path: str, start: bytes = b"") -> bool:
-    return judge.is_picture(path, "1", lambda: start)
+def is_picture(picture_filter: PictureFilter, path: str, start: bytes = b"") -> bool:
+    return picture_filter.is_picture(path, "1", lambda: start)
 
 
 SUFFIXES = (
@@ -33,18 +33,18 @@ SUFFIXES = (
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_picture_is_known_by_its_suffix_in_any_case(suffix: str) -> None:
-    judge = PictureJudge()
+    picture_filter = PictureFilter()
     for name in (f"a.{suffix}", f"a.{suffix.upper()}", f"deep/in it/a b.{suffix.title()}"):
-        assert is_picture(judge, name), name
-    assert judge.line() == ""
+        assert is_picture(picture_filter, name), name
+    assert picture_filter.line() == ""
 
 
 @pytest.mark.parametrize("name", ["photo", "photo.dat", "photo.txt", "1.JPG_original", "photo.", "a.2024", "3f9c"])
 def test_a_file_with_another_suffix_is_judged_by_its_first_bytes(name: str) -> None:
-    judge = PictureJudge()
-    assert is_picture(judge, name, PNG[:16])
-    assert not is_picture(PictureJudge(), name, b"id;title;price\n1")
-    assert not is_picture(PictureJudge(), name, b"")
+    picture_filter = PictureFilter()
+    assert is_picture(picture_filter, name, PNG[:16])
+    assert not is_picture(PictureFilter(), name, b"id;title;price\n1")
+    assert not is_picture(PictureFilter(), name, b"")
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_file_with_another_suffix_is_judged_by_its_first_bytes(name: str) -> N
     ],
 )
 def test_some_names_are_passed_over_whatever_the_files_hold(name: str, reason: str) -> None:
-    judge = PictureJudge()
-    assert not is_picture(judge, name, PNG[:16])
-    assert (name_reason(name), judge.line()) == (reason, f"1 file passed over: 1 {reason}")
+    picture_filter = PictureFilter()
+    assert not is_picture(picture_filter, name, PNG[:16])
+    assert (name_reason(name), picture_filter.line()) == (reason, f"1 file passed over: 1 {reason}")
 
 
 @pytest.mark.parametrize("name", ["@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"])
@@ -76,31 +76,31 @@ def test_folders_of_systems_and_devices_are_passed_over(name: str) -> None:
 
 
 def test_what_is_passed_over_is_counted_by_reason_the_most_frequent_first() -> None:
-    judge = PictureJudge()
+    picture_filter = PictureFilter()
     for name in ("1.mov", "2.MOV", "3.mov", ".a", ".b", "Thumbs.db", "readme"):
-        assert not is_picture(judge, name)
-    judge.pass_over("@eaDir")
-    assert judge.line() == "8 files passed over: 3 .mov, 2 hidden, 1 .db, 1 without a suffix, 1 @eaDir"
-    judge.begin()
-    assert judge.line() == ""
+        assert not is_picture(picture_filter, name)
+    picture_filter.pass_over("@eaDir")
+    assert picture_filter.line() == "8 files passed over: 3 .mov, 2 hidden, 1 .db, 1 without a suffix, 1 @eaDir"
+    picture_filter.begin()
+    assert picture_filter.line() == ""
 
 
 def test_very_many_reasons_are_summed_up() -> None:
-    judge = PictureJudge()
+    picture_filter = PictureFilter()
     for n in range(40):
-        is_picture(judge, f"a.x{n}")
-    assert judge.line().endswith(", 28 others")
-    assert len(judge.line()) < 200
+        is_picture(picture_filter, f"a.x{n}")
+    assert picture_filter.line().endswith(", 28 others")
+    assert len(picture_filter.line()) < 200
 
 
 def test_the_first_bytes_of_a_version_are_read_once() -> None:
-    judge, reads = PictureJudge(), list[str]()
+    picture_filter, reads = PictureFilter(), list[str]()
 
     def read() -> bytes:
         reads.append("read")
         return PNG[:16]
 
-    assert [judge.is_picture("a", mark, read) for mark in ("1", "1", "2")] == [True] * 3
+    assert [picture_filter.is_picture("a", mark, read) for mark in ("1", "1", "2")] == [True] * 3
     assert len(reads) == 2
 
 

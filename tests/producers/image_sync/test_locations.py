@@ -50,12 +50,12 @@ def test_files_are_passed_over_by_their_names_and_their_bytes_and_counted(tmp_pa
     (tmp_path / "elsewhere").symlink_to(tmp_path / "sub")
     location = at(tmp_path)
     assert listed(location) == ["a.jpg", "without", "wrong.dat"]
-    assert dict(location.judge.passed_over) == {
+    assert dict(location.picture_filter.passed_over) == {
         "hidden": 1, "resource fork of macOS (._)": 1, ".nef (not supported: export it as JPEG)": 1, ".mov": 2,
         ".db": 1, "without a suffix": 1, "@eaDir": 2, "#recycle": 1, "__MACOSX": 1, "hidden folder": 1,
         "link to a folder": 1,
     }  # fmt: skip
-    assert location.judge.line().startswith("13 files passed over: 2 @eaDir, 2 .mov, 1 ")
+    assert location.picture_filter.line().startswith("13 files passed over: 2 @eaDir, 2 .mov, 1 ")
 
 
 def test_names_that_are_not_utf_8_are_named_and_the_others_are_listed(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_names_that_are_not_utf_8_are_named_and_the_others_are_listed(tmp_path: 
     assert sorted(listed(location)) == ["café.jpg", "z.jpg"]
     assert set(unlisted(location).values()) == {"its name is not UTF-8: rename it"}
     assert len(unlisted(location)) == 4
-    assert dict(location.judge.passed_over) == {".txt": 1}
+    assert dict(location.picture_filter.passed_over) == {".txt": 1}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_links_lead_nowhere_else_and_loops_end(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(target)
     location = at(tmp_path)
     assert listed(location) == ["a.jpg", "same.jpg", "sub/b.jpg"]
-    assert dict(location.judge.passed_over) == {"broken link": 2, "link to a folder": 2}
+    assert dict(location.picture_filter.passed_over) == {"broken link": 2, "link to a folder": 2}
 
 
 def test_what_is_no_file_is_passed_over_and_never_waited_for(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_what_is_no_file_is_passed_over_and_never_waited_for(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe")
     location = at(tmp_path)
     assert listed(location) == []
-    assert location.judge.line() == "2 files passed over: 2 special file"
+    assert location.picture_filter.line() == "2 files passed over: 2 special file"
 
 
 def test_a_very_deep_folder_is_listed(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_data_folder_within_a_folder_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path, "a.jpg", "data/pictures/default/ab/abcd", "deep/data/b.jpg")
     location = at(tmp_path, tmp_path / "data")
     assert listed(location) == ["a.jpg", "deep/data/b.jpg"]
-    assert location.judge.line() == "1 file passed over: 1 data folder of lookstream"
+    assert location.picture_filter.line() == "1 file passed over: 1 data folder of lookstream"
 
 
 def test_a_folder_whose_own_name_is_odd_is_a_location(tmp_path: Path) -> None:
@@ -198,6 +198,6 @@ def test_objects_of_a_bucket_are_judged_like_files(bucket: tuple[Path, ImageSett
     location = location_of("s3://shop/new", settings)
     assert sorted(listed(location)) == ["3f9c0a", "a.JFIF"]
     assert ["characters" in reason for reason in unlisted(location).values()] == [True]
-    assert dict(location.judge.passed_over) == {
+    assert dict(location.picture_filter.passed_over) == {
         "@eaDir": 1, "hidden": 1, ".nef (not supported: export it as JPEG)": 1, "without a suffix": 1, ".mov": 1
     }  # fmt: skip
