@@ -115,10 +115,12 @@ class Fleet:
                 time.sleep(0.02)
 
     def end(self) -> None:
-        """Let the stopped ones go on, and end all politely."""
+        """Let the stopped ones go on, wait for those that still start, and end all politely."""
         for member in self.members.values():
             if member.stopped_at is not None:
                 member.process.thaw()
+                member.stopped_at = None
+        self.wait_until_ready()
         for member in self.members.values():
             self.exit_codes.append(member.process.end(END_SECONDS))
         self.members.clear()
