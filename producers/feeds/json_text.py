@@ -92,6 +92,10 @@ class JsonText:
         self.move(self.place + found.end())
         return found[1]
 
+    def refuse_name(self) -> Json:
+        """Raise the error of a value without a name."""
+        raise json.JSONDecodeError("Expecting property name and colon", self.text, self.place)
+
     def decode(self) -> Json:
         """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
         if self.place > TRIM:  # an error of the decoder counts the lines before it

@@ -112,10 +112,12 @@ class _ObjectReader:
         """The objects of an array, of which the bracket is read already."""
         source = self.text
         while start := source.skip(BLANK):
-            if start in "]}":
-                source.move(source.place + 1)
+            if start not in "]}":
+                yield from self._read_element()
+                continue
+            source.move(source.place + 1)
+            if start == "]" or source.skip(BLANK) != "{":  # before an object, a brace is one too many
                 return
-            yield from self._read_element()
         if self.file.damage is None:
             yield BadRow(source.line, "the file is cut off: its array has no end")
 
@@ -135,6 +137,9 @@ class _ObjectReader:
         cells: dict[str, Json] = {}
         source.move(source.place + 1)
         while (letter := source.skip(BLANK)) and letter not in "]}":
+            if letter == "{" and is_wrapper:  # the array was closed too early
+                yield from self._read_array()
+                continue
             key = source.read_key()
             content = "" if key is None else self._content_of(key, cells)
             if content == "[":
@@ -147,9 +152,9 @@ class _ObjectReader:
             else:
                 line = source.line
                 try:
-                    value = source.decode() if key is not None else _refuse_name()
+                    value = source.decode() if key is not None else source.refuse_name()
                 except (ValueError, RecursionError) as error:
-                    yield from self._refuse(start, error)
+                    yield from self._refuse(line if is_wrapper else start, error)
                     return
                 product = None if cells else product_of(str(key), value)
                 if product is not None:
@@ -189,10 +194,6 @@ def _decode_line(line: str) -> Json:
     except (ValueError, RecursionError):
         return None
     return value
-
-
-def _refuse_name() -> Json:
-    raise ValueError("a name and a colon are missing")
 
 
 def _describe(error: Exception) -> str:

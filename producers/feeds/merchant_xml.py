@@ -17,7 +17,9 @@ from producers.feeds.xml_parser import PRODUCTS, FeedContext, FeedRefused, Produ
 from producers.feeds.xml_product import NOT_READABLE, ProductRefused
 from producers.row_reader import BadRow, FeedRow
 
-PRODUCT_START = re.compile(rb"<(?:[\w.-]+:)?(%b)(?=[\s/>])" % "|".join(sorted(PRODUCTS)).encode(), re.IGNORECASE)
+PREFIX = rb"(?:[^\s<>/]{0,100}:)?"
+ANY_PRODUCT = "|".join(sorted(PRODUCTS)).encode()
+PRODUCT_START = re.compile(rb"<%b(%b)(?=[\s/>])" % (PREFIX, ANY_PRODUCT), re.IGNORECASE)
 CHUNK = 1 << 16
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 UNREADABLE = re.compile("[\ud800-\udfff]")
@@ -122,6 +124,7 @@ class _FeedReader:
         self._drop(parser.start_index - self._base)
         self.has_products, line = True, self.line
         end = self._find(_product_end(self._rest), 1)
+        end = self._find(PRODUCT_START, 1) if end is None else end
         if end is None and self._file.damage is None:
             yield BadRow(line, "the file ends within this product: nothing after it is read")
         elif end is not None and isinstance(error, expat.ExpatError):
@@ -187,8 +190,8 @@ class _FeedReader:
 def _product_end(start: bytes) -> re.Pattern[bytes]:
     """What ends the product that begins a text: its end tag, or the beginning of the next one."""
     found = PRODUCT_START.match(start)
-    name = re.escape(found[1]) if found else b"item"
-    return re.compile(rb"</(?:[\w.-]+:)?%b\s*>|<(?:[\w.-]+:)?%b(?=[\s/>])" % (name, name))
+    name = re.escape(found[1]) if found else ANY_PRODUCT
+    return re.compile(rb"</%b(?:%b)\s*>|<%b(?:%b)(?=[\s/>])" % (PREFIX, name, PREFIX, name), re.IGNORECASE)
 
 
 def _repair(raw: bytes) -> bytes:

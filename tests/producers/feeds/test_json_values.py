@@ -123,6 +123,23 @@ def test_a_broken_object_is_a_bad_row_and_what_follows_is_read(tmp_path: Path, b
     assert len(bad) <= 2
 
 
+@pytest.mark.parametrize("stray", ["}", "]", "}}", "]}", "},", ",]", "} ]"])
+@pytest.mark.parametrize("head", ['{"products": [\n', '{"data": {"products": [\n'])
+def test_brackets_too_many_between_products_cost_none(tmp_path: Path, stray: str, head: str) -> None:
+    products = [f'{{"id": {number}, "title": "t"}}' for number in range(8)]
+    text = head + ",\n".join(products[:4]) + f",\n{stray}" + ",\n".join(products[4:]) + "\n]}\n"
+    found = [row.cells["id"] for row in rows(tmp_path, text) if isinstance(row, FeedRow)]
+    assert found == [str(number) for number in range(8)]
+
+
+def test_text_between_products_has_its_line_and_costs_none(tmp_path: Path) -> None:
+    products = [f'{{"id": {number}, "title": "t"}}' for number in range(8)]
+    text = '{"products": [\n' + ",\n".join(products[:4]) + "]\n, rest\n" + ",\n".join(products[4:]) + "\n]}\n"
+    found = rows(tmp_path, text)
+    assert [row.cells["id"] for row in found if isinstance(row, FeedRow)] == [str(number) for number in range(8)]
+    assert [row.line for row in found if isinstance(row, BadRow)] == [6]
+
+
 def test_a_broken_object_in_a_pretty_printed_file_costs_itself_alone(tmp_path: Path) -> None:
     lines = PRETTY.split("\n")
     lines[12] = '    "id": 2 pipes",'

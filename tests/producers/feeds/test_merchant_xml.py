@@ -121,7 +121,9 @@ def test_text_that_is_not_quite_xml_is_repaired(tmp_path: Path, title: str, read
 @pytest.mark.parametrize("broken", [
     "<item><g:id>b</g:i></item>", "<item><g:id>b</item>", "<item><g:id>b</g:id></title></item>",
     "<item><g:id a=b>b</g:id></item>", "<item><g:id>b</g:id><x y='1' y='2'/></item>", "<item><a><b></a></b></item>",
-    "<item><g:id>b</g:id>", "<item x><g:id>b</g:id></item>",
+    "<item><g:id>b</g:id>", "<item x><g:id>b</g:id></item>", "<:item><g:id>b</g:id></item>",
+    "<é:item><g:id>b</g:id></item>", "<a:b:item><g:id>b</g:id></item>", "<ITEM><g:id>b</g:id></item>",
+    "<o><g:id>b</g:id></item>",
 ])  # fmt: skip
 @pytest.mark.parametrize("filler", ["", "x" * CHUNK])
 def test_a_broken_product_is_a_bad_row_and_what_follows_is_read(tmp_path: Path, broken: str, filler: str) -> None:
