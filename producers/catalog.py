@@ -7,15 +7,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from infra.futures import map_in_order
-from producers.cell_values import quoted, text_of
-from producers.fact_limits import validate_with_limits
+from producers.facts.cell_values import quoted, text_of
+from producers.facts.fact_limits import validate_with_limits
+from producers.facts.item_facts import Cells, FactReader
+from producers.facts.moments import read_moment
+from producers.facts.picture_links import is_plain_url, links_in
 from producers.feed_formats import read_feed
 from producers.feed_item import FeedItem, FeedResult
 from producers.feeds.feed_file import ReadOptions
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
-from producers.item_facts import Cells, FactReader
-from producers.moments import read_moment
-from producers.picture_links import is_plain_url, links_in
 from producers.row_reader import BadRow, FeedRow, SkippedRow, revisions
 from schemas.envelope import describe
 from schemas.failures import Failure, Rejected

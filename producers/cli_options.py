@@ -54,7 +54,8 @@ class FeedOptions(OutcomeOptions):
     check_pictures: Annotated[
         bool,
         typer.Option(
-            "--check-pictures", help="As --check, and fetch one picture of one item in a hundred, as workers do."
+            "--check-pictures",
+            help="As --check, and fetch and decode one picture of one item in a hundred, as workers do.",
         ),
     ] = False
 

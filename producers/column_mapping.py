@@ -111,15 +111,16 @@ def _shorten(names: Iterable[str]) -> str:
 
 def _summarise(columns: dict[str, str], overview: FeedOverview) -> list[str]:
     """What users should know of how a feed is read."""
-    sources = {} if overview.dialect is None else overview.dialect.columns
-    uses, used = [], set(columns.values())
+    dialect = overview.dialect
+    sources = {} if dialect is None else dialect.columns
+    uses, used = [], {*columns.values(), *(() if dialect is None else dialect.other_columns)}
     for name, column in columns.items():
         own = next((each for each in sources.get(column, ()) if each in overview.names), column)
         used.update(sources.get(column, ()))
         if own in overview.names:
             uses.append(f"{name} = {overview.names[own]}")
     unused = [written for key, written in overview.names.items() if key not in used]
-    kind = f"{overview.dialect.name}: {overview.description}" if overview.dialect else overview.description
+    kind = f"{dialect.name}: {overview.description}" if dialect else overview.description
     lines = [f"the file is read as {kind}", f"columns: {', '.join(uses) or 'none'}"]
     lines += [f"columns that are not used: {_shorten(unused)}"] if unused else []
     lines += [] if overview.has_rows else ["the feed has no products"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from infra.config.settings import Settings
     from producers.image_refs import Locate
-    from producers.ingest import Publishable
+    from producers.ingest.publish import Publishable
     from schemas.results import SearchResult
     from schemas.searches import SearchRequest
 
@@ -69,7 +69,7 @@ def ingest_social(options: SocialOptions) -> None:
     """Send social posts in ActivityStreams 2.0: one a line, or a collection such as an outbox."""
     from infra.config.settings import read_settings
     from producers.row_reader import check_defaults
-    from producers.social import SocialFormat, read_posts
+    from producers.social.posts import SocialFormat, read_posts
 
     settings = read_settings()
     check_defaults(options.tenant)
@@ -86,7 +86,7 @@ def ingest_social(options: SocialOptions) -> None:
 def delete(options: DeleteOptions) -> None:
     """Delete items from the index."""
     from infra.config.settings import read_settings
-    from producers.ingest import deletions
+    from producers.ingest.publish import deletions
 
     events = deletions(options.items, options.tenant, options.source, options.revision)
     _send(read_settings(), events, len(events), options)
@@ -147,22 +147,22 @@ def _row_count(file: Path, limit: int | None) -> int:
 
 def _open_locate(settings: "Settings", options: FeedOptions, tenant: str) -> "AbstractContextManager[Locate]":
     """What finds the pictures of a feed; in a check it reads none."""
-    from producers.feed_check import open_checked_root
     from producers.image_refs import open_root
+    from producers.ingest.feed_check import open_checked_root
 
     return (open_checked_root if options.is_check else open_root)(options.image_root, settings, tenant)
 
 
 def _send(settings: "Settings", rows: "Iterable[Publishable]", total: int, options: OutcomeOptions) -> None:
     """Send rows; exits with 0 if all is well, FAILED, UNFINISHED or INTERRUPTED."""
-    from producers.ingest_session import run_ingest
+    from producers.ingest.session import run_ingest
 
     sys.exit(run_ingest(settings, rows, total, options))
 
 
 def _check(settings: "Settings", rows: "Iterable[Publishable]", options: FeedOptions) -> None:
     """Show what would be sent; exits with 0 if all is well, FAILED or INTERRUPTED."""
-    from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+    from producers.ingest.feed_check import WITHOUT_PICTURES, open_fetch, run_check
 
     root, is_sampled = options.image_root, options.check_pictures
     sys.exit(run_check(rows, options, open_fetch(settings.images, root) if is_sampled else WITHOUT_PICTURES))

@@ -8,8 +8,8 @@ from pathlib import Path
 from infra.config.errors import BadInput
 from infra.config.settings import Settings
 from infra.fetching.local_files import find_below, read_below
+from producers.facts.picture_links import path_candidates, read_link
 from producers.image_packer import ImagePacker, open_packer
-from producers.picture_links import path_candidates, read_link
 from schemas.failures import Code, Rejected
 from schemas.items import FileImage, ImageRef
 

@@ -1,16 +1,16 @@
 """An index worker of a test: reports for each item event the outcome that the test says."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka import EventSink, TopicReader
+from infra.kafka import EventSink, Record
 from schemas.envelope import Event, from_record
 from schemas.failures import Code
 from schemas.items import ItemDeleted, ItemEvent, item_key
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved
 from schemas.topics import ITEM_OUTCOMES, ITEM_TOPICS
+from tests.worker_thread import working
 
 Report = Callable[[str, ItemEvent], list[ItemOutcome]]
 Reporting = Callable[[Report], AbstractContextManager[None]]
@@ -37,30 +37,13 @@ def rejected(event_id: str, item: ItemEvent, code: Code, message: str) -> ItemOu
     )
 
 
-@contextmanager
-def reporting(kafka: KafkaSettings, report: Report = usual) -> Iterator[None]:
+def reporting(kafka: KafkaSettings, report: Report = usual) -> AbstractContextManager[None]:
     """An index worker in a thread, for the events that are sent from now on: it indexes nothing."""
-    readers = [TopicReader(kafka, topic) for topic in ITEM_TOPICS]
-    sink, stop = EventSink(kafka), threading.Event()
 
-    def work() -> None:
-        while not stop.is_set():
-            records = [record for reader in readers if (record := reader.poll(0.02)) is not None]
-            for record in records:
-                event = from_record(record.position, record.key, record.value, record.headers, record.timestamp_ms)
-                assert isinstance(event.body, ItemEvent)
-                for outcome in report(event.id, event.body):
-                    sink.send(ITEM_OUTCOMES, item_key(event.body.tenant, event.body.item_id), Event(outcome))
-            if records:
-                sink.flush()
+    def handle(record: Record, sink: EventSink) -> None:
+        event = from_record(record.position, record.key, record.value, record.headers, record.timestamp_ms)
+        assert isinstance(event.body, ItemEvent)
+        for outcome in report(event.id, event.body):
+            sink.send(ITEM_OUTCOMES, item_key(event.body.tenant, event.body.item_id), Event(outcome))
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        for reader in readers:
-            reader.close()
-        sink.close()
+    return working(kafka, ITEM_TOPICS, handle)

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "consumers/searching": {*ITEM_ROOMS, "infra"},
     "consumers/workers": {*WORKER_ROOMS, "infra"},
     # The one exception: an evaluation plays both ends, it puts items in and judges what comes out.
-    "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest"},
+    "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest.publish"},
     "consumers/operations": {*WORKER_ROOMS, "consumers.quality", "consumers.workers", "infra"},
     "producers": {"infra", "producers"},
     "producers/feeds": {"producers.row_reader"},
@@ -471,7 +471,7 @@ def test_a_planted_fork_is_found() -> None:
 
 def test_a_planted_sin_is_found() -> None:
     for path, module in (
-        ("producers/social.py", "consumers.indexing.handler"),
+        ("producers/social/posts.py", "consumers.indexing.handler"),
         ("consumers/vision/crops.py", "infra.kafka"),
         ("consumers/indexing/handler.py", "consumers.searching.handler"),
         ("consumers/searching/handler.py", "consumers.indexing.handler"),

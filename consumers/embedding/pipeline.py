@@ -1,6 +1,6 @@
 """Image pipeline: fetches the picture that an image reference names and embeds it as a look."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,16 +12,19 @@ from schemas.searches import Crop
 
 
 class FetchImages(Protocol):
-    """Fetches pictures by their references; the `fetch_all` of infra/fetching/fetcher.py implements it."""
+    """Fetches pictures by their references, in waves that fit into memory, each by its index.
 
-    def __call__(self, refs: Sequence[ImageRef], /) -> Sequence[bytes | Failure]: ...
+    The next wave empties the one before. `fetch_waves` of infra/fetching/fetcher.py implements it.
+    """
+
+    def __call__(self, refs: Sequence[ImageRef], /) -> Iterator[dict[int, bytes | Failure]]: ...
 
 
 class PrefetchImages(Protocol):
     """Fetches pictures ahead of their batch, each by the id of its event; see infra/fetching/prefetch.py."""
 
     def begin(self, requests: Sequence[tuple[str, ImageRef]], /) -> None: ...
-    def fetch_all(self, requests: Sequence[tuple[str, ImageRef]], /) -> Sequence[bytes | Failure]: ...
+    def fetch_waves(self, requests: Sequence[tuple[str, ImageRef]], /) -> Iterator[dict[int, bytes | Failure]]: ...
 
 
 class EmbedImages(Protocol):

@@ -1,6 +1,6 @@
 """Image resolution: find out which pictures of a batch the index has already, and fetch and embed the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -47,6 +47,8 @@ Points = Mapping[int, Payload]
 """The payloads of an item's points in the index, by picture number."""
 ImageRequest = tuple[ItemChange, Points]
 """An upsert, and the points of its item."""
+PendingImage = tuple[ItemChange, int, Points]
+"""An upsert, the number of one of its pictures that was not fetched yet, and the points of its item."""
 ImagePosition = tuple[str, int]
 """The id of an event, and the number of one of its pictures."""
 
@@ -71,11 +73,16 @@ class ImageResolver:
         if not pending:
             return False
         self.timer.lap()
-        fetched = self._fetch([_fetch_request(change, n) for change, n, _ in pending])
-        self.timer.record_fetching()
+        for pictures in self._fetch([_fetch_request(change, n) for change, n, _ in pending]):
+            self.timer.record_fetching()
+            self._add([(pending[number], picture) for number, picture in pictures.items()])
+        return True
+
+    def _add(self, pictures: Sequence[tuple[PendingImage, bytes | Failure]]) -> None:
+        """Embed fetched pictures, but those that the index has."""
         new: dict[ImagePosition, bytes] = {}
         tenants: dict[ImagePosition, str] = {}
-        for (change, n, points), picture in zip(pending, fetched, strict=True):
+        for (change, n, points), picture in pictures:
             position = change.id, n
             if isinstance(picture, Failure):
                 self._looks[position] = picture
@@ -85,19 +92,18 @@ class ImageResolver:
                 new[position], tenants[position] = picture, change.body.tenant
         self._looks |= self._reusable_looks(tenants)
         self._embed({position: picture for position, picture in new.items() if position not in self._looks})
-        return True
 
     def prefetch(self, requests: Sequence[ImageRequest]) -> None:
         """Start to fetch the pending pictures, for a later batch that will resolve them."""
         if self._pipeline.prefetch is not None:
             self._pipeline.prefetch.begin([_fetch_request(change, n) for change, n, _ in self._pending(requests)])
 
-    def _fetch(self, requests: Sequence[tuple[str, ImageRef]]) -> Sequence[bytes | Failure]:
+    def _fetch(self, requests: Sequence[tuple[str, ImageRef]]) -> Iterator[dict[int, bytes | Failure]]:
         if self._pipeline.prefetch is not None:
-            return self._pipeline.prefetch.fetch_all(requests)
+            return self._pipeline.prefetch.fetch_waves(requests)
         return self._pipeline.fetch([ref for _, ref in requests])
 
-    def _pending(self, requests: Sequence[ImageRequest]) -> list[tuple[ItemChange, int, Points]]:
+    def _pending(self, requests: Sequence[ImageRequest]) -> list[PendingImage]:
         return [
             (change, n, points)
             for change, points in requests

@@ -58,12 +58,13 @@ class QueryVectors:
                 search.fail(failure)
         images = [image for search in searches for image in _query_images(search)]
         item_vectors = self._load_item_vectors(searches)
+        timer.record_fetching()
         self._embed(images, timer)
         for search in searches:
             if search.failure is None:
                 looks = [image.look for image in images if image.search is search and image.look]
                 self._set_look(search, looks, item_vectors)
-        timer.record_embedding([image.look for image in images if image.look])
+        timer.record_embedding([])
 
     def _load_item_vectors(self, searches: Sequence[QueryState]) -> dict[str, Vector]:
         """Return the looks of all named items by point id; a search that names an unknown item fails."""
@@ -79,15 +80,21 @@ class QueryVectors:
     def _embed(self, images: Sequence[_QueryImage], timer: StageTimer) -> None:
         """Fetch and embed the pictures of searches that have not failed."""
         pending = [image for image in images if image.search.failure is None]
-        results = self._pipeline.fetch([for_tenant(image.ref, image.search.request.tenant) for image in pending])
-        timer.record_fetching()
-        downloads: list[tuple[_QueryImage, bytes]] = []
-        for image, result in zip(pending, results, strict=True):
-            if isinstance(result, Failure):
-                image.search.fail(result)
-            else:
-                downloads.append((image, result))
-        downloads = [download for download in downloads if download[0].search.failure is None]
+        refs = [for_tenant(image.ref, image.search.request.tenant) for image in pending]
+        for pictures in self._pipeline.fetch(refs):
+            timer.record_fetching()
+            self._embed_pictures([(pending[number], picture) for number, picture in pictures.items()])
+            timer.record_embedding([look for number in pictures if (look := pending[number].look)])
+
+    def _embed_pictures(self, pictures: Sequence[tuple[_QueryImage, bytes | Failure]]) -> None:
+        for image, picture in pictures:
+            if isinstance(picture, Failure):
+                image.search.fail(picture)
+        downloads = [
+            (image, picture)
+            for image, picture in pictures
+            if isinstance(picture, bytes) and image.search.failure is None
+        ]
         looks = self._pipeline.embed([data for _, data in downloads], [image.crop for image, _ in downloads])
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)

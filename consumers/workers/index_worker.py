@@ -215,7 +215,7 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
     fetcher = stack.enter_context(closing(ImageFetcher(images, timeout_s, breakers=breakers, content=content)))
     policy, moderator = moderation_policy(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
-        fetcher.fetch_all, context.embedder.embed, context.encoder, policy, moderator, Prefetch(fetcher)
+        fetcher.fetch_waves, context.embedder.embed, context.encoder, policy, moderator, Prefetch(fetcher)
     )
 
 

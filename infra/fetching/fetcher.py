@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,13 @@ serves other hosts while fifteen hosts hang; threads are started on demand."""
 
 GRACE_SECONDS = 0.1
 """Extra seconds for a download to end by itself at its deadline and name its source; then it is abandoned."""
+
+HELD_BYTES = 256_000_000
+"""Most bytes of a batch's pictures that are in memory at a time, however many and large they are."""
+AHEAD_BYTES = HELD_BYTES // AT_ONCE
+"""Most bytes of a picture that is fetched ahead of its batch."""
+LEAST_LIMIT, LIMIT_GROWTH = 100_000, 8
+"""Size in bytes up to which pictures are fetched first, at least, and how much it grows from wave to wave."""
 
 MAX_PATIENCE_SECONDS = 240.0
 """Default limit in seconds for all pictures of a batch; less than the time after which a worker counts as stuck."""
@@ -69,37 +76,65 @@ class ImageFetcher:
         self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NO_PENDING
     ) -> list[bytes | Failure]:
         """Fetch pictures concurrently, in the order of `refs`; `begun` maps indices to started fetches."""
-        deadline = time.monotonic() + self._patience
-        pending = [begun[n] if n in begun else self._start(ref, deadline) for n, ref in enumerate(refs)]
-        return [await_picture(picture, deadline) for picture in pending]
+        pictures = {n: picture for wave in self.fetch_waves(refs, begun) for n, picture in wave.items()}
+        return [pictures[n] for n in range(len(refs))]
+
+    def fetch_waves(
+        self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NO_PENDING, held_bytes: int = HELD_BYTES
+    ) -> Iterator[dict[int, bytes | Failure]]:
+        """Fetch pictures, by their indices in `refs`; those of a wave have at most `held_bytes`, or are one.
+
+        The first wave has all pictures, up to a size; the next ones have the larger ones, fewer at a time. The
+        next wave empties the one before. Sizes are mostly known from headers, before anything is downloaded.
+        """
+        deadline, largest = time.monotonic() + self._patience, self._settings.max_bytes
+        numbers, limit = list(range(len(refs))), max(LEAST_LIMIT, held_bytes // max(len(refs), 1))
+        while numbers:
+            limit, larger = min(limit, largest), list[int]()
+            for first in range(0, len(numbers), size := max(1, held_bytes // limit)):
+                some = numbers[first : first + size]
+                started = {n: begun[n] if n in begun else self._start(refs[n], deadline, limit) for n in some}
+                wave = {n: await_picture(started.pop(n), deadline) for n in some}
+                too_large = [n for n in some if (limit < largest or n in begun) and _is_too_large(wave[n])]
+                larger += too_large
+                for n in too_large:
+                    del wave[n]
+                yield wave
+                wave.clear()
+            numbers, limit, begun = larger, limit * LIMIT_GROWTH, NO_PENDING
 
     def begin(self, ref: ImageRef) -> Pending:
-        """Start to fetch a picture without waiting; from its host's turn on it has `patience_s`."""
-        return self._start(ref, time.monotonic() + MAX_PATIENCE_SECONDS)
+        """Start to fetch a picture without waiting; from its host's turn on it has `patience_s`.
+
+        One of more than AHEAD_BYTES is Rejected as too large, and `fetch_waves` fetches it in its own wave.
+        """
+        limit = min(AHEAD_BYTES, self._settings.max_bytes)
+        return self._start(ref, time.monotonic() + MAX_PATIENCE_SECONDS, limit)
 
     def close(self) -> None:
         """Close threads and connections."""
         self._pool.close()
         self._downloads.close()
 
-    def _start(self, ref: ImageRef, deadline: float) -> Pending:
+    def _start(self, ref: ImageRef, deadline: float, limit: int) -> Pending:
         try:
             if isinstance(ref, InlineImage):
                 check_size(len(ref.data), self._settings.max_bytes)
                 return ref.data
-            host, get = self._resolve_source(ref)
+            host, get = self._resolve_source(ref, limit)
         except Failure as failure:
             return failure
         return self._pool.submit(host, partial(self._get, host, get, ref.sha256, deadline))
 
-    def _resolve_source(self, ref: UrlImage | S3Image | FileImage) -> tuple[str, Callable[[float], bytes]]:
+    def _resolve_source(
+        self, ref: UrlImage | S3Image | FileImage, limit: int
+    ) -> tuple[str, Callable[[float], bytes]]:
         """The name of the host, and a function that gets the picture in so many seconds; raises Rejected."""
         if isinstance(ref, UrlImage):
             host, _ = check_url(ref.url, self._settings)
-            return host, partial(self._downloads.get, ref.url)
+            return host, partial(self._downloads.get, ref.url, limit)
         if isinstance(ref, S3Image):
-            return f"s3://{ref.bucket}", partial(self._object_store.get, ref)
-        limit = self._settings.max_bytes
+            return f"s3://{ref.bucket}", partial(self._object_store.get, ref, limit)
         if ref.root == CONTENT_ROOT:
             folder = self._content_folder(ref)
             return CONTENT_STORE, lambda _seconds: read_content(folder, ref.path, limit)
@@ -139,6 +174,10 @@ class ImageFetcher:
             )
             raise Rejected(Code.SOURCE_REFUSED, message)
         return folders[ref.root]
+
+
+def _is_too_large(picture: bytes | Failure) -> bool:
+    return isinstance(picture, Rejected) and picture.code == Code.IMAGE_TOO_LARGE
 
 
 def await_picture(picture: Pending, deadline: float) -> bytes | Failure:

@@ -53,8 +53,8 @@ class HttpDownloads:
             network_backend=GuardedNetwork(settings.allow_hosts, internet, self._resolvers),
         )
 
-    def get(self, url: str, seconds: float) -> bytes:
-        """The body at `url`, within `seconds`; raises Rejected or TryLater.
+    def get(self, url: str, limit: int, seconds: float) -> bytes:
+        """The body at `url`, at most `limit` bytes, within `seconds`; raises Rejected or TryLater.
 
         Their messages contain neither the query nor credentials.
         """
@@ -63,7 +63,7 @@ class HttpDownloads:
         try:
             for _ in range(1 + MAX_REDIRECTS):
                 _, request_url = check_url(current, self._settings)
-                outcome = self._request(request_url, budget)
+                outcome = self._request(request_url, limit, budget)
                 if isinstance(outcome, bytes):
                     return outcome
                 current = _redirect_target(current, outcome)
@@ -82,7 +82,7 @@ class HttpDownloads:
         self._pool.close()
         self._resolvers.close()
 
-    def _request(self, url: str, budget: DownloadBudget) -> bytes | str:
+    def _request(self, url: str, limit: int, budget: DownloadBudget) -> bytes | str:
         """The body, or the target of a redirect."""
         cached = self._cache.find(url) if self._cache else None
         request_headers = {**HEADERS, **(cached.conditions if cached else {})}
@@ -96,9 +96,9 @@ class HttpDownloads:
             if response.status == 304 and cached:
                 return cached.body
             check_status(response.status, redact_url(url))
-            check_headers(headers, redact_url(url), self._settings.max_bytes)
-            budget.allow_picture(self._settings.max_bytes)
-            body = read_body(response.iter_stream(), redact_url(url), self._settings.max_bytes)
+            check_headers(headers, redact_url(url), limit)
+            budget.allow_picture(limit)
+            body = read_body(response.iter_stream(), redact_url(url), limit)
         check_format(body, redact_url(url))
         if self._cache and "no-store" not in headers.get("cache-control", ""):
             self._cache.keep(url, CachedResponse(headers.get("etag", ""), headers.get("last-modified", ""), body))

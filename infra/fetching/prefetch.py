@@ -6,7 +6,7 @@ picture there may have changed.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 
 from infra.fetching.fetcher import ImageFetcher, Pending
@@ -45,11 +45,11 @@ class Prefetch:
                     self._fetches[key] = self._images.begin(key[1]), self._clock()
                     free_bytes -= AVERAGE_BYTES
 
-    def fetch_all(self, keys: Sequence[PrefetchKey]) -> list[bytes | Failure]:
-        """ImageFetcher.fetch_all, using the fetches that were started for the same events."""
+    def fetch_waves(self, keys: Sequence[PrefetchKey]) -> Iterator[dict[int, bytes | Failure]]:
+        """ImageFetcher.fetch_waves, using the fetches that were started for the same events."""
         with self._lock:
             fetches = {n: self._fetches.pop(key)[0] for n, key in enumerate(keys) if key in self._fetches}
-        return self._images.fetch_all([ref for _, ref in keys], fetches)
+        return self._images.fetch_waves([ref for _, ref in keys], fetches)
 
     def _drop_expired(self) -> None:
         expiry = self._clock() - FORGET_SECONDS

@@ -48,13 +48,16 @@ class ObjectStore:
         self._stores: dict[str, S3Store] = {}
         self._lock = threading.Lock()
 
-    def get(self, ref: S3Image, seconds: float) -> bytes:
-        """The object's bytes, within `seconds` and the limit of a request; raises Rejected or TryLater."""
+    def get(self, ref: S3Image, limit: int, seconds: float) -> bytes:
+        """The object's bytes, at most `limit`, within `seconds` and the limit of a request.
+
+        Raises Rejected or TryLater.
+        """
         uri = f"s3://{ref.bucket}/{ref.key[:200]}"
         check_access(ref, self._settings)
         started = time.monotonic()
         try:
-            return self._read(ref, uri, started + seconds)
+            return self._read(ref, uri, limit, started + seconds)
         except FileNotFoundError:
             raise TryLater(Code.IMAGE_MISSING, f"there is no {uri}", tries=1) from None
         except (PermissionDeniedError, UnauthenticatedError):
@@ -112,13 +115,12 @@ class ObjectStore:
         except FileNotFoundError:
             return
 
-    def _read(self, ref: S3Image, uri: str, deadline: float) -> bytes:
+    def _read(self, ref: S3Image, uri: str, limit: int, deadline: float) -> bytes:
         if ref.key != ref.key.strip("/"):
             raise ValueError("the client would drop the slashes, and read another object")
         if len(ref.key.encode()) > MAX_KEY_BYTES:
             raise ValueError("S3 takes no longer key")
         response = obstore.get(self._store(ref.bucket), ref.key)
-        limit = self._settings.max_bytes
         if response.meta["size"] > limit:
             message = f"{uri} has {response.meta['size']} bytes, the limit is {limit}"
             raise Rejected(Code.IMAGE_TOO_LARGE, message)

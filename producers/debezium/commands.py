@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.config.settings import Settings
     from producers.debezium.changes import ChangeReader
     from producers.feed_item import FeedResult
-    from producers.ingest import IngestTally
+    from producers.ingest.publish import IngestTally
 
 app = typer.Typer()
 
@@ -45,8 +45,8 @@ def ingest_debezium(options: DebeziumOptions) -> None:
     from infra.config.settings import read_settings
     from producers.debezium.changes import ChangeReader
     from producers.debezium.mapping import read_mapping
-    from producers.feed_check import open_checked_root
     from producers.image_refs import open_root
+    from producers.ingest.feed_check import open_checked_root
 
     if (options.file is None) == (options.topic is None):
         raise BadInput("give either a file of change events or --topic, one of the two")
@@ -65,9 +65,9 @@ def ingest_debezium(options: DebeziumOptions) -> None:
 
 def _send(settings: "Settings", file: Path, table: "ChangeReader", options: DebeziumOptions) -> int:
     from producers.debezium.follow import read_change_items
-    from producers.feed_check import WITHOUT_PICTURES, open_fetch, run_check
     from producers.feeds.feed_file import count_lines
-    from producers.ingest_session import run_ingest
+    from producers.ingest.feed_check import WITHOUT_PICTURES, open_fetch, run_check
+    from producers.ingest.session import run_ingest
 
     total, rows = count_lines(file), read_change_items(file, table)
     if options.is_check:
@@ -81,7 +81,7 @@ def _follow(settings: "Settings", topic: str, table: "ChangeReader") -> "IngestT
     from infra.local_state import resolve_kafka_settings
     from infra.observability.tracing import SERVICE, tracing
     from producers.debezium.follow import GROUP, ChangeFollower, dead_letter_topic_of
-    from producers.ingest import catch_ctrl_c, display_tally
+    from producers.ingest.publish import catch_ctrl_c, display_tally
     from producers.row_reader import BadRow
 
     console, kafka = error_console(), resolve_kafka_settings(settings)

@@ -13,7 +13,7 @@ from producers.debezium.changes import Change, ChangeReader, PartitionHistory
 from producers.debezium.records import RecordTime, RowChange, parse_change
 from producers.feed_item import FeedResult
 from producers.feeds.feed_file import open_feed
-from producers.ingest import IngestTally, publish_one
+from producers.ingest.publish import IngestTally, publish_one
 from producers.row_reader import BadRow
 from schemas.topics import DAY, Topic, dead_letter_topic
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from producers.debezium.values import NO_FIELDS, cells_of, document_of, objects_in
-from producers.moments import read_moment
+from producers.facts.moments import read_moment
 from producers.row_reader import BadRow, Json, JsonObject, SkippedRow
 from schemas.moments import microseconds_since_1970
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from producers.cell_values import quoted
+from producers.facts.cell_values import quoted
 from producers.row_reader import Json, JsonObject
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

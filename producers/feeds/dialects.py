@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from producers.feeds.column_names import GOOGLE_COLUMNS, column_key
 
+MAX_NUMBER = 30
+"""Options and attributes of a product that are read."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -19,6 +22,8 @@ class Dialect:
     """An export has all columns of one of these sets."""
     columns: Mapping[str, tuple[str, ...]]
     """Google's columns, and the columns that they are read from; of several, the first that has a value."""
+    other_columns: frozenset[str] = frozenset()
+    """Further columns that its reader uses, for example to skip drafts."""
 
     def fits(self, names: Collection[str]) -> bool:
         """Whether a feed with these columns is such an export."""
@@ -27,6 +32,11 @@ class Dialect:
 
 def _mark(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def _numbered(*names: str) -> frozenset[str]:
+    """Columns with the numbers that exports have in them."""
+    return frozenset(name.format(number) for name in names for number in range(1, MAX_NUMBER + 1))
 
 
 SHOPIFY = Dialect(
@@ -53,6 +63,9 @@ SHOPIFY = Dialect(
         "size": (),
         "material": (),
     },
+    _mark("status published published_on_online_store image_position variant_inventory_policy")
+    | _mark("continue_selling_when_out_of_stock")
+    | _numbered("option{}_name", "option{}_value"),
 )
 WOOCOMMERCE = Dialect(
     "a product export of WooCommerce",
@@ -82,6 +95,8 @@ WOOCOMMERCE = Dialect(
         "size": (),
         "material": (),
     },
+    _mark("type published visibility_in_catalog parent date_sale_price_ends")
+    | _numbered("attribute_{}_name", "attribute_{}_value(s)"),
 )
 MAGENTO = Dialect(
     "a product export of Magento",
@@ -106,6 +121,8 @@ MAGENTO = Dialect(
         "material": ("material",),
         "gender": ("gender",),
     },
+    _mark("store_view_code product_online visibility product_type special_price_to_date additional_attributes")
+    | _mark("configurable_variations bundle_values associated_skus"),
 )
 YML = Dialect(
     "a YML feed",

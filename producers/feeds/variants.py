@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
+from producers.feeds.dialects import MAX_NUMBER
 from producers.row_reader import Json
 
 OPTION_COLUMNS = {
@@ -88,7 +89,7 @@ def number_of(text: str) -> float:
     return float(found[0].replace(",", ".")) if found and found[0].count(".") + found[0].count(",") < 2 else 0.0
 
 
-def numbered(cells: Mapping[str, Json], name: str, value: str, most: int = 30) -> Iterator[tuple[str, str]]:
+def numbered(cells: Mapping[str, Json], name: str, value: str, most: int = MAX_NUMBER) -> Iterator[tuple[str, str]]:
     """Pairs of cells with numbers in their names, as `option{}_name` and `option{}_value`, from 1."""
     for number in range(1, most + 1):
         if name.format(number) not in cells:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infra.config.settings import Settings
     from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.scan import LocationScanner
-    from producers.ingest import IngestTally
+    from producers.ingest.publish import IngestTally
 
 app = typer.Typer()
 
@@ -86,8 +86,8 @@ def _send(settings: "Settings", scanner: "LocationScanner", options: PicturesOpt
     from infra.observability.tracing import SERVICE, tracing
     from producers.image_sync.publish import ImagePublisher
     from producers.image_sync.state_db import open_sync_state
-    from producers.ingest import catch_ctrl_c, display_tally
-    from producers.ingest_session import open_session
+    from producers.ingest.publish import catch_ctrl_c, display_tally
+    from producers.ingest.session import open_session
 
     console, kafka = error_console(), resolve_kafka_settings(settings)
     check_broker(kafka)
@@ -114,9 +114,9 @@ def _check(settings: "Settings", scanner: "LocationScanner", options: PicturesOp
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from producers.feed_check import checked_folder, run_check
     from producers.image_sync.locations import FolderLocation
     from producers.image_sync.state_db import open_sync_state
+    from producers.ingest.feed_check import checked_folder, run_check
 
     location = scanner.location
     with open_sync_state(settings.data / "watched", location.name, scanner.tenant) as state:

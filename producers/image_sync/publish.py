@@ -12,7 +12,7 @@ from infra.futures import map_in_order
 from infra.kafka import EventSink
 from producers.image_sync.scan import LocationScanner, ScanStep
 from producers.image_sync.state_db import SyncState
-from producers.ingest import FLUSH_EVERY, IngestTally, publish_one
+from producers.ingest.publish import FLUSH_EVERY, IngestTally, publish_one
 from producers.row_reader import BadRow
 
 PATIENCE = timedelta(seconds=10)

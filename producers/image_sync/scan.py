@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from producers.image_sync.file_names import visible_path
 from producers.image_sync.locations import ImageLocation, ListedImage, UnlistedPath
-from producers.ingest import Publishable
+from producers.ingest.publish import Publishable
 from producers.row_reader import BadRow, revisions
 from schemas.envelope import describe
 from schemas.failures import Code, Failure, TryLater, Unavailable

@@ -66,7 +66,7 @@ def images() -> Iterator[ImageFetcher]:
 
 @pytest.fixture
 def sight(images: ImageFetcher, eyes: ImageEmbedder) -> ImagePipeline:
-    return ImagePipeline(images.fetch_all, eyes.embed, "fake:1")
+    return ImagePipeline(images.fetch_waves, eyes.embed, "fake:1")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -39,15 +39,15 @@ class Canned:
     meanwhile: Callable[[], object] = list
     """What happens while pictures are looked at."""
 
-    def fetch(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
+    def fetch(self, refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
         found = [self._fetch(data_of(ref)) for ref in refs]
         self.fetched += map(data_of, refs)
-        return found
+        yield dict(enumerate(found))
 
     def begin(self, wanted: Sequence[tuple[str, ImageRef]]) -> None:
         self.begun += [data_of(ref) for _, ref in wanted]
 
-    def fetch_all(self, wanted: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
+    def fetch_waves(self, wanted: Sequence[tuple[str, ImageRef]]) -> Iterator[dict[int, bytes | Failure]]:
         return self.fetch([ref for _, ref in wanted])
 
     def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:

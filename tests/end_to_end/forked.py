@@ -15,7 +15,7 @@ from pathlib import Path
 FORKS = multiprocessing.get_context("forkserver")
 IMPORTED = (
     "lookstream.cli", "infra.local_state", "infra.kafka", "producers.search_output", "producers.catalog",
-    "producers.ingest_session", "infra.client.search_client", "rich.table",
+    "producers.ingest.session", "infra.client.search_client", "rich.table",
 )  # fmt: skip
 """What most commands import once they run."""
 SHELL = "<>|&;$*`"

@@ -106,3 +106,15 @@ def test_users_read_what_a_feed_is_taken_for(name: str, dialect: str, used: str)
     assert dialect in columns.summary[0]
     assert used in columns.summary[1]
     assert columns.summary[2].startswith("columns that are not used: ")
+
+
+@pytest.mark.parametrize(("name", "read"), [
+    ("shopify.csv", {"Published", "Option1 Value", "Image Position", "Variant Inventory Policy", "Status"}),
+    ("shopify-2025.csv", {"Published on online store", "Continue selling when out of stock", "Option2 name"}),
+    ("woocommerce.csv", {"Type", "Published", "Parent", "Attribute 1 value(s)", "Date sale price ends"}),
+    ("magento.csv", {"product_online", "visibility", "additional_attributes", "configurable_variations"}),
+])  # fmt: skip
+def test_columns_that_the_reader_of_an_export_uses_are_not_named_as_unused(name: str, read: set[str]) -> None:
+    unused = choose_columns(SAMPLES / name, ()).summary[2].partition(": ")[2].split(", ")
+    assert not read & set(unused)
+    assert "Tax class" in unused or name != "woocommerce.csv"

@@ -112,10 +112,10 @@ def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProc
         yield InProcessSystem(items, searches, confidence, outbox)
 
 
-def fetch_inline(refs: Sequence[ImageRef]) -> list[bytes | Failure]:
-    """The inline data of each picture; a Rejected for every other reference, since an evaluation sends none."""
+def fetch_inline(refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
+    """The inline data of each picture, in one wave; Rejected for other references, which no evaluation sends."""
     rejected = Rejected(Code.SOURCE_REFUSED, "a trial's pictures travel inside their events: send them inline")
-    return [ref.data if isinstance(ref, InlineImage) else rejected for ref in refs]
+    yield {n: ref.data if isinstance(ref, InlineImage) else rejected for n, ref in enumerate(refs)}
 
 
 def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:

@@ -9,7 +9,7 @@ from consumers.scoring.calibration import MIN_POINTS
 from infra.client.search_client import SearchClient
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader, check_broker
-from producers.ingest import deletions, publish
+from producers.ingest.publish import deletions, publish
 from schemas.envelope import from_bytes
 from schemas.failures import Unavailable
 from schemas.items import ItemUpserted, item_key

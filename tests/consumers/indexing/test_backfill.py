@@ -48,10 +48,12 @@ steps = st.lists(
 class Hosted(Canned):
     """Pictures of files can be had again, others cannot."""
 
-    def fetch(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
+    def fetch(self, refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
         gone = Rejected(Code.SOURCE_REFUSED, "no such folder")
-        got = iter(super().fetch([ref for ref in refs if not _is_gone(ref)]))
-        return [gone if _is_gone(ref) else next(got) for ref in refs]
+        yield {n: gone for n, ref in enumerate(refs) if _is_gone(ref)}
+        there = [n for n, ref in enumerate(refs) if not _is_gone(ref)]
+        for wave in super().fetch([refs[n] for n in there]):
+            yield {there[n]: picture for n, picture in wave.items()}
 
 
 class Both(NamedTuple):

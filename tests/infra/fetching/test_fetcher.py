@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.config.images import ImageSettings
 from infra.fetching.circuit_breaker import CircuitBreakers
 from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.local_files import for_tenant, read_below
-from schemas.failures import Code, Rejected, TryLater
+from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
 from tests.infra.fetching.picture_host import PICTURE, assert_fails, at, fetch, images, send, serving
 
@@ -161,6 +164,24 @@ def test_many_are_fetched_side_by_side_in_order(port: int) -> None:
     assert found[:2] == [b"a", PICTURE]
     assert isinstance(found[2], Rejected)
     assert found[3] == b"b"
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from((100, 30_000, 90_000, 150_000, 400_000, 1_900_000, 2_000_000)), max_size=40))
+def test_the_pictures_of_a_wave_fit_into_memory_and_each_comes_once(sizes: list[int]) -> None:
+    with TemporaryDirectory() as folder, images(roots={"shop": folder}, max_bytes=1_950_000) as opened:
+        for n, size in enumerate(sizes):
+            (Path(folder) / f"{n}.png").write_bytes(PICTURE.ljust(size, b"."))
+        refs = [FileImage(root="shop", path=f"{n}.png") for n in range(len(sizes))]
+        found, earlier = dict[int, int](), dict[int, bytes | Failure]()
+        for wave in opened.fetch_waves(refs, held_bytes=1_000_000):
+            assert not earlier, "the wave before is still held"
+            lengths = {n: len(picture) for n, picture in wave.items() if isinstance(picture, bytes)}
+            assert sum(lengths.values()) <= 1_000_000 or len(lengths) == 1
+            assert not found.keys() & wave.keys()
+            found |= {n: lengths.get(n, 0) for n in wave}
+            earlier = wave
+    assert [found[n] for n in range(len(sizes))] == [size if size < 1_950_000 else 0 for size in sizes]
 
 
 class Counting(BaseHTTPRequestHandler):

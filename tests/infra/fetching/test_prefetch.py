@@ -1,17 +1,18 @@
 """Pictures that are fetched before anybody asks for them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from infra.config.images import ImageSettings
-from infra.fetching.fetcher import ImageFetcher
+from infra.fetching.fetcher import AHEAD_BYTES, ImageFetcher
 from infra.fetching.prefetch import AVERAGE_BYTES, FORGET_SECONDS, Prefetch
-from schemas.failures import Code, TryLater
-from schemas.items import ImageRef, InlineImage
+from schemas.failures import Code, Failure, TryLater
+from schemas.items import FileImage, ImageRef, InlineImage
 from tests.infra.fetching.picture_host import PICTURE, Handler, assert_fails, at, images, serving
 
 
@@ -37,6 +38,12 @@ def of(ref: ImageRef, event: str = "event") -> tuple[str, ImageRef]:
     return event, ref
 
 
+def fetch_ahead(ahead: Prefetch, wanted: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
+    """What was begun and what was not, in order."""
+    found = {n: picture for wave in ahead.fetch_waves(wanted) for n, picture in wave.items()}
+    return [found[n] for n in range(len(wanted))]
+
+
 def wait_for_asked(number: int) -> None:
     until = time.monotonic() + 30
     while len(Counted.asked) < number:
@@ -51,9 +58,9 @@ def test_what_was_begun_is_fetched_once_and_given_to_whoever_asks_first(counted:
         ahead.begin(refs[:2])
         ahead.begin(refs[:2])
         wait_for_asked(1)
-        assert ahead.fetch_all(refs) == [PICTURE, b"a", PICTURE]
+        assert fetch_ahead(ahead, refs) == [PICTURE, b"a", PICTURE]
         assert sorted(Counted.asked) == ["/ok.png", "/png-as-bytes"]
-        assert ahead.fetch_all(refs[:1]) == [PICTURE]  # it was given away
+        assert fetch_ahead(ahead, refs[:1]) == [PICTURE]  # it was given away
     assert Counted.asked.count("/ok.png") == 2
 
 
@@ -63,7 +70,7 @@ def test_another_event_gets_what_is_at_the_address_after_it_came(counted: int) -
         ahead = Prefetch(opened)
         ahead.begin([of(at(counted, "/ok.png"), "older")])
         wait_for_asked(1)
-        assert ahead.fetch_all([of(at(counted, "/ok.png"), "newer")]) == [PICTURE]
+        assert fetch_ahead(ahead, [of(at(counted, "/ok.png"), "newer")]) == [PICTURE]
     assert Counted.asked == ["/ok.png", "/ok.png"]
 
 
@@ -71,7 +78,7 @@ def test_a_failure_ahead_is_the_batchs_failure(counted: int) -> None:
     with images() as opened:
         ahead = Prefetch(opened)
         ahead.begin([of(at(counted, "/503"))])
-        [failure] = ahead.fetch_all([of(at(counted, "/503"))])
+        [failure] = fetch_ahead(ahead, [of(at(counted, "/503"))])
     assert_fails(failure, TryLater, Code.IMAGE_UNREACHABLE)
     assert Counted.asked == ["/503"]
 
@@ -84,7 +91,7 @@ def test_what_nobody_asks_for_is_forgotten(counted: int) -> None:
         wait_for_asked(1)
         now[0] = FORGET_SECONDS + 1
         ahead.begin([])
-        assert ahead.fetch_all([of(at(counted, "/ok.png"))]) == [PICTURE]
+        assert fetch_ahead(ahead, [of(at(counted, "/ok.png"))]) == [PICTURE]
     assert len(Counted.asked) == 2
 
 
@@ -94,9 +101,19 @@ def test_nothing_more_is_begun_when_there_is_no_room(counted: int) -> None:
         ahead = Prefetch(opened, AVERAGE_BYTES)
         ahead.begin(refs)
         wait_for_asked(1)
-        assert ahead.fetch_all(refs[:1]) == [PICTURE]
+        assert fetch_ahead(ahead, refs[:1]) == [PICTURE]
         assert Counted.asked == ["/ok.png"]
-        assert ahead.fetch_all(refs[1:]) == [PICTURE]
+        assert fetch_ahead(ahead, refs[1:]) == [PICTURE]
+
+
+def test_a_picture_that_is_too_large_ahead_is_fetched_for_its_batch(tmp_path: Path) -> None:
+    large = PICTURE.ljust(AHEAD_BYTES + 1)
+    (tmp_path / "large.png").write_bytes(large)
+    ref = of(FileImage(root="shop", path="large.png"))
+    with images(roots={"shop": tmp_path}, max_bytes=2 * AHEAD_BYTES) as opened:
+        ahead = Prefetch(opened)
+        ahead.begin([ref])
+        assert fetch_ahead(ahead, [ref]) == [large]
 
 
 def test_a_picture_that_hangs_is_given_up_although_it_was_begun(port: int) -> None:
@@ -104,5 +121,5 @@ def test_a_picture_that_hangs_is_given_up_although_it_was_begun(port: int) -> No
     with closing(ImageFetcher(settings, patience_s=0.3)) as opened:
         ahead = Prefetch(opened)
         ahead.begin([of(at(port, "/drip-body"))])
-        [failure] = ahead.fetch_all([of(at(port, "/drip-body"))])
+        [failure] = fetch_ahead(ahead, [of(at(port, "/drip-body"))])
         assert_fails(failure, TryLater, Code.IMAGE_TIMEOUT)

@@ -24,7 +24,7 @@ from producers.debezium.mapping import TableMapping, read_mapping
 from producers.debezium.records import RecordTime, parse_change
 from producers.feed_item import FeedItem
 from producers.image_refs import refuse_paths
-from producers.ingest import IngestTally
+from producers.ingest.publish import IngestTally
 from producers.row_reader import BadRow, SkippedRow
 from schemas.envelope import from_bytes, to_bytes
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemPatched, ItemUpserted, UrlImage

@@ -20,8 +20,8 @@ from producers.demo.patterns import PATTERNS, Pattern, second_colour
 from producers.demo.photo import ORIENTATION
 from producers.image_packer import ImagePacker
 from producers.image_refs import FolderImages
-from producers.social import SocialFormat as PostReading
-from producers.social import read_posts
+from producers.social.posts import SocialFormat as PostReading
+from producers.social.posts import read_posts
 from schemas.items import ItemUpserted
 from tests.producers.feed_events import events_of
 

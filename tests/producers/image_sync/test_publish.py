@@ -20,7 +20,7 @@ from producers.image_sync.locations import FolderLocation, location_of
 from producers.image_sync.publish import ImagePublisher
 from producers.image_sync.scan import LocationScanner, ScanStep
 from producers.image_sync.state_db import open_sync_state
-from producers.ingest import IngestTally
+from producers.ingest.publish import IngestTally
 from producers.row_reader import BadRow
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected, Unavailable

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from producers.price_columns import PRICE_FIELDS, PriceReader
+from producers.facts.price_columns import PRICE_FIELDS, PriceReader
 
 NOW = datetime.now(UTC)
 PAST, FUTURE = (NOW - timedelta(days=9)).isoformat(), (NOW + timedelta(days=9)).isoformat()

@@ -7,8 +7,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from producers.ingest_report import ReportLine
-from producers.reason_counts import ReasonCounts, place_of
+from producers.ingest.reason_counts import ReasonCounts, place_of
+from producers.ingest.report import ReportLine
 from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRejected, ItemRemoved, ItemSuperseded
 
 NEW, UNCHANGED, FACTS = "indexed, new pictures", "indexed, pictures unchanged", "indexed, facts changed"

@@ -15,10 +15,10 @@ from infra.fetching.local_files import find_below, for_tenant
 from producers.cli_options import OutcomeOptions
 from producers.feed_item import FeedEvent, FeedItem
 from producers.image_refs import Locate, choose_root
-from producers.ingest import IngestTally, Publishable, catch_ctrl_c
-from producers.ingest_report import IngestReport
-from producers.ingest_summary import print_table, problem_rows, reason_rows
-from producers.reason_counts import ReasonCounts, place_of
+from producers.ingest.publish import IngestTally, Publishable, catch_ctrl_c
+from producers.ingest.reason_counts import ReasonCounts, place_of
+from producers.ingest.report import IngestReport
+from producers.ingest.summary import print_table, problem_rows, reason_rows
 from producers.row_reader import BadRow, SkippedRow
 from schemas.envelope import to_bytes
 from schemas.failures import Code, Failure, Rejected
@@ -38,7 +38,7 @@ EVENT_NAMES = {
 """What people call the events, one and several."""
 
 Fetch = Callable[[str, ImageRef], bytes | Failure]
-"""Fetches a picture of a tenant."""
+"""Fetches a picture of a tenant, or tells why workers could not use it."""
 WITHOUT_PICTURES: AbstractContextManager[None] = nullcontext()
 """In place of `open_fetch`: no picture is fetched."""
 
@@ -67,14 +67,31 @@ def checked_folder(folder: Path) -> Locate:
 
 @contextmanager
 def open_fetch(settings: ImageSettings, root: str | None) -> Iterator[Fetch]:
-    """A Fetch that has the limits and rights of workers, and also reads the folder `root`, if it is one."""
-    from infra.fetching.fetcher import ImageFetcher
+    """A Fetch that has the limits and rights of workers, and also reads the folder `root`, if it is one.
 
+    It decodes each picture in another process, and returns the failure of one that workers could not decode.
+    """
+    from infra.fetching.fetcher import ImageFetcher
+    from infra.images.decode import DecodeLimits
+    from infra.images.decode_pool import DecodePool
+
+    limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     roots = dict(settings.roots)
     if root is not None and Path(root).is_dir():
         roots[CHECKED_FOLDER] = ImageRoot(path=Path(root), tenants=(EVERY_TENANT,))
-    with closing(ImageFetcher(settings.model_copy(update={"roots": roots}))) as fetcher:
-        yield lambda tenant, ref: fetcher.fetch(for_tenant(ref, tenant))
+    fetcher, pool = ImageFetcher(settings.model_copy(update={"roots": roots})), DecodePool(1, eager=False)
+
+    def fetch(tenant: str, ref: ImageRef) -> bytes | Failure:
+        found = fetcher.fetch(for_tenant(ref, tenant))
+        try:
+            if isinstance(found, bytes):
+                pool.decode(found, limits)
+        except Rejected as rejection:
+            return rejection
+        return found
+
+    with closing(fetcher), closing(pool):
+        yield fetch
 
 
 class FeedCheck:
@@ -109,10 +126,9 @@ class FeedCheck:
         total = format_count(self.tally.sent, "event", "events")
         self._print(f"{stop}nothing was sent; {total} would be{f' ({kinds})' if kinds else ''}")
         if self._fetch is not None:
-            self._print(
-                f"fetched {format_count(self.fetched, 'picture', 'pictures')} of one item in {SAMPLE_EVERY}"
-            )
-        print_table([*problem_rows(self.tally), *reason_rows("picture not fetched", self.missing)], self._console)
+            pictures = format_count(self.fetched, "picture", "pictures")
+            self._print(f"fetched and decoded {pictures} of one item in {SAMPLE_EVERY}")
+        print_table([*problem_rows(self.tally), *reason_rows("picture not usable", self.missing)], self._console)
         if self.example is not None:
             self._print(f"the first item: {_text_of(self.example)}")
         error = "" if self.tally.report is None else self.tally.report.error

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.picture_links import clean_link, links_in, path_candidates, read_link
+from producers.facts.picture_links import clean_link, links_in, path_candidates, read_link
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, InlineImage, S3Image, UrlImage
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from html import unescape
 
-from producers.cell_values import parse_embedded, text_of
-from producers.currencies import decimals_of, find_currency, is_written_with_comma, meanings_of
+from producers.facts.cell_values import parse_embedded, text_of
+from producers.facts.currencies import decimals_of, find_currency, is_written_with_comma, meanings_of
 from producers.row_reader import Json
 
 FAST_PRICE = re.compile(r"(\d{1,12}(?:\.\d{1,2})?)(?: ?([A-Z]{3}))?", re.ASCII)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from producers.cell_values import first_text, quoted
-from producers.currencies import find_currency
-from producers.moments import read_moment
-from producers.prices import read_price
+from producers.facts.cell_values import first_text, quoted
+from producers.facts.currencies import find_currency
+from producers.facts.moments import read_moment
+from producers.facts.prices import read_price
 from producers.row_reader import Json
 
 PRICE_FIELDS = ("price", "currency", "sale_price", "sale_price_effective_date")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producers.reason_counts import MAX_EXAMPLE, MAX_KINDS, MAX_PLACES, OTHER_KINDS, ReasonCounts, place_of
+from producers.ingest.reason_counts import MAX_EXAMPLE, MAX_KINDS, MAX_PLACES, OTHER_KINDS, ReasonCounts, place_of
 
 
 def kinds(*messages: str) -> list[tuple[str, int]]:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from pydantic import ValidationError
 
-from producers.cell_values import TEXT_KEYS, quoted, texts_of
+from producers.facts.cell_values import TEXT_KEYS, quoted, texts_of
 from producers.row_reader import Json
 from schemas.failures import Code, Rejected
 from schemas.items import MAX_INLINE_BYTES, InlineImage, S3Image, UrlImage

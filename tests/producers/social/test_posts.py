@@ -9,17 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.activity_streams import plain_text
 from producers.feed_item import FeedItem
 from producers.image_packer import ImagePacker
 from producers.image_refs import FolderImages
 from producers.row_reader import BadRow, SkippedRow
-from producers.social import SocialFormat, read_posts
+from producers.social.activity_streams import plain_text
+from producers.social.posts import SocialFormat, read_posts
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted, UrlImage, revision_at
 from tests.producers.feed_events import EventResult, events_of
 
 PUBLISHED, LATER = "2026-01-31T12:00:00Z", "2026-02-01T00:00:00Z"
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "samples"
 PICTURE = {"type": "Image", "mediaType": "image/jpeg", "url": "https://s.test/a.jpg"}
 
 

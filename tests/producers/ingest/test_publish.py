@@ -12,9 +12,9 @@ from rich.console import Console
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink
 from producers.feed_item import FeedItem
-from producers.ingest import MAX_NAMED, IngestTally, Publishable, deletions, display_tally, publish_one
-from producers.ingest_report import IngestReport
-from producers.outcome_tracker import OutcomeTracker
+from producers.ingest.outcome_tracker import OutcomeTracker
+from producers.ingest.publish import MAX_NAMED, IngestTally, Publishable, deletions, display_tally, publish_one
+from producers.ingest.report import IngestReport
 from producers.row_reader import BadRow, SkippedRow
 from schemas.items import InlineImage, ItemDeleted, ItemFacts, ItemPatched, ItemUpserted
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.availability import _availability_words, _keyword, read_availability, read_boolean
+from producers.facts.availability import _availability_words, _keyword, read_availability, read_boolean
 
 SCHEMA_ORG = {
     "InStock": (True, None),

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
-from producers.availability import read_availability, read_boolean
-from producers.cell_values import MOST_TEXTS, first_text, parse_embedded, quoted, split_list, texts_of
 from producers.column_mapping import ATTRIBUTE
-from producers.moments import read_moment
-from producers.picture_links import LONGEST_LINK, PLAIN_URL, absolute_url, clean_link
-from producers.price_columns import PRICE_FIELDS, PriceReader
+from producers.facts.availability import read_availability, read_boolean
+from producers.facts.cell_values import MOST_TEXTS, first_text, parse_embedded, quoted, split_list, texts_of
+from producers.facts.moments import read_moment
+from producers.facts.picture_links import LONGEST_LINK, PLAIN_URL, absolute_url, clean_link
+from producers.facts.price_columns import PRICE_FIELDS, PriceReader
 from producers.row_reader import Json
 from schemas.failures import Rejected
 from schemas.moderation import MAX_LABELS

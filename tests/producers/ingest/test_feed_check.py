@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from producers.commands import app
-from producers.feed_check import SAMPLE_EVERY
+from producers.ingest.feed_check import SAMPLE_EVERY
 from tests.producers.conftest import png
 
 
@@ -70,14 +70,16 @@ def test_a_check_reads_no_picture(here: Path) -> None:
     assert (found.exit_code, "2 events would be" in found.stderr) == (0, True), found.output
 
 
-def test_one_picture_in_a_hundred_is_fetched_on_demand(here: Path) -> None:
+def test_one_picture_in_a_hundred_is_fetched_and_decoded_on_demand(here: Path) -> None:
     (here / "pictures" / "bad.png").write_bytes(b"no picture at all")
-    names = ["a.png"] * SAMPLE_EVERY + ["bad.png"] * (SAMPLE_EVERY + 1)
+    (here / "pictures" / "cut.png").write_bytes((here / "pictures" / "a.png").read_bytes()[:60])
+    names = ["a.png"] * SAMPLE_EVERY + ["bad.png"] * (SAMPLE_EVERY + 1) + ["cut.png"] * SAMPLE_EVERY
     (here / "feed.csv").write_text("id,image_link\n" + "".join(f"{n},{name}\n" for n, name in enumerate(names)))
     found = run("ingest", "catalog", "feed.csv", "--image-root", "pictures", "--check-pictures")
     assert found.exit_code == 1
-    assert "fetched 1 picture of one item in 100" in found.stderr
+    assert "fetched and decoded 1 picture of one item in 100" in found.stderr
     assert "2  image_missing" in found.stderr
+    assert "1  image_unreadable" in found.stderr
     assert re.search(rf"line {SAMPLE_EVERY + 2}|{SAMPLE_EVERY}, {2 * SAMPLE_EVERY}", found.stderr)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.config.errors import BadInput
-from producers.ingest_report import IngestReport, ReportLine
+from producers.ingest.report import IngestReport, ReportLine
 
 LINES = (
     ReportLine(2, "a", "indexed"),

@@ -16,10 +16,10 @@ from infra.kafka import EventSink, check_broker
 from infra.local_state import resolve_kafka_settings
 from infra.observability.tracing import SERVICE, tracing
 from producers.cli_options import OutcomeOptions
-from producers.ingest import IngestTally, Publishable, catch_ctrl_c, publish
-from producers.ingest_report import IngestReport
-from producers.ingest_summary import print_summary
-from producers.outcome_tracker import OutcomeTracker
+from producers.ingest.outcome_tracker import OutcomeTracker
+from producers.ingest.publish import IngestTally, Publishable, catch_ctrl_c, publish
+from producers.ingest.report import IngestReport
+from producers.ingest.summary import print_summary
 
 HINT_SECONDS = 30.0
 """Silence after which people learn what the reason may be."""

@@ -13,9 +13,9 @@ from infra.config.errors import BadInput
 from infra.console import format_count
 from infra.kafka import EventSink, RecordRefused
 from producers.feed_item import FeedEvent, FeedItem
-from producers.ingest_report import IngestReport, ReportLine
-from producers.outcome_tracker import OutcomeTracker
-from producers.reason_counts import Reason, ReasonCounts, place_of
+from producers.ingest.outcome_tracker import OutcomeTracker
+from producers.ingest.reason_counts import Reason, ReasonCounts, place_of
+from producers.ingest.report import IngestReport, ReportLine
 from producers.row_reader import BadRow, SkippedRow, revisions
 from schemas.envelope import Event, describe
 from schemas.items import ItemDeleted, Source, item_key

@@ -7,21 +7,21 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from infra.futures import map_in_order
-from producers.activity_streams import (
+from producers.facts.cell_values import quoted
+from producers.facts.fact_limits import validate_with_limits
+from producers.facts.moments import read_moment
+from producers.feed_item import FeedItem, FeedResult
+from producers.feeds.json_values import read_objects
+from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
+from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, revisions
+from producers.social.activity_streams import (
     as_list,
     object_of,
     plain_object,
     text_in,
     types_of,
 )
-from producers.cell_values import quoted
-from producers.fact_limits import validate_with_limits
-from producers.feed_item import FeedItem, FeedResult
-from producers.feeds.json_values import read_objects
-from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
-from producers.moments import read_moment
-from producers.post_facts import facts_of_post, id_of_post, pictures_of_post
-from producers.row_reader import BadRow, FeedRow, Json, JsonObject, SkippedRow, revisions
+from producers.social.post_facts import facts_of_post, id_of_post, pictures_of_post
 from schemas.envelope import describe
 from schemas.failures import Failure, Rejected
 from schemas.items import MAX_IMAGES, ImageRef, ItemDeleted, ItemUpserted, revision_at

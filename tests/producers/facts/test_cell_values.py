@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.cell_values import MOST_TEXTS, first_text, parse_embedded, quoted, split_list, text_of, texts_of
+from producers.facts.cell_values import (
+    MOST_TEXTS,
+    first_text,
+    parse_embedded,
+    quoted,
+    split_list,
+    text_of,
+    texts_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.console import printable
-from producers.ingest import MAX_NAMED, IngestTally
-from producers.outcome_tracker import BLOCKED, KINDS, REJECTED, SUPERSEDED
-from producers.reason_counts import MAX_PLACES, ReasonCounts
+from producers.ingest.outcome_tracker import BLOCKED, KINDS, REJECTED, SUPERSEDED
+from producers.ingest.publish import MAX_NAMED, IngestTally
+from producers.ingest.reason_counts import MAX_PLACES, ReasonCounts
 
 MAX_REASONS = 20
 """Reasons of one kind in the table, the most frequent ones."""

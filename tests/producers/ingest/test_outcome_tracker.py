@@ -5,8 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.ingest_report import ReportLine
-from producers.outcome_tracker import (
+from producers.ingest.outcome_tracker import (
     BLOCKED,
     FACTS,
     KINDS,
@@ -17,6 +16,7 @@ from producers.outcome_tracker import (
     UNCHANGED,
     OutcomeTracker,
 )
+from producers.ingest.report import ReportLine
 from schemas.failures import Code
 from schemas.outcomes import (
     ItemBlocked,

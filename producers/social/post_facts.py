@@ -2,7 +2,10 @@
 
 import hashlib
 
-from producers.activity_streams import (
+from producers.facts.cell_values import quoted
+from producers.facts.moments import read_moment
+from producers.row_reader import Json, JsonObject
+from producers.social.activity_streams import (
     as_list,
     natural_text,
     object_of,
@@ -12,9 +15,6 @@ from producers.activity_streams import (
     text_in,
     types_of,
 )
-from producers.cell_values import quoted
-from producers.moments import read_moment
-from producers.row_reader import Json, JsonObject
 
 MAX_TITLE, MAX_TAGS, MAX_ID = 300, 50, 200
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.currencies import decimals_of, find_currency
-from producers.prices import read_price
+from producers.facts.currencies import decimals_of, find_currency
+from producers.facts.prices import read_price
 
 DASH, MINUS, THIN, NO_BREAK, QUOTE = chr(0x2013), chr(0x2212), chr(0x202F), chr(0xA0), chr(0x2019)
 

@@ -21,7 +21,7 @@ from schemas.outcomes import ItemIndexed, ItemOutcome, ItemSuperseded
 from schemas.topics import CATALOG_ITEMS
 from tests.outcomes import rejected, reporting, usual
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REMEDY = "revision 2 is below 1764000000000000, a time"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from producers.fact_limits import validate_with_limits
+from producers.facts.fact_limits import validate_with_limits
 from schemas.items import ItemPatched, ItemUpserted, UrlImage
 
 IDENTITY = {"item_id": "7", "revision": 1}

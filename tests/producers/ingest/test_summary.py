@@ -6,12 +6,12 @@ import re
 from rich.console import Console
 
 from producers.feed_item import FeedItem
-from producers.ingest import MAX_NAMED, IngestTally
-from producers.ingest_summary import MAX_REASONS, print_summary
-from producers.outcome_tracker import KINDS, REJECTED, OutcomeTracker
+from producers.ingest.outcome_tracker import KINDS, REJECTED, OutcomeTracker
+from producers.ingest.publish import MAX_NAMED, IngestTally
+from producers.ingest.summary import MAX_REASONS, print_summary
 from producers.row_reader import BadRow, SkippedRow
 from schemas.items import ItemDeleted
-from tests.producers.test_outcome_tracker import outcome
+from tests.producers.ingest.test_outcome_tracker import outcome
 
 ITEM = ItemDeleted(item_id="a", revision=1)
 

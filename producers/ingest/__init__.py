@@ -1,0 +1,1 @@
+"""Ingest: send the events of a feed, follow them to their outcomes, and report on each row."""

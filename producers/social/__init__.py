@@ -1,0 +1,1 @@
+"""Social posts: turn the posts of ActivityStreams servers into item events."""

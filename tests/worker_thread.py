@@ -1,0 +1,36 @@
+"""A worker of a test, in a thread: handles the records that are sent to some topics from now on."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from infra.config.kafka import KafkaSettings
+from infra.kafka import EventSink, Record, TopicReader
+
+
+@contextmanager
+def working(
+    kafka: KafkaSettings, topics: Sequence[str], handle: Callable[[Record, EventSink], None]
+) -> Iterator[None]:
+    """Call `handle` with each record, and with a sink for what it answers, until the block ends."""
+    readers = [TopicReader(kafka, topic) for topic in topics]
+    sink, stop = EventSink(kafka), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            records = [record for reader in readers if (record := reader.poll(0.02)) is not None]
+            for record in records:
+                handle(record, sink)
+            if records:
+                sink.flush()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for reader in readers:
+            reader.close()
+        sink.close()
