@@ -35,6 +35,11 @@ EXTRAS = {
 
 def main() -> None:
     """Run the command line. Exits with 1, and names the extra, when a module of one is not installed."""
+    if sys.argv[1:] == ["--version"]:  # needs no extra
+        from infra.observability.host_info import describe_program
+
+        sys.stdout.write(f"{describe_program()}\n")
+        return
     try:
         from lookstream.cli import app
 

@@ -200,10 +200,10 @@ def test_a_command_whose_extra_is_missing_names_it() -> None:
     assert done.stderr == "error: this command needs `typer`: pip install 'lookstream[cli]'\n"
 
 
-def test_the_version_names_the_engines() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lookstream", "--version"], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("missing", ["", "sys.modules['typer'] = None; "])
+def test_the_version_names_the_engines_with_and_without_extras(missing: str) -> None:
+    code = f"import sys; sys.argv[1:] = ['--version']; {missing}from lookstream.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"lookstream \S+( \([0-9a-f]{12}\))?", lines[0])

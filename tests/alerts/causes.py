@@ -157,7 +157,7 @@ CAUSES = (
     Cause(
         "LookstreamUnanswered", f"{SEARCHES:,} come at once, with {SHORT_MS} ms each", _searches_at_once(SHORT_MS)
     ),
-    Cause("LookstreamHolding", "the index is frozen", _index_frozen, IMPATIENT),
+    Cause("LookstreamWaiting", "the index is frozen", _index_frozen, IMPATIENT),
     Cause("LookstreamDeadLetters", f"one item to {BAD_EVERY} is refused", _bad_items),
     Cause(
         "LookstreamRetrying",
@@ -169,6 +169,6 @@ CAUSES = (
     Cause("LookstreamTwoEncoders", "a query worker with another encoder", _another_encoder),
     Cause("LookstreamGatewayFails", "a mistake in the gateway", _mistake),
     Cause("LookstreamRecall", f"{GRAPH:,} points, searched with the least effort", _least_effort),
-    Cause("LookstreamCanaryAway", "the query worker is frozen", _frozen("query")),
+    Cause("LookstreamCanaryUnavailable", "the query worker is frozen", _frozen("query")),
 )
 """One for each alert."""
