@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -30,8 +31,8 @@ HELD_BYTES = 256_000_000
 """Most bytes of a batch's pictures that are in memory at a time, however many and large they are."""
 AHEAD_BYTES = HELD_BYTES // AT_ONCE
 """Most bytes of a picture that is fetched ahead of its batch."""
-LEAST_LIMIT, LIMIT_GROWTH = 100_000, 8
-"""Size in bytes up to which pictures are fetched first, at least, and how much it grows from wave to wave."""
+LEAST_LIMIT = 100_000
+"""Size in bytes up to which pictures are fetched in the first wave, at least."""
 
 MAX_PATIENCE_SECONDS = 240.0
 """Default limit in seconds for all pictures of a batch; less than the time after which a worker counts as stuck."""
@@ -41,6 +42,23 @@ Pending = Future[bytes] | bytes | Failure
 CONTENT_STORE = "the content store"
 """Name of the local content store, in the place of a host."""
 NO_PENDING: Mapping[int, Pending] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a download may take: bytes, seconds from its host's turn on, and a deadline of time.monotonic()."""
+
+    bytes: int
+    seconds: float
+    deadline: float
+
+
+class LargeImage(Rejected):
+    """A picture has more bytes than those that are fetched together; so much of its time is left."""
+
+    def __init__(self, seconds_left: float) -> None:
+        super().__init__(Code.IMAGE_TOO_LARGE, "the picture has more bytes than those that are fetched together")
+        self.seconds_left = seconds_left
 
 
 class ImageFetcher:
@@ -84,47 +102,50 @@ class ImageFetcher:
     ) -> Iterator[dict[int, bytes | Failure]]:
         """Fetch pictures, by their indices in `refs`; those of a wave have at most `held_bytes`, or are one.
 
-        The first wave has all pictures, up to a size; the next ones have the larger ones, fewer at a time. The
-        next wave empties the one before. Sizes are mostly known from headers, before anything is downloaded.
+        The first wave has all pictures, up to a size; the next ones have the larger ones, a few at a time. The next
+        wave empties the one before. Most sizes are known from headers, before anything is downloaded. A picture has
+        the seconds of one download, however often it is tried.
         """
         deadline, largest = time.monotonic() + self._patience, self._settings.max_bytes
-        numbers, limit = list(range(len(refs))), max(LEAST_LIMIT, held_bytes // max(len(refs), 1))
-        while numbers:
-            limit, larger = min(limit, largest), list[int]()
+        limit = min(max(LEAST_LIMIT, held_bytes // max(len(refs), 1)), largest)
+        seconds = dict.fromkeys(range(len(refs)), self._settings.fetch_seconds)
+        while seconds:
+            numbers, large = list(seconds), dict[int, float]()
             for first in range(0, len(numbers), size := max(1, held_bytes // limit)):
-                some = numbers[first : first + size]
-                started = {n: begun[n] if n in begun else self._start(refs[n], deadline, limit) for n in some}
-                wave = {n: await_picture(started.pop(n), deadline) for n in some}
-                too_large = [n for n in some if (limit < largest or n in begun) and _is_too_large(wave[n])]
-                larger += too_large
-                for n in too_large:
+                started = {
+                    n: begun[n] if n in begun else self._start(refs[n], Allowance(limit, seconds[n], deadline))
+                    for n in numbers[first : first + size]
+                }
+                wave = {n: await_picture(started.pop(n), deadline) for n in list(started)}
+                large |= {n: found.seconds_left for n, found in wave.items() if isinstance(found, LargeImage)}
+                for n in large.keys() & wave.keys():
                     del wave[n]
                 yield wave
                 wave.clear()
-            numbers, limit, begun = larger, limit * LIMIT_GROWTH, NO_PENDING
+            seconds, limit, begun = large, largest, NO_PENDING
 
     def begin(self, ref: ImageRef) -> Pending:
         """Start to fetch a picture without waiting; from its host's turn on it has `patience_s`.
 
-        One of more than AHEAD_BYTES is Rejected as too large, and `fetch_waves` fetches it in its own wave.
+        One of more than AHEAD_BYTES becomes a LargeImage, which `fetch_waves` fetches in its turn.
         """
-        limit = min(AHEAD_BYTES, self._settings.max_bytes)
-        return self._start(ref, time.monotonic() + MAX_PATIENCE_SECONDS, limit)
+        limit, seconds = min(AHEAD_BYTES, self._settings.max_bytes), self._settings.fetch_seconds
+        return self._start(ref, Allowance(limit, seconds, time.monotonic() + MAX_PATIENCE_SECONDS))
 
     def close(self) -> None:
         """Close threads and connections."""
         self._pool.close()
         self._downloads.close()
 
-    def _start(self, ref: ImageRef, deadline: float, limit: int) -> Pending:
+    def _start(self, ref: ImageRef, allowance: Allowance) -> Pending:
         try:
             if isinstance(ref, InlineImage):
                 check_size(len(ref.data), self._settings.max_bytes)
                 return ref.data
-            host, get = self._resolve_source(ref, limit)
+            host, get = self._resolve_source(ref, allowance.bytes)
         except Failure as failure:
             return failure
-        return self._pool.submit(host, partial(self._get, host, get, ref.sha256, deadline))
+        return self._pool.submit(host, partial(self._get, host, get, ref.sha256, allowance))
 
     def _resolve_source(
         self, ref: UrlImage | S3Image | FileImage, limit: int
@@ -141,13 +162,23 @@ class ImageFetcher:
         root = self._resolve_folder(ref)
         return f"folder {ref.root}", lambda _seconds: read_picture_below(root, ref.path, limit)
 
-    def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, deadline: float) -> bytes:
-        """Fetch a picture at its host's turn; no download exceeds `deadline`, so that it cannot block a thread."""
-        seconds = min(deadline - time.monotonic(), self._patience, self._settings.fetch_seconds)
+    def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, allowance: Allowance) -> bytes:
+        """Fetch a picture at its host's turn; no download exceeds its deadline, so that it cannot block a thread.
+
+        Raises LargeImage for a picture that may be fetched with a higher limit.
+        """
+        started = time.monotonic()
+        seconds = min(allowance.deadline - started, self._patience, allowance.seconds)
         if seconds <= 0:
             raise out_of_time()
-        with self._breakers.guard(host, seconds):
-            data = get(seconds)
+        try:
+            with self._breakers.guard(host, seconds):
+                data = get(seconds)
+        except Rejected as rejection:
+            if rejection.code == Code.IMAGE_TOO_LARGE and allowance.bytes < self._settings.max_bytes:
+                # Never nothing: a picture that has used up its time has been tried, and its retry counts.
+                raise LargeImage(max(seconds - (time.monotonic() - started), GRACE_SECONDS)) from None
+            raise
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             message = f"the picture from {host} has another `sha256` than the event: send an event for that picture"
             raise Rejected(Code.IMAGE_DIFFERS, message)
@@ -174,10 +205,6 @@ class ImageFetcher:
             )
             raise Rejected(Code.SOURCE_REFUSED, message)
         return folders[ref.root]
-
-
-def _is_too_large(picture: bytes | Failure) -> bool:
-    return isinstance(picture, Rejected) and picture.code == Code.IMAGE_TOO_LARGE
 
 
 def await_picture(picture: Pending, deadline: float) -> bytes | Failure:
