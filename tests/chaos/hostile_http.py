@@ -190,7 +190,7 @@ def read_plainly(port: int, kind: str, seconds: float, enough: int) -> int:
 SCENARIO = Scenario(
     name="hostile http",
     promise="Servers that drip, lie, flood and never end, 15 kinds 20 times each: every download ends within 8 s "
-    "and 10 MB, and healthy pictures beside them come as ever",
+    "and its bytes, and healthy pictures beside them come as ever",
     run=run,
     control=control,
     brokers=NO_BROKER,
