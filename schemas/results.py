@@ -44,6 +44,11 @@ class Explained(Model):
         description="Cosine similarity of the style part (texture and pattern), -1 to 1, before weighting"
     )
     colour: float = Field(description="Cosine similarity of the colour part, -1 to 1, before weighting")
+    object_adapted: float | None = Field(
+        None,
+        description="Similarity of the object part under the metric of the collection, -1 to 1, if the score has "
+        "it in place of `object`",
+    )
     recency: float = Field(0, ge=0, description="Boost for new items")
     in_stock: float = Field(0, ge=0, description="Boost for items in stock")
     price: float = Field(0, ge=0, description="Boost for prices near `near_price`")

@@ -64,6 +64,11 @@ class SearchRequest(LenientModel):
     crop: Crop | None = Field(None, description="Part of `image` to search by")
     intent: Intent = Field("similar", description="Preset of the weights: exact, similar, style or colour")
     weights: Weights | None = Field(None, description="Custom weights, instead of those of `intent`")
+    metric: Literal["collection", "default"] = Field(
+        "collection",
+        description="collection: compare as the collection has learnt from its own categories, unless the request "
+        "has `weights`; it applies to the first 100 hits. default: compare as every collection does at first",
+    )
     filters: Filters = Field(default_factory=Filters, description="Conditions that every hit must satisfy")
     any_of: tuple[Filters, ...] = Field((), max_length=10, description="Every hit satisfies at least one of these")
     none_of: tuple[Filters, ...] = Field((), max_length=10, description="No hit satisfies any of these")

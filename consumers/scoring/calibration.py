@@ -1,10 +1,10 @@
 """Calibration: fit curves from score to confidence to the similarities measured on a tenant's points.
 
 A calibration stores the cosines between points and null pictures, and between points and their neighbours. They are
-stored per part of the look, so a curve for any weights is a small matrix product and needs no new search.
+stored per part of the look, so a curve for any weights is a small matrix product and needs no new search. The
+object part has two: that of the looks, and that under the collection's metric.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.scoring.arrays import Codes, pack_array, unpack_array
+from consumers.scoring.metric import DEFAULT_METRIC, Metric, parse_metric
 from consumers.vision.embedder import UNIT_TOLERANCE, weight_look
 from infra.array_types import Floats
 from schemas.ranking import Weights
 
-Codes = NDArray[np.int8]
-
-PART_COUNT = 3
+PART_COUNT = 4
+"""Cosines of a pair: object, style and colour of the looks, and object under the metric of the collection."""
 PAD = -2.0
 """Padding for a missing candidate: below every cosine."""
 MAX_COSINE = 1.05
@@ -54,6 +55,14 @@ class LookParts:
         """Return the look as a query vector: each part multiplied by its share of the weights."""
         return weight_look(look, weights, self.object_size, self.style_size)
 
+    def object(self, looks: Floats) -> Floats:
+        """Return the object parts of looks [..., size]."""
+        return looks[..., : self.object_size]
+
+    def colour(self, looks: Floats) -> Floats:
+        """Return the colour parts of looks [..., size]."""
+        return looks[..., self.object_size + self.style_size :]
+
     def normalise(self, look: Floats) -> Floats:
         """Return the look with each part scaled to unit length; parts that are all zeros stay unchanged."""
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
@@ -64,6 +73,14 @@ class LookParts:
         parts = np.split(look, [self.object_size, self.object_size + self.style_size])
         lengths = np.array([np.linalg.norm(part.astype(np.float64)) for part in parts])
         return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
+
+    def adapted_scores(self, look: Floats, others: Floats, weights: Weights, metric: Metric) -> Floats:
+        """Return float32 [n]: the scores of n others, [n, size], with the object part under a metric."""
+        cosines = self.cosines(look, others)
+        cosines[:, 0] = metric.object_cosines(self.object(look), self.object(others))
+        shares = np.array([weights.object, weights.style, weights.colour], np.float32)
+        scores: Floats = cosines @ (shares / shares.sum())
+        return scores
 
     def cosines(self, look: Floats, others: Floats) -> Floats:
         """Return float32 [n, 3]: the cosine of each part of a look with the same part of n others, [n, size]."""
@@ -103,7 +120,7 @@ UNCALIBRATED = CalibrationCurve(threshold=-1.0, scale=1.0, intercept=-12.0, slop
 
 
 class Neighbourhood(NamedTuple):
-    """Candidates of a probe: cosines, float32 [n, 3], and SAME, OTHER or UNKNOWN for each, int8 [n]."""
+    """Candidates of a probe: cosines, float32 [n, 4], and SAME, OTHER or UNKNOWN for each, int8 [n]."""
 
     cosines: Floats
     agreement: Codes
@@ -113,7 +130,7 @@ class Neighbourhood(NamedTuple):
 class Calibration:
     """Best candidates of null pictures and of sampled points, measured when the tenant had `points` points.
 
-    `nulls` [n, c, 3] and `near` [m, c, 3] are cosines by part, padded with PAD; `same` [m, c] belongs to `near`.
+    `nulls` [n, c, 4] and `near` [m, c, 4] are cosines by part, padded with PAD; `same` [m, c] belongs to `near`.
     `studio` [n] and `kinds` [m] are 1 for the null pictures and the sampled points that are studio pictures.
     """
 
@@ -123,12 +140,18 @@ class Calibration:
     near: Floats
     same: Codes
     kinds: Codes
+    metric: Metric = DEFAULT_METRIC
+    """The metric of the collection."""
 
-    def curve(self, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
-        """Return the curve for photo or studio queries with these weights; UNCALIBRATED for too few points."""
-        same_kind = self.studio == studio
-        null_scores = _scores(self.nulls[same_kind] if same_kind.any() else self.nulls, weights).max(1, initial=PAD)
-        scores, same, kinds = self._neighbours(weights)
+    def curve(self, weights: Weights, *, studio: bool = False, metric: Metric = DEFAULT_METRIC) -> CalibrationCurve:
+        """Return the curve for photo or studio queries with these weights; UNCALIBRATED for too few points.
+
+        `metric` is the collection's, if scores are under it, else the default one.
+        """
+        same_kind, is_adapted = self.studio == studio, metric.transform is not None
+        nulls = self.nulls[same_kind] if same_kind.any() else self.nulls
+        null_scores = _scores(nulls, weights, is_adapted=is_adapted).max(1, initial=PAD)
+        scores, same, kinds = self._neighbours(weights, is_adapted=is_adapted)
         if len(scores) < MIN_POINTS or not len(null_scores):
             return UNCALIBRATED
         # Scores between studio pictures do not apply to photos among them, which score far lower.
@@ -147,11 +170,11 @@ class Calibration:
             "same": pack_array(self.same),
             "kinds": pack_array(self.kinds),
         }
-        return {"points": self.points, **floats, **codes}
+        return {"points": self.points, "metric": self.metric.note(), **floats, **codes}
 
-    def _neighbours(self, weights: Weights) -> tuple[Floats, Codes, Codes]:
+    def _neighbours(self, weights: Weights, *, is_adapted: bool) -> tuple[Floats, Codes, Codes]:
         """Return scores and agreement of each point's best neighbours, and its kind; only points with any."""
-        scores = _scores(self.near, weights)
+        scores = _scores(self.near, weights, is_adapted=is_adapted)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS_PER_POINT]
         best, same = np.take_along_axis(scores, order, 1), np.take_along_axis(self.same, order, 1)
         has_any = best.max(1, initial=PAD) > -1
@@ -160,14 +183,22 @@ class Calibration:
 
 def parse_calibration(note: Mapping[str, object]) -> Calibration:
     """Return the calibration in a note. Raises ValueError when an array in it is invalid."""
-    nulls, near = (unpack_array(note[name]).astype(np.float32) for name in ("nulls", "near"))
+    nulls, near = (_with_all_parts(unpack_array(note[name]).astype(np.float32)) for name in ("nulls", "near"))
     studio, same, kinds = (unpack_array(note[name]).astype(np.int8) for name in ("studio", "same", "kinds"))
-    points = note["points"]
-    return Calibration(points if isinstance(points, int) else 0, nulls, studio, near, same, kinds)
+    points, metric = note["points"], note.get("metric")
+    return Calibration(
+        points if isinstance(points, int) else 0, nulls, studio, near, same, kinds,
+        parse_metric(metric) if isinstance(metric, Mapping) else DEFAULT_METRIC,
+    )  # fmt: skip
+
+
+def _with_all_parts(cosines: Floats) -> Floats:
+    """Return cosines [n, c, 4]; notes of versions without a metric have three."""
+    return cosines if cosines.shape[2] == PART_COUNT else np.concatenate([cosines, cosines[:, :, :1]], axis=2)
 
 
 def stack_probes(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
-    """Stack probes into two padded arrays: cosines [n, c, 3] and agreement [n, c], c being the most candidates."""
+    """Stack probes into two padded arrays: cosines [n, c, 4] and agreement [n, c], c being the most candidates."""
     most = max((len(probe.agreement) for probe in probes), default=0)
     cosines = np.full((len(probes), most, PART_COUNT), PAD, np.float32)
     same = np.full((len(probes), most), UNKNOWN, np.int8)
@@ -177,26 +208,9 @@ def stack_probes(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:
     return np.where(np.abs(cosines) <= MAX_COSINE, cosines, PAD).astype(np.float32), same
 
 
-def pack_array(array: NDArray[np.float32] | NDArray[np.int8]) -> dict[str, object]:
-    """Return an array as plain JSON values; float32 is stored as float16, which keeps three digits."""
-    compact = array.astype(np.float16) if array.dtype == np.float32 else array
-    return {
-        "type": str(compact.dtype),
-        "shape": list(compact.shape),
-        "data": base64.b64encode(compact.tobytes()).decode(),
-    }
-
-
-def unpack_array(values: object) -> NDArray[np.float16] | NDArray[np.int8]:
-    """Return the array in such values. Raises ValueError when they hold none."""
-    match values:
-        case {"type": "float16" | "int8" as kind, "shape": list(shape), "data": str(data)}:
-            return np.frombuffer(base64.b64decode(data), kind).reshape(shape)
-    raise ValueError("a note of the index holds no array where one should be")
-
-
-def _scores(cosines: Floats, weights: Weights) -> Floats:
-    shares = np.array([weights.object, weights.style, weights.colour], np.float32)
+def _scores(cosines: Floats, weights: Weights, *, is_adapted: bool) -> Floats:
+    plain, adapted = (0.0, weights.object) if is_adapted else (weights.object, 0.0)
+    shares = np.array([plain, weights.style, weights.colour, adapted], np.float32)
     scores: Floats = cosines @ (shares / shares.sum())
     return scores
 

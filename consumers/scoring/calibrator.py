@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
+from consumers.scoring.arrays import pack_array, unpack_array
 from consumers.scoring.calibration import (
     MIN_POINTS,
     UNCALIBRATED,
     Calibration,
     CalibrationCurve,
     LookParts,
-    pack_array,
     parse_calibration,
-    unpack_array,
 )
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
+from consumers.scoring.metric_choice import fit_metric
 from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
 from consumers.vision.null_images import DRAWING_VERSION
@@ -51,7 +52,7 @@ class _CachedCurve:
     calibration: Calibration | None
     read_at: float
     is_outgrown: bool = False
-    curves: dict[tuple[Weights, bool], CalibrationCurve] = field(default_factory=dict)
+    curves: dict[tuple[Weights, bool, bool], CalibrationCurve] = field(default_factory=dict)
 
     @property
     def is_fresh(self) -> bool:
@@ -94,20 +95,27 @@ class Calibrator:
         self._pending_steps: Steps | None = None
         self._log = structlog.get_logger()
 
-    def curve(self, tenant: str, weights: Weights, *, studio: bool = False) -> CalibrationCurve:
+    def metric(self, tenant: str) -> Metric:
+        """Return the metric of a tenant's collection, the default one until it is fitted. Raises Unavailable."""
+        calibration = self._load(tenant).calibration
+        return DEFAULT_METRIC if calibration is None else calibration.metric
+
+    def curve(
+        self, tenant: str, weights: Weights, *, studio: bool = False, metric: Metric = DEFAULT_METRIC
+    ) -> CalibrationCurve:
         """Return the curve for photo or studio queries with these weights among a tenant's points.
 
-        UNCALIBRATED, which has no threshold, until the tenant is calibrated. Raises Unavailable when the index is
-        unreachable.
+        `metric` is that of the scores. UNCALIBRATED, which has no threshold, until the tenant is calibrated. Raises
+        Unavailable when the index is unreachable.
         """
         entry = self._load(tenant)
         if entry.calibration is None:
             return UNCALIBRATED
-        key = weights, studio
+        key = weights, studio, metric.transform is not None
         if key not in entry.curves:
             if len(entry.curves) >= MAX_CACHED:
                 entry.curves.clear()
-            entry.curves[key] = entry.calibration.curve(weights, studio=studio)
+            entry.curves[key] = entry.calibration.curve(weights, studio=studio, metric=metric)
         return entry.curves[key]
 
     def calibrate(self, tenant: str) -> None:
@@ -163,7 +171,9 @@ class Calibrator:
 
     def _calibrate_steps(self, tenant: str) -> Steps:
         nulls = yield from self._embed_nulls()
-        calibration = yield from CalibrationSampler(self._index, self.parts, tenant).calibrate(nulls)
+        present = DEFAULT_METRIC if (earlier := self._read(tenant).calibration) is None else earlier.metric
+        metric = yield from fit_metric(self._index, self.parts, tenant, present)
+        calibration = yield from CalibrationSampler(self._index, self.parts, tenant, metric).calibrate(nulls)
         self._index.put_note(_note_name(tenant), calibration.note())
         self._cache[tenant] = _CachedCurve(calibration, time.monotonic())
         self._log.info("calibrated", tenant=tenant, points=calibration.points)

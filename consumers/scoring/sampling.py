@@ -8,16 +8,17 @@ from typing import TypeVar
 import numpy as np
 
 from consumers.points.payload import PREDICTED
+from consumers.scoring.arrays import Codes
 from consumers.scoring.calibration import (
     OTHER,
     SAME,
     UNKNOWN,
     Calibration,
-    Codes,
     LookParts,
     Neighbourhood,
     stack_probes,
 )
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from schemas.ranking import INTENTS
@@ -26,8 +27,9 @@ SAMPLE_SIZE = 300
 """Points whose neighbours are measured."""
 PROBES_PER_STEP = 8
 """Probes in one step; each is searched once with the weights of every intent."""
-NULL_CANDIDATES, CANDIDATES = 2, 5
-"""Hits used of each search; pooled over the intents, they contain the best hits for other weights too."""
+NULL_CANDIDATES, CANDIDATES = 5, 10
+"""Hits used of each search; pooled over the intents, they contain the best hits for other weights, and under the
+metric of the collection, too."""
 PAYLOAD_KEYS = ("category", "category_source")
 
 Slices = Generator[None, None, Calibration]
@@ -54,11 +56,12 @@ class NullSample:
 
 @dataclass(frozen=True)
 class CalibrationSampler:
-    """Measures the points of one tenant for its calibration."""
+    """Measures the points of one tenant for its calibration, under the tenant's metric."""
 
     index: Index
     parts: LookParts
     tenant: str
+    metric: Metric = DEFAULT_METRIC
 
     def calibrate(self, nulls: NullSample) -> Slices:
         """Measure step by step, and return the calibration at the end. Raises Unavailable, as the index does."""
@@ -76,7 +79,7 @@ class CalibrationSampler:
             yield
         near, same = stack_probes(point_neighbourhoods)
         null_cosines, _ = stack_probes(null_neighbourhoods)
-        return Calibration(points, null_cosines, nulls.studio, near, same, np.array(kinds, np.int8))
+        return Calibration(points, null_cosines, nulls.studio, near, same, np.array(kinds, np.int8), self.metric)
 
     def _probes(self, payloads: Mapping[str, Payload]) -> list[SampledItem]:
         looks = self.index.vectors(list(payloads))
@@ -105,7 +108,9 @@ class CalibrationSampler:
     ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
         same = [_agreement(probe.category, merchant_category(hit.payload)) for hit in hits.values()]
-        return Neighbourhood(self.parts.cosines(probe.look, others), np.array(same, np.int8))
+        adapted = self.metric.object_cosines(self.parts.object(probe.look), self.parts.object(others))
+        cosines = np.concatenate([self.parts.cosines(probe.look, others), adapted[:, None]], axis=1)
+        return Neighbourhood(cosines, np.array(same, np.int8))
 
 
 def merchant_category(payload: Payload) -> str | None:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from consumers.vision.embedder import Look
 from infra.array_types import Floats
 from schemas.envelope import Event
 from schemas.failures import Failure
+from schemas.ranking import Weights
 from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
 
@@ -30,13 +32,29 @@ class QueryState:
     categories: tuple[Likely, ...] | None = None
     """Likely categories of the query; None until they are known: then the search's own hits vote on them."""
     inferred_intent: InferredIntent = NO_INTENT
+    metric: Metric = DEFAULT_METRIC
+    """How the collection compares looks."""
     failure: Failure | None = None
 
     @property
+    def is_adapted(self) -> bool:
+        """Whether the hits are scored under a metric of the collection."""
+        return self.metric.transform is not None and self._is_in_range
+
+    @property
     def is_rearranged(self) -> bool:
-        """Whether the hits are ordered by more than their scores."""
-        in_range = self.request.offset + self.request.top_k <= REARRANGED
-        return self.request.is_rearranged or (bool(self.inferred_intent.boost_fields) and in_range)
+        """Whether the hits are ordered by more than the scores of the index."""
+        has_boosts = bool(self.inferred_intent.boost_fields) and self._is_in_range
+        return self.request.is_rearranged or has_boosts or self.is_adapted
+
+    @property
+    def weights(self) -> Weights:
+        """The weights of the request, or those of its intent as they suit the collection."""
+        return self.request.weights or self.metric.adapt_weights(self.request.weighting())
+
+    @property
+    def _is_in_range(self) -> bool:
+        return self.request.offset + self.request.top_k <= REARRANGED
 
     @property
     def query_vector(self) -> Floats:
@@ -54,6 +72,11 @@ class QueryState:
         self.look = look
         if image is not None:
             self.studio, self.palette = image.studio, image.palette
+
+    def set_metric(self, metric: Metric) -> None:
+        """Set how the collection compares looks, unless the request overrides it."""
+        if self.request.metric == "collection" and self.request.weights is None:
+            self.metric = metric
 
     def set_categories(self, categories: tuple[Likely, ...]) -> None:
         """Set the likely categories of the query."""

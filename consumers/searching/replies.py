@@ -12,6 +12,7 @@ from schemas.facets import FacetsResult
 from schemas.failures import Code, Failure, Unavailable
 from schemas.filters import Filters
 from schemas.freshness import Watermark
+from schemas.ranking import Weights
 from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
@@ -47,6 +48,8 @@ class SearchFindings:
     """The look of the query, if the request asks for it."""
     inferred_filters: Filters = field(default_factory=Filters)
     relaxed_filters: Filters = field(default_factory=Filters)
+    weights: Weights | None = None
+    """The weights that were used."""
 
 
 class Requester(Protocol):
@@ -104,7 +107,7 @@ class ReplyPublisher:
             relaxed=_none_if_empty(findings.relaxed_filters),
             threshold=findings.threshold,
             message=None if findings.hits else _no_match_message(findings, request),
-            weights=request.weighting(),
+            weights=findings.weights or request.weighting(),
             look=findings.look,
             as_of=self.as_of,
             encoder=self._encoder,

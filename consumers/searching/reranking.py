@@ -1,14 +1,14 @@
-"""Reranking: order candidates by score and boosts, and diversify them with maximal marginal relevance (MMR)."""
+"""Reranking: score candidates by their looks, order them by score and boosts, and diversify them with maximal marginal relevance (MMR)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from infra.array_types import Floats
-from infra.qdrant.contract import Payload, ScoredPoint
+from infra.qdrant.contract import Payload, ScoredPoint, Vector
 from schemas.items import revision_at
 from schemas.ranking import Boosts
 
@@ -44,6 +44,23 @@ def compute_boosts(
         boosts.price * _price_proximity(payload, boosts),
         *intent.boosts(payload),
     )
+
+
+def rescore(
+    hits: Sequence[ScoredPoint],
+    looks: Mapping[str, Vector],
+    score: Callable[[Floats], Floats],
+    min_score: float | None,
+) -> list[ScoredPoint]:
+    """Return the hits with the scores that `score` gives to their looks [n, size], best first.
+
+    Hits without a look, and those below `min_score`, are left out.
+    """
+    found = [hit for hit in hits if hit.id in looks]
+    scores = score(np.stack([looks[hit.id] for hit in found])) if found else ()
+    rescored = [replace(hit, score=float(value)) for hit, value in zip(found, scores, strict=True)]
+    ranked = sorted(rescored, key=lambda hit: -hit.score)
+    return [hit for hit in ranked if min_score is None or hit.score >= min_score]
 
 
 def rank_by_boosted_score(hits: Sequence[ScoredPoint], terms: Mapping[str, BoostTerms]) -> list[ScoredPoint]:

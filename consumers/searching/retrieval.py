@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from consumers.points.payload import DUPLICATE_GROUP, NOTIFIED_WATCHES, broken_v
 from consumers.scoring.calibration import MAX_COSINE, CalibrationCurve
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
+from consumers.scoring.metric import DEFAULT_METRIC
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_INTENT, has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
-from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
+from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score, rescore
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.filters import Filters
@@ -49,6 +51,8 @@ class Retriever:
 
         Sets the failure of a search that meets a broken vector.
         """
+        for search in searches:
+            search.set_metric(self._calibrator.metric(search.request.tenant))
         self._infer_intents([s for s in searches if s.request.understand == "auto"])
         findings = self._retrieve_once(searches, now)
         while retries := [
@@ -80,7 +84,7 @@ class Retriever:
         """
         if not searches:
             return []
-        vote_searches = [s for s in searches if s.categories is None and not _hits_can_vote(s.request)]
+        vote_searches = [s for s in searches if s.categories is None and not _hits_can_vote(s)]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in vote_searches]
         groupings = [_candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_searches]
         results = gather(self._index, plans, groupings)
@@ -99,11 +103,11 @@ class Retriever:
     def _load_looks(
         self, searches: Sequence[QueryState], results: Sequence[Sequence[ScoredPoint]]
     ) -> Mapping[str, Vector]:
-        """Return the finite looks, by point id, of the hits of searches that request diversity or explanations."""
+        """Return the finite looks, by point id, of the hits of searches that need them."""
         hit_lists = [
             points
             for s, points in zip(searches, results, strict=False)
-            if s.request.explain or s.request.diversity > 0
+            if s.request.explain or s.request.diversity > 0 or s.is_adapted
         ]
         ids = {point.id for points in hit_lists for point in points}
         looks = self._index.vectors(list(ids)) if ids else {}
@@ -118,7 +122,10 @@ class Retriever:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
             search.fail(broken_vector_failure(request.tenant, items))
             return SearchFindings()
-        curve = self._calibrator.curve(request.tenant, request.weighting(), studio=search.studio)
+        metric = search.metric if search.is_adapted else DEFAULT_METRIC
+        if search.is_adapted:
+            points = rescore(points, looks, partial(self._adapted_scores, search), request.min_score)
+        curve = self._calibrator.curve(request.tenant, search.weights, studio=search.studio, metric=metric)
         candidates = [point for point in points if _passes_thresholds(point, request, curve)]
         page = self._page(search, candidates, looks, now)
         best_score = max((point.score for point in points), default=None)
@@ -134,6 +141,7 @@ class Retriever:
             look=search.query_look(),
             inferred_filters=search.inferred_intent.inferred_filters(),
             relaxed_filters=search.inferred_intent.relaxed_filters(),
+            weights=search.weights,
         )
 
     def _page(
@@ -148,13 +156,13 @@ class Retriever:
             ranked = _page_grouping(request).collapse(ranked)
         if request.diversity > 0 and (ranked := [point for point in ranked if point.id in looks]):
             totals = [point.score + terms[point.id].total for point in ranked]
-            similarity = self._similarity(request, np.stack([looks[point.id] for point in ranked]))
+            similarity = self._similarity(search, np.stack([looks[point.id] for point in ranked]))
             ranked = [ranked[at] for at in mmr(totals, similarity, request.diversity, end + 1)]
         return ResultPage(ranked[request.offset : end], terms, len(ranked), len(ranked) > end)
 
-    def _similarity(self, request: SearchRequest, looks: Floats) -> Floats:
+    def _similarity(self, search: QueryState, looks: Floats) -> Floats:
         """Return float32 [n, n]: the score of hit j with hit i as the query."""
-        weights = request.weighting()
+        weights = search.weights
         return np.stack([self._calibrator.parts.apply_weights(look, weights) for look in looks]) @ looks.T
 
     def _hits(
@@ -177,14 +185,23 @@ class Retriever:
             return None
         [parts] = self._calibrator.parts.cosines(search.query_vector, look[np.newaxis]).tolist()
         object_, style, colour = parts
-        return Explained(object=object_, style=style, colour=colour, **asdict(terms))
+        adapted = self._adapted_cosine(search, look) if search.is_adapted else None
+        return Explained(object=object_, style=style, colour=colour, object_adapted=adapted, **asdict(terms))
+
+    def _adapted_scores(self, search: QueryState, looks: Floats) -> Floats:
+        return self._calibrator.parts.adapted_scores(search.query_vector, looks, search.weights, search.metric)
+
+    def _adapted_cosine(self, search: QueryState, look: Vector) -> float:
+        parts = self._calibrator.parts
+        [cosine] = search.metric.object_cosines(parts.object(search.query_vector), parts.object(look[np.newaxis]))
+        return float(cosine)
 
     def _vote_plan(self, search: QueryState) -> SearchPlan:
         query = self._calibrator.parts.apply_weights(search.query_vector, VOTE_WEIGHTS)
         return voter_plan(query, search.request.tenant, search.request.named_items)
 
     def _plan(self, search: QueryState) -> SearchPlan:
-        request, weights = search.request, search.request.weighting()
+        request, weights = search.request, search.weights
         total = weights.object + weights.style + weights.colour
         return SearchPlan(
             vector=self._calibrator.parts.apply_weights(search.query_vector, weights),
@@ -194,7 +211,7 @@ class Retriever:
             any_of=request.any_of,
             none_of=request.none_of,
             extra_conditions=self._policy.visibility_conditions(restricted=request.restricted),
-            min_score=request.min_score,
+            min_score=None if search.is_adapted else request.min_score,
             excluded_keys=(NOTIFIED_WATCHES,) if request.thumbnails else (NOTIFIED_WATCHES, "thumbnail"),
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
@@ -219,8 +236,9 @@ def _page_grouping(request: SearchRequest) -> Grouping:
     return Grouping(request.offset + request.top_k + 1, field, request.group_size)
 
 
-def _hits_can_vote(request: SearchRequest) -> bool:
+def _hits_can_vote(search: QueryState) -> bool:
     """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
+    request = search.request
     unfiltered = request.filters == Filters() and not request.any_of and not request.none_of
     plain = unfiltered and request.min_score is None and request.collapse == "item"
-    return plain and request.top_k + request.offset >= VOTER_COUNT and request.weighting() == VOTE_WEIGHTS
+    return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS
