@@ -24,7 +24,7 @@ class MetricCheck:
     """How a collection has chosen its metric: by the neighbours of its own points, each left out in turn.
 
     `default` and `own` are the shares of the nearest neighbours in the same group, 0 to 1, without and with the
-    metric; `margin` is twice the standard error of their difference.
+    metric; chance alone makes a difference of up to `margin`.
     """
 
     points: int

@@ -32,8 +32,9 @@ NEIGHBOURS = 5
 """Nearest neighbours of a point whose groups are compared with its own."""
 MIN_JUDGED = 60
 """Fewest points by which a choice is judged: of fewer, chance decides."""
-STANDARD_ERRORS = 2.0
-"""A better metric is better by so many standard errors of the paired difference: a chance of about 2 %."""
+STANDARD_ERRORS = 3.0
+"""A better metric is better by so many standard errors of the paired difference. It is the best of fifteen, of which
+chance puts one 2 standard errors ahead in every few collections."""
 
 Setting = tuple[float, float]
 """Shrinkage of the covariance, 0 for no transform, and factor of the colour weight."""

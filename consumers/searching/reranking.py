@@ -1,4 +1,4 @@
-"""Reranking: score candidates by their looks, order them by score and boosts, and diversify them with maximal marginal relevance (MMR)."""
+"""Reranking: score candidates by their looks, order them by score and boosts, and diversify them (MMR)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,0 +1,87 @@
+"""The choice of a metric: by a collection's own groups, and never by chance."""
+
+from collections.abc import Generator
+
+import numpy as np
+import pytest
+
+from consumers.scoring.metric import DEFAULT_METRIC, Metric, normalise_rows
+from consumers.scoring.metric_choice import MIN_JUDGED, GroupedLooks, choose_metric
+
+GROUPS, SIZE = 12, 20
+
+
+def sample(*, nuisance: float, colour: float, seed: int = 0, size: int = SIZE) -> GroupedLooks:
+    """Groups that differ in eight dimensions and, by `colour`, in their colours; `nuisance` varies within them."""
+    rng, count = np.random.default_rng(seed), GROUPS * size
+    means = np.tile(rng.normal(size=(GROUPS, 8)), (size, 1))
+    varying = rng.normal(size=(count, 4)) * nuisance
+    objects = normalise_rows(np.concatenate([means + rng.normal(size=means.shape), varying], axis=1))
+    own = np.tile(rng.normal(size=(GROUPS, 6)), (size, 1))
+    colours = normalise_rows(colour * own + (1 - colour) * rng.normal(size=own.shape))
+    names = tuple(f"g{n % GROUPS}" for n in range(count))
+    return GroupedLooks(objects, colours, names, tuple(str(n) for n in range(count)))
+
+
+def chosen(looks: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Metric:
+    """The choice, without its pauses."""
+    return last(choose_metric(looks, present))
+
+
+def last(steps: Generator[None, None, Metric]) -> Metric:
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Metric = stop.value
+            return result
+
+
+def test_what_varies_within_groups_is_suppressed_where_that_helps() -> None:
+    metric = chosen(sample(nuisance=4, colour=0))
+    assert metric.transform is not None
+    assert metric.check is not None
+    assert metric.check.own - metric.check.default > metric.check.margin
+    assert (metric.check.points, metric.check.groups) == (GROUPS * SIZE, GROUPS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_anything_to_learn_the_default_stays(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    objects, colours = (normalise_rows(rng.normal(size=(240, size))) for size in (16, 6))
+    names = tuple(f"g{n % GROUPS}" for n in range(240))
+    metric = chosen(GroupedLooks(objects, colours, names, tuple(map(str, range(240)))))
+    assert (metric.transform, metric.colour_factor) == (None, 1.0)
+
+
+def test_the_colour_weight_follows_the_groups() -> None:
+    assert chosen(sample(nuisance=1, colour=0.9)).colour_factor > 1
+    assert chosen(sample(nuisance=0.3, colour=0, size=60)).colour_factor < 1
+
+
+def test_a_choice_stays_when_the_collection_is_looked_at_again() -> None:
+    first = chosen(sample(nuisance=4, colour=0))
+    for seed in range(5):
+        again = chosen(sample(nuisance=4, colour=0, seed=0, size=SIZE + seed), first)
+        assert (again.shrinkage, again.colour_factor) == (first.shrinkage, first.colour_factor)
+
+
+def test_few_points_or_one_group_choose_nothing() -> None:
+    looks = sample(nuisance=4, colour=0)
+    few = looks.subset(range(2 * MIN_JUDGED - 1))
+    assert chosen(few) is DEFAULT_METRIC
+    alone = GroupedLooks(looks.objects, looks.colours, ("one",) * len(looks.groups), looks.items)
+    assert chosen(alone) is DEFAULT_METRIC
+
+
+def test_pictures_of_one_item_are_no_neighbours_of_each_other() -> None:
+    looks = sample(nuisance=4, colour=0)
+    twice = GroupedLooks(
+        np.repeat(looks.objects, 2, axis=0),
+        np.repeat(looks.colours, 2, axis=0),
+        tuple(str(n // 2) for n in range(2 * len(looks.groups))),
+        tuple(str(n // 2) for n in range(2 * len(looks.groups))),
+    )
+    metric = chosen(twice)
+    assert metric.check is None or metric.check.own == 0
