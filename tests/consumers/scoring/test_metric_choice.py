@@ -3,7 +3,6 @@
 from collections.abc import Generator
 
 import numpy as np
-import pytest
 
 from consumers.scoring.metric import DEFAULT_METRIC, Metric, normalise_rows
 from consumers.scoring.metric_choice import MIN_JUDGED, GroupedLooks, choose_metric
@@ -46,13 +45,16 @@ def test_what_varies_within_groups_is_suppressed_where_that_helps() -> None:
     assert (metric.check.points, metric.check.groups) == (GROUPS * SIZE, GROUPS)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_without_anything_to_learn_the_default_stays(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    objects, colours = (normalise_rows(rng.normal(size=(240, size))) for size in (16, 6))
-    names = tuple(f"g{n % GROUPS}" for n in range(240))
-    metric = chosen(GroupedLooks(objects, colours, names, tuple(map(str, range(240)))))
-    assert (metric.transform, metric.colour_factor) == (None, 1.0)
+def test_without_anything_to_learn_the_default_stays() -> None:
+    """In 40 collections of noise, chance won once when this was written."""
+    others = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        objects, colours = (normalise_rows(rng.normal(size=(240, size))) for size in (16, 6))
+        names = tuple(f"g{n % GROUPS}" for n in range(240))
+        metric = chosen(GroupedLooks(objects, colours, names, tuple(map(str, range(240)))))
+        others += (metric.transform, metric.colour_factor) != (None, 1.0)
+    assert others <= 3
 
 
 def test_the_colour_weight_follows_the_groups() -> None:
