@@ -170,7 +170,8 @@ class Calibration:
             "same": pack_array(self.same),
             "kinds": pack_array(self.kinds),
         }
-        return {"points": self.points, "metric": self.metric.note(), **floats, **codes}
+        summary = {"calibrated with": f"{self.points} points", "metric": self.metric.describe()}
+        return {"points": self.points, "summary": summary, "metric": self.metric.note(), **floats, **codes}
 
     def _neighbours(self, weights: Weights, *, is_adapted: bool) -> tuple[Floats, Codes, Codes]:
         """Return scores and agreement of each point's best neighbours, and its kind; only points with any."""

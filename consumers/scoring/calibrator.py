@@ -23,6 +23,7 @@ from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
 from consumers.vision.null_images import DRAWING_VERSION
 from infra.qdrant.contract import Index
+from infra.qdrant.point_ids import calibration_note
 from schemas.failures import Unavailable
 from schemas.ranking import Weights
 
@@ -154,7 +155,7 @@ class Calibrator:
         return self._cache[tenant]
 
     def _read(self, tenant: str) -> _CachedCurve:
-        note = self._index.notes([_note_name(tenant)]).get(_note_name(tenant))
+        note = self._index.notes([calibration_note(tenant)]).get(calibration_note(tenant))
         if tenant not in self._cache and len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[tenant] = _CachedCurve(parse_calibration(note) if note else None, time.monotonic())
@@ -174,7 +175,7 @@ class Calibrator:
         present = DEFAULT_METRIC if (earlier := self._read(tenant).calibration) is None else earlier.metric
         metric = yield from fit_metric(self._index, self.parts, tenant, present)
         calibration = yield from CalibrationSampler(self._index, self.parts, tenant, metric).calibrate(nulls)
-        self._index.put_note(_note_name(tenant), calibration.note())
+        self._index.put_note(calibration_note(tenant), calibration.note())
         self._cache[tenant] = _CachedCurve(calibration, time.monotonic())
         self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
@@ -192,10 +193,6 @@ class Calibrator:
             looks, studio = unpack_array(note["looks"]), unpack_array(note["studio"])
             self._nulls = NullSample(looks.astype(np.float32), studio.astype(np.int8))
         return self._nulls
-
-
-def _note_name(tenant: str) -> str:
-    return f"confidence:{tenant}"
 
 
 def _is_outgrown(calibration: Calibration | None, points: int) -> bool:

@@ -33,8 +33,8 @@ NEIGHBOURS = 5
 MIN_JUDGED = 60
 """Fewest points by which a choice is judged: of fewer, chance decides."""
 STANDARD_ERRORS = 3.0
-"""A better metric is better by so many standard errors of the paired difference. Of fifteen, chance puts one ahead by
-2 in 5 of 40 collections of noise, by 3 in one of them (tests/consumers/scoring/test_metric_choice.py)."""
+"""A better metric is better by so many standard errors of the paired difference. Of fifteen, chance puts one ahead
+by 2 in 5 of 40 collections of noise, by 3 in one of them (tests/consumers/scoring/test_metric_choice.py)."""
 
 Setting = tuple[float, float]
 """Shrinkage of the covariance, 0 for no transform, and factor of the colour weight."""

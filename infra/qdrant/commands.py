@@ -12,6 +12,7 @@ import typer
 
 from infra.config.errors import BadInput
 from infra.console import FAILED, command_options, error_console, print_error
+from infra.qdrant.point_ids import calibration_note
 
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
@@ -26,6 +27,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 class IndexStatusOptions:
     """Options of `index status`."""
 
+    tenant: Annotated[str, typer.Option(help="Tenant whose calibration is shown.")] = "default"
     json: JSON = False
 
 
@@ -46,14 +48,16 @@ class ExportOptions:
 @app.command("status")
 @command_options(IndexStatusOptions)
 def status(options: IndexStatusOptions) -> None:
-    """Show the encoder that made the index, how many points it has, and how many are outside the graph."""
+    """Show the index: its encoder, its points, those outside the graph, and the calibration of a tenant."""
+    name = calibration_note(options.tenant)
     with _index() as index:
         fields = asdict(index.status())
+        summary = index.notes([name]).get(name, {}).get("summary", {})
     if options.json:
-        typer.echo(json.dumps(fields))
+        typer.echo(json.dumps({**fields, "calibration": summary}))
         return
-    for name, value in fields.items():
-        typer.echo(f"{name:12} {'-' if value is None else value}")
+    for key, value in {**fields, **(summary if isinstance(summary, dict) else {})}.items():
+        typer.echo(f"{key:15} {'-' if value is None else value}")
 
 
 @app.command("optimise")

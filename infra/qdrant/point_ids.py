@@ -36,3 +36,8 @@ def image_number(payload: Mapping[str, object]) -> int:
     if not isinstance(number, int):
         raise TypeError(f"the number of a picture is {type(number).__name__}")
     return number
+
+
+def calibration_note(tenant: str) -> str:
+    """The name of the note with the calibration of a tenant's scores."""
+    return f"confidence:{tenant}"
