@@ -10,10 +10,13 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
+from consumers.scoring.calibration import PART_COUNT, Calibration
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.metric import Metric
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from infra.qdrant.contract import Index
+from infra.qdrant.point_ids import calibration_note, point_id
 from schemas.envelope import Event
 from schemas.failures import Code
 from schemas.items import InlineImage, ItemUpserted
@@ -220,3 +223,47 @@ def test_filters_are_joined_by_any_and_not(ask: Any) -> None:
     assert set(ids(some)) == {"i1", "i3"}
     rest = ask(image=flag(), top_k=12, none_of=[{"category": ["flag"]}, {"brand": ["B1"]}])
     assert set(ids(rest)) == {"i3", "i5", "i7", "i9", "i11"}
+
+
+@pytest.fixture
+def metric(index: Index, confidence: Calibrator) -> Metric:
+    """The collection's own metric: it sees some directions of the object part alone, and half of the colours."""
+    size = confidence.parts.object_size
+    own = Metric(np.diag(np.arange(size) % 3 == 0).astype(np.float32), 0.5, 0.1)
+    nothing, none = np.empty((0, 0, PART_COUNT), np.float32), np.empty(0, np.int8)
+    calibration = Calibration(12, nothing, none, nothing, np.empty((0, 0), np.int8), none, own)
+    index.put_note(calibration_note("default"), calibration.note())  # before anybody reads it
+    return own
+
+
+def test_hits_are_scored_under_the_metric_of_the_collection(
+    metric: Metric, ask: Any, index: Index, confidence: Calibrator
+) -> None:
+    found = ask(image=flag(), top_k=12, look=True, explain=True)
+    assert (found.weights.object, found.weights.colour) == (0.85, pytest.approx(0.075))
+    query = np.frombuffer(found.look.vector, np.float32)
+    looks = index.vectors([point_id("default", hit.item_id, 0) for hit in found.hits])
+    rows = np.stack([looks[point_id("default", hit.item_id, 0)] for hit in found.hits])
+    expected = confidence.parts.adapted_scores(query, rows, found.weights, metric)
+    scores = [hit.score for hit in found.hits]
+    assert scores == pytest.approx(expected.tolist(), abs=1e-5)
+    assert scores == sorted(scores, reverse=True)
+    adapted = metric.object_cosines(confidence.parts.object(query), confidence.parts.object(rows))
+    assert [hit.explained.object_adapted for hit in found.hits] == pytest.approx(adapted.tolist(), abs=1e-5)
+    assert ids(ask(image=flag(), top_k=12, min_score=scores[4])) == ids(found)[:5]
+    assert ids(ask(image=flag(), top_k=4, offset=3)) == ids(found)[3:7]
+
+
+@pytest.mark.parametrize("fields", [
+    {"metric": "default"}, {"weights": {"object": 0.85, "colour": 0.15}}, {"top_k": 12, "offset": 89},
+])  # fmt: skip
+def test_a_request_can_do_without_the_metric_of_the_collection(
+    metric: Metric, ask: Any, fields: dict[str, Any]
+) -> None:
+    assert metric.transform is not None
+    found = ask(image=flag(), explain=True, **fields)
+    assert all(hit.explained.object_adapted is None for hit in found.hits)
+    if "offset" not in fields:
+        assert found.weights.colour == 0.15
+        scores = [0.85 * hit.explained.object + 0.15 * hit.explained.colour for hit in found.hits]
+        assert [hit.score for hit in found.hits] == pytest.approx(scores, abs=1e-4)
