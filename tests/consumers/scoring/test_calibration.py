@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.scoring.arrays import pack_array
 from consumers.scoring.calibration import (
     MIN_POINTS,
     OTHER,
+    PART_COUNT,
     PRIOR_MEAN,
     SAME,
     THRESHOLD_MARGIN,
@@ -23,6 +25,7 @@ from consumers.scoring.calibration import (
     parse_calibration,
     stack_probes,
 )
+from consumers.scoring.metric import Metric
 from infra.array_types import Floats
 from schemas.ranking import INTENTS, Weights
 
@@ -31,8 +34,8 @@ scores = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 
 
 def lone(values: Floats) -> Floats:
-    """Cosines [n, 1, 3] of one candidate each, whose object part alone counts."""
-    cosines = np.zeros((len(values), 1, 3), np.float32)
+    """Cosines [n, 1, 4] of one candidate each, whose object part alone counts."""
+    cosines = np.zeros((len(values), 1, PART_COUNT), np.float32)
     cosines[:, 0, 0] = values
     return cosines
 
@@ -122,9 +125,11 @@ def test_what_studio_pictures_score_with_each_other_says_nothing_of_photos() -> 
 
 def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
     rng = np.random.default_rng(2)
-    nulls, near = (rng.uniform(low, high, (200, 8, 3)).astype(np.float32) for low, high in ((-0.2, 0.4), (0.5, 1)))
+    nulls, near = (
+        rng.uniform(low, high, (200, 8, PART_COUNT)).astype(np.float32) for low, high in ((-0.2, 0.4), (0.5, 1))
+    )
     weights = Weights(object=0.5, style=0.3, colour=0.4)
-    shares = np.array([0.5, 0.3, 0.4], np.float32) / np.float32(1.2)
+    shares = np.array([0.5, 0.3, 0.4, 0], np.float32) / np.float32(1.2)
     photos, unknown = np.zeros(200, np.int8), np.full((200, 8), UNKNOWN, np.int8)
     curve = Calibration(1, nulls, photos, near, unknown, photos).curve(weights)
     unrelated, related = (np.quantile((part @ shares).max(1), q) for part, q in ((nulls, 0.95), (near, 0.05)))
@@ -134,11 +139,14 @@ def test_a_curve_for_other_weights_is_what_its_own_scores_would_give() -> None:
 def test_a_calibration_survives_its_note() -> None:
     rng = np.random.default_rng(3)
     probes = [
-        Neighbourhood(rng.random((n, 3), np.float32), np.full(n, SAME, np.int8)) for n in [2, 0, 3] * MIN_POINTS
+        Neighbourhood(rng.random((n, PART_COUNT), np.float32), np.full(n, SAME, np.int8))
+        for n in [2, 0, 3] * MIN_POINTS
     ]
     near, same = stack_probes(probes)
     kinds = rng.integers(0, 2, len(near)).astype(np.int8)
-    before = Calibration(7, rng.random((6, 2, 3), np.float32), np.array([0, 1] * 3, np.int8), near, same, kinds)
+    before = Calibration(
+        7, rng.random((6, 2, PART_COUNT), np.float32), np.array([0, 1] * 3, np.int8), near, same, kinds
+    )
     after = parse_calibration(json.loads(json.dumps(before.note())))
     assert after.points == 7
     assert np.array_equal(after.same, before.same)
@@ -157,3 +165,27 @@ def test_parts_weigh_and_compare_part_by_part() -> None:
     shares = np.array([0.5, 0.25, 0.25], np.float32)
     np.testing.assert_allclose(cosines @ shares, others @ parts.apply_weights(look, weights), atol=1e-6)
     assert LookParts(5, 0).cosines(np.ones(6, np.float32), np.ones((1, 6), np.float32)).tolist() == [[5, 0, 1]]
+
+
+def test_scores_under_a_metric_have_a_curve_of_their_own() -> None:
+    rng = np.random.default_rng(4)
+    nulls, near = (
+        rng.uniform(low, high, (200, 8, PART_COUNT)).astype(np.float32) for low, high in ((-0.2, 0.4), (0.5, 1))
+    )
+    nulls[:, :, 3], near[:, :, 3] = nulls[:, :, 0] / 2, near[:, :, 0] / 2
+    photos, unknown = np.zeros(200, np.int8), np.full((200, 8), UNKNOWN, np.int8)
+    calibration = Calibration(1, nulls, photos, near, unknown, photos)
+    metric = Metric(np.eye(4, dtype=np.float32))
+    plain, adapted = calibration.curve(OBJECT), calibration.curve(OBJECT, metric=metric)
+    assert adapted.threshold == pytest.approx(plain.threshold / 2, abs=1e-6)
+
+
+def test_the_note_of_a_version_without_a_metric_is_read() -> None:
+    rng = np.random.default_rng(5)
+    near, codes = rng.random((30, 2, PART_COUNT), np.float32), np.ones((30, 2), np.int8)
+    before = Calibration(7, near, codes[:, 0], near, codes, codes[:, 0])
+    old = before.note() | {name: pack_array(near[:, :, :3]) for name in ("nulls", "near")}
+    after = parse_calibration({name: value for name, value in old.items() if name not in ("metric", "summary")})
+    assert after.metric.transform is None
+    assert np.allclose(after.near[:, :, 3], near[:, :, 0], atol=1e-3)
+    assert after.curve(OBJECT) == after.curve(OBJECT, metric=Metric(np.eye(4, dtype=np.float32)))
