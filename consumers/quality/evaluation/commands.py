@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 TABLE = "CSV[:COLUMN=VALUE,...]"
+DATASET_FORMATS = ("lookbench", "ilias", "sop", "deepfashion2", "rp2k", "mieb")
+"""Names of the formats in datasets/formats.py, which is not imported here, so that --help stays quick."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,25 @@ class EvaluateOptions:
     """Options of `evaluate`."""
 
     catalog: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar=TABLE, help="The pictures to search among, as labels.csv:split=train.", show_default=False
         ),
-    ]
-    queries: Annotated[str, typer.Option(metavar=TABLE, help="The pictures to search by.", show_default=False)]
+    ] = None
+    queries: Annotated[
+        str | None, typer.Option(metavar=TABLE, help="The pictures to search by.", show_default=False)
+    ] = None
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a public set, by its own protocol, instead of tables.", show_default=False),
+    ] = None
+    split: Annotated[str | None, typer.Option(help="Split or subset of the set.", show_default=False)] = None
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(DATASET_FORMATS), help="Format of the set; else it is recognised.", show_default=False
+        ),
+    ] = None
     image_root: Annotated[
         Path | None,
         typer.Option(help="Folder that the tables' paths start from; else each table's own.", show_default=False),
@@ -55,7 +70,12 @@ class EvaluateOptions:
         str | None, typer.Option(help="Another encoder than LOOKSTREAM_ENCODER; direct only.", show_default=False)
     ] = None
     limit: Annotated[
-        int, typer.Option(min=0, help="Take this many rows of each table at most, at random; 0: all.")
+        int,
+        typer.Option(
+            min=0,
+            help="Take this many rows of each table at most, at random; of a set, this many queries, all that is "
+            "relevant to them, and this many other pictures. 0: all.",
+        ),
     ] = 0
     robustness: Annotated[int, typer.Option(min=0, help="Queries that are corrupted; 0: none.")] = 100
     against: Annotated[
@@ -65,6 +85,12 @@ class EvaluateOptions:
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")] = False
     sheet: Annotated[
         Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
+    ] = None
+    run: Annotated[
+        Path | None, typer.Option(help="Write the hits to this file, as a run of TREC.", show_default=False)
+    ] = None
+    qrels: Annotated[
+        Path | None, typer.Option(help="Write what is relevant to this file, as TREC's qrels.", show_default=False)
     ] = None
     cache: Annotated[
         Path | None, typer.Option(help="Cache of looks; default: in LOOKSTREAM_DATA.", show_default=False)
@@ -92,6 +118,7 @@ def evaluate(options: EvaluateOptions) -> None:
         sys.stdout.write(as_json(output.figures))
     if options.sheet is not None:
         _write_sheet(options.sheet, output)
+    _write_trec(options, output)
     if earlier is not None:
         comparison = compare(output.figures, earlier)
         print_comparison(comparison, console)
@@ -100,15 +127,42 @@ def evaluate(options: EvaluateOptions) -> None:
 
 def _read_input(options: EvaluateOptions) -> "EvaluationInput":
     from consumers.quality.evaluation.labelled_dataset import LabelColumns
+    from consumers.quality.evaluation.rankings import PAGE
     from consumers.quality.evaluation.run import EvaluationInput
 
-    columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
-    catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
     # Off-topic pictures have another folder: that of their own table.
     off_topic_images = (
         _rows(replace(options, image_root=None), options.off_topic, LabelColumns(None)) if options.off_topic else ()
     )
-    return EvaluationInput(catalogue, queries, off_topic_images, columns.same, options.robustness, options.seed)
+    columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
+    depth = PAGE if options.run else 0
+    if options.dataset is not None:
+        data = _read_dataset(options, options.dataset)
+    elif options.catalog is None or options.queries is None or options.split or options.format:
+        raise BadInput(
+            "name the pictures: either --catalog and --queries with tables, or --dataset with the folder of a set, "
+            "which --split and --format belong to"
+        )
+    else:
+        catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
+        data = EvaluationInput(catalogue, queries, same=columns.same)
+    return replace(
+        data, off_topic_images=off_topic_images, robustness=options.robustness, seed=options.seed, rank_depth=depth
+    )
+
+
+def _read_dataset(options: EvaluateOptions, folder: Path) -> "EvaluationInput":
+    from consumers.quality.evaluation.datasets.formats import open_dataset
+    from consumers.quality.evaluation.datasets.selection import select
+    from consumers.quality.evaluation.run import EvaluationInput
+
+    if any((options.catalog, options.queries, options.image_root, options.category, options.colour, options.same)):
+        raise BadInput("--dataset reads all from the set: leave out the tables, --image-root and the columns")
+    dataset = open_dataset(folder, options.split, options.format)
+    chosen = select(dataset, options.limit, options.seed)
+    return EvaluationInput(
+        chosen.catalogue, chosen.queries, dataset=dataset, qrels=chosen.qrels, skipped=chosen.skipped
+    )
 
 
 def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list[LabelledImage]":
@@ -142,6 +196,15 @@ def _write_sheet(file: Path, output: "EvaluationOutput") -> None:
         draw_failures(worst_failures(output.trial, output.results, output.judged)).save(file, "PNG")
     except OSError as error:
         raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
+
+
+def _write_trec(options: EvaluateOptions, output: "EvaluationOutput") -> None:
+    from consumers.quality.evaluation.trec import write_qrels, write_run
+
+    if options.run is not None and output.rankings is not None:
+        write_run(options.run, output.trial, output.rankings, output.figures.encoder)
+    if options.qrels is not None:
+        write_qrels(options.qrels, output.trial)
 
 
 @dataclass(frozen=True)

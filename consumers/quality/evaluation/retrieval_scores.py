@@ -94,7 +94,7 @@ def filtered(
     rows = [row for row in truth.queries if row.category]
     if not rows:
         return {}
-    colours = [name_colours(row.path.read_bytes()) for row in track(rows, "naming colours", len(rows))]
+    colours = [name_colours(row.read()) for row in track(rows, "naming colours", len(rows))]
     by_category: list[dict[str, object]] = [{"category": (row.category,)} for row in rows]
     by_both = [filters | {"colours": names[:1]} for filters, names in zip(by_category, colours, strict=True)]
     filter_sets = {"category": by_category, "category and colour": by_both}
@@ -111,9 +111,7 @@ def _score_filtered(
     track: TrackProgress,
 ) -> FilteredScore:
     weights = WEIGHTINGS[SIMILAR]
-    questions = [
-        SearchQuestion(row.path.read_bytes, weights, truth.filters(row, **filters)) for row, filters in queries
-    ]
+    questions = [SearchQuestion(row.read, weights, truth.filters(row, **filters)) for row, filters in queries]
     results = search_all(system, questions, track, "searching with filters")
     measures = score(truth.relevance_of([row for row, _ in queries], results), truth.seed)
     pairs = [(question, hit) for question, result in zip(questions, results, strict=True) for hit in result.hits]
