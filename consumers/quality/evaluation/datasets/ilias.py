@@ -115,6 +115,9 @@ def _shard(file: Path) -> Iterator[Entry]:
                     place = FileSlice(file, member.offset_data, member.size)
                     name = f"{file.name}/{member.name}"
                     yield LabelledImage(name, file, source=place, identity=name)
+            # tarfile takes anything that is no header for the end, which is a block of zeros or that of the file.
+            if any(FileSlice(file, archive.offset, tarfile.BLOCKSIZE).read()):
+                raise tarfile.ReadError(f"no header at byte {archive.offset:,}")
     except (OSError, tarfile.TarError, ValueError) as error:
         yield SkippedEntry(f"{DISTRACTORS}/{file.name}", f"the archive is damaged ({error}): the rest is not read")
 
