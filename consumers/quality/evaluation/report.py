@@ -58,8 +58,11 @@ def _headline(result: EvaluationResult) -> str:
     if result.protocol:
         line = f"{_protocol(result.protocol)}\n{line}"
     if counts.unanswerable:
-        left = "count as misses" if result.protocol else "left out"
-        line += f"\n{counts.unanswerable} queries {left}: the catalogue has nothing that is relevant to them"
+        number, fate = (
+            format_count(counts.unanswerable, "query", "queries"),
+            "scored 0" if result.protocol else "left out",
+        )
+        line += f"\n{number} {fate}: nothing in the catalogue is relevant"
     if counts.unreadable:
         number = format_count(len(counts.unreadable), "picture", "pictures")
         line += f"\n{number} cannot be read: {printable(_first_names(counts.unreadable))}"

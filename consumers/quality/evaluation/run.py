@@ -146,9 +146,12 @@ def _prepare(data: EvaluationInput, setup: EvaluationSetup) -> tuple[GroundTruth
     if data.qrels is not None:
         truth = replace(truth, qrels=data.qrels.without(rejected))
     answerable = answerable_queries(truth)
-    unreadable = [data.catalogue[n].image for n in rejected]
-    unreadable += [row.image for row, names in zip(data.queries, query_colours, strict=True) if not names]
-    counts = QueryCounts(len(rows) - len(rejected), len(queries), len(queries) - len(answerable), tuple(unreadable))
+    unreadable = {data.catalogue[n].picture_key: data.catalogue[n].image for n in rejected}
+    unreadable |= {
+        row.picture_key: row.image for row, names in zip(data.queries, query_colours, strict=True) if not names
+    }
+    unanswerable = len(queries) - len(answerable)
+    counts = QueryCounts(len(rows) - len(rejected), len(queries), unanswerable, tuple(unreadable.values()))
     if data.dataset is None:
         truth, counts = replace(truth, queries=answerable), replace(counts, queries=len(answerable))
     calibrate(setup.system, truth.questions(WEIGHTINGS[SIMILAR], truth.queries[:1])[0])

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.picture_source import FULL_SIZE
 from consumers.quality.evaluation.ranking_metrics import DEPTH
+from infra.console import printable
 from infra.images.decode import decode
 from schemas.failures import Rejected, Unavailable
 from schemas.filters import Filters
@@ -109,10 +110,10 @@ def search_each(
 
 def _item(tenant: str, item_id: str, row: LabelledImage, picture: bytes) -> ItemUpserted:
     image = InlineImage(data=_inline(picture))
+    title, category = printable(row.image)[:200].strip(), row.category[:200]
     return ItemUpserted(
-        tenant=tenant, item_id=item_id, revision=1, title=row.image[:200], category=row.category[:200] or None,
-        images=(image,),
-    )  # fmt: skip
+        tenant=tenant, item_id=item_id, revision=1, title=title or None, category=category or None, images=(image,)
+    )
 
 
 def _request(tenant: str, question: SearchQuestion) -> SearchRequest:

@@ -19,6 +19,7 @@ from consumers.quality.evaluation.datasets.retrieval_dataset import (
     Entry,
     RetrievalDataset,
     SkippedEntry,
+    category_name,
     first_with,
     list_folder,
 )
@@ -93,9 +94,8 @@ def _garments(picture: Path, annotation: dict[str, object]) -> Iterator[Entry]:
         style, pair, category = garment.get("style"), annotation.get("pair_id"), garment.get("category_name")
         is_pair = isinstance(style, int) and style > 0 and isinstance(pair, int)
         label = f"pair {pair} style {style}" if is_pair else ""
-        yield LabelledImage(
-            name, picture, label, category if isinstance(category, str) else "", box=box, identity=name
-        )
+        category = category_name(category) if isinstance(category, str) else ""
+        yield LabelledImage(name, picture, label, category, box=box, identity=name)
 
 
 def _box(value: object) -> Box | None:

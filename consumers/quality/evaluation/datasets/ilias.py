@@ -21,6 +21,7 @@ from consumers.quality.evaluation.datasets.retrieval_dataset import (
     Entry,
     RetrievalDataset,
     SkippedEntry,
+    category_name,
     list_folder,
     list_pictures,
     read_lines,
@@ -128,7 +129,7 @@ def _read_taxonomy(file: Path) -> dict[str, str]:
         with file.open("rb") as content:
             taxonomy = json.loads(content.read(MAX_TAXONOMY))
         return {
-            str(name): str(coarse)
+            str(name): category_name(str(coarse))
             for coarse, middles in taxonomy.items()
             for fines in middles.values()
             for names in fines.values()

@@ -21,6 +21,7 @@ from consumers.quality.evaluation.datasets.retrieval_dataset import (
     Entry,
     RetrievalDataset,
     SkippedEntry,
+    category_name,
 )
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.rankings import Measure
@@ -66,7 +67,7 @@ def _labelled(file: Path) -> Iterator[Entry]:
         if not (category and attribute):
             yield SkippedEntry(name, "it has no category or no main_attribute")
         else:
-            label = f"{category} | {attribute}"
+            label, category = f"{category} | {attribute}", category_name(category)
             yield LabelledImage(name, file, label, category, source=row.picture(IMAGE), identity=name)
 
 

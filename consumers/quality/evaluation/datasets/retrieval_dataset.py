@@ -9,6 +9,7 @@ from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.qrels import Judgement
 from consumers.quality.evaluation.rankings import Measure
 from infra.config.errors import BadInput
+from infra.console import printable
 from infra.images.formats import is_picture_name
 
 MAX_LINE = 10_000
@@ -62,6 +63,11 @@ class DatasetFormat:
 def first_with(candidates: tuple[Path, ...], *marks: str) -> Path | None:
     """The first of the folders that has one of these files or folders."""
     return next((folder for folder in candidates if any((folder / mark).exists() for mark in marks)), None)
+
+
+def category_name(text: str) -> str:
+    """The name of a category as events and filters take it: on one line, of at most 200 characters."""
+    return " ".join(printable(text).split())[:200].strip()
 
 
 def read_lines(file: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from consumers.quality.evaluation.datasets.retrieval_dataset import (
     Entry,
     RetrievalDataset,
     SkippedEntry,
+    category_name,
     first_with,
     inside,
     read_lines,
@@ -60,7 +61,7 @@ def _entries(root: Path, file: Path) -> Iterator[Entry]:
         if path is None:
             yield SkippedEntry(f"{file.name} line {number}", f"it is not `{' '.join(COLUMNS)}`")
         else:
-            category = cells[3].split("/")[0].removesuffix("_final").replace("_", " ")
+            category = category_name(cells[3].split("/")[0].removesuffix("_final").replace("_", " "))
             yield LabelledImage(cells[3], path, label=cells[1], category=category)
 
 
