@@ -12,7 +12,7 @@ others).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,21 +54,19 @@ def read(root: Path, split: str) -> RetrievalDataset:
     """A split. Raises BadInput when a column is missing, as in sets whose queries or answers are texts."""
     corpus, queries, judged = (_files(root, names, split) for names in (CORPUS, QUERIES, QRELS))
     check_columns(judged, JUDGED)
-    tables = []
-    for files in (queries, corpus):
-        _check_pictures(files)
-        tables.append(partial(_entries, files, choose_column(files, IDS)))
     rule = "queries that have a judgement are searched in the corpus, without the query's very picture"
     return RetrievalDataset(
-        f"MIEB set {root.resolve().name}", split, rule, Measure("recall", 1), *tables, partial(_judgements, judged)
-    )
+        f"MIEB set {root.resolve().name}", split, rule, Measure("recall", 1), _pictures(queries), _pictures(corpus),
+        partial(_judgements, judged),
+    )  # fmt: skip
 
 
-def _check_pictures(files: Sequence[Path]) -> None:
+def _pictures(files: Sequence[Path]) -> Callable[[], Iterator[Entry]]:
     try:
         check_columns(files, (IMAGE,))
     except BadInput as error:
         raise BadInput(f"{error}; only sets that search images by images can be evaluated") from None
+    return partial(_entries, files, choose_column(files, IDS))
 
 
 def _entries(files: Sequence[Path], id_column: str) -> Iterator[Entry]:

@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 BATCH, PICTURE_BATCH = 10_000, 64
 """Rows that are decoded at once, without and with their pictures."""
-MAX_GROUP_BYTES = 4 << 30
+MAX_GROUP_BYTES = 64 << 30
 """Bytes of a row group, decompressed. The hub writes 100 pictures a group, but some sets have one group alone."""
 MAX_GROUP_ROWS = 2_000_000
-GROUPS_IN_MEMORY = 2
-"""Row groups whose pictures stay in memory: one of the queries and one of the catalogue."""
+OPEN_GROUPS = 2
+"""Row groups that are read at the same time: one of the queries and one of the catalogue."""
+BUFFER = 1 << 20
+"""Bytes of a file that are read at once; without it, all of a column of a row group."""
 
 
 @dataclass(frozen=True)
 class ParquetPicture:
-    """The picture in a row of a row group; rows are read in their order, so that each group is decoded once."""
+    """The picture in a row of a row group; whoever reads the rows in their order decodes each group once."""
 
     file: Path
     group: int
@@ -40,7 +42,10 @@ class ParquetPicture:
 
     def read(self) -> bytes:
         """The encoded picture, empty when the row has none. Raises OSError when the file is damaged."""
-        return _bytes_at(_group_pictures(self.file, self.group, self.column), self.row)
+        try:
+            return _cursor(self.file, self.group, self.column).picture(self.row)
+        except BadInput as error:
+            raise OSError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,8 @@ def digests(files: Sequence[Path], column: str) -> Iterator[str]:
         with _open(file) as table:
             for group in range(table.metadata.num_row_groups):
                 for batch in _batches(table, file, group, [column], PICTURE_BATCH):
-                    pictures = batch.column(0)
-                    for row in range(len(pictures)):
-                        picture = _bytes_at(pictures, row)
-                        yield sha256(picture).hexdigest() if picture else ""
+                    pictures = [_bytes_at(batch.column(0), row) for row in range(batch.num_rows)]
+                    yield from (sha256(picture).hexdigest() if picture else "" for picture in pictures)
 
 
 def _batches(
@@ -115,16 +118,43 @@ def _batches(
         raise BadInput(f"{file} is damaged: {_reason(error)}") from None
 
 
-@lru_cache(maxsize=GROUPS_IN_MEMORY)
-def _group_pictures(file: Path, group: int, column: str) -> "pyarrow.ChunkedArray":
-    try:
-        with _open(file) as table:
-            return table.read_row_group(group, columns=[column]).column(column)
-    except (BadInput, ValueError, ArithmeticError) as error:
-        raise OSError(f"{file} is damaged: {_reason(error)}") from None
+@dataclass
+class GroupCursor:
+    """Reads the pictures of a row group in the order of their rows, with one batch in memory; going back reads the
+    group from its start."""
+
+    file: Path
+    group: int
+    column: str
+    start: int = 0
+    pictures: "Sequence[pyarrow.Scalar]" = ()
+    batches: "Iterator[pyarrow.Array] | None" = None
+
+    def picture(self, row: int) -> bytes:
+        """The picture of a row; empty behind the last one. Raises BadInput when the file is damaged."""
+        if self.batches is None or row < self.start:
+            self.start, self.pictures, self.batches = 0, (), _picture_batches(self.file, self.group, self.column)
+        while row >= self.start + len(self.pictures):
+            self.start += len(self.pictures)
+            self.pictures = next(self.batches, ())
+            if not self.pictures:
+                self.batches = None
+                return b""
+        return _bytes_at(self.pictures, row - self.start)
 
 
-def _bytes_at(pictures: "pyarrow.ChunkedArray | pyarrow.Array", row: int) -> bytes:
+@lru_cache(maxsize=OPEN_GROUPS)
+def _cursor(file: Path, group: int, column: str) -> GroupCursor:
+    return GroupCursor(file, group, column)
+
+
+def _picture_batches(file: Path, group: int, column: str) -> "Iterator[pyarrow.Array]":
+    with _open(file) as table:
+        for batch in _batches(table, file, group, [column], PICTURE_BATCH):
+            yield batch.column(0)
+
+
+def _bytes_at(pictures: "Sequence[pyarrow.Scalar]", row: int) -> bytes:
     """The bytes of a picture; empty when it is missing or larger than MAX_BYTES."""
     value = pictures[row].as_py()
     data = value.get("bytes") if isinstance(value, dict) else value
@@ -139,7 +169,11 @@ def _open(file: Path) -> "Iterator[pyarrow.parquet.ParquetFile]":
         raise BadInput(f"{file} is a Parquet file: pip install 'lookstream[parquet]' to read it") from None
     try:
         table = ParquetFile(
-            file, pre_buffer=False, thrift_string_size_limit=64 << 20, thrift_container_size_limit=1_000_000
+            file,
+            buffer_size=BUFFER,
+            pre_buffer=False,
+            thrift_string_size_limit=64 << 20,
+            thrift_container_size_limit=1_000_000,
         )
         groups = [table.metadata.row_group(number) for number in range(table.metadata.num_row_groups)]
     except (OSError, ValueError, NotImplementedError) as error:

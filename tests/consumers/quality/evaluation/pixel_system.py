@@ -1,6 +1,6 @@
 """A small system to evaluate in tests: it compares pictures pixel by pixel, without an encoder or an engine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -89,7 +89,3 @@ def pixel_setup(system: PixelSystem) -> EvaluationSetup:
     colours = make_colour_extractor()
     namer = colour_namer(lambda image: colours.extract(image).names, LIMITS)
     return EvaluationSetup(system, "direct", ColourNamers(namer, namer), untracked, None)
-
-
-def hit_positions(results: Sequence[SearchResult]) -> list[list[str]]:
-    return [[hit.item_id for hit in result.hits] for result in results]

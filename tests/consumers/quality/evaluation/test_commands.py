@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.consumers.quality.evaluation.made_datasets import make_mieb, make_sop
 from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[4]
@@ -124,6 +125,54 @@ def test_off_topic_pictures_of_which_none_can_be_read_are_refused(
     words = [*sides(labels), "--robustness", "0", "--off-topic", str(strangers)]
     refused = evaluate(*words, code=2, data=tmp_path / "data")
     assert "--off-topic: none of its 4 pictures can be read" in refused.stderr
+
+
+def test_a_public_set_is_evaluated_and_trec_files_are_written(tmp_path: Path) -> None:
+    make_sop(tmp_path / "set")
+    run, qrels = tmp_path / "a.run", tmp_path / "a.qrels"
+    words: list[str | Path] = ["--dataset", tmp_path / "set", "--robustness", "0", "--json"]
+    done = evaluate(*words, "--run", run, "--qrels", qrels, data=tmp_path / "data")
+    found = json.loads(done.stdout)
+    assert found["counts"] == {"catalogue": 27, "queries": 27, "unanswerable": 0, "unreadable": []}
+    assert (found["protocol"]["split"], found["protocol"]["measure"]) == ("test", "recall@1")
+    assert found["protocol"]["value"]["value"] > 0.8
+    assert "Stanford Online Products, split test: every picture of the split is a query" in done.stderr
+    hits = [line.split() for line in run.read_text().splitlines()]
+    assert len(hits) == 27 * 26
+    assert {len(hit) for hit in hits} == {6}
+    assert all(hit[0] != hit[2] for hit in hits)
+    assert len(qrels.read_text().splitlines()) == 27 * 2
+
+
+def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
+    make_mieb(tmp_path / "set")
+    words: list[str | Path] = [
+        "--dataset",
+        tmp_path / "set",
+        "--format",
+        "mieb",
+        "--limit",
+        "4",
+        "--robustness",
+        "0",
+    ]
+    found = json.loads(evaluate(*words, "--json", data=tmp_path / "data").stdout)
+    assert (found["counts"]["queries"], found["counts"]["catalogue"]) == (4, 16)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "either --catalog and --queries with tables, or --dataset"),
+        (["--catalog", "a.csv"], "either --catalog and --queries with tables, or --dataset"),
+        (["--catalog", "a.csv", "--queries", "a.csv", "--split", "test"], "which --split and --format belong to"),
+        (["--dataset", "nowhere"], "--dataset nowhere is no folder"),
+        (["--dataset", "nowhere", "--catalog", "a.csv"], "--dataset reads all from the set: leave out the tables"),
+        (["--dataset", "docs"], "sop (Stanford Online Products): Ebay_test.txt or Ebay_train.txt"),
+    ],
+)
+def test_pictures_are_named_in_one_of_two_ways(tmp_path: Path, words: list[str], said: str) -> None:
+    assert said in evaluate(*words, code=2, data=tmp_path / "data").stderr
 
 
 @pytest.mark.parametrize(

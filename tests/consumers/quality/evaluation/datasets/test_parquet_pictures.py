@@ -1,13 +1,19 @@
 """Pictures in Parquet files: read row by row, in row groups, with damaged files told."""
 
 import hashlib
+import random
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from consumers.quality.evaluation.datasets.parquet_pictures import choose_column, digests, read_rows
+from consumers.quality.evaluation.datasets.parquet_pictures import (
+    ParquetPicture,
+    choose_column,
+    digests,
+    read_rows,
+)
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from infra.config.errors import BadInput
 from tests.consumers.quality.evaluation.made_datasets import write_pictures
@@ -60,6 +66,25 @@ def test_a_damaged_file_is_an_error_of_reading(file: Path, tmp_path: Path) -> No
     damaged.write_bytes(data[:-20])
     with pytest.raises(BadInput, match="no readable Parquet file"):
         list(read_rows((damaged,), ("id",)))
+
+
+def test_pictures_are_read_in_any_order(file: Path) -> None:
+    rows = [row.picture("image") for row in read_rows((file,), ("id",))]
+    for n in (9, 0, 5, 5, 4, 8, 7, 1, 3, 2, 6):
+        assert rows[n].read() == PICTURES[n]
+    assert ParquetPicture(file, 0, 4, "image").read() == b""
+
+
+@pytest.mark.parametrize("group", [100, 12_000])
+def test_few_pictures_are_in_memory_at_a_time(tmp_path: Path, group: int) -> None:
+    """48 MB in one row group, or in many; pages of pyarrow have up to 1,024 pictures, here 4 MB."""
+    chance = random.Random(0)
+    pictures = [chance.randbytes(4_000) for _ in range(12_000)]
+    write_pictures(tmp_path / "a.parquet", pictures, {"id": list(range(12_000))}, group)
+    before = pa.total_allocated_bytes()
+    for n, row in enumerate(read_rows((tmp_path / "a.parquet",), ("id",))):
+        assert row.picture("image").read() == pictures[n]
+        assert pa.total_allocated_bytes() - before < 15_000_000
 
 
 def test_the_first_column_that_is_there_is_chosen(file: Path) -> None:
