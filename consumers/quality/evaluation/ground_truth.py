@@ -1,7 +1,7 @@
 """Ground truth: a catalogue, queries with relevant items in it, and the relevance judgement of the hits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,7 +93,7 @@ class GroundTruth:
         ]
 
     def relevance_of(
-        self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: LabelFunction | None = None
+        self, rows: Sequence[LabelledImage], results: Iterable[SearchResult], value: LabelFunction | None = None
     ) -> Relevance:
         """The relevance of the hits of each row's result; with `value`, hits with the row's value are relevant."""
         if value is not None:
@@ -110,7 +110,7 @@ class GroundTruth:
         return Relevance(grades > 0, counts, grades, best)
 
     def _agreement(
-        self, rows: Sequence[LabelledImage], results: Sequence[SearchResult], value: LabelFunction
+        self, rows: Sequence[LabelledImage], results: Iterable[SearchResult], value: LabelFunction
     ) -> Relevance:
         """The relevance of hits if those with the row's value are relevant; an empty value equals nothing."""
         counts = Counter(value(row) for row in self.catalogue)

@@ -10,7 +10,6 @@ from consumers.quality.evaluation.datasets.retrieval_dataset import RetrievalDat
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.exact_search import engine_recall, open_exact, same_elsewhere
 from consumers.quality.evaluation.ground_truth import (
-    OBJECT,
     SIMILAR,
     WEIGHTINGS,
     GroundTruth,
@@ -43,7 +42,8 @@ from consumers.quality.evaluation.system_under_test import (
 )
 from schemas.outcomes import ItemIndexed
 
-COLOUR_WEIGHTINGS = (OBJECT, SIMILAR, "colour")
+MAX_EXACT = 200_000
+"""Pictures of a catalogue that is searched exactly too: with 2,500 dimensions their vectors take 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
     """Measure everything that is possible; raises BadInput when no query has a relevant picture, or Unavailable."""
     system, track, seed = setup.system, setup.track, data.seed
     truth, counts = _prepare(data, setup)
-    results = search_by_weighting(truth, system, track)
-    relevance = {name: truth.relevance_of(truth.queries, answers) for name, answers in results.items()}
+    results, relevance = search_by_weighting(truth, system, track)
     main_relevance, main_results = relevance[SIMILAR], results[SIMILAR]
     exact_figures = _measure_exact(truth, data, main_results, setup.store)
     rankings = _rank(data, truth, setup)
@@ -124,7 +123,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
         off_topic=off_topic(truth, data.off_topic_images, system, track) if data.off_topic_images else None,
         engine_recall=exact_figures.engine_recall,
         colours=colour_agreement([*truth.catalogue, *truth.queries], setup.namers, seed, track),
-        colour_hits=agreement(truth, {name: results[name] for name in COLOUR_WEIGHTINGS}, colour_name_of),
+        colour_hits=agreement(truth, results, colour_name_of),
         same=exact_figures.same,
         robustness=robustness(truth, system, main_relevance, data.robustness, track) if data.robustness else None,
         # This must be last, because it indexes the queries.
@@ -205,8 +204,8 @@ def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationC
 def _measure_exact(
     truth: GroundTruth, data: EvaluationInput, results: Results, store: EmbeddingStore | None
 ) -> ExactFigures:
-    """The measures that need the vectors; empty through Kafka, where the vectors are not available."""
-    if store is None:
+    """The measures that need the vectors; empty where these are not available, or too many for the memory."""
+    if store is None or len(truth.catalogue) > MAX_EXACT:
         return ExactFigures(None, {})
     encoder = store.embedder.encoder
     exact = open_exact(truth, store.embed, (encoder.object_size, encoder.style_size))

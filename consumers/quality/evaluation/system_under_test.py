@@ -100,12 +100,13 @@ def search_all(
 def search_each(
     system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, description: str
 ) -> Iterator[SearchResult]:
-    """As search_all, but one result after the other, so that not all are in memory."""
+    """As search_all, but one result after the other, so that not all are in memory; palettes are left out."""
     requests = (_request(system.tenant, question) for question in track(questions, description, len(questions)))
     for result in system.search(requests):
         if result.status in ("expired", "unavailable"):
             raise Unavailable(f"a search was answered `{result.status}` ({result.message}): evaluate again")
-        yield result
+        hits = tuple(hit.model_copy(update={"palette": ()}) for hit in result.hits)
+        yield result.model_copy(update={"hits": hits, "palette": ()})
 
 
 def _item(tenant: str, item_id: str, row: LabelledImage, picture: bytes) -> ItemUpserted:

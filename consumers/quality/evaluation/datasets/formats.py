@@ -24,7 +24,10 @@ def open_dataset(folder: Path, split: str | None, format_name: str | None) -> Re
     if not known:
         names = ", ".join(each.name for each in FORMATS)
         raise BadInput(f"--format {format_name}: the formats are {names}")
-    found = [(each, root) for each in known if (root := each.find(folder)) is not None]
+    try:
+        found = [(each, root) for each in known if (root := each.find(folder)) is not None]
+    except OSError as error:
+        raise BadInput(f"--dataset {folder} cannot be read: {error.strerror}") from None
     if not found:
         layouts = "; ".join(f"{each.name} ({each.title}): {each.layout}" for each in known)
         state = "has none of the known sets" if folder.is_dir() else "is no folder"

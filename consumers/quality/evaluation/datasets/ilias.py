@@ -31,6 +31,7 @@ from consumers.quality.evaluation.picture_source import FileSlice
 from consumers.quality.evaluation.rankings import Measure
 from infra.array_types import Box
 from infra.config.errors import BadInput
+from infra.console import format_count
 from infra.images.formats import is_picture_name
 
 CORE, DISTRACTORS, TAXONOMY = "ilias_core", "yfcc100m", "taxonomy.json"
@@ -53,9 +54,8 @@ def read(root: Path, split: str) -> RetrievalDataset:
     """The whole set."""
     shards = [root / DISTRACTORS / name for name in _shards(root)]
     cut = "cut to their boxes" if split == CROPS else "whole"
-    rule = (
-        f"queries, {cut}, are searched among the positives of all objects and {len(shards)} shards of distractors"
-    )
+    distractors = f"the distractors in {format_count(len(shards), 'archive', 'archives')}"
+    rule = f"queries, {cut}, are searched among the positives of all objects and {distractors}"
     categories = _read_taxonomy(root / TAXONOMY)
     queries, positives = (partial(_core, root / CORE, categories, part) for part in ("query", "pos"))
     return RetrievalDataset(
@@ -76,7 +76,8 @@ def _core(core: Path, categories: dict[str, str], part: str) -> Iterator[Entry]:
         folder = core / name / part
         for picture in list_pictures(folder) if folder.is_dir() else ():
             category = categories.get(name, "")
-            yield LabelledImage(f"{name}/{part}/{picture}", folder / picture, label=name, category=category)
+            image = f"{name}/{part}/{picture}"
+            yield LabelledImage(image, folder / picture, name, category, identity=image)
 
 
 def _cropped(queries: partial[Iterator[Entry]]) -> Iterator[Entry]:

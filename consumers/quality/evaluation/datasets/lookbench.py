@@ -53,9 +53,10 @@ def read(root: Path, split: str) -> RetrievalDataset:
     check_columns((query, gallery), (IMAGE, *COLUMNS))
     check_columns(noise, (IMAGE, *COLUMNS[:1]))
     without = "" if noise else " (the noise, which belongs to it, is not there: the figure is too high)"
+    rule = f"queries are searched in the subset's gallery and the noise{without}"
     return RetrievalDataset(
-        f"LookBench {root.name}", split, f"queries are searched in the subset's gallery and the noise{without}",
-        Measure("recall", 1), partial(_labelled, query), partial(_catalogue, gallery, noise),
+        f"LookBench {root.resolve().name}", split, rule, Measure("recall", 1), partial(_labelled, query),
+        partial(_catalogue, gallery, noise),
     )  # fmt: skip
 
 

@@ -50,7 +50,8 @@ def _entries(folder: Path) -> Iterator[Entry]:
     for product in list_folder(folder):
         if (folder / product).is_dir():
             for name in list_pictures(folder / product):
-                yield LabelledImage(f"{product}/{name}", folder / product / name, label=product)
+                picture = f"{product}/{name}"
+                yield LabelledImage(picture, folder / picture, product, identity=picture)
 
 
 RP2K = DatasetFormat("rp2k", "RP2K", "all/test or all/train with a folder for each product", find, splits, read)

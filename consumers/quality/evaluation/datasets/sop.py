@@ -62,7 +62,7 @@ def _entries(root: Path, file: Path) -> Iterator[Entry]:
             yield SkippedEntry(f"{file.name} line {number}", f"it is not `{' '.join(COLUMNS)}`")
         else:
             category = category_name(cells[3].split("/")[0].removesuffix("_final").replace("_", " "))
-            yield LabelledImage(cells[3], path, label=cells[1], category=category)
+            yield LabelledImage(cells[3], path, cells[1], category, identity=cells[3])
 
 
 SOP = DatasetFormat("sop", "Stanford Online Products", "Ebay_test.txt or Ebay_train.txt", find, splits, read)

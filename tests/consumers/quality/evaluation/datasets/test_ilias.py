@@ -31,7 +31,7 @@ def test_the_protocol_is_map_at_1000(tmp_path: Path) -> None:
     dataset = open_dataset(make_ilias(tmp_path), None, None)
     assert (dataset.name, dataset.split, dataset.measure.name) == ("ILIAS", "images", "mAP@1000")
     assert "whole" in dataset.rule
-    assert "2 shards" in dataset.rule
+    assert "2 archives" in dataset.rule
 
 
 def test_distractors_are_read_out_of_their_archives(tmp_path: Path, read: Select) -> None:
