@@ -111,6 +111,7 @@ def evaluate(options: EvaluateOptions) -> None:
     from consumers.quality.evaluation.results import as_json
 
     console = Console(stderr=options.json, highlight=False)
+    _check_outputs(options)
     earlier = read_baseline(options.against) if options.against else None
     output = _run_evaluation(options, _read_input(options))
     print_result(output.figures, console)
@@ -123,6 +124,13 @@ def evaluate(options: EvaluateOptions) -> None:
         comparison = compare(output.figures, earlier)
         print_comparison(comparison, console)
         sys.exit(FAILED if comparison.regressions else 0)
+
+
+def _check_outputs(options: EvaluateOptions) -> None:
+    """Raise BadInput for a file that cannot be written, before the evaluation, which may take hours."""
+    for name, file in (("--sheet", options.sheet), ("--run", options.run), ("--qrels", options.qrels)):
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            raise BadInput(f"{name} {file} cannot be written: name a file in a folder that exists")
 
 
 def _read_input(options: EvaluateOptions) -> "EvaluationInput":
@@ -160,6 +168,9 @@ def _read_dataset(options: EvaluateOptions, folder: Path) -> "EvaluationInput":
         raise BadInput("--dataset reads all from the set: leave out the tables, --image-root and the columns")
     dataset = open_dataset(folder, options.split, options.format)
     chosen = select(dataset, options.limit, options.seed)
+    if options.limit:
+        sample = f"a sample (--limit {options.limit}), which is easier than the whole set"
+        dataset = replace(dataset, rule=f"{dataset.rule}; {sample}")
     return EvaluationInput(
         chosen.catalogue, chosen.queries, dataset=dataset, qrels=chosen.qrels, skipped=chosen.skipped
     )

@@ -10,7 +10,7 @@ from consumers.quality.evaluation.qrels import Qrels, make_qrels
 from infra.config.errors import BadInput
 
 MAX_PICTURES = 2_000_000
-"""Pictures of a catalogue; their entries take about 1 GB, and their index many times that."""
+"""Pictures of a catalogue; their entries take about 1.5 GB, and their index many times that."""
 MAX_REPORTED = 1_000
 """The most skipped entries that are stored, so that each counts once: the same list is often read twice."""
 

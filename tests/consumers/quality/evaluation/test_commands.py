@@ -158,6 +158,7 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
     ]
     found = json.loads(evaluate(*words, "--json", data=tmp_path / "data").stdout)
     assert (found["counts"]["queries"], found["counts"]["catalogue"]) == (4, 16)
+    assert found["protocol"]["rule"].endswith("a sample (--limit 4), which is easier than the whole set")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,8 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
         (["--catalog", "a.csv", "--queries", "a.csv", "--split", "test"], "which --split and --format belong to"),
         (["--dataset", "nowhere"], "--dataset nowhere is no folder"),
         (["--dataset", "nowhere", "--catalog", "a.csv"], "--dataset reads all from the set: leave out the tables"),
+        (["--dataset", "nowhere", "--run", "nowhere/a.run"], "--run nowhere/a.run cannot be written"),
+        (["--dataset", "nowhere", "--qrels", "docs"], "--qrels docs cannot be written"),
         (["--dataset", "docs"], "sop (Stanford Online Products): Ebay_test.txt or Ebay_train.txt"),
     ],
 )
