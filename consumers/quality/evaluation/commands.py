@@ -168,9 +168,8 @@ def _read_dataset(options: EvaluateOptions, folder: Path) -> "EvaluationInput":
         raise BadInput("--dataset reads all from the set: leave out the tables, --image-root and the columns")
     dataset = open_dataset(folder, options.split, options.format)
     chosen = select(dataset, options.limit, options.seed)
-    if options.limit:
-        sample = f"a sample (--limit {options.limit}), which is easier than the whole set"
-        dataset = replace(dataset, rule=f"{dataset.rule}; {sample}")
+    rule = f"{dataset.rule}; a sample (--limit {options.limit}), which is easier than the whole set"
+    dataset = replace(dataset, rule=rule) if options.limit else dataset
     return EvaluationInput(
         chosen.catalogue, chosen.queries, dataset=dataset, qrels=chosen.qrels, skipped=chosen.skipped
     )
