@@ -1,6 +1,6 @@
 """Quality commands: `evaluate` measures search quality, `canary` monitors a running system."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +10,6 @@ from infra.config.errors import BadInput
 from infra.console import FAILED, command_options
 
 if TYPE_CHECKING:
-    from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage
     from consumers.quality.evaluation.run import EvaluationInput, EvaluationOutput
 
 app = typer.Typer()
@@ -106,79 +105,23 @@ def evaluate(options: EvaluateOptions) -> None:
 
     from rich.console import Console
 
+    from consumers.quality.evaluation.evaluation_files import check_outputs, read_input, write_outputs
     from consumers.quality.evaluation.regression import compare, read_baseline
     from consumers.quality.evaluation.report import print_comparison, print_result
     from consumers.quality.evaluation.results import as_json
 
     console = Console(stderr=options.json, highlight=False)
-    _check_outputs(options)
+    check_outputs(options)
     earlier = read_baseline(options.against) if options.against else None
-    output = _run_evaluation(options, _read_input(options))
+    output = _run_evaluation(options, read_input(options))
     print_result(output.figures, console)
     if options.json:
         sys.stdout.write(as_json(output.figures))
-    if options.sheet is not None:
-        _write_sheet(options.sheet, output)
-    _write_trec(options, output)
+    write_outputs(options, output)
     if earlier is not None:
         comparison = compare(output.figures, earlier)
         print_comparison(comparison, console)
         sys.exit(FAILED if comparison.regressions else 0)
-
-
-def _check_outputs(options: EvaluateOptions) -> None:
-    """Raise BadInput for a file that cannot be written, before the evaluation, which may take hours."""
-    for name, file in (("--sheet", options.sheet), ("--run", options.run), ("--qrels", options.qrels)):
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            raise BadInput(f"{name} {file} cannot be written: name a file in a folder that exists")
-
-
-def _read_input(options: EvaluateOptions) -> "EvaluationInput":
-    from consumers.quality.evaluation.labelled_dataset import LabelColumns
-    from consumers.quality.evaluation.rankings import PAGE
-    from consumers.quality.evaluation.run import EvaluationInput
-
-    # Off-topic pictures have another folder: that of their own table.
-    off_topic_images = (
-        _rows(replace(options, image_root=None), options.off_topic, LabelColumns(None)) if options.off_topic else ()
-    )
-    columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
-    depth = PAGE if options.run else 0
-    if options.dataset is not None:
-        data = _read_dataset(options, options.dataset)
-    elif options.catalog is None or options.queries is None or options.split or options.format:
-        raise BadInput(
-            "name the pictures: either --catalog and --queries with tables, or --dataset with the folder of a set, "
-            "which --split and --format belong to"
-        )
-    else:
-        catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
-        data = EvaluationInput(catalogue, queries, same=columns.same)
-    return replace(
-        data, off_topic_images=off_topic_images, robustness=options.robustness, seed=options.seed, rank_depth=depth
-    )
-
-
-def _read_dataset(options: EvaluateOptions, folder: Path) -> "EvaluationInput":
-    from consumers.quality.evaluation.datasets.formats import open_dataset
-    from consumers.quality.evaluation.datasets.selection import select
-    from consumers.quality.evaluation.run import EvaluationInput
-
-    if any((options.catalog, options.queries, options.image_root, options.category, options.colour, options.same)):
-        raise BadInput("--dataset reads all from the set: leave out the tables, --image-root and the columns")
-    dataset = open_dataset(folder, options.split, options.format)
-    chosen = select(dataset, options.limit, options.seed)
-    rule = f"{dataset.rule}; a sample (--limit {options.limit}), which is easier than the whole set"
-    dataset = replace(dataset, rule=rule) if options.limit else dataset
-    return EvaluationInput(
-        chosen.catalogue, chosen.queries, dataset=dataset, qrels=chosen.qrels, skipped=chosen.skipped
-    )
-
-
-def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list[LabelledImage]":
-    from consumers.quality.evaluation.labelled_dataset import parse_source, read_rows, sample
-
-    return sample(read_rows(parse_source(text), columns, options.image_root), options.limit, options.seed)
 
 
 def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "EvaluationOutput":
@@ -197,24 +140,6 @@ def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "Evalu
     )
     with report_errors(EncoderUnavailable), open_setup(settings, options.through, setup_options) as setup:
         return evaluate(data, setup)
-
-
-def _write_sheet(file: Path, output: "EvaluationOutput") -> None:
-    from consumers.quality.evaluation.failure_sheet import draw_failures, worst_failures
-
-    try:
-        draw_failures(worst_failures(output.trial, output.results, output.judged)).save(file, "PNG")
-    except OSError as error:
-        raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
-
-
-def _write_trec(options: EvaluateOptions, output: "EvaluationOutput") -> None:
-    from consumers.quality.evaluation.trec import write_qrels, write_run
-
-    if options.run is not None and output.rankings is not None:
-        write_run(options.run, output.trial, output.rankings, output.figures.encoder)
-    if options.qrels is not None:
-        write_qrels(options.qrels, output.trial)
 
 
 @dataclass(frozen=True)

@@ -162,25 +162,9 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "either --catalog and --queries with tables, or --dataset"),
-        (["--catalog", "a.csv"], "either --catalog and --queries with tables, or --dataset"),
-        (["--catalog", "a.csv", "--queries", "a.csv", "--split", "test"], "which --split and --format belong to"),
-        (["--dataset", "nowhere"], "--dataset nowhere is no folder"),
-        (["--dataset", "nowhere", "--catalog", "a.csv"], "--dataset reads all from the set: leave out the tables"),
-        (["--dataset", "nowhere", "--run", "nowhere/a.run"], "--run nowhere/a.run cannot be written"),
-        (["--dataset", "nowhere", "--qrels", "docs"], "--qrels docs cannot be written"),
-        (["--dataset", "docs"], "sop (Stanford Online Products): Ebay_test.txt or Ebay_train.txt"),
-    ],
-)
-def test_pictures_are_named_in_one_of_two_ways(tmp_path: Path, words: list[str], said: str) -> None:
-    assert said in evaluate(*words, code=2, data=tmp_path / "data").stderr
-
-
-@pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["--split", "test"], 2, "which --split and --format belong to"),
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
         (["--image-root", "."], 2, "are not there"),
         (["--against", "nowhere.json"], 2, "--against nowhere.json cannot be read"),
