@@ -106,12 +106,23 @@ def _read_box(file: Path) -> Box | None:
     )  # fmt: skip
 
 
+class ShardArchive(tarfile.TarFile):
+    """A tar archive that is read once and does not store its members: a shard has 100,000."""
+
+    members: list[tarfile.TarInfo]
+
+    def next(self) -> tarfile.TarInfo | None:
+        """The next member; None at the end, and at anything that is no member."""
+        member = super().next()
+        self.members.clear()
+        return member
+
+
 def _shard(file: Path) -> Iterator[Entry]:
     """The pictures of a tar archive, which stay in it; nothing is unpacked."""
     try:
-        with tarfile.open(file, "r:") as archive:
+        with ShardArchive.open(file, "r:") as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # the archive would remember 100,000 of them
                 is_stored = member.isreg() and not member.issparse() and member.size >= 0
                 if is_stored and is_picture_name(member.name):
                     place = FileSlice(file, member.offset_data, member.size)

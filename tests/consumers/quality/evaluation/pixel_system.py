@@ -28,7 +28,7 @@ def pixels(image: object) -> Floats:
     assert isinstance(image, InlineImage)
     small = decode(image.data, LIMITS).image.resize((SIDE, SIDE), Resampling.BOX)
     vector = np.asarray(small, np.float32).ravel() - 128
-    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+    return (vector / max(float(np.linalg.norm(vector)), 1e-6)).astype(np.float32)
 
 
 @dataclass

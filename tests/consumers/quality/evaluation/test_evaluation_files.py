@@ -17,8 +17,8 @@ from tests.consumers.quality.evaluation.pixel_system import PixelSystem, pixel_s
 
 def test_tables_are_read_with_their_columns(labels: Path, strangers: Path) -> None:
     options = EvaluateOptions(
-        catalog=f"{labels}:side=catalogue", queries=f"{labels}:side=queries", off_topic=str(strangers), same=["maker"],
-        robustness=7, seed=3,
+        catalog=f"{labels}:side=catalogue", queries=f"{labels}:side=queries", off_topic=str(strangers),
+        same=["maker"], robustness=7, seed=3,
     )  # fmt: skip
     data = read_input(options)
     assert (len(data.catalogue), len(data.queries), len(data.off_topic_images)) == (27, 9, 4)
@@ -67,8 +67,8 @@ def test_pictures_are_named_in_one_of_two_ways(options: dict[str, Any], reason: 
 def test_a_file_that_cannot_be_written_is_refused_before_the_evaluation(tmp_path: Path, name: str) -> None:
     for file in (tmp_path, tmp_path / "nowhere" / "file"):
         with pytest.raises(BadInput, match=f"--{name} .* cannot be written: name a file in a folder that exists"):
-            check_outputs(EvaluateOptions(**{name: file}))
-    check_outputs(EvaluateOptions(**{name: tmp_path / "file"}))
+            check_outputs(replace(EvaluateOptions(), **{name: file}))
+    check_outputs(replace(EvaluateOptions(), **{name: tmp_path / "file"}))
 
 
 def test_all_files_that_are_named_are_written(tmp_path: Path) -> None:
