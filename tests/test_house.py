@@ -79,7 +79,7 @@ HOMES = {
     "pillow_heif": ("infra/images/",),
     "pillow_jxl": ("infra/images/",),
     "zstandard": ("producers/feeds/compression.py",),
-    "pyarrow": ("producers/feeds/parquet.py",),
+    "pyarrow": ("producers/feeds/parquet.py", "consumers/quality/evaluation/datasets/parquet_pictures.py"),
 }
 """The one place in which each outside library may be imported."""
 EXTRA_NAMES = ("cli", "parquet", "worker", "gateway", "local", "fit", "openvino", "traces")

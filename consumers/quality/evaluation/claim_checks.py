@@ -1,7 +1,7 @@
 """Claim checks: measures the reliability of confidence values, of `no_match`, and of predicted categories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def _search_strictly(
     description: str,
 ) -> list[SearchResult]:
     weights = WEIGHTINGS[SIMILAR]
-    questions = [SearchQuestion(row.path.read_bytes, weights, truth.filters(row), strict=True) for row in rows]
+    questions = [SearchQuestion(row.read, weights, truth.filters(row), strict=True) for row in rows]
     return search_all(system, questions, track, description)
 
 
@@ -153,7 +153,7 @@ def _predicted_category(outcome: ItemOutcome | None) -> str | None:
 
 def _without_category(rows: Sequence[LabelledImage]) -> list[tuple[str, LabelledImage]]:
     """The rows without their categories, with the item ids of queries."""
-    return [(_query_id(n), LabelledImage(row.image, row.path, row.label)) for n, row in enumerate(rows)]
+    return [(_query_id(n), replace(row, category="", colour="", values={})) for n, row in enumerate(rows)]
 
 
 def _query_id(position: int) -> str:

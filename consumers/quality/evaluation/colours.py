@@ -99,6 +99,6 @@ def colour_agreement(
 
 def _matches(row: LabelledImage, namers: ColourNamers) -> tuple[bool, bool, bool]:
     """Whether the first name, any name, and the baseline's name are the merchant's colour."""
-    picture, expected = row.path.read_bytes(), colour_name_of(row)
+    picture, expected = row.read(), colour_name_of(row)
     names, baseline = namers.extractor(picture), namers.baseline(picture)
     return names[:1] == (expected,), expected in names, baseline[:1] == (expected,)

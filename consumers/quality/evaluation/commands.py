@@ -1,6 +1,6 @@
 """Quality commands: `evaluate` measures search quality, `canary` monitors a running system."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,12 +10,13 @@ from infra.config.errors import BadInput
 from infra.console import FAILED, command_options
 
 if TYPE_CHECKING:
-    from consumers.quality.evaluation.labelled_dataset import LabelColumns, LabelledImage
     from consumers.quality.evaluation.run import EvaluationInput, EvaluationOutput
 
 app = typer.Typer()
 
 TABLE = "CSV[:COLUMN=VALUE,...]"
+DATASET_FORMATS = ("lookbench", "ilias", "sop", "deepfashion2", "rp2k", "mieb")
+"""Names of the formats in datasets/formats.py, which is not imported here, so that --help stays quick."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,25 @@ class EvaluateOptions:
     """Options of `evaluate`."""
 
     catalog: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar=TABLE, help="The pictures to search among, as labels.csv:split=train.", show_default=False
         ),
-    ]
-    queries: Annotated[str, typer.Option(metavar=TABLE, help="The pictures to search by.", show_default=False)]
+    ] = None
+    queries: Annotated[
+        str | None, typer.Option(metavar=TABLE, help="The pictures to search by.", show_default=False)
+    ] = None
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a public set, by its own protocol, instead of tables.", show_default=False),
+    ] = None
+    split: Annotated[str | None, typer.Option(help="Split or subset of the set.", show_default=False)] = None
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(DATASET_FORMATS), help="Format of the set; else it is recognised.", show_default=False
+        ),
+    ] = None
     image_root: Annotated[
         Path | None,
         typer.Option(help="Folder that the tables' paths start from; else each table's own.", show_default=False),
@@ -55,7 +69,12 @@ class EvaluateOptions:
         str | None, typer.Option(help="Another encoder than LOOKSTREAM_ENCODER; direct only.", show_default=False)
     ] = None
     limit: Annotated[
-        int, typer.Option(min=0, help="Take this many rows of each table at most, at random; 0: all.")
+        int,
+        typer.Option(
+            min=0,
+            help="Take this many rows of each table at most, at random; of a set, this many queries, all that is "
+            "relevant to them, and this many other pictures. 0: all.",
+        ),
     ] = 0
     robustness: Annotated[int, typer.Option(min=0, help="Queries that are corrupted; 0: none.")] = 100
     against: Annotated[
@@ -65,6 +84,12 @@ class EvaluateOptions:
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")] = False
     sheet: Annotated[
         Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
+    ] = None
+    run: Annotated[
+        Path | None, typer.Option(help="Write the hits to this file, as a run of TREC.", show_default=False)
+    ] = None
+    qrels: Annotated[
+        Path | None, typer.Option(help="Write what is relevant to this file, as TREC's qrels.", show_default=False)
     ] = None
     cache: Annotated[
         Path | None, typer.Option(help="Cache of looks; default: in LOOKSTREAM_DATA.", show_default=False)
@@ -80,41 +105,23 @@ def evaluate(options: EvaluateOptions) -> None:
 
     from rich.console import Console
 
+    from consumers.quality.evaluation.evaluation_files import check_outputs, read_input, write_outputs
     from consumers.quality.evaluation.regression import compare, read_baseline
     from consumers.quality.evaluation.report import print_comparison, print_result
     from consumers.quality.evaluation.results import as_json
 
     console = Console(stderr=options.json, highlight=False)
+    check_outputs(options)
     earlier = read_baseline(options.against) if options.against else None
-    output = _run_evaluation(options, _read_input(options))
+    output = _run_evaluation(options, read_input(options))
     print_result(output.figures, console)
     if options.json:
         sys.stdout.write(as_json(output.figures))
-    if options.sheet is not None:
-        _write_sheet(options.sheet, output)
+    write_outputs(options, output)
     if earlier is not None:
         comparison = compare(output.figures, earlier)
         print_comparison(comparison, console)
         sys.exit(FAILED if comparison.regressions else 0)
-
-
-def _read_input(options: EvaluateOptions) -> "EvaluationInput":
-    from consumers.quality.evaluation.labelled_dataset import LabelColumns
-    from consumers.quality.evaluation.run import EvaluationInput
-
-    columns = LabelColumns(options.label, options.category, options.colour, tuple(options.same or ()))
-    catalogue, queries = (_rows(options, text, columns) for text in (options.catalog, options.queries))
-    # Off-topic pictures have another folder: that of their own table.
-    off_topic_images = (
-        _rows(replace(options, image_root=None), options.off_topic, LabelColumns(None)) if options.off_topic else ()
-    )
-    return EvaluationInput(catalogue, queries, off_topic_images, columns.same, options.robustness, options.seed)
-
-
-def _rows(options: EvaluateOptions, text: str, columns: "LabelColumns") -> "list[LabelledImage]":
-    from consumers.quality.evaluation.labelled_dataset import parse_source, read_rows, sample
-
-    return sample(read_rows(parse_source(text), columns, options.image_root), options.limit, options.seed)
 
 
 def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "EvaluationOutput":
@@ -133,15 +140,6 @@ def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "Evalu
     )
     with report_errors(EncoderUnavailable), open_setup(settings, options.through, setup_options) as setup:
         return evaluate(data, setup)
-
-
-def _write_sheet(file: Path, output: "EvaluationOutput") -> None:
-    from consumers.quality.evaluation.failure_sheet import draw_failures, worst_failures
-
-    try:
-        draw_failures(worst_failures(output.trial, output.results, output.judged)).save(file, "PNG")
-    except OSError as error:
-        raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from schemas.ranking import Weights
 Places = NDArray[np.intp]
 
 CHUNK = 64
-"""Pictures that are read and embedded together."""
+"""Pictures that are read and embedded together, and queries that are compared with the catalogue together."""
 STYLE_WEIGHTINGS = (OBJECT, SIMILAR, "style")
 
 EmbedOne = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
@@ -44,6 +44,14 @@ class ExactSearch:
         queries = np.stack(
             [weight_look(vector, weights, self.object_size, self.style_size) for vector in self.query_vectors]
         )
+        found = [
+            self._nearest(queries[start : start + CHUNK], excluded[start : start + CHUNK])
+            for start in range(0, len(queries), CHUNK)
+        ]
+        return np.concatenate(found)
+
+    def _nearest(self, queries: Floats, excluded: Sequence[Sequence[int]]) -> Places:
+        """As `nearest`, of some queries; the scores of all at once would not fit into memory."""
         scores = np.nan_to_num(queries @ self.catalogue_vectors.T, nan=-np.inf)
         for row, positions in zip(scores, excluded, strict=True):
             row[list(positions)] = -np.inf
@@ -61,7 +69,7 @@ def open_exact(truth: GroundTruth, embed: EmbedOne, sizes: tuple[int, int]) -> E
 def _vectors(rows: Sequence[LabelledImage], embed: EmbedOne) -> Floats:
     looks: list[Look | Failure] = []
     for start in range(0, len(rows), CHUNK):
-        looks += embed([row.path.read_bytes() for row in rows[start : start + CHUNK]])
+        looks += embed([row.read() for row in rows[start : start + CHUNK]])
     size = next(len(look.vector) for look in looks if isinstance(look, Look))
     return np.stack(
         [look.vector if isinstance(look, Look) else np.full(size, np.nan, np.float32) for look in looks]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -45,7 +44,7 @@ def worst_failures(
     failures = [
         _failure(truth, row, n, results, relevance)
         for n, row in enumerate(truth.queries)
-        if results[n].hits and not relevance.right[n, 0]
+        if results[n].hits and relevance.relevant[n] and not relevance.right[n, 0]
     ]
     return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.score))[:limit]
 
@@ -55,11 +54,8 @@ def _failure(
 ) -> SearchFailure:
     hits, correct = results[n].hits, relevance.right[n]
     rank = int(correct.argmax()) + 1 if correct.any() else None
-    own = truth.position_of(row)
-    same_label = (
-        other for position, other in enumerate(truth.catalogue) if other.label == row.label and position != own
-    )
-    relevant = next(same_label) if rank is None else truth.catalogue[catalogue_position(hits[rank - 1].item_id)]
+    position = int(truth.judged(row)[0][0]) if rank is None else catalogue_position(hits[rank - 1].item_id)
+    relevant = truth.catalogue[position]
     first = truth.catalogue[catalogue_position(hits[0].item_id)]
     return SearchFailure(row, first, relevant, hits[0].score, rank)
 
@@ -84,22 +80,21 @@ def _draw_failure(
     page: Image.Image, draw: ImageDraw.ImageDraw, failure: SearchFailure, position: CellPosition
 ) -> None:
     rank = "not found" if failure.rank is None else f"came {failure.rank}."
-    captions = (
-        failure.query.label, f"{failure.score:.2f} {failure.first.label}", f"{rank} {failure.relevant.label}",
-    )  # fmt: skip
     pictures = (failure.query, failure.first, failure.relevant)
+    query, first, relevant = (row.label or row.image for row in pictures)
+    captions = (query, f"{failure.score:.2f} {first}", f"{rank} {relevant}")
     for n, (row, caption, colour) in enumerate(zip(pictures, captions, (DARK, RED, GREEN), strict=True)):
         left, top = position[0] + n * (SIDE + GAP), position[1]
         draw.rectangle((left, top, left + SIDE, top + SIDE), fill=CARD)
-        _paste(page, row.path, (left, top))
+        _paste(page, row.read(), (left, top))
         draw.text((left, top + SIDE + 4), _truncate(caption), colour, ImageFont.load_default(13))
 
 
-def _paste(page: Image.Image, path: Path, position: CellPosition) -> None:
+def _paste(page: Image.Image, picture: bytes, position: CellPosition) -> None:
     """Paste the whole picture, centred on its card; leave the card empty when the picture cannot be read."""
     try:
-        fitted = ImageOps.contain(decode(path.read_bytes(), DecodeLimits(min_side=1)).image, (SIDE, SIDE))
-    except (OSError, Rejected):
+        fitted = ImageOps.contain(decode(picture, DecodeLimits(min_side=1)).image, (SIDE, SIDE))
+    except Rejected:
         return
     page.paste(fitted, (position[0] + (SIDE - fitted.width) // 2, position[1] + (SIDE - fitted.height) // 2))
 

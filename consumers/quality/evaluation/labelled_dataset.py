@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from consumers.quality.evaluation.picture_source import PictureSource, cut_box, read_file
+from infra.array_types import Box
 from infra.config.errors import BadInput
 from infra.console import format_count
 
@@ -53,6 +55,25 @@ class LabelledImage:
     colour: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
     """The values of the additional columns, by column."""
+    source: PictureSource | None = None
+    """The place of the picture where it is not the file `path` itself; then `identity` is set too."""
+    box: Box | None = None
+    """The part of the picture that shows the item, in pixels; None: all of it."""
+    identity: str = ""
+    """Equal for rows with the same picture; empty: those with the same file."""
+
+    @property
+    def picture_key(self) -> str:
+        """Equal for rows with the same picture, in whatever role."""
+        return self.identity or str(self.path.resolve())
+
+    def read(self) -> bytes:
+        """The encoded picture, or the part in `box`; empty, which every decoder rejects, when it cannot be read."""
+        try:
+            data = read_file(self.path) if self.source is None else self.source.read()
+        except OSError:
+            return b""
+        return data if self.box is None else cut_box(data, self.box)
 
 
 def parse_source(text: str) -> TableSource:

@@ -1,6 +1,6 @@
 """Evaluation report: prints an evaluation result as tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ from consumers.quality.evaluation.claim_checks import CalibrationCheck, Category
 from consumers.quality.evaluation.colours import ColourAgreement
 from consumers.quality.evaluation.ranking_metrics import MAIN
 from consumers.quality.evaluation.regression import Comparison
-from consumers.quality.evaluation.results import EvaluationResult
+from consumers.quality.evaluation.results import EvaluationResult, ProtocolResult
 from consumers.quality.evaluation.retrieval_scores import Agreement, FilteredScore, Score
 from consumers.quality.evaluation.robustness import Robustness
 from infra.console import format_count, printable
@@ -55,14 +55,32 @@ def _headline(result: EvaluationResult) -> str:
         format_count(counts.queries, "query", "queries"), format_count(counts.catalogue, "picture", "pictures"),
     )  # fmt: skip
     line = f"{queries} among {pictures}, {result.through}, {result.encoder}; 95 % intervals in brackets"
+    if result.protocol:
+        line = f"{_protocol(result.protocol)}\n{line}"
     if counts.unanswerable:
-        line += f"\n{counts.unanswerable} queries left out: the catalogue has nothing of their label"
-    if counts.unreadable:
-        names = ", ".join(counts.unreadable[:MAX_NAMED]) + (", ..." if len(counts.unreadable) > MAX_NAMED else "")
-        line += (
-            f"\n{format_count(len(counts.unreadable), 'picture', 'pictures')} cannot be read: {printable(names)}"
+        number, fate = (
+            format_count(counts.unanswerable, "query", "queries"),
+            "scored 0" if result.protocol else "left out",
         )
+        line += f"\n{number} {fate}: nothing in the catalogue is relevant"
+    if counts.unreadable:
+        number = format_count(len(counts.unreadable), "picture", "pictures")
+        line += f"\n{number} cannot be read: {printable(_first_names(counts.unreadable))}"
     return line
+
+
+def _protocol(result: ProtocolResult) -> str:
+    name = printable(f"{result.dataset}, split {result.split}")
+    line = f"{name}: {printable(result.rule)}\nofficial measure {result.measure}: {_value(result.value)}"
+    if result.skipped:
+        reasons = [f"{name} ({reason})" for name, reason in result.skipped.items()]
+        entries = format_count(len(reasons), "entry", "entries")
+        line += f"\n{entries} of the set cannot be used: {printable(_first_names(reasons))}"
+    return line
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
 
 
 def _tables(result: EvaluationResult) -> Iterator[Table]:

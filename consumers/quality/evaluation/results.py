@@ -27,13 +27,28 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class QueryCounts:
-    """The pictures and queries that were evaluated or skipped; `unanswerable` queries have no relevant picture."""
+    """The pictures and queries that were evaluated or skipped; `unanswerable` queries have no relevant picture, and
+    are left out, or those of a public set count as misses."""
 
     catalogue: int
     queries: int
     unanswerable: int
     unreadable: tuple[str, ...]
     """The pictures of the catalogue and of the queries that could not be read or indexed."""
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """A public set that was evaluated by its own protocol: which pictures were searched where, and its official
+    measure. Queries to which nothing is relevant count as misses."""
+
+    dataset: str
+    split: str
+    rule: str
+    measure: str
+    value: Estimate
+    skipped: Mapping[str, str]
+    """Entries of the set that cannot be used, by name, and why; at most 1,000."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class EvaluationResult:
     machine: Mapping[str, str | int] = field(default_factory=describe_machine)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    protocol: ProtocolResult | None = None
+    """None for tables of one's own, which have no protocol."""
 
 
 def as_json(result: EvaluationResult) -> str:

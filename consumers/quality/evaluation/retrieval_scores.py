@@ -16,11 +16,15 @@ from consumers.quality.evaluation.system_under_test import (
     SystemUnderTest,
     TrackProgress,
     search_all,
+    search_each,
 )
 from schemas.results import SearchResult
 
 FILTERED = ("recall@1", "recall@5", "precision@1", "precision@10")
 """Measures that are valid with filters: the others count relevant pictures that the filter may have excluded."""
+
+COLOUR_WEIGHTINGS = (OBJECT, SIMILAR, "colour")
+"""The weightings whose hits' colours are compared."""
 
 Results = Sequence[SearchResult]
 
@@ -57,12 +61,20 @@ def score(relevance: Relevance, seed: int) -> Score:
     return Score(len(relevance.relevant), estimates(per_query(relevance), seed))
 
 
-def search_by_weighting(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> dict[str, Results]:
-    """The results of every query, by weighting."""
-    return {
-        name: search_all(system, truth.questions(weights), track, f"searching: {name}")
-        for name, weights in WEIGHTINGS.items()
-    }
+def search_by_weighting(
+    truth: GroundTruth, system: SystemUnderTest, track: TrackProgress
+) -> tuple[dict[str, Results], dict[str, Relevance]]:
+    """The results of every query, by weighting, and their relevance. Of weightings of which only the relevance is
+    needed there are no results, since those of 60,000 queries take 1 GB."""
+    needed = COLOUR_WEIGHTINGS if any(row.colour for row in truth.queries) else (SIMILAR,)
+    results: dict[str, Results] = {}
+    relevance = {}
+    for name, weights in WEIGHTINGS.items():
+        found = search_each(system, truth.questions(weights), track, f"searching: {name}")
+        if name in needed:
+            results[name] = list(found)
+        relevance[name] = truth.relevance_of(truth.queries, results.get(name, found))
+    return results, relevance
 
 
 def by_group(truth: GroundTruth, relevance: Relevance, value: LabelFunction) -> dict[str, Score]:
@@ -94,7 +106,7 @@ def filtered(
     rows = [row for row in truth.queries if row.category]
     if not rows:
         return {}
-    colours = [name_colours(row.path.read_bytes()) for row in track(rows, "naming colours", len(rows))]
+    colours = [name_colours(row.read()) for row in track(rows, "naming colours", len(rows))]
     by_category: list[dict[str, object]] = [{"category": (row.category,)} for row in rows]
     by_both = [filters | {"colours": names[:1]} for filters, names in zip(by_category, colours, strict=True)]
     filter_sets = {"category": by_category, "category and colour": by_both}
@@ -111,9 +123,7 @@ def _score_filtered(
     track: TrackProgress,
 ) -> FilteredScore:
     weights = WEIGHTINGS[SIMILAR]
-    questions = [
-        SearchQuestion(row.path.read_bytes, weights, truth.filters(row, **filters)) for row, filters in queries
-    ]
+    questions = [SearchQuestion(row.read, weights, truth.filters(row, **filters)) for row, filters in queries]
     results = search_all(system, questions, track, "searching with filters")
     measures = score(truth.relevance_of([row for row, _ in queries], results), truth.seed)
     pairs = [(question, hit) for question, result in zip(questions, results, strict=True) for hit in result.hits]

@@ -57,7 +57,7 @@ def _search_corrupted(
 
 
 def _read_corrupted(row: LabelledImage, corruption: str) -> bytes:
-    return corrupt(row.path.read_bytes(), corruption)
+    return corrupt(row.read(), corruption)
 
 
 def _measures(relevance: Relevance) -> dict[str, Doubles]:

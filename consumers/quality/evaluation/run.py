@@ -1,27 +1,28 @@
 """Evaluation run: indexes the catalogue, runs all searches, and computes all measures, in that order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from consumers.quality.evaluation.bootstrap import Estimate
+from consumers.quality.evaluation.bootstrap import Estimate, estimate
 from consumers.quality.evaluation.claim_checks import CalibrationCheck, calibration, categories, off_topic, strict
 from consumers.quality.evaluation.colours import ColourNamers, colour_agreement, colour_name_of
+from consumers.quality.evaluation.datasets.retrieval_dataset import RetrievalDataset, SkippedEntry
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.exact_search import engine_recall, open_exact, same_elsewhere
 from consumers.quality.evaluation.ground_truth import (
-    OBJECT,
     SIMILAR,
     WEIGHTINGS,
     GroundTruth,
     LabelFunction,
+    answerable_queries,
     category_of,
     colour_of,
-    fair_ground_truth,
-    label_of,
 )
 from consumers.quality.evaluation.labelled_dataset import LabelledImage, digest
-from consumers.quality.evaluation.ranking_metrics import Relevance
-from consumers.quality.evaluation.results import EvaluationResult, QueryCounts, QueryResult
+from consumers.quality.evaluation.qrels import Qrels
+from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
+from consumers.quality.evaluation.rankings import Rankings, rank
+from consumers.quality.evaluation.results import EvaluationResult, ProtocolResult, QueryCounts, QueryResult
 from consumers.quality.evaluation.retrieval_scores import (
     Agreement,
     Results,
@@ -41,7 +42,8 @@ from consumers.quality.evaluation.system_under_test import (
 )
 from schemas.outcomes import ItemIndexed
 
-COLOUR_WEIGHTINGS = (OBJECT, SIMILAR, "colour")
+MAX_EXACT = 200_000
+"""Pictures of a catalogue that is searched exactly too: with 2,500 dimensions their vectors take 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ class EvaluationInput:
     robustness: int = 100
     """Queries that are corrupted; 0: none."""
     seed: int = 0
+    dataset: RetrievalDataset | None = None
+    """The public set that the pictures are of, whose protocol is applied; None: tables of one's own."""
+    qrels: Qrels | None = None
+    """The judgements of the set; None: pictures with the same label are relevant."""
+    skipped: tuple[SkippedEntry, ...] = ()
+    """Entries of the set that cannot be used."""
+    rank_depth: int = 0
+    """Hits that are ranked for each query, as for a run file; 0: those that the official measure needs."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +96,24 @@ class EvaluationOutput:
     trial: GroundTruth
     results: Results
     judged: Relevance
+    rankings: Rankings | None = None
+    """The hits of each query with the weighting `similar`, if ranked."""
 
 
 def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
     """Measure everything that is possible; raises BadInput when no query has a relevant picture, or Unavailable."""
     system, track, seed = setup.system, setup.track, data.seed
-    truth, unusable = _prepare(data, setup)
-    results = search_by_weighting(truth, system, track)
-    relevance = {name: truth.relevance_of(truth.queries, answers) for name, answers in results.items()}
+    truth, counts = _prepare(data, setup)
+    results, relevance = search_by_weighting(truth, system, track)
     main_relevance, main_results = relevance[SIMILAR], results[SIMILAR]
     exact_figures = _measure_exact(truth, data, main_results, setup.store)
+    rankings = _rank(data, truth, setup)
     figures = EvaluationResult(
         through=setup.through,
         encoder=next((result.encoder for result in main_results if result.encoder), ""),
         catalogue=digest(data.catalogue),
         seed=seed,
-        counts=_counts(data, truth, unusable),
+        counts=counts,
         weightings={name: score(judged, seed) for name, judged in relevance.items()},
         by_category=by_group(truth, main_relevance, category_of),
         by_colour=by_group(truth, main_relevance, colour_of),
@@ -111,48 +123,75 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
         off_topic=off_topic(truth, data.off_topic_images, system, track) if data.off_topic_images else None,
         engine_recall=exact_figures.engine_recall,
         colours=colour_agreement([*truth.catalogue, *truth.queries], setup.namers, seed, track),
-        colour_hits=agreement(truth, {name: results[name] for name in COLOUR_WEIGHTINGS}, colour_name_of),
+        colour_hits=agreement(truth, results, colour_name_of),
         same=exact_figures.same,
         robustness=robustness(truth, system, main_relevance, data.robustness, track) if data.robustness else None,
         # This must be last, because it indexes the queries.
         categories=categories(truth, main_results, system, track),
         queries=_query_results(truth, main_relevance),
+        protocol=_apply_protocol(data, truth, main_relevance, rankings),
     )
-    return EvaluationOutput(figures, truth, main_results, main_relevance)
+    return EvaluationOutput(figures, truth, main_results, main_relevance, rankings)
 
 
-def _prepare(data: EvaluationInput, setup: EvaluationSetup) -> tuple[GroundTruth, tuple[str, ...]]:
-    """Index the catalogue and calibrate the system; return the ground truth, and the unusable pictures."""
+def _prepare(data: EvaluationInput, setup: EvaluationSetup) -> tuple[GroundTruth, QueryCounts]:
+    """Index the catalogue and calibrate the system; return the ground truth, and what is in it."""
     rows = [(catalogue_id(position), row) for position, row in enumerate(data.catalogue)]
     outcomes = index_rows(setup.system, rows, setup.track, len(rows))
-    indexed = [isinstance(outcomes.get(item_id), ItemIndexed) for item_id, _ in rows]
-    query_colours = [setup.namers.extractor(row.path.read_bytes()) for row in data.queries]
-    # A rejected picture stays, so that positions remain valid, but without a label, so that it is never relevant.
-    catalogue = [
-        row if is_indexed else LabelledImage(row.image, row.path)
-        for row, is_indexed in zip(data.catalogue, indexed, strict=True)
-    ]
-    queries = [row for row, names in zip(data.queries, query_colours, strict=True) if names]
-    truth = fair_ground_truth(catalogue, queries, data.seed)
+    rejected = [n for n, (item_id, _) in enumerate(rows) if not isinstance(outcomes.get(item_id), ItemIndexed)]
+    query_colours = [setup.namers.extractor(row.read()) for row in data.queries]
+    queries = tuple(row for row, names in zip(data.queries, query_colours, strict=True) if names)
+    truth = GroundTruth(_without_labels(data.catalogue, rejected), queries, data.seed, data.qrels)
+    if data.qrels is not None:
+        truth = replace(truth, qrels=data.qrels.without(rejected))
+    answerable = answerable_queries(truth)
+    unreadable = {data.catalogue[n].picture_key: data.catalogue[n].image for n in rejected}
+    unreadable |= {
+        row.picture_key: row.image for row, names in zip(data.queries, query_colours, strict=True) if not names
+    }
+    unanswerable = len(queries) - len(answerable)
+    counts = QueryCounts(len(rows) - len(rejected), len(queries), unanswerable, tuple(unreadable.values()))
+    if data.dataset is None:
+        truth, counts = replace(truth, queries=answerable), replace(counts, queries=len(answerable))
     calibrate(setup.system, truth.questions(WEIGHTINGS[SIMILAR], truth.queries[:1])[0])
-    unusable = [row.image for row, is_indexed in zip(data.catalogue, indexed, strict=True) if not is_indexed]
-    unusable += [row.image for row, names in zip(data.queries, query_colours, strict=True) if not names]
-    return truth, tuple(unusable)
+    return truth, counts
 
 
-def _counts(data: EvaluationInput, truth: GroundTruth, unusable: tuple[str, ...]) -> QueryCounts:
-    indexed = sum(row.label != "" for row in truth.catalogue)
-    rejected = len(data.catalogue) - indexed
-    unanswerable = len(data.queries) - len(truth.queries) - (len(unusable) - rejected)
-    return QueryCounts(indexed, len(truth.queries), unanswerable, unusable)
+def _without_labels(catalogue: Sequence[LabelledImage], rejected: Sequence[int]) -> tuple[LabelledImage, ...]:
+    """The catalogue, with rejected pictures, so that positions remain valid, but without their labels, so that they
+    are never relevant."""
+    rows = list(catalogue)
+    for position in rejected:
+        rows[position] = replace(rows[position], label="", category="", colour="", values={})
+    return tuple(rows)
+
+
+def _rank(data: EvaluationInput, truth: GroundTruth, setup: EvaluationSetup) -> Rankings | None:
+    """The rankings, if they are requested, or if the official measure needs more hits than all searches have."""
+    depth = data.dataset.measure.k if data.dataset is not None and data.dataset.measure.k > DEPTH else 0
+    depth = max(depth, data.rank_depth)
+    return rank(truth, setup.system, depth, setup.track) if depth else None
+
+
+def _apply_protocol(
+    data: EvaluationInput, truth: GroundTruth, relevance: Relevance, rankings: Rankings | None
+) -> ProtocolResult | None:
+    """The official measure of a public set; None for tables of one's own."""
+    if data.dataset is None:
+        return None
+    dataset, measure = data.dataset, data.dataset.measure
+    values = rankings.values(truth, measure) if rankings is not None else per_query(relevance)[measure.name]
+    reasons = {entry.name: entry.reason for entry in data.skipped}
+    value = estimate(values, data.seed)
+    return ProtocolResult(dataset.name, dataset.split, dataset.rule, measure.name, value, reasons)
 
 
 def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
-    """Confidence checked against equal labels and, where queries have them, against equal categories.
+    """Confidence checked against relevance and, where queries have them, against equal categories.
 
     Categories are what a confidence refers to.
     """
-    criteria: dict[str, LabelFunction] = {"label": label_of, "category": category_of}
+    criteria: dict[str, LabelFunction | None] = {"label": None, "category": category_of}
     checks = {
         name: calibration(truth.relevance_of(truth.queries, results, value), results)
         for name, value in criteria.items()
@@ -165,8 +204,8 @@ def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationC
 def _measure_exact(
     truth: GroundTruth, data: EvaluationInput, results: Results, store: EmbeddingStore | None
 ) -> ExactFigures:
-    """The measures that need the vectors; empty through Kafka, where the vectors are not available."""
-    if store is None:
+    """The measures that need the vectors; empty where these are not available, or too many for the memory."""
+    if store is None or len(truth.catalogue) > MAX_EXACT:
         return ExactFigures(None, {})
     encoder = store.embedder.encoder
     exact = open_exact(truth, store.embed, (encoder.object_size, encoder.style_size))

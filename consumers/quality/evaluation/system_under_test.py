@@ -7,8 +7,10 @@ from io import BytesIO
 from typing import Protocol, TypeVar
 
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
+from consumers.quality.evaluation.picture_source import FULL_SIZE
 from consumers.quality.evaluation.ranking_metrics import DEPTH
-from infra.images.decode import DecodeLimits, decode
+from infra.console import printable
+from infra.images.decode import decode
 from schemas.failures import Rejected, Unavailable
 from schemas.filters import Filters
 from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted
@@ -19,7 +21,6 @@ from schemas.searches import SearchRequest
 
 PATIENT_MS = 60_000
 """Deadline of a search: the longest allowed, because quality is measured here and not speed."""
-FULL_SIZE = DecodeLimits(detail=100_000)
 INLINE_SIDE = 1_600
 """Longer side in pixels to which a picture is resized when it is too large for an event."""
 
@@ -51,12 +52,17 @@ class SystemUnderTest(Protocol):
 
 @dataclass(frozen=True)
 class SearchQuestion:
-    """One search: a picture, which is read when the search is sent, and the weights and filters of its hits."""
+    """One search: a picture, which is read when the search is sent, and the weights and filters of its hits.
+
+    `offset` and `top_k` are those of schemas.searches.SearchRequest.
+    """
 
     picture: Callable[[], bytes]
     weights: Weights
     filters: Filters = field(default_factory=Filters)
     strict: bool = False
+    offset: int = 0
+    top_k: int = DEPTH
 
 
 def catalogue_id(position: int) -> str:
@@ -72,8 +78,9 @@ def catalogue_position(item_id: str) -> int:
 def index_rows(
     system: SystemUnderTest, rows: Iterable[tuple[str, LabelledImage]], track: TrackProgress, total: int
 ) -> dict[str, ItemOutcome]:
-    """Index pictures with their item ids; return the outcome of each, by id."""
-    items = (_item(system.tenant, item_id, row) for item_id, row in rows)
+    """Index pictures with their item ids; return the outcome of each that can be read, by id."""
+    read = ((item_id, row, row.read()) for item_id, row in rows)
+    items = (_item(system.tenant, item_id, row, picture) for item_id, row, picture in read if picture)
     outcomes = track(system.put(items), "indexing", total)
     return {outcome.item_id: outcome for outcome in outcomes if outcome.item_id is not None}
 
@@ -87,27 +94,34 @@ def search_all(
     system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, description: str
 ) -> list[SearchResult]:
     """The search results, in order; raises Unavailable when one has the status `expired` or `unavailable`."""
+    return list(search_each(system, questions, track, description))
+
+
+def search_each(
+    system: SystemUnderTest, questions: Sequence[SearchQuestion], track: TrackProgress, description: str
+) -> Iterator[SearchResult]:
+    """As search_all, but one result after the other, so that not all are in memory; palettes are left out."""
     requests = (_request(system.tenant, question) for question in track(questions, description, len(questions)))
-    results = list(system.search(requests))
-    for result in results:
+    for result in system.search(requests):
         if result.status in ("expired", "unavailable"):
             raise Unavailable(f"a search was answered `{result.status}` ({result.message}): evaluate again")
-    return results
+        hits = tuple(hit.model_copy(update={"palette": ()}) for hit in result.hits)
+        yield result.model_copy(update={"hits": hits, "palette": ()})
 
 
-def _item(tenant: str, item_id: str, row: LabelledImage) -> ItemUpserted:
-    image = InlineImage(data=_inline(row.path.read_bytes()))
+def _item(tenant: str, item_id: str, row: LabelledImage, picture: bytes) -> ItemUpserted:
+    image = InlineImage(data=_inline(picture))
+    title, category = printable(row.image)[:200].strip(), row.category[:200]
     return ItemUpserted(
-        tenant=tenant, item_id=item_id, revision=1, title=row.image[:200], category=row.category[:200] or None,
-        images=(image,),
-    )  # fmt: skip
+        tenant=tenant, item_id=item_id, revision=1, title=title or None, category=category or None, images=(image,)
+    )
 
 
 def _request(tenant: str, question: SearchQuestion) -> SearchRequest:
     return SearchRequest(
         request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=_inline(question.picture())),
-        weights=question.weights, filters=question.filters, top_k=DEPTH, strict=question.strict,
-        deadline_ms=PATIENT_MS,
+        weights=question.weights, filters=question.filters, offset=question.offset,
+        top_k=question.top_k, strict=question.strict, deadline_ms=PATIENT_MS,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.consumers.quality.evaluation.made_datasets import make_mieb, make_sop
 from tests.end_to_end import forked
 
 ROOT = Path(__file__).parents[4]
@@ -126,9 +127,44 @@ def test_off_topic_pictures_of_which_none_can_be_read_are_refused(
     assert "--off-topic: none of its 4 pictures can be read" in refused.stderr
 
 
+def test_a_public_set_is_evaluated_and_trec_files_are_written(tmp_path: Path) -> None:
+    make_sop(tmp_path / "set")
+    run, qrels = tmp_path / "a.run", tmp_path / "a.qrels"
+    words: list[str | Path] = ["--dataset", tmp_path / "set", "--robustness", "0", "--json"]
+    done = evaluate(*words, "--run", run, "--qrels", qrels, data=tmp_path / "data")
+    found = json.loads(done.stdout)
+    assert found["counts"] == {"catalogue": 27, "queries": 27, "unanswerable": 0, "unreadable": []}
+    assert (found["protocol"]["split"], found["protocol"]["measure"]) == ("test", "recall@1")
+    assert found["protocol"]["value"]["value"] > 0.8
+    assert "Stanford Online Products, split test: every picture of the split is a query" in done.stderr
+    hits = [line.split() for line in run.read_text().splitlines()]
+    assert len(hits) == 27 * 26
+    assert {len(hit) for hit in hits} == {6}
+    assert all(hit[0] != hit[2] for hit in hits)
+    assert len(qrels.read_text().splitlines()) == 27 * 2
+
+
+def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
+    make_mieb(tmp_path / "set")
+    words: list[str | Path] = [
+        "--dataset",
+        tmp_path / "set",
+        "--format",
+        "mieb",
+        "--limit",
+        "4",
+        "--robustness",
+        "0",
+    ]
+    found = json.loads(evaluate(*words, "--json", data=tmp_path / "data").stdout)
+    assert (found["counts"]["queries"], found["counts"]["catalogue"]) == (4, 16)
+    assert found["protocol"]["rule"].endswith("a sample (--limit 4), which is easier than the whole set")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["--split", "test"], 2, "which --split and --format belong to"),
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
         (["--image-root", "."], 2, "are not there"),
         (["--against", "nowhere.json"], 2, "--against nowhere.json cannot be read"),
