@@ -5,8 +5,10 @@ way round. Another metric than the present one is chosen only if it is better by
 stable.
 """
 
-from collections.abc import Generator, Sequence
+import itertools
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,8 @@ from consumers.scoring.metric import (
     DEFAULT_METRIC,
     Metric,
     MetricCheck,
-    normalise_rows,
+    category_means,
+    softmax,
     whitening,
     within_class_covariance,
 )
@@ -36,8 +39,19 @@ STANDARD_ERRORS = 3.0
 """A better metric is better by so many standard errors of the paired difference. Of fifteen, chance puts one ahead
 by 2 in 5 of 40 collections of noise, by 3 in one of them (tests/consumers/scoring/test_metric_choice.py)."""
 
-Setting = tuple[float, float]
-"""Shrinkage of the covariance, 0 for no transform, and factor of the colour weight."""
+CATEGORY_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
+MIN_COVERED = 0.8
+"""Least share of points in categories with a centroid: the others would fall behind for want of a boost."""
+
+
+class Setting(NamedTuple):
+    """A way to compare looks: shrinkage of the covariance (0: no transform), colour factor, and category weight."""
+
+    shrinkage: float = 0.0
+    colour_factor: float = 1.0
+    category_weight: float = 0.0
+
+
 MetricSteps = Generator[None, None, Metric]
 
 
@@ -82,15 +96,19 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
     if len(sample.groups) < 2 * MIN_JUDGED or len(set(sample.groups)) < 2:
         return present
     halves = sample.subset(range(0, len(sample.groups), 2)), sample.subset(range(1, len(sample.groups), 2))
-    own: Setting = present.shrinkage, present.colour_factor
-    shares: dict[Setting, Doubles] = {}
-    for setting in [own, *((shrinkage, f) for shrinkage in (0.0, *SHRINKAGES) for f in COLOUR_FACTORS)]:
-        shares[setting] = _judge(halves, setting)
+    own = Setting(present.shrinkage, present.colour_factor, present.category_weight)
+    shares = {setting: _judge(halves, setting) for setting in (Setting(), own)}
+    for shrinkage, factor in itertools.product((0.0, *SHRINKAGES), COLOUR_FACTORS):
+        shares[Setting(shrinkage, factor)] = _judge(halves, Setting(shrinkage, factor))
         yield
-    best = max(shares, key=lambda setting: float(shares[setting].mean()))
+    best = _best(shares)
+    for weight in CATEGORY_WEIGHTS:
+        shares[best._replace(category_weight=weight)] = _judge(halves, best._replace(category_weight=weight))
+        yield
+    best = _best(shares)
     gain = shares[best] - shares[own]
     chosen = best if gain.mean() > _margin(gain) else own
-    default = shares[0.0, 1.0]
+    default = shares[Setting()]
     check = MetricCheck(
         points=len(default),
         groups=len(set(sample.groups)),
@@ -103,11 +121,16 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
 
 def _fit(sample: GroupedLooks, setting: Setting) -> Metric:
     """Return the metric with this setting, fitted to a sample."""
-    shrinkage, colour_factor = setting
-    covariance = within_class_covariance(sample.objects, sample.groups) if shrinkage else None
-    if covariance is None:
-        return Metric(colour_factor=colour_factor)
-    return Metric(whitening(covariance, shrinkage), colour_factor, shrinkage)
+    covariance = within_class_covariance(sample.objects, sample.groups) if setting.shrinkage else None
+    metric = Metric(colour_factor=setting.colour_factor)
+    if covariance is not None:
+        metric = replace(metric, transform=whitening(covariance, setting.shrinkage), shrinkage=setting.shrinkage)
+    if setting.category_weight == 0:
+        return metric
+    categories, centroids = category_means(metric.adapt(sample.objects), sample.groups)
+    if sum(group in categories for group in sample.groups) < MIN_COVERED * len(sample.groups):
+        return metric
+    return replace(metric, category_weight=setting.category_weight, categories=categories, centroids=centroids)
 
 
 def _judge(halves: tuple[GroupedLooks, GroupedLooks], setting: Setting) -> Doubles:
@@ -121,13 +144,29 @@ def _judge(halves: tuple[GroupedLooks, GroupedLooks], setting: Setting) -> Doubl
 def _same_group_shares(sample: GroupedLooks, metric: Metric) -> Doubles:
     weights = metric.adapt_weights(INTENTS["similar"])
     share = weights.colour / (weights.object + weights.colour)
-    objects = sample.objects if metric.transform is None else normalise_rows(sample.objects @ metric.transform)
+    objects = metric.adapt(sample.objects)
     scores = (1 - share) * objects @ objects.T + share * sample.colours @ sample.colours.T
+    if metric.centroids is not None:
+        scores += metric.category_weight * _likelihoods(objects, sample.groups, metric)
     items, groups = np.array(sample.items), np.array(sample.groups)
     scores[items[:, None] == items] = -np.inf
     nearest = np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
     shares: Doubles = (groups[nearest] == groups[:, None]).mean(axis=1)
     return shares
+
+
+def _likelihoods(objects: Floats, groups: Sequence[str], metric: Metric) -> Floats:
+    """Return [n, n]: how likely point i is of the category of point j; 0 if that has no centroid."""
+    numbers = {name: number for number, name in enumerate(metric.categories)}
+    assert metric.centroids is not None
+    padded = np.concatenate(
+        [softmax(objects @ metric.centroids.T), np.zeros((len(objects), 1), np.float32)], axis=1
+    )
+    return padded[:, [numbers.get(group, len(numbers)) for group in groups]]
+
+
+def _best(shares: Mapping[Setting, Doubles]) -> Setting:
+    return max(shares, key=lambda setting: float(shares[setting].mean()))
 
 
 def _margin(differences: Doubles) -> float:

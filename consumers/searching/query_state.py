@@ -10,10 +10,12 @@ from consumers.vision.embedder import Look
 from infra.array_types import Floats
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.ranking import Weights
+from schemas.ranking import Intent, Weights
 from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
 
+KINDS: tuple[Intent, ...] = ("exact", "similar")
+"""Intents that compare kinds of things, which is what a collection fits its metric to."""
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable` rather than retried later."""
 INDEX_FAILED = "the index failed at this request: see the query worker's log, and `lookstream index status`"
@@ -45,6 +47,7 @@ class QueryState:
     def is_rearranged(self) -> bool:
         """Whether the hits are ordered by more than the scores of the index."""
         has_boosts = bool(self.inferred_intent.boost_fields) and self._is_in_range
+        has_boosts = has_boosts or (self.metric.category_weight > 0 and self._is_in_range)
         return self.request.is_rearranged or has_boosts or self.is_adapted
 
     @property
@@ -75,7 +78,7 @@ class QueryState:
 
     def set_metric(self, metric: Metric) -> None:
         """Set how the collection compares looks, unless the request overrides it."""
-        if self.request.metric == "collection" and self.request.weights is None:
+        if self.request.metric == "collection" and self.request.weights is None and self.request.intent in KINDS:
             self.metric = metric
 
     def set_categories(self, categories: tuple[Likely, ...]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from schemas.ranking import Boosts
 
 DAY_US = 86_400_000_000
 NO_BOOSTS = Boosts()
+NO_CATEGORIES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,25 @@ class BoostTerms:
 
 
 def compute_boosts(
-    payload: Payload, boosts: Boosts, now: datetime, intent: InferredIntent = NO_INTENT
+    payload: Payload,
+    boosts: Boosts,
+    now: datetime,
+    intent: InferredIntent = NO_INTENT,
+    categories: Mapping[str, float] = NO_CATEGORIES,
 ) -> BoostTerms:
-    """Return the boost terms of a hit with this payload: each from 0 to its weight, 0 for an unknown value."""
-    if boosts == NO_BOOSTS and not intent.boost_fields:
+    """Return the boost terms of a hit with this payload: each from 0 to its weight, 0 for an unknown value.
+
+    `categories` are the boosts of categories that the collection's metric gives.
+    """
+    if boosts == NO_BOOSTS and not intent.boost_fields and not categories:
         return BoostTerms()
+    category, colour = intent.boosts(payload)
     return BoostTerms(
         boosts.recency * _recency(payload, boosts, now),
         boosts.in_stock * (payload.get("in_stock") == "true"),
         boosts.price * _price_proximity(payload, boosts),
-        *intent.boosts(payload),
+        category + categories.get(str(payload.get("category")), 0.0),
+        colour,
     )
 
 

@@ -150,7 +150,11 @@ class Retriever:
         """Rank the candidates by score and boosts, collapse and diversify them, and cut out the page."""
         request, end = search.request, search.request.offset + search.request.top_k
         intent = search.inferred_intent if search.is_rearranged else NO_INTENT
-        terms = {point.id: compute_boosts(point.payload, request.boosts, now, intent) for point in candidates}
+        part = self._calibrator.parts.object(search.query_vector)
+        categories = search.metric.category_boosts(part) if search.is_rearranged else {}
+        terms = {
+            point.id: compute_boosts(point.payload, request.boosts, now, intent, categories) for point in candidates
+        }
         ranked = rank_by_boosted_score(candidates, terms)
         if search.is_rearranged:
             ranked = _page_grouping(request).collapse(ranked)

@@ -15,7 +15,7 @@ from schemas.failures import Rejected, Unavailable
 from schemas.filters import Filters
 from schemas.items import MAX_INLINE_BYTES, InlineImage, ItemUpserted
 from schemas.outcomes import ItemOutcome
-from schemas.ranking import Weights
+from schemas.ranking import INTENTS, Weights
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 
@@ -118,10 +118,12 @@ def _item(tenant: str, item_id: str, row: LabelledImage, picture: bytes) -> Item
 
 
 def _request(tenant: str, question: SearchQuestion) -> SearchRequest:
+    """A search by the intent that has these weights, as users search; by the weights if no intent has them."""
+    intent = next((intent for intent, weights in INTENTS.items() if weights == question.weights), None)
     return SearchRequest(
         request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=_inline(question.picture())),
-        weights=question.weights, filters=question.filters, offset=question.offset,
-        top_k=question.top_k, strict=question.strict, deadline_ms=PATIENT_MS,
+        intent=intent or "similar", weights=None if intent else question.weights, filters=question.filters,
+        offset=question.offset, top_k=question.top_k, strict=question.strict, deadline_ms=PATIENT_MS,
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def test_the_colour_weight_of_an_intent_is_that_of_the_collection(factor: float,
 
 def test_a_metric_survives_its_note() -> None:
     check = MetricCheck(points=300, groups=12, default=0.5, own=0.75, margin=0.1)
-    metric = Metric(np.arange(9, dtype=np.float32).reshape(3, 3), 0.5, 0.1, check)
+    metric = Metric(np.arange(9, dtype=np.float32).reshape(3, 3), 0.5, 0.1, check=check)
     again = parse_metric(json.loads(json.dumps(metric.note())))
     assert again.transform is not None
     assert np.array_equal(again.transform, np.arange(9).reshape(3, 3))
