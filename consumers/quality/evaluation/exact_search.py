@@ -1,7 +1,7 @@
 """Exact search: brute-force search in numpy over the catalogue's vectors, the reference for the engine's recall."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,13 @@ from consumers.quality.evaluation.bootstrap import Estimate, differences, estima
 from consumers.quality.evaluation.ground_truth import OBJECT, SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.ranking_metrics import DEPTH
-from consumers.quality.evaluation.retrieval_scores import Agreement, Results
-from consumers.quality.evaluation.system_under_test import catalogue_position
+from consumers.quality.evaluation.retrieval_scores import Agreement
+from consumers.quality.evaluation.system_under_test import (
+    SystemUnderTest,
+    TrackProgress,
+    catalogue_position,
+    search_each,
+)
 from consumers.vision.embedder import Look, weight_look
 from infra.array_types import Floats
 from schemas.failures import Failure
@@ -76,8 +81,13 @@ def _vectors(rows: Sequence[LabelledImage], embed: EmbedOne) -> Floats:
     )
 
 
-def engine_recall(exact: ExactSearch, results: Results) -> Estimate:
-    """Recall of the engine: the share of the exact top 10 in its results, with the weighting `similar`."""
+def engine_recall(exact: ExactSearch, system: SystemUnderTest, track: TrackProgress) -> Estimate:
+    """Recall of the engine: the share of the exact top 10 in its results, with the weighting `similar`.
+
+    Searches are under the default metric, which is the engine's.
+    """
+    questions = [replace(each, metric="default") for each in exact.truth.questions(WEIGHTINGS[SIMILAR])]
+    results = search_each(system, questions, track, "comparing with an exact search")
     own_positions = [exact.truth.position_of(row) for row in exact.truth.queries]
     best = exact.nearest(
         WEIGHTINGS[SIMILAR], [() if position is None else (position,) for position in own_positions]

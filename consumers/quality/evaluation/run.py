@@ -106,7 +106,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
     truth, counts = _prepare(data, setup)
     results, relevance = search_by_weighting(truth, system, track)
     main_relevance, main_results = relevance[SIMILAR], results[SIMILAR]
-    exact_figures = _measure_exact(truth, data, main_results, setup.store)
+    exact_figures = _measure_exact(truth, data, setup)
     rankings = _rank(data, truth, setup)
     figures = EvaluationResult(
         through=setup.through,
@@ -201,17 +201,17 @@ def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationC
     return {name: check for name, check in checks.items() if check is not None}
 
 
-def _measure_exact(
-    truth: GroundTruth, data: EvaluationInput, results: Results, store: EmbeddingStore | None
-) -> ExactFigures:
+def _measure_exact(truth: GroundTruth, data: EvaluationInput, setup: EvaluationSetup) -> ExactFigures:
     """The measures that need the vectors; empty where these are not available, or too many for the memory."""
+    store = setup.store
     if store is None or len(truth.catalogue) > MAX_EXACT:
         return ExactFigures(None, {})
     encoder = store.embedder.encoder
     exact = open_exact(truth, store.embed, (encoder.object_size, encoder.style_size))
     same = {column: same_elsewhere(exact, column) for column in data.same}
     return ExactFigures(
-        engine_recall(exact, results), {column: shares for column, shares in same.items() if shares is not None}
+        engine_recall(exact, setup.system, setup.track),
+        {column: shares for column, shares in same.items() if shares is not None},
     )
 
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.picture_source import FULL_SIZE
@@ -54,7 +54,7 @@ class SystemUnderTest(Protocol):
 class SearchQuestion:
     """One search: a picture, which is read when the search is sent, and the weights and filters of its hits.
 
-    `offset` and `top_k` are those of schemas.searches.SearchRequest.
+    `offset`, `top_k` and `metric` are those of schemas.searches.SearchRequest.
     """
 
     picture: Callable[[], bytes]
@@ -62,6 +62,7 @@ class SearchQuestion:
     filters: Filters = field(default_factory=Filters)
     strict: bool = False
     offset: int = 0
+    metric: Literal["collection", "default"] = "collection"
     top_k: int = DEPTH
 
 
@@ -123,7 +124,8 @@ def _request(tenant: str, question: SearchQuestion) -> SearchRequest:
     return SearchRequest(
         request_id=uuid.uuid4().hex, tenant=tenant, image=InlineImage(data=_inline(question.picture())),
         intent=intent or "similar", weights=None if intent else question.weights, filters=question.filters,
-        offset=question.offset, top_k=question.top_k, strict=question.strict, deadline_ms=PATIENT_MS,
+        offset=question.offset, top_k=question.top_k, strict=question.strict, metric=question.metric,
+        deadline_ms=PATIENT_MS,
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from collections.abc import Generator
 
 import numpy as np
 
-from consumers.scoring.metric import DEFAULT_METRIC, Metric, normalise_rows
+from consumers.scoring.group_statistics import normalise_rows
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.metric_choice import MIN_JUDGED, GroupedLooks, choose_metric
 
 GROUPS, SIZE = 12, 20
@@ -87,3 +88,14 @@ def test_pictures_of_one_item_are_no_neighbours_of_each_other() -> None:
     )
     metric = chosen(twice)
     assert metric.check is None or metric.check.own == 0
+
+
+def test_likely_categories_are_preferred_where_that_helps_and_all_have_a_mean() -> None:
+    looks = sample(nuisance=1, colour=0, size=60)
+    metric = chosen(looks)
+    assert metric.category_weight > 0
+    assert set(metric.categories) == {f"g{n}" for n in range(GROUPS)}
+    assert metric.centroids is not None
+    lonely = tuple(group if n % 3 else f"{n}" for n, group in enumerate(looks.groups))
+    scattered = GroupedLooks(looks.objects, looks.colours, lonely, looks.items)
+    assert chosen(scattered).category_weight == 0
