@@ -93,7 +93,7 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
     """Return the best metric for a collection; `present` unless another one is better by more than chance."""
     if len(sample.groups) < 2 * MIN_JUDGED or len(set(sample.groups)) < 2:
         return present
-    halves = sample.subset(range(0, len(sample.groups), 2)), sample.subset(range(1, len(sample.groups), 2))
+    halves = _halves(sample)
     own = Setting(present.shrinkage, present.colour_factor, present.category_weight)
     shares = {setting: _judge(halves, setting) for setting in (Setting(), own)}
     for shrinkage, factor in itertools.product((0.0, *SHRINKAGES), COLOUR_FACTORS):
@@ -115,6 +115,14 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
         margin=_margin(shares[chosen] - default),
     )
     return replace(_fit(sample, chosen), check=check)
+
+
+def _halves(sample: GroupedLooks) -> tuple[GroupedLooks, GroupedLooks]:
+    """Return two halves of a sample; each has half of the items of each group."""
+    keys = list(zip(sample.groups, sample.items, strict=True))
+    half = {key: number % 2 for number, key in enumerate(sorted(set(keys)))}
+    first, second = ([row for row, key in enumerate(keys) if half[key] == side] for side in (0, 1))
+    return sample.subset(first), sample.subset(second)
 
 
 def _fit(sample: GroupedLooks, setting: Setting) -> Metric:
