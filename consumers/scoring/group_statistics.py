@@ -9,6 +9,8 @@ from infra.array_types import Doubles, Floats
 
 MIN_GROUPED = 40
 """Fewest points in groups of two or more from which a covariance is estimated."""
+MIN_SCATTER = 1e-6
+"""Least sum of squared distances to the means; with less, a group is the same picture again and again."""
 MIN_MEMBERS, MAX_CATEGORIES = 3, 500
 """Fewest points of a category with a centroid, and most centroids: they lie in a note of the index."""
 TEMPERATURE = 0.1
@@ -19,7 +21,7 @@ photos the likeliest of 42 categories is right in .89, of 341 photos of clothes 
 def within_class_covariance(parts: Floats, groups: Sequence[str]) -> Doubles | None:
     """Return the covariance of parts [n, d] around the means of their groups, float64 [d, d].
 
-    Groups of one do not count. None if fewer than MIN_GROUPED points are left.
+    Groups of one do not count. None if fewer than MIN_GROUPED points are left, or if those do not differ.
     """
     scatter, members, freedom = np.zeros((parts.shape[1],) * 2), 0, 0
     names, numbers = np.unique(np.array(groups), return_inverse=True)
@@ -29,7 +31,7 @@ def within_class_covariance(parts: Floats, groups: Sequence[str]) -> Doubles | N
             centred = rows - rows.mean(0)
             scatter += centred.T @ centred
             members, freedom = members + len(rows), freedom + len(rows) - 1
-    return scatter / freedom if members >= MIN_GROUPED else None
+    return scatter / freedom if members >= MIN_GROUPED and np.trace(scatter) > MIN_SCATTER else None
 
 
 def whitening(covariance: Doubles, shrinkage: float) -> Floats:
