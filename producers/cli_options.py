@@ -227,6 +227,10 @@ class SearchOptions:
         Literal["exact", "similar", "style", "colour"],
         typer.Option(help="Preset of the weights of object, style and colour."),
     ] = "similar"
+    metric: Annotated[
+        Literal["collection", "default"],
+        typer.Option(help="Compare as the collection has learnt from its own categories, or as all do at first."),
+    ] = "collection"
     min_score: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Minimum score of a hit.", show_default=False)
     ] = None

@@ -178,6 +178,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         tenant=options.tenant,
         crop=None if options.crop is None else parse_crop(options.crop),
         intent=options.intent,
+        metric=options.metric,
         filters=parse_filters(options.filter or []),
         any_of=parse_each("--any", options.any or []),
         none_of=parse_each("--not", options.not_ or []),
