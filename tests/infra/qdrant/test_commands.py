@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from infra.qdrant.contract import EncoderDiffers, Point
 from infra.qdrant.embedded.channel import address_of
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.owner_process import serve
+from infra.qdrant.point_ids import calibration_note
 from infra.qdrant.points_io import copy_points, iterate_points
 from infra.qdrant.server.index import ServerIndex
 from schemas.failures import Unavailable
@@ -74,7 +76,17 @@ def test_status_tells_the_encoder_and_the_counts(index: EmbeddedIndex) -> None:
     written(index)
     told = json.loads(run("status", "--json").stdout)
     assert (told["fingerprint"], told["size"], told["live"], told["unindexed"]) == ("some encoder", SIZE, 3, 3)
-    assert "unindexed    3" in run("status").stdout
+    assert told["calibration"] == {}
+    assert re.search(r"^unindexed +3$", run("status").stdout, re.MULTILINE)
+
+
+def test_status_shows_the_calibration_of_a_tenant(index: EmbeddedIndex) -> None:
+    index.put_note(calibration_note("shop"), {"summary": {"metric": "own, of 12 categories"}, "points": 300})
+    assert json.loads(run("status", "--tenant", "shop", "--json").stdout)["calibration"] == {
+        "metric": "own, of 12 categories"
+    }
+    assert re.search(r"^metric +own, of 12 categories$", run("status", "--tenant", "shop").stdout, re.MULTILINE)
+    assert "own" not in run("status").stdout
 
 
 def test_optimise_waits_until_it_is_done(index: EmbeddedIndex) -> None:
