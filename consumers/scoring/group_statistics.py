@@ -45,7 +45,8 @@ def whitening(covariance: Doubles, shrinkage: float) -> Floats:
     shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / size * np.eye(size)
     values, vectors = np.linalg.eigh(shrunk)
     root: Doubles = vectors * values**-0.5 @ vectors.T
-    return (root * size / np.trace(root)).astype(np.float32)
+    scaled: Floats = (root * size / np.trace(root)).astype(np.float32)
+    return scaled
 
 
 def category_means(rows: Floats, groups: Sequence[str]) -> tuple[tuple[str, ...], Floats]:

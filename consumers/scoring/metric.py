@@ -55,7 +55,8 @@ class Metric:
 
     def object_cosines(self, part: Floats, others: Floats) -> Floats:
         """Return float32 [n]: the similarity of an object part [d] to n others [n, d]."""
-        return (self.adapt(others) @ self.adapt(part[None])[0]).astype(np.float32)
+        cosines: Floats = (self.adapt(others) @ self.adapt(part[None])[0]).astype(np.float32)
+        return cosines
 
     def adapt(self, parts: Floats) -> Floats:
         """Return object parts [n, d] as they are compared."""

@@ -101,7 +101,8 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
         yield
     best = _best(shares)
     for weight in CATEGORY_WEIGHTS:
-        shares[best._replace(category_weight=weight)] = _judge(halves, best._replace(category_weight=weight))
+        setting = Setting(best.shrinkage, best.colour_factor, weight)
+        shares[setting] = _judge(halves, setting)
         yield
     best = _best(shares)
     gain = shares[best] - shares[own]

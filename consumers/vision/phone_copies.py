@@ -93,5 +93,6 @@ def _relight(rgb: Doubles, rng: np.random.Generator) -> Floats:
     angle = rng.uniform(0, 2 * np.pi)
     shade = 1 + rng.uniform(0, SHADE) * (x * np.cos(angle) + y * np.sin(angle))
     cast = 1 + rng.uniform(-CAST, CAST, 3)
-    lit = rgb ** rng.uniform(*GAMMA) * rng.uniform(*BRIGHTNESS) * cast * shade[..., None]
-    return lit.astype(np.float32)
+    tone: Doubles = rgb ** rng.uniform(*GAMMA) * rng.uniform(*BRIGHTNESS)
+    lit: Floats = (tone * cast * shade[..., None]).astype(np.float32)
+    return lit

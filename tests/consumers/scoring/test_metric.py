@@ -42,7 +42,8 @@ def test_a_part_of_zeros_is_like_nothing() -> None:
 @pytest.mark.parametrize(("factor", "colour"), [(0.0, 0.0), (2.0, 0.3), (10.0, 1.0)])
 def test_the_colour_weight_of_an_intent_is_that_of_the_collection(factor: float, colour: float) -> None:
     weights = Metric(colour_factor=factor).adapt_weights(INTENTS["similar"])
-    assert (weights.object, weights.colour) == (INTENTS["similar"].object, pytest.approx(colour))
+    assert weights.object == INTENTS["similar"].object
+    assert weights.colour == pytest.approx(colour)
 
 
 def test_a_metric_survives_its_note() -> None:

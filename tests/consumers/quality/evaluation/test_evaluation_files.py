@@ -63,12 +63,17 @@ def test_pictures_are_named_in_one_of_two_ways(options: dict[str, Any], reason: 
         read_input(EvaluateOptions(**options))
 
 
+def options(name: str, file: Path) -> dict[str, Any]:
+    """One option that names a file."""
+    return {name: file}
+
+
 @pytest.mark.parametrize("name", ["sheet", "run", "qrels"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_evaluation(tmp_path: Path, name: str) -> None:
     for file in (tmp_path, tmp_path / "nowhere" / "file"):
         with pytest.raises(BadInput, match=f"--{name} .* cannot be written: name a file in a folder that exists"):
-            check_outputs(replace(EvaluateOptions(), **{name: file}))
-    check_outputs(replace(EvaluateOptions(), **{name: tmp_path / "file"}))
+            check_outputs(EvaluateOptions(**options(name, file)))
+    check_outputs(EvaluateOptions(**options(name, tmp_path / "file")))
 
 
 def test_all_files_that_are_named_are_written(tmp_path: Path) -> None:
