@@ -76,7 +76,7 @@ def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> 
     for first in range(0, len(ids), LOOKS_PER_STEP):
         looks |= index.vectors(ids[first : first + LOOKS_PER_STEP])
         yield
-    found = [id for id in ids if id in looks]
+    found = [id for id in ids if id in looks and parts.has_unit_parts(looks[id])]  # a broken disk changes vectors
     if not found:
         return present
     rows = np.stack([looks[id] for id in found])

@@ -13,11 +13,13 @@ from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stack_probes
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import vote
+from consumers.scoring.metric import DEFAULT_METRIC
+from consumers.scoring.metric_choice import fit_metric
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.qdrant import rows
 from infra.qdrant.contract import Index, Point, ScoredPoint
 from infra.qdrant.point_ids import point_id
@@ -131,6 +133,31 @@ def test_facets_go_on_beside_a_broken_vector(
 def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None:
     hits = [ScoredPoint("a", spoil, {"category": "broken"}), ScoredPoint("b", 0.9, {"category": "right"})]
     assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
-    probe = Neighbourhood(np.array([[0.5, spoil, 0.1], [0.2, 0.3, 0.4]], np.float32), np.zeros(2, np.int8))
-    cosines, _ = stack_probes([probe])
-    assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1)], pytest.approx([0.2, 0.3, 0.4])]
+    pairs = np.array([[0.5, spoil, 0.1, 0.5], [0.2, 0.3, 0.4, spoil]], np.float32)
+    cosines, _ = stack_probes([Neighbourhood(pairs, np.zeros(2, np.int8))])
+    assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1), 0.5], pytest.approx([0.2, 0.3, 0.4, PAD])]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_broken_vector_has_no_part_in_a_collections_metric(
+    engine: Index, eyes: ImageEmbedder, breaks: Break, spoil: float
+) -> None:
+    parts, rng = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), np.random.default_rng(0)
+    means = rng.normal(size=(6, look_size(eyes.encoder)))
+    for n in range(150):
+        payload = {"item": f"default:i{n}", "item_id": f"i{n}", "tenant": "default", "version": 1, "state": "live"}
+        payload |= {"category": f"c{n % 6}", "n": 0}
+        look = parts.normalise((means[n % 6] + rng.normal(size=means.shape[1]) * 2).astype(np.float32))
+        engine.upsert([Point(point_id("default", f"i{n}", 0), payload, look)])
+    first = engine.page(None, 1)[0][0]
+    breaks(str(first.payload["item_id"]), spoil)
+    steps = fit_metric(engine, parts, "default", DEFAULT_METRIC)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            metric = stop.value
+            break
+    assert metric.check is not None
+    assert metric.check.points == 149
+    assert metric.transform is None or np.isfinite(metric.transform).all()
