@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from infra.config.kafka import KafkaSettings
 from infra.kafka.client_settings import ConfigValue, extra_settings
 from infra.kafka.config import client_config, new_client
-from infra.kafka.errors import ErrorClass, classify, to_exception
+from infra.kafka.errors import ErrorClass, Fenced, classify, to_exception
 from infra.kafka.names import plain_topic, topic_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
@@ -116,7 +116,8 @@ class EventSink:
     def flush(self) -> None:
         """Wait until all sent records, or their fallbacks, are acknowledged.
 
-        Raises RecordRefused, Unavailable, Fenced or KafkaFault if any record of this thread was not delivered.
+        Raises RecordRefused, Unavailable or KafkaFault if any record of this thread was not delivered, and Fenced for
+        a producer with a transactional id.
         """
         while True:
             remaining = self._wait_for_reports(DELIVERY_SECONDS + 1)
@@ -124,7 +125,7 @@ class EventSink:
             if not failed and not remaining:
                 return
             if remaining or any(fallback_for(record, error) is None for record, error in failed):
-                raise _delivery_error(failed, remaining)
+                raise self._delivery_error(failed, remaining)
             for record, error in failed:
                 if (fallback := fallback_for(record, error)) is not None:
                     self.send_record(fallback)
@@ -148,6 +149,12 @@ class EventSink:
     def pop_failed(self) -> list[tuple[OutgoingRecord, KafkaError]]:
         """Remove and return the failed records of this thread; only for infra.kafka.transactions."""
         return self._failed.pop(threading.get_ident(), [])
+
+    def _delivery_error(self, failed: Sequence[tuple[OutgoingRecord, KafkaError]], remaining: int) -> Exception:
+        error = _delivery_error(failed, remaining)
+        if isinstance(error, Fenced) and "transactional.id" not in self._config:
+            return Unavailable(f"{error}; the next record gets a new producer")
+        return error
 
     def _serve(self, seconds: float) -> None:
         """Serve delivery reports.

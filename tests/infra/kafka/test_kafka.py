@@ -1,10 +1,13 @@
 """Kafka, over a real broker: holding, committing, replies, and deliveries that fail."""
 
+import threading
 import time
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 from pydantic import SecretStr
 
 from infra.config.kafka import KafkaSettings
@@ -22,6 +25,7 @@ from infra.kafka import (
     create_topics,
 )
 from infra.kafka.config import client_config
+from infra.kafka.sink import FENCED_CODES
 from infra.kafka.source import MAX_PREFETCH_RECORDS
 from schemas.envelope import Event
 from schemas.failures import Unavailable
@@ -201,6 +205,19 @@ def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told
     sink.flush()
     assert [record.value for _ in range(2) if (record := reader.poll(5))] == [b"before", b"after"]
     reader.close()
+
+
+@pytest.mark.parametrize("code", sorted(FENCED_CODES))
+def test_a_producer_without_a_transactional_id_is_never_fenced_for_good(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """The local broker refuses the epoch of a producer whose records timed out while it was frozen."""
+    sink, record = EventSink(kafka), OutgoingRecord(ITEM_OUTCOMES, b"k", b"v", {})
+    refused = {threading.get_ident(): [(record, KafkaError(code))]}
+    monkeypatch.setattr(sink, "_failed", defaultdict(list, refused))
+    with pytest.raises(Unavailable, match="the next record gets a new producer"):
+        sink.flush()
+    sink.close()
 
 
 def test_security_settings_reach_the_client_in_its_own_words() -> None:
