@@ -116,8 +116,8 @@ class EventSink:
     def flush(self) -> None:
         """Wait until all sent records, or their fallbacks, are acknowledged.
 
-        Raises RecordRefused, Unavailable or KafkaFault if any record of this thread was not delivered, and Fenced for
-        a producer with a transactional id.
+        Raises RecordRefused, Unavailable or KafkaFault if any record of this thread was not delivered; a producer
+        with a transactional id also Fenced.
         """
         while True:
             remaining = self._wait_for_reports(DELIVERY_SECONDS + 1)
