@@ -26,7 +26,9 @@ class CellSyntax:
 
     def describe(self) -> str:
         """The delimiter, for users."""
-        return {"\t": "tabs", " ": "blanks"}.get(self.delimiter) or f"`{self.delimiter}`".replace("\x01", "\\x01")
+        known = {"\t": "tabs", " ": "blanks"}.get(self.delimiter)
+        written = self.delimiter if self.delimiter.isprintable() else ascii(self.delimiter).strip("'")
+        return known or f"`{written}`"
 
     def split_unquoted(self, text: str) -> list[str]:
         """The cells of a text in which a quote means nothing, but around a whole cell."""

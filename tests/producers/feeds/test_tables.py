@@ -14,6 +14,7 @@ from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
 from producers.feed_formats import inspect_feed, read_feed
 from producers.feeds.feed_file import ReadOptions
+from producers.feeds.quoting import CellSyntax
 from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 
 U = "https://shop.example/{}.jpg"
@@ -317,3 +318,10 @@ def test_what_csv_writes_is_read(
             assert (row.cells["title"], row.cells["brand"]) == (title, brand)
     plain = [n for n, pair in enumerate(table) if not set("".join(pair)) & set('\n"=\\\x85\u2028')]
     assert {str(n) for n in plain} <= {row.cells["id"] for row in found if isinstance(row, FeedRow)}
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [
+    ("\x01", "`\\x01`"), ("\x1f", "`\\x1f`"), ("\u2028", "`\\u2028`"), (";", "`;`"), ("¦", "`¦`"), ("\t", "tabs"),
+])  # fmt: skip
+def test_users_read_the_delimiter_without_control_characters(delimiter: str, name: str) -> None:
+    assert CellSyntax(delimiter).describe() == name
