@@ -1,20 +1,25 @@
 """A worker of a test, in a thread: handles the records that are sent to some topics from now on."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record, TopicReader
+from infra.kafka.client_settings import ConfigValue
+from infra.kafka.sink import IDEMPOTENT_DELIVERY
 
 
 @contextmanager
 def working(
-    kafka: KafkaSettings, topics: Sequence[str], handle: Callable[[Record, EventSink], None]
+    kafka: KafkaSettings,
+    topics: Sequence[str],
+    handle: Callable[[Record, EventSink], None],
+    delivery: Mapping[str, ConfigValue] = IDEMPOTENT_DELIVERY,
 ) -> Iterator[None]:
     """Call `handle` with each record, and with a sink for what it answers, until the block ends."""
     readers = [TopicReader(kafka, topic) for topic in topics]
-    sink, stop = EventSink(kafka), threading.Event()
+    sink, stop = EventSink(kafka, delivery), threading.Event()
 
     def work() -> None:
         while not stop.is_set():

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, TopicReader
+from infra.kafka import LOW_LATENCY_DELIVERY, EventSink, Record
 from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Body, Event, from_bytes
 from schemas.facets import FacetsRequest, FacetsResult
@@ -30,6 +30,7 @@ from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.hostile.requests import hostile_bodies
 from tests.producers.conftest import png
+from tests.worker_thread import working
 
 LINES, BODIES, GENERATED = 1_000, 100, 10_000
 """Idle connections, and as many that drip; clients with bodies of 10 MB; generated requests."""
@@ -126,34 +127,18 @@ def _start_gateway(world: World, program: str) -> Gateway:
     return Gateway(world, process, port)
 
 
-@contextmanager
-def _answering(kafka: KafkaSettings) -> Iterator[None]:
+def _answering(kafka: KafkaSettings) -> AbstractContextManager[None]:
     """A query worker in a thread, that finds nothing."""
-    reader, sink, over = (
-        TopicReader(kafka, SEARCH_REQUESTS),
-        EventSink(kafka, LOW_LATENCY_DELIVERY),
-        threading.Event(),
-    )
+    return working(kafka, [SEARCH_REQUESTS], _reply, LOW_LATENCY_DELIVERY)
 
-    def work() -> None:
-        while not over.is_set():
-            record = reader.poll(0.05)
-            if record is not None and record.value is not None:
-                headers = {name: (value or b"").decode() for name, value in record.headers.items()}
-                answer = _answer(from_bytes(record.value))
-                event = Event(answer, extra={CORRELATION_ID: answer.request_id})
-                sink.send(headers[REPLY_TO], answer.request_id, event, int(headers[REPLY_PARTITION]))
-                sink.flush()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        reader.close()
-        sink.close()
+def _reply(record: Record, sink: EventSink) -> None:
+    if record.value is None:
+        return
+    headers = {name: (value or b"").decode() for name, value in record.headers.items()}
+    answer = _answer(from_bytes(record.value))
+    event = Event(answer, extra={CORRELATION_ID: answer.request_id})
+    sink.send(headers[REPLY_TO], answer.request_id, event, int(headers[REPLY_PARTITION]))
 
 
 def _answer(request: Body) -> SearchResult | FacetsResult:

@@ -102,7 +102,7 @@ def run(
             means.console.print(f"{time.monotonic() - started:.0f} s")
             found[trial.name] = outcome.figures
             if sheets is not None:
-                sheet = draw_failures(worst_failures(outcome.trial, outcome.results, outcome.judged))
+                sheet = draw_failures(worst_failures(outcome.trial, outcome.results, outcome.relevance))
                 sheet.save(sheets / f"{trial.name.replace(' ', '-')}.png")
     return found
 

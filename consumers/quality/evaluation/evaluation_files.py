@@ -76,7 +76,7 @@ def write_outputs(options: "EvaluateOptions", output: EvaluationOutput) -> None:
     """Write the sheet of failures, the run and the qrels, as far as they are named. Raises BadInput."""
     if options.sheet is not None:
         try:
-            draw_failures(worst_failures(output.trial, output.results, output.judged)).save(options.sheet, "PNG")
+            draw_failures(worst_failures(output.trial, output.results, output.relevance)).save(options.sheet, "PNG")
         except OSError as error:
             raise BadInput(f"--sheet {options.sheet} cannot be written: {error.strerror}") from None
     if options.run is not None and output.rankings is not None:

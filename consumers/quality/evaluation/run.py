@@ -95,7 +95,7 @@ class EvaluationOutput:
     figures: EvaluationResult
     trial: GroundTruth
     results: Results
-    judged: Relevance
+    relevance: Relevance
     rankings: Rankings | None = None
     """The hits of each query with the weighting `similar`, if ranked."""
 
@@ -114,7 +114,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
         catalogue=digest(data.catalogue),
         seed=seed,
         counts=counts,
-        weightings={name: score(judged, seed) for name, judged in relevance.items()},
+        weightings={name: score(found, seed) for name, found in relevance.items()},
         by_category=by_group(truth, main_relevance, category_of),
         by_colour=by_group(truth, main_relevance, colour_of),
         filtered=filtered(truth, system, setup.namers.extractor, track),

@@ -32,7 +32,7 @@ CORPUS, QUERIES, QRELS = ("corpus",), ("query", "queries"), ("qrels", "default",
 """The names that a part has in different sets."""
 IMAGE = "image"
 IDS = ("id", "_id")
-JUDGED = ("query-id", "corpus-id", "score")
+QREL_COLUMNS = ("query-id", "corpus-id", "score")
 SHARD = re.compile(r"(?:(?P<split>.+?)-)?(?:\d+-of-\d+|\d+)\.parquet")
 """The name of a file in the folder of a part: SPLIT-00000-of-00001.parquet or 0000.parquet."""
 DEFAULT_SPLIT = "test"
@@ -52,12 +52,12 @@ def splits(root: Path) -> tuple[str, ...]:
 
 def read(root: Path, split: str) -> RetrievalDataset:
     """A split. Raises BadInput when a column is missing, as in sets whose queries or answers are texts."""
-    corpus, queries, judged = (_files(root, names, split) for names in (CORPUS, QUERIES, QRELS))
-    check_columns(judged, JUDGED)
+    corpus, queries, qrels = (_files(root, names, split) for names in (CORPUS, QUERIES, QRELS))
+    check_columns(qrels, QREL_COLUMNS)
     rule = "queries that have a judgement are searched in the corpus, without the query's very picture"
     return RetrievalDataset(
         f"MIEB set {root.resolve().name}", split, rule, Measure("recall", 1), _pictures(queries), _pictures(corpus),
-        partial(_judgements, judged),
+        partial(_judgements, qrels),
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _entries(files: Sequence[Path], id_column: str) -> Iterator[Entry]:
 
 def _judgements(files: Sequence[Path]) -> Iterator[Judgement]:
     """The judgements; MTEB takes scores as whole numbers."""
-    for row in read_rows(files, JUDGED):
+    for row in read_rows(files, QREL_COLUMNS):
         query, picture, score = row.values
         try:
             yield Judgement(query, picture, int(float(score)))

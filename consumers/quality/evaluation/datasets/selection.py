@@ -97,9 +97,11 @@ def select(dataset: RetrievalDataset, limit: int, seed: int) -> DatasetSelection
 def _select_queries(dataset: RetrievalDataset, limit: int, seed: int, skipped: SkipLog) -> list[LabelledImage]:
     """The queries; of a set with judgements, those that have one, as trec_eval and MTEB take them."""
     sample = Reservoir(limit, seed)
-    judged = None if dataset.judgements is None else {each.query for each in dataset.judgements() if each.grade > 0}
+    with_relevant = (
+        None if dataset.judgements is None else {each.query for each in dataset.judgements() if each.grade > 0}
+    )
     for number, row in enumerate(skipped.images(dataset.queries())):
-        if judged is None or row.image in judged:
+        if with_relevant is None or row.image in with_relevant:
             sample.add(number, row)
     return [row for _, row in sample.rows()]
 

@@ -144,5 +144,5 @@ def test_two_runs_on_a_set_compare(tmp_path: Path) -> None:
 
 def test_failures_of_a_set_without_labels_are_drawn(tmp_path: Path) -> None:
     output = run(read(make_mieb(tmp_path)))
-    sheet = draw_failures(worst_failures(output.trial, output.results, output.judged))
+    sheet = draw_failures(worst_failures(output.trial, output.results, output.relevance))
     assert sheet.mode == "RGB"
