@@ -37,6 +37,8 @@ class Metric:
     `transform` [d, d] multiplies object parts before their cosine; None: the cosine is that of the looks.
     `colour_factor` multiplies the colour weight of an intent. `category_weight` is the boost of a hit whose
     category is certain to be the query's; `centroids` [c, d] are the unit means of `categories`, transformed.
+    `studio` is the kind of pictures that it was fitted to, studio pictures or photos; it holds for queries of that
+    kind alone: fitted to the demo's studio pictures, it took its photos from .80 right first hits to .58.
     """
 
     transform: Floats | None = None
@@ -45,6 +47,7 @@ class Metric:
     category_weight: float = 0.0
     categories: tuple[str, ...] = ()
     centroids: Floats | None = None
+    studio: bool = False
     check: MetricCheck | None = None
 
     def adapt_weights(self, weights: Weights) -> Weights:
@@ -91,6 +94,7 @@ class Metric:
             "colour_factor": self.colour_factor,
             "shrinkage": self.shrinkage,
             "category_weight": self.category_weight,
+            "studio": self.studio,
             "categories": list(self.categories),
             "centroids": None if self.centroids is None else pack_array(self.centroids),
             "check": None if self.check is None else asdict(self.check),
@@ -117,7 +121,8 @@ def parse_metric(note: Mapping[str, object]) -> Metric:
                 for array in (transform, centroids)
             )
             categories = tuple(map(str, names))
-            return Metric(axes, factor, shrinkage, weight, categories, means, _parse_check(rest.get("check")))
+            studio, check = rest.get("studio") is True, _parse_check(rest.get("check"))
+            return Metric(axes, factor, shrinkage, weight, categories, means, studio, check)
     return DEFAULT_METRIC
 
 

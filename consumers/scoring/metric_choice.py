@@ -69,8 +69,13 @@ class GroupedLooks:
 
 
 def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> MetricSteps:
-    """Sample a tenant's points step by step, and return their metric. Raises Unavailable, as the index does."""
+    """Sample a tenant's points step by step, and return their metric. Raises Unavailable, as the index does.
+
+    It is fitted to the studio pictures or to the photos, whichever are more.
+    """
     payloads = index.sample(tenant, SAMPLE_SIZE)
+    studio = sum(payload.get("studio") == "true" for payload in payloads.values()) * 2 > len(payloads)
+    payloads = {id: payload for id, payload in payloads.items() if (payload.get("studio") == "true") == studio}
     grouped = {id: category for id, payload in payloads.items() if (category := merchant_category(payload))}
     ids, looks = list(grouped), dict[str, Floats]()
     for first in range(0, len(ids), LOOKS_PER_STEP):
@@ -86,7 +91,7 @@ def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> 
         tuple(grouped[id] for id in found),
         tuple(str(payloads[id]["item_id"]) for id in found),
     )
-    return (yield from choose_metric(sample, present))
+    return replace((yield from choose_metric(sample, present)), studio=studio)
 
 
 def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> MetricSteps:

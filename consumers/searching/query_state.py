@@ -77,8 +77,9 @@ class QueryState:
             self.studio, self.palette = image.studio, image.palette
 
     def set_metric(self, metric: Metric) -> None:
-        """Set how the collection compares looks, unless the request overrides it."""
-        if self.request.metric == "collection" and self.request.weights is None and self.request.intent in KINDS:
+        """Set how the collection compares looks, unless it is for pictures of another kind, or is overridden."""
+        applies = self.request.metric == "collection" and self.request.weights is None
+        if applies and self.request.intent in KINDS and self.studio == metric.studio:
             self.metric = metric
 
     def set_categories(self, categories: tuple[Likely, ...]) -> None:
