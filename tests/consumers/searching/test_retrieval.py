@@ -1,5 +1,6 @@
 """What a request can ask for besides a picture: pages, groups, variety, boosts, reasons, more or less like this."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -252,6 +253,14 @@ def test_hits_are_scored_under_the_metric_of_the_collection(
     assert [hit.explained.object_adapted for hit in found.hits] == pytest.approx(adapted.tolist(), abs=1e-5)
     assert ids(ask(image=flag(), top_k=12, min_score=scores[4])) == ids(found)[:5]
     assert ids(ask(image=flag(), top_k=4, offset=3)) == ids(found)[3:7]
+
+
+def test_a_metric_of_studio_pictures_says_nothing_of_photos(index: Index, metric: Metric, ask: Any) -> None:
+    name, other = calibration_note("default"), replace(metric, studio=not metric.studio)
+    index.put_note(name, index.notes([name])[name] | {"metric": other.note()})
+    found = ask(image=flag(), explain=True)
+    assert found.weights.colour == 0.15
+    assert all(hit.explained.object_adapted is None for hit in found.hits)
 
 
 @pytest.mark.parametrize("fields", [
