@@ -257,7 +257,7 @@ def test_hits_are_scored_under_the_metric_of_the_collection(
 
 def test_a_metric_of_studio_pictures_says_nothing_of_photos(index: Index, metric: Metric, ask: Any) -> None:
     name, other = calibration_note("default"), replace(metric, studio=not metric.studio)
-    index.put_note(name, index.notes([name])[name] | {"metric": other.note()})
+    index.put_note(name, {**index.notes([name])[name], "metric": other.note()})
     found = ask(image=flag(), explain=True)
     assert found.weights.colour == 0.15
     assert all(hit.explained.object_adapted is None for hit in found.hits)
