@@ -245,3 +245,6 @@ class SearchOptions:
     sheet: Annotated[
         Path | None, typer.Option(help="Write query and hits to this PNG file.", show_default=False)
     ] = None
+    show_matches: Annotated[
+        Path | None, typer.Option(help="Draw where hits agree to this PNG file.", show_default=False)
+    ] = None

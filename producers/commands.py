@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.config.errors import BadInput
 from infra.console import FAILED, command_options, printable
 from producers.cli_options import (
     CatalogOptions,
@@ -106,7 +105,13 @@ def search(options: SearchOptions) -> None:
     else:
         _show(result, seconds)
     if options.sheet is not None:
-        _write_sheet(options.sheet, " + ".join(options.query), request, result)
+        from producers.search_pictures import write_sheet
+
+        write_sheet(options.sheet, " + ".join(options.query), request, result)
+    if options.show_matches is not None:
+        from producers.search_pictures import write_matches
+
+        write_matches(options.show_matches, request, result)
     sys.exit(0 if result.status in ("ok", "no_match") else FAILED)
 
 
@@ -189,12 +194,12 @@ def _request(options: SearchOptions) -> "SearchRequest":
         diversity=options.diversity,
         boosts=parse_boosts(options.boost or []),
         understand="auto" if options.understand else "off",
-        explain=options.explain,
+        explain=options.explain or options.show_matches is not None,
         min_score=options.min_score,
         min_confidence=options.min_confidence,
         strict=not options.best_effort,
         restricted=options.restricted,
-        thumbnails=options.sheet is not None,
+        thumbnails=options.sheet is not None or options.show_matches is not None,
         deadline_ms=round(options.deadline * 1000),
     )
 
@@ -219,15 +224,3 @@ def _show(result: "SearchResult", seconds: float) -> None:
     from producers.search_output import show
 
     show(result, seconds, Console(highlight=False))
-
-
-def _write_sheet(file: Path, caption: str, request: "SearchRequest", result: "SearchResult") -> None:
-    from infra.config.settings import read_settings
-    from producers.contact_sheet import SheetRow, draw_sheet
-    from producers.search_output import picture_of
-
-    row = SheetRow(caption, picture_of(request, read_settings().images), result.hits, request.crop)
-    try:
-        draw_sheet([row]).save(file, "PNG")
-    except OSError as error:
-        raise BadInput(f"--sheet {file} cannot be written: {error.strerror}") from None

@@ -20,11 +20,11 @@ from schemas.envelope import describe
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
-from schemas.results import Hit, SearchResult, SearchTimes
+from schemas.results import LOW_COVERAGE, Hit, SearchResult, SearchTimes
 from schemas.searches import SearchRequest
 
 ITEM = "item:"
-PARTS = ("object", "style", "colour", "boost")
+PARTS = ("object", "style", "colour", "boost", "points")
 FACTS = ("title", "item", "category", "colours", "price")
 """Columns of the table: components of the score, and facts about the hit."""
 Request = TypeVar("Request", SearchRequest, FacetsRequest)
@@ -108,6 +108,11 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         console.print(_table(result))
     if result.categories:
         console.print(printable(f"looks like {_category_list(result)}"), markup=False, soft_wrap=True)
+    if result.hits and result.coverage is not None and result.coverage < LOW_COVERAGE:
+        warning = (
+            f"perhaps nothing of this kind is in the index (coverage {result.coverage:.0%}): the nearest items"
+        )
+        console.print(warning, markup=False, soft_wrap=True)
     for label, filters in (
         ("narrowed to", result.added),
         ("too few hits, no longer narrowed to", result.relaxed),
@@ -159,13 +164,12 @@ def _table(result: SearchResult) -> Table:
 
 
 def _score_parts(hit: Hit) -> tuple[str, ...]:
-    """The components of the score, with all boosts as one sum."""
+    """The components of the score, all boosts as one sum, and how many keypoints agree, if they were compared."""
     components = hit.explained
-    return (
-        ()
-        if components is None
-        else (*(f"{getattr(components, part):.2f}" for part in PARTS[:-1]), f"+{hit.boost:.2f}")
-    )
+    if components is None:
+        return ()
+    cosines = (f"{cosine:.2f}" for cosine in (components.object, components.style, components.colour))
+    return *cosines, f"+{hit.boost:.2f}", "" if components.matches is None else str(len(components.matches))
 
 
 def _facts(hit: Hit) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.searches import Crop, RequestId
 
+LOW_COVERAGE = 0.35
+"""Coverage below which a result is flagged. Of photos whose kind was taken out of the index, .69 (groceries) and
+.53 (clothes) are below it, of the others .24 and .15 (DECISIONS.md)."""
+
 Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 
 
@@ -32,6 +36,13 @@ class Likely(Model):
 
     name: str = Field(description="Category, as named by the sources of the neighbours")
     confidence: float = Field(ge=0, le=1, description="Share of the vote, 0 to 1")
+
+
+class KeypointMatch(Model):
+    """A keypoint of the query and one of a hit that look alike and lie in the same place of the thing they show."""
+
+    query: tuple[float, float] = Field(description="Position in the query picture: shares of width and height")
+    hit: tuple[float, float] = Field(description="Position in the hit's picture: shares of width and height")
 
 
 class Explained(Model):
@@ -54,6 +65,10 @@ class Explained(Model):
     price: float = Field(0, ge=0, description="Boost for prices near `near_price`")
     likely_category: float = Field(0, ge=0, description="Boost for the predicted category of the query")
     likely_colour: float = Field(0, ge=0, description="Boost for the main colour of the query")
+    geometry: float = Field(0, ge=0, description="Boost for keypoints that agree with those of the query")
+    matches: tuple[KeypointMatch, ...] | None = Field(
+        None, max_length=166, description="Keypoints that agree with those of the query; missing if not compared"
+    )
 
 
 class Hit(Model):
@@ -66,8 +81,15 @@ class Hit(Model):
         0,
         ge=0,
         le=1,
-        description="Expected share of correct hits among hits with this score, 0 to 1; "
+        description="How likely the hit is of the query's category, 0 to 1: of hits with 0.8, four in five are; "
         "0 below the result's `threshold`",
+    )
+    same_item: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How likely the hit is the very item in the query picture, 0 to 1, if the index has that item; "
+        "missing for the intents style and colour, and for weights",
     )
     boost: float = Field(0, ge=0, description="Sum of the boosts that were added to the score for ranking")
     explained: Explained | None = Field(None, description="Components of the score, if requested with `explain`")
@@ -141,6 +163,13 @@ class SearchResult(Model):
     )
     categories: tuple[Likely, ...] = Field(
         (), max_length=3, description="Predicted categories of the picture, most likely first"
+    )
+    coverage: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How likely the index has things of the query's kind at all, 0 to 1; missing if unknown. "
+        "Below 0.35, the hits are perhaps the nearest things of another kind",
     )
     crop: Crop | None = Field(None, description="Part of the picture that was searched by, if it was cropped")
     palette: tuple[Swatch, ...] = Field(

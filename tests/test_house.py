@@ -85,7 +85,7 @@ HOMES = {
 EXTRA_NAMES = ("cli", "parquet", "worker", "gateway", "local", "fit", "openvino", "traces")
 """The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
-VISION_NEEDS = {"numpy", "PIL"}
+VISION_NEEDS = {"numpy", "PIL", "cv2"}
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "base.py", "common.py", "misc.py"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 40, 6

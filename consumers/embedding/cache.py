@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from consumers.embedding.pipeline import EmbedImages
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import EmbedImages, Look
 from schemas.failures import Failure
 from schemas.searches import Crop
 
@@ -31,7 +30,9 @@ class EmbeddingCache:
     def __len__(self) -> int:
         return len(self._looks)
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         """As ImageEmbedder.embed, but the same bytes with the same crop are embedded once.
 
         Looks from the cache have `encoded_ms` 0. Failures are not cached.
@@ -40,15 +41,22 @@ class EmbeddingCache:
             (sha256(picture).digest(), crop)
             for picture, crop in zip(pictures, crops or [None] * len(pictures), strict=True)
         ]
-        misses = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._looks}
+        misses = {
+            key: picture for key, picture in zip(keys, pictures, strict=True) if not self._has(key, keypoints)
+        }
         results: dict[_CacheKey, Look | Failure] = {
             key: replace(self._looks[key], encoded_ms=0.0) for key in keys if key not in misses
         }
         if misses:
-            looks = self._embed(list(misses.values()), [crop for _, crop in misses])
+            looks = self._embed(list(misses.values()), [crop for _, crop in misses], keypoints=keypoints)
             results |= dict(zip(misses, looks, strict=True))
         self._store(results)
         return [results[key] for key in keys]
+
+    def _has(self, key: _CacheKey, keypoints: int) -> bool:
+        """Return whether the look is cached, and has keypoints if they are needed."""
+        look = self._looks.get(key)
+        return look is not None and (look.keypoints is not None or keypoints == 0)
 
     def _store(self, results: dict[_CacheKey, Look | Failure]) -> None:
         for key, look in results.items():

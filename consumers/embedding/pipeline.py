@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import EmbedImages
 from schemas.failures import Failure
 from schemas.items import ImageRef
-from schemas.searches import Crop
 
 
 class FetchImages(Protocol):
@@ -25,14 +24,6 @@ class PrefetchImages(Protocol):
 
     def begin(self, requests: Sequence[tuple[str, ImageRef]], /) -> None: ...
     def fetch_waves(self, requests: Sequence[tuple[str, ImageRef]], /) -> Iterator[dict[int, bytes | Failure]]: ...
-
-
-class EmbedImages(Protocol):
-    """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.embed implements it."""
-
-    def __call__(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /
-    ) -> Sequence[Look | Failure]: ...
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from consumers.indexing.images import EmbeddedImage
 from consumers.indexing.item_update import ItemEvents, ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.perceptual_hash import hamming_distance, parse_hash
 from infra.qdrant.conditions import MAIN_PICTURE
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from consumers.indexing.images import EmbeddedImage, ImageStatus
 from consumers.indexing.item_update import ItemUpdate
+from consumers.points.look_payload import look_payload
 from consumers.points.payload import (
     DUPLICATE_GROUP,
     NOTIFIED_WATCHES,
     STATE_KEYS,
     as_int,
     image_source,
-    look_payload,
     provenance,
 )
 from infra.qdrant.contract import Index, Patch, Payload, Point

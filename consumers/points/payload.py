@@ -3,22 +3,18 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import structlog
-from pydantic import BaseModel
 
 from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
-from consumers.vision.embedder import Look
-from consumers.vision.perceptual_hash import NO_HASH, parse_hash
-from infra.qdrant.colour_cells import picture_shades
 from infra.qdrant.conditions import DEAD, LIVE
-from infra.qdrant.contract import Payload, Point, ScoredPoint
+from infra.qdrant.contract import Payload, ScoredPoint
 from infra.qdrant.point_ids import IMAGE_REFERENCE, image_number
 from schemas.failures import Code, TryLater
-from schemas.filters import ColourName
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
 from schemas.moments import moment_at
-from schemas.results import Explained, Hit, Likely, Swatch
+from schemas.results import Explained, Hit, Likely
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
 GIVEN, PREDICTED = "given", "predicted"
@@ -48,13 +44,6 @@ KNOWN_KEYS = (
     MODERATOR_LABELS_KEY, DUPLICATE_GROUP, NOTIFIED_WATCHES,
 )  # fmt: skip
 """The payload keys that are read from a point before it is rewritten; most keys of the look are not needed."""
-
-
-class _Colours(BaseModel):
-    """The colours in a payload."""
-
-    colours: tuple[ColourName, ...]
-    palette: tuple[Swatch, ...]
 
 
 @dataclass(frozen=True)
@@ -118,43 +107,6 @@ def provenance(payload: Payload) -> Payload:
     return {key: payload[key] for key in PROVENANCE_KEYS if key in payload}
 
 
-def look_payload(look: Look) -> dict[str, object]:
-    """The payload keys that a point takes from its look."""
-    payload: dict[str, object] = {
-        "colours": list(look.colours),
-        "studio": str(look.studio).lower(),
-        "shades": picture_shades(look.colours, look.palette),
-        "palette": [swatch.model_dump() for swatch in look.palette],
-        "phash": str(look.phash),
-    }
-    optional: dict[str, object] = {
-        "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
-        MODERATOR_KEY: look.moderator,
-        MODERATOR_LABELS_KEY: list(look.labels),
-    }
-    return payload | {key: value for key, value in optional.items() if value}
-
-
-def look_of(point: Point) -> Look:
-    """The look in a live point, with 0 as width and height of the picture; raises ValueError on a tombstone."""
-    if point.vector is None:
-        raise ValueError(f"point {point.id} has no vector")
-    payload, thumbnail = point.payload, point.payload.get("thumbnail")
-    colours = _Colours.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
-    return Look(
-        vector=point.vector,
-        colours=colours.colours,
-        palette=colours.palette,
-        thumbnail=base64.b64decode(str(thumbnail)) if thumbnail else None,
-        width=0,
-        height=0,
-        studio=payload.get("studio") == "true",
-        phash=parse_hash(str(payload["phash"])) if "phash" in payload else NO_HASH,
-        labels=strings_in(payload, MODERATOR_LABELS_KEY),
-        moderator=str(payload.get(MODERATOR_KEY, "")),
-    )
-
-
 def image_source(ref: ImageRef) -> Payload | None:
     """The reference from which a picture can be fetched again, as payload; None for an inline picture."""
     return None if isinstance(ref, InlineImage) else ref.model_dump(exclude_none=True)
@@ -193,11 +145,21 @@ def prediction_in(facts: Payload) -> Likely | None:
     return Likely(name=str(facts["category"]), confidence=_as_number(facts["category_confidence"]))
 
 
+class HitConfidence(NamedTuple):
+    """How likely a hit is of the query's category, and the query's very own item (None: unknown), 0..1."""
+
+    category: float = 0.0
+    same_item: float | None = None
+
+
+NO_CONFIDENCE = HitConfidence()
+
+
 def hit_of(
     point: ScoredPoint,
     *,
     thumbnail: bool,
-    confidence: float = 0.0,
+    confidence: HitConfidence = NO_CONFIDENCE,
     boost: float = 0.0,
     explained: Explained | None = None,
 ) -> Hit:
@@ -209,7 +171,8 @@ def hit_of(
     fields |= {name: payload.get(name, []) for name in ("tags", "colours", "palette")}
     fields |= {
         "score": point.score,
-        "confidence": confidence,
+        "confidence": confidence.category,
+        "same_item": confidence.same_item,
         "boost": boost,
         "explained": explained,
         "image": image_number(payload),

@@ -3,24 +3,23 @@
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
 
 from consumers.scoring.arrays import pack_array, unpack_array
-from consumers.scoring.calibration import (
-    MIN_POINTS,
-    UNCALIBRATED,
-    Calibration,
-    CalibrationCurve,
-    LookParts,
-    parse_calibration,
-)
+from consumers.scoring.calibration import MIN_POINTS, Calibration, parse_calibration
+from consumers.scoring.calibration_curve import UNCALIBRATED, CalibrationCurve
+from consumers.scoring.copy_study import CopyStudy
+from consumers.scoring.coverage import CoverageCurve
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.metric_choice import fit_metric
-from consumers.scoring.null_embeddings import EmbedNulls, NullEmbeddings
+from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
+from consumers.scoring.verification import NO_VERIFICATION, Verification
+from consumers.vision.embedder import EmbedImages
 from consumers.vision.null_images import DRAWING_VERSION
 from infra.qdrant.contract import Index
 from infra.qdrant.point_ids import calibration_note
@@ -54,6 +53,7 @@ class _CachedCurve:
     read_at: float
     is_outgrown: bool = False
     curves: dict[tuple[Weights, bool, bool], CalibrationCurve] = field(default_factory=dict)
+    coverage: dict[bool, CoverageCurve | None] = field(default_factory=dict)
 
     @property
     def is_fresh(self) -> bool:
@@ -64,7 +64,8 @@ class _CachedCurve:
     @property
     def is_due(self) -> bool:
         """Whether an idle worker should check if the tenant must be (re)calibrated."""
-        return self.calibration is None or self.is_outgrown or not self.is_fresh
+        lacks_study = self.calibration is None or not self.calibration.has_current_copies
+        return lacks_study or self.is_outgrown or not self.is_fresh
 
     def compare_size(self, points: int) -> None:
         """Set whether the number of points of the tenant requires a (re)calibration."""
@@ -81,7 +82,7 @@ class Calibrator:
     def __init__(
         self,
         index: Index,
-        embed: EmbedNulls,
+        embed: EmbedImages,
         parts: LookParts,
         nulls: NullEmbeddings = DEFAULT_NULLS,
         at_once: int = 0,
@@ -100,6 +101,23 @@ class Calibrator:
         """Return the metric of a tenant's collection, the default one until it is fitted. Raises Unavailable."""
         calibration = self._load(tenant).calibration
         return DEFAULT_METRIC if calibration is None else calibration.metric
+
+    def verification(self, tenant: str) -> Verification:
+        """Return whether a tenant's hits are verified. Raises Unavailable."""
+        calibration = self._load(tenant).calibration
+        return NO_VERIFICATION if calibration is None else calibration.verification
+
+    def coverage(self, tenant: str, *, studio: bool) -> CoverageCurve | None:
+        """Return how coverage follows from the best score of photo or studio queries; None if it cannot be told.
+
+        Raises Unavailable.
+        """
+        entry = self._load(tenant)
+        if entry.calibration is None:
+            return None
+        if studio not in entry.coverage:
+            entry.coverage[studio] = entry.calibration.coverage(studio=studio)
+        return entry.coverage[studio]
 
     def curve(
         self, tenant: str, weights: Weights, *, studio: bool = False, metric: Metric = DEFAULT_METRIC
@@ -121,8 +139,9 @@ class Calibrator:
 
     def calibrate(self, tenant: str) -> None:
         """Calibrate a tenant now, in one go; `idle` does the same step by step. Raises Unavailable."""
-        for _ in self._calibrate_steps(tenant):
-            pass
+        for steps in (self._calibrate_steps(tenant), self._study_steps(tenant)):
+            for _ in steps:
+                pass
 
     def idle(self) -> None:
         """Do one small step of the pending calibrations; call it when the worker has nothing else to do."""
@@ -151,7 +170,8 @@ class Calibrator:
         entry.compare_size(points)
         at_once = self._at_once if entry.calibration is None else min(self._at_once, SEARCH_SYNC_POINTS)
         if entry.is_outgrown and points <= at_once and self._load_nulls() is not None:
-            self.calibrate(tenant)
+            for _ in self._calibrate_steps(tenant):  # a study of copies would take seconds: that is for idle steps
+                pass
         return self._cache[tenant]
 
     def _read(self, tenant: str) -> _CachedCurve:
@@ -168,16 +188,34 @@ class Calibrator:
             entry = self._read(tenant)
             if _is_outgrown(entry.calibration, self._index.count(tenant)):
                 yield from self._calibrate_steps(tenant)
+            yield from self._study_steps(tenant)
             yield
 
     def _calibrate_steps(self, tenant: str) -> Steps:
         nulls = yield from self._embed_nulls()
-        present = DEFAULT_METRIC if (earlier := self._read(tenant).calibration) is None else earlier.metric
+        earlier = self._read(tenant).calibration
+        present = DEFAULT_METRIC if earlier is None else earlier.metric
         metric = yield from fit_metric(self._index, self.parts, tenant, present)
-        calibration = yield from CalibrationSampler(self._index, self.parts, tenant, metric).calibrate(nulls)
+        sampler = CalibrationSampler(self._index, self.parts, tenant, metric)
+        calibration = yield from sampler.calibrate(nulls)
+        if earlier is not None:
+            calibration = replace(calibration, copies=earlier.copies, verification=earlier.verification)
+        self._store(tenant, calibration)
+        self._log.info("calibrated", tenant=tenant, points=calibration.points)
+
+    def _study_steps(self, tenant: str) -> Steps:
+        """Search with copies of a tenant's pictures, unless its calibration has what that shows."""
+        calibration = self._read(tenant).calibration
+        if calibration is None or calibration.has_current_copies:
+            return
+        sampler = CalibrationSampler(self._index, self.parts, tenant, calibration.metric)
+        copies, verification = yield from CopyStudy(sampler, self._embed, calibration.points).run()
+        self._store(tenant, replace(calibration, copies=copies, verification=verification))
+        self._log.info("verification chosen", tenant=tenant, choice=verification.describe())
+
+    def _store(self, tenant: str, calibration: Calibration) -> None:
         self._index.put_note(calibration_note(tenant), calibration.note())
         self._cache[tenant] = _CachedCurve(calibration, time.monotonic())
-        self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
     def _embed_nulls(self) -> Generator[None, None, NullSample]:
         """Return the looks of the null pictures from the index; if they are not there, compute and store them."""

@@ -4,8 +4,8 @@ Only points with a given category vote, so that a wrong prediction never causes 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,23 +32,36 @@ HAS_GIVEN_CATEGORY = AnyOf("category_source", (GIVEN,))
 PAYLOAD_KEYS = ("category", "category_source")
 
 
-def vote(neighbours: Sequence[ScoredPoint]) -> tuple[Likely, ...]:
-    """Return at most MOST likely categories, best first, each with its share of the vote (0..1).
+@dataclass(frozen=True)
+class CategoryVote:
+    """Share of the vote (0..1) of each category, and the number of voters: neighbours with a given category."""
 
-    Empty when no neighbour has a given category.
-    """
+    shares: Mapping[str, float] = field(default_factory=dict)
+    voters: int = 0
+
+    @property
+    def likely(self) -> tuple[Likely, ...]:
+        """The likeliest categories, best first, at most MAX_CATEGORIES."""
+        ranked = sorted(self.shares, key=lambda name: -self.shares[name])[:MAX_CATEGORIES]
+        return tuple(Likely(name=name, confidence=self.shares[name]) for name in ranked)
+
+
+NO_VOTE = CategoryVote()
+
+
+def vote(neighbours: Sequence[ScoredPoint]) -> CategoryVote:
+    """Return the vote of the neighbours; NO_VOTE when none has a given category."""
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
     voters = [(hit.score, name) for hit in valid if (name := merchant_category(hit.payload))][:VOTER_COUNT]
     if not voters:
-        return ()
+        return NO_VOTE
     best = max(score for score, _ in voters)
     shares: defaultdict[str, float] = defaultdict(float)
     for score, name in voters:
         shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
     total = sum(shares.values())
-    ranked = sorted(shares, key=lambda name: -shares[name])[:MAX_CATEGORIES]
-    return tuple(Likely(name=name, confidence=min(1.0, shares[name] / total)) for name in ranked)
+    return CategoryVote({name: min(1.0, share / total) for name, share in shares.items()}, len(voters))
 
 
 def voter_plan(query: Floats, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
@@ -95,7 +108,7 @@ class CategoryVoter:
         return winners
 
     def _winner(self, item: UncategorisedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
-        ranked = vote(hits)
+        ranked = vote(hits).likely
         curve = self._calibrator.curve(item.tenant, VOTE_WEIGHTS, studio=item.studio)
         is_reliable = bool(ranked) and curve.has_threshold and hits[0].score >= curve.threshold
         return ranked[0] if is_reliable and ranked[0].confidence >= MIN_VOTE_SHARE else None

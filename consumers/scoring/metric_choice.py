@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.group_statistics import (
     category_means,
     softmax,
     whitening,
     within_class_covariance,
 )
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC, Metric, MetricCheck
 from consumers.scoring.sampling import merchant_category
 from infra.array_types import Doubles, Floats

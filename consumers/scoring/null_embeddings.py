@@ -1,7 +1,7 @@
 """Null embeddings: compute the looks of the null pictures in small batches, and cache them in a file."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,15 +13,11 @@ import numpy as np
 import structlog
 
 from consumers.scoring.sampling import NullSample
-from consumers.vision.embedder import Look, look_code_version
+from consumers.vision.embedder import EmbedImages, Look, look_code_version
 from consumers.vision.null_images import NULL_IMAGE_COUNT, encode_jpeg, null_pictures
-from schemas.failures import Failure
 
 PICTURES_PER_STEP = 4
 """Null pictures that are embedded in one step: fewer than the pictures of a small batch of searches."""
-
-EmbedNulls = Callable[[Sequence[bytes]], Sequence[Look | Failure]]
-"""Returns the look or the failure of each encoded picture; all are embedded in one batch."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class NullEmbeddings:
     count: int = NULL_IMAGE_COUNT
     file: Path | None = None
 
-    def embed(self, embed: EmbedNulls) -> Generator[None, None, NullSample]:
+    def embed(self, embed: EmbedImages) -> Generator[None, None, NullSample]:
         """Generate the looks, PICTURES_PER_STEP pictures at each step; return them at once if they are cached."""
         cached_nulls = self._read()
         if cached_nulls is not None:

@@ -9,18 +9,12 @@ import numpy as np
 
 from consumers.points.payload import PREDICTED
 from consumers.scoring.arrays import Codes
-from consumers.scoring.calibration import (
-    OTHER,
-    SAME,
-    UNKNOWN,
-    Calibration,
-    LookParts,
-    Neighbourhood,
-    stack_probes,
-)
+from consumers.scoring.calibration import OTHER, PAD, SAME, UNKNOWN, Calibration, Neighbourhood, stack_probes
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
+from schemas.filters import Filters
 from schemas.ranking import INTENTS
 
 SAMPLE_SIZE = 300
@@ -67,19 +61,24 @@ class CalibrationSampler:
         """Measure step by step, and return the calibration at the end. Raises Unavailable, as the index does."""
         points = self.index.count(self.tenant)
         null_neighbourhoods: list[Neighbourhood] = []
-        for null_probes in _batches([SampledItem(look) for look in nulls.looks]):
-            null_neighbourhoods += self._neighbourhoods(null_probes, NULL_CANDIDATES)
+        for null_probes in batches([SampledItem(look) for look in nulls.looks], PROBES_PER_STEP):
+            null_neighbourhoods += self.neighbourhoods(null_probes, NULL_CANDIDATES)
             yield
         point_neighbourhoods: list[Neighbourhood] = []
         kinds: list[bool] = []
-        for batch in _batches(list(self.index.sample(self.tenant, SAMPLE_SIZE).items())):
+        absent: list[float] = []
+        for batch in batches(list(self.index.sample(self.tenant, SAMPLE_SIZE).items()), PROBES_PER_STEP):
             probes = self._probes(dict(batch))
-            point_neighbourhoods += self._neighbourhoods(probes, CANDIDATES)
+            point_neighbourhoods += self.neighbourhoods(probes, CANDIDATES)
             kinds += [probe.studio for probe in probes]
+            absent += self._scores_of_other_kinds(probes)
             yield
         near, same = stack_probes(point_neighbourhoods)
         null_cosines, _ = stack_probes(null_neighbourhoods)
-        return Calibration(points, null_cosines, nulls.studio, near, same, np.array(kinds, np.int8), self.metric)
+        kind_codes, other_scores = np.array(kinds, np.int8), np.array(absent, np.float32)
+        return Calibration(
+            points, null_cosines, nulls.studio, near, same, kind_codes, self.metric, absent=other_scores
+        )
 
     def _probes(self, payloads: Mapping[str, Payload]) -> list[SampledItem]:
         looks = self.index.vectors(list(payloads))
@@ -89,7 +88,23 @@ class CalibrationSampler:
             for look, payload in points
         ]
 
-    def _neighbourhoods(self, probes: Sequence[SampledItem], limit: int) -> list[Neighbourhood]:
+    def _scores_of_other_kinds(self, probes: Sequence[SampledItem]) -> list[float]:
+        """Return the best score of each probe among items of other categories; PAD without a category, or hits."""
+        labelled = [number for number, probe in enumerate(probes) if probe.category is not None]
+        plans = [self._other_kinds_plan(probes[number]) for number in labelled]
+        results = self.index.search(plans) if plans else []
+        best = [PAD] * len(probes)
+        for number, hits in zip(labelled, results, strict=True):
+            best[number] = hits[0].score if hits else PAD
+        return best
+
+    def _other_kinds_plan(self, probe: SampledItem) -> SearchPlan:
+        own_kind = (Filters(category=(str(probe.category),)),)
+        query = self.parts.apply_weights(probe.look, INTENTS["similar"])
+        return SearchPlan(query, self.tenant, none_of=own_kind, limit=1, included_keys=())
+
+    def neighbourhoods(self, probes: Sequence[SampledItem], limit: int) -> list[Neighbourhood]:
+        """Return the best hits of each probe, of other items, pooled over the weights of all intents."""
         results = self.index.search([plan for probe in probes for plan in self._plans(probe, limit)])
         looks = self.index.vectors(list({hit.id for hits in results for hit in hits}))
         pooled_hits = [
@@ -108,9 +123,12 @@ class CalibrationSampler:
     ) -> Neighbourhood:
         others = np.stack([looks[id] for id in hits]) if hits else np.empty((0, len(probe.look)), np.float32)
         same = [_agreement(probe.category, merchant_category(hit.payload)) for hit in hits.values()]
-        adapted = self.metric.object_cosines(self.parts.object(probe.look), self.parts.object(others))
-        cosines = np.concatenate([self.parts.cosines(probe.look, others), adapted[:, None]], axis=1)
-        return Neighbourhood(cosines, np.array(same, np.int8))
+        return Neighbourhood(self.cosines(probe.look, others), np.array(same, np.int8))
+
+    def cosines(self, look: Floats, others: Floats) -> Floats:
+        """Return float32 [n, 4]: the cosines by part, see PART_COUNT, of a look with others [n, size]."""
+        adapted = self.metric.object_cosines(self.parts.object(look), self.parts.object(others))
+        return np.concatenate([self.parts.cosines(look, others), adapted[:, None]], axis=1)
 
 
 def merchant_category(payload: Payload) -> str | None:
@@ -125,7 +143,8 @@ def _agreement(category: str | None, neighbour_category: str | None) -> int:
     return SAME if category == neighbour_category else OTHER
 
 
-def _batches(elements: Sequence[T]) -> Iterator[list[T]]:
+def batches(elements: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Yield the elements in batches of `size`, the last of the rest."""
     remaining = iter(elements)
-    while batch := list(islice(remaining, PROBES_PER_STEP)):
+    while batch := list(islice(remaining, size)):
         yield batch

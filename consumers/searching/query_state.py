@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from consumers.scoring.category_vote import CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
+from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from consumers.vision.embedder import Look
+from consumers.vision.keypoints import Keypoints
 from infra.array_types import Floats
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -31,11 +34,17 @@ class QueryState:
     studio: bool = False
     palette: tuple[Swatch, ...] = ()
     """Colours of the first picture, largest first; empty when the search has no picture."""
-    categories: tuple[Likely, ...] | None = None
-    """Likely categories of the query; None until they are known: then the search's own hits vote on them."""
+    vote: CategoryVote | None = None
+    """Vote on the category of the query; None until it is known: then the search's own hits vote."""
+    coverage: float | None = None
+    """How likely the collection has things of the query's kind, 0..1; None if it cannot tell."""
     inferred_intent: InferredIntent = NO_INTENT
     metric: Metric = DEFAULT_METRIC
     """How the collection compares looks."""
+    keypoints: Keypoints | None = None
+    """Keypoints of the first picture, if they were looked for."""
+    verification: Verification = NO_VERIFICATION
+    """Whether the collection verifies hits."""
     failure: Failure | None = None
 
     @property
@@ -51,9 +60,29 @@ class QueryState:
         return self.request.is_rearranged or has_boosts or self.is_adapted
 
     @property
+    def is_verified(self) -> bool:
+        """Whether the keypoints of the first hits are compared with those of the query."""
+        return self.verification.is_on and self._follows_collection and self._is_in_range
+
+    @property
     def weights(self) -> Weights:
         """The weights of the request, or those of its intent as they suit the collection."""
         return self.request.weights or self.metric.adapt_weights(self.request.weighting())
+
+    @property
+    def likely_categories(self) -> tuple[Likely, ...]:
+        """The likely categories of the query, best first."""
+        return () if self.vote is None else self.vote.likely
+
+    @property
+    def compares_kinds(self) -> bool:
+        """Whether the search compares kinds of things, and not by weights of its own."""
+        return self.request.weights is None and self.request.intent in KINDS
+
+    @property
+    def _follows_collection(self) -> bool:
+        """Whether the search compares kinds of things as the collection has learnt to."""
+        return self.request.metric == "collection" and self.compares_kinds
 
     @property
     def _is_in_range(self) -> bool:
@@ -74,17 +103,20 @@ class QueryState:
         """Set the look; whether it is a studio picture and its colours come from the first picture, if any."""
         self.look = look
         if image is not None:
-            self.studio, self.palette = image.studio, image.palette
+            self.studio, self.palette, self.keypoints = image.studio, image.palette, image.keypoints
 
     def set_metric(self, metric: Metric) -> None:
         """Set how the collection compares looks, unless it is for pictures of another kind, or is overridden."""
-        applies = self.request.metric == "collection" and self.request.weights is None
-        if applies and self.request.intent in KINDS and self.studio == metric.studio:
+        if self._follows_collection and self.studio == metric.studio:
             self.metric = metric
 
-    def set_categories(self, categories: tuple[Likely, ...]) -> None:
-        """Set the likely categories of the query."""
-        self.categories = categories
+    def set_verification(self, verification: Verification) -> None:
+        """Set whether the collection verifies hits."""
+        self.verification = verification
+
+    def set_vote(self, vote: CategoryVote, coverage: float | None) -> None:
+        """Set the vote on the category of the query, and the coverage."""
+        self.vote, self.coverage = vote, coverage
 
     def set_inferred_intent(self, intent: InferredIntent) -> None:
         """Set what the query is inferred to mean."""

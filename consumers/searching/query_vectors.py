@@ -8,9 +8,10 @@ import numpy as np
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import StageTimer
 from consumers.points.payload import broken_vector_failure
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.searching.query_state import QueryState
 from consumers.vision.embedder import Look
+from consumers.vision.keypoints import QUERY_KEYPOINTS
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector
 from infra.qdrant.point_ids import point_id
@@ -95,7 +96,11 @@ class QueryVectors:
             for image, picture in pictures
             if isinstance(picture, bytes) and image.search.failure is None
         ]
-        looks = self._pipeline.embed([data for _, data in downloads], [image.crop for image, _ in downloads])
+        looks = self._pipeline.embed(
+            [data for _, data in downloads],
+            [image.crop for image, _ in downloads],
+            keypoints=QUERY_KEYPOINTS if any(image.search.is_verified for image, _ in downloads) else 0,
+        )
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)
             if failure is not None:

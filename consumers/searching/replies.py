@@ -36,6 +36,8 @@ class SearchFindings:
 
     hits: tuple[Hit, ...] = ()
     categories: tuple[Likely, ...] = ()
+    coverage: float | None = None
+    """How likely the collection has things of the query's kind, 0..1; None if it cannot tell."""
     threshold: float | None = None
     best_score: float | None = None
     best_confidence: float = 0.0
@@ -101,6 +103,7 @@ class ReplyPublisher:
             hits=findings.hits,
             more=findings.has_more,
             categories=findings.categories,
+            coverage=findings.coverage,
             crop=request.crop,
             palette=findings.palette,
             added=_none_if_empty(findings.inferred_filters),

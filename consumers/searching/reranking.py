@@ -27,11 +27,12 @@ class BoostTerms:
     price: float = 0.0
     likely_category: float = 0.0
     likely_colour: float = 0.0
+    geometry: float = 0.0
 
     @property
     def total(self) -> float:
         """Sum of all terms."""
-        return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour
+        return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour + self.geometry
 
 
 def compute_boosts(

@@ -41,6 +41,7 @@ class SearchHandler:
     ) -> None:
         self._query_vectors = QueryVectors(pipeline, index, calibrator.parts)
         self._retriever = Retriever(index, calibrator, pipeline.policy)
+        self._calibrator = calibrator
         self._replies = replies
         self._batch_size = batch_size
         self._behind = False
@@ -130,6 +131,8 @@ class SearchHandler:
     def _process(self, searches: Sequence[QueryState], started: datetime) -> list[SendReply]:
         """Return an answer for each search; those whose deadline passed while embedding are not searched."""
         timer = StageTimer()
+        for search in searches:
+            search.set_verification(self._calibrator.verification(search.request.tenant))
         self._query_vectors.compute(searches, timer)
         searchable = [s for s in searches if s.failure is None]
         late, in_time = split_by_deadline(searchable, datetime.now(UTC))

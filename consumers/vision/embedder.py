@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,6 +18,7 @@ from PIL.Image import Image
 
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import select_views
+from consumers.vision.keypoints import Keypoints, find_keypoints
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
 from infra.array_types import Box, Floats, Pixels
 from infra.images import decode as decoding
@@ -82,6 +84,8 @@ class Look:
     """Moderation labels that the moderator found in the picture."""
     moderator: str = ""
     """Name of the moderator; empty when the picture was not moderated."""
+    keypoints: Keypoints | None = None
+    """Keypoints of the picture, or of its crop; None if they were not looked for."""
     encoded_ms: float = 0.0
     """Time in milliseconds that the encoder took for the whole batch of this picture."""
 
@@ -97,6 +101,7 @@ class _EncodedImage:
     height: int
     phash: PerceptualHash
     labels: tuple[str, ...]
+    keypoints: Keypoints | None
 
 
 class ImageModerator(Protocol):
@@ -122,6 +127,14 @@ class _NoModerator:
 NO_MODERATOR: ImageModerator = _NoModerator()
 
 
+class EmbedImages(Protocol):
+    """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.embed implements it."""
+
+    def __call__(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /, *, keypoints: int = 0
+    ) -> Sequence[Look | Failure]: ...
+
+
 @dataclass(frozen=True)
 class ImageEmbedder:
     """Embeds pictures in batches. The threads of `pool` decode pictures in parallel, because PIL releases the GIL.
@@ -137,13 +150,17 @@ class ImageEmbedder:
     decode: Decode = decode
     moderator: ImageModerator = NO_MODERATOR
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         """Embed each picture; a picture that fails gets a Failure in its place, and the others are unaffected.
 
-        `crops` is empty or has one entry per picture. The encoder runs once for the whole batch.
+        `crops` is empty or has one entry per picture. The encoder runs once for the whole batch. The looks
+        have up to `keypoints` keypoints, if it is not 0.
         """
         inputs = zip(pictures, crops or [None] * len(pictures), strict=True)
-        results = list(self.pool.map(lambda arguments: self._decode_picture(*arguments), inputs))
+        decode = partial(self._decode_picture, keypoints=keypoints)
+        results = list(self.pool.map(lambda arguments: decode(*arguments), inputs))
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
         vectors = iter(self.encoder.run([image.encoder_input for image in valid]) if valid else ())
@@ -153,7 +170,7 @@ class ImageEmbedder:
             for result in results
         ]
 
-    def _decode_picture(self, data: bytes, crop: Crop | None) -> _EncodedImage | Failure:
+    def _decode_picture(self, data: bytes, crop: Crop | None, *, keypoints: int) -> _EncodedImage | Failure:
         """Decode and moderate a picture, and compute everything of its look but the vector."""
         try:
             picture = self.decode(data, self.limits, crop)
@@ -166,7 +183,8 @@ class ImageEmbedder:
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         size, phash = (picture.width, picture.height), perceptual_hash(image)
-        return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels)
+        found = find_keypoints(image, keypoints) if keypoints else None
+        return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels, found)
 
     def _assemble(self, image: _EncodedImage, encoded: Floats, encoded_ms: float) -> Look | Failure:
         vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)
@@ -185,6 +203,7 @@ class ImageEmbedder:
             labels=image.labels,
             moderator=self.moderator.name,
             encoded_ms=encoded_ms,
+            keypoints=image.keypoints,
         )
 
 

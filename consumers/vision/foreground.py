@@ -50,7 +50,7 @@ def foreground(lab: Floats) -> Floats:
 def _contrast_weights(distance: Floats) -> Floats:
     is_foreground = distance > BACKGROUND_DISTANCE
     contrast = np.clip((distance - BACKGROUND_DISTANCE) / (FOREGROUND_DISTANCE - BACKGROUND_DISTANCE), 0, 1)
-    floor = np.where(_enclosed(is_foreground), ENCLOSED_WEIGHT, BACKGROUND_WEIGHT)
+    floor = np.where(is_enclosed(is_foreground), ENCLOSED_WEIGHT, BACKGROUND_WEIGHT)
     weights: Floats = _position_weights(is_foreground) * np.maximum(contrast, floor)
     return weights
 
@@ -77,7 +77,7 @@ def _cell_indices(occupied: Mask, cells: int) -> NDArray[np.intp]:
     return cell
 
 
-def _enclosed(mask: Mask) -> Mask:
+def is_enclosed(mask: Mask) -> Mask:
     """Mask of the pixels with foreground on all four sides: to the left, right, above and below."""
     between = [
         np.logical_or.accumulate(mask, axis=axis)

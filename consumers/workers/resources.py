@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 from consumers.embedding.moderation import load_moderator
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, look_size

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.points.payload import ItemState, look_payload
-from consumers.scoring.calibration import LookParts
+from consumers.points.look_payload import look_payload
+from consumers.points.payload import ItemState
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.embedder import Look
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Point

@@ -21,7 +21,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import Encoder, ImageEmbedder, Look
 from infra.config.settings import TorchSettings

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.config.settings import TorchSettings

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from PIL.Image import Image
 
-from consumers.points.payload import ItemState, look_payload
+from consumers.points.look_payload import look_payload
+from consumers.points.payload import ItemState
 from consumers.vision.colour import ColourExtractor, make_colour_extractor
 from consumers.vision.crops import select_views
 from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size

@@ -113,6 +113,7 @@ def _judge(report: Report, taken: Sequence[HostileRecord], told: Told, deaths: S
     report.figures["to be told by a code"] = sum(record.code is not None for record in taken)
     if wrong:
         report.figures["which"] = "; ".join(f"{count} x {what}" for what, count in wrong.most_common(8))
+        report.figures["names of the first"] = ", ".join(_name(record) for record in _untold(taken, told)[:8])
 
 
 def _untold(taken: Sequence[HostileRecord], told: Told) -> list[HostileRecord]:

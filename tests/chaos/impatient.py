@@ -1,6 +1,7 @@
 """A control: `lookstream` with an index worker that waits for all pictures of a batch, and tries none again."""
 
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 from consumers.workers import index_worker
@@ -10,10 +11,12 @@ from infra.fetching.fetcher import ImageFetcher
 from lookstream.__main__ import main
 
 
-def images(settings: ImageSettings, _patience_s: float | None, breakers: CircuitBreakers) -> ImageFetcher:
+def images(
+    settings: ImageSettings, _patience_s: float | None, *, breakers: CircuitBreakers, content: Path | None
+) -> ImageFetcher:
     """Fetches pictures as long as that may take, from whatever host."""
     del breakers
-    return ImageFetcher(settings, None, breakers=CircuitBreakers(after=1_000_000))
+    return ImageFetcher(settings, None, breakers=CircuitBreakers(after=1_000_000), content=content)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from consumers.embedding.pipeline import ImagePipeline
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, look_size

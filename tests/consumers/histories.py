@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from infra.qdrant.contract import Index
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event

@@ -14,8 +14,8 @@ from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.embedder import Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
@@ -50,7 +50,9 @@ class Canned:
     def fetch_waves(self, wanted: Sequence[tuple[str, ImageRef]]) -> Iterator[dict[int, bytes | Failure]]:
         return self.fetch([ref for _, ref in wanted])
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         self.looked += pictures
         self.meanwhile()
         bad = Rejected(Code.IMAGE_UNREADABLE, "not a picture")

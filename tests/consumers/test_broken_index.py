@@ -10,9 +10,10 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
-from consumers.scoring.calibration import PAD, LookParts, Neighbourhood, stack_probes
+from consumers.scoring.calibration import PAD, Neighbourhood, stack_probes
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import vote
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC
 from consumers.scoring.metric_choice import fit_metric
 from consumers.scoring.null_embeddings import NullEmbeddings
@@ -132,7 +133,7 @@ def test_facets_go_on_beside_a_broken_vector(
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None:
     hits = [ScoredPoint("a", spoil, {"category": "broken"}), ScoredPoint("b", 0.9, {"category": "right"})]
-    assert [(each.name, each.confidence) for each in vote(hits)] == [("right", 1.0)]
+    assert [(each.name, each.confidence) for each in vote(hits).likely] == [("right", 1.0)]
     pairs = np.array([[0.5, spoil, 0.1, 0.5], [0.2, 0.3, 0.4, spoil]], np.float32)
     cosines, _ = stack_probes([Neighbourhood(pairs, np.zeros(2, np.int8))])
     assert cosines[0].tolist() == [[0.5, PAD, pytest.approx(0.1), 0.5], pytest.approx([0.2, 0.3, 0.4, PAD])]

@@ -23,7 +23,7 @@ from rich.table import Table
 from consumers.indexing.duplicates import CANDIDATES, MIN_SCORE, WEIGHTS, verdict_of
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.array_types import Floats

@@ -11,7 +11,7 @@ import numpy as np
 from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.watches.watch_matrix import WatchRows
 from consumers.indexing.writes import WriteSet
-from consumers.points.payload import hit_of
+from consumers.points.payload import HitConfidence, hit_of
 from consumers.runtime.ports import Sink
 from consumers.scoring.calibrator import Calibrator
 from infra.array_types import Floats
@@ -107,7 +107,7 @@ def publish_matches(
                 hit=hit_of(
                     ScoredPoint(match.point.id, match.score, match.point.payload),
                     thumbnail=False,
-                    confidence=match.confidence,
+                    confidence=HitConfidence(match.confidence),
                 ),
             )
             name = f"{match.watch.fingerprint}\n{update.item.key}"

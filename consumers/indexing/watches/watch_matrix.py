@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from infra.array_types import Floats
 from infra.qdrant.conditions import Condition, tenant_conditions
 from infra.qdrant.contract import SearchPlan, conditions

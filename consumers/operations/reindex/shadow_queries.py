@@ -12,7 +12,7 @@ import numpy as np
 
 from consumers.points.payload import GIVEN
 from consumers.quality.canary.probe import HITS_PER_SEARCH, TIE_TOLERANCE
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from infra.qdrant.point_ids import IMAGE_NUMBER

@@ -1,6 +1,6 @@
 """Claim checks: measures the reliability of confidence values, of `no_match`, and of predicted categories."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from consumers.quality.evaluation.system_under_test import (
 )
 from infra.config.errors import BadInput
 from schemas.outcomes import ItemIndexed, ItemOutcome
-from schemas.results import SearchResult
+from schemas.results import Hit, SearchResult
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,21 @@ class CategoryCheck:
     first: Estimate | None
 
 
-def calibration(relevance: Relevance, results: Results) -> CalibrationCheck | None:
-    """Compare confidence with relevance; None when results have no confidence (the index is not calibrated)."""
+def confidence_of(hit: Hit) -> float:
+    """Return the confidence of a hit's category."""
+    return hit.confidence
+
+
+def calibration(
+    relevance: Relevance, results: Results, confidence: Callable[[Hit], float] = confidence_of
+) -> CalibrationCheck | None:
+    """Compare a confidence with relevance; None when results have no confidence (the index is not calibrated)."""
     calibrated = [n for n, result in enumerate(results) if result.threshold is not None and result.hits]
     if not calibrated:
         return None
     ranked = [
-        [(hit.confidence, bool(relevance.right[n, k])) for k, hit in enumerate(results[n].hits)] for n in calibrated
+        [(confidence(hit), bool(relevance.right[n, k])) for k, hit in enumerate(results[n].hits)]
+        for n in calibrated
     ]
     return CalibrationCheck(
         _reliability([hits[0] for hits in ranked]), _reliability([hit for hits in ranked for hit in hits])

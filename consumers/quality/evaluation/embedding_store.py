@@ -1,5 +1,6 @@
 """Embedding store: caches the looks of pictures on disk (SQLite), so that an encoder encodes each picture once."""
 
+import base64
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from consumers.vision.embedder import ImageEmbedder, Look, look_code_version
+from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, unpack_keypoints
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -42,10 +44,15 @@ class EmbeddingStore:
     cache_hits: int = 0
     """Those of them that were in the cache."""
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
-        """A look for each picture, or the failure that prevented it; with crops, the cache is not used."""
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
+        """A look for each picture, or the failure that prevented it; with crops, the cache is not used.
+
+        Cached looks have their keypoints in any case.
+        """
         if any(crops):
-            return self.embedder.embed(pictures, crops)
+            return self.embedder.embed(pictures, crops, keypoints=keypoints)
         digests = [sha256(picture).hexdigest() for picture in pictures]
         cached: dict[str, Look | Failure] = dict(self._load(digests))
         self.requested, self.cache_hits = (
@@ -55,7 +62,8 @@ class EmbeddingStore:
         missing = {
             digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
         }
-        computed = dict(zip(missing, self.embedder.embed(list(missing.values())), strict=True)) if missing else {}
+        looks = self.embedder.embed(list(missing.values()), keypoints=QUERY_KEYPOINTS) if missing else ()
+        computed = dict(zip(missing, looks, strict=True))
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
         return [(cached | computed)[digest] for digest in digests]
 
@@ -86,11 +94,24 @@ def open_embedding_store(folder: Path, embedder: ImageEmbedder) -> Iterator[Embe
 
 def _attributes_json(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
-    return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash)])
+    data = [
+        base64.b64encode(part).decode() for part in (look.thumbnail or b"", (look.keypoints or NO_KEYPOINTS).pack())
+    ]
+    return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash), *data])
 
 
 def _parse_look(vector: bytes, attributes: str) -> Look:
-    colours, palette, width, height, studio, phash = json.loads(attributes)
+    colours, palette, width, height, studio, phash, *data = json.loads(attributes)
+    thumbnail, keypoints = map(base64.b64decode, data)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
-    numbers, size = np.frombuffer(vector, np.float32), (width, height)
-    return Look(numbers, tuple(colours), swatches, None, *size, studio=studio, phash=parse_hash(phash))
+    return Look(
+        vector=np.frombuffer(vector, np.float32),
+        colours=tuple(colours),
+        palette=swatches,
+        thumbnail=thumbnail or None,
+        width=width,
+        height=height,
+        studio=studio,
+        phash=parse_hash(phash),
+        keypoints=unpack_keypoints(keypoints),
+    )

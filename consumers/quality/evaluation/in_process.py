@@ -13,8 +13,8 @@ from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler

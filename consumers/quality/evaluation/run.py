@@ -13,7 +13,6 @@ from consumers.quality.evaluation.ground_truth import (
     SIMILAR,
     WEIGHTINGS,
     GroundTruth,
-    LabelFunction,
     answerable_queries,
     category_of,
     colour_of,
@@ -187,17 +186,17 @@ def _apply_protocol(
 
 
 def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
-    """Confidence checked against relevance and, where queries have them, against equal categories.
+    """Check the confidence of the category, or of the label where there are no categories, and that of the item.
 
-    Categories are what a confidence refers to.
+    That of the item can be checked where each query has one relevant picture in the catalogue.
     """
-    criteria: dict[str, LabelFunction | None] = {"label": None, "category": category_of}
-    checks = {
-        name: calibration(truth.relevance_of(truth.queries, results, value), results)
-        for name, value in criteria.items()
-    }
-    if not any(row.category for row in truth.queries):
-        checks.pop("category")
+    relevance = truth.relevance_of(truth.queries, results)
+    if any(row.category for row in truth.queries):
+        checks = {"category": calibration(truth.relevance_of(truth.queries, results, category_of), results)}
+    else:
+        checks = {"label": calibration(relevance, results)}
+    if (relevance.relevant == 1).all():
+        checks["item"] = calibration(relevance, results, lambda hit: hit.same_item or 0.0)
     return {name: check for name, check in checks.items() if check is not None}
 
 

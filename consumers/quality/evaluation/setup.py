@@ -42,7 +42,7 @@ def open_setup(settings: Settings, through: str, options: SetupOptions) -> Itera
     # Warnings only: the jobs log every batch, which would break up the progress bars.
     configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
     images, colours = settings.images, make_colour_extractor()
-    limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=0)
+    limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=images.thumbnails)
     namers = ColourNamers(
         colour_namer(lambda image: colours.extract(image).names, limits),
         colour_namer(lambda image: (dominant_by_kmeans(image, colours),), limits),

@@ -120,7 +120,16 @@ function reasons(hit) {
     h("div.strips", { role: "img", ariaLabel: `Its colours: ${hit.palette.map((each) => each.name).join(", ")}` }, ...swatches),
     h("span", {}, `${which} · score ${hit.score.toFixed(3)}`),
     kind && h("span", {}, kind),
-  ];
+    agreement(hit),
+  ].filter(Boolean);
+}
+
+/** How likely it is the very item of the picture, and how many of its keypoints agree with the picture's. */
+function agreement({ same_item: likelihood, explained }) {
+  const item = likelihood === undefined ? null : `the very item: ${percent(likelihood)}`;
+  const points = explained?.matches ? `${explained.matches.length} points agree` : null;
+  const text = [item, points].filter(Boolean).join(" · ");
+  return text && h("span", {}, text);
 }
 
 function bar(label, cosine) {

@@ -2,6 +2,7 @@
 import { find, h, percent } from "./dom.js";
 
 const DISTANCE = 15; // of a colour filter around a swatch, CIE76
+const LOW_COVERAGE = 0.35; // as in schemas/results.py
 
 /** Show what a result understood; `choose` is called with a field and a value. */
 export function showUnderstood(result, filters, choose) {
@@ -10,6 +11,7 @@ export function showUnderstood(result, filters, choose) {
   find("likely").replaceChildren(...likely);
   find("palette").replaceChildren(...palette);
   find("narrowed").textContent = narrowing(result);
+  find("coverage").textContent = warning(result);
   find("understood").hidden = likely.length + palette.length === 0;
 }
 
@@ -25,6 +27,11 @@ function swatch({ hex, name, share }, filters, choose) {
   const pressed = String((filters.colours ?? []).includes(colour));
   const properties = { type: "button", "--swatch": hex, ariaPressed: pressed, ariaLabel: label, title: label };
   return h("li", {}, h("button.swatch", { ...properties, onclick: () => choose("colours", colour) }));
+}
+
+function warning({ coverage, hits }) {
+  if (coverage === undefined || coverage >= LOW_COVERAGE || !hits.length) return "";
+  return "Perhaps nothing of this kind is sold here. These are the nearest items.";
 }
 
 function narrowing({ added, relaxed }) {

@@ -22,7 +22,9 @@ class Seeing:
 
     seen: list[tuple[bytes, Crop | None]] = field(default_factory=list)
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         shown = list(zip(pictures, crops or [None] * len(pictures), strict=True))
         self.seen += shown
         return [BROKEN if picture.startswith(b"x") else look_of(picture, crop) for picture, crop in shown]

@@ -20,8 +20,8 @@ from consumers.indexing.outcomes import OutcomePublisher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.points.payload import ItemState
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
@@ -53,7 +53,9 @@ SHOWN = {BATH: ("adult",), CRIME: ("illegal", "odd")}
 class Watchful(Canned):
     """Looks at pictures with a moderator beside."""
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         looks = super().embed(pictures, crops)
         seen = [SHOWN.get(data, ()) for data in pictures]
         return [

@@ -28,7 +28,9 @@ class Posed(Canned):
 
     vectors: dict[str, "np.typing.NDArray[np.float32]"] = field(default_factory=dict)
 
-    def embed(self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> list[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> list[Look | Failure]:
         self.looked += pictures
         return [self.look(*picture.decode().split()[:2]) for picture in pictures]
 

@@ -13,18 +13,22 @@ from consumers.scoring.calibration import (
     MIN_POINTS,
     OTHER,
     PART_COUNT,
-    PRIOR_MEAN,
     SAME,
-    THRESHOLD_MARGIN,
-    UNCALIBRATED,
     UNKNOWN,
     Calibration,
-    CalibrationCurve,
-    LookParts,
     Neighbourhood,
     parse_calibration,
     stack_probes,
 )
+from consumers.scoring.calibration_curve import (
+    MIN_SLOPE,
+    PRIOR_MEAN,
+    THRESHOLD_MARGIN,
+    UNCALIBRATED,
+    CalibrationCurve,
+    fit_logistic,
+)
+from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import Metric
 from infra.array_types import Floats
 from schemas.ranking import INTENTS, Weights
@@ -189,3 +193,12 @@ def test_the_note_of_a_version_without_a_metric_is_read() -> None:
     assert after.metric.transform is None
     assert np.allclose(after.near[:, :, 3], near[:, :, 0], atol=1e-3)
     assert after.curve(OBJECT) == after.curve(OBJECT, metric=Metric(np.eye(4, dtype=np.float32)))
+
+
+def test_labels_that_say_nothing_give_a_flat_curve() -> None:
+    """Whole steps of Newton's method ran away from this one."""
+    rng = np.random.default_rng(0)
+    u = np.concatenate([rng.normal(0, 1, 200), np.random.default_rng(1).normal(0, 1, 200)]).astype(np.float32)
+    intercept, slope = fit_logistic(u, np.arange(400) < 200)
+    assert abs(intercept) < 0.5
+    assert slope == MIN_SLOPE

@@ -19,6 +19,7 @@ from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.failures import Failure
 from schemas.ranking import INTENTS, Weights
+from schemas.searches import Crop
 from tests.consumers.flags import items, portrait, search
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ class Glances:
         self.eyes = eyes
         self.batches: list[int] = []
 
-    def embed(self, pictures: Sequence[bytes]) -> Sequence[Look | Failure]:
+    def embed(
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> Sequence[Look | Failure]:
         self.batches.append(len(pictures))
-        return self.eyes.embed(pictures)
+        return self.eyes.embed(pictures, crops, keypoints=keypoints)
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
     assert theirs.has_threshold
     assert theirs.threshold == pytest.approx(ours.threshold, abs=2e-3)
-    second.calibrate("default")
+    second.idle()
     assert glances.batches == []
 
 

@@ -13,6 +13,7 @@ from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import (
     MAX_CATEGORIES,
     MIN_VOTE_SHARE,
+    NO_VOTE,
     VOTE_WEIGHTS,
     VOTER_COUNT,
     vote,
@@ -44,22 +45,22 @@ def found(score: float, category: str | None, source: str = "given") -> ScoredPo
 
 
 def test_near_neighbours_count_more_than_far_ones() -> None:
-    ranked = vote([found(0.9, "shoe"), found(0.8, "bag"), found(0.8, "bag")])
+    ranked = vote([found(0.9, "shoe"), found(0.8, "bag"), found(0.8, "bag")]).likely
     assert [likely.name for likely in ranked] == ["shoe", "bag"]
     assert ranked[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-2)))
 
 
 def test_shares_are_told_for_the_three_likeliest_and_sum_to_at_most_1() -> None:
-    ranked = vote([found(0.9 - n / 100, name) for n, name in enumerate("abcdaab")])
+    ranked = vote([found(0.9 - n / 100, name) for n, name in enumerate("abcdaab")]).likely
     assert len(ranked) == MAX_CATEGORIES
     assert [likely.confidence for likely in ranked] == sorted((x.confidence for x in ranked), reverse=True)
     assert sum(likely.confidence for likely in ranked) <= 1
 
 
 def test_only_given_categories_vote_and_only_so_many() -> None:
-    assert vote([found(0.9, "guess", "predicted"), found(0.8, None)]) == ()
+    assert vote([found(0.9, "guess", "predicted"), found(0.8, None)]) == NO_VOTE
     crowd = [found(0.9, "near")] * VOTER_COUNT + [found(0.9, "late")] * 50
-    assert [likely.name for likely in vote(crowd)] == ["near"]
+    assert [likely.name for likely in vote(crowd).likely] == ["near"]
 
 
 @pytest.fixture

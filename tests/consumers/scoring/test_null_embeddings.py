@@ -10,6 +10,7 @@ from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_pa
 from consumers.scoring.sampling import NullSample
 from consumers.vision.embedder import ImageEmbedder, Look
 from schemas.failures import Failure
+from schemas.searches import Crop
 
 FEW = 8
 
@@ -18,9 +19,11 @@ def looked(pictures: NullEmbeddings, eyes: ImageEmbedder) -> tuple[NullSample, i
     """The looks, and how many pictures were looked at for them."""
     seen: list[bytes] = []
 
-    def look_at(few: Sequence[bytes]) -> Sequence[Look | Failure]:
+    def look_at(
+        few: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+    ) -> Sequence[Look | Failure]:
         seen.extend(few)
-        return eyes.embed(few)
+        return eyes.embed(few, crops, keypoints=keypoints)
 
     steps = pictures.embed(look_at)
     while True:

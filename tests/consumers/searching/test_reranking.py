@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from consumers.searching.query_vectors import blend
 from consumers.searching.reranking import BoostTerms, compute_boosts, mmr, rank_by_boosted_score
 from infra.qdrant.contract import ScoredPoint

@@ -12,8 +12,8 @@ from consumers.embedding.stage_timer import LatencyEstimate
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
-from consumers.scoring.calibration import LookParts
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder

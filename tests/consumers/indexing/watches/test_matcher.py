@@ -19,8 +19,9 @@ from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.quality.evaluation.in_process import Outbox
-from consumers.scoring.calibration import UNCALIBRATED, LookParts
+from consumers.scoring.calibration_curve import UNCALIBRATED
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.look_parts import LookParts
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id

@@ -9,7 +9,7 @@ import pytest
 from consumers.indexing.watches.watch_file import WatchFile
 from consumers.indexing.watches.watch_matrix import WatchMatrix
 from consumers.indexing.watches.watch_topic import WatchTopic
-from consumers.scoring.calibration import LookParts
+from consumers.scoring.look_parts import LookParts
 from infra.config.errors import BadInput
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, OutgoingRecord, read_to_end

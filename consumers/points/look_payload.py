@@ -1,0 +1,75 @@
+"""Look payload: convert looks to the payloads of points and back."""
+
+import base64
+
+from pydantic import BaseModel
+
+from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
+from consumers.points.payload import strings_in
+from consumers.vision.embedder import Look
+from consumers.vision.keypoints import STORED_KEYPOINTS, Keypoints, unpack_keypoints
+from consumers.vision.perceptual_hash import NO_HASH, parse_hash
+from infra.qdrant.colour_cells import picture_shades
+from infra.qdrant.contract import Payload, Point
+from schemas.filters import ColourName
+from schemas.results import Swatch
+
+KEYPOINTS = "keypoints"
+"""The payload key with the packed keypoints of the picture, base64; missing if it has none."""
+
+
+class _Colours(BaseModel):
+    """The colours in a payload."""
+
+    colours: tuple[ColourName, ...]
+    palette: tuple[Swatch, ...]
+
+
+def look_payload(look: Look) -> dict[str, object]:
+    """The payload keys that a point takes from its look."""
+    payload: dict[str, object] = {
+        "colours": list(look.colours),
+        "studio": str(look.studio).lower(),
+        "shades": picture_shades(look.colours, look.palette),
+        "palette": [swatch.model_dump() for swatch in look.palette],
+        "phash": str(look.phash),
+    }
+    optional: dict[str, object] = {
+        "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
+        KEYPOINTS: base64.b64encode(look.keypoints.pack(STORED_KEYPOINTS)).decode() if look.keypoints else None,
+        MODERATOR_KEY: look.moderator,
+        MODERATOR_LABELS_KEY: list(look.labels),
+    }
+    return payload | {key: value for key, value in optional.items() if value}
+
+
+def look_of(point: Point) -> Look:
+    """The look in a live point, with 0 as width and height of the picture; raises ValueError on a tombstone."""
+    if point.vector is None:
+        raise ValueError(f"point {point.id} has no vector")
+    payload, thumbnail = point.payload, point.payload.get("thumbnail")
+    colours = _Colours.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
+    return Look(
+        vector=point.vector,
+        colours=colours.colours,
+        palette=colours.palette,
+        thumbnail=base64.b64decode(str(thumbnail)) if thumbnail else None,
+        width=0,
+        height=0,
+        studio=payload.get("studio") == "true",
+        phash=parse_hash(str(payload["phash"])) if "phash" in payload else NO_HASH,
+        labels=strings_in(payload, MODERATOR_LABELS_KEY),
+        moderator=str(payload.get(MODERATOR_KEY, "")),
+        keypoints=keypoints_of(payload),
+    )
+
+
+def keypoints_of(payload: Payload) -> Keypoints | None:
+    """The keypoints of a point's picture; None if it has none, or if they cannot be read."""
+    packed = payload.get(KEYPOINTS)
+    if not isinstance(packed, str):
+        return None
+    try:
+        return unpack_keypoints(base64.b64decode(packed, validate=True))
+    except ValueError:
+        return None

@@ -1,0 +1,60 @@
+"""Confidence: how sure it is that each hit is of the query's category, and that it is the very same item."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from consumers.scoring.calibration_curve import CalibrationCurve
+from consumers.scoring.sampling import merchant_category
+from consumers.searching.query_state import QueryState
+from infra.array_types import Floats
+from infra.qdrant.contract import ScoredPoint
+
+MIN_VOTERS = 3
+"""Fewest voters by whose shares hits are judged."""
+CERTAINTY = 0.98
+"""Confidence of a category that has the whole vote: neighbours that agree are wrong at times."""
+ITEM_CANDIDATES = 10
+"""Best hits among which the query's own item is sought."""
+ITEM_TEMPERATURE = 0.04
+"""A hit that scores this much less than the best one is 1/e times as likely to be the query's own item. Of 296
+grocery photos over 81 studio pictures, the first hits claim .52 on average, and .51 are right (ECE .05)."""
+
+
+def category_confidences(search: QueryState, points: Sequence[ScoredPoint], curve: CalibrationCurve) -> Floats:
+    """Return how likely each hit is of the query's category, float32 [n]; 0 for scores below the threshold.
+
+    It is the share of the hit's category in the vote of the nearest neighbours. Where there is no vote, as for hits
+    without a given category and for searches by style, it is the share of correct hits with such a score.
+    """
+    scores = np.array([point.score for point in points], np.float64)
+    confidences = curve.confidence(scores)
+    vote = search.vote
+    if vote is None or vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
+        return confidences
+    categories = [merchant_category(point.payload) for point in points]
+    voted = [
+        confidence if name is None else CERTAINTY * vote.shares.get(name, 0.0)
+        for name, confidence in zip(categories, confidences.tolist(), strict=True)
+    ]
+    return np.where(scores < curve.threshold, 0.0, voted).astype(np.float32)
+
+
+def item_likelihoods(ranked: Sequence[tuple[str, float]]) -> Mapping[str, float]:
+    """Return how likely each of the best hits is the query's own item, by point id, if the index has it.
+
+    `ranked` are point ids with scores, best first, which include what verification adds.
+    """
+    best = ranked[:ITEM_CANDIDATES]
+    if not best:
+        return {}
+    scores = np.array([score for _, score in best])
+    exponents = np.exp((scores - scores.max()) / ITEM_TEMPERATURE)
+    return dict(zip((id for id, _ in best), (exponents / exponents.sum()).tolist(), strict=True))
+
+
+def _is_judged_by_vote(search: QueryState) -> bool:
+    """Return whether the search compares kinds of things, and no filter has chosen the categories of its hits."""
+    request = search.request
+    filters = (request.filters, *request.any_of, *request.none_of)
+    return search.compares_kinds and not any(each.category for each in filters)

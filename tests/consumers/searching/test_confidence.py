@@ -1,0 +1,79 @@
+"""How sure hits are: of their category by the vote of neighbours, and as the very item by how far others are."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.scoring.calibration_curve import CalibrationCurve
+from consumers.scoring.category_vote import CategoryVote
+from consumers.searching.confidence import (
+    CERTAINTY,
+    ITEM_CANDIDATES,
+    ITEM_TEMPERATURE,
+    MIN_VOTERS,
+    category_confidences,
+    item_likelihoods,
+)
+from consumers.searching.query_state import QueryState
+from infra.qdrant.contract import ScoredPoint
+from schemas.envelope import Event
+from schemas.searches import SearchRequest
+
+CURVE = CalibrationCurve(threshold=0.3, scale=0.2, intercept=0.0, slope=2.0)
+VOTE = CategoryVote({"mug": 0.75, "cup": 0.25}, voters=10)
+
+
+def hit(id: str, score: float, category: str | None = None, source: str = "given") -> ScoredPoint:
+    payload = {"category": category, "category_source": source} if category else {}
+    return ScoredPoint(id, score, payload)
+
+
+def confidences(*points: ScoredPoint, vote: CategoryVote | None = VOTE, **fields: object) -> list[float]:
+    request = SearchRequest.model_validate({"request_id": "q", "item_id": "a", **fields}, strict=False)
+    search = QueryState(Event(request), request, vote=vote)
+    return [float(value) for value in category_confidences(search, points, CURVE)]
+
+
+def test_a_hit_is_as_sure_as_its_category_has_of_the_vote() -> None:
+    found = confidences(hit("a", 0.9, "mug"), hit("b", 0.5, "cup"), hit("c", 0.5, "spoon"), hit("d", 0.2, "mug"))
+    assert found == pytest.approx([0.75 * CERTAINTY, 0.25 * CERTAINTY, 0, 0])
+
+
+def test_a_hit_without_a_given_category_is_as_sure_as_others_with_its_score() -> None:
+    own = confidences(hit("a", 0.5), hit("b", 0.5, "mug", "predicted"))
+    assert own == pytest.approx([float(CURVE.confidence(np.array(0.5)))] * 2)
+
+
+@pytest.mark.parametrize(
+    ("vote", "fields"),
+    [
+        (None, {}),
+        (CategoryVote({"mug": 1.0}, MIN_VOTERS - 1), {}),
+        (VOTE, {"intent": "style"}),
+        (VOTE, {"intent": "colour"}),
+        (VOTE, {"weights": {"object": 1}}),
+        (VOTE, {"filters": {"category": ["mug"]}}),
+        (VOTE, {"none_of": [{"category": ["mug"]}]}),
+    ],
+)
+def test_without_a_vote_that_counts_the_score_alone_decides(
+    vote: CategoryVote | None, fields: dict[str, object]
+) -> None:
+    assert confidences(hit("a", 0.5, "mug"), vote=vote, **fields) == pytest.approx(
+        [float(CURVE.confidence(np.array(0.5)))]
+    )
+
+
+@given(st.lists(st.floats(-1, 1.2), max_size=30))
+def test_items_share_one_and_better_ones_have_more(scores: list[float]) -> None:
+    ranked = [(str(number), score) for number, score in enumerate(sorted(scores, reverse=True))]
+    likelihoods = item_likelihoods(ranked)
+    assert list(likelihoods) == [id for id, _ in ranked[:ITEM_CANDIDATES]]
+    assert list(likelihoods.values()) == sorted(likelihoods.values(), reverse=True)
+    assert not likelihoods or sum(likelihoods.values()) == pytest.approx(1)
+
+
+def test_a_hit_that_is_one_temperature_behind_is_1_over_e_times_as_likely() -> None:
+    first, second = item_likelihoods([("a", 0.5 + ITEM_TEMPERATURE), ("b", 0.5)]).values()
+    assert first / second == pytest.approx(np.e)
