@@ -166,6 +166,11 @@ class SearchRequest(LenientModel):
         return self.diversity > 0 or self.boosts.most > 0
 
     @property
+    def is_unfiltered(self) -> bool:
+        """Whether every item may be a hit, by its facts and its score."""
+        return self.filters == Filters() and not self.any_of and not self.none_of and self.min_score is None
+
+    @property
     def named_items(self) -> tuple[str, ...]:
         """Ids of the indexed items that the request searches by; they are excluded from the hits."""
         return (*((self.item_id,) if self.item_id else ()), *self.like, *self.unlike)

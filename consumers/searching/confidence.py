@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.scoring.calibration_curve import CalibrationCurve
+from consumers.scoring.category_vote import vote
 from consumers.scoring.sampling import merchant_category
 from consumers.searching.query_state import QueryState
 from infra.array_types import Floats
@@ -29,12 +30,14 @@ def category_confidences(search: QueryState, points: Sequence[ScoredPoint], curv
     """
     scores = np.array([point.score for point in points], np.float64)
     confidences = curve.confidence(scores)
-    vote = search.vote
-    if vote is None or vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
+    # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
+    own_vote = search.is_adapted and search.request.is_unfiltered and not search.inferred_intent.filter_fields
+    cast = vote(points) if own_vote else search.vote
+    if cast is None or cast.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences
     categories = [merchant_category(point.payload) for point in points]
     voted = [
-        confidence if name is None else CERTAINTY * vote.shares.get(name, 0.0)
+        confidence if name is None else CERTAINTY * cast.shares.get(name, 0.0)
         for name, confidence in zip(categories, confidences.tolist(), strict=True)
     ]
     return np.where(scores < curve.threshold, 0.0, voted).astype(np.float32)

@@ -23,7 +23,6 @@ from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import rescore
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
-from schemas.filters import Filters
 from schemas.results import Explained, Hit
 
 SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
@@ -213,6 +212,5 @@ class Retriever:
 def _hits_can_vote(search: QueryState) -> bool:
     """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
     request = search.request
-    unfiltered = request.filters == Filters() and not request.any_of and not request.none_of
-    plain = unfiltered and request.min_score is None and request.collapse == "item"
+    plain = request.is_unfiltered and request.collapse == "item"
     return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS

@@ -43,6 +43,10 @@ def main(
     sys.exit(0 if all(result.right for result in results) else 1)
 
 
+AS_IT_MUST_BE = "broken, as it must be"
+"""How the control of a scenario ends."""
+
+
 def _chosen(only: Sequence[str], kafka: Kind) -> list[Entry]:
     entries = [entry for entry in find_scenarios() if kafka in entry.scenario.brokers]
     for name in only:
@@ -72,7 +76,7 @@ def _line(result: Result) -> str:
     kept = "kept" if result.report.kept else f"BROKEN ({'; '.join(result.report.broken)})"
     words = f"{kept}, {result.report.seconds:.0f} s"
     if result.control is not None:
-        words += f"; control {'NOT BROKEN' if result.control.kept else 'broken, as it must be'}"
+        words += f"; control {_control_ended(result.control)}"
     return f"{result.entry.scenario.name}: {words}"
 
 
@@ -93,7 +97,14 @@ def _table(results: Sequence[Result]) -> Table:
 
 def _control(control: Report) -> str:
     broken = "; ".join(control.broken[:2])
-    return "[red]NOT BROKEN[/red]" if control.kept else f"[green]broken[/green]: {broken}"
+    colour = "green" if _control_ended(control) == AS_IT_MUST_BE else "red"
+    return f"[{colour}]{_control_ended(control)}[/{colour}]: {broken}"
+
+
+def _control_ended(control: Report) -> str:
+    if control.error:
+        return "FAILED"
+    return "NOT BROKEN" if control.kept else AS_IT_MUST_BE
 
 
 def _figures(report: Report) -> str:

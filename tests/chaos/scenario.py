@@ -36,6 +36,8 @@ class Report:
 
     broken: list[str] = field(default_factory=list)
     """A sentence for each promise that was not kept; empty when all were."""
+    error: str = ""
+    """What ended the run before it came to anything: that proves nothing of a control."""
     figures: dict[str, float | int | str] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -38,7 +38,8 @@ class Result:
     @property
     def right(self) -> bool:
         """Whether the promise was kept, and broken without its safeguard."""
-        return self.report.kept and (self.control is None or not self.control.kept)
+        control = self.control
+        return self.report.kept and (control is None or (not control.kept and not control.error))
 
 
 def find_scenarios() -> list[Entry]:
@@ -71,7 +72,8 @@ def run_safely(run: Run, folder: Path, size: Size) -> Report:
             return run(folder, size)
     except Exception as error:
         logging.getLogger("chaos").exception("a run failed, its folder was %s", folder)
-        report.broken.append(f"it failed: {type(error).__name__}: {str(error)[:300]}")
+        report.error = f"it failed: {type(error).__name__}: {str(error)[:300]}"
+        report.broken.append(report.error)
         return report
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from consumers.scoring.calibration_curve import CalibrationCurve
 from consumers.scoring.category_vote import CategoryVote
+from consumers.scoring.metric import Metric
 from consumers.searching.confidence import (
     CERTAINTY,
     ITEM_CANDIDATES,
@@ -63,6 +64,16 @@ def test_without_a_vote_that_counts_the_score_alone_decides(
     assert confidences(hit("a", 0.5, "mug"), vote=vote, **fields) == pytest.approx(
         [float(CURVE.confidence(np.array(0.5)))]
     )
+
+
+def test_under_the_collections_metric_a_searchs_own_hits_vote() -> None:
+    points = [hit("a", 0.9, "cup"), *(hit(str(number), 0.9, "mug") for number in range(3))]
+    request = SearchRequest(request_id="q", item_id="a")
+    search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
+    assert category_confidences(search, points, CURVE) == pytest.approx([0.25 * CERTAINTY, *[0.75 * CERTAINTY] * 3])
+    request = SearchRequest(request_id="q", item_id="a", min_score=0.5)
+    search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
+    assert category_confidences(search, points, CURVE)[0] == pytest.approx(VOTE.shares["cup"] * CERTAINTY)
 
 
 @given(st.lists(st.floats(-1, 1.2), max_size=30))
