@@ -1,5 +1,6 @@
 """Query state: one search request while it is processed, and whether its deadline can still be met."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,9 @@ from schemas.searches import REARRANGED, SearchRequest
 
 KINDS: tuple[Intent, ...] = ("exact", "similar")
 """Intents that compare kinds of things, which is what a collection fits its metric to."""
+MAX_GREY_CHROMA = 1.5
+"""Chroma (CIE Lab) below which a swatch is a grey of a picture without colours. Without the colour part, .38 of
+grey grocery photos find their product first, not .32; over studio pictures .29, not .25; clothes .74, not .76."""
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable` rather than retried later."""
 INDEX_FAILED = "the index failed at this request: see the query worker's log, and `lookstream index status`"
@@ -66,8 +70,16 @@ class QueryState:
 
     @property
     def weights(self) -> Weights:
-        """The weights of the request, or those of its intent as they suit the collection."""
-        return self.request.weights or self.metric.adapt_weights(self.request.weighting())
+        """The weights of the request, or those of its intent as they suit the collection and the picture."""
+        weights = self.request.weights or self.metric.adapt_weights(self.request.weighting())
+        if self.compares_kinds and self._is_monochrome:
+            return weights.model_copy(update={"colour": 0.0})
+        return weights
+
+    @property
+    def _is_monochrome(self) -> bool:
+        """Whether the picture has no colour at all, so that it says nothing of the colours of the thing."""
+        return bool(self.palette) and all(math.hypot(*swatch.lab[1:]) < MAX_GREY_CHROMA for swatch in self.palette)
 
     @property
     def likely_categories(self) -> tuple[Likely, ...]:
