@@ -8,6 +8,7 @@ from consumers.scoring.calibration_curve import CalibrationCurve
 from consumers.scoring.category_vote import vote
 from consumers.scoring.sampling import merchant_category
 from consumers.searching.query_state import QueryState
+from consumers.searching.reranking import NO_CATEGORIES
 from infra.array_types import Floats
 from infra.qdrant.contract import ScoredPoint
 
@@ -22,8 +23,15 @@ ITEM_TEMPERATURE = 0.04
 grocery photos over 81 studio pictures, the first hits claim .52 on average, and .51 are right (ECE .05)."""
 
 
-def category_confidences(search: QueryState, points: Sequence[ScoredPoint], curve: CalibrationCurve) -> Floats:
+def category_confidences(
+    search: QueryState,
+    points: Sequence[ScoredPoint],
+    curve: CalibrationCurve,
+    boosts: Mapping[str, float] = NO_CATEGORIES,
+) -> Floats:
     """Return how likely each hit is of the query's category, float32 [n]; 0 for scores below the threshold.
+
+    `boosts` are those of categories that the collection's metric gives.
 
     It is the share of the hit's category in the vote of the nearest neighbours. Where there is no vote, as for hits
     without a given category and for searches by style, it is the share of correct hits with such a score.
@@ -32,7 +40,7 @@ def category_confidences(search: QueryState, points: Sequence[ScoredPoint], curv
     confidences = curve.confidence(scores)
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
     own_vote = search.is_adapted and search.request.is_unfiltered and not search.inferred_intent.filter_fields
-    cast = vote(points) if own_vote else search.vote
+    cast = vote(_by_boosted_score(points, boosts)) if own_vote else search.vote
     if cast is None or cast.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences
     categories = [merchant_category(point.payload) for point in points]
@@ -41,6 +49,11 @@ def category_confidences(search: QueryState, points: Sequence[ScoredPoint], curv
         for name, confidence in zip(categories, confidences.tolist(), strict=True)
     ]
     return np.where(scores < curve.threshold, 0.0, voted).astype(np.float32)
+
+
+def _by_boosted_score(points: Sequence[ScoredPoint], boosts: Mapping[str, float]) -> list[ScoredPoint]:
+    """Return points by score plus the boost of their category, best first: as the hits are shown."""
+    return sorted(points, key=lambda point: -(point.score + boosts.get(str(point.payload.get("category")), 0.0)))
 
 
 def item_likelihoods(ranked: Sequence[tuple[str, float]]) -> Mapping[str, float]:

@@ -121,9 +121,9 @@ class Retriever:
         if search.is_adapted:
             points = rescore(points, looks, partial(self._adapted_scores, search), request.min_score)
         curve = self._calibrator.curve(request.tenant, search.weights, studio=search.studio, metric=metric)
-        confidences = dict(
-            zip((point.id for point in points), category_confidences(search, points, curve).tolist(), strict=True)
-        )
+        boosts = search.metric.category_boosts(self._calibrator.parts.object(search.query_vector))
+        likelihoods = category_confidences(search, points, curve, boosts).tolist()
+        confidences = dict(zip((point.id for point in points), likelihoods, strict=True))
         candidates = [
             point
             for point in points
