@@ -8,7 +8,6 @@ from consumers.scoring.calibration_curve import CalibrationCurve
 from consumers.scoring.category_vote import vote
 from consumers.scoring.sampling import merchant_category
 from consumers.searching.query_state import QueryState
-from consumers.searching.reranking import NO_CATEGORIES
 from infra.array_types import Floats
 from infra.qdrant.contract import ScoredPoint
 
@@ -27,7 +26,7 @@ def category_confidences(
     search: QueryState,
     points: Sequence[ScoredPoint],
     curve: CalibrationCurve,
-    boosts: Mapping[str, float] = NO_CATEGORIES,
+    boosts: Mapping[str, float],
 ) -> Floats:
     """Return how likely each hit is of the query's category, float32 [n]; 0 for scores below the threshold.
 

@@ -16,11 +16,10 @@ from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, 
 from consumers.scoring.metric import DEFAULT_METRIC
 from consumers.searching.confidence import category_confidences
 from consumers.searching.grouping import Grouping, gather
-from consumers.searching.page_ranking import PageRanker, ResultPage, candidate_grouping
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
-from consumers.searching.reranking import rescore
+from consumers.searching.reranking import PageRanker, ResultPage, candidate_grouping, rescore
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from schemas.results import Explained, Hit

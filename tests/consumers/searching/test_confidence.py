@@ -33,7 +33,7 @@ def hit(id: str, score: float, category: str | None = None, source: str = "given
 def confidences(*points: ScoredPoint, vote: CategoryVote | None = VOTE, **fields: object) -> list[float]:
     request = SearchRequest.model_validate({"request_id": "q", "item_id": "a", **fields}, strict=False)
     search = QueryState(Event(request), request, vote=vote)
-    return [float(value) for value in category_confidences(search, points, CURVE)]
+    return [float(value) for value in category_confidences(search, points, CURVE, {})]
 
 
 def test_a_hit_is_as_sure_as_its_category_has_of_the_vote() -> None:
@@ -70,10 +70,12 @@ def test_under_the_collections_metric_a_searchs_own_hits_vote() -> None:
     points = [hit("a", 0.9, "cup"), *(hit(str(number), 0.9, "mug") for number in range(3))]
     request = SearchRequest(request_id="q", item_id="a")
     search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
-    assert category_confidences(search, points, CURVE) == pytest.approx([0.25 * CERTAINTY, *[0.75 * CERTAINTY] * 3])
+    assert category_confidences(search, points, CURVE, {}) == pytest.approx(
+        [0.25 * CERTAINTY, *[0.75 * CERTAINTY] * 3]
+    )
     request = SearchRequest(request_id="q", item_id="a", min_score=0.5)
     search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
-    assert category_confidences(search, points, CURVE)[0] == pytest.approx(VOTE.shares["cup"] * CERTAINTY)
+    assert category_confidences(search, points, CURVE, {})[0] == pytest.approx(VOTE.shares["cup"] * CERTAINTY)
 
 
 @given(st.lists(st.floats(-1, 1.2), max_size=30))
