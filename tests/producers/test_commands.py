@@ -21,7 +21,7 @@ from schemas.envelope import from_bytes
 from schemas.filters import Filters
 from schemas.items import InlineImage, ItemDeleted, ItemUpserted
 from schemas.ranking import Boosts
-from schemas.results import Explained, Hit, Likely, SearchResult
+from schemas.results import Explained, Hit, KeypointMatch, Likely, SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
 
@@ -210,6 +210,34 @@ def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None
     for part in ("object", "0.95", "0.12", "0.81", "+0.07", "1 hit, and more in"):
         assert part in shown
     assert "narrowed to Boots\ntoo few hits, no longer narrowed to red" in shown
+
+
+def test_points_that_agree_are_counted_and_drawn(here: Path, answer: Answering, picture: bytes) -> None:
+    matches = (KeypointMatch(query=(0.5, 0.5), hit=(0.4, 0.6)),) * 41
+
+    def verified(asked: SearchRequest) -> list[SearchResult]:
+        assert (asked.explain, asked.thumbnails) == (True, True)
+        [result] = hits_of(asked)
+        told = Explained(object=0.95, style=0.12, colour=0.81, geometry=0.1, matches=matches)
+        hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.1, "thumbnail": picture})
+        return [result.model_copy(update={"hits": (hit,), "coverage": 0.2})]
+
+    with answer(verified):
+        found = run("search", "a.png", "--show-matches", "matches.png")
+    assert found.exit_code == 0, found.output
+    assert "points" in found.stdout
+    assert " 41 " in found.stdout
+    assert "perhaps nothing of this kind is in the index (coverage 20%)" in found.stdout
+    assert (here / "matches.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_verified_hit_or_a_picture_nothing_is_drawn(here: Path, answer: Answering) -> None:
+    for query, part in (("a.png", "no hit was verified"), ("item:7", "needs a picture")):
+        with answer(hits_of):
+            found = run("search", query, "--show-matches", "matches.png")
+        assert found.exit_code == 2
+        assert part in found.stderr
+    assert not (here / "matches.png").exists()
 
 
 @pytest.mark.parametrize(("status", "code"), [("no_match", 0), ("rejected", 1), ("expired", 1), ("unavailable", 1)])
