@@ -23,10 +23,12 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from infra.config.kafka import KafkaSettings
 from infra.encoder.efficientnet import HEAD, from_checkpoint
 from infra.encoder.lite import PROFILES, checkpoint
+from infra.fetching.content_store import FOLDER
 from schemas.topics import CATALOG_ITEMS
+from tests.benchmarks.whole_path import kafka_of
+from tests.end_to_end.system import System
 
 COLLECTION = "pictures"
 SCRIPT_BATCH = 32
@@ -86,15 +88,13 @@ def plain_network(encoder: str) -> PlainNetwork:
     return PlainNetwork(encoder if encoder in PROFILES else "fast")
 
 
-def loop_over_kafka(
-    kafka: KafkaSettings, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex
-) -> float:
+def loop_over_kafka(system: System, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex) -> float:
     """Pictures a second of the plain loop over a tenant's catalogue events: take one, look, write, commit.
 
     What it must read on its way that is not the tenant's counts neither in the pictures nor in the time.
     """
     settings: dict[str, str | int | bool] = {
-        "bootstrap.servers": str(kafka.bootstrap),
+        "bootstrap.servers": str(kafka_of(system).bootstrap),
         "group.id": f"plain-{uuid.uuid4().hex}",
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
@@ -113,7 +113,7 @@ def loop_over_kafka(
             heard, event = time.monotonic(), json.loads(message.value() or b"{}")
             if event["tenant"] != tenant:
                 continue
-            for image in _pictures(event):
+            for image in _pictures(event, system.folder / FOLDER / tenant):
                 index.write([f"{tenant}/{event['item_id']}"], network.look([image]))
                 done += 1
             consumer.commit(message=message, asynchronous=False)
@@ -130,8 +130,10 @@ def script_over_folder(files: Sequence[Path], network: PlainNetwork, index: Plai
     return len(files) / (time.perf_counter() - started)
 
 
-def _pictures(event: dict[str, object]) -> Iterator[Image.Image]:
+def _pictures(event: dict[str, object], store: Path) -> Iterator[Image.Image]:
+    """The pictures of an event, which holds them or says where its tenant has them in the content store."""
     images = event["images"]
     assert isinstance(images, list)
     for image in images:
-        yield Image.open(BytesIO(urlsafe_b64decode(image["data"])))
+        data = urlsafe_b64decode(image["data"]) if "data" in image else (store / image["path"]).read_bytes()
+        yield Image.open(BytesIO(data))

@@ -32,7 +32,6 @@ from tests.benchmarks.whole_path import (
     Ingested,
     Searches,
     ingest,
-    kafka_of,
     running_system,
     tenant_of,
     time_searches,
@@ -161,7 +160,7 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, rounds: int
     ):
         for number in range(rounds + 1):
             ingested.append(ingest(system, catalogue, number))
-            loops.append(loop_over_kafka(kafka_of(system), tenant_of(number), len(files), network, index))
+            loops.append(loop_over_kafka(system, tenant_of(number), len(files), network, index))
             scripts.append(script_over_folder(files, network, index))
         searched = time_searches(system, list(islice(cycle(photos), searches)), tenant_of(rounds))
     first = WARM_UP + 1

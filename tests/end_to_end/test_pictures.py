@@ -20,7 +20,8 @@ from tests.producers.image_sync.test_locations import write
 
 
 def pictures_in(system: System) -> list[Path]:
-    return [path for path in (system.folder / "pictures").rglob("*") if path.is_file() and path.name != ".lock"]
+    """The pictures of the content store, without what a killed process has not finished: a sweep takes that."""
+    return [path for path in (system.folder / "pictures").rglob("*") if path.is_file() and path.name[0] != "."]
 
 
 @pytest.mark.long
