@@ -154,11 +154,13 @@ def _category_list(result: SearchResult) -> str:
 def _table(result: SearchResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     explained = any(hit.explained for hit in result.hits)
-    names = ("#", "confidence", "score", *(PARTS if explained else ()), *FACTS)
+    names = ("#", "confidence", "same item", "score", *(PARTS if explained else ()), *FACTS)
     for name in names:
         table.add_column(name, justify="left" if name in FACTS[:-1] else "right", overflow="fold")
     for rank, hit in enumerate(result.hits, 1):
-        numbers = str(rank), f"{hit.confidence:.0%}", f"{hit.score:.3f}", *(_score_parts(hit) if explained else ())
+        same_item = "" if hit.same_item is None else f"{hit.same_item:.0%}"
+        parts = _score_parts(hit) if explained else ()
+        numbers = str(rank), f"{hit.confidence:.0%}", same_item, f"{hit.score:.3f}", *parts
         table.add_row(*(escape(printable(cell)) for cell in (*numbers, *_facts(hit))))
     return table
 

@@ -32,7 +32,7 @@ class Verification:
     def describe(self) -> str:
         """Return one line for people."""
         if self.copies < MIN_COPIES:
-            return "off: too few pictures with a thumbnail to try it on"
+            return "off: not tried yet on enough pictures, which need a thumbnail"
         return (
             f"{'on' if self.is_on else 'off'}: of {self.copies} copies {self.before:.0%} find their own picture "
             f"first without it, {self.after:.0%} with it"

@@ -112,7 +112,7 @@ def test_pictures_without_a_thumbnail_or_with_a_broken_one_are_left_out(
     learnt = calibration(engine)
     assert len(learnt.copies.studio) == 0
     assert learnt.has_current_copies
-    assert calibrator.verification("default").describe().startswith("off: too few")
+    assert calibrator.verification("default").describe().startswith("off: not tried yet")
 
 
 def test_nobody_waits_for_the_study_and_idle_steps_do_it(

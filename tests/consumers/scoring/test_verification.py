@@ -53,4 +53,4 @@ def test_what_a_note_holds_is_read_again() -> None:
 def test_it_is_described_for_people() -> None:
     assert Verification(64, 0.5, 0.75).describe().startswith("on: of 64 copies 50% find their own picture first")
     assert Verification(64, 0.9, 0.9).describe().startswith("off: of 64 copies 90%")
-    assert NO_VERIFICATION.describe().startswith("off: too few")
+    assert NO_VERIFICATION.describe().startswith("off: not tried yet")
