@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -141,6 +141,10 @@ def test_the_inline_pictures_of_an_item_move_and_the_others_stay(under_test: Sto
     assert item.images[1] == url
 
 
+FEW_TURNS, MANY_TURNS = 200, 100_000
+"""Turns of putting a picture while a sweep runs; more, until the sweep has removed it once."""
+
+
 def test_a_picture_that_was_put_is_there_whatever_a_sweep_does_meanwhile(tmp_path: Path) -> None:
     store, end = LocalContentStore(tmp_path), threading.Event()
     picture = StoredPicture("ana", checksum_of(RED), len(RED))
@@ -154,12 +158,14 @@ def test_a_picture_that_was_put_is_there_whatever_a_sweep_does_meanwhile(tmp_pat
     sweeper = threading.Thread(target=sweep)
     sweeper.start()
     try:
-        for _ in range(200):
-            path = tmp_path / "ana" / picture.sha256[:2] / picture.sha256
-            if path.exists():
+        path = tmp_path / "ana" / picture.sha256[:2] / picture.sha256
+        for turn in range(MANY_TURNS):
+            with suppress(FileNotFoundError):
                 os.utime(path, (0, 0))  # it may be removed at once
             store.put("ana", RED)
             assert store.exists("ana", picture.sha256)
+            if turn >= FEW_TURNS and any(removed):
+                break
     finally:
         end.set()
         sweeper.join()
