@@ -3,12 +3,14 @@
 import math
 from dataclasses import asdict, dataclass
 
+from schemas.ranking import MAX_BOOST
+
 VERIFIED_HITS = 5
 """Hits of a search that are verified: the first ones."""
 MIN_AGREEING = 12
 """Fewest agreeing keypoints that count: fewer also agree in pictures of different things."""
-BOOST_PER_DOUBLING, MAX_BOOST = 0.05, 0.2
-"""Boost of a hit for each doubling of MIN_AGREEING, and the most."""
+BOOST_PER_DOUBLING = 0.05
+"""Boost of a hit with MIN_AGREEING keypoints, and for each doubling; at most MAX_BOOST, as every boost."""
 MIN_COPIES, MIN_GAIN = 20, 0.02
 """Fewest copies by which it is judged, and how many more of them, as a share, must find their own picture first."""
 

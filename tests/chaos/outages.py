@@ -2,13 +2,11 @@
 
 import random
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from infra.kafka import TopicReader
 from schemas.topics import ITEM_OUTCOMES
 from tests.chaos.asking import Supervised, as_record, judge_answers, read_answers, write_request
-from tests.chaos.brokers import Kind, kind_of_brokers
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
 from tests.chaos.parts import LOOKSTREAM, World, open_world
@@ -21,9 +19,8 @@ MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 PER_SECOND = 100
 """Events that come in while the index is frozen: what has queued up must be done in CATCH_UP_SECONDS."""
 CATCH_UP_SECONDS = 30.0
-AGAIN_SECONDS: Mapping[Kind, float] = {"apache": 10.0, "local": 15.0}
-"""What queued up while the broker was frozen takes as long as it takes; but work on it must begin. The local broker
-needs longer: docs/reliability.md."""
+AGAIN_SECONDS = 10.0
+"""What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
 PATIENT = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "6000"}
 """As `lookstream up` has it: a broker that stops for a second throws nobody out of a group."""
 SEARCH_MS = 20_000
@@ -103,7 +100,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
                 _freeze_broker(world, 1.0)
                 time.sleep(chance.uniform(0.5, 2))
             _freeze_broker(world, long)
-            report.expect_at_most("working again, seconds", _next_outcome(world), AGAIN_SECONDS[kind_of_brokers()])
+            report.expect_at_most("working again, seconds", _next_outcome(world), AGAIN_SECONDS)
             for _ in range(2):  # in the middle of what has queued up
                 worker.kill()
                 worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
@@ -152,7 +149,7 @@ SCENARIOS = (
     Scenario(
         name="broker away",
         promise="The broker stopped 20 times for 1 s and once for 90 s under 20,000 events and 2,000 searches: "
-        "nothing lost, no dead letter, each search answered once, at work again in 10 s (local broker: 15)",
+        "nothing lost, no dead letter, each search answered once, at work again in 10 s",
         run=broker_run,
         control=broker_control,
     ),

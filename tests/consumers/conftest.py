@@ -11,6 +11,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings
+from consumers.searching.search_handler import SearchHandler
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, look_size
 from infra.config.images import ImageSettings
@@ -24,6 +25,9 @@ from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.server.index import ServerIndex
 from schemas.envelope import Body, Event
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
+from schemas.topics import SEARCH_RESULTS
 from tests.qdrant_server import in_memory
 
 
@@ -44,6 +48,16 @@ class Outbox:
 
     def bodies(self, topic: str) -> list[Body]:
         return [event.body for sent_to, _, event, _ in self.sent if sent_to == topic]
+
+
+def answer_to(handler: SearchHandler, outbox: Outbox, **fields: object) -> SearchResult:
+    """The answer to one request; best effort, unless the fields say otherwise."""
+    outbox.sent.clear()
+    request = SearchRequest.model_validate({"request_id": "q", "strict": False, **fields}, strict=False)
+    assert handler.handle([Event(request)]) == {}
+    [result] = outbox.bodies(SEARCH_RESULTS)
+    assert isinstance(result, SearchResult)
+    return result
 
 
 @pytest.fixture

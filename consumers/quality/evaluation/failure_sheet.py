@@ -54,7 +54,7 @@ def _failure(
 ) -> SearchFailure:
     hits, correct = results[n].hits, relevance.right[n]
     rank = int(correct.argmax()) + 1 if correct.any() else None
-    position = int(truth.judgements_of(row)[0][0]) if rank is None else catalogue_position(hits[rank - 1].item_id)
+    position = int(truth.qrels_of(row)[0][0]) if rank is None else catalogue_position(hits[rank - 1].item_id)
     relevant = truth.catalogue[position]
     first = truth.catalogue[catalogue_position(hits[0].item_id)]
     return SearchFailure(row, first, relevant, hits[0].score, rank)

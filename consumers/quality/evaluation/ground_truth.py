@@ -70,7 +70,7 @@ class GroundTruth:
         """The catalogue position of the row's own picture, which its own search must not return; None if absent."""
         return self.positions.get(row.picture_key)
 
-    def judgements_of(self, row: LabelledImage) -> tuple[Integers, Integers]:
+    def qrels_of(self, row: LabelledImage) -> tuple[Integers, Integers]:
         """The catalogue positions that are relevant to a row, ascending, without its own, and their grades."""
         if self.qrels is None:
             positions = self.positions_by_label.get(row.label, NO_POSITIONS)
@@ -101,7 +101,7 @@ class GroundTruth:
         grades, best = np.zeros((len(rows), DEPTH), np.int64), np.zeros((len(rows), DEPTH), np.int64)
         counts = np.zeros(len(rows), np.int64)
         for n, (row, result) in enumerate(zip(rows, results, strict=True)):
-            relevant, of_relevant = self.judgements_of(row)
+            relevant, of_relevant = self.qrels_of(row)
             found = [catalogue_position(hit.item_id) for hit in result.hits[:DEPTH]]
             counts[n] = len(relevant)
             grades[n, : len(found)] = grades_at(relevant, of_relevant, np.array(found, np.int64))
@@ -134,7 +134,7 @@ def grades_at(relevant: Integers, grades: Integers, positions: Integers) -> Inte
 
 def answerable_queries(truth: GroundTruth) -> tuple[LabelledImage, ...]:
     """The queries that have a relevant picture; raises BadInput when none has one."""
-    answerable = tuple(row for row in truth.queries if len(truth.judgements_of(row)[0]))
+    answerable = tuple(row for row in truth.queries if len(truth.qrels_of(row)[0]))
     if not answerable:
         examples = [sorted({row.label for row in rows})[:3] for rows in (truth.catalogue, truth.queries)]
         raise BadInput(

@@ -59,7 +59,7 @@ class Rankings:
         """The measure for each query; 0 for one to which nothing is relevant."""
         found = np.zeros(len(truth.queries))
         for n, row in enumerate(truth.queries):
-            relevant, grades = truth.judgements_of(row)
+            relevant, grades = truth.qrels_of(row)
             right = (grades_at(relevant, grades, self.positions[n]) > 0).astype(np.float64)
             found[n] = measure.of(right, len(relevant))
         return found

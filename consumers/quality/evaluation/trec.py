@@ -52,7 +52,7 @@ def _run_lines(truth: GroundTruth, rankings: Rankings, tag: str) -> Iterator[str
 def _qrels_lines(truth: GroundTruth) -> Iterator[str]:
     for n, query in _unique_queries(truth):
         docnos: set[str] = set()
-        for position, grade in zip(*truth.judgements_of(truth.queries[n]), strict=True):
+        for position, grade in zip(*truth.qrels_of(truth.queries[n]), strict=True):
             docno = trec_id(truth.catalogue[position].image)
             if docno not in docnos:
                 docnos.add(docno)

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.scoring.verification import (
-    MAX_BOOST,
     MIN_AGREEING,
     MIN_COPIES,
     MIN_GAIN,
@@ -14,6 +13,7 @@ from consumers.scoring.verification import (
     parse_verification,
     verification_boost,
 )
+from schemas.ranking import MAX_BOOST
 
 
 @given(st.integers(0, 150), st.integers(0, 150))

@@ -1,7 +1,7 @@
 """Verified hits: packages that look alike as a whole are told apart by their keypoints."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import pytest
 
@@ -22,9 +22,7 @@ from infra.qdrant.point_ids import calibration_note, point_id
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
-from schemas.searches import SearchRequest
-from schemas.topics import SEARCH_RESULTS
-from tests.consumers.conftest import Outbox, parts_of
+from tests.consumers.conftest import Outbox, answer_to, parts_of
 from tests.consumers.vision.packages import jpeg, package, photo
 
 COUNT = 30
@@ -52,16 +50,7 @@ def ask(engine: Shard, sight: ImagePipeline, calibrator: Calibrator, outbox: Out
     assert indexer.handle([Event(item) for item in items]) == {}
     calibrator.calibrate("default")
     handler = SearchHandler(sight, engine, calibrator, ReplyPublisher(outbox, "fake:1"))
-
-    def search(**fields: Any) -> SearchResult:
-        outbox.sent.clear()
-        request = SearchRequest.model_validate({"request_id": "q", "strict": False, **fields}, strict=False)
-        assert handler.handle([Event(request)]) == {}
-        [result] = outbox.bodies(SEARCH_RESULTS)
-        assert isinstance(result, SearchResult)
-        return result
-
-    return search
+    return partial(answer_to, handler, outbox)
 
 
 def casual(number: int) -> InlineImage:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,7 @@ from schemas.envelope import Event
 from schemas.failures import Code
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
-from schemas.searches import SearchRequest
-from schemas.topics import SEARCH_RESULTS
+from tests.consumers.conftest import answer_to
 from tests.consumers.flags import portrait
 
 if TYPE_CHECKING:
@@ -67,16 +67,7 @@ def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Out
 @pytest.fixture
 def ask(job: SearchHandler, outbox: "Outbox") -> Any:
     """Asks one question; best effort, unless it says otherwise."""
-
-    def ask(**fields: Any) -> SearchResult:
-        outbox.sent.clear()
-        request = SearchRequest.model_validate({"request_id": "q", "strict": False, **fields}, strict=False)
-        assert job.handle([Event(request)]) == {}
-        [result] = outbox.bodies(SEARCH_RESULTS)
-        assert isinstance(result, SearchResult)
-        return result
-
-    return ask
+    return partial(answer_to, job, outbox)
 
 
 def ids(result: SearchResult) -> list[str]:

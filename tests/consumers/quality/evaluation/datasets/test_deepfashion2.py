@@ -21,7 +21,7 @@ def test_garments_with_a_style_are_queries_and_all_of_shops_are_the_catalogue(tm
     assert (chosen.queries[0].label, chosen.queries[0].category) == ("pair 0 style 1", "disc")
     assert [row.label != "" for row in chosen.catalogue[:2]] == [True, False]
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
-    assert [truth.judgements_of(row)[0].tolist() for row in chosen.queries] == [[2 * pair] for pair in range(9)]
+    assert [truth.qrels_of(row)[0].tolist() for row in chosen.queries] == [[2 * pair] for pair in range(9)]
 
 
 def test_the_protocol_is_top_20_accuracy_on_the_validation_split(tmp_path: Path) -> None:

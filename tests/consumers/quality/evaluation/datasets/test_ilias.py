@@ -23,7 +23,7 @@ def test_queries_are_searched_among_positives_and_distractors(tmp_path: Path, re
     assert chosen.queries[0].image == "funny_name_000/query/Q000_00.jpg"
     assert [row.category for row in chosen.queries] == ["product"] * 6 + [""] * 3
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
-    assert [len(truth.judgements_of(row)[0]) for row in chosen.queries] == [2] * 9
+    assert [len(truth.qrels_of(row)[0]) for row in chosen.queries] == [2] * 9
     assert chosen.skipped == ()
 
 

@@ -22,7 +22,7 @@ def test_queries_are_searched_in_the_gallery_and_the_noise(tmp_path: Path, read:
     assert query.read() == encoded(draw_thing(4, 0))
     assert {(row.label, row.category) for row in chosen.catalogue[27:]} == {("", "")}
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
-    assert truth.judgements_of(query)[0].tolist() == [12, 13, 14]
+    assert truth.qrels_of(query)[0].tolist() == [12, 13, 14]
     assert truth.position_of(query) is None
 
 

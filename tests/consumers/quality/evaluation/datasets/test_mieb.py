@@ -33,7 +33,7 @@ def test_grades_are_read_and_the_very_picture_is_no_hit(tmp_path: Path, read: Se
     chosen = read(make_mieb(tmp_path))
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries), 0, chosen.qrels)
     assert truth.position_of(chosen.queries[2]) == 6
-    positions, grades = truth.judgements_of(chosen.queries[2])
+    positions, grades = truth.qrels_of(chosen.queries[2])
     assert (positions.tolist(), grades.tolist()) == ([7, 8], [2, 1])
 
 
@@ -120,4 +120,4 @@ def test_a_sample_holds_what_is_relevant_to_its_queries(tmp_path: Path, read: Se
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries), 0, chosen.qrels)
     assert len(chosen.queries) == 2
     assert len(chosen.catalogue) == 2 * 3 + 2
-    assert [truth.judgements_of(row)[1].tolist() for row in chosen.queries] == [[2, 1]] * 2
+    assert [truth.qrels_of(row)[1].tolist() for row in chosen.queries] == [[2, 1]] * 2

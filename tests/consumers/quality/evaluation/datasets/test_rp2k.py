@@ -13,7 +13,7 @@ def test_every_picture_of_the_test_split_is_query_and_catalogue(tmp_path: Path, 
     assert len(chosen.queries) == len(chosen.catalogue) == 27
     assert {row.label for row in chosen.queries} == {row.image.split("/")[0] for row in chosen.queries}
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
-    assert [len(truth.judgements_of(row)[0]) for row in chosen.queries] == [2] * 27
+    assert [len(truth.qrels_of(row)[0]) for row in chosen.queries] == [2] * 27
     assert chosen.skipped == ()
 
 
@@ -34,5 +34,5 @@ def test_a_sample_holds_what_is_relevant_to_its_queries(tmp_path: Path, read: Se
     assert len(chosen.queries) == 2
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
     labels = {row.label for row in chosen.queries}
-    assert [len(truth.judgements_of(row)[0]) for row in chosen.queries] == [2, 2]
+    assert [len(truth.qrels_of(row)[0]) for row in chosen.queries] == [2, 2]
     assert len(chosen.catalogue) == 3 * len(labels) + 2

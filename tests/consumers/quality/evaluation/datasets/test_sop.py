@@ -27,7 +27,7 @@ def test_the_protocol_is_recall_at_1_without_the_own_picture(tmp_path: Path, rea
     chosen = read(tmp_path)
     truth = GroundTruth(tuple(chosen.catalogue), tuple(chosen.queries))
     assert [truth.position_of(row) for row in chosen.queries] == list(range(27))
-    assert truth.judgements_of(chosen.queries[4])[0].tolist() == [3, 5]
+    assert truth.qrels_of(chosen.queries[4])[0].tolist() == [3, 5]
 
 
 def test_the_folder_of_the_archive_is_found_too(tmp_path: Path, read: Select) -> None:
