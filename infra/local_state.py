@@ -13,7 +13,7 @@ from infra.config.settings import Settings
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
-LOCAL_SESSION_MS = 6_000
+LOCAL_SESSION_MS = 4_000
 LOCAL_FETCH_WAIT_MS = 25
 """Settings for the local broker (DECISIONS.md): it admits a new member after half a session timeout, and for each
 fetch it scans all batches of a partition until the fetch wait ends, then returns what it has found."""

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from infra.kafka import TopicReader
+from infra.local_state import LOCAL_SESSION_MS
 from schemas.topics import ITEM_OUTCOMES
 from tests.chaos.asking import Supervised, as_record, judge_answers, read_answers, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
@@ -21,7 +22,7 @@ PER_SECOND = 100
 CATCH_UP_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
 """What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
-PATIENT = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "6000"}
+PATIENT = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS)}
 """As `lookstream up` has it: a broker that stops for a second throws nobody out of a group."""
 SEARCH_MS = 20_000
 """The deadline of searches: those that wait for a frozen broker longer than that are answered `expired`."""
