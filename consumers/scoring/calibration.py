@@ -48,11 +48,11 @@ class Neighbourhood(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CopySample:
-    """Best candidates of copies of the tenant's pictures, as a phone takes them, of other items than their own.
+class AugmentedSample:
+    """Best candidates of the tenant's pictures after augmentation to casual photos, of other items than their own.
 
     `near` [k, c, 4] and `same` [k, c] are as in Calibration; `own` [k, 4] are the cosines with their own pictures.
-    `studio` [k] is 1 for copies that look like studio pictures. `points` is the number of points of the tenant.
+    `studio` [k] is 1 for those that look like studio pictures. `points` is the number of points of the tenant.
     """
 
     points: int
@@ -63,11 +63,11 @@ class CopySample:
 
     def note(self) -> dict[str, object]:
         """Return the sample as plain JSON values."""
-        return {"points": self.points, **{name: pack_array(getattr(self, name)) for name in COPY_ARRAYS}}
+        return {"points": self.points, **{name: pack_array(getattr(self, name)) for name in SAMPLE_ARRAYS}}
 
 
-COPY_ARRAYS = ("near", "same", "own", "studio")
-NO_COPIES = CopySample(
+SAMPLE_ARRAYS = ("near", "same", "own", "studio")
+NO_AUGMENTED = AugmentedSample(
     0,
     np.empty((0, 0, PART_COUNT), np.float32),
     np.empty((0, 0), np.int8),
@@ -94,14 +94,14 @@ class Calibration:
     """The metric of the collection."""
     absent: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     """Best plain score of each sampled point for `similar` among items of other categories, [m]; PAD if unknown."""
-    copies: CopySample = NO_COPIES
+    augmented: AugmentedSample = NO_AUGMENTED
     verification: Verification = NO_VERIFICATION
     """Whether the hits of searches are verified."""
 
     @property
-    def has_current_copies(self) -> bool:
-        """Whether the copies were searched with since the tenant was last calibrated."""
-        return self.copies.points == self.points
+    def has_current_augmented(self) -> bool:
+        """Whether the augmented pictures were searched with since the tenant was last calibrated."""
+        return self.augmented.points == self.points
 
     def coverage(self, *, studio: bool) -> CoverageCurve | None:
         """Return how coverage follows from the best score of photo or studio queries for `similar`, if known."""
@@ -116,7 +116,7 @@ class Calibration:
         """Return the curve for photo or studio queries with these weights; UNCALIBRATED for too few points.
 
         `metric` is the collection's, if scores are under it, else the default one. Where the tenant has too few
-        points of the query's kind, copies of its pictures take their place.
+        points of the query's kind, its augmented pictures take their place.
         """
         same_kind, is_adapted = self.studio == studio, metric.transform is not None
         nulls = self.nulls[same_kind] if same_kind.any() else self.nulls
@@ -124,12 +124,12 @@ class Calibration:
         points = _neighbours(self.same, self.kinds, _scores(self.near, weights, is_adapted=is_adapted))
         if len(points.kinds) < MIN_POINTS or not len(null_scores):
             return UNCALIBRATED
-        copy_scores = _scores(self.copies.near, weights, is_adapted=is_adapted)
-        copies = _neighbours(self.copies.same, self.copies.studio, copy_scores).of_kind(studio=studio)
+        augmented_scores = _scores(self.augmented.near, weights, is_adapted=is_adapted)
+        augmented = _neighbours(self.augmented.same, self.augmented.studio, augmented_scores).of_kind(studio=studio)
         # Scores between studio pictures do not apply to photos among them, which score far lower.
         own_kind, related = points.of_kind(studio=studio), points.scores[:, 0]
-        if len(own_kind.kinds) < MIN_POINTS <= len(copies.kinds):
-            own_kind, related = copies, copies.scores[:, 0]
+        if len(own_kind.kinds) < MIN_POINTS <= len(augmented.kinds):
+            own_kind, related = augmented, augmented.scores[:, 0]
         has_own_kind = len(own_kind.kinds) >= MIN_POINTS
         threshold = fit_threshold(null_scores, related, THRESHOLD_MARGIN if has_own_kind else 0.0)
         scale = max(float(np.median(related)) - threshold, MIN_SCALE)
@@ -152,7 +152,7 @@ class Calibration:
         }
         learned = {
             "metric": self.metric.note(),
-            "copies": self.copies.note(),
+            "augmented": self.augmented.note(),
             "verification": self.verification.note(),
         }
         return {"points": self.points, "summary": summary, **learned, **floats, **codes}
@@ -167,17 +167,17 @@ def parse_calibration(note: Mapping[str, object]) -> Calibration:
         points if isinstance(points, int) else 0, nulls, studio, near, same, kinds,
         parse_metric(metric) if isinstance(metric, Mapping) else DEFAULT_METRIC,
         unpack_array(note["absent"]).astype(np.float32) if "absent" in note else np.empty(0, np.float32),
-        _parse_copies(note.get("copies")), parse_verification(note.get("verification")),
+        _parse_augmented(note.get("augmented")), parse_verification(note.get("verification")),
     )  # fmt: skip
 
 
-def _parse_copies(values: object) -> CopySample:
-    """Return the sample in a note; notes of versions without copies have none."""
+def _parse_augmented(values: object) -> AugmentedSample:
+    """Return the sample in a note; notes of older versions have none."""
     if not isinstance(values, Mapping):
-        return NO_COPIES
-    near, same, own, studio = (unpack_array(values[name]) for name in COPY_ARRAYS)
+        return NO_AUGMENTED
+    near, same, own, studio = (unpack_array(values[name]) for name in SAMPLE_ARRAYS)
     points = values.get("points")
-    return CopySample(
+    return AugmentedSample(
         points if isinstance(points, int) else 0, near.astype(np.float32), same.astype(np.int8),
         own.astype(np.float32), studio.astype(np.int8),
     )  # fmt: skip

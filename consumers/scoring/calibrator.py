@@ -11,13 +11,13 @@ import structlog
 from consumers.scoring.arrays import pack_array, unpack_array
 from consumers.scoring.calibration import MIN_POINTS, Calibration, parse_calibration
 from consumers.scoring.calibration_curve import UNCALIBRATED, CalibrationCurve
-from consumers.scoring.copy_study import CopyStudy
 from consumers.scoring.coverage import CoverageCurve
 from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.metric_choice import fit_metric
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.scoring.sampling import CalibrationSampler, NullSample
+from consumers.scoring.self_retrieval import SelfRetrieval
 from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.vision.embedder import EmbedImages
 from consumers.vision.null_images import DRAWING_VERSION
@@ -64,8 +64,8 @@ class _CachedCurve:
     @property
     def is_due(self) -> bool:
         """Whether an idle worker should check if the tenant must be (re)calibrated."""
-        lacks_study = self.calibration is None or not self.calibration.has_current_copies
-        return lacks_study or self.is_outgrown or not self.is_fresh
+        lacks_augmented = self.calibration is None or not self.calibration.has_current_augmented
+        return lacks_augmented or self.is_outgrown or not self.is_fresh
 
     def compare_size(self, points: int) -> None:
         """Set whether the number of points of the tenant requires a (re)calibration."""
@@ -139,7 +139,7 @@ class Calibrator:
 
     def calibrate(self, tenant: str) -> None:
         """Calibrate a tenant now, in one go; `idle` does the same step by step. Raises Unavailable."""
-        for steps in (self._calibrate_steps(tenant), self._study_steps(tenant)):
+        for steps in (self._calibrate_steps(tenant), self._self_retrieval_steps(tenant)):
             for _ in steps:
                 pass
 
@@ -170,7 +170,7 @@ class Calibrator:
         entry.compare_size(points)
         at_once = self._at_once if entry.calibration is None else min(self._at_once, SEARCH_SYNC_POINTS)
         if entry.is_outgrown and points <= at_once and self._load_nulls() is not None:
-            for _ in self._calibrate_steps(tenant):  # a study of copies would take seconds: that is for idle steps
+            for _ in self._calibrate_steps(tenant):  # self-retrieval would take seconds: that is for idle steps
                 pass
         return self._cache[tenant]
 
@@ -188,7 +188,7 @@ class Calibrator:
             entry = self._read(tenant)
             if _is_outgrown(entry.calibration, self._index.count(tenant)):
                 yield from self._calibrate_steps(tenant)
-            yield from self._study_steps(tenant)
+            yield from self._self_retrieval_steps(tenant)
             yield
 
     def _calibrate_steps(self, tenant: str) -> Steps:
@@ -199,18 +199,18 @@ class Calibrator:
         sampler = CalibrationSampler(self._index, self.parts, tenant, metric)
         calibration = yield from sampler.calibrate(nulls)
         if earlier is not None:
-            calibration = replace(calibration, copies=earlier.copies, verification=earlier.verification)
+            calibration = replace(calibration, augmented=earlier.augmented, verification=earlier.verification)
         self._store(tenant, calibration)
         self._log.info("calibrated", tenant=tenant, points=calibration.points)
 
-    def _study_steps(self, tenant: str) -> Steps:
-        """Search with copies of a tenant's pictures, unless its calibration has what that shows."""
+    def _self_retrieval_steps(self, tenant: str) -> Steps:
+        """Search with augmented pictures of a tenant, unless its calibration has the results."""
         calibration = self._read(tenant).calibration
-        if calibration is None or calibration.has_current_copies:
+        if calibration is None or calibration.has_current_augmented:
             return
         sampler = CalibrationSampler(self._index, self.parts, tenant, calibration.metric)
-        copies, verification = yield from CopyStudy(sampler, self._embed, calibration.points).run()
-        self._store(tenant, replace(calibration, copies=copies, verification=verification))
+        augmented, verification = yield from SelfRetrieval(sampler, self._embed, calibration.points).run()
+        self._store(tenant, replace(calibration, augmented=augmented, verification=verification))
         self._log.info("verification chosen", tenant=tenant, choice=verification.describe())
 
     def _store(self, tenant: str, calibration: Calibration) -> None:

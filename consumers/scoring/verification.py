@@ -11,33 +11,33 @@ MIN_AGREEING = 12
 """Fewest agreeing keypoints that count: fewer also agree in pictures of different things."""
 BOOST_PER_DOUBLING = 0.05
 """Boost of a hit with MIN_AGREEING keypoints, and for each doubling; at most MAX_BOOST, as every boost."""
-MIN_COPIES, MIN_GAIN = 20, 0.02
-"""Fewest copies by which it is judged, and how many more of them, as a share, must find their own picture first."""
+MIN_SEARCHES, MIN_GAIN = 20, 0.02
+"""Fewest searches by which it is judged, and the share by which more of them must find their own picture first."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What verification changes for copies of a collection's pictures, as a phone takes them.
+    """What verification changes for searches with a collection's own pictures, augmented to casual photos.
 
-    `before` and `after` are the shares of copies that find their own picture first, without and with it.
+    `before` and `after` are the shares of searches that find their own picture first, without and with it.
     """
 
-    copies: int = 0
+    searches: int = 0
     before: float = 0.0
     after: float = 0.0
 
     @property
     def is_on(self) -> bool:
         """Whether the first hits of searches are verified."""
-        return self.copies >= MIN_COPIES and self.after - self.before >= MIN_GAIN
+        return self.searches >= MIN_SEARCHES and self.after - self.before >= MIN_GAIN
 
     def describe(self) -> str:
         """Return one line for people."""
-        if self.copies < MIN_COPIES:
+        if self.searches < MIN_SEARCHES:
             return "off: not tried yet on enough pictures, which need a thumbnail"
         return (
-            f"{'on' if self.is_on else 'off'}: of {self.copies} copies {self.before:.0%} find their own picture "
-            f"first without it, {self.after:.0%} with it"
+            f"{'on' if self.is_on else 'off'}: of {self.searches} augmented pictures {self.before:.0%} find their own "
+            f"picture first without it, {self.after:.0%} with it"
         )
 
     def note(self) -> dict[str, object]:
@@ -51,8 +51,8 @@ NO_VERIFICATION = Verification()
 def parse_verification(values: object) -> Verification:
     """Return the verification in a note; NO_VERIFICATION if there is none."""
     match values:
-        case {"copies": int(copies), "before": int() | float() as before, "after": int() | float() as after}:
-            return Verification(copies, float(before), float(after))
+        case {"searches": int(searches), "before": int() | float() as before, "after": int() | float() as after}:
+            return Verification(searches, float(before), float(after))
     return NO_VERIFICATION
 
 

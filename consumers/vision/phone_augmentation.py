@@ -1,8 +1,7 @@
-"""Phone copies: change a picture as a casual photo of the same thing with a phone would.
+"""Phone augmentation: change a picture to what a casual photo of the same thing, by a phone, could show.
 
-A collection learns from copies of its own pictures how photos of its items look to the encoder, also if it has
-studio pictures alone. What is drawn is chosen at random in ranges that phone photos have; there is no object in it
-but the picture's.
+A collection learns from its augmented pictures how photos of its items look to the encoder, also if it has studio
+pictures alone. The changes are random, in ranges that phone photos have; no other object is added.
 """
 
 import numpy as np
@@ -18,11 +17,11 @@ from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 
 LONG_SIDES, SHORT_SIDES = (300, 361), (220, 301)
-"""Sides of a copy in pixels: more than the encoder needs of a casual photo."""
+"""Sides of an augmented picture in pixels: more than the encoder needs of a casual photo."""
 OBJECT_SHARE = (0.5, 0.9)
-"""Size of a studio picture within a copy, as a share of the shorter side."""
+"""Size of a studio picture within an augmented picture, as a share of the shorter side."""
 CROP_SHARE = (0.7, 1.0)
-"""Sides of the part of a photo that a copy shows."""
+"""Sides of the part of a photo that remains."""
 TILT, SHIFT = 12.0, 0.12
 """Most degrees of rotation, and most shift from the middle as a share of the sides."""
 BACKGROUND_DISTANCE = 9.0
@@ -33,21 +32,21 @@ BLUR = (0.0, 1.4)
 """Range of the standard deviation of the blur, in pixels."""
 
 
-def phone_copy(image: Image.Image, rng: np.random.Generator, *, studio: bool) -> Image.Image:
-    """Return a copy of an RGB picture as a casual photo; of a studio picture its object on another ground."""
+def augment(image: Image.Image, rng: np.random.Generator, *, studio: bool) -> Image.Image:
+    """Return an RGB picture as a casual photo; of a studio picture its object on another ground."""
     scene = _on_ground(image, rng) if studio else _reframed(image, rng)
     lit = _relight(np.asarray(scene, np.float64) / 255, rng)
     photo = Image.fromarray((np.clip(lit, 0, 1) * 255).round().astype(np.uint8))
     return photo.filter(ImageFilter.GaussianBlur(float(rng.uniform(*BLUR))))
 
 
-def phone_copy_of(data: bytes, rng: np.random.Generator, *, studio: bool) -> bytes | None:
-    """Return a copy of an encoded picture as JPEG; None if it cannot be decoded."""
+def augment_encoded(data: bytes, rng: np.random.Generator, *, studio: bool) -> bytes | None:
+    """Augment an encoded picture and return it as JPEG; None if it cannot be decoded."""
     try:
         image = decode(data, DecodeLimits(min_side=1)).image
     except Rejected:
         return None
-    return encode_jpeg(phone_copy(image, rng, studio=studio))
+    return encode_jpeg(augment(image, rng, studio=studio))
 
 
 def _on_ground(image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a collection learns by searching with copies of its own pictures."""
+"""What a collection learns by searching with its own pictures, augmented to casual photos."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.points.payload import as_int
-from consumers.scoring.calibration import NO_COPIES, OTHER, SAME, Calibration, parse_calibration
+from consumers.scoring.calibration import NO_AUGMENTED, OTHER, SAME, Calibration, parse_calibration
 from consumers.scoring.calibration_curve import PRIOR_MEAN
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS, Calibrator
-from consumers.scoring.copy_study import COPY_COUNT
 from consumers.scoring.null_embeddings import NullEmbeddings
+from consumers.scoring.self_retrieval import AUGMENTED_COUNT
 from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.contract import Patch
 from infra.qdrant.embedded.shard import Shard
@@ -81,14 +81,14 @@ def test_studio_pictures_alone_show_what_the_scores_of_photos_mean(
     calibrator.calibrate("default")
     learnt = calibration(engine)
     assert list(learnt.kinds) == [1] * COUNT
-    assert len(learnt.copies.studio) == COUNT
-    assert {SAME, OTHER} <= set(learnt.copies.same.ravel().tolist())
+    assert len(learnt.augmented.studio) == COUNT
+    assert {SAME, OTHER} <= set(learnt.augmented.same.ravel().tolist())
     photos = calibrator.curve("default", SIMILAR)
     assert photos.has_threshold
     assert (photos.intercept, photos.slope) != PRIOR_MEAN
 
 
-def test_prints_are_told_apart_by_keypoints_and_plain_boxes_are_not(
+def test_keypoints_tell_prints_from_each_other_but_not_plain_boxes(
     engine: Shard, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     fill(indexer, printed=False)
@@ -110,22 +110,22 @@ def test_pictures_without_a_thumbnail_or_with_a_broken_one_are_left_out(
         engine.patch([Patch(id, {"version": version + 1, "thumbnail": broken[number % len(broken)]})])
     calibrator.calibrate("default")
     learnt = calibration(engine)
-    assert len(learnt.copies.studio) == 0
-    assert learnt.has_current_copies
+    assert len(learnt.augmented.studio) == 0
+    assert learnt.has_current_augmented
     assert calibrator.verification("default").describe().startswith("off: not tried yet")
 
 
-def test_nobody_waits_for_the_study_and_idle_steps_do_it(
+def test_nobody_waits_for_self_retrieval_and_idle_steps_do_it(
     engine: Shard, eyes: ImageEmbedder, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     calibrator.calibrate("nobody")  # the null pictures
     fill(indexer)
     worker = Calibrator(engine, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(64), at_once=ITEM_SYNC_POINTS)
     assert worker.curve("default", SIMILAR).has_threshold
-    assert calibration(engine).copies.points == NO_COPIES.points
+    assert calibration(engine).augmented.points == NO_AUGMENTED.points
     steps = 0
-    while not calibration(engine).has_current_copies:
+    while not calibration(engine).has_current_augmented:
         worker.idle()
         steps += 1
-        assert steps < 10 * COPY_COUNT
-    assert len(calibration(engine).copies.studio) == COUNT
+        assert steps < 10 * AUGMENTED_COUNT
+    assert len(calibration(engine).augmented.studio) == COUNT
