@@ -36,8 +36,8 @@ class Verification:
         if self.searches < MIN_SEARCHES:
             return "off: not tried yet on enough pictures, which need a thumbnail"
         return (
-            f"{'on' if self.is_on else 'off'}: of {self.searches} augmented pictures {self.before:.0%} find their own "
-            f"picture first without it, {self.after:.0%} with it"
+            f"{'on' if self.is_on else 'off'}: of {self.searches} augmented pictures {self.before:.0%} find their "
+            f"own picture first without it, {self.after:.0%} with it"
         )
 
     def note(self) -> dict[str, object]:
