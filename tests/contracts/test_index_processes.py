@@ -1,4 +1,4 @@
-"""What only an engine elsewhere can do: be killed, be owned twice, be full, be away."""
+"""The failures of an engine in another process: killed, owned twice, a full disk, unavailable."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Health: what a worker says of itself, and how a whole system is."""
+"""Health: the heartbeat of a worker, and the state of a whole system."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def state_in(path: Path) -> WorkerState:
 
 
 def age(path: Path, seconds: float) -> None:
-    """Let the last beat be so old."""
+    """Set the age of the last beat."""
     then = last_beat(path) - seconds
     os.utime(path, (then, then))
 

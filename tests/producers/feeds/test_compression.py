@@ -1,4 +1,4 @@
-"""Compression: archives of every kind are told by their bytes, read as streams, and bounded."""
+"""Compression: archives of every kind are recognised by their bytes, read as streams, and bounded."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""What each error code of a Qdrant server comes to, as a real client hears it from a server that refuses."""
+"""The failure for each error code of a Qdrant server, by a real client and a server that refuses."""
 
 import pytest
 from grpc import StatusCode
@@ -48,7 +48,7 @@ def list_collections(client: QdrantClient) -> object:
 
 
 def answer_of(code: StatusCode, details: str = "as the test has it") -> Exception:
-    """What the caller gets when the server fails with that code."""
+    """The caller's result when the server fails with that code."""
     kinds = (Unavailable, EngineError, SettingsError, ValueError)
     with refusing(code, details) as server, node_at(server.port) as node, pytest.raises(kinds) as caught:
         Cluster([node]).run(list_collections)
