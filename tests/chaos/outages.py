@@ -95,16 +95,18 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
     with report.timed(), open_world(folder, **PATIENT) as world:
         sender, worker = Sender(world.kafka), world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         searcher = Supervised(world, "q")
-        seconds = short * 2.5 + long
-        with sender.spread(feed.records, seconds), Sender(world.kafka).spread(requests, seconds):
+        seconds, queued = short * 2.5 + long, size.of(2_000, 400)
+        with sender.spread(feed.records[: -2 * queued], seconds), Sender(world.kafka).spread(requests, seconds):
             for _ in range(short):
                 _freeze_broker(world, 1.0)
                 time.sleep(chance.uniform(0.5, 2))
             _freeze_broker(world, long)
             report.expect_at_most("working again, seconds", _next_outcome(world), AGAIN_SECONDS)
-            for _ in range(2):  # in the middle of what has queued up
-                worker.kill()
-                worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
+        for records in (feed.records[-2 * queued : -queued], feed.records[-queued:]):
+            sender.send(records)
+            time.sleep(chance.uniform(0.05, 0.3))  # in the middle of what has queued up
+            worker.kill()
+            worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         report.figures["caught up at the end, seconds"] = catch_up(world, feed)
         _judge(report, world, feed, worker)
         judge_answers(report, read_answers(world, asked), asked)
