@@ -9,7 +9,7 @@ from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import IMAGE_NUMBER, image_number, point_id, point_ids
 from schemas.items import ItemFacts
-from schemas.stored import StoredItem
+from schemas.stored_item import StoredItem
 
 ITEM_FIELDS = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_fields)
 """Payload keys that are also fields of StoredItem."""
