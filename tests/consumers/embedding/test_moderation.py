@@ -39,7 +39,7 @@ from schemas.results import SearchResult
 from schemas.searches import Crop, SearchRequest
 from schemas.watches import WatchMatched
 from tests.consumers.histories import BAD, SIZE, delete, patch, upsert
-from tests.consumers.indexing.watches.test_matcher import watch
+from tests.consumers.indexing.watches.test_watch_matrix import watch
 from tests.consumers.shop import ENCODER, Canned, open_shard
 
 POLICY = ModerationPolicy(frozenset({"illegal"}), frozenset({"adult"}))
